@@ -1,0 +1,64 @@
+# GNU make. Every target that needs it first makes the virtual environment from the lock.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3.11
+VENV := .venv
+PYTEST_ARGS ?=
+UPGRADE ?=
+
+export DVC_NO_ANALYTICS := 1
+
+# Not exported for all recipes: making the environment needs the PYTHON from outside of it.
+IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
+COMPILE := $(IN_VENV) uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
+
+.PHONY: help run test lint format lock bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+run: $(VENV)/run.stamp ## run the pipeline: the model, its evaluation and the list of prospects to call
+	@$(IN_VENV) dvc repro
+	@echo && $(IN_VENV) dvc metrics show --md metrics/evaluation.json
+	@if [ -f data/leads/top_leads.csv ]; then echo; echo "data/leads/top_leads.csv"; head -n 11 data/leads/top_leads.csv; fi
+
+test: $(VENV)/dev.stamp ## run the tests, e.g. make test PYTEST_ARGS="-k params"
+	@$(IN_VENV) pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+
+lint: $(VENV)/dev.stamp ## check style, format and types
+	@$(IN_VENV) ruff check .
+	@$(IN_VENV) ruff format --check .
+	@$(IN_VENV) mypy
+
+format: $(VENV)/dev.stamp ## mend what can be mended of style and format
+	@$(IN_VENV) ruff check --fix .
+	@$(IN_VENV) ruff format .
+
+lock: $(VENV)/dev.stamp ## compile the locks from requirements*.in; make lock UPGRADE=--upgrade moves what may move
+	@$(COMPILE) --output-file requirements.txt requirements.in
+	@$(COMPILE) --output-file requirements-dev.txt requirements-dev.in
+
+bench: $(VENV)/run.stamp ## time, import time and peak memory of each stage
+	@$(IN_VENV) python benchmarks/pipeline.py
+
+clean: ## remove the virtual environment and the tools' caches; what the stages wrote stays
+	@rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A changed lock starts from an empty environment, so that nothing stays that the lock no longer has.
+$(VENV)/run.stamp: requirements.txt
+	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) not found; try: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "making $(VENV) from requirements.txt"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PIP_INSTALL) -r requirements.txt
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
+	@echo "adding requirements-dev.txt to $(VENV)"
+	@$(PIP_INSTALL) -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,1 @@
+"""What the stages and the service share: the vocabulary, the features, the models and their measures."""

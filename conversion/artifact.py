@@ -1,0 +1,80 @@
+"""The model file and its description: save, verify, load."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import joblib
+
+from conversion.errors import ArtifactError
+from conversion.files import read_json, write_atomically, write_json
+
+
+def sha256(path: str | Path) -> str:
+    """Hash a file's bytes."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def library_versions() -> dict[str, str]:
+    """List the versions of what a model file needs to be read."""
+    versions = {"python": platform.python_version()}
+    for library in ("joblib", "numpy", "pandas", "scikit-learn", "xgboost", "xgboost-cpu"):
+        try:
+            versions[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def save_model(model: object, description: dict[str, Any], folder: str | Path = "models") -> None:
+    """Write ``model.joblib``, and beside it ``model.json`` with the description and the file's sha256.
+
+    Parameters
+    ----------
+    model
+        Any picklable object whose classes are importable.
+    description
+        JSON-ready; ``library_versions`` and ``sha256`` are added.
+    folder
+        Where the two files go.
+    """
+    path = Path(folder) / "model.joblib"
+    write_atomically(path, lambda temporary: joblib.dump(model, temporary))
+    versions = {"library_versions": library_versions(), "sha256": sha256(path)}
+    write_json(path.with_suffix(".json"), description | versions)
+
+
+def load_model(folder: str | Path = "models") -> tuple[Any, dict[str, Any]]:
+    """Read a model, after its file's sha256 is found to be the one in its description.
+
+    Parameters
+    ----------
+    folder
+        Holds ``model.joblib`` and ``model.json``.
+
+    Returns
+    -------
+    model, description
+
+    Raises
+    ------
+    ArtifactError
+        A file is missing, or the model file is not the described one; it is not unpickled then.
+    """
+    path = Path(folder) / "model.joblib"
+    for file in (path, path.with_suffix(".json")):
+        if not file.is_file():
+            raise ArtifactError(f"{file}: not found; run 'dvc repro train' to make it")
+    description = read_json(path.with_suffix(".json"))
+    found = sha256(path)
+    if found != description.get("sha256"):
+        raise ArtifactError(
+            f"{path}: sha256 is {found}, but {path.with_suffix('.json')} says {description.get('sha256')}; "
+            "the file was changed or belongs to another description: run 'dvc repro train' again"
+        )
+    return joblib.load(path), description

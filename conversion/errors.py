@@ -1,0 +1,21 @@
+"""Mistakes that the user can mend: reported as one message, never as a traceback."""
+
+
+class UserError(Exception):
+    """A mistake in what the user gave; its text says what is wrong and what to do."""
+
+    exit_code = 1
+
+
+class ParamsError(UserError):
+    """A mistake in params.yaml."""
+
+    exit_code = 2
+
+
+class ExportError(UserError):
+    """A fault in the export's tables."""
+
+
+class ArtifactError(UserError):
+    """A model file that is missing, or is not what its description says."""

@@ -1,0 +1,594 @@
+"""Small tables for DVC's plots, and the same as figures that are drawn to identical PNG bytes every time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+from numpy.typing import ArrayLike, NDArray
+
+from conversion.files import write_atomically
+from conversion.metrics import CLASSES, MODEL, cumulative_decisions, quantile_bins, rank_order
+
+RANKER_NAMES: Final = {
+    MODEL: "model",
+    "oracle": "oracle (true probability)",
+    "users_rule": "rule: most users",
+    "actions_rule": "rule: most actions",
+    "random": "random order",
+}
+"""Rankers in the order of a legend."""
+
+RELIABILITY_LEVELS: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
+"""Deciles, the top one cut finer: with a base rate below 1 % it holds nearly all conversions."""
+
+# Okabe and Ito's palette, told apart by the colour-blind.
+_COLOURS: Final = {
+    MODEL: "#0072B2",
+    "oracle": "#009E73",
+    "users_rule": "#D55E00",
+    "actions_rule": "#CC79A7",
+    "random": "#777777",
+}
+_STYLES: Final = {"oracle": "--", "actions_rule": "-.", "random": ":"}
+_SERIES: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_MARKERS: Final = ("o", "s", "^", "D", "v", "P")
+_GREY: Final = "#777777"
+_DPI: Final = 110
+_LIFT_TICKS: Final = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+_SMALLEST_PROBABILITY: Final = 1e-6
+_CURVE_POINTS: Final = 100
+_GAINS_SHARES: Final = np.concatenate(([0.0], np.round(np.geomspace(0.0005, 1, 39), 6)))
+
+
+def roc_curve_table(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Points of the model's ROC curve over all rows.
+
+    Parameters
+    ----------
+    predictions
+        As in `conversion.metrics`.
+
+    Returns
+    -------
+    DataFrame
+        ``false_positive_rate``, ``true_positive_rate``; at most 200 true points of the curve.
+    """
+    _, hits, called, conversions = cumulative_decisions(predictions["label"], predictions[MODEL])
+    alarms = called - hits
+    alarm_rate = np.concatenate(([0.0], alarms / max(len(predictions) - conversions, 1)))
+    hit_rate = np.concatenate(([0.0], hits / max(conversions, 1)))
+    kept = _spread(hit_rate, alarm_rate)
+    table = pd.DataFrame({"false_positive_rate": alarm_rate[kept], "true_positive_rate": hit_rate[kept]})
+    return table.round(6)
+
+
+def precision_recall_table(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Points of the model's precision-recall curve over all rows.
+
+    Parameters
+    ----------
+    predictions
+        As in `conversion.metrics`.
+
+    Returns
+    -------
+    DataFrame
+        ``recall``, ``precision``, ``threshold``; at most 200 true points of the curve, the last at recall 1,
+        where precision is the prevalence.
+    """
+    threshold, hits, called, conversions = cumulative_decisions(predictions["label"], predictions[MODEL])
+    kept = _spread(hits, np.log(called))
+    table = pd.DataFrame(
+        {
+            "recall": hits[kept] / max(conversions, 1),
+            "precision": hits[kept] / called[kept],
+            "threshold": threshold[kept],
+        }
+    )
+    return table.round(6)
+
+
+def reliability_table(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Compare predicted probability and observed share in quantile bins of the probability.
+
+    Parameters
+    ----------
+    predictions
+        As in `conversion.metrics`.
+
+    Returns
+    -------
+    DataFrame
+        One row a bin of `RELIABILITY_LEVELS`: ``mean_probability``, ``observed_share``, ``prospects``,
+        ``conversions``.
+    """
+    bins = quantile_bins(predictions[MODEL], RELIABILITY_LEVELS)
+    grouped = predictions.groupby(bins, sort=True)
+    table = pd.DataFrame(
+        {
+            "mean_probability": grouped[MODEL].mean(),
+            "observed_share": grouped["label"].mean(),
+            "prospects": grouped.size(),
+            "conversions": grouped["label"].sum(),
+        }
+    )
+    return table.round(8).reset_index(drop=True)
+
+
+def gains_table(predictions: pd.DataFrame, rankers: Sequence[str] | None = None) -> pd.DataFrame:
+    """Share of all conversions that calling the first share of every cutoff's list would catch.
+
+    Parameters
+    ----------
+    predictions
+        As in `conversion.metrics`.
+    rankers
+        Columns to rank by; None: those of `RANKER_NAMES` that are there.
+
+    Returns
+    -------
+    DataFrame
+        Long: ``ranker`` (its legend name), ``share_of_prospects``, ``share_of_conversions``, ``lift``; 40
+        rows a ranker.
+    """
+    chosen = [name for name in RANKER_NAMES if name in predictions] if rankers is None else rankers
+    weeks = [week for _, week in predictions.groupby("as_of", sort=True)]
+    return pd.concat([_gains(weeks, ranker) for ranker in chosen], ignore_index=True)
+
+
+def precision_over_time_table(weekly: pd.DataFrame) -> pd.DataFrame:
+    """Precision of the top of each week's list, beside that week's prevalence.
+
+    Parameters
+    ----------
+    weekly
+        From `conversion.metrics.weekly_measures`.
+
+    Returns
+    -------
+    DataFrame
+        ``as_of`` (ISO date), a ``precision_at_`` column for each list length, ``prevalence``; weeks without
+        conversions have precision 0.
+    """
+    precisions = [name for name in weekly.columns if name.startswith("precision_at_")]
+    shares = weekly[[*precisions, "prevalence"]].fillna(0.0).round(6)
+    shares.insert(0, "as_of", pd.to_datetime(weekly["as_of"]).dt.strftime("%Y-%m-%d"))
+    return shares
+
+
+def probability_histogram_table(predictions: pd.DataFrame, bins: int = 40) -> pd.DataFrame:
+    """Histogram of the model's probability by class, in bins of equal width on a log scale.
+
+    Parameters
+    ----------
+    predictions
+        As in `conversion.metrics`.
+    bins
+        Bins; probabilities below 1e-6 are in the first.
+
+    Returns
+    -------
+    DataFrame
+        Long: ``outcome``, ``probability_from``, ``probability_to``, ``prospects``, ``share`` (of the class).
+    """
+    probability = np.clip(predictions[MODEL].to_numpy(dtype=np.float64), _SMALLEST_PROBABILITY, 1.0)
+    lowest = min(float(probability.min(initial=1.0)), 0.5)
+    edges = np.geomspace(lowest, 1.0, bins + 1)
+    # The outer bins hold the extremes, whatever the last bit of a rounded edge is.
+    number = np.clip(np.searchsorted(edges, probability, side="right") - 1, 0, bins - 1)
+    parts = []
+    for outcome, name in enumerate(CLASSES):
+        counts = np.bincount(number[predictions["label"].to_numpy() == outcome], minlength=bins)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "outcome": name,
+                    "probability_from": edges[:-1],
+                    "probability_to": edges[1:],
+                    "prospects": counts,
+                    "share": counts / max(counts.sum(), 1),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True).round(8)
+
+
+def confusion_table(label: ArrayLike, predicted: ArrayLike) -> pd.DataFrame:
+    """Count decisions by what became of the prospect.
+
+    DVC's own ``confusion`` template counts rows, and would need a row for each prospect and week. This table
+    has the counts in a column, and wants a template that sums it.
+
+    Parameters
+    ----------
+    label
+        0 or 1.
+    predicted
+        0 or 1.
+
+    Returns
+    -------
+    DataFrame
+        Four rows: ``actual``, ``predicted``, ``prospects``.
+    """
+    cell = 2 * np.asarray(label, dtype=np.int64) + np.asarray(predicted, dtype=np.int64)
+    counts = np.bincount(cell, minlength=4)
+    return pd.DataFrame(
+        {
+            "actual": np.repeat(CLASSES, 2),
+            "predicted": np.tile(CLASSES, 2),
+            "prospects": counts,
+        }
+    )
+
+
+def confusion_figure(table: pd.DataFrame) -> Figure:
+    """Draw `confusion_table`: counts, shaded by the share of what actually happened.
+
+    Parameters
+    ----------
+    table
+        From `confusion_table`.
+
+    Returns
+    -------
+    Figure
+        To save with `save_png`.
+    """
+    counts = table["prospects"].to_numpy().reshape(2, 2)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure, axes = _figure("Confusion matrix, all cutoffs", 6.0, 5.0)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(counts):
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        text = f"{count:,}\n{100 * shares[row, column]:.1f} % of row"
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=12)
+    axes.set(xlabel="Predicted", ylabel="Actual", xticks=[0, 1], yticks=[0, 1])
+    axes.set_xticklabels(CLASSES)
+    axes.set_yticklabels(CLASSES, rotation=90, va="center")
+    axes.tick_params(length=0)
+    bar = figure.colorbar(image, ax=axes, shrink=0.85, format=FuncFormatter(_percent))
+    bar.set_label("Share of the actual class")
+    return figure
+
+
+def importance_figure(table: pd.DataFrame, top: int = 20) -> Figure:
+    """Draw the most important features.
+
+    Parameters
+    ----------
+    table
+        ``feature`` and ``importance``.
+    top
+        Bars at most.
+
+    Returns
+    -------
+    Figure
+        To save with `save_png`.
+    """
+    ordered = table.sort_values(["importance", "feature"], ascending=[False, True], kind="stable").head(top)
+    title = f"Feature importance, top {len(ordered)} of {len(table)}"
+    figure, axes = _figure(title, 8.0, 1.4 + 0.27 * len(ordered))
+    axes.barh(ordered["feature"].astype(str), ordered["importance"], color=_COLOURS[MODEL])
+    axes.invert_yaxis()
+    axes.set(xlabel="Importance")
+    axes.margins(y=0.01)
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_axisbelow(True)
+    return figure
+
+
+def reliability_figure(table: pd.DataFrame) -> Figure:
+    """Draw `reliability_table` on logarithmic axes; bins without a conversion stand on the lower edge.
+
+    Parameters
+    ----------
+    table
+        From `reliability_table`.
+
+    Returns
+    -------
+    Figure
+        To save with `save_png`.
+    """
+    predicted = np.maximum(table["mean_probability"].to_numpy(), _SMALLEST_PROBABILITY)
+    observed = table["observed_share"].to_numpy()
+    seen = observed > 0
+    shown = np.concatenate((predicted, observed[seen]))
+    low = 10.0 ** np.floor(np.log10(shown.min() * 0.7))
+    figure, axes = _figure("Reliability: predicted and observed, by quantiles of the probability", 6.8, 6.0)
+    axes.plot([low, 1], [low, 1], color=_GREY, linestyle="--", label="perfectly calibrated")
+    axes.plot(predicted[seen], observed[seen], color=_COLOURS[MODEL], marker="o", label="model")
+    if not seen.all():
+        floor = np.full(int((~seen).sum()), low)
+        axes.plot(
+            *(predicted[~seen], floor),
+            color=_COLOURS["users_rule"],
+            marker="v",
+            linestyle="none",
+            clip_on=False,
+            label="no conversion observed",
+        )
+    for x, y, count in zip(predicted[seen], observed[seen], table["conversions"][seen], strict=True):
+        # On the side away from the diagonal, where no line runs.
+        above = y > x
+        axes.annotate(
+            f"{count:,}",
+            (x, y),
+            xytext=(-5, 4) if above else (5, -4),
+            textcoords="offset points",
+            ha="right" if above else "left",
+            va="bottom" if above else "top",
+            fontsize=8,
+            color="#444444",
+        )
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlim=(low, 1),
+        ylim=(low, 1),
+        xlabel="Mean predicted probability of converting within the horizon",
+        ylabel="Observed share of prospects that converted",
+    )
+    axes.xaxis.set_major_formatter(FuncFormatter(_percent))
+    axes.yaxis.set_major_formatter(FuncFormatter(_percent))
+    axes.minorticks_off()
+    axes.set_aspect("equal")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="upper left", title="numbers: conversions in the bin", title_fontsize=8)
+    return figure
+
+
+def gains_figure(table: pd.DataFrame) -> Figure:
+    """Draw `gains_table`: conversions caught, and lift, by the share of each list that is called.
+
+    Parameters
+    ----------
+    table
+        From `gains_table`.
+
+    Returns
+    -------
+    Figure
+        To save with `save_png`.
+    """
+    figure = Figure(figsize=(11.0, 5.0), layout="constrained")
+    gains, lift = figure.subplots(1, 2)
+    names = {name: ranker for ranker, name in RANKER_NAMES.items()}
+    for name, rows in table.groupby("ranker", sort=False):
+        ranker = names.get(str(name), str(name))
+        style = {"color": _COLOURS.get(ranker, "black"), "linestyle": _STYLES.get(ranker, "-")}
+        width = 2.4 if ranker == MODEL else 1.6
+        called = rows[rows["share_of_prospects"] > 0]
+        gains.plot(
+            *(rows["share_of_prospects"], rows["share_of_conversions"]),
+            label=str(name),
+            linewidth=width,
+            **style,
+        )
+        lift.plot(called["share_of_prospects"], called["lift"], label=str(name), linewidth=width, **style)
+    gains.set(title="Gains", ylabel="Share of conversions caught", xlim=(0, 1), ylim=(0, 1.02))
+    gains.xaxis.set_major_formatter(FuncFormatter(_percent))
+    gains.yaxis.set_major_formatter(FuncFormatter(_percent))
+    gains.legend(loc="lower right")
+    top = max(2.0, 1.3 * float(table["lift"].max()))
+    first = float(table.loc[table["share_of_prospects"] > 0, "share_of_prospects"].min())
+    lift.set(title="Lift", ylabel="Times better than random order", xscale="log", xlim=(first, 1))
+    lift.set_yscale("symlog", linthresh=1.0)  # a baseline may catch nothing at first
+    lift.set_yticks([tick for tick in _LIFT_TICKS if tick <= top])
+    lift.set_ylim(0, top)
+    lift.xaxis.set_major_formatter(FuncFormatter(_percent))
+    lift.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    lift.minorticks_off()
+    for axes in (gains, lift):
+        axes.set_xlabel("Share of each week's list that is called")
+        axes.grid(alpha=0.3)
+    return figure
+
+
+def roc_figure(table: pd.DataFrame) -> Figure:
+    """Draw `roc_curve_table`.
+
+    Parameters
+    ----------
+    table
+        From `roc_curve_table`.
+
+    Returns
+    -------
+    Figure
+        To save with `save_png`.
+    """
+    figure, axes = _figure("ROC of the model, all cutoffs pooled", 6.0, 6.0)
+    axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", label="random order")
+    axes.plot(
+        *(table["false_positive_rate"], table["true_positive_rate"]),
+        color=_COLOURS[MODEL],
+        linewidth=2,
+        label="model",
+    )
+    axes.set(
+        xlabel="False positive rate (share of other prospects)",
+        ylabel="True positive rate (share of conversions)",
+        xlim=(0, 1),
+        ylim=(0, 1.01),
+    )
+    axes.xaxis.set_major_formatter(FuncFormatter(_percent))
+    axes.yaxis.set_major_formatter(FuncFormatter(_percent))
+    axes.set_aspect("equal")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    return figure
+
+
+def precision_recall_figure(table: pd.DataFrame) -> Figure:
+    """Draw `precision_recall_table`.
+
+    Parameters
+    ----------
+    table
+        From `precision_recall_table`.
+
+    Returns
+    -------
+    Figure
+        To save with `save_png`.
+    """
+    prevalence = float(table["precision"].iloc[-1])
+    figure, axes = _figure("Precision and recall of the model, all cutoffs pooled", 7.0, 5.0)
+    axes.plot(table["recall"], table["precision"], color=_COLOURS[MODEL], linewidth=2, label="model")
+    axes.axhline(
+        prevalence, color=_GREY, linestyle="--", label=f"random order (prevalence {100 * prevalence:.2f} %)"
+    )
+    axes.set(
+        xlabel="Recall (share of conversions at or above the threshold)",
+        ylabel="Precision (share that converts)",
+        xlim=(0, 1),
+        ylim=(0, min(1.02, max(1.1 * float(table["precision"].max()), 0.01))),
+    )
+    axes.xaxis.set_major_formatter(FuncFormatter(_percent))
+    axes.yaxis.set_major_formatter(FuncFormatter(_percent))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="upper right")
+    return figure
+
+
+def probability_histogram_figure(table: pd.DataFrame) -> Figure:
+    """Draw `probability_histogram_table` on logarithmic axes.
+
+    Parameters
+    ----------
+    table
+        From `probability_histogram_table`.
+
+    Returns
+    -------
+    Figure
+        To save with `save_png`.
+    """
+    figure, axes = _figure("Predicted probability by outcome, all cutoffs", 8.0, 5.0)
+    looks = (("#56B4E9", 0.6, None), ("#D55E00", 0.55, "//"))
+    for outcome, (colour, opacity, hatch) in zip(CLASSES, looks, strict=True):
+        rows = table[table["outcome"] == outcome]
+        edges = np.append(rows["probability_from"], rows["probability_to"].iloc[-1])
+        axes.stairs(
+            *(rows["prospects"], edges),
+            fill=True,
+            color=colour,
+            alpha=opacity,
+            hatch=hatch,
+            label=f"{outcome} ({rows['prospects'].sum():,})",
+        )
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlim=(table["probability_from"].min(), 1),
+        ylim=(0.7, None),
+        xlabel="Predicted probability of converting within the horizon",
+        ylabel="Prospects (one a company and cutoff)",
+    )
+    axes.xaxis.set_major_formatter(FuncFormatter(_percent))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    axes.set_axisbelow(True)
+    axes.legend(loc="upper right")
+    return figure
+
+
+def precision_over_time_figure(table: pd.DataFrame) -> Figure:
+    """Draw `precision_over_time_table`.
+
+    Parameters
+    ----------
+    table
+        From `precision_over_time_table`.
+
+    Returns
+    -------
+    Figure
+        To save with `save_png`.
+    """
+    figure, axes = _figure("Precision of the top of each week's list", 9.0, 4.8)
+    weeks = pd.to_datetime(table["as_of"])
+    names = [name for name in table.columns if name.startswith("precision_at_")]
+    for number, name in enumerate(names):
+        axes.plot(
+            *(weeks, table[name]),
+            color=_SERIES[number % len(_SERIES)],
+            marker=_MARKERS[number % len(_MARKERS)],
+            markersize=4,
+            label=f"top {name.removeprefix('precision_at_')}",
+        )
+    axes.plot(weeks, table["prevalence"], color=_GREY, linestyle="--", label="prevalence (random order)")
+    axes.set(xlabel="Cutoff (Monday on which the list is made)", ylabel="Share of those called that convert")
+    axes.set_ylim(0, None)
+    axes.yaxis.set_major_formatter(FuncFormatter(_percent))
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=len(names) + 1, frameon=False)
+    return figure
+
+
+def save_png(figure: Figure, path: str | Path) -> None:
+    """Write a figure as PNG whose bytes depend on nothing but the figure and matplotlib's version.
+
+    Parameters
+    ----------
+    figure
+        To draw.
+    path
+        Ends in ``.png``.
+    """
+    write_atomically(
+        path,
+        lambda temporary: figure.savefig(temporary, format="png", dpi=_DPI, metadata={"Software": None}),
+    )
+
+
+def _gains(weeks: Sequence[pd.DataFrame], ranker: str) -> pd.DataFrame:
+    caught, conversions = np.zeros(len(_GAINS_SHARES)), 0
+    for week in weeks:
+        order = rank_order(week[ranker], week["id"])
+        position = np.flatnonzero(week["label"].to_numpy()[order] == 1)
+        called = _GAINS_SHARES * len(week)
+        # The last company called counts by the part of a call that the share leaves for it.
+        caught += np.clip(called[:, None] - position, 0.0, 1.0).sum(axis=1)
+        conversions += len(position)
+    share = caught / max(conversions, 1)
+    lift = np.divide(share, _GAINS_SHARES, out=np.full_like(share, np.nan), where=_GAINS_SHARES > 0)
+    return pd.DataFrame(
+        {
+            "ranker": RANKER_NAMES.get(ranker, ranker),
+            "share_of_prospects": _GAINS_SHARES,
+            "share_of_conversions": share,
+            "lift": lift,
+        }
+    ).round(6)
+
+
+def _spread(*ascending: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Choose a few points of a curve, spread evenly along each of its (ascending) coordinates."""
+    chosen = [
+        np.searchsorted(values, np.linspace(values[0], values[-1], _CURVE_POINTS)) for values in ascending
+    ]
+    last = len(ascending[0]) - 1
+    return np.unique(np.clip(np.concatenate(chosen), 0, last))[-2 * _CURVE_POINTS :]
+
+
+def _figure(title: str, width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title)
+    return figure, axes
+
+
+def _percent(value: float, _: int | None = None) -> str:
+    return f"{100 * value:.6g} %"

@@ -1,0 +1,154 @@
+"""From a fitted model and feature rows to ranked leads: probability, rank, tier, expected MRR and reasons."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from conversion.explain import top_reasons
+from conversion.metrics import rank_order
+from conversion.models import ConversionModel
+from conversion.params import Tiers
+from conversion.schemas import FIRMOGRAPHICS, MEASURES
+
+REASONS: Final = 3
+
+LEAD_COLUMNS: Final = (
+    "rank",
+    "id",
+    "probability",
+    "tier",
+    "expected_mrr",
+    *FIRMOGRAPHICS,
+    "sector",
+    "last_active_week",
+    "last_week_actions",
+    "last_week_users",
+    *(f"reason_{place}" for place in range(1, REASONS + 1)),
+)
+
+
+def lead_list(
+    model: ConversionModel,
+    snapshots: pd.DataFrame,
+    companies: pd.DataFrame,
+    usage: pd.DataFrame,
+    tiers: Tiers,
+    mrr_prior: float,
+) -> pd.DataFrame:
+    """Score prospects and put them in the order to call them.
+
+    Parameters
+    ----------
+    model
+        Fitted.
+    snapshots
+        One row a prospect: ``id`` and the features.
+    companies
+        Clean companies as of the same moment; converted ones give the MRR to expect.
+    usage
+        Clean usage rows.
+    tiers
+        Least lift of each tier.
+    mrr_prior
+        See `mrr_by_size`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `LEAD_COLUMNS`, most probable first; ties in the fixed pseudo-random order of
+        `conversion.hashing.tie_break`.
+    """
+    probability = np.round(model.predict_proba(snapshots)[:, 1], 9)
+    known = companies.set_index("id").loc[snapshots["id"]]
+    mrr = known["size"].map(mrr_by_size(companies, mrr_prior)).fillna(overall_mrr(companies))
+    leads = pd.DataFrame(
+        {
+            "id": snapshots["id"].to_numpy(),
+            "probability": probability,
+            "tier": tier_of(probability, model.base_rate_, tiers),
+            "expected_mrr": probability * mrr.to_numpy(),
+        }
+    )
+    firmographics = known[[*FIRMOGRAPHICS, "sector"]].reset_index(drop=True)
+    reasons = top_reasons(model, snapshots, REASONS).reset_index(drop=True)
+    leads = pd.concat([leads, firmographics, reasons], axis=1).merge(last_activity(usage), on="id", how="left")
+    leads = leads.iloc[rank_order(leads["probability"], leads["id"])].reset_index(drop=True)
+    return leads.assign(rank=np.arange(1, len(leads) + 1))[list(LEAD_COLUMNS)]
+
+
+def tier_of(probability: np.ndarray, base_rate: float, tiers: Tiers) -> np.ndarray:
+    """Name each probability's tier by its lift over the training prevalence.
+
+    Parameters
+    ----------
+    probability
+        Shape (prospects,).
+    base_rate
+        Prevalence among training snapshots.
+    tiers
+        Least lift of each tier.
+
+    Returns
+    -------
+    numpy.ndarray of str
+        ``very_high``, ``high``, ``medium`` or ``low``.
+    """
+    lift = np.asarray(probability) / base_rate
+    names = list(Tiers.model_fields)
+    return np.select([lift >= getattr(tiers, name) for name in names], names, default="low")
+
+
+def overall_mrr(companies: pd.DataFrame) -> float:
+    """Take the median MRR of all valid conversions; 0.0 where there is none."""
+    paid = companies.loc[companies["conversion_valid"], "MRR"].dropna()
+    return float(paid.median()) if len(paid) else 0.0
+
+
+def mrr_by_size(companies: pd.DataFrame, prior: float) -> pd.Series:
+    """Estimate the MRR of each size: its conversions' median, shrunk to the overall median in logs.
+
+    Parameters
+    ----------
+    companies
+        ``size``, ``MRR`` and ``conversion_valid``; rows without ``MRR`` do not count.
+    prior
+        Weight of the overall median, in conversions.
+
+    Returns
+    -------
+    pandas.Series of float64, indexed by size
+        ``exp((n log(median of size) + prior log(overall median)) / (n + prior))`` with n conversions of the
+        size.
+    """
+    paid = companies[companies["conversion_valid"] & companies["MRR"].notna()]
+    by_size = paid.groupby("size")["MRR"].agg(["count", "median"])
+    overall = np.log(overall_mrr(companies)) if len(paid) else 0.0
+    logs = (by_size["count"] * np.log(by_size["median"]) + prior * overall) / (by_size["count"] + prior)
+    return np.exp(logs)
+
+
+def last_activity(usage: pd.DataFrame) -> pd.DataFrame:
+    """Find each company's last week with any action or user.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``id``, ``last_active_week`` (ISO date text), ``last_week_actions`` and ``last_week_users`` (most of
+        any module), Int64.
+    """
+    counts = usage[list(MEASURES)].to_numpy()
+    modules = len(MEASURES) // 2
+    weeks = pd.DataFrame(
+        {
+            "id": usage["id"],
+            "last_active_week": usage["WHEN_TIMESTAMP"],
+            "last_week_actions": counts[:, :modules].sum(axis=1),
+            "last_week_users": counts[:, modules:].max(axis=1, initial=0),
+        }
+    )[counts.any(axis=1)]
+    last = weeks.sort_values("last_active_week", kind="stable").drop_duplicates("id", keep="last")
+    whole = {"last_week_actions": "Int64", "last_week_users": "Int64"}
+    return last.astype(whole).assign(last_active_week=last["last_active_week"].dt.strftime("%Y-%m-%d"))

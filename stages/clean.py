@@ -1,0 +1,225 @@
+"""Clean the typed tables as of one moment: named rules, every dropped row counted and kept in quarantine."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from conversion.companies import with_firmographics
+from conversion.errors import ExportError
+from conversion.files import write_json, write_parquet
+from conversion.params import load_params
+from conversion.schemas import ACTIONS, CUSTOMERS, MEASURES, NONCUSTOMERS, USAGE_ACTIONS, USERS
+from conversion.snapshots import WEEK, as_of_view, known_at
+from conversion.stage import run
+
+COMPANY_RULES: Final = {
+    "duplicate_company": "another row of the same company was kept (clean.deduplication)",
+    "mrr_not_positive": "the conversion's MRR is 0 or less: never a positive label; a prospect before CLOSEDATE",
+}
+USAGE_RULES: Final = {
+    "after_as_of": "the week was not over at as_of",
+    "orphan_usage": "the id is in neither company table",
+    "negative_count": "a count is below 0",
+    "actions_below_users": "a module has fewer actions than users",
+    "duplicate_week": "another row of the same company and week was kept (the most complete; ties: largest)",
+}
+
+log = logging.getLogger(__name__)
+
+
+def resolve_as_of(usage: pd.DataFrame, as_of: pd.Timestamp | None) -> pd.Timestamp:
+    """Find the moment the list is made.
+
+    Parameters
+    ----------
+    usage
+        Typed usage rows.
+    as_of
+        The param; None for the end of the export's last week.
+
+    Returns
+    -------
+    pandas.Timestamp
+        A Monday 00:00.
+
+    Raises
+    ------
+    ExportError
+        No week of the export is over at ``as_of``, or the export ends before it.
+    """
+    first, last = usage["WHEN_TIMESTAMP"].min() + WEEK, usage["WHEN_TIMESTAMP"].max() + WEEK
+    if as_of is None:
+        return last
+    if not first <= as_of <= last:
+        raise ExportError(
+            f"data.as_of: given {as_of:%Y-%m-%d}, but the export is known from {first:%Y-%m-%d} "
+            f"to {last:%Y-%m-%d}; choose a Monday between them, or null for the last"
+        )
+    return as_of
+
+
+def deduplicate(table: pd.DataFrame, key: list[str], strategy: str) -> pd.Series:
+    """Tell which row of each key to keep.
+
+    Parameters
+    ----------
+    table
+        Rows in file order.
+    key
+        Columns that should be unique.
+    strategy
+        ``most_complete``: the row with the most cells that are non-null, non-empty and non-zero; ties: the
+        row that sorts last by its values, column after column (missing first), so file order has no say.
+        ``first`` and ``last``: by file order.
+
+    Returns
+    -------
+    pandas.Series of bool
+        True for exactly one row of each key.
+    """
+    if strategy != "most_complete":
+        return ~table.duplicated(key, keep="first" if strategy == "first" else "last")
+    values = [name for name in table.columns if name not in key]
+    cells = table[values]
+    complete = (cells.notna() & (cells != 0) & (cells != "")).sum(axis=1)
+    order = table.assign(complete=complete).sort_values(
+        [*key, "complete", *values], kind="stable", na_position="first"
+    )
+    return (~order.duplicated(key, keep="last")).reindex(table.index)
+
+
+def clean_companies(
+    customers: pd.DataFrame, noncustomers: pd.DataFrame, as_of: pd.Timestamp, deduplication: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Make one row a company, as an export taken at ``as_of`` would show it.
+
+    A conversion with ``MRR`` <= 0 is quarantined: ``conversion_valid`` is False, so it is never a positive
+    label, but before its ``CLOSEDATE`` the company was a prospect like any other. Dropping it from the past
+    would use what was not known then.
+
+    Parameters
+    ----------
+    customers, noncustomers
+        Typed tables, see `conversion.schemas.COLUMNS`.
+    as_of
+        Conversions from then on are unknown.
+    deduplication
+        See `deduplicate`.
+
+    Returns
+    -------
+    companies : pandas.DataFrame
+        Sorted by ``id``: ``id``, ``CLOSEDATE``, ``MRR``, ``conversion_valid``, the firmographics as
+        exported and as `conversion.companies.with_firmographics` reads them.
+    quarantine : pandas.DataFrame
+        Dropped rows with a ``rule`` column.
+    """
+    stacked = pd.concat(
+        [customers, noncustomers.assign(CLOSEDATE=pd.NaT, MRR=np.nan)[customers.columns]], ignore_index=True
+    ).astype({"CLOSEDATE": customers["CLOSEDATE"].dtype})
+    rows = as_of_view(stacked, as_of)
+    keep = deduplicate(rows, ["id"], deduplication)
+    companies = rows[keep].sort_values("id", ignore_index=True)
+    companies.insert(3, "conversion_valid", ~(companies["MRR"] <= 0))
+    quarantine = pd.concat(
+        [
+            rows[~keep].assign(rule="duplicate_company"),
+            companies.loc[~companies["conversion_valid"], rows.columns].assign(rule="mrr_not_positive"),
+        ],
+        ignore_index=True,
+    )
+    return with_firmographics(companies), quarantine
+
+
+def clean_usage(
+    usage: pd.DataFrame, ids: pd.Series, as_of: pd.Timestamp
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Keep the usage rows that are known at ``as_of`` and make sense.
+
+    Parameters
+    ----------
+    usage
+        Typed usage rows.
+    ids
+        The companies' ids.
+    as_of
+        Rows whose week is not over by then are quarantined.
+
+    Returns
+    -------
+    usage, quarantine : pandas.DataFrame
+        Sorted by ``id`` and ``WHEN_TIMESTAMP``; the quarantine has the first rule that each row breaks.
+    """
+    actions, users = usage[list(ACTIONS)].to_numpy(), usage[list(USERS)].to_numpy()
+    broken = {
+        "after_as_of": ~known_at(usage["WHEN_TIMESTAMP"], as_of),
+        "orphan_usage": ~usage["id"].isin(ids),
+        "negative_count": (usage[list(MEASURES)] < 0).any(axis=1),
+        "actions_below_users": pd.Series((actions < users).any(axis=1), index=usage.index),
+    }
+    rule = pd.Series(pd.NA, index=usage.index, dtype="str")
+    for name, rows in broken.items():
+        rule = rule.mask(rule.isna() & rows, name)
+    rest = usage[rule.isna()]
+    repeated = rest.index[~deduplicate(rest, ["id", "WHEN_TIMESTAMP"], "most_complete")]
+    rule = rule.mask(rule.index.isin(repeated), "duplicate_week")
+    order = ["id", "WHEN_TIMESTAMP"]
+    kept = usage[rule.isna()].sort_values(order, ignore_index=True)
+    quarantine = usage.assign(rule=rule)[rule.notna()].sort_values([*order, "rule"], ignore_index=True)
+    return kept, quarantine
+
+
+def cleaning_report(
+    companies: pd.DataFrame,
+    company_quarantine: pd.DataFrame,
+    usage: pd.DataFrame,
+    usage_quarantine: pd.DataFrame,
+    as_of: pd.Timestamp,
+) -> dict[str, object]:
+    """Count what each rule caught, and what was kept."""
+
+    def counts(quarantine: pd.DataFrame, rules: dict[str, str]) -> dict[str, int]:
+        return {name: int((quarantine["rule"] == name).sum()) for name in rules}
+
+    return {
+        "as_of": f"{as_of:%Y-%m-%d}",
+        "companies": {
+            "kept": len(companies),
+            "conversions": int((companies["CLOSEDATE"].notna() & companies["conversion_valid"]).sum()),
+            "quarantined": counts(company_quarantine, COMPANY_RULES),
+        },
+        "usage": {"kept": len(usage), "quarantined": counts(usage_quarantine, USAGE_RULES)},
+    }
+
+
+def main() -> None:
+    """Read the typed tables, write the clean ones, the quarantine and the counts."""
+    params = load_params()
+    typed = {
+        name: pd.read_parquet(f"data/typed/{name}.parquet")
+        for name in (CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS)
+    }
+    given = None if params.data.as_of is None else pd.Timestamp(params.data.as_of)
+    as_of = resolve_as_of(typed[USAGE_ACTIONS], given)
+    companies, company_quarantine = clean_companies(
+        typed[CUSTOMERS], typed[NONCUSTOMERS], as_of, params.clean.deduplication
+    )
+    usage, usage_quarantine = clean_usage(typed[USAGE_ACTIONS], companies["id"], as_of)
+    if usage.empty:
+        raise ExportError("usage_actions: no row is left after cleaning; see the rules in metrics/cleaning.json")
+    report = cleaning_report(companies, company_quarantine, usage, usage_quarantine, as_of)
+    write_parquet("data/clean/companies.parquet", companies)
+    write_parquet("data/clean/usage.parquet", usage)
+    write_json("data/clean/export.json", {"as_of": f"{as_of:%Y-%m-%d}"})
+    write_parquet("data/quarantine/companies.parquet", company_quarantine)
+    write_parquet("data/quarantine/usage.parquet", usage_quarantine)
+    write_json("metrics/cleaning.json", report)
+    log.info("cleaned as_of=%s companies=%d usage=%d", f"{as_of:%Y-%m-%d}", len(companies), len(usage))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,211 @@
+"""Rolling-origin backtest: at each cutoff the list that would have been made, against what then happened."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from sklearn.model_selection import StratifiedKFold
+from tqdm import tqdm
+
+from conversion import plots
+from conversion.artifact import load_model
+from conversion.errors import ExportError
+from conversion.files import read_json, write_csv, write_json, write_parquet, write_text
+from conversion.hashing import uniform_hash
+from conversion.metrics import (
+    business_measures,
+    classification_measures,
+    classification_report,
+    headline,
+    probability_measures,
+    weekly_measures,
+)
+from conversion.models import fit_at, make_model
+from conversion.params import Params, load_params
+from conversion.snapshots import WEEK, week_number
+from conversion.stage import run
+
+SAMPLE: Final = "data/sample"
+BASELINES: Final = ("users_rule", "actions_rule", "random")
+
+log = logging.getLogger(__name__)
+
+
+def backtest(train: pd.DataFrame, snapshots: pd.DataFrame, params: Params) -> pd.DataFrame:
+    """Score every prospect at every cutoff with a model of what was known then.
+
+    Parameters
+    ----------
+    train
+        Training snapshots.
+    snapshots
+        One row a prospect and cutoff, with ``label``, ``MRR`` and the features.
+    params
+        The recipe is fitted anew every ``evaluate.refit_weeks``; between, the last fit is used.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``id``, ``as_of``, ``label``, ``MRR``, ``probability``, the baselines ``users_rule`` (most users of
+        the last 4 weeks), ``actions_rule`` (actions of the last 4 weeks) and ``random``, and of the fit that
+        was used ``fitted_as_of``, ``base_rate`` and ``threshold``. Rows whose label a quarantined
+        conversion leaves open are scored, but left out here.
+    """
+    cutoffs = pd.DatetimeIndex(np.sort(snapshots["as_of"].unique()))
+    refits = cutoffs[(cutoffs - cutoffs[0]) % (params.evaluate.refit_weeks * WEEK) == pd.Timedelta(0)]
+    tables = []
+    for refit in tqdm(refits, desc="backtest", unit=" refits", disable=None):
+        model = fit_at(train, refit, params)
+        until = refit + params.evaluate.refit_weeks * WEEK
+        rows = snapshots[(snapshots["as_of"] >= refit) & (snapshots["as_of"] < until)]
+        scored = rows[["id", "as_of", "label", "MRR"]].assign(
+            probability=np.round(model.predict_proba(rows)[:, 1], 9),
+            users_rule=rows["users_max_4w"],
+            actions_rule=rows["actions_4w"],
+            random=uniform_hash(rows["id"], week_number(rows["as_of"]), seed=params.seed),
+            fitted_as_of=refit,
+            base_rate=model.base_rate_,
+            threshold=model.threshold_,
+        )
+        tables.append(scored[scored["label"].notna()])
+    return pd.concat(tables, ignore_index=True).astype({"label": np.int8})
+
+
+def with_oracle(predictions: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
+    """Add the sample's true probability as the ranker ``oracle``."""
+    oracle = truth.rename(columns={"probability": "oracle"})
+    oracle["as_of"] = oracle["as_of"].astype(predictions["as_of"].dtype)
+    return predictions.merge(oracle, on=["id", "as_of"], how="left", validate="one_to_one")
+
+
+def evaluation(predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
+    """Put the headline numbers together; JSON-ready."""
+    settings = params.evaluate
+    rankers = rankers_of(predictions)
+    ranking = headline(predictions, rankers, settings.top_k, settings.bootstrap_samples, params.seed)
+    by_ranker = ranking.pop("rankers")
+    decided = predictions["probability"] >= predictions["threshold"]
+    converters = predictions.loc[predictions["label"] == 1, "id"].nunique()
+    result = {
+        "model_type": params.model.type,
+        "first_cutoff": f"{predictions['as_of'].min():%Y-%m-%d}",
+        "last_cutoff": f"{predictions['as_of'].max():%Y-%m-%d}",
+        "converters": int(converters),
+        "prevalence": round(float(predictions["label"].mean()), 8),
+        "ranking": by_ranker,
+        "model_minus_baseline": ranking.pop("differences"),
+        **ranking,
+        "probability": probability_measures(predictions, settings.bootstrap_samples, params.seed),
+        "decision": classification_measures(predictions["label"], decided)
+        | {"threshold": round(float(predictions["threshold"].iloc[-1]), 8)},
+        "business": business_measures(
+            predictions, settings.contacts_per_week, settings.value_per_conversion, settings.cost_per_contact
+        ),
+    }
+    if "oracle" in rankers:
+        result["share_of_oracle_average_precision"] = _share_of_oracle(by_ranker)
+    return result
+
+
+def rankers_of(predictions: pd.DataFrame) -> tuple[str, ...]:
+    """Name the columns to rank by, the model first."""
+    oracle = ("oracle",) if "oracle" in predictions else ()
+    return ("probability", *BASELINES, *oracle)
+
+
+def _share_of_oracle(by_ranker: dict[str, Any]) -> float | None:
+    model, oracle = (by_ranker[name]["average_precision"]["value"] for name in ("probability", "oracle"))
+    return round(model / oracle, 6) if model is not None and oracle else None
+
+
+def cross_validation(train: pd.DataFrame, params: Params) -> dict[str, Any]:
+    """Measure the model by stratified folds, as is common: NOT out of time, so it flatters.
+
+    Snapshots of one company fall on both sides of a fold, and later weeks teach about earlier ones.
+
+    Returns
+    -------
+    dict
+        Mean over folds of the average precision and ROC AUC among training snapshots.
+    """
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    folds = StratifiedKFold(params.evaluate.cross_validation_folds, shuffle=True, random_state=params.seed)
+    label, weight = train["label"].to_numpy(dtype=np.int64), train["weight"].to_numpy(dtype=np.float64)
+    scores = []
+    for learn, test in tqdm(list(folds.split(train, label)), desc="cross-validation", unit=" folds", disable=None):
+        model = make_model(params)
+        model.fit(train.iloc[learn], label[learn], weight[learn], train["as_of"].iloc[learn])
+        probability = model.predict_proba(train.iloc[test])[:, 1]
+        scores.append(
+            [
+                measure(label[test], probability, sample_weight=weight[test])
+                for measure in (average_precision_score, roc_auc_score)
+            ]
+        )
+    average_precision, roc_auc = np.mean(scores, axis=0)
+    return {
+        "folds": len(scores),
+        "warning": "stratified folds of snapshots, not out of time: compare with nothing but itself",
+        "average_precision": round(float(average_precision), 6),
+        "roc_auc": round(float(roc_auc), 6),
+    }
+
+
+def write_plots(predictions: pd.DataFrame, weekly: pd.DataFrame, importance: pd.Series) -> None:
+    """Write each plot's data for ``dvc plots``, and its picture."""
+    decided = predictions["probability"] >= predictions["threshold"]
+    named = importance.rename_axis("feature").reset_index()
+    drawings: dict[str, tuple[pd.DataFrame, Callable[[pd.DataFrame], Figure]]] = {
+        "roc": (plots.roc_curve_table(predictions), plots.roc_figure),
+        "precision_recall": (plots.precision_recall_table(predictions), plots.precision_recall_figure),
+        "reliability": (plots.reliability_table(predictions), plots.reliability_figure),
+        "gains": (plots.gains_table(predictions), plots.gains_figure),
+        "precision_over_time": (plots.precision_over_time_table(weekly), plots.precision_over_time_figure),
+        "probability_histogram": (
+            plots.probability_histogram_table(predictions),
+            plots.probability_histogram_figure,
+        ),
+        "confusion": (plots.confusion_table(predictions["label"], decided), plots.confusion_figure),
+        "importance": (named, plots.importance_figure),
+    }
+    for name, (table, draw) in drawings.items():
+        write_csv(f"plots/{name}.csv", table, float_format="%.6g")
+        plots.save_png(draw(table), f"plots/{name}.png")
+
+
+def main() -> None:
+    """Read snapshots, model and (for the sample) the truth; write metrics/ and plots/."""
+    params = load_params()
+    train = pd.read_parquet("data/features/train.parquet")
+    snapshots = pd.read_parquet("data/features/backtest.parquet")
+    model, _ = load_model()
+    predictions = backtest(train, snapshots, params)
+    if not predictions["label"].any():
+        raise ExportError(
+            "customers: no conversion follows any cutoff of the backtest; set an earlier evaluate.first_cutoff "
+            "or give a longer export"
+        )
+    if params.data.dir == SAMPLE:
+        predictions = with_oracle(predictions, pd.read_parquet("data/truth.parquet"))
+    result = {"as_of": read_json("data/clean/export.json")["as_of"]} | evaluation(predictions, params)
+    if params.evaluate.cross_validation_folds:
+        result["cross_validation_not_out_of_time"] = cross_validation(train, params)
+    weekly = weekly_measures(predictions, "probability", params.evaluate.top_k)
+    decided = predictions["probability"] >= predictions["threshold"]
+
+    write_parquet("data/backtest/predictions.parquet", predictions)
+    write_csv("metrics/backtest.csv", weekly, float_format="%.6f")
+    write_text("metrics/classification_report.txt", classification_report(predictions["label"], decided))
+    write_json("metrics/evaluation.json", result)
+    write_plots(predictions, weekly, model.get_feature_importance())
+    log.info("evaluated cutoffs=%d converters=%d", len(weekly), result["converters"])
+
+
+if __name__ == "__main__":
+    run(main)

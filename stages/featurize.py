@@ -1,0 +1,213 @@
+"""Turn the clean tables into training snapshots, backtest snapshots and the snapshots to score."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from conversion.errors import ExportError
+from conversion.features import FeatureSettings, compute_features, feature_frame
+from conversion.files import read_json, write_atomically
+from conversion.params import Featurize, Params, load_params
+from conversion.snapshots import (
+    WEEK,
+    cutoff_weeks,
+    labels,
+    mature_weeks,
+    negative_weights,
+    prospects_at,
+)
+from conversion.stage import run
+
+log = logging.getLogger(__name__)
+
+
+def training_weeks(first_week: pd.Timestamp, as_of: pd.Timestamp, params: Featurize) -> pd.DatetimeIndex:
+    """List the weeks of the training snapshots."""
+    return mature_weeks(first_week, as_of, pd.Timedelta(days=params.horizon_days), params.spacing_weeks)
+
+
+def backtest_weeks(first_week: pd.Timestamp, as_of: pd.Timestamp, params: Params) -> pd.DatetimeIndex:
+    """List the cutoffs of the backtest; by default from half-way: as many weeks to learn from as to be tested on."""
+    given = params.evaluate.first_cutoff
+    half_way = first_week + ((as_of - first_week) // WEEK // 2) * WEEK
+    first_cutoff = half_way if given is None else pd.Timestamp(given)
+    horizon = pd.Timedelta(days=params.featurize.horizon_days)
+    return cutoff_weeks(first_cutoff, as_of, horizon, params.evaluate.spacing_weeks)
+
+
+def chunks(
+    companies: pd.DataFrame, usage: pd.DataFrame, size: int
+) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    """Cut companies (sorted by ``id``) and their usage (the same) into chunks of ``size`` companies."""
+    ids, usage_ids = companies["id"].to_numpy(), usage["id"].to_numpy()
+    for start in range(0, len(companies), size):
+        chunk = companies.iloc[start : start + size]
+        low = np.searchsorted(usage_ids, ids[start], side="left")
+        high = np.searchsorted(usage_ids, chunk["id"].iloc[-1], side="right")
+        yield chunk, usage.iloc[low:high]
+
+
+def training_snapshots(
+    companies: pd.DataFrame, usage: pd.DataFrame, weeks: pd.DatetimeIndex, params: Featurize, seed: int
+) -> pd.DataFrame:
+    """Make the labelled, weighted snapshots of a chunk.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``id``, ``as_of``, ``label``, ``weight`` and the features: all positives, and the negatives that
+        `conversion.snapshots.negative_weights` keeps.
+    """
+    settings = FeatureSettings(params.windows, params.half_lives)
+    values = compute_features(companies, usage, weeks, settings)
+    label = _labels(companies, weeks, params)
+    share = params.keep_negatives
+    first_row = usage.groupby("id")["WHEN_TIMESTAMP"].min().reindex(companies["id"])
+    seen = (first_row.to_numpy()[:, None] + WEEK.to_timedelta64()) <= weeks.to_numpy()[None, :]
+    weight = negative_weights(
+        companies["id"].to_numpy(), weeks, seen, share.seen, share.never_seen, seed
+    )
+    weight = np.where(label == 1, np.float32(1.0), weight)
+    keep = ~np.isnan(label) & (weight > 0)
+    return _rows(companies, weeks, values, {"label": label, "weight": weight}, keep, settings)
+
+
+def backtest_snapshots(
+    companies: pd.DataFrame, usage: pd.DataFrame, cutoffs: pd.DatetimeIndex, params: Featurize
+) -> pd.DataFrame:
+    """Make a labelled snapshot of every prospect of a chunk at each cutoff.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``id``, ``as_of``, ``label`` (NaN where a quarantined conversion leaves it open), ``MRR`` (of a
+        conversion that the label counts, else 0) and the features.
+    """
+    settings = FeatureSettings(params.windows, params.half_lives)
+    label = _labels(companies, cutoffs, params)
+    mrr = np.where(label == 1, companies["MRR"].to_numpy()[:, None], 0.0)
+    prospect = np.stack([prospects_at(companies["CLOSEDATE"], week) for week in cutoffs], axis=1)
+    values = compute_features(companies, usage, cutoffs, settings)
+    return _rows(companies, cutoffs, values, {"label": label, "MRR": mrr}, prospect, settings)
+
+
+def prospect_snapshots(
+    companies: pd.DataFrame, usage: pd.DataFrame, as_of: pd.Timestamp, params: Featurize
+) -> pd.DataFrame:
+    """Make the snapshot to score of every prospect of a chunk: ``id``, ``as_of`` and the features."""
+    settings = FeatureSettings(params.windows, params.half_lives)
+    weeks = pd.DatetimeIndex([as_of])
+    values = compute_features(companies, usage, weeks, settings)
+    prospect = prospects_at(companies["CLOSEDATE"], as_of).to_numpy()[:, None]
+    return _rows(companies, weeks, values, {}, prospect, settings)
+
+
+def _labels(companies: pd.DataFrame, weeks: pd.DatetimeIndex, params: Featurize) -> np.ndarray:
+    horizon = pd.Timedelta(days=params.horizon_days)
+    return labels(companies["CLOSEDATE"], companies["conversion_valid"], weeks, horizon)
+
+
+def _rows(
+    companies: pd.DataFrame,
+    weeks: pd.DatetimeIndex,
+    values: np.ndarray,
+    columns: dict[str, np.ndarray],
+    keep: np.ndarray,
+    settings: FeatureSettings,
+) -> pd.DataFrame:
+    company, week = np.nonzero(keep)
+    key = pd.DataFrame({"id": companies["id"].to_numpy()[company], "as_of": weeks[week]})
+    key = key.assign(**{name: column[keep] for name, column in columns.items()})
+    return pd.concat([key, feature_frame(values[keep], settings)], axis=1)
+
+
+def check_weeks(
+    weeks: pd.DatetimeIndex, cutoffs: pd.DatetimeIndex, as_of: pd.Timestamp, horizon_days: int
+) -> None:
+    """Refuse an export that is too short to learn from or to be tested on.
+
+    Raises
+    ------
+    ExportError
+        No training label, or no label of the backtest, is mature at ``as_of``.
+    """
+    if weeks.empty:
+        raise ExportError(
+            f"usage_actions: no label is mature at {as_of:%Y-%m-%d}; the export needs more than "
+            f"featurize.horizon_days ({horizon_days}) days of usage before it"
+        )
+    if cutoffs.empty:
+        raise ExportError(
+            f"evaluate.first_cutoff: no cutoff of the backtest has mature labels at {as_of:%Y-%m-%d}; choose a "
+            f"Monday from {weeks[0]:%Y-%m-%d} to {weeks[-1]:%Y-%m-%d}, or give a longer export"
+        )
+
+
+def write_tables(path: str, tables: Iterator[pd.DataFrame]) -> int:
+    """Write tables one after the other into one Parquet file, a row group each; give the number of rows."""
+    rows = 0
+
+    def write(temporary: Path) -> None:
+        nonlocal rows
+        with ExitStack() as stack:
+            writer: pq.ParquetWriter | None = None
+            for table in tables:
+                rows += len(table)
+                arrow = pa.Table.from_pandas(table, preserve_index=False)
+                if writer is None:
+                    writer = stack.enter_context(pq.ParquetWriter(temporary, arrow.schema, compression="zstd"))
+                writer.write_table(arrow)
+
+    write_atomically(path, write)
+    return rows
+
+
+def snapshots_by_chunk(
+    companies: pd.DataFrame,
+    usage: pd.DataFrame,
+    size: int,
+    make: Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame],
+    what: str,
+) -> Iterator[pd.DataFrame]:
+    """Apply ``make`` to each chunk of companies and its usage, behind a progress bar."""
+    bar = tqdm(total=len(companies), desc=what, unit=" companies", disable=None, delay=2)
+    with bar:
+        for chunk, chunk_usage in chunks(companies, usage, size):
+            yield make(chunk, chunk_usage)
+            bar.update(len(chunk))
+
+
+def main() -> None:
+    """Read the clean tables, write data/features/{train,backtest,latest}.parquet."""
+    params = load_params()
+    settings = params.featurize
+    companies = pd.read_parquet("data/clean/companies.parquet")
+    usage = pd.read_parquet("data/clean/usage.parquet")
+    as_of = pd.Timestamp(read_json("data/clean/export.json")["as_of"])
+    first_week = usage["WHEN_TIMESTAMP"].min()
+
+    weeks = training_weeks(first_week, as_of, settings)
+    cutoffs = backtest_weeks(first_week, as_of, params)
+    check_weeks(weeks, cutoffs, as_of, settings.horizon_days)
+
+    def write(name: str, make: Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame]) -> None:
+        tables = snapshots_by_chunk(companies, usage, settings.chunk_companies, make, f"{name} snapshots")
+        rows = write_tables(f"data/features/{name}.parquet", tables)
+        log.info("featurized table=%s rows=%d", name, rows)
+
+    write("train", lambda some, used: training_snapshots(some, used, weeks, settings, params.seed))
+    write("backtest", lambda some, used: backtest_snapshots(some, used, cutoffs, settings))
+    write("latest", lambda some, used: prospect_snapshots(some, used, as_of, settings))
+
+
+if __name__ == "__main__":
+    run(main)

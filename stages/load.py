@@ -1,0 +1,771 @@
+"""Stage ``load``: checks the export and writes typed Parquet, or reports every fault and writes nothing."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+import logging
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pandera.pandas as pandera
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+import pyarrow.parquet as parquet
+
+from conversion import schemas
+from conversion.errors import ExportError
+from conversion.files import write_json, write_parquet
+from conversion.params import load_params
+from conversion.stage import run
+
+TYPED: Final = Path("data/typed")
+PROFILE: Final = Path("metrics/data_quality.json")
+KEYS: Final = {
+    schemas.CUSTOMERS: ("id",),
+    schemas.NONCUSTOMERS: ("id",),
+    schemas.USAGE_ACTIONS: ("id", "WHEN_TIMESTAMP"),
+}
+FIRST_DAY: Final = dt.datetime(2000, 1, 1)
+LAST_DAY: Final = dt.datetime(2100, 12, 31)
+MAX_COUNT: Final = 2**31 - 1
+MAX_MRR: Final = 1e9
+MAX_RECORD_BYTES: Final = 65_536
+MAX_TEXT: Final = 200
+MISSING: Final = frozenset({"", "nan", "NaN", "null", "NULL"})
+
+SHOWN_KEYS: Final = 5
+SHOWN_VALUES: Final = 3
+MAX_LOOKED_AT: Final = 1000
+SHOWN_CHARACTERS: Final = 40
+PROFILE_VALUES: Final = 10
+PROFILE_DIGITS: Final = 6
+ID_AUC_BOUNDS: Final = (0.2, 0.8)
+
+WHOLE: Final = "a whole number of at most 18 digits"
+NUMBER: Final = "a number with a decimal point and no thousands separators"
+FINITE: Final = "a finite number"
+DATE: Final = "a date like 2019-12-31"
+TIMESTAMP: Final = "a timestamp like 2019-12-30 00:00:00"
+NAIVE: Final = "a time without time zone"
+TEXT: Final = f"text of at most {MAX_TEXT} characters, no control characters"
+PRESENT: Final = "a value in each row"
+ROW_REMEDY: Final = "correct these rows"
+REMEDIES: Final = {
+    PRESENT: "fill in the missing values or leave these rows out",
+    NAIVE: "export times without zones or offsets",
+}
+
+logger = logging.getLogger(__name__)
+
+Positions = npt.NDArray[np.int64]
+Parser = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with the export: where, what was expected, how many rows, and what to do."""
+
+    file: str
+    column: str
+    expected: str
+    remedy: str
+    rows: int = 0
+    keys: tuple[str, ...] = ()
+    found: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        parts = [f"{self.file}: {self.column}: expected {self.expected}"]
+        if self.rows:
+            shown = ", ".join([*self.keys, *(["..."] if self.rows > len(self.keys) else [])])
+            parts.append(f"{self.rows} {'row' if self.rows == 1 else 'rows'} ({shown})")
+        if self.found:
+            parts.append(f"found {', '.join(self.found)}")
+        return "; ".join([*parts, self.remedy])
+
+
+class UnreadableError(Exception):
+    """A fault that leaves no table to look at for others."""
+
+    def __init__(self, column: str, expected: str, remedy: str, found: str) -> None:
+        super().__init__(expected)
+        self.column, self.expected, self.remedy, self.found = column, expected, remedy, found
+
+    def at(self, file: str) -> Fault:
+        """Give the fault as one of ``file``."""
+        return Fault(file, self.column, self.expected, self.remedy, found=(self.found,))
+
+
+@dataclass(frozen=True)
+class Header:
+    """Which of the contract's columns a file has exactly once, and what is wrong with its others."""
+
+    columns: tuple[str, ...]
+    duplicated: frozenset[str]
+    hints: dict[str, str]
+    """Of missing columns: a name in the file that is almost theirs."""
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The contract's columns of one file, before their values are parsed."""
+
+    file: str
+    header: Header
+    columns: dict[str, pa.ChunkedArray]
+    label: Callable[[int], str]
+    """Where a row stands in the file: the line of a CSV, the row of a Parquet file."""
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A parsed table; cells that could not be parsed are missing in ``cells`` and marked in ``bad``."""
+
+    source: Source
+    cells: pd.DataFrame
+    bad: dict[str, npt.NDArray[np.bool_]]
+    faults: tuple[Fault, ...]
+
+    def key(self, row: int) -> str:
+        """Name a row by its company, or by its place in the file if the id is no id."""
+        if "id" in self.cells and not pd.isna(value := self.cells["id"].iloc[row]):
+            return f"id {value}"
+        return self.source.label(row)
+
+    def fault(self, column: str, expected: str, rows: Positions, found: Iterable[object] = ()) -> Fault:
+        """Describe rows whose value in ``column`` is not what was expected."""
+        name = self.source.label if column == "id" else self.key
+        keys = tuple(name(row) for row in rows[:SHOWN_KEYS])
+        values = tuple(_shorten(value) for value in list(dict.fromkeys(found))[:SHOWN_VALUES])
+        remedy = REMEDIES.get(expected, ROW_REMEDY)
+        return Fault(self.source.file, column, expected, remedy, len(rows), keys, values)
+
+
+# Reading: which file, and what its bytes hold
+
+
+def read_export(folder: Path) -> dict[str, pd.DataFrame]:
+    """Read and check the three tables of an export.
+
+    Parameters
+    ----------
+    folder
+        Holds each table as ``.csv`` or ``.parquet``.
+
+    Returns
+    -------
+    dict of DataFrame
+        The tables with the contract's columns, in its order and types; rows in the order of the files.
+
+    Raises
+    ------
+    ExportError
+        With all faults of all three tables, one a line.
+    """
+    if not folder.is_dir():
+        found = "a file" if folder.exists() else "nothing"
+        remedy = "point data.dir in params.yaml at the export's folder"
+        raise ExportError(str(Fault(str(folder), "data.dir", "a folder", remedy, found=(found,))))
+    faults: list[Fault] = []
+    typed: dict[str, Typed] = {}
+    for name in schemas.COLUMNS:
+        try:
+            source = _read_table(folder, name)
+        except UnreadableError as fault:
+            faults.append(fault.at(_shown_file(folder, name)))
+            continue
+        typed[name] = _parse(source)
+        faults += [
+            *source.header.faults,
+            *source.faults,
+            *typed[name].faults,
+            *_check(typed[name], SCHEMAS[name]()),
+        ]
+    faults += _check_disjoint(typed)
+    if faults:
+        raise ExportError("\n".join(map(str, faults)))
+    return {name: _final_types(table.cells[list(schemas.COLUMNS[name])]) for name, table in typed.items()}
+
+
+def _candidates(folder: Path, name: str) -> list[Path]:
+    return [path for suffix in (".csv", ".parquet") if (path := folder / f"{name}{suffix}").exists()]
+
+
+def _shown_file(folder: Path, name: str) -> str:
+    found = _candidates(folder, name)
+    return str(found[0] if len(found) == 1 else folder / name)
+
+
+def _read_table(folder: Path, name: str) -> Source:
+    found = _candidates(folder, name)
+    if len(found) != 1:
+        expected = f"one of {name}.csv and {name}.parquet"
+        remedy = "remove the one that is out of date" if found else "put the table into the folder"
+        raise UnreadableError("the file", expected, remedy, "both" if found else "neither")
+    path = found[0]
+    if not path.is_file():
+        raise UnreadableError("the file", "a file", "replace it by the table", "a folder or device")
+    try:
+        if path.suffix == ".csv":
+            return _read_csv(path, path.read_bytes(), schemas.COLUMNS[name])
+        return _read_parquet(path, schemas.COLUMNS[name])
+    except OSError as error:
+        raise UnreadableError(
+            "the file", "a readable file", "export the table again", _one_line(error)
+        ) from error
+
+
+def _read_csv(path: Path, data: bytes, wanted: tuple[str, ...]) -> Source:
+    data = _checked_bytes(data)
+    # first: to a reader of commas such a file is full of stray quotes and cut-off lines
+    _refuse_other_delimiters(data, wanted)
+    breaks = _record_breaks(data)
+    end = breaks[0] if len(breaks) else len(data)
+    names = next(csv.reader(io.StringIO(data[:end].decode(), newline="")), [])
+    if not names:
+        raise UnreadableError("the header", "the columns' names in line 1", "add them", "a blank line")
+    header = _check_header(str(path), names, wanted)
+    body = data[end + 1 :]
+    if not body.strip():
+        raise UnreadableError(
+            "the file", "rows after the header", "export the table again", "nothing but the header"
+        )
+    table, ragged = _split_fields(body, len(names), [names.index(name) for name in header.columns])
+    lines = _record_lines(data, breaks)
+    faults = (_ragged(str(path), len(names), lines[ragged]),) if ragged else ()
+    kept_lines = np.delete(lines, ragged)
+    columns = dict(zip(header.columns, table.columns, strict=True))
+    return Source(str(path), header, columns, lambda row: f"line {kept_lines[row]}", faults)
+
+
+def _split_fields(body: bytes, width: int, wanted: list[int]) -> tuple[pa.Table, list[int]]:
+    """Give the wanted columns as text, and which records were left out for their number of fields."""
+    ragged: list[int] = []
+
+    def skip(row: Any) -> str:
+        ragged.append(row.number - 1)
+        return "skip"
+
+    positions = [str(number) for number in range(width)]
+    try:
+        table = arrow_csv.read_csv(
+            pa.py_buffer(body),
+            # only without threads is the handler told row numbers
+            read_options=arrow_csv.ReadOptions(column_names=positions, use_threads=False),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(positions, pa.string()),
+                # no names at all would mean all columns
+                include_columns=[positions[number] for number in wanted] or positions[:1],
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise UnreadableError(
+            "the file", "a CSV table", "export the table again", _one_line(error)
+        ) from error
+    return table.select(range(len(wanted))), ragged
+
+
+def _ragged(file: str, fields: int, lines: Positions) -> Fault:
+    keys = tuple(f"line {line}" for line in lines[:SHOWN_KEYS])
+    remedy = "quote values that contain commas, complete lines that were cut off"
+    return Fault(file, "all columns", f"{fields} fields in each line", remedy, len(lines), keys)
+
+
+def _checked_bytes(data: bytes) -> bytes:
+    """Give the bytes without byte order mark and carriage returns; refuse what is no UTF-8 text."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UnreadableError("the file", "UTF-8 text", "save it as UTF-8", "UTF-16")
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    if not data.strip():
+        raise UnreadableError("the file", "a header and rows", "export the table again", "an empty file")
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if (at := data.find(b"\0")) >= 0:
+        found = f"a NUL byte in line {_line(data, at)}"
+        raise UnreadableError("the file", "text without NUL bytes", "export the table again", found)
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        found = f"byte {data[error.start]:#04x} in line {_line(data, error.start)}"
+        raise UnreadableError("the file", "UTF-8 text", "save it as UTF-8", found) from error
+    return data
+
+
+def _line(data: bytes, position: int) -> int:
+    return data.count(b"\n", 0, position) + 1
+
+
+def _record_breaks(data: bytes) -> Positions:
+    """Find the line ends that end a record: those with an even number of quotes before them."""
+    characters = np.frombuffer(data, dtype=np.uint8)
+    newlines = np.flatnonzero(characters == ord("\n"))
+    quotes = np.flatnonzero(characters == ord('"'))
+    _refuse_stray_quotes(data, characters, quotes)
+    breaks: Positions = newlines[np.searchsorted(quotes, newlines) % 2 == 0]
+    edges = np.concatenate([[-1], breaks, [len(data)]])
+    lengths = np.diff(edges) - 1
+    if lengths.max() > MAX_RECORD_BYTES:
+        longest = int(lengths.argmax())
+        found = f"{lengths[longest]} bytes in line {_line(data, int(edges[longest]) + 1)}"
+        expected = f"lines of at most {MAX_RECORD_BYTES} bytes"
+        raise UnreadableError("the file", expected, "look for a stray quote or a lost line end", found)
+    return breaks
+
+
+def _refuse_stray_quotes(data: bytes, characters: npt.NDArray[np.uint8], quotes: Positions) -> None:
+    """Refuse quotes that neither surround a value nor are doubled inside one: readers disagree on them."""
+    beside = np.frombuffer(b',\n"', dtype=np.uint8)
+    edged = np.concatenate([beside[:1], characters, beside[:1]])
+    opening, closing = quotes[::2], quotes[1::2]
+    stray = [
+        *opening[~np.isin(edged[opening], beside)][:1],
+        *closing[~np.isin(edged[closing + 2], beside)][:1],
+        *quotes[-1:][: len(quotes) % 2],
+    ]
+    if stray:
+        found = f"a stray one in line {_line(data, int(min(stray)))}"
+        raise UnreadableError("the file", "quotes in pairs around values", 'close or double it ("")', found)
+
+
+def _record_lines(data: bytes, breaks: Positions) -> Positions:
+    """Give the line numbers of the records after the header; blank lines are no records."""
+    newlines = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n"))
+    starts, ends = breaks + 1, np.append(breaks[1:], len(data))
+    return np.searchsorted(newlines, starts[ends > starts]) + 1
+
+
+def _check_header(file: str, names: list[str], wanted: tuple[str, ...]) -> Header:
+    counts = {name: names.count(name) for name in wanted}
+    if extra := [name for name in names if name not in counts]:
+        shown = ", ".join(_shorten(name) for name in extra[:10])
+        logger.warning("extra columns dropped file=%s count=%d columns=%s", file, len(extra), shown)
+    folded = {name.strip().casefold(): name for name in extra}
+    return Header(
+        columns=tuple(name for name in wanted if counts[name] == 1),
+        duplicated=frozenset(name for name in wanted if counts[name] > 1),
+        hints={name: folded[name.casefold()] for name in wanted if name.casefold() in folded},
+        faults=tuple(
+            Fault(file, name, "one column of this name", "remove the others", found=(f"{count} of them",))
+            for name, count in counts.items()
+            if count > 1
+        ),
+    )
+
+
+def _refuse_other_delimiters(data: bytes, wanted: tuple[str, ...]) -> None:
+    first = data[:MAX_RECORD_BYTES].split(b"\n", 1)[0].decode(errors="ignore")
+    for delimiter in (";", "\t", "|"):
+        if set(wanted) & {name.strip(' "') for name in first.split(delimiter)}:
+            found = f"looks like {delimiter!r}-separated"
+            raise UnreadableError("the header", "','-separated columns", "export it with commas", found)
+
+
+def _read_parquet(path: Path, wanted: tuple[str, ...]) -> Source:
+    if path.stat().st_size == 0:
+        raise UnreadableError("the file", "a Parquet table", "export the table again", "an empty file")
+    try:
+        with parquet.ParquetFile(path) as file:
+            header = _check_header(str(path), file.schema_arrow.names, wanted)
+            if file.metadata.num_rows == 0:
+                raise UnreadableError("the file", "rows", "export the table again", "none")
+            table = file.read(columns=list(header.columns))
+            table.validate(full=True)
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        found = _one_line(error)
+        raise UnreadableError("the file", "a Parquet table", "export the table again", found) from error
+    columns = {name: table.column(name) for name in header.columns}
+    return Source(str(path), header, columns, lambda row: f"row {row + 1}", ())
+
+
+def _shorten(value: object) -> str:
+    text = str(value)
+    return repr(text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}...")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:MAX_TEXT]
+
+
+# Parsing: each distinct value once, by functions of one value
+
+
+class UnfitError(ValueError):
+    """A value that is not what its column expects; the text says what that is."""
+
+
+_WHOLE = re.compile(r"[+-]?\d{1,18}(?:\.0*)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)?", re.ASCII)
+_ZONED = re.compile(_DATE.pattern + r"\s?(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)", re.ASCII | re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_MAX_WHOLE = 10**18
+_MAX_EXACT_FLOAT = 2**53
+
+
+def _number(value: Any, expected: str = NUMBER) -> float:
+    if isinstance(value, str):
+        if _INFINITE.fullmatch(value):
+            raise UnfitError(FINITE)
+        if not _NUMBER.fullmatch(value):
+            raise UnfitError(expected)
+    elif isinstance(value, bool | dt.date):
+        raise UnfitError(expected)
+    number = float(value)
+    if not math.isfinite(number):
+        raise UnfitError(FINITE)
+    return number
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        return int(value.partition(".")[0])
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MAX_WHOLE:
+        return value
+    number = _number(value, WHOLE)
+    if not number.is_integer() or abs(number) > _MAX_EXACT_FLOAT:
+        raise UnfitError(WHOLE)
+    return int(number)
+
+
+def _timestamp(value: Any, expected: str = TIMESTAMP) -> dt.datetime:
+    if isinstance(value, str):
+        if not _DATE.fullmatch(value):
+            raise UnfitError(NAIVE if _ZONED.fullmatch(value) else expected)
+        try:
+            return dt.datetime.fromisoformat(value)
+        except ValueError as error:
+            raise UnfitError(expected) from error
+    if isinstance(value, dt.datetime):
+        if value.tzinfo is not None:
+            raise UnfitError(NAIVE)
+        return value
+    if isinstance(value, dt.date):
+        return dt.datetime.combine(value, dt.time())
+    raise UnfitError(expected)
+
+
+def _day(value: Any) -> dt.datetime:
+    """Parse a day; a time of day is cut off, which changes no label because weeks start at midnight."""
+    return dt.datetime.combine(_timestamp(value, DATE).date(), dt.time())
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > MAX_TEXT or _CONTROL.search(value):
+        raise UnfitError(TEXT)
+    return value
+
+
+PLAIN_TYPES: Final[tuple[Callable[[pa.DataType], bool], ...]] = (
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_boolean,
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_timestamp,
+    pa.types.is_date,
+    pa.types.is_null,
+)
+
+PARSERS: Final[dict[str, tuple[Parser, str]]] = {
+    "id": (_whole, "Int64"),
+    "CLOSEDATE": (_day, "datetime64[us]"),
+    "WHEN_TIMESTAMP": (_timestamp, "datetime64[us]"),
+    "MRR": (_number, "float64"),
+    "ALEXA_RANK": (_whole, "Int64"),
+    "EMPLOYEE_RANGE": (_text, "str"),
+    "INDUSTRY": (_text, "str"),
+    **dict.fromkeys(schemas.MEASURES, (_whole, "Int64")),
+}
+
+
+def _parse(source: Source) -> Typed:
+    cells: dict[str, Any] = {}
+    bad: dict[str, npt.NDArray[np.bool_]] = {}
+    unfit: list[tuple[str, str, Positions, list[object]]] = []
+    faults: list[Fault] = []
+    for name, column in source.columns.items():
+        parser, dtype = PARSERS[name]
+        try:
+            codes, distinct = _encode(column)
+        except (pa.ArrowException, ValueError, OverflowError, TypeError):
+            faults.append(_not_plain(source.file, name, column))
+            cells[name] = pd.Series([None] * len(column), dtype=dtype).array
+            bad[name] = np.ones(len(column), dtype=np.bool_)
+            continue
+        parsed, reasons = _parse_distinct(distinct, parser)
+        # code -1 (missing) takes the last one
+        cells[name] = pd.Series([*parsed, None], dtype=dtype).array.take(codes)
+        bad[name] = np.isin(codes, list(reasons))
+        for expected in dict.fromkeys(reasons.values()):
+            rows = np.flatnonzero(np.isin(codes, [code for code in reasons if reasons[code] == expected]))
+            unfit.append((name, expected, rows, [distinct[code] for code in codes[rows[:MAX_LOOKED_AT]]]))
+    typed = Typed(source, pd.DataFrame(cells), bad, ())
+    faults += [typed.fault(name, expected, rows, found) for name, expected, rows, found in unfit]
+    return replace(typed, faults=tuple(faults))
+
+
+def _not_plain(file: str, name: str, column: pa.ChunkedArray) -> Fault:
+    remedy = "export the column as plain numbers, text or dates"
+    return Fault(file, name, "plain values", remedy, found=(f"type {column.type}"[:MAX_TEXT],))
+
+
+def _encode(column: pa.ChunkedArray) -> tuple[Positions, list[Any]]:
+    """Give each row the number of its distinct value; -1 for null, NaN and what stands for them."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_string_view(column.type):
+        column = column.cast(pa.large_string())
+    if not any(is_plain(column.type) for is_plain in PLAIN_TYPES):
+        raise TypeError(column.type)
+    encoded = column.combine_chunks().dictionary_encode()
+    codes: Positions = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    distinct = encoded.dictionary.to_pylist()
+    distinct = [value.strip() if isinstance(value, str) else value for value in distinct]
+    missing = [code for code, value in enumerate(distinct) if _is_missing(value)]
+    codes[np.isin(codes, missing)] = -1
+    return codes, distinct
+
+
+def _is_missing(value: Any) -> bool:
+    # only NaN differs from itself
+    return value is None or value in MISSING or bool(value != value)
+
+
+def _parse_distinct(distinct: list[Any], parser: Parser) -> tuple[list[Any], dict[int, str]]:
+    parsed: list[Any] = []
+    reasons: dict[int, str] = {}
+    for code, value in enumerate(distinct):
+        try:
+            parsed.append(None if _is_missing(value) else parser(value))
+        except UnfitError as error:
+            parsed.append(None)
+            reasons[code] = str(error)
+    return parsed, reasons
+
+
+def _final_types(table: pd.DataFrame) -> pd.DataFrame:
+    whole = [name for name in table if name == "id" or name in schemas.MEASURES]
+    ranks = {"ALEXA_RANK": "float64"} if "ALEXA_RANK" in table else {}
+    return table.astype(dict.fromkeys(whole, "int64") | ranks)
+
+
+# Checking: ranges and keys of parsed values
+
+
+def _between(low: Any, high: Any, expected: str) -> pandera.Check:
+    return pandera.Check.in_range(low, high, error=expected)
+
+
+def _is_week(times: pd.Series[Any]) -> pd.Series[bool]:
+    result: pd.Series[bool] = (times.dt.day_of_week == 0) & (times == times.dt.normalize())
+    return result
+
+
+def _date_column(*checks: pandera.Check) -> pandera.Column:
+    era = _between(FIRST_DAY, LAST_DAY, f"a date from {FIRST_DAY.year} to {LAST_DAY.year}")
+    return pandera.Column("datetime64[us]", [era, *checks])
+
+
+def _firmographics() -> dict[str, pandera.Column]:
+    ranges = pandera.Check.isin(
+        schemas.EMPLOYEE_RANGES,
+        error="one of " + ", ".join(f"'{name}'" for name in schemas.EMPLOYEE_RANGES),
+    )
+    rank = pandera.Check.ge(1, error="a rank of at least 1")
+    return {
+        "ALEXA_RANK": pandera.Column("Int64", rank, nullable=True),
+        "EMPLOYEE_RANGE": pandera.Column("str", ranges, nullable=True),
+        "INDUSTRY": pandera.Column("str", nullable=True),
+    }
+
+
+def customers_schema() -> pandera.DataFrameSchema:
+    """Build what a parsed ``customers`` table must satisfy."""
+    amount = _between(-MAX_MRR, MAX_MRR, f"an amount within ±{MAX_MRR:.0e}")
+    return pandera.DataFrameSchema(
+        {
+            "id": pandera.Column("Int64"),
+            "CLOSEDATE": _date_column(),
+            "MRR": pandera.Column("float64", amount),
+            **_firmographics(),
+        }
+    )
+
+
+def noncustomers_schema() -> pandera.DataFrameSchema:
+    """Build what a parsed ``noncustomers`` table must satisfy."""
+    return pandera.DataFrameSchema({"id": pandera.Column("Int64"), **_firmographics()})
+
+
+def usage_schema() -> pandera.DataFrameSchema:
+    """Build what a parsed ``usage_actions`` table must satisfy; negative counts pass."""
+    monday = pandera.Check(_is_week, error="a Monday 00:00")
+    count = _between(-MAX_COUNT, MAX_COUNT, f"a count of at most {MAX_COUNT}")
+    return pandera.DataFrameSchema(
+        {
+            "id": pandera.Column("Int64"),
+            "WHEN_TIMESTAMP": _date_column(monday),
+            **{name: pandera.Column("Int64", count) for name in schemas.MEASURES},
+        }
+    )
+
+
+SCHEMAS: Final[dict[str, Callable[[], pandera.DataFrameSchema]]] = {
+    schemas.CUSTOMERS: customers_schema,
+    schemas.NONCUSTOMERS: noncustomers_schema,
+    schemas.USAGE_ACTIONS: usage_schema,
+}
+
+
+def _check(typed: Typed, schema: pandera.DataFrameSchema) -> list[Fault]:
+    try:
+        schema.validate(typed.cells, lazy=True)
+    except pandera.errors.SchemaErrors as error:
+        cases = error.failure_cases
+    else:
+        return []
+    absent = cases["check"] == "column_in_dataframe"
+    missing = set(cases.loc[absent, "failure_case"]) - typed.source.header.duplicated
+    faults = [_missing_column(typed.source, name) for name in schema.columns if name in missing]
+    for (column, check), group in cases[~absent].groupby(["column", "check"], sort=False):
+        rows = group["index"].to_numpy(dtype=np.int64)
+        fresh = ~typed.bad[column][rows]
+        found = group["failure_case"][fresh].head(MAX_LOOKED_AT)
+        expected, shown = (PRESENT, []) if check == "not_nullable" else (check, found.tolist())
+        if fresh.any():
+            faults.append(typed.fault(column, expected, np.sort(rows[fresh]), shown))
+    return faults
+
+
+def _missing_column(source: Source, name: str) -> Fault:
+    hint = source.header.hints.get(name)
+    remedy = f"rename {_shorten(hint)}" if hint is not None else "add it to the export"
+    return Fault(source.file, name, "this column", remedy, found=("no such column",))
+
+
+def _check_disjoint(typed: dict[str, Typed]) -> list[Fault]:
+    tables = [typed[name] for name in (schemas.CUSTOMERS, schemas.NONCUSTOMERS) if name in typed]
+    if len(tables) < 2 or any("id" not in table.cells for table in tables):
+        return []
+    customers, others = (table.cells["id"].dropna() for table in tables)
+    shared = customers[customers.isin(others)].drop_duplicates()
+    if shared.empty:
+        return []
+    return [
+        Fault(
+            file=" and ".join(table.source.file for table in tables),
+            column="id",
+            expected="each company in one of the two tables",
+            remedy="leave customers out of noncustomers",
+            rows=len(shared),
+            keys=tuple(f"id {value}" for value in shared.head(SHOWN_KEYS)),
+        )
+    ]
+
+
+# The profile
+
+
+def id_auc(customers: pd.Series[int], noncustomers: pd.Series[int]) -> float:
+    """ROC AUC of the id as a score for "is a customer".
+
+    Parameters
+    ----------
+    customers, noncustomers
+        The ids of both tables.
+
+    Returns
+    -------
+    float
+        0.5 if ids tell nothing, 0 or 1 if they tell everything.
+
+    Examples
+    --------
+    >>> id_auc(pd.Series([7, 8]), pd.Series([1, 2, 9]))
+    0.6666666666666666
+    """
+    ranks = pd.concat([customers, noncustomers]).rank().to_numpy()
+    positives, negatives = len(customers), len(noncustomers)
+    pairs = ranks[:positives].sum() - positives * (positives + 1) / 2
+    return float(pairs / (positives * negatives))
+
+
+def warn_of_telling_ids(tables: dict[str, pd.DataFrame]) -> None:
+    """Log a warning if the order of ids tells customers from non-customers."""
+    auc = id_auc(tables[schemas.CUSTOMERS]["id"], tables[schemas.NONCUSTOMERS]["id"])
+    low, high = ID_AUC_BOUNDS
+    if not low <= auc <= high:
+        logger.warning(
+            "ids separate customers from non-customers; the id is never a feature roc_auc=%.3f", auc
+        )
+
+
+def profile(table: pd.DataFrame, key: Sequence[str]) -> dict[str, Any]:
+    """Describe a table without naming any company.
+
+    Parameters
+    ----------
+    table
+        A checked table.
+    key
+        The columns that should name a row.
+
+    Returns
+    -------
+    dict
+        Rows, rows that repeat an earlier one's key, and for each column its missing share, distinct values
+        and range, or for text the most frequent values' counts; the same for any order of rows.
+    """
+    return {
+        "rows": len(table),
+        "key": ", ".join(key),
+        "duplicate_keys": int(table.duplicated(list(key)).sum()),
+        "columns": {str(name): _profile_column(table[name]) for name in table},
+    }
+
+
+def _profile_column(column: pd.Series[Any]) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "missing_share": round(float(column.isna().mean()), PROFILE_DIGITS),
+        "distinct": int(column.nunique()),
+    }
+    known = column.dropna()
+    if column.name == "id" or known.empty:
+        return facts
+    if pd.api.types.is_string_dtype(column):
+        counts = sorted(known.value_counts().items(), key=lambda item: (-item[1], item[0]))
+        return facts | {"most_frequent": {str(value): int(n) for value, n in counts[:PROFILE_VALUES]}}
+    return facts | {"min": _plain(known.min()), "max": _plain(known.max())}
+
+
+def _plain(value: Any) -> str | int | float:
+    if isinstance(value, pd.Timestamp):
+        return f"{value:%Y-%m-%d}"
+    return int(value) if float(value).is_integer() else round(float(value), PROFILE_DIGITS)
+
+
+def main() -> None:
+    """Read the export, and write typed tables and their profile; or nothing, with every fault reported."""
+    tables = read_export(Path(load_params().data.dir))
+    warn_of_telling_ids(tables)
+    for name, table in tables.items():
+        write_parquet(TYPED / f"{name}.parquet", table)
+        logger.info("table loaded table=%s rows=%d", name, len(table))
+    write_json(PROFILE, {name: profile(table, KEYS[name]) for name, table in tables.items()})
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,60 @@
+"""Fit the one model on all snapshots whose labels are mature at ``as_of``."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pandas as pd
+
+from conversion.artifact import save_model, sha256
+from conversion.files import read_json
+from conversion.models import ConversionModel, fit_at, known_training
+from conversion.params import Params, load_params
+from conversion.stage import run
+
+log = logging.getLogger(__name__)
+
+
+def describe(
+    model: ConversionModel, snapshots: pd.DataFrame, as_of: pd.Timestamp, params: Params
+) -> dict[str, Any]:
+    """Say what the model is and what it learned from; JSON-ready."""
+    known = known_training(snapshots, as_of, params.featurize.horizon_days, params.train.history_weeks)
+    rows = snapshots[known]
+    return {
+        "model_type": params.model.type,
+        "trained_as_of": f"{as_of:%Y-%m-%d}",
+        "training_window": {
+            "first_snapshot": f"{rows['as_of'].min():%Y-%m-%d}",
+            "last_snapshot": f"{rows['as_of'].max():%Y-%m-%d}",
+            "snapshots": len(rows),
+            "converting_snapshots": int(rows["label"].sum()),
+            "converting_companies": int(rows.loc[rows["label"] == 1, "id"].nunique()),
+        },
+        "base_rate": round(model.base_rate_, 8),
+        "threshold": round(float(model.threshold_), 8),
+        "features": {feature.name: str(snapshots[feature.name].dtype) for feature in model.features},
+        "params": {
+            "seed": params.seed,
+            "featurize": params.featurize.model_dump(mode="json", exclude={"chunk_companies"}),
+            "model": getattr(params.model, params.model.type).model_dump(mode="json"),
+            "train": params.train.model_dump(mode="json"),
+        },
+    }
+
+
+def main() -> None:
+    """Read the training snapshots, write models/model.joblib and models/model.json."""
+    params = load_params()
+    source = "data/features/train.parquet"
+    snapshots = pd.read_parquet(source)
+    as_of = pd.Timestamp(read_json("data/clean/export.json")["as_of"])
+    model = fit_at(snapshots, as_of, params)
+    description = describe(model, snapshots, as_of, params) | {"data_sha256": {source: sha256(source)}}
+    save_model(model, description)
+    log.info("trained model_type=%s as_of=%s threshold=%.4f", params.model.type, f"{as_of:%Y-%m-%d}", model.threshold_)
+
+
+if __name__ == "__main__":
+    run(main)

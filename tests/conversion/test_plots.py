@@ -1,0 +1,245 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn.metrics as reference
+from matplotlib.figure import Figure
+
+from conversion import metrics, plots
+
+
+@pytest.fixture(scope="module")
+def predictions() -> pd.DataFrame:
+    rng = np.random.default_rng(3)
+    companies, weeks = 600, []
+    for week in range(5):
+        truth = 1 / (1 + np.exp(-rng.normal(-4, 1.5, companies)))
+        label = (rng.random(companies) < truth).astype(int)
+        weeks.append(
+            pd.DataFrame(
+                {
+                    "id": np.arange(companies),
+                    "as_of": pd.Timestamp("2020-01-06") + pd.Timedelta(weeks=week),
+                    "label": label,
+                    "MRR": label * 100.0,
+                    "probability": truth * rng.uniform(0.5, 1, companies),
+                    "users_rule": rng.integers(0, 4, companies) + label,
+                    "actions_rule": rng.integers(0, 9, companies) * 1.0,
+                    "random": rng.random(companies),
+                }
+            )
+        )
+    return pd.concat(weeks, ignore_index=True)
+
+
+def tiny(labels: list[int], scores: list[float]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "id": range(len(labels)),
+            "as_of": pd.Timestamp("2020-01-06"),
+            "label": labels,
+            "MRR": 0.0,
+            "probability": scores,
+        }
+    )
+
+
+class TestCurves:
+    def test_roc_by_hand(self) -> None:
+        table = plots.roc_curve_table(tiny([1, 0, 1, 0], [0.9, 0.8, 0.8, 0.1]))
+        assert table["false_positive_rate"].tolist() == [0, 0, 0.5, 1]
+        assert table["true_positive_rate"].tolist() == [0, 0.5, 1, 1]
+
+    def test_precision_recall_by_hand(self) -> None:
+        table = plots.precision_recall_table(tiny([1, 0, 1, 0], [0.9, 0.8, 0.8, 0.1]))
+        assert table["recall"].tolist() == [0.5, 1, 1]
+        assert table["precision"].tolist() == [1, 0.666667, 0.5]
+        assert table["threshold"].tolist() == [0.9, 0.8, 0.1]
+
+    def test_few_points_keep_the_area(self, predictions: pd.DataFrame) -> None:
+        table = plots.roc_curve_table(predictions)
+        assert len(table) <= 200
+        area = np.trapezoid(table["true_positive_rate"], table["false_positive_rate"])
+        expected = reference.roc_auc_score(predictions["label"], predictions["probability"])
+        assert area == pytest.approx(expected, abs=0.005)
+
+    def test_precision_recall_ends_at_the_prevalence(self, predictions: pd.DataFrame) -> None:
+        table = plots.precision_recall_table(predictions)
+        assert len(table) <= 200
+        assert table["recall"].is_monotonic_increasing
+        last = table.iloc[-1]
+        assert (last["recall"], last["precision"]) == (
+            1,
+            pytest.approx(predictions["label"].mean(), abs=1e-6),
+        )
+
+
+class TestReliability:
+    def test_by_hand(self) -> None:
+        scores = np.arange(1, 101) / 200
+        table = plots.reliability_table(tiny([0] * 90 + [1] * 10, scores.tolist()))
+        assert table["prospects"].tolist() == [10] * 9 + [5, 3, 1, 1]
+        assert table["conversions"].tolist() == [0] * 9 + [5, 3, 1, 1]
+        assert table["mean_probability"].iloc[0] == pytest.approx(5.5 / 200)
+        assert table["observed_share"].tolist() == [0] * 9 + [1] * 4
+
+    def test_every_prospect_is_in_one_bin(self, predictions: pd.DataFrame) -> None:
+        table = plots.reliability_table(predictions)
+        assert table["prospects"].sum() == len(predictions)
+        assert table["conversions"].sum() == predictions["label"].sum()
+        assert table["mean_probability"].is_monotonic_increasing
+
+
+class TestGains:
+    def test_by_hand(self) -> None:
+        labels, scores = [1] * 2 + [0] * 8, list(np.linspace(1, 0, 10))
+        table = plots.gains_table(tiny(labels, scores)).set_index("share_of_prospects")
+        assert table["ranker"].unique().tolist() == ["model"]
+        # Shares of 10 prospects are fractions of a call: a tenth of the list is one of two conversions.
+        share = table["share_of_conversions"]
+        expected = np.minimum(share.index.to_numpy() * 10, 2) / 2
+        np.testing.assert_allclose(share, expected, atol=1e-6)
+        assert table["lift"].iloc[1] == pytest.approx(5, abs=1e-3)
+        assert table["lift"].iloc[-1] == 1
+
+    def test_is_the_recall_of_the_lists(self, predictions: pd.DataFrame) -> None:
+        table = plots.gains_table(predictions)
+        model = table[table["ranker"] == "model"]
+        row = model.iloc[20]
+        called = row["share_of_prospects"] * 600
+        caught = 0.0
+        for _, week in predictions.groupby("as_of"):
+            label = week["label"].to_numpy()[metrics.rank_order(week["probability"], week["id"])]
+            caught += label[: int(called)].sum() + label[int(called)] * (called % 1)
+        expected = caught / predictions["label"].sum()
+        assert row["share_of_conversions"] == pytest.approx(expected, abs=1e-5)
+
+    def test_rankers_that_are_there_in_legend_order(self, predictions: pd.DataFrame) -> None:
+        names = plots.gains_table(predictions)["ranker"].unique().tolist()
+        assert names == ["model", "rule: most users", "rule: most actions", "random order"]
+        with_oracle = plots.gains_table(predictions.assign(oracle=predictions["label"] * 1.0))
+        assert with_oracle["ranker"].unique()[1] == "oracle (true probability)"
+        assert len(with_oracle) == 200
+
+    def test_starts_at_nothing_and_ends_at_everything(self, predictions: pd.DataFrame) -> None:
+        by_ranker = plots.gains_table(predictions).groupby("ranker")["share_of_conversions"]
+        assert (by_ranker.first() == 0).all()
+        assert (by_ranker.last() == 1).all()
+
+
+class TestOtherTables:
+    def test_precision_over_time(self, predictions: pd.DataFrame) -> None:
+        quiet = predictions.assign(label=predictions["label"].where(predictions["as_of"] > "2020-01-06", 0))
+        weekly = metrics.weekly_measures(quiet, "probability", [5, 50])
+        table = plots.precision_over_time_table(weekly)
+        assert table.columns.tolist() == ["as_of", "precision_at_5", "precision_at_50", "prevalence"]
+        assert table["as_of"].tolist()[:2] == ["2020-01-06", "2020-01-13"]
+        assert table.iloc[0, 1:].tolist() == [0, 0, 0]
+        assert table["precision_at_5"].iloc[1] == pytest.approx(weekly["precision_at_5"].iloc[1])
+
+    def test_histogram_counts_everyone_once(self, predictions: pd.DataFrame) -> None:
+        extremes = predictions.assign(
+            probability=predictions["probability"].where(predictions["id"] > 1, 0.0)
+        )
+        extremes.loc[0, "probability"] = 1.0
+        table = plots.probability_histogram_table(extremes)
+        assert len(table) == 80
+        counts = table.groupby("outcome")["prospects"].sum()
+        assert counts["conversion"] == predictions["label"].sum()
+        assert counts.sum() == len(predictions)
+        np.testing.assert_allclose(table.groupby("outcome")["share"].sum(), 1, atol=1e-6)
+
+    def test_confusion(self) -> None:
+        table = plots.confusion_table([1, 1, 0, 0, 0], [1, 0, 0, 0, 1])
+        assert table.to_dict("list") == {
+            "actual": ["no conversion", "no conversion", "conversion", "conversion"],
+            "predicted": ["no conversion", "conversion", "no conversion", "conversion"],
+            "prospects": [2, 1, 1, 1],
+        }
+
+    @pytest.mark.parametrize("labels", [[0, 0, 0], [1, 1, 1]])
+    def test_one_class_alone(self, labels: list[int]) -> None:
+        week = tiny(labels, [0.3, 0.2, 0.2])
+        for table in (plots.roc_curve_table, plots.precision_recall_table, plots.reliability_table):
+            assert not table(week).isna().any(axis=None)
+        weekly = metrics.weekly_measures(week, "probability", [1])
+        drawn = [
+            plots.gains_figure(plots.gains_table(week)),
+            plots.probability_histogram_figure(plots.probability_histogram_table(week)),
+            plots.precision_over_time_figure(plots.precision_over_time_table(weekly)),
+            plots.reliability_figure(plots.reliability_table(week)),
+            plots.roc_figure(plots.roc_curve_table(week)),
+            plots.precision_recall_figure(plots.precision_recall_table(week)),
+        ]
+        for figure in drawn:
+            figure.draw_without_rendering()
+
+
+def importance(_: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({"feature": [f"feature_{n}" for n in range(30)], "importance": np.arange(30) / 435})
+
+
+def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
+    return plots.confusion_table(predictions["label"], predictions["probability"] >= 0.1)
+
+
+def over_time(predictions: pd.DataFrame) -> pd.DataFrame:
+    return plots.precision_over_time_table(metrics.weekly_measures(predictions, "probability", [10, 50]))
+
+
+FIGURES = [
+    (plots.roc_curve_table, plots.roc_figure),
+    (plots.precision_recall_table, plots.precision_recall_figure),
+    (plots.reliability_table, plots.reliability_figure),
+    (plots.gains_table, plots.gains_figure),
+    (plots.probability_histogram_table, plots.probability_histogram_figure),
+    (over_time, plots.precision_over_time_figure),
+    (confusion, plots.confusion_figure),
+    (importance, plots.importance_figure),
+]
+
+
+@pytest.mark.parametrize(("tabulate", "draw"), FIGURES, ids=lambda function: function.__name__)
+class TestFigures:
+    def test_has_title_labels_and_the_same_bytes_twice(
+        self,
+        predictions: pd.DataFrame,
+        tmp_path: Path,
+        tabulate: Callable[[pd.DataFrame], pd.DataFrame],
+        draw: Callable[[pd.DataFrame], Figure],
+    ) -> None:
+        figure = draw(tabulate(predictions))
+        axes = figure.axes[0]
+        assert axes.get_title()
+        assert axes.get_xlabel()
+        assert axes.get_ylabel() or draw is plots.importance_figure
+        plots.save_png(figure, tmp_path / "first.png")
+        plots.save_png(draw(tabulate(predictions)), tmp_path / "second.png")
+        first = (tmp_path / "first.png").read_bytes()
+        assert first.startswith(b"\x89PNG")
+        assert first == (tmp_path / "second.png").read_bytes()
+        assert b"Software" not in first
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["first.png", "second.png"]
+
+    def test_a_table_read_back_draws_the_same(
+        self,
+        predictions: pd.DataFrame,
+        tmp_path: Path,
+        tabulate: Callable[[pd.DataFrame], pd.DataFrame],
+        draw: Callable[[pd.DataFrame], Figure],
+    ) -> None:
+        table = tabulate(predictions)
+        table.to_csv(tmp_path / "table.csv", index=False)
+        plots.save_png(draw(table), tmp_path / "first.png")
+        plots.save_png(draw(pd.read_csv(tmp_path / "table.csv")), tmp_path / "second.png")
+        assert (tmp_path / "first.png").read_bytes() == (tmp_path / "second.png").read_bytes()
+
+
+def test_importance_shows_the_top_by_value() -> None:
+    labels = [
+        label.get_text()
+        for label in plots.importance_figure(importance(pd.DataFrame()), 3).axes[0].get_yticklabels()
+    ]
+    assert labels == ["feature_29", "feature_28", "feature_27"]

@@ -1,0 +1,120 @@
+"""A tiny valid export for tests: in memory, seeded, in the columns of the data contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from conversion import schemas
+
+FIRST_WEEK = "2019-01-07"
+INDUSTRIES = ("COMPUTER_SOFTWARE", "Technology - Software", "REAL_ESTATE", "Consulting/Advisory")
+
+
+def tiny_export(seed: int = 0, companies: int = 120, weeks: int = 40) -> dict[str, pd.DataFrame]:
+    """Draw a valid export: a quarter of the companies convert, a third of the others show no usage.
+
+    Parameters
+    ----------
+    seed
+        Of the random generator; the same arguments give the same tables.
+    companies
+        Companies in both company tables together; their ids are shuffled, so they tell nothing.
+    weeks
+        Weeks of usage from Monday 2019-01-07 on; conversions fall into the same period.
+
+    Returns
+    -------
+    dict of DataFrame
+        ``customers``, ``noncustomers`` and ``usage_actions`` with dates as datetime64, ids and counts as
+        int64, ``MRR`` and ``ALEXA_RANK`` as float64. There is nothing to quarantine: no duplicate, no
+        orphan, no ``MRR`` <= 0, actions >= users >= 0. Usage goes on after the conversion and grows.
+    """
+    rng = np.random.default_rng(seed)
+    ids = 100_000 + rng.permutation(companies)
+    converters = max(companies // 4, 1)
+    start = pd.Timestamp(FIRST_WEEK)
+    firmographics = pd.DataFrame(
+        {
+            "id": ids,
+            "ALEXA_RANK": np.where(
+                rng.random(companies) < 0.3, schemas.UNRANKED, rng.integers(1_000, 15_000_000, companies)
+            ).astype("float64"),
+            "EMPLOYEE_RANGE": rng.choice(schemas.EMPLOYEE_RANGES, companies).astype(object),
+            "INDUSTRY": rng.choice(INDUSTRIES, companies).astype(object),
+        }
+    )
+    firmographics.loc[rng.random(companies) < 0.05, "ALEXA_RANK"] = np.nan
+    firmographics.loc[rng.random(companies) < 0.05, "EMPLOYEE_RANGE"] = None
+    firmographics.loc[rng.random(companies) < 0.7, "INDUSTRY"] = None
+
+    close_days = rng.integers(0, weeks * 7, converters)
+    customers = firmographics.iloc[:converters].copy()
+    customers["CLOSEDATE"] = start + pd.to_timedelta(close_days, unit="D")
+    customers["MRR"] = np.round(rng.lognormal(5.5, 0.8, converters) + 10, 2)
+    tables = {
+        schemas.CUSTOMERS: customers,
+        schemas.NONCUSTOMERS: firmographics.iloc[converters:],
+        schemas.USAGE_ACTIONS: _usage(rng, ids, close_days, weeks, start),
+    }
+    return {name: table[list(schemas.COLUMNS[name])].reset_index(drop=True) for name, table in tables.items()}
+
+
+def _usage(
+    rng: np.random.Generator, ids: np.ndarray, close_days: np.ndarray, weeks: int, start: pd.Timestamp
+) -> pd.DataFrame:
+    companies, converters = len(ids), len(close_days)
+    week = np.arange(weeks)
+    closes = np.full(companies, 10 * weeks)
+    closes[:converters] = close_days // 7
+    warm = (week >= closes[:, None] - 6) & (closes[:, None] < 2 * weeks)
+    after = week > closes[:, None]
+    silent = rng.random(companies) < 1 / 3
+    silent[:converters] = False
+    rate = np.where(warm, 0.7, 0.1) * ~silent[:, None]
+    company, at = np.nonzero(rng.random((companies, weeks)) < rate)
+
+    shape = (len(company), len(schemas.MODULES))
+    level = np.where(after, 8.0, np.where(warm, 3.0, 1.0))[company, at][:, None]
+    users = rng.poisson(0.5 * level, shape) * (rng.random(shape) < 0.6)
+    actions = users + rng.poisson(4 * level, shape) * (users > 0)
+    table = pd.DataFrame({"id": ids[company], "WHEN_TIMESTAMP": start + pd.to_timedelta(7 * at, unit="D")})
+    table[list(schemas.ACTIONS)] = actions.astype("int64")
+    table[list(schemas.USERS)] = users.astype("int64")
+    return table.sample(frac=1, random_state=int(rng.integers(2**31)))
+
+
+def write_export(tables: dict[str, pd.DataFrame], folder: str | Path, suffix: str = ".csv") -> Path:
+    """Write the tables as an export; dates in CSV look like the real export's.
+
+    Parameters
+    ----------
+    tables
+        As `tiny_export` gives them, or broken on purpose.
+    folder
+        Made if it does not exist.
+    suffix
+        ``.csv`` or ``.parquet``.
+
+    Returns
+    -------
+    Path
+        The folder.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        path = folder / f"{name}{suffix}"
+        if suffix == ".parquet":
+            table.to_parquet(path, index=False)
+        else:
+            _as_text(table).to_csv(path, index=False, lineterminator="\n")
+    return folder
+
+
+def _as_text(table: pd.DataFrame) -> pd.DataFrame:
+    formats = {"CLOSEDATE": "%Y-%m-%d", "WHEN_TIMESTAMP": "%Y-%m-%d %H:%M:%S.000"}
+    dates = [name for name in formats if name in table and pd.api.types.is_datetime64_any_dtype(table[name])]
+    return table.assign(**{name: table[name].dt.strftime(formats[name]) for name in dates})

@@ -1,0 +1,888 @@
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from conversion import schemas
+from conversion.errors import ExportError
+from conversion.schemas import COLUMNS, CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS
+from conversion.stage import run
+from stages import load
+from tests.exports import tiny_export, write_export
+
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+Tables = dict[str, pd.DataFrame]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to run the stage in, whose params point at its ``export``."""
+    params = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    params["data"]["dir"] = "export"
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def tables() -> Tables:
+    return tiny_export(companies=40, weeks=12)
+
+
+def written(project: Path) -> list[Path]:
+    return sorted(
+        path.relative_to(project) for folder in ("data", "metrics") for path in (project / folder).rglob("*")
+    )
+
+
+def run_and_fail(project: Path, caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Run the stage on a broken export; check that it stops cleanly and give the lines of its message."""
+    with pytest.raises(SystemExit) as stop:
+        run(load.main)
+    assert stop.value.code == 1
+    assert written(project) == []
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+
+
+# Ways to break an export: in its tables, or in the bytes of a file
+
+
+def cell(table: str, column: str, value: object, rows: int = 1) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        path = folder / f"{table}.csv"
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        frame.loc[range(3, 3 + rows), column] = value
+        frame.to_csv(path, index=False)
+
+    return spoil
+
+
+def edit(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        path = folder / name
+        path.write_bytes(change(path.read_bytes()))
+
+    return spoil
+
+
+def line(name: str, number: int, change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    def on_line(data: bytes) -> bytes:
+        lines = data.split(b"\n")
+        lines[number - 1] = change(lines[number - 1])
+        return b"\n".join(lines)
+
+    return edit(name, on_line)
+
+
+def as_parquet(table: str, change: Callable[[pa.Table], pa.Table]) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        (folder / f"{table}.csv").unlink()
+        frame = tiny_export(companies=40, weeks=12)[table]
+        pq.write_table(change(pa.Table.from_pandas(frame, preserve_index=False)), folder / f"{table}.parquet")
+
+    return spoil
+
+
+def with_column(name: str, make: Callable[[int], pa.Array]) -> Callable[[pa.Table], pa.Table]:
+    return lambda table: table.set_column(table.column_names.index(name), name, make(len(table)))
+
+
+def remove(*names: str) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        for name in names:
+            (folder / name).unlink()
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+    return spoil
+
+
+def replaced_by_folder(folder: Path) -> None:
+    (folder / "customers.csv").unlink()
+    (folder / "customers.csv").mkdir()
+
+
+def replaced_by_file(folder: Path) -> None:
+    remove(*(f"{name}.csv" for name in COLUMNS))(folder)
+    folder.write_text("no folder", encoding="utf-8")
+
+
+def both_suffixes(folder: Path) -> None:
+    (folder / "usage_actions.parquet").write_bytes(b"PAR1")
+
+
+def corrupt_parquet(folder: Path) -> None:
+    as_parquet(CUSTOMERS, lambda table: table)(folder)
+    edit("customers.parquet", lambda data: data[:200] + data[-200:])(folder)
+
+
+def undecodable_parquet(folder: Path) -> None:
+    as_parquet(CUSTOMERS, lambda table: table.replace_schema_metadata(None))(folder)
+    edit("customers.parquet", lambda data: data.replace(b"INDUSTRY", b"INDUSTR\xe4"))(folder)
+
+
+def overlapping(folder: Path) -> None:
+    ids = pd.read_csv(folder / "noncustomers.csv")["id"].iloc[:2].to_list()
+    frame = pd.read_csv(folder / "customers.csv", dtype=str, keep_default_na=False)
+    frame.loc[[4, 5], "id"] = [str(value) for value in ids]
+    frame.to_csv(folder / "customers.csv", index=False)
+
+
+@dataclass(frozen=True)
+class Broken:
+    name: str
+    spoil: Callable[[Path], None]
+    file: str
+    column: str
+    says: tuple[str, ...]
+
+
+BROKEN = [
+    # files
+    Broken(
+        "missing folder", remove(*(f"{name}.csv" for name in COLUMNS)), "export", "data.dir", ("nothing",)
+    ),
+    Broken("folder is a file", replaced_by_file, "export", "data.dir", ("found a file",)),
+    Broken(
+        "missing file",
+        remove("customers.csv"),
+        "export/customers",
+        "the file",
+        ("customers.parquet", "neither"),
+    ),
+    Broken("both suffixes", both_suffixes, "export/usage_actions", "the file", ("both", "remove the one")),
+    Broken("file is a folder", replaced_by_folder, "export/customers.csv", "the file", ("a folder",)),
+    Broken(
+        "empty file", edit("usage_actions.csv", lambda _: b""), "usage_actions.csv", "the file", ("empty",)
+    ),
+    Broken(
+        "only a BOM",
+        edit("customers.csv", lambda _: b"\xef\xbb\xbf\n"),
+        "customers.csv",
+        "the file",
+        ("empty",),
+    ),
+    *[
+        Broken(
+            f"header only {name}",
+            edit(f"{name}.csv", lambda data: data[: data.index(b"\n") + 1] + b"\n"),
+            f"{name}.csv",
+            "the file",
+            ("rows after the header", "nothing but the header"),
+        )
+        for name in COLUMNS
+    ],
+    # bytes
+    Broken(
+        "undecodable",
+        line("noncustomers.csv", 4, lambda text: text + b"\xe9"),
+        "noncustomers.csv",
+        "the file",
+        ("UTF-8", "0xe9 in line 4"),
+    ),
+    Broken(
+        "UTF-16",
+        edit("customers.csv", lambda data: data.decode().encode("utf-16")),
+        "customers.csv",
+        "the file",
+        ("UTF-16", "save it as UTF-8"),
+    ),
+    Broken(
+        "NUL byte",
+        line("usage_actions.csv", 7, lambda text: text + b"\0"),
+        "usage_actions.csv",
+        "the file",
+        ("NUL", "line 7"),
+    ),
+    Broken(
+        "10 MB line",
+        line("usage_actions.csv", 5, lambda text: text + b"9" * 10_000_000),
+        "usage_actions.csv",
+        "the file",
+        ("at most 65536 bytes", "line 5"),
+    ),
+    Broken(
+        "10 MB header",
+        edit("customers.csv", lambda _: b"id," * 3_333_333),
+        "customers.csv",
+        "the file",
+        ("at most 65536 bytes", "line 1"),
+    ),
+    Broken(
+        "open quote",
+        edit("customers.csv", lambda _: b'id,MRR\n1,2\n3,"4\n5,6\n'),
+        "customers.csv",
+        "the file",
+        ("quotes in pairs", "line 3"),
+    ),
+    Broken(
+        "stray quote",
+        edit("customers.csv", lambda _: b'id,MRR\n1,"2"\n3,""""\n5,6"\n7,8"\n'),
+        "customers.csv",
+        "the file",
+        ("quotes in pairs", "line 4"),
+    ),
+    Broken(
+        "quote closed too early",
+        edit("customers.csv", lambda _: b'id,MRR\n1,"2"x\n'),
+        "customers.csv",
+        "the file",
+        ("quotes in pairs", "line 2"),
+    ),
+    Broken(
+        "blank first line",
+        edit("noncustomers.csv", lambda data: b"\n" + data),
+        "noncustomers.csv",
+        "the header",
+        ("line 1", "a blank line"),
+    ),
+    # headers
+    *[
+        Broken(
+            f"delimiter {delimiter!r}",
+            edit("noncustomers.csv", lambda data, to=delimiter: data.replace(b",", to.encode())),
+            "noncustomers.csv",
+            "the header",
+            (f"looks like {delimiter!r}-separated",),
+        )
+        for delimiter in (";", "\t", "|")
+    ],
+    Broken(
+        "missing column",
+        edit("customers.csv", lambda data: data.replace(b"MRR", b"REVENUE")),
+        "customers.csv",
+        "MRR",
+        ("no such column", "add it"),
+    ),
+    Broken(
+        "misspelt column",
+        edit("customers.csv", lambda data: data.replace(b"CLOSEDATE", b"CloseDate")),
+        "customers.csv",
+        "CLOSEDATE",
+        ("no such column", "rename 'CloseDate'"),
+    ),
+    Broken(
+        "duplicated header",
+        edit("usage_actions.csv", lambda data: data.replace(b"\n", b",id\n")),
+        "usage_actions.csv",
+        "id",
+        ("one column of this name", "2 of them"),
+    ),
+    # rows
+    Broken(
+        "too many fields",
+        line("noncustomers.csv", 6, lambda text: text + b",x"),
+        "noncustomers.csv",
+        "all columns",
+        ("4 fields", "1 row (line 6)"),
+    ),
+    Broken(
+        "too few fields",
+        line("usage_actions.csv", 9, lambda _: b"100001,2019-01-07"),
+        "usage_actions.csv",
+        "all columns",
+        ("10 fields", "1 row (line 9)"),
+    ),
+    Broken(
+        "all lines cut off",
+        edit("customers.csv", lambda data: data.split(b"\n")[0] + b"\n1\n2\n"),
+        "customers.csv",
+        "all columns",
+        ("2 rows (line 2, line 3)",),
+    ),
+    # ids
+    Broken("NaN id", cell(CUSTOMERS, "id", "NaN"), "customers.csv", "id", ("a value", "1 row (line 5)")),
+    Broken(
+        "empty ids", cell(USAGE_ACTIONS, "id", "", 7), "usage_actions.csv", "id", ("7 rows (line 5, line 6",)
+    ),
+    Broken(
+        "half an id",
+        cell(NONCUSTOMERS, "id", "100.5"),
+        "noncustomers.csv",
+        "id",
+        ("whole", "line 5", "'100.5'"),
+    ),
+    Broken(
+        "text id", cell(NONCUSTOMERS, "id", "acme"), "noncustomers.csv", "id", ("whole", "line 5", "'acme'")
+    ),
+    Broken(
+        "huge id", cell(CUSTOMERS, "id", "9" * 30), "customers.csv", "id", ("whole number of at most 18",)
+    ),
+    Broken(
+        "overlapping ids",
+        overlapping,
+        "customers.csv and export/noncustomers.csv",
+        "id",
+        ("2 rows (id 1000",),
+    ),
+    # dates
+    Broken(
+        "no CLOSEDATE",
+        cell(CUSTOMERS, "CLOSEDATE", "", 2),
+        "customers.csv",
+        "CLOSEDATE",
+        ("a value", "2 rows"),
+    ),
+    Broken(
+        "US date",
+        cell(CUSTOMERS, "CLOSEDATE", "3/27/2020"),
+        "customers.csv",
+        "CLOSEDATE",
+        ("2019-12-31", "1 row"),
+    ),
+    Broken(
+        "no such day",
+        cell(CUSTOMERS, "CLOSEDATE", "2019-02-30"),
+        "customers.csv",
+        "CLOSEDATE",
+        ("2019-02-30",),
+    ),
+    Broken(
+        "long ago",
+        cell(CUSTOMERS, "CLOSEDATE", "1999-12-31"),
+        "customers.csv",
+        "CLOSEDATE",
+        ("2000 to 2100",),
+    ),
+    Broken(
+        "far ahead",
+        cell(USAGE_ACTIONS, "WHEN_TIMESTAMP", "2101-01-03"),
+        "actions.csv",
+        "WHEN_TIMESTAMP",
+        ("2100",),
+    ),
+    Broken(
+        "no timestamp",
+        cell(USAGE_ACTIONS, "WHEN_TIMESTAMP", "soon", 3),
+        "actions.csv",
+        "WHEN_TIMESTAMP",
+        ("3 rows",),
+    ),
+    Broken(
+        "missing timestamp",
+        cell(USAGE_ACTIONS, "WHEN_TIMESTAMP", ""),
+        "actions.csv",
+        "WHEN_TIMESTAMP",
+        ("a value",),
+    ),
+    *[
+        Broken(
+            f"time zone {zone!r}",
+            cell(USAGE_ACTIONS, "WHEN_TIMESTAMP", f"2019-01-07 00:00:00{zone}", 2),
+            "usage_actions.csv",
+            "WHEN_TIMESTAMP",
+            ("time zone", "2 rows (id 1000", zone),
+        )
+        for zone in ("Z", "+02:00", "-0500", " UTC", ".000+00")
+    ],
+    Broken(
+        "a Tuesday",
+        cell(USAGE_ACTIONS, "WHEN_TIMESTAMP", "2019-01-08", 6),
+        "usage_actions.csv",
+        "WHEN_TIMESTAMP",
+        ("a Monday 00:00", "6 rows", "...", "2019-01-08"),
+    ),
+    Broken(
+        "Monday 01:00",
+        cell(USAGE_ACTIONS, "WHEN_TIMESTAMP", "2019-01-07 01:00:00"),
+        "usage_actions.csv",
+        "WHEN_TIMESTAMP",
+        ("a Monday 00:00", "1 row"),
+    ),
+    # numbers
+    Broken("no MRR", cell(CUSTOMERS, "MRR", "", 2), "customers.csv", "MRR", ("a value", "2 rows (id")),
+    Broken(
+        "infinite MRR", cell(CUSTOMERS, "MRR", "inf"), "customers.csv", "MRR", ("finite", "1 row", "'inf'")
+    ),
+    Broken("overflowing MRR", cell(CUSTOMERS, "MRR", "1e999"), "customers.csv", "MRR", ("finite", "1 row")),
+    Broken("absurd MRR", cell(CUSTOMERS, "MRR", "1e300"), "customers.csv", "MRR", ("1e+09", "1 row")),
+    Broken(
+        "text MRR", cell(CUSTOMERS, "MRR", "1,200.50"), "customers.csv", "MRR", ("thousands", "'1,200.50'")
+    ),
+    Broken(
+        "rank 0",
+        cell(NONCUSTOMERS, "ALEXA_RANK", "0"),
+        "noncustomers.csv",
+        "ALEXA_RANK",
+        ("at least 1", "1 row"),
+    ),
+    Broken(
+        "rank 1.5", cell(CUSTOMERS, "ALEXA_RANK", "1.5"), "customers.csv", "ALEXA_RANK", ("whole", "1 row")
+    ),
+    Broken(
+        "rank inf", cell(CUSTOMERS, "ALEXA_RANK", "-inf"), "customers.csv", "ALEXA_RANK", ("finite", "1 row")
+    ),
+    Broken(
+        "text count",
+        cell(USAGE_ACTIONS, "USERS_EMAIL", "many"),
+        "actions.csv",
+        "USERS_EMAIL",
+        ("whole", "'many'"),
+    ),
+    Broken(
+        "half a count",
+        cell(USAGE_ACTIONS, "ACTIONS_EMAIL", "2.5"),
+        "actions.csv",
+        "ACTIONS_EMAIL",
+        ("whole",),
+    ),
+    Broken(
+        "no count",
+        cell(USAGE_ACTIONS, "ACTIONS_EMAIL", ""),
+        "actions.csv",
+        "ACTIONS_EMAIL",
+        ("a value", "1 row"),
+    ),
+    Broken(
+        "huge count",
+        cell(USAGE_ACTIONS, "ACTIONS_EMAIL", str(2**31)),
+        "actions.csv",
+        "ACTIONS_EMAIL",
+        ("2147483647",),
+    ),
+    # text
+    Broken(
+        "unknown employee range",
+        cell(NONCUSTOMERS, "EMPLOYEE_RANGE", "2-5", 2),
+        "noncustomers.csv",
+        "EMPLOYEE_RANGE",
+        (*(f"'{name}'" for name in schemas.EMPLOYEE_RANGES), "2 rows (id", "'2-5'"),
+    ),
+    Broken(
+        "long industry",
+        cell(CUSTOMERS, "INDUSTRY", "x" * 5000),
+        "customers.csv",
+        "INDUSTRY",
+        ("200 characters",),
+    ),
+    Broken(
+        "line break", cell(CUSTOMERS, "INDUSTRY", "a\nb"), "customers.csv", "INDUSTRY", ("control", r"a\nb")
+    ),
+    # Parquet
+    Broken(
+        "corrupt Parquet",
+        corrupt_parquet,
+        "customers.parquet",
+        "the file",
+        ("a Parquet table", "export the table again"),
+    ),
+    Broken(
+        "undecodable Parquet column name",
+        undecodable_parquet,
+        "customers.parquet",
+        "the file",
+        ("a Parquet table", "utf-8"),
+    ),
+    Broken(
+        "no rows in Parquet",
+        as_parquet(NONCUSTOMERS, lambda table: table.slice(0, 0)),
+        "noncustomers.parquet",
+        "the file",
+        ("rows",),
+    ),
+    Broken(
+        "nested column",
+        as_parquet(USAGE_ACTIONS, with_column("USERS_EMAIL", lambda rows: pa.array([[1]] * rows))),
+        "usage_actions.parquet",
+        "USERS_EMAIL",
+        ("plain values", "list<"),
+    ),
+    Broken(
+        "struct column",
+        as_parquet(CUSTOMERS, with_column("id", lambda rows: pa.array([{"a": 1}] * rows))),
+        "customers.parquet",
+        "id",
+        ("plain values", "struct<"),
+    ),
+    Broken(
+        "zoned Parquet",
+        as_parquet(
+            USAGE_ACTIONS,
+            with_column(
+                "WHEN_TIMESTAMP",
+                lambda rows: pa.array(
+                    [dt.datetime(2019, 1, 7, tzinfo=dt.UTC)] * rows, pa.timestamp("us", "UTC")
+                ),
+            ),
+        ),
+        "usage_actions.parquet",
+        "WHEN_TIMESTAMP",
+        ("time zone", "rows (id"),
+    ),
+    Broken(
+        "numbers as dates",
+        as_parquet(CUSTOMERS, with_column("CLOSEDATE", lambda rows: pa.array(range(rows)))),
+        "customers.parquet",
+        "CLOSEDATE",
+        ("a date like", "10 rows"),
+    ),
+    Broken(
+        "truth values as counts",
+        as_parquet(USAGE_ACTIONS, with_column("USERS_EMAIL", lambda rows: pa.array([True] * rows))),
+        "usage_actions.parquet",
+        "USERS_EMAIL",
+        ("whole", "'True'"),
+    ),
+    Broken(
+        "bytes as text",
+        as_parquet(NONCUSTOMERS, with_column("INDUSTRY", lambda rows: pa.array([b"x"] * rows))),
+        "noncustomers.parquet",
+        "INDUSTRY",
+        ("plain values", "binary"),
+    ),
+    Broken(
+        "all ids missing",
+        as_parquet(NONCUSTOMERS, with_column("id", pa.nulls)),
+        "noncustomers.parquet",
+        "id",
+        ("a value", "30 rows (row 1, row 2"),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.name)
+def test_broken_export_stops_with_the_fault_named(
+    case: Broken, project: Path, tables: Tables, caplog: pytest.LogCaptureFixture
+) -> None:
+    case.spoil(write_export(tables, project / "export"))
+    start = time.monotonic()
+    lines = run_and_fail(project, caplog)
+    assert time.monotonic() - start < 5
+    assert len(lines) == 1, "a single fault makes a single line"
+    assert f"{case.file}: {case.column}: expected" in lines[0]
+    for words in case.says:
+        assert words in lines[0]
+    assert len(lines[0]) < 600
+
+
+def test_all_faults_of_all_files_are_reported_at_once(
+    project: Path, tables: Tables, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write_export(tables, project / "export")
+    for spoil in (
+        cell(CUSTOMERS, "MRR", "inf", 2),
+        cell(CUSTOMERS, "CLOSEDATE", "someday"),
+        overlapping,
+        cell(NONCUSTOMERS, "EMPLOYEE_RANGE", "lots"),
+        line("noncustomers.csv", 9, lambda text: text + b",,"),
+        cell(USAGE_ACTIONS, "WHEN_TIMESTAMP", "2019-01-08"),
+        edit("usage_actions.csv", lambda data: data.replace(b"USERS_EMAIL", b"MAILERS")),
+    ):
+        spoil(folder)
+    lines = run_and_fail(project, caplog)
+    expected = [
+        ("customers.csv: CLOSEDATE", "1 row"),
+        ("customers.csv: MRR", "2 rows"),
+        ("noncustomers.csv: all columns", "line 9"),
+        ("noncustomers.csv: EMPLOYEE_RANGE", "'lots'"),
+        ("usage_actions.csv: USERS_EMAIL", "no such column"),
+        ("usage_actions.csv: WHEN_TIMESTAMP", "1 row"),
+        ("customers.csv and export/noncustomers.csv: id", "2 rows"),
+    ]
+    assert len(lines) == len(expected)
+    for (place, words), text in zip(expected, lines, strict=True):
+        assert f"{place}: expected" in text
+        assert words in text
+
+
+def test_a_broken_file_does_not_hide_faults_of_the_others(tables: Tables, tmp_path: Path) -> None:
+    folder = write_export(tables, tmp_path)
+    edit("customers.csv", lambda _: b"")(folder)
+    remove("noncustomers.csv")(folder)
+    cell(USAGE_ACTIONS, "USERS_EMAIL", "x")(folder)
+    with pytest.raises(ExportError) as error:
+        load.read_export(folder)
+    assert len(str(error.value).splitlines()) == 3
+
+
+def test_line_numbers_count_blank_ragged_and_broken_lines(tables: Tables, tmp_path: Path) -> None:
+    folder = write_export(tables, tmp_path)
+    lines = (folder / "customers.csv").read_bytes().split(b"\n")
+    lines[2:2] = [
+        b"",
+        lines[1] + b",too many",
+        b'900001,2019-01-09,1,1,1,"two\r\nlines"',
+        b"",
+        b",2019-01-09,1,1,1,x",
+    ]
+    (folder / "customers.csv").write_bytes(b"\r\n".join(lines))
+    with pytest.raises(ExportError) as error:
+        load.read_export(folder)
+    ragged, missing, broken = str(error.value).splitlines()
+    assert "(line 4)" in ragged
+    assert "id 900001" in missing
+    assert "control" in missing
+    assert "(line 8)" in broken
+
+
+def test_stale_outputs_survive_a_broken_export(project: Path, tables: Tables) -> None:
+    folder = write_export(tables, project / "export")
+    run(load.main)
+    before = {path: path.read_bytes() for path in written(project) if path.is_file()}
+    cell(CUSTOMERS, "MRR", "x")(folder)
+    with pytest.raises(SystemExit):
+        run(load.main)
+    assert {path: path.read_bytes() for path in written(project) if path.is_file()} == before
+
+
+# What is no fault here
+
+
+def odd_rows(tables: Tables) -> Tables:
+    """Rows that the cleaning stage has rules for, and this one must let pass."""
+    customers, noncustomers, usage = (tables[name].copy() for name in COLUMNS)
+    customers.loc[0, "MRR"] = -5.0
+    usage.loc[0, "ACTIONS_EMAIL"] = -1
+    usage.loc[1, ["ACTIONS_EMAIL", "USERS_EMAIL"]] = [0, 3]
+    usage.loc[2, "id"] = 999_999
+    usage = pd.concat([usage, usage.iloc[[3]]], ignore_index=True)
+    noncustomers = pd.concat([noncustomers, noncustomers.iloc[[0]]], ignore_index=True)
+    customers = pd.concat([customers, customers.iloc[[0]]], ignore_index=True)
+    return {CUSTOMERS: customers, NONCUSTOMERS: noncustomers, USAGE_ACTIONS: usage}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_rows_for_the_cleaning_stage_pass(tables: Tables, tmp_path: Path, suffix: str) -> None:
+    odd = odd_rows(tables)
+    loaded = load.read_export(write_export(odd, tmp_path, suffix))
+    for name, table in loaded.items():
+        pd.testing.assert_frame_equal(table, odd[name])
+    assert load.profile(loaded[NONCUSTOMERS], ["id"])["duplicate_keys"] == 1
+
+
+def test_types_and_columns_of_the_outputs(project: Path, tables: Tables) -> None:
+    write_export(tables, project / "export")
+    run(load.main)
+    files = [f"data/typed/{name}.parquet" for name in COLUMNS]
+    assert [str(path) for path in written(project) if path.is_file()] == sorted(
+        [*files, "metrics/data_quality.json"]
+    )
+    for name, columns in COLUMNS.items():
+        table = pd.read_parquet(f"data/typed/{name}.parquet")
+        assert tuple(table) == columns
+        for column in columns:
+            if column == "id" or column in schemas.MEASURES:
+                assert table[column].dtype == np.int64
+            elif column in ("CLOSEDATE", "WHEN_TIMESTAMP"):
+                assert table[column].dtype == "datetime64[us]"
+            elif column in ("MRR", "ALEXA_RANK"):
+                assert table[column].dtype == np.float64
+            else:
+                assert pd.api.types.is_string_dtype(table[column])
+        pd.testing.assert_frame_equal(table, tables[name])
+
+
+def test_csv_and_parquet_give_the_same_bytes(
+    project: Path, tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = []
+    for suffix in (".csv", ".parquet"):
+        folder = project / suffix.strip(".")
+        folder.mkdir()
+        (folder / "params.yaml").write_bytes((project / "params.yaml").read_bytes())
+        monkeypatch.chdir(folder)
+        write_export(tables, "export", suffix)
+        run(load.main)
+        outputs.append(
+            {path: (folder / path).read_bytes() for path in written(folder) if (folder / path).is_file()}
+        )
+    assert outputs[0] == outputs[1]
+    assert len(outputs[0]) == 4
+
+
+def test_spellings_that_are_accepted(tables: Tables, tmp_path: Path) -> None:
+    folder = write_export(tables, tmp_path)
+    text = (folder / "customers.csv").read_text(encoding="utf-8").splitlines()
+    text[1] = "7.0,2019-03-04T10:30:00.123456,1e2,16000001.0,1,"
+    text[2] = ' 8 ,2019-03-04 00:00,"50",NaN,null,"Technology - Software"'
+    text.insert(3, "")
+    (folder / "customers.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(text).encode())
+    loaded = load.read_export(folder)[CUSTOMERS].iloc[:2]
+    assert loaded["id"].tolist() == [7, 8]
+    assert loaded["CLOSEDATE"].tolist() == [pd.Timestamp("2019-03-04")] * 2
+    assert loaded["MRR"].tolist() == [100.0, 50.0]
+    assert loaded["ALEXA_RANK"].tolist()[0] == schemas.UNRANKED
+    assert loaded["ALEXA_RANK"].isna().tolist() == [False, True]
+    assert loaded["EMPLOYEE_RANGE"].isna().tolist() == [False, True]
+    assert loaded["INDUSTRY"].isna().tolist() == [True, False]
+
+
+def test_large_ids_are_exact(tables: Tables, tmp_path: Path) -> None:
+    folder = write_export(tables, tmp_path)
+    line("customers.csv", 2, lambda text: b"123456789012345677" + text[text.index(b",") :])(folder)
+    assert load.read_export(folder)[CUSTOMERS]["id"].iloc[0] == 123456789012345677
+
+
+PARQUET_TYPES: list[tuple[str, str, Callable[[pa.ChunkedArray], Any]]] = [
+    (CUSTOMERS, "id", lambda column: column.cast(pa.string())),
+    (CUSTOMERS, "id", lambda column: column.cast(pa.float64())),
+    (CUSTOMERS, "id", lambda column: column.cast(pa.uint64())),
+    (CUSTOMERS, "CLOSEDATE", lambda column: column.cast(pa.date32())),
+    (CUSTOMERS, "CLOSEDATE", lambda column: column.cast(pa.timestamp("ns"))),
+    (CUSTOMERS, "MRR", lambda column: column.cast(pa.decimal128(20, 2), safe=False)),
+    (CUSTOMERS, "INDUSTRY", lambda column: column.cast(pa.string()).dictionary_encode()),
+    (CUSTOMERS, "INDUSTRY", lambda column: column.cast(pa.string_view())),
+    (NONCUSTOMERS, "ALEXA_RANK", lambda column: column.cast(pa.int32())),
+    (USAGE_ACTIONS, "WHEN_TIMESTAMP", lambda column: column.cast(pa.timestamp("ms"))),
+    (USAGE_ACTIONS, "USERS_EMAIL", lambda column: column.cast(pa.float32())),
+    (USAGE_ACTIONS, "USERS_EMAIL", lambda column: column.cast(pa.int8())),
+]
+
+
+@pytest.mark.parametrize(("name", "column", "cast"), PARQUET_TYPES)
+def test_parquet_types_that_mean_the_same(
+    name: str, column: str, cast: Callable[[pa.ChunkedArray], Any], tables: Tables, tmp_path: Path
+) -> None:
+    folder = write_export(tables, tmp_path)
+    as_parquet(
+        name, lambda table: table.set_column(table.column_names.index(column), column, cast(table[column]))
+    )(folder)
+    pd.testing.assert_frame_equal(load.read_export(folder)[name], tables[name])
+
+
+def test_an_all_missing_optional_column_is_no_fault(tables: Tables, tmp_path: Path) -> None:
+    folder = write_export(tables, tmp_path)
+    as_parquet(NONCUSTOMERS, with_column("INDUSTRY", pa.nulls))(folder)
+    table = load.read_export(folder)[NONCUSTOMERS]
+    assert table["INDUSTRY"].isna().all()
+    assert load.profile(table, ["id"])["columns"]["INDUSTRY"] == {"missing_share": 1.0, "distinct": 0}
+
+
+def test_extra_columns_are_dropped_with_a_warning(
+    tables: Tables, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = tables | {CUSTOMERS: tables[CUSTOMERS].assign(OWNER="x", REGION="y")}
+    loaded = load.read_export(write_export(odd, tmp_path))
+    pd.testing.assert_frame_equal(loaded[CUSTOMERS], tables[CUSTOMERS])
+    [record] = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "customers.csv count=2 columns='OWNER', 'REGION'" in record.getMessage()
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32 - 1), suffix=st.sampled_from([".csv", ".parquet"]))
+def test_row_order_is_irrelevant(tables: Tables, tmp_path: Path, seed: int, suffix: str) -> None:
+    shuffled = {
+        name: table.sample(frac=1, random_state=seed)[
+            list(np.random.default_rng(seed).permutation(list(table)))
+        ]
+        for name, table in odd_rows(tables).items()
+    }
+    loaded = load.read_export(write_export(shuffled, tmp_path / suffix.strip("."), suffix))
+    for name, table in odd_rows(tables).items():
+        order = list(COLUMNS[name])
+        pd.testing.assert_frame_equal(
+            loaded[name].sort_values(order, ignore_index=True), table.sort_values(order, ignore_index=True)
+        )
+        assert load.profile(loaded[name], load.KEYS[name]) == load.profile(table, load.KEYS[name])
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=st.text(max_size=40) | st.from_regex(r"[-+]?[0-9.e:TZ -]{1,30}", fullmatch=True))
+def test_parsers_give_a_value_or_say_what_they_expect(text: str) -> None:
+    for parser, _ in load.PARSERS.values():
+        try:
+            value = parser(text)
+        except load.UnfitError:
+            continue
+        assert isinstance(value, int | float | str | dt.datetime)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_damage_is_loaded_or_reported(tables: Tables, tmp_path: Path, data: st.DataObject) -> None:
+    folder = write_export({name: table.head(8) for name, table in tables.items()}, tmp_path)
+    path = folder / f"{data.draw(st.sampled_from(list(COLUMNS)))}.csv"
+    content = path.read_bytes()
+    start = data.draw(st.integers(0, len(content)))
+    end = data.draw(st.integers(start, min(start + 40, len(content))))
+    damage = data.draw(st.text(',;"\n\r-.1aé\t', max_size=8).map(str.encode) | st.binary(max_size=4))
+    path.write_bytes(content[:start] + damage + content[end:])
+    with contextlib.suppress(ExportError):
+        load.read_export(folder)
+
+
+@pytest.mark.parametrize("text", ["9" * 60_000 + "x", "2019-01-07" + " " * 60_000, "1." * 30_000])
+def test_parsers_take_linear_time(text: str) -> None:
+    start = time.monotonic()
+    for parser in (load.PARSERS["id"][0], load.PARSERS["MRR"][0], load.PARSERS["WHEN_TIMESTAMP"][0]):
+        with pytest.raises(load.UnfitError):
+            parser(text)
+    assert time.monotonic() - start < 0.5
+
+
+# The profile and the warning about ids
+
+
+def test_profile_has_no_ids_and_is_deterministic(project: Path, tables: Tables) -> None:
+    write_export(odd_rows(tables), project / "export")
+    run(load.main)
+    text = Path("metrics/data_quality.json").read_text(encoding="utf-8")
+    assert not re.search(r"\b1000\d\d\b|\b999999\b", text)
+    run(load.main)
+    assert Path("metrics/data_quality.json").read_text(encoding="utf-8") == text
+    usage = json.loads(text)[USAGE_ACTIONS]
+    assert usage["rows"] == len(tables[USAGE_ACTIONS]) + 1
+    assert usage["duplicate_keys"] == 1
+    assert usage["columns"]["WHEN_TIMESTAMP"]["min"] == "2019-01-07"
+    assert usage["columns"]["ACTIONS_EMAIL"]["min"] == -1
+    noncustomers = json.loads(text)[NONCUSTOMERS]["columns"]
+    assert noncustomers["INDUSTRY"]["missing_share"] == pytest.approx(0.7, abs=0.2)
+    assert sum(noncustomers["EMPLOYEE_RANGE"]["most_frequent"].values()) <= 31
+
+
+@pytest.mark.parametrize(
+    ("customers", "noncustomers", "warns"),
+    [
+        ([1, 2, 3], [4, 5, 6], True),
+        ([7, 8, 9], [1, 2, 3], True),
+        ([1, 5, 9], [2, 3, 6, 8], False),
+        ([4], [4], False),
+    ],
+)
+def test_ids_that_tell_the_tables_apart_are_warned_of(
+    customers: list[int], noncustomers: list[int], warns: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    load.warn_of_telling_ids(
+        {CUSTOMERS: pd.DataFrame({"id": customers}), NONCUSTOMERS: pd.DataFrame({"id": noncustomers})}
+    )
+    text = "ids separate customers from non-customers; the id is never a feature"
+    assert any(text in record.getMessage() for record in caplog.records) is warns
+
+
+def test_shuffled_ids_give_no_warning(
+    project: Path, tables: Tables, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_export(tables, project / "export")
+    run(load.main)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_real_export(tmp_path: Path) -> None:
+    folder = os.environ.get("CRM_EXPORT_DIR")
+    if folder is None:
+        pytest.skip("CRM_EXPORT_DIR is not set")
+    loaded = load.read_export(Path(folder))
+    again = load.read_export(write_export(loaded, tmp_path, ".parquet"))
+    for name, table in loaded.items():
+        assert tuple(table) == COLUMNS[name]
+        assert len(table) > 0
+        pd.testing.assert_frame_equal(again[name], table)
