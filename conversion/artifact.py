@@ -70,7 +70,12 @@ def load_model(folder: str | Path = "models") -> tuple[Any, dict[str, Any]]:
     for file in (path, path.with_suffix(".json")):
         if not file.is_file():
             raise ArtifactError(f"{file}: not found; run 'dvc repro train' to make it")
-    description = read_json(path.with_suffix(".json"))
+    try:
+        description = dict(read_json(path.with_suffix(".json")))
+    except (ValueError, TypeError) as error:
+        raise ArtifactError(
+            f"{path.with_suffix('.json')}: not a model's description ({error}); run 'dvc repro train' again"
+        ) from error
     found = sha256(path)
     if found != description.get("sha256"):
         raise ArtifactError(

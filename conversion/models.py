@@ -35,8 +35,8 @@ from conversion.params import Params
 
 Floats = NDArray[np.float64]
 
-# Fixed, so that sums in threads are split alike on any machine.
-THREADS: Final = 2
+# One thread a fit: sums come out alike on any machine, and the backtest runs refits side by side instead.
+THREADS: Final = 1
 HEAVY_TAILED: Final = ("count", "duration", "share")
 SCALERS: Final = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
 
@@ -263,11 +263,12 @@ class LogisticRegressionModel(ConversionModel):
     def preprocessing(self) -> ColumnTransformer:
         """Impute, take logs, scale, encode; add squares and products of the ``quadratic`` features."""
         quadratic = list(self.hyperparameters["quadratic"])
-        unknown = sorted(set(quadratic) - set(self._names()))
+        allowed = self._names(*HEAVY_TAILED, "change", "ordinal", "flag")
+        unknown = sorted(set(quadratic) - set(allowed))
         if unknown:
             raise ParamsError(
                 f"params.yaml: model.logistic_regression.quadratic: given {', '.join(unknown)}, "
-                f"allowed are the features {', '.join(self._names(*HEAVY_TAILED, 'change', 'ordinal'))}"
+                f"allowed are the features {', '.join(allowed)}"
             )
         parts = [
             (kind, self._numbers(kind), self._names(kind))
@@ -280,21 +281,22 @@ class LogisticRegressionModel(ConversionModel):
 
     def estimator(self, columns: list[str]) -> LogisticRegression:  # noqa: ARG002
         """Give the regression."""
-        return LogisticRegression(C=self.hyperparameters["C"], max_iter=self.hyperparameters["max_iter"])
+        settings = {name: self.hyperparameters[name] for name in ("C", "max_iter")}
+        return LogisticRegression(**settings, solver="newton-cholesky")
 
     def _numbers(self, kind: str) -> Pipeline:
         return Pipeline([("impute", self._imputer(kind)), ("log", self._log(kind)), ("scale", self._scaler())])
 
     def _log(self, kind: str) -> FunctionTransformer:
         return FunctionTransformer(
-            np.log1p if kind in HEAVY_TAILED else None, feature_names_out="one-to-one"
+            signed_log1p if kind in HEAVY_TAILED else None, feature_names_out="one-to-one"
         )
 
     def _quadratic(self) -> Pipeline:
         return Pipeline(
             [
                 ("impute", self._imputer("count").set_params(add_indicator=False)),
-                ("log", FunctionTransformer(np.log1p, feature_names_out="one-to-one")),
+                ("log", FunctionTransformer(signed_log1p, feature_names_out="one-to-one")),
                 ("center", StandardScaler()),
                 ("products", PolynomialFeatures(2, include_bias=False)),
                 ("scale", self._scaler()),
@@ -338,6 +340,12 @@ class RandomForestModel(_TreeModel):
     def estimator(self, columns: list[str]) -> RandomForestClassifier:  # noqa: ARG002
         """Give the forest."""
         return RandomForestClassifier(**self.hyperparameters, n_jobs=THREADS, random_state=self.seed)
+
+    def _fit_pipeline(self, frame: pd.DataFrame, y: np.ndarray, weight: np.ndarray) -> Pipeline:
+        pipeline = super()._fit_pipeline(frame, y, weight)
+        # Threads add the trees' votes up as they finish: the last bits, and so the threshold, would vary.
+        pipeline[-1].set_params(n_jobs=1)
+        return pipeline
 
     def _column_contributions(self, columns: Floats) -> Floats:
         """Follow each row down each tree; a split's change of the mean goes to its column (Saabas 2014)."""
@@ -477,6 +485,11 @@ def out_of_time_folds(
         )
         for block in blocks
     ]
+
+
+def signed_log1p(values: Floats) -> Floats:
+    """Take ``log(1 + x)``, of negative values (changes, a negative ``fill_value``) ``-log(1 - x)``."""
+    return np.sign(values) * np.log1p(np.abs(values))
 
 
 def _log_odds(probability: Floats) -> Floats:

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
+import difflib
+import re
+import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from conversion.errors import ParamsError
 
@@ -18,20 +31,20 @@ def _as_date(value: object) -> object:
     if isinstance(value, str):
         try:
             return dt.date.fromisoformat(value)
-        except ValueError:
-            return value
+        except ValueError as error:
+            raise ValueError("should be a Monday like 2020-02-24") from error
     return value
 
 
 def _must_be_monday(value: dt.date) -> dt.date:
     if value.weekday() != 0:
-        raise ValueError(f"must be a Monday (weeks start on Monday), {value:%Y-%m-%d} is a {value:%A}")
+        raise ValueError(f"should be a Monday like 2020-02-24; {value:%Y-%m-%d} is a {value:%A}")
     return value
 
 
 def _must_increase(values: tuple[int, ...]) -> tuple[int, ...]:
     if list(values) != sorted(set(values)):
-        raise ValueError("must be in increasing order without repeats")
+        raise ValueError("should be in increasing order without repeats")
     return values
 
 
@@ -41,9 +54,13 @@ def _as_tuple(value: object) -> object:
 
 Monday = Annotated[dt.date, BeforeValidator(_as_date), AfterValidator(_must_be_monday)]
 PositiveInt = Annotated[int, Field(ge=1)]
+Weeks = Annotated[int, Field(ge=1, le=520)]
 Share = Annotated[float, Field(gt=0, le=1)]
 IncreasingInts = Annotated[
     tuple[PositiveInt, ...], BeforeValidator(_as_tuple), Field(min_length=1), AfterValidator(_must_increase)
+]
+IncreasingWeeks = Annotated[
+    tuple[Weeks, ...], BeforeValidator(_as_tuple), Field(min_length=1), AfterValidator(_must_increase)
 ]
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 
@@ -55,43 +72,57 @@ class Section(BaseModel):
 
 
 class Data(Section):
+    """Where the export is, and as of when it is read."""
+
     dir: str = Field(min_length=1, description="folder with the export's three tables")
     as_of: Monday | None = Field(description="time travel: the Monday 00:00 the list is made; null: latest")
 
 
 class Simulate(Section):
+    """The size of the sample export."""
+
     companies: int = Field(ge=500, le=1_000_000, description="companies of the sample export")
     weeks: int = Field(ge=30, le=520, description="weeks of usage of the sample export")
     first_week: Monday = Field(description="first usage week of the sample export")
 
 
 class Clean(Section):
+    """How the export's tables are cleaned."""
+
     deduplication: Literal["most_complete", "first", "last"] = Field(
         description="which row of a company that is listed more than once is kept"
     )
 
 
 class KeepNegatives(Section):
+    """Shares of the negative training snapshots that are kept."""
+
     seen: Share = Field(description="share kept of negatives with a usage row so far")
     never_seen: Share = Field(description="share kept of negatives without any usage row so far")
 
 
 class Featurize(Section):
+    """Which snapshots and features are made."""
+
     horizon_days: int = Field(ge=1, le=365, description="days after as_of in which a conversion counts")
-    windows: IncreasingInts = Field(description="weeks of the window features")
-    half_lives: IncreasingInts = Field(description="weeks, of the exponentially weighted users")
+    windows: IncreasingWeeks = Field(description="weeks of the window features")
+    half_lives: IncreasingWeeks = Field(description="weeks, of the exponentially weighted users")
     spacing_weeks: PositiveInt = Field(description="weeks between training snapshots")
     keep_negatives: KeepNegatives
     chunk_companies: PositiveInt = Field(description="companies a block of the feature computation")
 
 
 class LogisticRegression(Section):
+    """Hyperparameters of the family ``logistic_regression``."""
+
     C: float = Field(gt=0, description="inverse strength of the L2 penalty")
     max_iter: PositiveInt = Field(description="iterations of the solver at most")
     quadratic: Names = Field(description="features whose squares and products are added")
 
 
 class RandomForest(Section):
+    """Hyperparameters of the family ``random_forest``."""
+
     n_estimators: PositiveInt = Field(description="trees")
     max_depth: PositiveInt | None = Field(description="depth of a tree at most; null: unbounded")
     min_samples_leaf: PositiveInt = Field(description="snapshots in a leaf at least")
@@ -99,6 +130,8 @@ class RandomForest(Section):
 
 
 class XGBoost(Section):
+    """Hyperparameters of the family ``xgboost``."""
+
     n_estimators: PositiveInt = Field(description="boosting rounds")
     max_depth: PositiveInt = Field(description="depth of a tree at most")
     learning_rate: Share = Field(description="shrinkage of each tree")
@@ -110,6 +143,8 @@ class XGBoost(Section):
 
 
 class Model(Section):
+    """The model family, and the hyperparameters of each."""
+
     type: ModelType = Field(description="the model family")
     logistic_regression: LogisticRegression
     random_forest: RandomForest
@@ -117,9 +152,11 @@ class Model(Section):
 
 
 class Train(Section):
+    """How the model is fitted."""
+
     history_weeks: PositiveInt | None = Field(description="weeks of training snapshots; null: all")
     imputation: Literal["auto", "mean", "median", "most_frequent", "zero", "constant"] = Field(
-        description="how missing values are filled; auto: median of numbers, most frequent of flags and ranges"
+        description="how missing values are filled; auto: median, and most frequent of flags and ranges"
     )
     fill_value: float = Field(description="what imputation: constant fills in")
     scaling: Literal["standard", "minmax", "robust", "none"] = Field(description="scaling of numbers")
@@ -130,33 +167,45 @@ class Train(Section):
     threshold: Literal["fixed", "f1", "precision", "recall"] = Field(
         description="how the decision threshold is chosen"
     )
-    threshold_value: float = Field(gt=0, lt=1, description="fixed: the threshold; precision, recall: the floor")
+    threshold_value: float = Field(
+        gt=0, lt=1, description="fixed: the threshold; precision, recall: the floor"
+    )
     folds: PositiveInt = Field(description="out-of-time folds inside the training period")
 
 
 class Evaluate(Section):
+    """The backtest and the measures."""
+
     first_cutoff: Monday | None = Field(description="first week of the backtest; null: half-way")
     spacing_weeks: PositiveInt = Field(description="weeks between cutoffs")
     refit_weeks: PositiveInt = Field(description="weeks between refits, a multiple of spacing_weeks")
     top_k: IncreasingInts = Field(description="list lengths of precision, recall and lift")
     bootstrap_samples: int = Field(ge=20, description="bootstrap samples of the 95 % intervals")
+    jobs: PositiveInt = Field(description="refits at once, in threads; changes no result")
     cross_validation_folds: int = Field(ge=0, description="stratified folds, NOT out of time; 0: off")
     value_per_conversion: float = Field(ge=0, description="revenue of one conversion that was called in time")
     cost_per_contact: float = Field(ge=0, description="cost of one call")
     contacts_per_week: PositiveInt = Field(description="calls the reps make from each list")
 
-    @model_validator(mode="after")
-    def _refits_on_cutoffs(self) -> Evaluate:
-        if self.refit_weeks % self.spacing_weeks:
-            raise ValueError(
-                f"refit_weeks must be a multiple of spacing_weeks ({self.spacing_weeks}), given {self.refit_weeks}"
-            )
-        if self.cross_validation_folds == 1:
-            raise ValueError("cross_validation_folds must be 0 (off) or at least 2, given 1")
-        return self
+    @field_validator("refit_weeks")
+    @classmethod
+    def _refits_on_cutoffs(cls, refit_weeks: int, info: ValidationInfo) -> int:
+        spacing_weeks = info.data.get("spacing_weeks")  # absent when it is itself at fault
+        if spacing_weeks and refit_weeks % spacing_weeks:
+            raise ValueError(f"should be a multiple of evaluate.spacing_weeks, which is {spacing_weeks}")
+        return refit_weeks
+
+    @field_validator("cross_validation_folds")
+    @classmethod
+    def _at_least_two_folds(cls, folds: int) -> int:
+        if folds == 1:
+            raise ValueError("should be 0 (off) or at least 2")
+        return folds
 
 
 class Tiers(Section):
+    """Least lift of each tier, highest first."""
+
     very_high: float = Field(gt=0, description="least lift of tier very_high")
     high: float = Field(gt=0, description="least lift of tier high")
     medium: float = Field(gt=0, description="least lift of tier medium")
@@ -164,11 +213,13 @@ class Tiers(Section):
     @model_validator(mode="after")
     def _descending(self) -> Tiers:
         if not self.very_high > self.high > self.medium:
-            raise ValueError("tiers must satisfy very_high > high > medium")
+            raise ValueError("should be descending: very_high > high > medium")
         return self
 
 
 class Score(Section):
+    """The lead list."""
+
     format: Literal["csv", "json", "parquet"] = Field(description="file format of the lead list")
     top_n: PositiveInt = Field(description="rows of the short list")
     tiers: Tiers
@@ -209,13 +260,17 @@ def load_params(path: str | Path = "params.yaml") -> Params:
         range; the message lists every such key, what was given and what is allowed.
     """
     try:
-        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        # The loader is a SafeLoader with other number and date patterns: it makes no objects.
+        raw = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
     except FileNotFoundError as error:
         raise ParamsError(f"{path}: not found; run from the root of the project") from error
+    except OSError as error:
+        raise ParamsError(f"{path}: cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
-        raise ParamsError(f"{path}: expected the sections {', '.join(Params.model_fields)}, found {raw!r}")
+        found = "an empty file" if raw is None else _shorten(raw)
+        raise ParamsError(f"{path}: given {found}, should have the keys {', '.join(Params.model_fields)}")
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
@@ -223,23 +278,59 @@ def load_params(path: str | Path = "params.yaml") -> Params:
         raise ParamsError("\n".join(f"{path}: {line}" for line in lines)) from error
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads numbers as DVC writes them (``1e-05``); dates stay text, so that a bad one is told by its key."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - typed as in the base class
+        first: [
+            *((tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")),
+            ("tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")),
+        ]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 def _describe(fault: dict[str, Any]) -> str:
     location = tuple(fault["loc"])
-    key = ".".join(map(str, location)) or "the file"
-    if fault["type"] == "extra_forbidden":
-        return f"{key}: unknown key; allowed here: {', '.join(_allowed_keys(location[:-1]))}"
+    key = ".".join(map(str, location))
+    given = _shorten(fault["input"])
+    if fault["type"] in {"extra_forbidden", "invalid_key"}:
+        allowed = list(_section(location[:-1]).model_fields)
+        near = difflib.get_close_matches(str(location[-1]), allowed, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"{key}: unknown key, given {given}; allowed here: {', '.join(allowed)}{hint}"
     if fault["type"] == "missing":
-        return f"{key}: missing; add it"
-    message = str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input ")
-    given = "" if isinstance(fault["input"], dict) else f"given {fault['input']!r}, "
-    return f"{key}: {given}{message}"
+        return f"{key}: given nothing, add it: {_meaning(location)}"
+    if fault["type"] == "model_type":
+        return f"{key}: given {given}, should be a section: {_meaning(location)}"
+    message = str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input ").removeprefix("Value ")
+    message = message.replace("a valid tuple", "a list").removesuffix(" after validation, not 0")
+    return f"{key}: given {given}, {message} ({_meaning(location)})"
 
 
-def _allowed_keys(location: tuple[int | str, ...]) -> list[str]:
+def _shorten(value: object) -> str:
+    """Show a value as it could stand in params.yaml, on one line, not too long."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = short.maxlong = 80
+    return " ".join(short.repr(value).split())
+
+
+def _section(location: tuple[int | str, ...]) -> type[BaseModel]:
     section: type[BaseModel] = Params
     for name in location:
         section = section.model_fields[str(name)].annotation  # type: ignore[assignment]
-    return list(section.model_fields)
+    return section
+
+
+def _meaning(location: tuple[int | str, ...]) -> str:
+    """Say what a key is for, or which keys a section has; an item of a list is explained by the list."""
+    names = [name for name in location if isinstance(name, str)]
+    field = _section(tuple(names[:-1])).model_fields[names[-1]] if names else None
+    if field and field.description:
+        return field.description
+    return f"keys {', '.join(_section(tuple(names)).model_fields)}"
 
 
 def model_types() -> tuple[str, ...]:

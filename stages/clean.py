@@ -210,7 +210,8 @@ def main() -> None:
     )
     usage, usage_quarantine = clean_usage(typed[USAGE_ACTIONS], companies["id"], as_of)
     if usage.empty:
-        raise ExportError("usage_actions: no row is left after cleaning; see the rules in metrics/cleaning.json")
+        caught = ", ".join(f"{name} {rows}" for name, rows in usage_quarantine["rule"].value_counts().items())
+        raise ExportError(f"usage_actions: no row is left after cleaning at {as_of:%Y-%m-%d}: {caught}")
     report = cleaning_report(companies, company_quarantine, usage, usage_quarantine, as_of)
     write_parquet("data/clean/companies.parquet", companies)
     write_parquet("data/clean/usage.parquet", usage)

@@ -8,13 +8,14 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 from matplotlib.figure import Figure
 from sklearn.model_selection import StratifiedKFold
 from tqdm import tqdm
 
 from conversion import plots
 from conversion.artifact import load_model
-from conversion.errors import ExportError
+from conversion.errors import ExportError, ParamsError
 from conversion.files import read_json, write_csv, write_json, write_parquet, write_text
 from conversion.hashing import uniform_hash
 from conversion.metrics import (
@@ -32,6 +33,7 @@ from conversion.stage import run
 
 SAMPLE: Final = "data/sample"
 BASELINES: Final = ("users_rule", "actions_rule", "random")
+BASELINE_WEEKS: Final = 4
 
 log = logging.getLogger(__name__)
 
@@ -56,24 +58,39 @@ def backtest(train: pd.DataFrame, snapshots: pd.DataFrame, params: Params) -> pd
         was used ``fitted_as_of``, ``base_rate`` and ``threshold``. Rows whose label a quarantined
         conversion leaves open are scored, but left out here.
     """
-    cutoffs = pd.DatetimeIndex(np.sort(snapshots["as_of"].unique()))
-    refits = cutoffs[(cutoffs - cutoffs[0]) % (params.evaluate.refit_weeks * WEEK) == pd.Timedelta(0)]
-    tables = []
-    for refit in tqdm(refits, desc="backtest", unit=" refits", disable=None):
-        model = fit_at(train, refit, params)
-        until = refit + params.evaluate.refit_weeks * WEEK
-        rows = snapshots[(snapshots["as_of"] >= refit) & (snapshots["as_of"] < until)]
-        scored = rows[["id", "as_of", "label", "MRR"]].assign(
-            probability=np.round(model.predict_proba(rows)[:, 1], 9),
-            users_rule=rows["users_max_4w"],
-            actions_rule=rows["actions_4w"],
-            random=uniform_hash(rows["id"], week_number(rows["as_of"]), seed=params.seed),
-            fitted_as_of=refit,
-            base_rate=model.base_rate_,
-            threshold=model.threshold_,
+    if BASELINE_WEEKS not in params.featurize.windows:
+        raise ParamsError(
+            f"params.yaml: featurize.windows: given {', '.join(map(str, params.featurize.windows))}; should "
+            f"have {BASELINE_WEEKS}, the weeks of the rules that the model is measured against"
         )
-        tables.append(scored[scored["label"].notna()])
-    return pd.concat(tables, ignore_index=True).astype({"label": np.int8})
+    cutoffs = pd.DatetimeIndex(np.sort(snapshots["as_of"].unique()))
+    span = params.evaluate.refit_weeks * WEEK
+    refits = cutoffs[(cutoffs - cutoffs[0]) % span == pd.Timedelta(0)]
+    jobs = Parallel(n_jobs=params.evaluate.jobs, backend="threading", return_as="generator")
+    tables = jobs(
+        delayed(_score_until_refit)(
+            train, snapshots[(snapshots["as_of"] >= refit) & (snapshots["as_of"] < refit + span)], refit, params
+        )
+        for refit in refits
+    )
+    bar = tqdm(tables, total=len(refits), desc="backtest", unit=" refits", disable=None)
+    return pd.concat(list(bar), ignore_index=True).astype({"label": np.int8})
+
+
+def _score_until_refit(
+    train: pd.DataFrame, rows: pd.DataFrame, refit: pd.Timestamp, params: Params
+) -> pd.DataFrame:
+    model = fit_at(train, refit, params)
+    scored = rows[["id", "as_of", "label", "MRR"]].assign(
+        probability=np.round(model.predict_proba(rows)[:, 1], 9),
+        users_rule=rows["users_max_4w"],
+        actions_rule=rows["actions_4w"],
+        random=uniform_hash(rows["id"], week_number(rows["as_of"]), seed=params.seed),
+        fitted_as_of=refit,
+        base_rate=model.base_rate_,
+        threshold=model.threshold_,
+    )
+    return scored[scored["label"].notna()]
 
 
 def with_oracle(predictions: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:

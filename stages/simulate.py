@@ -5,37 +5,37 @@ the hazard below, and only then does its row go to one file or the other. Once i
 
 The hazard
 ----------
-Let k be a Monday 00:00, and let "known at k" mean the usage rows stamped before k. For a company
+Let k be a Monday 00:00, and let "known at k" mean the usage rows stamped before k. For a company let
 
-- u(j) is the largest of its four ``USERS_*`` in the week stamped j weeks before k, 0 without a row;
+- u(j) be the largest of its four ``USERS_*`` in the week stamped j weeks before k, 0 without a row;
 - E = (1 - r) * sum over j >= 1 of r**(j - 1) * u(j), r = 2**(-1 / 6): users, half-life 6 weeks;
-- M is how many modules had users in the 13 weeks before k, 0 to 4;
-- F = 2**(-a / 6), a = weeks from its first row's stamp to k; 0 without a row;
-- s is its ``EMPLOYEE_RANGE`` as 1 to 9, and x the log10 of its ``ALEXA_RANK``.
+- M be how many modules had users in the 13 weeks before k, 0 to 4;
+- S be 1 if it has a row known at k, else 0;
+- F = S * 2**(-a / 6), a the weeks from the stamp of its first row to k;
+- s be its ``EMPLOYEE_RANGE`` as 1 to 9, x the log10 of its ``ALEXA_RANK``, R 1 if the site is ranked, else 0.
 
-The hazard of the week that starts at w is taken from what was known at k = w - 4 weeks (buying takes a month;
-nothing is known before the first week)::
+The hazard of the week that starts at w follows from what was known at k = w - 4 weeks (buying takes a month;
+before the export's first week nothing is known)::
 
-    H(w) = exp(-8.30 + size + site + 1.55 * log(1 + E) + 0.35 * M + 1.9 * F + 0.45 * min(E, 1) * ranked)
+    H(w) = exp(-6.74 + size + site + 2.6 * log(1 + E) + 0.55 * M + 1.2 * F - 1.0 * S + 0.45 * min(E, 1) * R)
     size = -0.13 * (s - 4.7)**2    or -2.0 if EMPLOYEE_RANGE is missing
-    site = -0.40 * (x - 6.0)**2    or -1.1 if unranked, -1.3 if ALEXA_RANK is missing
-    ranked = 1 if the site has an Alexa rank, else 0
+    site = -0.40 * (x - 6.0)**2    or -1.3 if unranked, -1.5 if ALEXA_RANK is missing
 
-A day takes a fixed share of its week's hazard, Monday to Sunday .10 .22 .20 .21 .20 .03 .04, so that the
-chance to convert on a day, not having converted before, is 1 - exp(-H(w) * share).
+A day takes a fixed share of its week's hazard, Monday to Sunday .10 .22 .20 .21 .20 .03 .04: a company that
+has not converted before converts on that day with probability 1 - exp(-H(w) * share).
 
 The truth
 ---------
-The 30 days from a Monday T touch the weeks T to T + 28 days, whose hazards all follow from what is known at T.
-So the true probability that a prospect at T converts within 30 days, given all that is known at T, is exactly
-1 - exp(-(H(T) + H(T + 7d) + H(T + 14d) + H(T + 21d) + .32 * H(T + 28d))).
+The 30 days from a Monday T touch the weeks T to T + 28 days, whose hazards all follow from what is known at
+T. So the true probability that a prospect at T converts within 30 days, given all that is known at T, is
+exactly 1 - exp(-(H(T) + H(T + 7d) + H(T + 14d) + H(T + 21d) + .32 * H(T + 28d))).
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -47,7 +47,6 @@ from conversion.files import write_csv, write_parquet
 from conversion.params import load_params
 from conversion.schemas import (
     ACTIONS,
-    COLUMNS,
     CUSTOMERS,
     EMPLOYEE_RANGES,
     MEASURES,
@@ -55,7 +54,6 @@ from conversion.schemas import (
     NONCUSTOMERS,
     UNRANKED,
     USAGE_ACTIONS,
-    USERS,
 )
 from conversion.stage import run
 
@@ -74,15 +72,20 @@ LAST_DAYS_SHARE: Final = DAY_SHARES[0] + DAY_SHARES[1]
 """Share of the fifth week's hazard that falls within 30 days."""
 
 FIRST_ID: Final = 100_001
-FULL_WEEKS: Final = 82
-"""Weeks over which two thirds of the companies show up; in a shorter export fewer do."""
-SEEN_SHARE: Final = 0.66
-WARM_UP_WEEKS: Final = 16
-"""Weeks of unexported usage, so that some companies are active when the export starts."""
-SLOPE: Final = (0.5, 0.9, 0.9, 1.4)
-TEAM_SHARE: Final = 0.15
-"""Companies that take the free tier up as a team: more users, more modules, for longer."""
 NEVER: Final = 2**31
+
+FULL_WEEKS: Final = 82
+SEEN_SHARE: Final = 0.66
+"""Share of the companies that show up within `FULL_WEEKS`; in a shorter export fewer do."""
+WARM_UP_WEEKS: Final = 16
+"""Weeks of usage before the export, so that some companies are active when it starts."""
+TEAM_SHARE: Final = 0.155
+"""Share of the companies that come as a team: more users, more modules, for longer."""
+
+MODULE_ODDS: Final = (2.1, -1.2, -1.25, -4.2)
+MODULE_BREADTH: Final = (0.5, 0.9, 0.9, 1.4)
+LOG_ACTIONS_EACH: Final = (1.45, 1.25, 1.45, 0.85)
+"""By module: log odds of use, what a company's breadth adds to them, median log actions of one user."""
 
 SIZE_SHARES: Final = (0.115, 0.208, 0.185, 0.070, 0.108, 0.078, 0.061, 0.065, 0.007)
 """Of each employee range; the rest is missing."""
@@ -183,8 +186,10 @@ class Firms:
 class Traits:
     """What makes a company use the product; none of it is exported.
 
-    ``level`` is the mean of the latent log users (a week counts users where it is positive), ``stick`` how
-    long a company stays, ``breadth`` how many modules it uses, ``arrival`` its first week.
+    ``level`` is the mean of the latent log users (nobody where it is not positive) and ``noise`` its slow
+    weekly change, ``stick`` how long a company stays, ``breadth`` how many modules it uses, ``arrival`` its
+    first week; ``alive`` says whether it uses the product at all now, ``converted`` and ``joining`` whether
+    it has converted and does so this week.
     """
 
     level: Floats
@@ -199,11 +204,11 @@ class Traits:
 
 @dataclass
 class Signals:
-    """What the hazard sees of the usage exported so far."""
+    """What the hazard sees of the usage exported so far: E, the first row's week, each module's last week."""
 
     users: Floats
     first_week: Ints
-    last_used: Ints = field(repr=False)
+    last_used: Ints
 
 
 def simulate(companies: int, weeks: int, first_week: dt.date, seed: int) -> Sample:
@@ -254,7 +259,10 @@ def draw_firms(companies: int, rng: np.random.Generator) -> Firms:
     """
     size = rng.choice(10, companies, p=[1 - sum(SIZE_SHARES), *SIZE_SHARES])
     gap = LAST_LOG_RANK - np.asarray(MEDIAN_LOG_RANKS)[size]
-    log_rank = LAST_LOG_RANK - gap * (rng.standard_exponential(companies) / np.log(2)) ** (1 / 1.4)
+    # A Weibull draw with median 1.
+    shape = 0.9 + 0.55 * gap
+    factor = (rng.standard_exponential(companies) / np.log(2)) ** (1 / shape)
+    log_rank = LAST_LOG_RANK - gap * factor
     rank = np.floor(10 ** np.maximum(log_rank, 0)).astype(np.int64)
     ranked = rng.random(companies) < np.asarray(RANKED_SHARES)[size]
     rank = np.where(ranked, rank, UNRANKED)
@@ -269,7 +277,10 @@ def draw_firms(companies: int, rng: np.random.Generator) -> Firms:
 
 def _draw_industries(size: Ints, ranked: Bools, rng: np.random.Generator) -> NDArray[np.object_]:
     labels = np.asarray([*CAPITAL_INDUSTRIES, *TITLE_INDUSTRIES], dtype=object)
-    shares = [CAPITAL_SHARE * _zipf(len(CAPITAL_INDUSTRIES)), (1 - CAPITAL_SHARE) * _zipf(len(TITLE_INDUSTRIES))]
+    shares = [
+        CAPITAL_SHARE * _zipf(len(CAPITAL_INDUSTRIES)),
+        (1 - CAPITAL_SHARE) * _zipf(len(TITLE_INDUSTRIES)),
+    ]
     industry = labels[rng.choice(len(labels), len(size), p=np.concatenate(shares))]
     # A company found by its site has a known industry more often.
     known = np.asarray(INDUSTRY_SHARES)[size] * np.where(ranked, 1.15, 0.8)
@@ -326,12 +337,12 @@ def weekly_hazard(firms: Firms, signals: Signals, now: int) -> Floats:
     ranked = (firms.rank > 0) & (firms.rank < UNRANKED)
     return np.asarray(
         np.exp(
-            -6.68
-- 1.0 * (weeks_since > 0)
+            -6.70
             + firm_log_hazard(firms.size, firms.rank)
-            + 2.50 * np.log1p(signals.users)
+            + 2.9 * np.log1p(signals.users)
             + 0.55 * modules
             + 1.2 * freshness
+            - 1.0 * (weeks_since > 0)
             + 0.45 * np.minimum(signals.users, 1) * ranked
         )
     )
@@ -409,10 +420,11 @@ def draw_traits(companies: int, weeks: int, rng: np.random.Generator) -> Traits:
     """
     team = rng.random(companies) < TEAM_SHARE
     stick = rng.standard_normal(companies) + 1.6 * team
-    level = -0.44 + 0.20 * stick + (0.32 + 0.22 * team) * rng.standard_normal(companies) + 0.9 * team
+    level = -0.49 + 0.20 * stick + (0.32 + 0.22 * team) * rng.standard_normal(companies) + 0.9 * team
     span = WARM_UP_WEEKS + max(weeks, FULL_WEEKS)
     # The power below 1: a little more companies sign up each week than the week before.
     arrival = np.floor(span * rng.random(companies) ** 0.9).astype(np.int64) - WARM_UP_WEEKS
+    # Some of those who come during the warm-up have left before the export starts.
     arrival[rng.random(companies) >= SEEN_SHARE * span / (span - 7)] = NEVER
     return Traits(
         level=level,
@@ -456,13 +468,13 @@ def draw_week(traits: Traits, week: int, rng: np.random.Generator) -> tuple[Ints
     """
     companies = len(traits.level)
     draw = rng.random((3, companies))
-    leaving = 1 / (1 + np.exp(-0.45 + 2.2 * traits.stick))
+    leaving = 1 / (1 + np.exp(-0.50 + 2.2 * traits.stick))
     stays = traits.alive & (draw[0] >= leaving)
     returns = ~traits.alive & (traits.arrival < week) & (draw[1] < 0.009)
     traits.alive = stays | returns | (traits.arrival == week) | traits.converted
     traits.noise = 0.85 * traits.noise + np.sqrt(1 - 0.85**2) * rng.standard_normal(companies)
     # A company that signs up has a row that week, one that converts mostly.
-    chance = np.where(traits.converted, 0.75, 1 / (1 + np.exp(-0.7 - 0.6 * traits.stick)))
+    chance = np.where(traits.converted, 0.75, 1 / (1 + np.exp(-0.25 - 0.8 * traits.stick)))
     chance[traits.joining] = 0.9
     chance[traits.arrival == week] = 1.0
     active = np.flatnonzero(traits.alive & (draw[2] < chance))
@@ -490,14 +502,14 @@ def draw_counts(latent: Floats, breadth: Floats, rng: np.random.Generator) -> In
     """
     rows = len(latent)
     most = np.where(latent > 0, np.floor(np.exp(np.minimum(latent, 4.8))), 0).astype(np.int64)
-    odds = np.asarray([2.1, -1.2, -1.25, -4.2]) + np.outer(breadth, SLOPE) + 0.7 * latent[:, None]
+    odds = np.asarray(MODULE_ODDS) + np.outer(breadth, MODULE_BREADTH) + 0.7 * latent[:, None]
     used = rng.random((rows, len(MODULES))) < 1 / (1 + np.exp(-odds))
     used[~used.any(axis=1), 0] = True
     main = np.argmax(used, axis=1)
     users = 1 + rng.binomial(np.maximum(most - 1, 0)[:, None], 0.45, size=used.shape)
     users[np.arange(rows), main] = most
     users = np.where(used & (most > 0)[:, None], users, 0)
-    center = np.asarray([1.45, 1.25, 1.45, 0.85]) + 0.35 * np.maximum(latent, 0)[:, None]
+    center = np.asarray(LOG_ACTIONS_EACH) + 0.35 * np.maximum(latent, 0)[:, None]
     each = np.exp(center + 0.9 * rng.standard_normal((rows, 1)) + 1.1 * rng.standard_normal(users.shape))
     actions = np.maximum(users, np.round(users * np.minimum(each, 300))).astype(np.int64)
     return np.hstack([actions, users])
@@ -505,7 +517,7 @@ def draw_counts(latent: Floats, breadth: Floats, rng: np.random.Generator) -> In
 
 def _observe(signals: Signals, week: int, active: Ints, counts: Ints) -> None:
     users = counts[:, len(ACTIONS) :]
-    keep = 2 ** (-1 / 6)
+    keep = 2 ** (-1 / 10)
     signals.users *= keep
     signals.users[active] += (1 - keep) * users.max(axis=1)
     signals.first_week[active] = np.minimum(signals.first_week[active], week)
@@ -519,7 +531,9 @@ def _week_rows(week: int, active: Ints, counts: Ints) -> pd.DataFrame:
     return rows
 
 
-def usage_table(firms: Firms, usage: pd.DataFrame, start: np.datetime64, rng: np.random.Generator) -> pd.DataFrame:
+def usage_table(
+    firms: Firms, usage: pd.DataFrame, start: np.datetime64, rng: np.random.Generator
+) -> pd.DataFrame:
     """Make the ``usage_actions`` table, in random order.
 
     Parameters
@@ -548,7 +562,7 @@ def usage_table(firms: Firms, usage: pd.DataFrame, start: np.datetime64, rng: np
 def company_tables(
     firms: Firms, close_day: Ints, start: np.datetime64, rng: np.random.Generator
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Make the ``customers`` and ``noncustomers`` tables, in random order, duplicates and bad ``MRR`` included.
+    """Make the ``customers`` and ``noncustomers`` tables, in random order, with their traps.
 
     Parameters
     ----------
@@ -591,7 +605,7 @@ def _firmographics(firms: Firms, chosen: Ints) -> pd.DataFrame:
 
 
 def draw_mrr(size: Ints, rng: np.random.Generator) -> Floats:
-    """Draw each customer's ``MRR``: lognormal, somewhat higher for larger companies, a few of them not positive.
+    """Draw each customer's ``MRR``: lognormal, higher for larger companies, a few not positive.
 
     Parameters
     ----------

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# The same examples on every run and no time limit: a shared, slow machine is no failure.
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, database=None, print_blob=True)
+hypothesis.settings.register_profile("dev", deadline=None)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's root."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def crm_export_dir() -> Path:
+    """A real export, named by CRM_EXPORT_DIR."""
+    named = os.environ.get("CRM_EXPORT_DIR")
+    if not named:
+        pytest.skip("CRM_EXPORT_DIR is not set: no real export to run on")
+    folder = Path(named)
+    if not folder.is_absolute():
+        folder = ROOT / folder
+    assert folder.is_dir(), f"CRM_EXPORT_DIR={named} is not a folder"
+    return folder

@@ -1,0 +1,163 @@
+"""The pure pipeline in memory, for tests: tables in, every table between the stages out, no file."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from conversion import schemas
+from conversion.models import ConversionModel, fit_at
+from conversion.params import Params, load_params
+from conversion.scoring import lead_list
+from conversion.snapshots import WEEK
+from stages import clean, featurize, load
+from tests.exports import tiny_export
+
+Tables = dict[str, pd.DataFrame]
+
+PARAMS = Path(__file__).parents[1] / "params.yaml"
+MODEL_TYPES = ("logistic_regression", "random_forest", "xgboost")
+
+SMALL: dict[str, Any] = {
+    "featurize__windows": [1, 4, 13],
+    "featurize__half_lives": [2],
+    "featurize__keep_negatives__seen": 0.5,
+    "featurize__keep_negatives__never_seen": 0.2,
+    "featurize__chunk_companies": 50,
+    "model__type": "logistic_regression",
+    "model__logistic_regression__quadratic": ["size", "recency_weeks", "users_max_4w"],
+    "model__random_forest__n_estimators": 10,
+    "model__random_forest__max_depth": 5,
+    "model__random_forest__min_samples_leaf": 5,
+    "model__xgboost__n_estimators": 15,
+    "model__xgboost__learning_rate": 0.3,
+    "model__xgboost__min_child_weight": 1.0,
+    "train__threshold": "fixed",
+    "evaluate__top_k": [5, 10],
+    "evaluate__bootstrap_samples": 20,
+    "evaluate__contacts_per_week": 5,
+}
+
+
+def small_params(**overrides: Any) -> Params:
+    """Give the project's params, made small, with keys like ``model__type="xgboost"`` replaced."""
+    values = load_params(PARAMS).model_dump(mode="json")
+    for path, value in (SMALL | overrides).items():
+        *sections, key = path.split("__")
+        section = functools.reduce(lambda node, name: node[name], sections, values)
+        assert key in section, path
+        section[key] = value
+    return Params.model_validate(values)
+
+
+def typed(tables: Tables) -> Tables:
+    """Give tables the types that ``stages.load`` writes."""
+    return {
+        name: load._final_types(table.astype({column: load.PARSERS[column][1] for column in table}))
+        for name, table in tables.items()
+    }
+
+
+class Pipeline:
+    """What each stage makes of an export; computed when it is first asked for.
+
+    Parameters
+    ----------
+    tables
+        An export, as `tests.exports.tiny_export` gives it.
+    params
+        As in params.yaml.
+    """
+
+    def __init__(self, tables: Tables, params: Params) -> None:
+        self.params = params
+        self.typed = typed(tables)
+        given = None if params.data.as_of is None else pd.Timestamp(params.data.as_of)
+        self.as_of = clean.resolve_as_of(self.typed[schemas.USAGE_ACTIONS], given)
+        self.companies, self.company_quarantine = clean.clean_companies(
+            self.typed[schemas.CUSTOMERS],
+            self.typed[schemas.NONCUSTOMERS],
+            self.as_of,
+            params.clean.deduplication,
+        )
+        self.usage, self.usage_quarantine = clean.clean_usage(
+            self.typed[schemas.USAGE_ACTIONS], self.companies["id"], self.as_of
+        )
+        first_week = self.usage["WHEN_TIMESTAMP"].min()
+        self.weeks = featurize.training_weeks(first_week, self.as_of, params.featurize)
+        self.cutoffs = featurize.backtest_weeks(first_week, self.as_of, params)
+
+    def _by_chunk(self, make: Any) -> pd.DataFrame:
+        size = self.params.featurize.chunk_companies
+        tables = featurize.snapshots_by_chunk(self.companies, self.usage, size, make, "snapshots")
+        return pd.concat(list(tables), ignore_index=True)
+
+    @functools.cached_property
+    def train(self) -> pd.DataFrame:
+        """Training snapshots."""
+        settings, seed = self.params.featurize, self.params.seed
+        return self._by_chunk(
+            lambda some, used: featurize.training_snapshots(some, used, self.weeks, settings, seed)
+        )
+
+    @functools.cached_property
+    def backtest(self) -> pd.DataFrame:
+        """Every prospect at every cutoff, labelled."""
+        settings = self.params.featurize
+        return self._by_chunk(
+            lambda some, used: featurize.backtest_snapshots(some, used, self.cutoffs, settings)
+        )
+
+    @functools.cached_property
+    def latest(self) -> pd.DataFrame:
+        """Snapshots to score."""
+        settings = self.params.featurize
+        return self._by_chunk(
+            lambda some, used: featurize.prospect_snapshots(some, used, self.as_of, settings)
+        )
+
+    @functools.cached_property
+    def model(self) -> ConversionModel:
+        """The fitted model."""
+        return fit_at(self.train, self.as_of, self.params)
+
+    @functools.cached_property
+    def leads(self) -> pd.DataFrame:
+        """The lead list."""
+        score = self.params.score
+        return lead_list(self.model, self.latest, self.companies, self.usage, score.tiers, score.mrr_prior)
+
+
+def cut_at(tables: Tables, as_of: pd.Timestamp) -> Tables:
+    """Cut an export by hand: the tables as they stood at ``as_of``, when later customers were free."""
+    customers, others = tables[schemas.CUSTOMERS], tables[schemas.NONCUSTOMERS]
+    usage = tables[schemas.USAGE_ACTIONS]
+    free = customers["CLOSEDATE"] >= as_of
+    return {
+        schemas.CUSTOMERS: customers[~free].reset_index(drop=True),
+        schemas.NONCUSTOMERS: pd.concat([others, customers.loc[free, list(others)]], ignore_index=True),
+        schemas.USAGE_ACTIONS: usage[usage["WHEN_TIMESTAMP"] + WEEK <= as_of].reset_index(drop=True),
+    }
+
+
+def dirty_export(seed: int = 0, companies: int = 120, weeks: int = 40) -> Tables:
+    """Give a tiny export with something for each cleaning rule, spread over its whole period."""
+    tables = tiny_export(seed, companies, weeks)
+    customers, others = tables[schemas.CUSTOMERS].copy(), tables[schemas.NONCUSTOMERS]
+    usage = tables[schemas.USAGE_ACTIONS].reset_index(drop=True)
+    by_close = customers["CLOSEDATE"].sort_values().index
+    customers.loc[by_close[4::6], "MRR"] = [0.0, -5.0, 0.0, -1.0, 0.0][: len(by_close[4::6])]
+    poorer = others.iloc[3:6].assign(INDUSTRY=None, EMPLOYEE_RANGE=None)
+    orphan = usage.iloc[::97].assign(id=999_999_000)
+    repeated = usage.iloc[5::60].assign(ACTIONS_EMAIL=lambda table: table["ACTIONS_EMAIL"] + 3)
+    fewer, negative = usage.index[7::70], usage.index[11::80]
+    usage.loc[fewer, "USERS_EMAIL"] = usage.loc[fewer, "ACTIONS_EMAIL"] + 2
+    usage.loc[negative, "ACTIONS_CRM_DEALS"] = -1
+    return {
+        schemas.CUSTOMERS: customers,
+        schemas.NONCUSTOMERS: pd.concat([poorer, others], ignore_index=True),
+        schemas.USAGE_ACTIONS: pd.concat([usage, orphan, repeated], ignore_index=True),
+    }
