@@ -152,7 +152,7 @@ def with_firmographics(companies: pd.DataFrame) -> pd.DataFrame:
     rank = companies["ALEXA_RANK"].astype(np.float64)
     size_by_range = {label: float(size) for size, label in enumerate(EMPLOYEE_RANGES, start=1)}
     sector_by_industry = {label: sector_of(label) for label in companies["INDUSTRY"].dropna().unique()}
-    sector = companies["INDUSTRY"].map(sector_by_industry).fillna(UNKNOWN_SECTOR)
+    sector = companies["INDUSTRY"].map(sector_by_industry).astype(object).fillna(UNKNOWN_SECTOR)
     return companies.assign(
         ALEXA_RANK=rank.where(rank < UNRANKED),
         unranked=(rank >= UNRANKED).astype(np.float64).where(rank.notna()),

@@ -50,7 +50,9 @@ def top_reasons(model: ConversionModel, features: pd.DataFrame, count: int) -> p
     columns = [features[feature.name].to_numpy() for feature in model.features]
     texts = [
         [
-            _reason(model.features[speakers[row, group]], columns[speakers[row, group]][row], sums[row, group])
+            _reason(
+                model.features[speakers[row, group]], columns[speakers[row, group]][row], sums[row, group]
+            )
             for group in strongest[row]
         ]
         for row in range(len(features))

@@ -1,7 +1,7 @@
 """The one definition of every feature, for batch, distributed and online use alike.
 
-Features are computed on a block *companies x weeks x measures*. All companies of a chunk and all ``as_of`` weeks
-come out at once; one company online is a chunk of one. At ``as_of`` only weeks that are over are read.
+Features are computed on a block *companies x weeks x measures*. All companies of a chunk and all ``as_of``
+weeks come out at once; one company online is a chunk of one. At ``as_of`` only weeks that are over are read.
 """
 
 from __future__ import annotations
@@ -121,8 +121,8 @@ def feature_frame(values: np.ndarray, settings: FeatureSettings) -> pd.DataFrame
         float32 columns, and the sector as a categorical.
     """
     frame = pd.DataFrame(values, columns=[feature.name for feature in feature_definitions(settings)])
-    codes = frame["sector"].astype(np.int8)
-    frame["sector"] = pd.Categorical.from_codes(codes, categories=list(SECTORS))
+    codes = frame["sector"].to_numpy(dtype=np.int8)
+    frame["sector"] = pd.Categorical.from_codes(codes.tolist(), categories=pd.Index(SECTORS))
     return frame
 
 
@@ -146,7 +146,7 @@ def _all_features(
     yield from _ewm_features(users, at, settings.half_lives)
     yield from _total_features(actions, users, rows, at)
     yield from _timing_features(rows, active, at)
-    yield from _shape_features(actions, users, at)
+    yield from _shape_features(actions, at)
     yield from _firmographic_features(companies)
 
 
@@ -171,7 +171,12 @@ def _window_features(
             )
             yield (
                 Feature(
-                    f"users_max_{low}_{suffix}", f"most users of a week in {module}", "users", text, "count", 1
+                    f"users_max_{low}_{suffix}",
+                    f"most users of a week in {module}",
+                    "users",
+                    text,
+                    "count",
+                    1,
                 ),
                 users_max[:, :, index],
             )
@@ -252,13 +257,18 @@ def _timing_features(rows: np.ndarray, active: np.ndarray, at: np.ndarray) -> It
     )
     yield (
         Feature(
-            "weeks_since_first_seen", "weeks since the first usage row's week", "weeks", "lifetime", "duration", 0
+            "weeks_since_first_seen",
+            "weeks since the first usage row's week",
+            "weeks",
+            "lifetime",
+            "duration",
+            0,
         ),
         at - _first_week(rows > 0, at),
     )
 
 
-def _shape_features(actions: np.ndarray, users: np.ndarray, at: np.ndarray) -> Iterator[Defined]:
+def _shape_features(actions: np.ndarray, at: np.ndarray) -> Iterator[Defined]:
     cumulative = _cumulative(actions.sum(axis=2))
     now, half = at, np.maximum(at - ACCELERATION_WEEKS, 0)
     before = np.maximum(at - 2 * ACCELERATION_WEEKS, 0)
@@ -337,7 +347,8 @@ def _doubling_maxima(series: np.ndarray, longest: int) -> list[np.ndarray]:
 def _window_maximum(maxima: list[np.ndarray], at: np.ndarray, window: int) -> np.ndarray:
     """Cover a window by two overlapping power-of-two windows."""
     level = window.bit_length() - 1
-    return np.maximum(maxima[level][:, at], maxima[level][:, np.maximum(at - (window - 2**level), 0)])
+    earlier = np.maximum(at - (window - 2**level), 0)
+    return np.asarray(np.maximum(maxima[level][:, at], maxima[level][:, earlier]))
 
 
 def _last_week(happened: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -363,16 +374,14 @@ def _trend(series: np.ndarray, at: np.ndarray) -> np.ndarray:
     slope = np.zeros((len(series), len(at)))
     for slot, weight in enumerate(slots):
         slope += weight * padded[:, at + slot]
-    return slope / float((slots**2).sum())
+    return np.asarray(slope / (slots**2).sum())
 
 
 def _entropy(amounts: np.ndarray) -> np.ndarray:
     total = amounts.sum(axis=2, keepdims=True)
     share = amounts / np.where(total > 0, total, 1.0)
-    return -(share * np.log(np.where(share > 0, share, 1.0))).sum(axis=2)
+    return np.asarray(-(share * np.log(np.where(share > 0, share, 1.0))).sum(axis=2))
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.where(denominator > 0, numerator / np.where(denominator > 0, denominator, 1.0), 0.0)
-
-

@@ -33,7 +33,7 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write UTF-8 text with ``\\n`` line ends."""
+    """Write UTF-8 text, lines ended by a line feed."""
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline="\n"))
 
 
@@ -53,8 +53,10 @@ def write_parquet(path: str | Path, table: pd.DataFrame) -> None:
 
 
 def write_csv(path: str | Path, table: pd.DataFrame, float_format: str | None = None) -> None:
-    """Write a table as CSV without its index, with ``\\n`` line ends."""
+    """Write a table as CSV without its index, lines ended by a line feed."""
     write_atomically(
         path,
-        lambda temporary: table.to_csv(temporary, index=False, float_format=float_format, lineterminator="\n"),
+        lambda temporary: table.to_csv(
+            temporary, index=False, float_format=float_format, lineterminator="\n"
+        ),
     )

@@ -1,7 +1,7 @@
 """Model families by name. Each is one object from feature frame to calibrated probability.
 
-Encoding, imputation, scaling, the estimator, its calibration and the decision threshold are fitted together on
-training snapshots; nothing that is fitted lives outside of the object.
+Encoding, imputation, scaling, the estimator, its calibration and the decision threshold are fitted together
+on training snapshots; nothing that is fitted lives outside of the object.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from sklearn.preprocessing import (
 
 from conversion.errors import ExportError, ParamsError
 from conversion.features import Feature, FeatureSettings, feature_definitions
-from conversion.metrics import choose_threshold
+from conversion.metrics import Strategy, choose_threshold
 from conversion.params import Params
 
 Floats = NDArray[np.float64]
@@ -70,7 +70,7 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
         hyperparameters: dict[str, Any],
         preparation: dict[str, Any],
         calibration: str,
-        threshold: str,
+        threshold: Strategy,
         threshold_value: float,
         folds: int,
         horizon_days: int,
@@ -102,9 +102,7 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
     def _column_contributions(self, columns: Floats) -> Floats:
         """Share each row's score out among the preprocessed columns."""
 
-    def fit(
-        self, X: pd.DataFrame, y: np.ndarray, sample_weight: np.ndarray, as_of: pd.Series
-    ) -> Self:
+    def fit(self, X: pd.DataFrame, y: np.ndarray, sample_weight: np.ndarray, as_of: pd.Series) -> Self:
         """Fit on training snapshots.
 
         Parameters
@@ -131,7 +129,8 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
         frame = self._select(X)
         self.classes_ = np.array([0, 1])
         self.base_rate_ = float(np.average(y, weights=sample_weight))
-        self.calibrator_, self.threshold_ = None, self.threshold_value
+        self.calibrator_: Any = None
+        self.threshold_ = self.threshold_value
         if self.calibration != "none" or self.threshold != "fixed":
             self._fit_out_of_time(frame, y, sample_weight, as_of)
         self.pipeline_ = self._fit_pipeline(frame, y, sample_weight)
@@ -165,7 +164,7 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
         -------
         pandas.Series of float64
         """
-        importance = self._sources() .T @ self._column_importance()
+        importance = self._sources().T @ self._column_importance()
         total = importance.sum()
         series = pd.Series(importance / (total if total > 0 else 1.0), index=self._names(), name="importance")
         return series.sort_values(ascending=False, kind="stable")
@@ -201,8 +200,8 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
                 probability.append(pipeline.predict_proba(frame[test])[:, 1].astype(np.float64))
         if not rows:
             raise ExportError(
-                "customers: too little history to calibrate or to choose a threshold on out-of-time predictions; "
-                "set train.calibration: none and train.threshold: fixed, or give a longer export"
+                "customers: too little history to calibrate or to choose a threshold on out-of-time "
+                "predictions; set train.calibration: none and train.threshold: fixed, or give a longer export"
             )
         index, raw = np.concatenate(rows), np.concatenate(probability)
         if self.calibration != "none":
@@ -247,7 +246,9 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
 
     def _scaler(self) -> Any:
         scaling = self.preparation["scaling"]
-        return FunctionTransformer(feature_names_out="one-to-one") if scaling == "none" else SCALERS[scaling]()
+        return (
+            FunctionTransformer(feature_names_out="one-to-one") if scaling == "none" else SCALERS[scaling]()
+        )
 
     def _encoder(self) -> OneHotEncoder:
         return OneHotEncoder(
@@ -285,7 +286,9 @@ class LogisticRegressionModel(ConversionModel):
         return LogisticRegression(**settings, solver="newton-cholesky")
 
     def _numbers(self, kind: str) -> Pipeline:
-        return Pipeline([("impute", self._imputer(kind)), ("log", self._log(kind)), ("scale", self._scaler())])
+        return Pipeline(
+            [("impute", self._imputer(kind)), ("log", self._log(kind)), ("scale", self._scaler())]
+        )
 
     def _log(self, kind: str) -> FunctionTransformer:
         return FunctionTransformer(
@@ -304,14 +307,12 @@ class LogisticRegressionModel(ConversionModel):
         )
 
     def _column_importance(self) -> Floats:
-        return np.abs(self.pipeline_[-1].coef_[0]) * self.spread_
+        return np.asarray(np.abs(self.pipeline_[-1].coef_[0]) * self.spread_)
 
     def _column_contributions(self, columns: Floats) -> Floats:
         return np.asarray((columns - self.center_) * self.pipeline_[-1].coef_[0])
 
-    def fit(
-        self, X: pd.DataFrame, y: np.ndarray, sample_weight: np.ndarray, as_of: pd.Series
-    ) -> Self:
+    def fit(self, X: pd.DataFrame, y: np.ndarray, sample_weight: np.ndarray, as_of: pd.Series) -> Self:
         """Fit, and remember how far each column spreads, to compare coefficients at any scaling."""
         super().fit(X, y, sample_weight, as_of)
         self.spread_ = self.pipeline_[:-1].transform(self._select(X)).std(axis=0)
@@ -399,9 +400,7 @@ def make_model(params: Params) -> ConversionModel:
     return FAMILIES[params.model.type](
         features=feature_definitions(settings),
         hyperparameters=block.model_dump(),
-        preparation=params.train.model_dump(
-            include={"imputation", "fill_value", "scaling", "min_frequency"}
-        ),
+        preparation=params.train.model_dump(include={"imputation", "fill_value", "scaling", "min_frequency"}),
         calibration=params.train.calibration,
         threshold=params.train.threshold,
         threshold_value=params.train.threshold_value,
@@ -446,9 +445,9 @@ def fit_at(snapshots: pd.DataFrame, as_of: pd.Timestamp, params: Params) -> Conv
     positives = int((rows["label"] == 1).sum())
     if not 0 < positives < len(rows):
         raise ExportError(
-            f"customers: at {as_of:%Y-%m-%d} {positives} of {len(rows)} training snapshots with mature labels are "
-            "conversions; there is nothing to learn from: give a longer export, or a later evaluate.first_cutoff "
-            "or data.as_of"
+            f"customers: at {as_of:%Y-%m-%d} {positives} of {len(rows)} training snapshots with mature "
+            "labels are conversions; there is nothing to learn from: give a longer export, or a later "
+            "evaluate.first_cutoff or data.as_of"
         )
     return make_model(params).fit(
         rows, rows["label"].to_numpy(dtype=np.int64), rows["weight"].to_numpy(dtype=np.float64), rows["as_of"]

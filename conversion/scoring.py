@@ -74,7 +74,9 @@ def lead_list(
     )
     firmographics = known[[*FIRMOGRAPHICS, "sector"]].reset_index(drop=True)
     reasons = top_reasons(model, snapshots, REASONS).reset_index(drop=True)
-    leads = pd.concat([leads, firmographics, reasons], axis=1).merge(last_activity(usage), on="id", how="left")
+    leads = pd.concat([leads, firmographics, reasons], axis=1).merge(
+        last_activity(usage), on="id", how="left"
+    )
     leads = leads.iloc[rank_order(leads["probability"], leads["id"])].reset_index(drop=True)
     return leads.assign(rank=np.arange(1, len(leads) + 1))[list(LEAD_COLUMNS)]
 
@@ -127,7 +129,7 @@ def mrr_by_size(companies: pd.DataFrame, prior: float) -> pd.Series:
     by_size = paid.groupby("size")["MRR"].agg(["count", "median"])
     overall = np.log(overall_mrr(companies)) if len(paid) else 0.0
     logs = (by_size["count"] * np.log(by_size["median"]) + prior * overall) / (by_size["count"] + prior)
-    return np.exp(logs)
+    return pd.Series(np.exp(logs))
 
 
 def last_activity(usage: pd.DataFrame) -> pd.DataFrame:
@@ -148,7 +150,7 @@ def last_activity(usage: pd.DataFrame) -> pd.DataFrame:
             "last_week_actions": counts[:, :modules].sum(axis=1),
             "last_week_users": counts[:, modules:].max(axis=1, initial=0),
         }
-    )[counts.any(axis=1)]
+    ).loc[counts.any(axis=1)]
     last = weeks.sort_values("last_active_week", kind="stable").drop_duplicates("id", keep="last")
     whole = {"last_week_actions": "Int64", "last_week_users": "Int64"}
     return last.astype(whole).assign(last_active_week=last["last_active_week"].dt.strftime("%Y-%m-%d"))

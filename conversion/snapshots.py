@@ -1,7 +1,7 @@
 """Weeks, what is known when, and labels: the one place that knows about time.
 
-A usage row stamped Monday *M* counts the week [*M*, *M* + 7 days) and is known at *M* + 7 days. ``as_of`` is a
-Monday 00:00. A prospect at ``as_of`` has no ``CLOSEDATE`` or one not before ``as_of``; its label is 1 if
+A usage row stamped Monday *M* counts the week [*M*, *M* + 7 days) and is known at *M* + 7 days. ``as_of`` is
+a Monday 00:00. A prospect at ``as_of`` has no ``CLOSEDATE`` or one not before ``as_of``; its label is 1 if
 ``CLOSEDATE`` falls in [``as_of``, ``as_of`` + horizon), and is mature once ``as_of`` + horizon has passed.
 """
 
@@ -110,7 +110,7 @@ def mature_weeks(
         Increasing Mondays ``w`` with ``first_week + 7 days <= w <= as_of - horizon``.
     """
     weeks = pd.date_range(first_week + WEEK, as_of - horizon, freq="W-MON", unit="ns")
-    return weeks[week_number(weeks) % spacing_weeks == 0]
+    return pd.DatetimeIndex(weeks[week_number(weeks) % spacing_weeks == 0])
 
 
 def cutoff_weeks(
@@ -121,7 +121,12 @@ def cutoff_weeks(
 
 
 def negative_weights(
-    ids: np.ndarray, as_ofs: pd.DatetimeIndex, seen: np.ndarray, keep_seen: float, keep_never: float, seed: int
+    ids: np.ndarray,
+    as_ofs: pd.DatetimeIndex,
+    seen: np.ndarray,
+    keep_seen: float,
+    keep_never: float,
+    seed: int,
 ) -> np.ndarray:
     """Choose which negatives to keep, by a hash of id and week: no other row has a say in it.
 

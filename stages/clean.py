@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-import numpy as np
 import pandas as pd
 
 from conversion.companies import with_firmographics
@@ -18,7 +17,7 @@ from conversion.stage import run
 
 COMPANY_RULES: Final = {
     "duplicate_company": "another row of the same company was kept (clean.deduplication)",
-    "mrr_not_positive": "the conversion's MRR is 0 or less: never a positive label; a prospect before CLOSEDATE",
+    "mrr_not_positive": "the conversion's MRR is 0 or less: no positive label; a prospect before CLOSEDATE",
 }
 USAGE_RULES: Final = {
     "after_as_of": "the week was not over at as_of",
@@ -51,7 +50,8 @@ def resolve_as_of(usage: pd.DataFrame, as_of: pd.Timestamp | None) -> pd.Timesta
     ExportError
         No week of the export is over at ``as_of``, or the export ends before it.
     """
-    first, last = usage["WHEN_TIMESTAMP"].min() + WEEK, usage["WHEN_TIMESTAMP"].max() + WEEK
+    weeks = usage["WHEN_TIMESTAMP"]
+    first, last = pd.Timestamp(weeks.min()) + WEEK, pd.Timestamp(weeks.max()) + WEEK
     if as_of is None:
         return last
     if not first <= as_of <= last:
@@ -118,10 +118,8 @@ def clean_companies(
     quarantine : pandas.DataFrame
         Dropped rows with a ``rule`` column.
     """
-    stacked = pd.concat(
-        [customers, noncustomers.assign(CLOSEDATE=pd.NaT, MRR=np.nan)[customers.columns]], ignore_index=True
-    ).astype({"CLOSEDATE": customers["CLOSEDATE"].dtype})
-    rows = as_of_view(stacked, as_of)
+    never = noncustomers.reindex(columns=customers.columns).astype(customers.dtypes.to_dict())
+    rows = as_of_view(pd.concat([customers, never], ignore_index=True), as_of)
     keep = deduplicate(rows, ["id"], deduplication)
     companies = rows[keep].sort_values("id", ignore_index=True)
     companies.insert(3, "conversion_valid", ~(companies["MRR"] <= 0))

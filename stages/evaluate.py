@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from matplotlib.figure import Figure
 from sklearn.model_selection import StratifiedKFold
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from conversion import plots
@@ -69,11 +70,16 @@ def backtest(train: pd.DataFrame, snapshots: pd.DataFrame, params: Params) -> pd
     jobs = Parallel(n_jobs=params.evaluate.jobs, backend="threading", return_as="generator")
     tables = jobs(
         delayed(_score_until_refit)(
-            train, snapshots[(snapshots["as_of"] >= refit) & (snapshots["as_of"] < refit + span)], refit, params
+            train,
+            snapshots[(snapshots["as_of"] >= refit) & (snapshots["as_of"] < refit + span)],
+            refit,
+            params,
         )
         for refit in refits
     )
-    bar = tqdm(tables, total=len(refits), desc="backtest", unit=" refits", disable=None)
+    bar: Iterable[pd.DataFrame] = tqdm(
+        tables, total=len(refits), desc="backtest", unit=" refits", disable=None
+    )
     return pd.concat(list(bar), ignore_index=True).astype({"label": np.int8})
 
 
@@ -81,8 +87,11 @@ def _score_until_refit(
     train: pd.DataFrame, rows: pd.DataFrame, refit: pd.Timestamp, params: Params
 ) -> pd.DataFrame:
     model = fit_at(train, refit, params)
+    # Week by week, to bound the memory of the preprocessed rows.
+    probability = [model.predict_proba(week)[:, 1] for _, week in rows.groupby("as_of", sort=True)]
+    rows = rows.sort_values("as_of", kind="stable")
     scored = rows[["id", "as_of", "label", "MRR"]].assign(
-        probability=np.round(model.predict_proba(rows)[:, 1], 9),
+        probability=np.round(np.concatenate(probability), 9),
         users_rule=rows["users_max_4w"],
         actions_rule=rows["actions_4w"],
         random=uniform_hash(rows["id"], week_number(rows["as_of"]), seed=params.seed),
@@ -90,7 +99,7 @@ def _score_until_refit(
         base_rate=model.base_rate_,
         threshold=model.threshold_,
     )
-    return scored[scored["label"].notna()]
+    return scored.dropna(subset="label")
 
 
 def with_oracle(predictions: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
@@ -155,7 +164,9 @@ def cross_validation(train: pd.DataFrame, params: Params) -> dict[str, Any]:
     folds = StratifiedKFold(params.evaluate.cross_validation_folds, shuffle=True, random_state=params.seed)
     label, weight = train["label"].to_numpy(dtype=np.int64), train["weight"].to_numpy(dtype=np.float64)
     scores = []
-    for learn, test in tqdm(list(folds.split(train, label)), desc="cross-validation", unit=" folds", disable=None):
+    for learn, test in tqdm(
+        list(folds.split(train, label)), desc="cross-validation", unit=" folds", disable=None
+    ):
         model = make_model(params)
         model.fit(train.iloc[learn], label[learn], weight[learn], train["as_of"].iloc[learn])
         probability = model.predict_proba(train.iloc[test])[:, 1]
@@ -202,11 +213,13 @@ def main() -> None:
     train = pd.read_parquet("data/features/train.parquet")
     snapshots = pd.read_parquet("data/features/backtest.parquet")
     model, _ = load_model()
-    predictions = backtest(train, snapshots, params)
+    with threadpool_limits(limits=1):
+        predictions = backtest(train, snapshots, params)
+    del snapshots
     if not predictions["label"].any():
         raise ExportError(
-            "customers: no conversion follows any cutoff of the backtest; set an earlier evaluate.first_cutoff "
-            "or give a longer export"
+            "customers: no conversion follows any cutoff of the backtest; set an earlier "
+            "evaluate.first_cutoff or give a longer export"
         )
     if params.data.dir == SAMPLE:
         predictions = with_oracle(predictions, pd.read_parquet("data/truth.parquet"))

@@ -36,7 +36,7 @@ def training_weeks(first_week: pd.Timestamp, as_of: pd.Timestamp, params: Featur
 
 
 def backtest_weeks(first_week: pd.Timestamp, as_of: pd.Timestamp, params: Params) -> pd.DatetimeIndex:
-    """List the cutoffs of the backtest; by default from half-way: as many weeks to learn from as to be tested on."""
+    """List the cutoffs of the backtest; by default from half-way, to learn and to be tested alike."""
     given = params.evaluate.first_cutoff
     half_way = first_week + ((as_of - first_week) // WEEK // 2) * WEEK
     first_cutoff = half_way if given is None else pd.Timestamp(given)
@@ -72,10 +72,9 @@ def training_snapshots(
     label = _labels(companies, weeks, params)
     share = params.keep_negatives
     first_row = usage.groupby("id")["WHEN_TIMESTAMP"].min().reindex(companies["id"])
-    seen = (first_row.to_numpy()[:, None] + WEEK.to_timedelta64()) <= weeks.to_numpy()[None, :]
-    weight = negative_weights(
-        companies["id"].to_numpy(), weeks, seen, share.seen, share.never_seen, seed
-    )
+    known_from = (first_row + WEEK).to_numpy(dtype="datetime64[ns]")
+    seen = known_from[:, None] <= weeks.to_numpy(dtype="datetime64[ns]")[None, :]
+    weight = negative_weights(companies["id"].to_numpy(), weeks, seen, share.seen, share.never_seen, seed)
     weight = np.where(label == 1, np.float32(1.0), weight)
     keep = ~np.isnan(label) & (weight > 0)
     return _rows(companies, weeks, values, {"label": label, "weight": weight}, keep, settings)
@@ -147,8 +146,8 @@ def check_weeks(
         )
     if cutoffs.empty:
         raise ExportError(
-            f"evaluate.first_cutoff: no cutoff of the backtest has mature labels at {as_of:%Y-%m-%d}; choose a "
-            f"Monday from {weeks[0]:%Y-%m-%d} to {weeks[-1]:%Y-%m-%d}, or give a longer export"
+            f"evaluate.first_cutoff: no cutoff of the backtest has mature labels at {as_of:%Y-%m-%d}; choose "
+            f"a Monday from {weeks[0]:%Y-%m-%d} to {weeks[-1]:%Y-%m-%d}, or give a longer export"
         )
 
 
@@ -164,7 +163,9 @@ def write_tables(path: str, tables: Iterator[pd.DataFrame]) -> int:
                 rows += len(table)
                 arrow = pa.Table.from_pandas(table, preserve_index=False)
                 if writer is None:
-                    writer = stack.enter_context(pq.ParquetWriter(temporary, arrow.schema, compression="zstd"))
+                    writer = stack.enter_context(
+                        pq.ParquetWriter(temporary, arrow.schema, compression="zstd")
+                    )
                 writer.write_table(arrow)
 
     write_atomically(path, write)

@@ -337,9 +337,9 @@ def weekly_hazard(firms: Firms, signals: Signals, now: int) -> Floats:
     ranked = (firms.rank > 0) & (firms.rank < UNRANKED)
     return np.asarray(
         np.exp(
-            -6.70
+            -7.0
             + firm_log_hazard(firms.size, firms.rank)
-            + 2.9 * np.log1p(signals.users)
+            + 4.5 * signals.users / (signals.users + 1)
             + 0.55 * modules
             + 1.2 * freshness
             - 1.0 * (weeks_since > 0)
@@ -517,7 +517,7 @@ def draw_counts(latent: Floats, breadth: Floats, rng: np.random.Generator) -> In
 
 def _observe(signals: Signals, week: int, active: Ints, counts: Ints) -> None:
     users = counts[:, len(ACTIONS) :]
-    keep = 2 ** (-1 / 10)
+    keep = 2 ** (-1 / 6)
     signals.users *= keep
     signals.users[active] += (1 - keep) * users.max(axis=1)
     signals.first_week[active] = np.minimum(signals.first_week[active], week)

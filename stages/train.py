@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from conversion.artifact import save_model, sha256
 from conversion.files import read_json
@@ -50,10 +51,16 @@ def main() -> None:
     source = "data/features/train.parquet"
     snapshots = pd.read_parquet(source)
     as_of = pd.Timestamp(read_json("data/clean/export.json")["as_of"])
-    model = fit_at(snapshots, as_of, params)
+    with threadpool_limits(limits=1):
+        model = fit_at(snapshots, as_of, params)
     description = describe(model, snapshots, as_of, params) | {"data_sha256": {source: sha256(source)}}
     save_model(model, description)
-    log.info("trained model_type=%s as_of=%s threshold=%.4f", params.model.type, f"{as_of:%Y-%m-%d}", model.threshold_)
+    log.info(
+        "trained model_type=%s as_of=%s threshold=%.4f",
+        params.model.type,
+        f"{as_of:%Y-%m-%d}",
+        model.threshold_,
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,386 @@
+"""dvc.yaml against the code: modules by their imports, params by what the stages read, files by name."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+import importlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from conversion.params import Params, Section, load_params, model_types
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("conversion", "stages")
+STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+NAMES = tuple(STAGES)
+
+SMALL: dict[str, Any] = {
+    "simulate.companies": 800,
+    "simulate.weeks": 40,
+    "featurize.windows": [4],
+    "featurize.half_lives": [2],
+    "featurize.keep_negatives.seen": 0.5,
+    "featurize.keep_negatives.never_seen": 0.2,
+    "model.logistic_regression.quadratic": ["users_max_4w"],
+    "model.random_forest.n_estimators": 3,
+    "model.xgboost.n_estimators": 3,
+    "evaluate.refit_weeks": 40,
+    "evaluate.bootstrap_samples": 20,
+    "evaluate.jobs": 1,
+    # what is off by default, and reads more params when it is on
+    "train.calibration": "sigmoid",
+    "train.threshold": "recall",
+    "train.imputation": "constant",
+    "evaluate.cross_validation_folds": 2,
+}
+
+
+def module_path(name: str) -> Path | None:
+    """Find the file of a project module; None for a package or what is not ours."""
+    path = ROOT.joinpath(*name.split(".")).with_suffix(".py")
+    return path if name.startswith(tuple(f"{package}." for package in PACKAGES)) and path.is_file() else None
+
+
+@functools.cache
+def imports(path: Path) -> frozenset[Path]:
+    """List the project modules that a file imports itself, wherever in it and for whatever reason."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import is not followed here"
+            names.add(str(node.module))
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return frozenset(found for name in names if (found := module_path(name)))
+
+
+def imports_of_stage(stage: str) -> set[str]:
+    """List the project modules that a stage imports, directly or not, and itself."""
+    seen: set[Path] = set()
+    waiting = [ROOT / "stages" / f"{stage}.py"]
+    while waiting:
+        path = waiting.pop()
+        if path not in seen:
+            seen.add(path)
+            waiting.extend(imports(path))
+    return {path.relative_to(ROOT).as_posix() for path in seen}
+
+
+def project_modules(package: str) -> list[Path]:
+    return sorted(path for path in (ROOT / package).rglob("*.py") if path.name != "__init__.py")
+
+
+def outs(stage: str) -> set[str]:
+    """List what a stage writes, whatever kind of output it is."""
+    kinds = (STAGES[stage].get(kind, []) for kind in ("outs", "metrics", "plots"))
+    return {next(iter(out)) if isinstance(out, dict) else out for kind in kinds for out in kind}
+
+
+def files_read(stage: str) -> set[str]:
+    return {dep for dep in STAGES[stage]["deps"] if not dep.endswith(".py")}
+
+
+# --- modules ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stage", NAMES)
+def test_a_stage_depends_on_exactly_the_modules_that_it_imports(stage: str) -> None:
+    listed = [dep for dep in STAGES[stage]["deps"] if dep.endswith(".py")]
+    assert len(listed) == len(set(listed))
+    assert set(listed) == imports_of_stage(stage)
+
+
+@pytest.mark.parametrize("stage", NAMES)
+def test_a_stage_is_run_as_a_module(stage: str) -> None:
+    assert STAGES[stage]["cmd"] == f"python -m stages.{stage}"
+
+
+def test_every_script_in_stages_is_a_stage() -> None:
+    assert {path.stem for path in project_modules("stages")} == set(NAMES)
+
+
+def test_no_stage_imports_a_stage_and_nothing_in_conversion_imports_stages() -> None:
+    for package in PACKAGES:
+        for path in project_modules(package):
+            assert not any(found.parent.name == "stages" for found in imports(path)), path
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_itself_holds_no_code_that_a_stage_could_depend_on(package: str) -> None:
+    tree = ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))
+    assert all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in tree.body)
+
+
+IMPORTED = """
+import importlib, sys
+importlib.import_module("stages.{stage}")
+print(*sorted({{name.split(".")[0] for name in sys.modules}}))
+"""
+
+
+def packages_imported_by(stage: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED.format(stage=stage)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("stage", ["simulate", "load", "clean", "featurize"])
+def test_a_stage_before_training_imports_no_learning_library(stage: str) -> None:
+    imported = packages_imported_by(stage)
+    assert not imported & {"sklearn", "xgboost", "matplotlib", "scipy", "joblib", "mlflow", "bentoml"}
+    assert ("pandera" in imported) == (stage == "load")
+
+
+@pytest.mark.parametrize("stage", ["train", "evaluate", "score"])
+def test_a_stage_from_training_on_imports_what_it_needs(stage: str) -> None:
+    imported = packages_imported_by(stage)
+    assert not imported & {"pandera", "xgboost", "mlflow", "bentoml"}, (
+        "xgboost only when model.type asks for it"
+    )
+    assert ("matplotlib" in imported) == (stage == "evaluate")
+
+
+# --- files -----------------------------------------------------------------------------------------------
+
+
+def test_only_evaluate_may_read_the_truth() -> None:
+    (truth,) = (out for out in outs("simulate") if "truth" in out)
+    assert [stage for stage in NAMES if truth in files_read(stage)] == ["evaluate"]
+
+
+def test_every_file_that_a_stage_reads_is_an_earlier_one_s_or_the_export() -> None:
+    made: set[str] = set()
+    for stage in NAMES:
+        for dep in files_read(stage):
+            inside_made = any(dep == out or dep.startswith(f"{out}/") for out in made)
+            assert dep == "${data.dir}" or inside_made, f"{stage}: {dep} is made by no earlier stage"
+        made |= outs(stage)
+
+
+def test_no_two_stages_write_the_same() -> None:
+    written = [out for stage in NAMES for out in outs(stage)]
+    assert len(written) == len(set(written))
+
+
+# --- params ----------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def section_paths() -> dict[type[BaseModel], str]:
+    """Map each section's class to where it stands in params.yaml."""
+    paths: dict[type[BaseModel], str] = {}
+    waiting: list[tuple[type[BaseModel], str]] = [(Params, "")]
+    while waiting:
+        section, path = waiting.pop()
+        assert section not in paths, f"{section.__name__} stands twice in params.yaml"
+        paths[section] = path
+        for name, field in section.model_fields.items():
+            if is_section(field.annotation):
+                waiting.append((field.annotation, f"{path}.{name}".strip(".")))  # type: ignore[arg-type]
+    return paths
+
+
+def is_section(annotation: Any) -> bool:
+    assert not any(is_section(choice) for choice in get_args(annotation)), "not followed"
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def leaves_of(section: type[BaseModel]) -> set[str]:
+    """List the dotted paths of all keys in a section that are no sections."""
+    paths = section_paths()
+    found: set[str] = set()
+    for name, field in section.model_fields.items():
+        if is_section(field.annotation):
+            found |= leaves_of(field.annotation)  # type: ignore[arg-type]
+        else:
+            found.add(f"{paths[section]}.{name}".strip("."))
+    return found
+
+
+def leaves_of_file() -> set[str]:
+    """List the dotted paths of params.yaml itself."""
+
+    def walk(node: Any, path: str) -> Iterator[str]:
+        if isinstance(node, dict):
+            for name, below in node.items():
+                yield from walk(below, f"{path}.{name}".strip("."))
+        else:
+            yield path
+
+    return set(walk(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")), ""))
+
+
+def listed(stage: str, model_type: str) -> set[str]:
+    """List the keys that a stage's params in dvc.yaml cover, with ``${model.type}`` filled in."""
+    keys = [key.replace("${model.type}", model_type) for key in STAGES[stage].get("params", [])]
+    covered: set[str] = set()
+    for key in keys:
+        found = {leaf for leaf in leaves_of(Params) if leaf == key or leaf.startswith(f"{key}.")}
+        assert found, f"{stage}: {key} is not in params.yaml"
+        assert not found & covered, f"{stage}: {key} is listed twice"
+        covered |= found
+    return covered
+
+
+class Recorder:
+    """Notes which keys of params.yaml are read, checking them at load aside.
+
+    Attributes
+    ----------
+    read : set of str
+        Dotted paths of the keys that are no sections.
+    """
+
+    def __init__(self) -> None:
+        self.read: set[str] = set()
+        self._checking = False
+
+    @contextmanager
+    def watch(self) -> Iterator[None]:
+        """Look over the shoulder of every `Section` until the end of the block."""
+        look, dump, check = Section.__getattribute__, Section.model_dump, Params.model_validate
+
+        def getattribute(section: Section, name: str) -> Any:
+            fields = type(section).model_fields
+            if not self._checking and name in fields and not is_section(fields[name].annotation):
+                self.read.add(f"{section_paths()[type(section)]}.{name}".strip("."))
+            return look(section, name)
+
+        def model_dump(section: Section, **options: Any) -> dict[str, Any]:
+            values = dump(section, **options)
+            self.read |= {
+                leaf
+                for leaf in leaves_of(type(section))
+                if leaf.removeprefix(f"{section_paths()[type(section)]}.").split(".")[0] in values
+            }
+            return values
+
+        def model_validate(*args: Any, **options: Any) -> Params:
+            self._checking = True
+            try:
+                return check(*args, **options)
+            finally:
+                self._checking = False
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Section, "__getattribute__", getattribute)
+            patch.setattr(Section, "model_dump", model_dump)
+            patch.setattr(Params, "model_validate", model_validate)
+            yield
+
+
+def write_params(folder: Path, **changed: Any) -> None:
+    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for path, value in changed.items():
+        *sections, key = path.split(".")
+        section = functools.reduce(dict.__getitem__, sections, values)
+        assert key in section, path
+        section[key] = value
+    (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+
+
+@dataclasses.dataclass
+class Run:
+    """What a stage read of the params and wrote, in a folder with nothing but what it depends on."""
+
+    read: set[str]
+    written: set[str]
+
+
+def run_alone(stage: str, store: Path, room: Path) -> Run:
+    """Run a stage in this process, in a folder with its deps alone, and put what it wrote into the store."""
+    deps = [dep.replace("${data.dir}", "data/sample") for dep in files_read(stage)]
+    for dep in [*deps, "params.yaml"]:
+        (room / dep).parent.mkdir(parents=True, exist_ok=True)
+        (room / dep).symlink_to(store / dep)
+    recorder = Recorder()
+    with pytest.MonkeyPatch.context() as patch, recorder.watch():
+        patch.chdir(room)
+        importlib.import_module(f"stages.{stage}").main()
+    written = {path for path in room.rglob("*") if not path.is_symlink() and path.is_file()}
+    for path in written:
+        target = store / path.relative_to(room)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    return Run(recorder.read, {path.relative_to(room).as_posix() for path in written})
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Run]:
+    """Run each stage for each model type, with all that params.yaml can switch on; by stage and type."""
+    store = tmp_path_factory.mktemp("store")
+    done: dict[tuple[str, str], Run] = {}
+    first, *others = model_types()
+    for model_type in (first, *others):
+        write_params(store, **SMALL, **{"model.type": model_type})
+        for stage in NAMES:
+            if model_type == first or any(key.startswith("model") for key in STAGES[stage].get("params", [])):
+                done[stage, model_type] = run_alone(stage, store, tmp_path_factory.mktemp(stage))
+            else:
+                done[stage, model_type] = done[stage, first]
+    return done
+
+
+@pytest.mark.xdist_group("dvc_yaml")
+@pytest.mark.parametrize("model_type", model_types())
+@pytest.mark.parametrize("stage", NAMES)
+def test_a_stage_lists_exactly_the_params_that_it_reads(
+    stage: str, model_type: str, runs: dict[tuple[str, str], Run]
+) -> None:
+    assert runs[stage, model_type].read == listed(stage, model_type)
+
+
+@pytest.mark.xdist_group("dvc_yaml")
+@pytest.mark.parametrize("stage", NAMES)
+def test_a_stage_runs_on_its_deps_alone_and_writes_exactly_its_outs(
+    stage: str, runs: dict[tuple[str, str], Run]
+) -> None:
+    written = runs[stage, model_types()[0]].written
+    for path in written:
+        assert any(path == out or path.startswith(f"{out}/") for out in outs(stage)), f"{path} is no out"
+    for out in outs(stage):
+        assert any(path == out or path.startswith(f"{out}/") for path in written), f"{out} was not written"
+
+
+def test_every_key_of_the_params_file_is_listed_by_some_stage() -> None:
+    everything = {
+        leaf for stage in NAMES for model_type in model_types() for leaf in listed(stage, model_type)
+    }
+    assert leaves_of_file() == leaves_of(Params) == everything
+
+
+def test_the_recorder_sees_single_keys_and_dumps_but_not_the_checks(tmp_path: Path) -> None:
+    write_params(tmp_path)
+    recorder = Recorder()
+    with recorder.watch():
+        params = load_params(tmp_path / "params.yaml")
+        assert not recorder.read
+        _ = params.score.tiers
+        assert not recorder.read
+        _ = params.score.tiers.high
+        params.featurize.model_dump(include={"windows", "keep_negatives"})
+    assert recorder.read == {
+        "score.tiers.high",
+        "featurize.windows",
+        "featurize.keep_negatives.seen",
+        "featurize.keep_negatives.never_seen",
+    }
+    assert load_params(tmp_path / "params.yaml").seed is not None
+    assert "seed" not in recorder.read
