@@ -96,7 +96,8 @@ def describe_value(feature: Feature, value: object) -> str:
     if feature.kind == "category":
         return f"{feature.name}: {value}"
     number = float(value)  # type: ignore[arg-type]
-    window = f", last {feature.window} weeks" if feature.window.isdigit() else ""
+    weeks = {"1": ", last week"}.get(feature.window, f", last {feature.window} weeks")
+    window = weeks if feature.window.isdigit() else ""
     return f"{_subject(feature)}{window}: {_value(feature, number)}"
 
 

@@ -150,7 +150,7 @@ def last_activity(usage: pd.DataFrame) -> pd.DataFrame:
             "last_week_actions": counts[:, :modules].sum(axis=1),
             "last_week_users": counts[:, modules:].max(axis=1, initial=0),
         }
-    ).loc[counts.any(axis=1)]
+    )[usage[list(MEASURES)].ne(0).any(axis=1)]
     last = weeks.sort_values("last_active_week", kind="stable").drop_duplicates("id", keep="last")
     whole = {"last_week_actions": "Int64", "last_week_users": "Int64"}
     return last.astype(whole).assign(last_active_week=last["last_active_week"].dt.strftime("%Y-%m-%d"))

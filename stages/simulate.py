@@ -339,7 +339,7 @@ def weekly_hazard(firms: Firms, signals: Signals, now: int) -> Floats:
         np.exp(
             -7.0
             + firm_log_hazard(firms.size, firms.rank)
-            + 4.5 * signals.users / (signals.users + 1)
+            + 2.2 * np.log1p(np.minimum(signals.users, 6)*2)
             + 0.55 * modules
             + 1.2 * freshness
             - 1.0 * (weeks_since > 0)

@@ -26,8 +26,8 @@ STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text
 NAMES = tuple(STAGES)
 
 SMALL: dict[str, Any] = {
-    "simulate.companies": 800,
-    "simulate.weeks": 40,
+    "simulate.companies": 1000,
+    "simulate.weeks": 60,
     "featurize.windows": [4],
     "featurize.half_lives": [2],
     "featurize.keep_negatives.seen": 0.5,
