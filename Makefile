@@ -17,13 +17,6 @@ PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-c
 COMPILE := $(IN_VENV) uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
 
-# dvc prints one row of a hundred columns; a person wants the few that matter, one a line.
-HEADLINE := NR == 1 { for (i = 3; i < NF; i++) name[i] = $$i } \
-	NR == 3 { for (i = 3; i < NF; i++) \
-		if (name[i] ~ /^(model_type|first_cutoff|last_cutoff|converters|share_of_oracle.*)$$/ || \
-			name[i] ~ /^ranking[.].*[.](average_precision|precision_at_50|roc_auc)[.]value$$/) \
-			printf "  %-50s %s\n", name[i], $$i }
-
 .PHONY: help run test lint format lock bench clean
 
 help: ## list the targets
@@ -31,9 +24,8 @@ help: ## list the targets
 
 run: $(VENV)/run.stamp ## run the pipeline: the model, its evaluation and the list of prospects to call
 	@$(IN_VENV) dvc repro
-	@echo && echo "metrics/evaluation.json (backtest; all of it: dvc metrics show)"
-	@$(IN_VENV) dvc metrics show --md metrics/evaluation.json | awk -F ' *[|] *' '$(HEADLINE)'
-	@if [ -f data/leads/top_leads.csv ]; then echo; echo "data/leads/top_leads.csv"; head -n 11 data/leads/top_leads.csv; fi
+	@echo && cat metrics/summary.txt
+	@echo && head -n 11 data/leads/top_leads.*
 
 test: $(VENV)/dev.stamp ## run the tests, e.g. make test PYTEST_ARGS="-k params"
 	@$(IN_VENV) pytest -n 2 --dist loadgroup $(PYTEST_ARGS)

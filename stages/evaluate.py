@@ -138,6 +138,25 @@ def evaluation(predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
     return result
 
 
+def summary(result: dict[str, Any], top_k: tuple[int, ...]) -> str:
+    """Write the headline numbers for a person: each ranker's measures with their 95 % intervals."""
+    measures = ["average_precision", "roc_auc", f"precision_at_{top_k[0]}", f"recall_at_{top_k[-1]}"]
+    title = (
+        f"{result['model_type']}: {result['cutoffs']} weekly lists from {result['first_cutoff']} to "
+        f"{result['last_cutoff']}, {result['converters']} converters,\n"
+        f"{result['prevalence']:.2%} of prospects convert within the horizon; means [95 % intervals]"
+    )
+    lines = [title, "", " " * 14 + "".join(f"{name:>24}" for name in measures)]
+    for ranker, values in result["ranking"].items():
+        name = "model" if ranker == "probability" else ranker
+        lines.append(f"{name:<14}" + "".join(f"{_with_interval(values[name]):>24}" for name in measures))
+    return "\n".join(lines) + "\n"
+
+
+def _with_interval(measure: dict[str, float]) -> str:
+    return f"{measure['value']:.3f} [{measure['low']:.3f}, {measure['high']:.3f}]"
+
+
 def rankers_of(predictions: pd.DataFrame) -> tuple[str, ...]:
     """Name the columns to rank by, the model first."""
     oracle = ("oracle",) if "oracle" in predictions else ()
@@ -233,6 +252,7 @@ def main() -> None:
     write_csv("metrics/backtest.csv", weekly, float_format="%.6f")
     write_text("metrics/classification_report.txt", classification_report(predictions["label"], decided))
     write_json("metrics/evaluation.json", result)
+    write_text("metrics/summary.txt", summary(result, params.evaluate.top_k))
     write_plots(predictions, weekly, model.get_feature_importance())
     log.info("evaluated cutoffs=%d converters=%d", len(weekly), result["converters"])
 

@@ -19,7 +19,7 @@ from tests.exports import tiny_export, write_export
 from tests.pipeline import MODEL_TYPES, Pipeline, Tables, cut_at, dirty_export, small_params, typed
 
 AS_OF = pd.Timestamp("2019-07-08")
-DATES = ("2019-06-03", "2019-07-22", "2019-09-30")
+DATES = ("2019-06-03", "2019-07-22", "2019-09-09")
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -118,6 +118,7 @@ def whole(model_type: str, as_of: str | None) -> Pipeline:
             model__type=model_type,
             train__calibration="sigmoid",
             train__threshold="f1",
+            train__folds=1,
             evaluate__first_cutoff=DATES[0],
             evaluate__refit_weeks=7,
         ),
@@ -144,7 +145,7 @@ def test_time_travel_writes_the_bytes_of_an_export_cut_by_hand(
 
 def _with_as_of(pipeline: Pipeline, as_of: str | None) -> dict[str, object]:
     return {"data__as_of": as_of, "model__type": pipeline.params.model.type} | {
-        f"train__{key}": getattr(pipeline.params.train, key) for key in ("calibration", "threshold")
+        f"train__{key}": getattr(pipeline.params.train, key) for key in ("calibration", "threshold", "folds")
     }
 
 
@@ -157,7 +158,7 @@ def test_the_backtest_predicts_what_time_travel_lists(model_type: str) -> None:
     pipeline = whole(model_type, None)
     predictions = evaluate.backtest(pipeline.train, pipeline.backtest, pipeline.params)
     refits = predictions["fitted_as_of"].unique()
-    assert [f"{refit:%Y-%m-%d}" for refit in refits] == ["2019-06-03", "2019-07-22", "2019-09-09"]
+    assert tuple(f"{refit:%Y-%m-%d}" for refit in refits) == DATES
     converted = pipeline.companies.set_index("id")
     left_out = 0
     for refit in refits:

@@ -1,0 +1,462 @@
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from conversion.artifact import sha256
+from conversion.companies import SECTORS
+from conversion.errors import ExportError, ParamsError
+from conversion.features import FeatureSettings, feature_definitions
+from conversion.models import (
+    FAMILIES,
+    ConversionModel,
+    fit_at,
+    known_training,
+    make_model,
+    out_of_time_folds,
+    signed_log1p,
+)
+from conversion.params import model_types
+from conversion.snapshots import WEEK
+from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
+
+CALIBRATIONS = ("none", "sigmoid", "isotonic")
+THRESHOLDS = ("fixed", "f1", "precision", "recall")
+
+
+@functools.cache
+def export() -> Pipeline:
+    return Pipeline(dirty_export(), small_params())
+
+
+@functools.cache
+def fitted(**overrides: Any) -> ConversionModel:
+    pipeline = export()
+    return fit_at(pipeline.train, pipeline.as_of, small_params(**overrides))
+
+
+def scores(model: ConversionModel, frame: pd.DataFrame) -> np.ndarray:
+    return model.predict_proba(frame)[:, 1]
+
+
+def invented(rows: int = 1200, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray, pd.Series]:
+    """Invent independent features of training snapshots; ``actions_4w`` alone decides the labels."""
+    rng = np.random.default_rng(seed)
+    settings = small_params().featurize
+    columns: dict[str, Any] = {}
+    for feature in feature_definitions(FeatureSettings(settings.windows, settings.half_lives)):
+        if feature.kind == "category":
+            columns[feature.name] = pd.Categorical(rng.choice(SECTORS[:4], rows), categories=list(SECTORS))
+        elif feature.kind == "flag":
+            columns[feature.name] = rng.integers(0, 2, rows).astype(np.float32)
+        else:
+            columns[feature.name] = rng.integers(1, 10, rows).astype(np.float32)
+    frame = pd.DataFrame(columns)
+    label = (frame["actions_4w"].to_numpy() + rng.normal(0, 1, rows) > 7).astype(np.int64)
+    as_of = pd.Series(export().as_of - 20 * WEEK + pd.to_timedelta(7 * rng.integers(0, 14, rows), unit="D"))
+    return frame, label, as_of
+
+
+def fit_invented(rows: int = 1200, drop: tuple[str, ...] = (), **overrides: Any) -> ConversionModel:
+    frame, label, as_of = invented(rows)
+    frame[list(drop)] = np.nan
+    return make_model(small_params(**overrides)).fit(frame, label, np.ones(rows), as_of)
+
+
+def test_the_families_are_the_ones_that_params_may_choose() -> None:
+    assert tuple(FAMILIES) == model_types() == MODEL_TYPES
+    for name, family in FAMILIES.items():
+        assert type(make_model(small_params(model__type=name))) is family
+
+
+# Probabilities
+
+
+@pytest.mark.parametrize("calibration", CALIBRATIONS)
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_probabilities(model_type: str, calibration: str) -> None:
+    model = fitted(model__type=model_type, train__calibration=calibration)
+    latest = export().latest
+    probability = model.predict_proba(latest)
+    assert probability.shape == (len(latest), 2)
+    assert probability.dtype == np.float64
+    assert np.isfinite(probability).all()
+    assert ((probability >= 0) & (probability <= 1)).all()
+    np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-12)
+    assert model.classes_.tolist() == [0, 1]
+    decided = model.predict(latest)
+    assert set(np.unique(decided)) <= {0, 1}
+    np.testing.assert_array_equal(decided, probability[:, 1] >= model.threshold_)
+
+
+@pytest.mark.parametrize("calibration", ["sigmoid", "isotonic"])
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_calibration_keeps_the_order(model_type: str, calibration: str) -> None:
+    frame, label, _ = invented()
+    raw = scores(fit_invented(model__type=model_type), frame)
+    calibrated = scores(fit_invented(model__type=model_type, train__calibration=calibration), frame)
+    assert (np.diff(calibrated[np.argsort(raw, kind="stable")]) >= -1e-12).all()
+    assert roc_auc_score(label, calibrated) > 0.9
+
+
+@pytest.mark.parametrize("threshold", THRESHOLDS)
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_thresholds(model_type: str, threshold: str) -> None:
+    model = fit_invented(
+        model__type=model_type,
+        train__threshold=threshold,
+        train__threshold_value=0.6,
+        train__calibration="isotonic",
+    )
+    assert 0 <= model.threshold_ <= 1
+    frame, label, _ = invented(seed=1)
+    decided = model.predict(frame) == 1
+    precision, recall = label[decided].mean(), decided[label == 1].mean()
+    if threshold == "fixed":
+        assert model.threshold_ == 0.6
+    elif threshold == "precision":
+        assert precision > 0.5, "a floor of 0.6, on other rows"
+    elif threshold == "recall":
+        assert recall > 0.5, "a floor of 0.6, on other rows"
+    else:
+        assert 2 * precision * recall / (precision + recall) > 0.7
+
+
+def test_a_stricter_recall_lowers_the_threshold() -> None:
+    values = [
+        fitted(
+            model__type="logistic_regression", train__threshold="recall", train__threshold_value=floor
+        ).threshold_
+        for floor in (0.2, 0.5, 0.9)
+    ]
+    assert values == sorted(values, reverse=True)
+    assert values[0] > values[-1]
+
+
+# Columns by name
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_columns_are_found_by_name(model_type: str) -> None:
+    model, latest = fitted(model__type=model_type), export().latest
+    expected = scores(model, latest)
+    rng = np.random.default_rng(0)
+    shuffled = latest[rng.permutation(latest.columns)].assign(MRR=1e9, CLOSEDATE=None, id=-1)
+    np.testing.assert_allclose(scores(model, shuffled), expected, rtol=0, atol=1e-12)
+    backwards = latest.iloc[::-1]
+    np.testing.assert_allclose(scores(model, backwards)[::-1], expected, rtol=0, atol=1e-12)
+    alone = [scores(model, latest.iloc[[row]])[0] for row in range(0, len(latest), 9)]
+    np.testing.assert_allclose(alone, expected[::9], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_a_missing_column_is_refused_by_name(model_type: str) -> None:
+    latest = export().latest.drop(columns=["actions_4w", "sector"])
+    for use in (fitted(model__type=model_type).predict_proba, fitted(model__type=model_type).explain):
+        with pytest.raises(KeyError, match="lacks the columns actions_4w, sector"):
+            use(latest)
+
+
+def test_the_id_and_what_only_customers_have_are_no_features() -> None:
+    names = {feature.name for feature in fitted(model__type="xgboost").features}
+    assert not names & {"id", "as_of", "label", "weight", "MRR", "CLOSEDATE"}
+    assert set(export().train.columns) - names == {"id", "as_of", "label", "weight"}
+
+
+# Preparation
+
+
+@pytest.mark.parametrize("imputation", ["auto", "mean", "median", "most_frequent", "zero", "constant"])
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_gaps_are_filled_in_any_column(model_type: str, imputation: str) -> None:
+    """Also in columns that had none in training, and in one that had nothing else."""
+    model = fit_invented(
+        400, ("days_active",), model__type=model_type, train__imputation=imputation, train__fill_value=-1.0
+    )
+    frame = invented(5)[0]
+    gaps = frame.copy()
+    gaps[[name for name in gaps if name != "sector"]] = np.nan
+    assert np.isfinite(scores(model, gaps)).all()
+    assert np.isfinite(model.explain(gaps)).all(axis=None)
+    assert np.isfinite(scores(model, frame)).all(), "a value where training had none"
+
+
+@pytest.mark.parametrize(
+    ("imputation", "same_as"),
+    [("zero", {"size": 0.0}), ("constant", {"size": 7.0}), ("mean", None), ("median", None), ("auto", None)],
+)
+def test_what_a_gap_is_filled_with(imputation: str, same_as: dict[str, float] | None) -> None:
+    model = fit_invented(400, train__imputation=imputation, train__fill_value=7.0)
+    frame = invented(400)[0]
+    fill = {"mean": frame["size"].mean(), "median": frame["size"].median(), "auto": frame["size"].mode()[0]}
+    filled = frame.assign(size=(same_as or {"size": fill.get(imputation)})["size"])
+    np.testing.assert_allclose(
+        scores(model, frame.assign(size=np.nan)), scores(model, filled), rtol=0, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("scaling", ["standard", "minmax", "robust", "none"])
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_scaling(model_type: str, scaling: str) -> None:
+    model = fit_invented(
+        400, model__type=model_type, train__scaling=scaling, model__logistic_regression__C=1.0
+    )
+    frame, label, _ = invented(400, seed=2)
+    assert roc_auc_score(label, scores(model, frame)) > 0.8
+
+
+def test_scaling_has_no_effect_on_trees() -> None:
+    latest = export().latest
+    plain, scaled = (fitted(model__type="random_forest", train__scaling=how) for how in ("none", "minmax"))
+    np.testing.assert_allclose(scores(plain, latest), scores(scaled, latest), atol=1e-6)
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_rare_sectors_are_grouped_and_unknown_ones_are_one_of_them(model_type: str) -> None:
+    frame, label, as_of = invented(600)
+    rare, common = SECTORS[5], SECTORS[:4]
+    frame.loc[frame.index[:3], "sector"] = rare
+    model = make_model(small_params(model__type=model_type)).fit(frame, label, np.ones(600), as_of)
+    names = [name for name in model.pipeline_[0].get_feature_names_out() if name.startswith("category")]
+    expected = sorted(f"category__sector_{sector}" for sector in common)
+    assert sorted(names) == sorted([*expected, "category__sector_infrequent_sklearn"])
+    one = frame.iloc[[50]]
+    same = [
+        scores(model, one.assign(sector=pd.Categorical([sector], categories=[*SECTORS, "Spaceflight"])))[0]
+        for sector in (rare, SECTORS[7], "Spaceflight")
+    ]
+    assert same[0] == same[1] == same[2]
+    assert model.get_feature_importance().index.tolist().count("sector") == 1
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_a_category_that_training_never_saw(model_type: str) -> None:
+    """With no rare sector in training there is no group for it: it is none of the known ones."""
+    model = fit_invented(400, model__type=model_type)
+    unseen = invented(400)[0].assign(sector=pd.Categorical([SECTORS[9]] * 400, categories=list(SECTORS)))
+    assert np.isfinite(scores(model, unseen)).all()
+
+
+@pytest.mark.parametrize("quadratic", [["sector"], ["size", "no_such_feature"]])
+def test_what_cannot_be_squared_is_refused(quadratic: list[str]) -> None:
+    params = {"model__type": "logistic_regression", "model__logistic_regression__quadratic": quadratic}
+    with pytest.raises(
+        ParamsError, match=rf"quadratic: given {quadratic[-1]}, allowed are .*actions_1w.*size"
+    ):
+        fit_invented(400, **params)
+
+
+@pytest.mark.parametrize("quadratic", [[], ["acceleration", "trend", "unranked"]])
+def test_any_number_can_be_squared(quadratic: list[str]) -> None:
+    model = fitted(model__type="logistic_regression", model__logistic_regression__quadratic=tuple(quadratic))
+    assert np.isfinite(scores(model, export().latest)).all()
+
+
+def test_signed_logs() -> None:
+    values = np.array([-9.0, -1.0, 0.0, 1.0, 1e9])
+    logs = signed_log1p(values)
+    np.testing.assert_array_equal(logs[2:], np.log1p(values[2:]))
+    np.testing.assert_array_equal(logs[:2], -np.log1p(-values[:2]))
+
+
+# Importance
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_the_one_telling_feature_is_the_most_important(model_type: str) -> None:
+    model = fit_invented(model__type=model_type)
+    importance = model.get_feature_importance()
+    assert importance.index[0] == "actions_4w"
+    assert importance.iloc[0] > 2 * importance.iloc[1]
+    assert importance.sum() == pytest.approx(1)
+    assert (importance >= 0).all()
+    assert importance.is_monotonic_decreasing
+    assert sorted(importance.index) == sorted(feature.name for feature in model.features)
+
+
+# Explanations
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_contributions_add_up_to_the_score(model_type: str) -> None:
+    model, latest = fitted(model__type=model_type), export().latest
+    contributions = model.explain(latest)
+    assert list(contributions) == [feature.name for feature in model.features]
+    score = scores(model, latest)
+    if model_type != "random_forest":
+        score = np.log(score / (1 - score))
+    rest = score - contributions.sum(axis=1).to_numpy()
+    np.testing.assert_allclose(rest, rest[0], rtol=0, atol=1e-4)
+    assert np.ptp(score) > 0.01, "there is something to explain"
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_the_telling_feature_explains(model_type: str) -> None:
+    contributions = fit_invented(model__type=model_type).explain(invented(seed=3)[0])
+    frame = invented(seed=3)[0]
+    strongest = contributions.abs().idxmax(axis=1)
+    assert (strongest[frame["actions_4w"] >= 9] == "actions_4w").mean() > 0.8
+    assert (contributions.loc[frame["actions_4w"] == 9, "actions_4w"] > 0).all()
+    assert (contributions.loc[frame["actions_4w"] == 1, "actions_4w"] < 0).all()
+
+
+# Monotone constraints
+
+
+def test_xgboost_is_monotone_where_definitions_say_so() -> None:
+    model, latest = fitted(model__type="xgboost"), export().latest
+    before = scores(model, latest)
+    directed = [feature for feature in model.features if feature.monotone]
+    assert len(directed) > 20
+    for feature in directed:
+        known = latest[feature.name].notna().to_numpy()
+        for step in (1, 50):
+            raised = scores(model, latest.assign(**{feature.name: latest[feature.name] + step}))
+            assert (feature.monotone * (raised - before)[known] >= -1e-9).all(), feature.name
+    together = {feature.name: latest[feature.name] + 5 * feature.monotone for feature in directed}
+    raised = scores(model, latest.assign(**together))
+    assert raised.mean() > before.mean()
+
+
+def test_xgboost_without_constraints_differs() -> None:
+    free = fitted(model__type="xgboost", model__xgboost__monotone=False)
+    assert not np.allclose(
+        scores(free, export().latest), scores(fitted(model__type="xgboost"), export().latest)
+    )
+
+
+# Time
+
+
+@pytest.mark.parametrize("weeks_back", [0, 6, 15])
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_immature_labels_are_never_learned_from(model_type: str, weeks_back: int) -> None:
+    pipeline = export()
+    as_of = pipeline.as_of - weeks_back * WEEK
+    params = small_params(model__type=model_type, train__threshold="f1", train__folds=1)
+    train = pd.concat([pipeline.train, pipeline.train.tail(50).assign(as_of=as_of)], ignore_index=True)
+    immature = train["as_of"] + pd.Timedelta(days=30) > as_of
+    assert immature.sum() >= 50
+    poisoned = train.copy()
+    poisoned.loc[immature, "label"] = 1 - poisoned.loc[immature, "label"]
+    poisoned.loc[immature, "weight"] = 1000.0
+    poisoned.loc[immature, "users_max_4w"] = np.nan
+    clean, dirty, without = (fit_at(some, as_of, params) for some in (train, poisoned, train[~immature]))
+    expected = scores(clean, pipeline.latest)
+    for other in (dirty, without):
+        np.testing.assert_array_equal(scores(other, pipeline.latest), expected)
+        assert other.threshold_ == clean.threshold_
+        assert other.base_rate_ == clean.base_rate_
+
+
+def test_the_history_is_as_long_as_params_say() -> None:
+    pipeline = export()
+    known = known_training(pipeline.train, pipeline.as_of, 30, 10)
+    weeks = pipeline.train.loc[known, "as_of"]
+    assert weeks.max() == pipeline.as_of - 5 * WEEK
+    assert weeks.min() == pipeline.as_of - 9 * WEEK
+    whole = known_training(pipeline.train, pipeline.as_of, 30, None)
+    assert whole.all(), "every snapshot that was made is mature at as_of"
+    edge = pd.DataFrame({"as_of": [pipeline.as_of - pd.Timedelta(days=days) for days in (31, 30, 29)]})
+    assert known_training(edge, pipeline.as_of, 30, None).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("folds", [1, 2, 3, 5])
+@pytest.mark.parametrize("horizon", [1, 28, 30, 90])
+def test_folds_learn_only_from_what_was_mature(folds: int, horizon: int) -> None:
+    as_of = export().train["as_of"]
+    cut = out_of_time_folds(as_of, folds, horizon)
+    assert len(cut) == folds
+    tested = np.zeros(len(as_of), dtype=int)
+    for learn, test in cut:
+        begins = as_of[test].min()
+        assert not (learn & test).any()
+        assert (as_of[learn] + pd.Timedelta(days=horizon) <= begins).all()
+        left_out = as_of[~learn & (as_of < begins).to_numpy()]
+        assert (left_out + pd.Timedelta(days=horizon) > begins).all(), "all that was mature is learned from"
+        tested += test
+    assert set(tested) == {0, 1}, "no snapshot is tested twice"
+    weeks = np.sort(as_of.unique())
+    assert (as_of[tested == 1] >= weeks[len(weeks) // 2]).all()
+
+
+def test_folds_need_enough_weeks() -> None:
+    weeks = pd.Series(pd.date_range("2020-01-06", periods=5, freq="7D"))
+    assert out_of_time_folds(weeks, 3, 7) == []
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [{"train__calibration": "sigmoid"}, {"train__threshold": "f1"}],
+    ids=["calibration", "threshold"],
+)
+def test_too_little_history_to_calibrate(overrides: dict[str, str]) -> None:
+    pipeline = export()
+    early = pipeline.train["as_of"].min() + 8 * WEEK
+    with pytest.raises(ExportError, match="set train.calibration: none and train.threshold: fixed"):
+        fit_at(pipeline.train, early, small_params(**overrides))
+    assert fit_at(pipeline.train, early, small_params()).threshold_ == 0.05
+
+
+# What cannot be learned from
+
+
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_a_single_class_is_refused(label: float) -> None:
+    pipeline = export()
+    with pytest.raises(ExportError, match=r"customers: at 2019-10-14 .* there is nothing to learn from"):
+        fit_at(pipeline.train.assign(label=label), pipeline.as_of, small_params())
+    frame, _, as_of = invented(50)
+    with pytest.raises(ExportError, match="single class"):
+        make_model(small_params()).fit(frame, np.full(50, int(label)), np.ones(50), as_of)
+
+
+def test_no_mature_label_is_refused() -> None:
+    pipeline = export()
+    with pytest.raises(ExportError, match="0 of 0 training snapshots"):
+        fit_at(pipeline.train, pipeline.train["as_of"].min(), small_params())
+
+
+# Weights
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_weights_undo_the_sampling_of_negatives(model_type: str) -> None:
+    frame, label, as_of = invented()
+    kept = (label == 1) | (np.arange(len(label)) % 4 == 0)
+    weight = np.where(label == 1, 1.0, 4.0)
+    params = small_params(model__type=model_type)
+    whole = make_model(params).fit(frame, label, np.ones(len(label)), as_of)
+    sampled = make_model(params).fit(frame[kept], label[kept], weight[kept], as_of[kept])
+    assert sampled.base_rate_ == pytest.approx(whole.base_rate_, rel=0.02)
+    assert scores(sampled, frame).mean() == pytest.approx(scores(whole, frame).mean(), rel=0.1)
+
+
+# Determinism
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_same_seed_same_bytes(model_type: str, tmp_path: Any) -> None:
+    """The threshold and the calibration too, which come from predictions that threads would sum up."""
+    pipeline = export()
+    params = small_params(
+        model__type=model_type,
+        model__random_forest__n_estimators=40,
+        train__threshold="f1",
+        train__calibration="sigmoid",
+    )
+    for name in ("one", "two", "three"):
+        joblib.dump(fit_at(pipeline.train, pipeline.as_of, params), tmp_path / name)
+    assert sha256(tmp_path / "one") == sha256(tmp_path / "two") == sha256(tmp_path / "three")
+
+
+@pytest.mark.parametrize("model_type", ["random_forest", "xgboost"])
+def test_another_seed_another_model(model_type: str) -> None:
+    one, two = fitted(model__type=model_type), fitted(model__type=model_type, seed=2)
+    assert not np.array_equal(scores(one, export().latest), scores(two, export().latest))
