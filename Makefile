@@ -8,6 +8,7 @@ PYTHON ?= python3.11
 VENV := .venv
 PYTEST_ARGS ?=
 UPGRADE ?=
+DOCS_ARGS ?=
 
 export DVC_NO_ANALYTICS := 1
 
@@ -17,7 +18,7 @@ PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-c
 COMPILE := $(IN_VENV) uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
 
-.PHONY: help run test lint format lock bench clean
+.PHONY: help run test lint format lock bench docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +46,10 @@ lock: $(VENV)/dev.stamp ## compile the locks from requirements*.in; make lock UP
 
 bench: $(VENV)/run.stamp ## time, import time and peak memory of each stage
 	@$(IN_VENV) python benchmarks/pipeline.py
+
+docs: $(VENV)/run.stamp ## write the generated docs; DOCS_ARGS=--commands runs the documented commands anew
+	@$(IN_VENV) dvc repro
+	@$(IN_VENV) python -m docs.generate $(DOCS_ARGS)
 
 clean: ## remove the virtual environment and the tools' caches; what the stages wrote stays
 	@rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from conversion.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 def run(main: Callable[[], None]) -> None:
@@ -17,13 +21,13 @@ def run(main: Callable[[], None]) -> None:
     main
         The stage's function that reads, computes and writes.
     """
+    stage = Path(inspect.getfile(main)).stem
     logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+        stream=sys.stderr, level=logging.INFO, format=f"%(asctime)s {stage} %(levelname)s %(message)s"
     )
-    name = main.__module__ if main.__module__ != "__main__" else sys.argv[0]
     try:
         main()
     except UserError as error:
         for line in str(error).splitlines():
-            logging.getLogger(name).error(line)
+            log.error(line)
         sys.exit(error.exit_code)

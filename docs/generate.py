@@ -9,6 +9,8 @@ A block whose source has not been made yet is left as it is.
 from __future__ import annotations
 
 import argparse
+import csv
+import itertools
 import logging
 import os
 import re
@@ -17,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -156,11 +159,11 @@ def _setting(result: dict[str, Any]) -> str:
 
 def _margins(result: dict[str, Any]) -> str:
     parts = [
-        f"{RANKERS[name].removeprefix('rule: ')} {_interval(margins['average_precision'], 'difference')}"
+        f"{RANKERS[name].removeprefix('rule: ')}: {_interval(margins['average_precision'], 'difference')}"
         for name, margins in result["model_minus_baseline"].items()
         if name != "oracle"
     ]
-    return f"Average precision of the model minus that of a list by {'; by '.join(parts)}.\n"
+    return f"Average precision of the model minus that of the list by {'; by '.join(parts)}.\n"
 
 
 def _interval(measure: dict[str, float | None], key: str = "value") -> str:
@@ -195,10 +198,10 @@ def output_block(root: Path, name: str) -> str:
 def blocks(root: Path) -> dict[str, Callable[[], str]]:
     """Name what makes each generated block of the README."""
     return {
-        "stages": lambda: stages_block(root),
-        "results": lambda: results_block(root),
-        "leads": lambda: leads_block(root),
-        **{f"output-{name}": (lambda name=name: output_block(root, name)) for name in COMMANDS},
+        "stages": partial(stages_block, root),
+        "results": partial(results_block, root),
+        "leads": partial(leads_block, root),
+        **{f"output-{name}": partial(output_block, root, name) for name in COMMANDS},
     }
 
 
@@ -229,7 +232,7 @@ def run_commands(root: Path) -> None:
             if name == "fault":
                 _write_broken_export(folder)
             log.info("running command=%r", command)
-            text = _said(command, folder, fails=name == "fault")
+            text = _said(command, folder, fails=name == "fault").replace(f"{folder}/", "")
             write_text(root / OUTPUT / f"{name}.txt", f"$ {command}\n{text}")
             if name == "repro":
                 _commit(folder)
@@ -253,16 +256,18 @@ def _commit(folder: Path) -> None:
 
 def _write_broken_export(folder: Path) -> None:
     """Make an export with three faults out of the sample's first rows."""
+    faults = {
+        "customers": ("CLOSEDATE", 0, "CloseDate"),
+        "noncustomers": ("EMPLOYEE_RANGE", 3, "about 30"),
+        "usage_actions": ("ACTIONS_EMAIL", 5, "many"),
+    }
     (folder / "my-export").mkdir()
-    for name in ("customers", "noncustomers", "usage_actions"):
-        lines = (folder / f"data/sample/{name}.csv").read_text(encoding="utf-8").splitlines()[:200]
-        if name == "customers":
-            lines = [lines[0].replace("CLOSEDATE", "CLOSE_DATE"), *lines[1:]]
-        if name == "noncustomers":
-            lines[3] = re.sub(r"^\d+", "", lines[3])
-        if name == "usage_actions":
-            lines[5] = lines[5].rpartition(",")[0] + ",many"
-        (folder / f"my-export/{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for name, (column, line, cell) in faults.items():
+        with (folder / f"data/sample/{name}.csv").open(newline="", encoding="utf-8") as file:
+            lines = list(itertools.islice(csv.reader(file), 200))
+        lines[line][lines[0].index(column)] = cell
+        with (folder / f"my-export/{name}.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows(lines)
 
 
 def _said(command: str, folder: Path, fails: bool = False) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from joblib import Parallel, delayed
 from matplotlib.figure import Figure
 from sklearn.model_selection import StratifiedKFold
@@ -230,7 +231,10 @@ def main() -> None:
     """Read snapshots, model and (for the sample) the truth; write metrics/ and plots/."""
     params = load_params()
     train = pd.read_parquet("data/features/train.parquet")
-    snapshots = pd.read_parquet("data/features/backtest.parquet")
+    # Column by column, so that the largest table is never in memory twice.
+    table = pq.read_table("data/features/backtest.parquet")
+    snapshots = table.to_pandas(split_blocks=True, self_destruct=True)
+    del table
     model, _ = load_model()
     with threadpool_limits(limits=1):
         predictions = backtest(train, snapshots, params)

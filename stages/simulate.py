@@ -337,10 +337,10 @@ def weekly_hazard(firms: Firms, signals: Signals, now: int) -> Floats:
     ranked = (firms.rank > 0) & (firms.rank < UNRANKED)
     return np.asarray(
         np.exp(
-            -6.9
+            -6.77
             + firm_log_hazard(firms.size, firms.rank)
-            + 2.0 * np.log1p(2 * signals.users)
-            + 0.55 * modules
+            + 2.2 * np.log1p(2 * signals.users)
+            + 0.4 * modules
             + 1.2 * freshness
             - 1.0 * (weeks_since > 0)
             + 0.45 * np.minimum(signals.users, 1) * ranked

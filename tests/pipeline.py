@@ -40,15 +40,21 @@ SMALL: dict[str, Any] = {
     "model__xgboost__learning_rate": 0.3,
     "model__xgboost__min_child_weight": 1.0,
     "train__threshold": "fixed",
+    "train__folds": 1,
     "evaluate__top_k": [5, 10],
     "evaluate__bootstrap_samples": 20,
     "evaluate__contacts_per_week": 5,
 }
 
 
+@functools.cache
+def _project_params() -> Params:
+    return load_params(PARAMS)
+
+
 def small_params(**overrides: Any) -> Params:
     """Give the project's params, made small, with keys like ``model__type="xgboost"`` replaced."""
-    values = load_params(PARAMS).model_dump(mode="json")
+    values = _project_params().model_dump(mode="json")
     for path, value in (SMALL | overrides).items():
         *sections, key = path.split("__")
         section = functools.reduce(lambda node, name: node[name], sections, values)

@@ -35,6 +35,7 @@ SMALL: dict[str, Any] = {
     "model.logistic_regression.quadratic": ["users_max_4w"],
     "model.random_forest.n_estimators": 3,
     "model.xgboost.n_estimators": 3,
+    "evaluate.spacing_weeks": 4,
     "evaluate.refit_weeks": 40,
     "evaluate.bootstrap_samples": 20,
     "evaluate.jobs": 1,

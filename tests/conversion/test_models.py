@@ -105,8 +105,13 @@ def test_calibration_keeps_the_order(model_type: str, calibration: str) -> None:
     assert roc_auc_score(label, calibrated) > 0.9
 
 
-@pytest.mark.parametrize("threshold", THRESHOLDS)
-@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@pytest.mark.parametrize(
+    ("model_type", "threshold"),
+    [
+        *zip(MODEL_TYPES, ("f1", "precision", "recall"), strict=True),
+        *[("xgboost", how) for how in THRESHOLDS],
+    ],
+)
 def test_thresholds(model_type: str, threshold: str) -> None:
     model = fit_invented(
         model__type=model_type,
@@ -192,7 +197,12 @@ def test_gaps_are_filled_in_any_column(model_type: str, imputation: str) -> None
     [("zero", {"size": 0.0}), ("constant", {"size": 7.0}), ("mean", None), ("median", None), ("auto", None)],
 )
 def test_what_a_gap_is_filled_with(imputation: str, same_as: dict[str, float] | None) -> None:
-    model = fit_invented(400, train__imputation=imputation, train__fill_value=7.0)
+    model = fit_invented(
+        400,
+        train__imputation=imputation,
+        train__fill_value=7.0,
+        model__logistic_regression__quadratic=["recency_weeks"],
+    )
     frame = invented(400)[0]
     fill = {"mean": frame["size"].mean(), "median": frame["size"].median(), "auto": frame["size"].mode()[0]}
     filled = frame.assign(size=(same_as or {"size": fill.get(imputation)})["size"])
@@ -316,9 +326,8 @@ def test_xgboost_is_monotone_where_definitions_say_so() -> None:
     assert len(directed) > 20
     for feature in directed:
         known = latest[feature.name].notna().to_numpy()
-        for step in (1, 50):
-            raised = scores(model, latest.assign(**{feature.name: latest[feature.name] + step}))
-            assert (feature.monotone * (raised - before)[known] >= -1e-9).all(), feature.name
+        raised = scores(model, latest.assign(**{feature.name: latest[feature.name] + 3}))
+        assert (feature.monotone * (raised - before)[known] >= -1e-9).all(), feature.name
     together = {feature.name: latest[feature.name] + 5 * feature.monotone for feature in directed}
     raised = scores(model, latest.assign(**together))
     assert raised.mean() > before.mean()
@@ -334,8 +343,9 @@ def test_xgboost_without_constraints_differs() -> None:
 # Time
 
 
-@pytest.mark.parametrize("weeks_back", [0, 6, 15])
-@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@pytest.mark.parametrize(
+    ("model_type", "weeks_back"), [("logistic_regression", 0), ("random_forest", 6), ("xgboost", 15)]
+)
 def test_immature_labels_are_never_learned_from(model_type: str, weeks_back: int) -> None:
     pipeline = export()
     as_of = pipeline.as_of - weeks_back * WEEK
@@ -399,7 +409,7 @@ def test_folds_need_enough_weeks() -> None:
 def test_too_little_history_to_calibrate(overrides: dict[str, str]) -> None:
     pipeline = export()
     early = pipeline.train["as_of"].min() + 8 * WEEK
-    with pytest.raises(ExportError, match="set train.calibration: none and train.threshold: fixed"):
+    with pytest.raises(ExportError, match=r"set train.calibration: none and train.threshold: fixed"):
         fit_at(pipeline.train, early, small_params(**overrides))
     assert fit_at(pipeline.train, early, small_params()).threshold_ == 0.05
 
@@ -430,12 +440,14 @@ def test_no_mature_label_is_refused() -> None:
 def test_weights_undo_the_sampling_of_negatives(model_type: str) -> None:
     frame, label, as_of = invented()
     kept = (label == 1) | (np.arange(len(label)) % 4 == 0)
-    weight = np.where(label == 1, 1.0, 4.0)
+    weight = np.where(label == 1, 1.0, (label == 0).sum() / ((label == 0) & kept).sum())
     params = small_params(model__type=model_type)
     whole = make_model(params).fit(frame, label, np.ones(len(label)), as_of)
     sampled = make_model(params).fit(frame[kept], label[kept], weight[kept], as_of[kept])
-    assert sampled.base_rate_ == pytest.approx(whole.base_rate_, rel=0.02)
-    assert scores(sampled, frame).mean() == pytest.approx(scores(whole, frame).mean(), rel=0.1)
+    assert sampled.base_rate_ == pytest.approx(whole.base_rate_)
+    assert scores(sampled, frame).mean() == pytest.approx(scores(whole, frame).mean(), rel=0.2)
+    unweighted = make_model(params).fit(frame[kept], label[kept], np.ones(kept.sum()), as_of[kept])
+    assert scores(unweighted, frame).mean() > 1.5 * scores(whole, frame).mean()
 
 
 # Determinism
@@ -451,9 +463,9 @@ def test_same_seed_same_bytes(model_type: str, tmp_path: Any) -> None:
         train__threshold="f1",
         train__calibration="sigmoid",
     )
-    for name in ("one", "two", "three"):
+    for name in ("one", "two"):
         joblib.dump(fit_at(pipeline.train, pipeline.as_of, params), tmp_path / name)
-    assert sha256(tmp_path / "one") == sha256(tmp_path / "two") == sha256(tmp_path / "three")
+    assert sha256(tmp_path / "one") == sha256(tmp_path / "two")
 
 
 @pytest.mark.parametrize("model_type", ["random_forest", "xgboost"])

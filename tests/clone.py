@@ -1,0 +1,155 @@
+"""A small copy of the project in a Git repository of its own, to run real commands in."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+TIMEOUT = 400
+
+# What the stages write into Git: a clone starts without it, as if nothing had ever been run.
+WRITTEN = ("dvc.lock", "metrics/", "plots/")
+
+SMALL: dict[str, Any] = {
+    "simulate.companies": 1000,
+    "simulate.weeks": 40,
+    "featurize.windows": [1, 4, 13],
+    "featurize.keep_negatives.seen": 0.3,
+    "featurize.keep_negatives.never_seen": 0.1,
+    "model.logistic_regression.quadratic": ["size", "users_max_4w"],
+    "model.random_forest.n_estimators": 10,
+    "model.xgboost.n_estimators": 15,
+    "evaluate.refit_weeks": 12,
+    "evaluate.bootstrap_samples": 20,
+}
+
+
+class Clone:
+    """A Git repository of the project and the commands to run in it.
+
+    Parameters
+    ----------
+    folder
+        The repository.
+    home
+        Where DVC may keep what it otherwise keeps in the user's and the system's folders.
+    """
+
+    def __init__(self, folder: Path, home: Path) -> None:
+        self.folder = folder
+        self.home = home
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("DVC_", "GIT_", "COV_", "PYTEST_")) and name != "PYTHONPATH"
+        }
+        self.env = inherited | {
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "DVC_NO_ANALYTICS": "1",
+            "DVC_SITE_CACHE_DIR": str(home / "site"),
+            "DVC_GLOBAL_CONFIG_DIR": str(home / "global"),
+            "DVC_SYSTEM_CONFIG_DIR": str(home / "system"),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            # Threads that spin while they wait starve each other on a busy machine.
+            "OMP_WAIT_POLICY": "passive",
+        }
+
+    @classmethod
+    def of_project(cls, folder: Path, home: Path, params: dict[str, Any] | None = None) -> Clone:
+        """Copy the working tree, as edited, into a new repository with small params, and commit it."""
+        clone = cls(folder, home)
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        for name in filter(None, listed.split("\0")):
+            if (ROOT / name).is_file() and not name.startswith(WRITTEN):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+        clone.set_params(SMALL | (params or {}))
+        clone.git("init", "--quiet", "--initial-branch=main")
+        clone.identify()
+        clone.commit("the project, made small")
+        return clone
+
+    def clone_to(self, folder: Path) -> Clone:
+        """Clone the repository with all its branches; no cache comes along."""
+        self.git("clone", "--quiet", str(self.folder), str(folder))
+        clone = Clone(folder, self.home)
+        clone.identify()
+        return clone
+
+    def identify(self) -> None:
+        """Say who commits."""
+        self.git("config", "user.name", "Tester")
+        self.git("config", "user.email", "tester@example.com")
+
+    def run(self, *command: str, fails: bool = False) -> str:
+        """Run a command; give stdout and stderr, after its exit code was the expected one."""
+        done = subprocess.run(
+            command,
+            cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, timeout=TIMEOUT,
+        )  # fmt: skip
+        assert (done.returncode != 0) == fails, f"{command}: exit {done.returncode}\n{done.stdout}"
+        return done.stdout
+
+    def dvc(self, *arguments: str, fails: bool = False) -> str:
+        """Run a dvc command."""
+        return self.run("dvc", *arguments, fails=fails)
+
+    def answer(self, *arguments: str) -> str:
+        """Run a dvc command; give its stdout alone."""
+        return subprocess.run(
+            ["dvc", *arguments],
+            cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=TIMEOUT, check=True,
+        ).stdout  # fmt: skip
+
+    def git(self, *arguments: str) -> str:
+        """Run a git command."""
+        return self.run("git", *arguments)
+
+    def commit(self, message: str) -> None:
+        """Commit everything that is not ignored."""
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+
+    def status(self) -> list[str]:
+        """List what differs from the last commit, as ``git status --porcelain`` does."""
+        return self.git("status", "--porcelain").splitlines()
+
+    def reset(self) -> None:
+        """Go back to the last commit, data and model too."""
+        self.git("checkout", "--quiet", "--", ".")
+        self.git("clean", "-d", "--force", "--quiet")
+        self.dvc("checkout", "--quiet", "--force")
+
+    def set_params(self, changed: dict[str, Any]) -> None:
+        """Change keys of params.yaml, given by their dotted paths."""
+        path = self.folder / "params.yaml"
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for name, value in changed.items():
+            *sections, key = name.split(".")
+            section = functools.reduce(dict.__getitem__, sections, values)
+            assert key in section, name
+            section[key] = value
+        path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+
+    def read(self, path: str) -> bytes:
+        """Read a file's bytes."""
+        return (self.folder / path).read_bytes()
+
+
+def stages_run(output: str) -> list[str]:
+    """List the stages that a dvc command ran, by what it printed."""
+    return re.findall(r"^Running stage '(\w+)'", output, flags=re.MULTILINE)
