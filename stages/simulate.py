@@ -17,7 +17,8 @@ Let k be a Monday 00:00, and let "known at k" mean the usage rows stamped before
 The hazard of the week that starts at w follows from what was known at k = w - 4 weeks (buying takes a month;
 before the export's first week nothing is known)::
 
-    H(w) = exp(-6.74 + size + site + 2.6 * log(1 + E) + 0.55 * M + 1.2 * F - 1.0 * S + 0.45 * min(E, 1) * R)
+    H(w) = exp(-6.75 + size + site + users + 0.4 * M + 1.2 * F - 1.0 * S + 0.45 * min(E, 1) * R)
+    users = 2.2 * log(1 + 2 * min(E, 8))
     size = -0.13 * (s - 4.7)**2    or -2.0 if EMPLOYEE_RANGE is missing
     site = -0.40 * (x - 6.0)**2    or -1.3 if unranked, -1.5 if ALEXA_RANK is missing
 
@@ -337,9 +338,9 @@ def weekly_hazard(firms: Firms, signals: Signals, now: int) -> Floats:
     ranked = (firms.rank > 0) & (firms.rank < UNRANKED)
     return np.asarray(
         np.exp(
-            -6.77
+            -6.75
             + firm_log_hazard(firms.size, firms.rank)
-            + 2.2 * np.log1p(2 * signals.users)
+            + 2.2 * np.log1p(2 * np.minimum(signals.users, 8))
             + 0.4 * modules
             + 1.2 * freshness
             - 1.0 * (weeks_since > 0)

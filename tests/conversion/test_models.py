@@ -447,7 +447,7 @@ def test_weights_undo_the_sampling_of_negatives(model_type: str) -> None:
     assert sampled.base_rate_ == pytest.approx(whole.base_rate_)
     assert scores(sampled, frame).mean() == pytest.approx(scores(whole, frame).mean(), rel=0.2)
     unweighted = make_model(params).fit(frame[kept], label[kept], np.ones(kept.sum()), as_of[kept])
-    assert scores(unweighted, frame).mean() > 1.5 * scores(whole, frame).mean()
+    assert scores(unweighted, frame).mean() > 1.2 * scores(whole, frame).mean()
 
 
 # Determinism

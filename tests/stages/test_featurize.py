@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from conversion.errors import ExportError
+from conversion.features import FeatureSettings, compute_features, feature_definitions, feature_frame
+from conversion.snapshots import WEEK
+from stages import clean, featurize
+from tests.pipeline import PARAMS, Pipeline, dirty_export, small_params, typed
+
+HORIZON = pd.Timedelta(days=30)
+
+
+@functools.cache
+def export() -> Pipeline:
+    return Pipeline(dirty_export(), small_params())
+
+
+def settings_of(pipeline: Pipeline) -> FeatureSettings:
+    return FeatureSettings(pipeline.params.featurize.windows, pipeline.params.featurize.half_lives)
+
+
+# Weeks
+
+
+def test_training_weeks_are_mature_and_backtest_weeks_begin_half_way() -> None:
+    pipeline = export()
+    first = pipeline.usage["WHEN_TIMESTAMP"].min()
+    assert pipeline.as_of == first + 40 * WEEK
+    assert pipeline.weeks[0] == first + WEEK
+    assert pipeline.weeks[-1] == pipeline.cutoffs[-1] == first + 35 * WEEK
+    assert pipeline.cutoffs[0] == first + 20 * WEEK
+    assert len(pipeline.cutoffs) == 16
+
+
+def test_the_first_cutoff_can_be_given() -> None:
+    pipeline = Pipeline(
+        dirty_export(),
+        small_params(evaluate__first_cutoff="2019-08-05", evaluate__spacing_weeks=2, evaluate__refit_weeks=4),
+    )
+    assert [f"{week:%m-%d}" for week in pipeline.cutoffs] == ["08-05", "08-19", "09-02"]
+
+
+@pytest.mark.parametrize(
+    ("as_of", "first_cutoff", "match"),
+    [
+        ("2019-02-04", None, r"^usage_actions: no label is mature at 2019-02-04; .*horizon_days \(30\)"),
+        (
+            "2019-10-14",
+            "2019-09-16",
+            r"^evaluate.first_cutoff: no cutoff .* at 2019-10-14; choose .* from 2019-01-14 to 2019-09-09",
+        ),
+    ],
+)
+def test_too_short_an_export_is_refused(as_of: str, first_cutoff: str | None, match: str) -> None:
+    pipeline = Pipeline(dirty_export(), small_params(data__as_of=as_of, evaluate__first_cutoff=first_cutoff))
+    with pytest.raises(ExportError, match=match):
+        featurize.check_weeks(pipeline.weeks, pipeline.cutoffs, pipeline.as_of, 30)
+
+
+def test_one_mature_week_is_enough_for_the_check() -> None:
+    pipeline = export()
+    featurize.check_weeks(pipeline.weeks[:1], pipeline.cutoffs[:1], pipeline.as_of, 30)
+
+
+# Chunks
+
+
+@pytest.mark.parametrize("size", [9, 119, 10_000])
+def test_the_size_of_a_chunk_changes_nothing(size: int) -> None:
+    pipeline = export()
+    other = Pipeline(dirty_export(), small_params(featurize__chunk_companies=size))
+    pd.testing.assert_frame_equal(other.train, pipeline.train)
+    pd.testing.assert_frame_equal(other.backtest, pipeline.backtest)
+    pd.testing.assert_frame_equal(other.latest, pipeline.latest)
+
+
+def test_a_chunk_of_one_changes_nothing() -> None:
+    other = Pipeline(dirty_export(), small_params(featurize__chunk_companies=1))
+    pd.testing.assert_frame_equal(other.latest, export().latest)
+
+
+def test_chunks_hold_each_company_with_its_usage() -> None:
+    pipeline = export()
+    parts = list(featurize.chunks(pipeline.companies, pipeline.usage, 11))
+    pd.testing.assert_frame_equal(pd.concat([companies for companies, _ in parts]), pipeline.companies)
+    pd.testing.assert_frame_equal(pd.concat([usage for _, usage in parts]), pipeline.usage)
+    for companies, usage in parts:
+        assert len(companies) <= 11
+        assert usage["id"].isin(companies["id"]).all()
+    assert any(usage["id"].nunique() < len(companies) for companies, usage in parts)
+
+
+# Snapshots
+
+
+def test_training_snapshots_by_definition() -> None:
+    pipeline = export()
+    train = pipeline.train.merge(pipeline.companies[["id", "CLOSEDATE", "conversion_valid"]], on="id")
+    after = train["CLOSEDATE"] - train["as_of"]
+    assert not (after < pd.Timedelta(0)).any(), "nobody is a prospect after the conversion"
+    converts = (after >= pd.Timedelta(0)) & (after < HORIZON)
+    np.testing.assert_array_equal(train["label"] == 1, converts)
+    assert train.loc[converts, "conversion_valid"].all(), "no quarantined conversion is a positive"
+    assert not train.loc[train["label"] == 0, "conversion_valid"].all(), "its company was a prospect before"
+    assert not train.duplicated(["id", "as_of"]).any()
+    assert set(train["as_of"]) <= set(pipeline.weeks)
+
+
+def test_all_positives_are_kept_and_negatives_stand_for_the_rest() -> None:
+    sampled, whole = (
+        Pipeline(
+            dirty_export(),
+            small_params(featurize__keep_negatives__seen=seen, featurize__keep_negatives__never_seen=never),
+        ).train
+        for seen, never in ((0.5, 0.2), (1.0, 1.0))
+    )
+    assert (whole["weight"] == 1).all()
+    positives = [table[table["label"] == 1] for table in (sampled, whole)]
+    pd.testing.assert_frame_equal(*(table.reset_index(drop=True) for table in positives))
+    negatives = sampled[sampled["label"] == 0]
+    assert set(negatives.loc[negatives["seen"] == 1, "weight"]) == {2.0}
+    assert set(negatives.loc[negatives["seen"] == 0, "weight"]) == {5.0}
+    for seen in (0, 1):
+        kept = negatives.loc[negatives["seen"] == seen, "weight"].sum()
+        assert kept == pytest.approx(((whole["label"] == 0) & (whole["seen"] == seen)).sum(), rel=0.15)
+    of_whole = sampled.drop(columns="weight").merge(whole.drop(columns="weight"))
+    assert len(of_whole) == len(sampled), "a kept snapshot is the same snapshot"
+
+
+def test_backtest_snapshots_are_all_prospects() -> None:
+    pipeline = export()
+    companies = pipeline.companies.set_index("id")
+    for cutoff, rows in pipeline.backtest.groupby("as_of"):
+        prospects = companies.index[~(companies["CLOSEDATE"] < cutoff)]
+        assert sorted(rows["id"]) == sorted(prospects)
+    rows = pipeline.backtest.merge(
+        companies[["CLOSEDATE", "conversion_valid", "MRR"]], left_on="id", right_index=True
+    )
+    soon = rows["CLOSEDATE"] < rows["as_of"] + HORIZON
+    np.testing.assert_array_equal(rows["label"].isna(), soon & ~rows["conversion_valid"])
+    np.testing.assert_array_equal(rows["label"] == 1, soon & rows["conversion_valid"])
+    np.testing.assert_array_equal(rows["MRR_x"], np.where(rows["label"] == 1, rows["MRR_y"], 0.0))
+    assert rows["label"].isna().any()
+
+
+def test_prospects_to_score() -> None:
+    pipeline = export()
+    latest = pipeline.latest
+    free = pipeline.companies[pipeline.companies["CLOSEDATE"].isna()]
+    assert latest["id"].tolist() == free["id"].tolist()
+    assert (latest["as_of"] == pipeline.as_of).all()
+    assert list(latest)[2:] == [feature.name for feature in feature_definitions(settings_of(pipeline))]
+
+
+def test_every_kind_of_snapshot_has_the_same_features() -> None:
+    pipeline, settings = export(), settings_of(export())
+    names = [feature.name for feature in feature_definitions(settings)]
+    week = pipeline.cutoffs[3]
+    values = compute_features(pipeline.companies, pipeline.usage, pd.DatetimeIndex([week]), settings)[:, 0]
+    expected = feature_frame(values, settings).set_index(pipeline.companies["id"])
+    for table in (pipeline.train, pipeline.backtest):
+        rows = table[table["as_of"] == week].set_index("id")[names]
+        assert len(rows) > 20
+        pd.testing.assert_frame_equal(rows, expected.loc[rows.index])
+
+
+# Files
+
+
+def test_tables_become_row_groups_of_one_file(tmp_path: Path) -> None:
+    train = export().train
+    path = tmp_path / "features" / "train.parquet"
+    parts: Iterator[pd.DataFrame] = (train.iloc[start : start + 500] for start in range(0, len(train), 500))
+    assert featurize.write_tables(str(path), parts) == len(train)
+    assert pq.ParquetFile(path).num_row_groups == -(-len(train) // 500)
+    pd.testing.assert_frame_equal(pd.read_parquet(path), train)
+
+
+def test_sectors_keep_their_codes_in_a_file(tmp_path: Path) -> None:
+    """Also where the first rows show one sector only."""
+    train = export().train
+    path = tmp_path / "train.parquet"
+    unknown = train["sector"] == "Unknown"
+    featurize.write_tables(str(path), iter([train[unknown], train[~unknown]]))
+    read = pd.read_parquet(path)["sector"]
+    assert read.cat.categories.equals(train["sector"].cat.categories)
+    assert read.cat.codes.tolist() == [
+        *train["sector"][unknown].cat.codes,
+        *train["sector"][~unknown].cat.codes,
+    ]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with params.yaml and the clean tables of a dirty export."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_bytes(PARAMS.read_bytes())
+    (tmp_path / "data" / "typed").mkdir(parents=True)
+    for name, table in typed(dirty_export()).items():
+        table.to_parquet(tmp_path / "data" / "typed" / f"{name}.parquet", index=False)
+    clean.main()
+    return tmp_path
+
+
+def test_the_stage_writes_the_same_bytes_again(project: Path) -> None:
+    written = []
+    for _ in range(2):
+        featurize.main()
+        written.append({path.name: path.read_bytes() for path in (project / "data/features").iterdir()})
+    assert set(written[0]) == {"train.parquet", "backtest.parquet", "latest.parquet"}
+    assert written[0] == written[1]

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from conversion.artifact import save_model
+from conversion.errors import ArtifactError
+from conversion.files import write_json
+from conversion.scoring import LEAD_COLUMNS
+from stages import score
+from tests.pipeline import Pipeline, dirty_export, small_params
+
+
+@functools.cache
+def export() -> Pipeline:
+    return Pipeline(dirty_export(), small_params(model__type="xgboost", data__as_of="2019-08-26"))
+
+
+def read(path: Path) -> pd.DataFrame:
+    if path.suffix == ".csv":
+        table = pd.read_csv(path)
+    elif path.suffix == ".json":
+        table = pd.DataFrame(json.loads(path.read_text(encoding="utf-8")))
+    else:
+        table = pd.read_parquet(path)
+    whole = {"last_week_actions": "Int64", "last_week_users": "Int64"}
+    return table.astype(object).astype(
+        whole | {"rank": "int64", "id": "int64", "probability": "float64", "expected_mrr": "float64"}
+    )
+
+
+def test_every_format_holds_the_same_rows(tmp_path: Path) -> None:
+    leads = export().leads
+    tables = {}
+    for suffix in (".csv", ".json", ".parquet"):
+        score.write_leads(leads, tmp_path / f"leads{suffix}")
+        tables[suffix] = read(tmp_path / f"leads{suffix}")
+        assert tuple(tables[suffix]) == LEAD_COLUMNS
+        assert len(tables[suffix]) == len(leads)
+    expected = tables[".parquet"]
+    for suffix in (".csv", ".json"):
+        for name in LEAD_COLUMNS:
+            found, other = tables[suffix][name], expected[name]
+            assert found.isna().tolist() == other.isna().tolist(), (suffix, name)
+            assert found.dropna().tolist() == other.dropna().tolist(), (suffix, name)
+
+
+def test_written_numbers_are_rounded(tmp_path: Path) -> None:
+    leads = export().leads.head(1).assign(probability=0.1234567891234, expected_mrr=12.345678)
+    score.write_leads(leads, tmp_path / "leads.csv")
+    written = pd.read_csv(tmp_path / "leads.csv").iloc[0]
+    assert written["probability"] == 0.123456789
+    assert written["expected_mrr"] == 12.3457
+
+
+def test_commas_and_letters_of_any_language_survive(tmp_path: Path) -> None:
+    leads = export().leads.head(2).assign(INDUSTRY=['Comercio Electrónico, "B2B"', None])
+    for suffix in (".csv", ".json", ".parquet"):
+        score.write_leads(leads, tmp_path / f"leads{suffix}")
+        industry = read(tmp_path / f"leads{suffix}")["INDUSTRY"]
+        assert industry.iloc[0] == 'Comercio Electrónico, "B2B"'
+        assert pd.isna(industry.iloc[1])
+    assert b"\r" not in (tmp_path / "leads.csv").read_bytes()
+
+
+# Drift
+
+
+def test_nothing_has_drifted_from_itself() -> None:
+    pipeline = export()
+    same = pipeline.latest.assign(weight=1.0)
+    moved = score.drift(same, pipeline.latest, pipeline.model.features)
+    assert moved["shifted_features"] == 0
+    index = moved["population_stability_index"]
+    assert set(index.values()) == {0.0}
+    assert sorted(index) == sorted(feature.name for feature in pipeline.model.features)
+
+
+def test_a_moved_feature_comes_first() -> None:
+    pipeline = export()
+    latest = pipeline.latest.assign(
+        tenure_weeks=pipeline.latest["tenure_weeks"] + 1000,
+        sector=pd.Categorical(["Education"] * len(pipeline.latest), pipeline.latest["sector"].cat.categories),
+    )
+    moved = score.drift(pipeline.latest.assign(weight=1.0), latest, pipeline.model.features)
+    assert moved["shifted_features"] == 2
+    index = moved["population_stability_index"]
+    assert set(list(index)[:2]) == {"tenure_weeks", "sector"}
+    assert list(index.values()) == sorted(index.values(), reverse=True)
+
+
+def test_drift_counts_each_snapshot_with_its_weight() -> None:
+    pipeline = export()
+    latest = pipeline.latest.reset_index(drop=True)
+    kept = latest["seen"].eq(1) | (latest.index % 2 == 0)
+    weight = np.where(
+        latest["seen"] == 1, 1.0, (latest["seen"] == 0).sum() / (kept & latest["seen"].eq(0)).sum()
+    )
+    train = latest.assign(weight=weight)[kept]
+    seen = score.drift(train, latest, pipeline.model.features)["population_stability_index"]["seen"]
+    unweighted = score.drift(train.assign(weight=1.0), latest, pipeline.model.features)
+    assert seen == 0
+    assert unweighted["population_stability_index"]["seen"] > 0.01
+
+
+# The stage
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with all that the stage reads."""
+    monkeypatch.chdir(tmp_path)
+    pipeline = export()
+    write_json("data/clean/export.json", {"as_of": f"{pipeline.as_of:%Y-%m-%d}"})
+    (tmp_path / "data/features").mkdir()
+    pipeline.companies.to_parquet("data/clean/companies.parquet", index=False)
+    pipeline.usage.to_parquet("data/clean/usage.parquet", index=False)
+    pipeline.train.to_parquet("data/features/train.parquet", index=False)
+    pipeline.latest.to_parquet("data/features/latest.parquet", index=False)
+    save_model(pipeline.model, {"model_type": "xgboost"})
+    return tmp_path
+
+
+@pytest.mark.parametrize("how", ["csv", "json", "parquet"])
+def test_the_stage_writes_the_list_its_top_and_the_drift(how: str, project: Path) -> None:
+    params = small_params(model__type="xgboost", score__format=how, score__top_n=7).model_dump(mode="json")
+    Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    score.main()
+    assert sorted(path.name for path in (project / "data/leads").iterdir()) == [
+        f"leads.{how}",
+        f"top_leads.{how}",
+    ]
+    leads, top = (read(project / f"data/leads/{name}.{how}") for name in ("leads", "top_leads"))
+    assert leads["id"].tolist() == export().leads["id"].tolist()
+    np.testing.assert_allclose(leads["probability"], export().leads["probability"], atol=1e-9)
+    assert top["id"].tolist() == leads["id"].tolist()[:7]
+    drift = json.loads((project / "metrics/drift.json").read_text())
+    assert drift["as_of"] == "2019-08-26"
+    assert set(drift) == {"as_of", "shifted_features", "population_stability_index"}
+
+
+def test_without_a_model_nothing_is_listed(project: Path) -> None:
+    Path("params.yaml").write_text(yaml.safe_dump(small_params().model_dump(mode="json")), encoding="utf-8")
+    (project / "models/model.joblib").unlink()
+    with pytest.raises(ArtifactError, match="not found; run 'dvc repro train'"):
+        score.main()
+    assert not (project / "data/leads").exists()

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from conversion.artifact import load_model, sha256
+from conversion.errors import ExportError
+from conversion.files import write_json
+from conversion.snapshots import WEEK
+from stages import train
+from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with all that the stage reads."""
+    monkeypatch.chdir(tmp_path)
+    pipeline = Pipeline(dirty_export(), small_params())
+    write_json("data/clean/export.json", {"as_of": f"{pipeline.as_of:%Y-%m-%d}"})
+    (tmp_path / "data/features").mkdir()
+    pipeline.train.to_parquet("data/features/train.parquet", index=False)
+    return tmp_path
+
+
+def write_params(**overrides: object) -> None:
+    params = small_params(**overrides).model_dump(mode="json")
+    Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_the_stage_writes_a_model_that_scores_and_its_description(model_type: str, project: Path) -> None:
+    write_params(model__type=model_type, train__threshold="f1", train__calibration="sigmoid")
+    train.main()
+    model, description = load_model(project / "models")
+    snapshots = pd.read_parquet("data/features/train.parquet")
+    assert ((model.predict_proba(snapshots) >= 0) & (model.predict_proba(snapshots) <= 1)).all()
+    assert description["model_type"] == model_type
+    assert description["trained_as_of"] == "2019-10-14"
+    assert description["data_sha256"] == {
+        "data/features/train.parquet": sha256("data/features/train.parquet")
+    }
+    assert description["threshold"] == pytest.approx(model.threshold_, abs=1e-8)
+    assert description["base_rate"] == pytest.approx(model.base_rate_, abs=1e-8)
+    assert list(description["features"]) == [feature.name for feature in model.features]
+    assert set(description["features"].values()) == {"float32", "category"}
+    assert set(description["params"]) == {"seed", "featurize", "model", "train"}
+    assert description["params"]["model"] == model.hyperparameters | _lists(model.hyperparameters)
+    assert "chunk_companies" not in description["params"]["featurize"], "it changes no result"
+
+
+def _lists(values: dict[str, object]) -> dict[str, object]:
+    return {name: list(value) for name, value in values.items() if isinstance(value, tuple)}
+
+
+def test_the_stage_writes_the_same_bytes_again(project: Path) -> None:
+    write_params(train__threshold="f1", model__type="random_forest")
+    written = []
+    for _ in range(2):
+        train.main()
+        written.append({path.name: path.read_bytes() for path in (project / "models").iterdir()})
+    assert set(written[0]) == {"model.joblib", "model.json"}
+    assert written[0] == written[1]
+
+
+def test_a_single_class_leaves_no_model(project: Path) -> None:
+    write_params()
+    snapshots = pd.read_parquet("data/features/train.parquet")
+    snapshots.assign(label=0.0).to_parquet("data/features/train.parquet", index=False)
+    with pytest.raises(ExportError, match="nothing to learn from"):
+        train.main()
+    assert not (project / "models").exists()
+
+
+def test_the_description_counts_what_was_learned_from() -> None:
+    pipeline = Pipeline(dirty_export(), small_params(train__history_weeks=12))
+    window = train.describe(pipeline.model, pipeline.train, pipeline.as_of, pipeline.params)[
+        "training_window"
+    ]
+    rows = pipeline.train[pipeline.train["as_of"] > pipeline.as_of - 12 * WEEK]
+    assert window == {
+        "first_snapshot": f"{rows['as_of'].min():%Y-%m-%d}",
+        "last_snapshot": "2019-09-09",
+        "snapshots": len(rows),
+        "converting_snapshots": int(rows["label"].sum()),
+        "converting_companies": rows.loc[rows["label"] == 1, "id"].nunique(),
+    }
+    assert 0 < window["converting_companies"] < window["converting_snapshots"]
+    json.dumps(window, allow_nan=False)
