@@ -469,7 +469,7 @@ def draw_week(traits: Traits, week: int, rng: np.random.Generator) -> tuple[Ints
     """
     companies = len(traits.level)
     draw = rng.random((3, companies))
-    leaving = 1 / (1 + np.exp(-0.50 + 2.2 * traits.stick))
+    leaving = 0.8 / (1 + np.exp(-0.72 + 2.2 * traits.stick))
     stays = traits.alive & (draw[0] >= leaving)
     returns = ~traits.alive & (traits.arrival < week) & (draw[1] < 0.009)
     traits.alive = stays | returns | (traits.arrival == week) | traits.converted

@@ -16,6 +16,9 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT = 400
 
+ALL = ("simulate", "load", "clean", "featurize", "train", "evaluate", "score")
+AFTER_FEATURIZE = ALL[4:]
+
 # What the stages write into Git: a clone starts without it, as if nothing had ever been run.
 WRITTEN = ("dvc.lock", "metrics/", "plots/")
 
@@ -82,6 +85,16 @@ class Clone:
         clone.commit("the project, made small")
         return clone
 
+    @classmethod
+    def reproduced(cls, folder: Path, home: Path) -> Clone:
+        """Give a copy of the project after its first ``dvc repro``, with everything committed."""
+        clone = cls.of_project(folder, home)
+        assert stages_run(clone.dvc("repro")) == ALL
+        # data/ and models/ have the .gitignore files that DVC writes
+        assert clone.status() == ["?? dvc.lock", "?? metrics/", "?? plots/"]
+        clone.commit("the first run")
+        return clone
+
     def clone_to(self, folder: Path) -> Clone:
         """Clone the repository with all its branches; no cache comes along."""
         self.git("clone", "--quiet", str(self.folder), str(folder))
@@ -130,6 +143,8 @@ class Clone:
 
     def reset(self) -> None:
         """Go back to the last commit, data and model too."""
+        if not self.status():
+            return
         self.git("checkout", "--quiet", "--", ".")
         self.git("clean", "-d", "--force", "--quiet")
         self.dvc("checkout", "--quiet", "--force")
@@ -150,6 +165,6 @@ class Clone:
         return (self.folder / path).read_bytes()
 
 
-def stages_run(output: str) -> list[str]:
+def stages_run(output: str) -> tuple[str, ...]:
     """List the stages that a dvc command ran, by what it printed."""
-    return re.findall(r"^Running stage '(\w+)'", output, flags=re.MULTILINE)
+    return tuple(re.findall(r"^Running stage '(\w+)'", output, flags=re.MULTILINE))

@@ -177,8 +177,16 @@ def test_the_id_and_what_only_customers_have_are_no_features() -> None:
 # Preparation
 
 
-@pytest.mark.parametrize("imputation", ["auto", "mean", "median", "most_frequent", "zero", "constant"])
-@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@pytest.mark.parametrize(
+    ("model_type", "imputation"),
+    [
+        *[
+            ("logistic_regression", how)
+            for how in ("auto", "mean", "median", "most_frequent", "zero", "constant")
+        ],
+        *[(model_type, how) for model_type in ("random_forest", "xgboost") for how in ("auto", "constant")],
+    ],
+)
 def test_gaps_are_filled_in_any_column(model_type: str, imputation: str) -> None:
     """Also in columns that had none in training, and in one that had nothing else."""
     model = fit_invented(
@@ -211,8 +219,14 @@ def test_what_a_gap_is_filled_with(imputation: str, same_as: dict[str, float] | 
     )
 
 
-@pytest.mark.parametrize("scaling", ["standard", "minmax", "robust", "none"])
-@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@pytest.mark.parametrize(
+    ("model_type", "scaling"),
+    [
+        *[("logistic_regression", how) for how in ("standard", "minmax", "robust", "none")],
+        ("random_forest", "robust"),
+        ("xgboost", "minmax"),
+    ],
+)
 def test_scaling(model_type: str, scaling: str) -> None:
     model = fit_invented(
         400, model__type=model_type, train__scaling=scaling, model__logistic_regression__C=1.0

@@ -1,0 +1,83 @@
+"""The same results again: in a fresh clone for each model type, and from an export cut by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from conversion import schemas
+from tests.clone import AFTER_FEATURIZE, ALL, Clone, stages_run
+from tests.exports import write_export
+from tests.pipeline import cut_at
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dvc_results")]
+
+
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    return Clone.reproduced(tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def branched(reproduced: Clone) -> Clone:
+    """The clone with one branch for each model type, each holding what an experiment of it wrote."""
+    for model_type in ("xgboost", "random_forest"):
+        output = reproduced.dvc("exp", "run", "--name", model_type, "-S", f"model.type={model_type}")
+        assert stages_run(output) == AFTER_FEATURIZE
+        assert json.loads(reproduced.read("models/model.json"))["model_type"] == model_type
+        reproduced.dvc("exp", "branch", model_type, f"branch_{model_type}")
+        reproduced.reset()
+    assert stages_run(reproduced.dvc("exp", "run", "-S", "model.type=logistic_regression")) == ()
+    reproduced.git("branch", "branch_logistic_regression")
+    return reproduced
+
+
+@pytest.fixture(scope="module")
+def fresh(branched: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A second clone, without the first one's cache."""
+    return branched.clone_to(tmp_path_factory.mktemp("fresh"))
+
+
+@pytest.mark.parametrize("model_type", ["logistic_regression", "random_forest", "xgboost"])
+def test_repro_without_cache_changes_nothing_that_is_committed(fresh: Clone, model_type: str) -> None:
+    fresh.git("checkout", "--quiet", f"branch_{model_type}")
+    ran = stages_run(fresh.dvc("repro"))
+    assert ran == (ALL if model_type == "logistic_regression" else AFTER_FEATURIZE)
+    assert fresh.status() == [], fresh.git("diff")
+    assert json.loads(fresh.read("metrics/evaluation.json"))["model_type"] == model_type
+
+
+def test_time_travel_gives_the_lead_list_of_an_export_cut_at_that_date(
+    reproduced: Clone, tmp_path: Path
+) -> None:
+    clone = reproduced
+    as_of = "2019-05-06"
+    cut = write_export(cut_at(read_sample(clone), pd.Timestamp(as_of)), tmp_path / "cut")
+
+    output = clone.dvc("exp", "run", "-S", f"data.as_of={as_of}")
+    assert stages_run(output) == ALL[2:]
+    leads, top = clone.read("data/leads/leads.csv"), clone.read("data/leads/top_leads.csv")
+    evaluation = json.loads(clone.read("metrics/evaluation.json"))
+    assert evaluation["as_of"] == as_of
+    assert "oracle" in evaluation["ranking"]
+    assert stages_run(clone.dvc("repro")) == (), "the date is written as it is read"
+
+    output = clone.dvc("exp", "run", "-S", "data.as_of=null", "-S", f"data.dir={cut}")
+    assert stages_run(output) == ("load", "clean", "evaluate"), "the clean tables came out the same"
+    assert clone.read("data/leads/leads.csv") == leads
+    assert clone.read("data/leads/top_leads.csv") == top
+    ours = json.loads(clone.read("metrics/evaluation.json"))
+    assert "oracle" not in ours["ranking"]
+    assert not any("oracle" in name for name in ours), "another export has no known truth"
+    assert ours["ranking"]["probability"] == evaluation["ranking"]["probability"]
+
+
+def read_sample(clone: Clone) -> dict[str, pd.DataFrame]:
+    folder = clone.folder / "data/sample"
+    dates = {schemas.CUSTOMERS: ["CLOSEDATE"], schemas.USAGE_ACTIONS: ["WHEN_TIMESTAMP"]}
+    return {
+        name: pd.read_csv(folder / f"{name}.csv", parse_dates=dates.get(name, [])) for name in schemas.COLUMNS
+    }
