@@ -29,7 +29,7 @@ run: $(VENV)/run.stamp ## run the pipeline: the model, its evaluation and the li
 	@echo && head -n 11 data/leads/top_leads.*
 
 test: $(VENV)/dev.stamp ## run the tests, e.g. make test PYTEST_ARGS="-k params"
-	@$(IN_VENV) pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	@$(IN_VENV) pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/dev.stamp ## check style, format and types
 	@$(IN_VENV) ruff check .
