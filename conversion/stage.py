@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from conversion.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -26,7 +28,9 @@ def run(main: Callable[[], None]) -> None:
         stream=sys.stderr, level=logging.INFO, format=f"%(asctime)s {stage} %(levelname)s %(message)s"
     )
     try:
-        main()
+        # Sums split over threads differ in the last bits from one count of cores to another.
+        with threadpool_limits(limits=1):
+            main()
     except UserError as error:
         for line in str(error).splitlines():
             log.error(line)

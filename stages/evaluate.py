@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 from joblib import Parallel, delayed
 from matplotlib.figure import Figure
 from sklearn.model_selection import StratifiedKFold
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from conversion import plots
@@ -236,8 +235,7 @@ def main() -> None:
     snapshots = table.to_pandas(split_blocks=True, self_destruct=True)
     del table
     model, _ = load_model()
-    with threadpool_limits(limits=1):
-        predictions = backtest(train, snapshots, params)
+    predictions = backtest(train, snapshots, params)
     del snapshots
     if not predictions["label"].any():
         raise ExportError(

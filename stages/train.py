@@ -6,7 +6,6 @@ import logging
 from typing import Any
 
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from conversion.artifact import save_model, sha256
 from conversion.files import read_json
@@ -51,8 +50,7 @@ def main() -> None:
     source = "data/features/train.parquet"
     snapshots = pd.read_parquet(source)
     as_of = pd.Timestamp(read_json("data/clean/export.json")["as_of"])
-    with threadpool_limits(limits=1):
-        model = fit_at(snapshots, as_of, params)
+    model = fit_at(snapshots, as_of, params)
     description = describe(model, snapshots, as_of, params) | {"data_sha256": {source: sha256(source)}}
     save_model(model, description)
     log.info(

@@ -6,6 +6,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+# Before numpy is loaded: threads that spin while they wait starve the other worker's.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # The same examples on every run and no time limit: a shared, slow machine is no failure.

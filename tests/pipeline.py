@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,6 @@ from stages import clean, featurize, load
 from tests.exports import tiny_export
 
 Tables = dict[str, pd.DataFrame]
-
-# Threads that spin while they wait starve each other on a busy machine: fits take ten times as long.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 MODEL_TYPES = ("logistic_regression", "random_forest", "xgboost")

@@ -17,7 +17,7 @@ from tests.clone import AFTER_FEATURIZE, Clone, stages_run
 QUEUE_SECONDS = 300
 POLL_SECONDS = 6  # asking takes dvc itself seconds of a processor that the worker needs
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dvc")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

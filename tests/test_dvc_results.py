@@ -13,7 +13,7 @@ from tests.clone import AFTER_FEATURIZE, ALL, Clone, stages_run
 from tests.exports import write_export
 from tests.pipeline import cut_at
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dvc_results")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -339,7 +339,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Run]
     return done
 
 
-@pytest.mark.xdist_group("dvc_yaml")
 @pytest.mark.parametrize("model_type", model_types())
 @pytest.mark.parametrize("stage", NAMES)
 def test_a_stage_lists_exactly_the_params_that_it_reads(
@@ -348,7 +347,6 @@ def test_a_stage_lists_exactly_the_params_that_it_reads(
     assert runs[stage, model_type].read == listed(stage, model_type)
 
 
-@pytest.mark.xdist_group("dvc_yaml")
 @pytest.mark.parametrize("stage", NAMES)
 def test_a_stage_runs_on_its_deps_alone_and_writes_exactly_its_outs(
     stage: str, runs: dict[tuple[str, str], Run]
