@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from conversion.schemas import CUSTOMERS, MEASURES, NONCUSTOMERS, USAGE_ACTIONS
@@ -85,7 +85,8 @@ def other_futures(draw: st.DrawFn) -> Tables:
     }
 
 
-@settings(max_examples=15)
+# An example takes half a second: a failing one is shown as it was drawn.
+@settings(max_examples=15, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(tables=other_futures())
 def test_what_is_not_known_changes_no_feature_no_label_and_no_score(tables: Tables) -> None:
     expected, found = listed(), travelled(tables)
