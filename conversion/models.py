@@ -35,7 +35,8 @@ from conversion.params import Params
 
 Floats = NDArray[np.float64]
 
-# One thread a fit: sums come out alike on any machine, and the backtest runs refits side by side instead.
+# One thread a fit: a forest's threads add votes up as they finish, so the last bits would vary from run to
+# run; the backtest runs refits side by side instead.
 THREADS: Final = 1
 HEAVY_TAILED: Final = ("count", "duration", "share")
 SCALERS: Final = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
@@ -277,7 +278,7 @@ class LogisticRegressionModel(ConversionModel):
         ]
         parts.append(("category", self._encoder(), self._names("category")))
         if quadratic:
-            parts.append(("quadratic", self._quadratic(), quadratic))
+            parts.append(("quadratic", self._quadratic(quadratic), quadratic))
         return ColumnTransformer(parts)
 
     def estimator(self, columns: list[str]) -> LogisticRegression:  # noqa: ARG002
@@ -295,10 +296,19 @@ class LogisticRegressionModel(ConversionModel):
             signed_log1p if kind in HEAVY_TAILED else None, feature_names_out="one-to-one"
         )
 
-    def _quadratic(self) -> Pipeline:
+    def _quadratic(self, names: list[str]) -> Pipeline:
+        kinds = dict.fromkeys(feature.kind for feature in self.features if feature.name in names)
+        imputers = [
+            (
+                kind,
+                self._imputer(kind).set_params(add_indicator=False),
+                sorted({*names} & {*self._names(kind)}),
+            )
+            for kind in kinds
+        ]
         return Pipeline(
             [
-                ("impute", self._imputer("count").set_params(add_indicator=False)),
+                ("impute", ColumnTransformer(imputers, verbose_feature_names_out=False)),
                 ("log", FunctionTransformer(signed_log1p, feature_names_out="one-to-one")),
                 ("center", StandardScaler()),
                 ("products", PolynomialFeatures(2, include_bias=False)),
@@ -341,12 +351,6 @@ class RandomForestModel(_TreeModel):
     def estimator(self, columns: list[str]) -> RandomForestClassifier:  # noqa: ARG002
         """Give the forest."""
         return RandomForestClassifier(**self.hyperparameters, n_jobs=THREADS, random_state=self.seed)
-
-    def _fit_pipeline(self, frame: pd.DataFrame, y: np.ndarray, weight: np.ndarray) -> Pipeline:
-        pipeline = super()._fit_pipeline(frame, y, weight)
-        # Threads add the trees' votes up as they finish: the last bits, and so the threshold, would vary.
-        pipeline[-1].set_params(n_jobs=1)
-        return pipeline
 
     def _column_contributions(self, columns: Floats) -> Floats:
         """Follow each row down each tree; a split's change of the mean goes to its column (Saabas 2014)."""

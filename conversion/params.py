@@ -48,6 +48,12 @@ def _must_increase(values: tuple[int, ...]) -> tuple[int, ...]:
     return values
 
 
+def _must_not_repeat(values: tuple[str, ...]) -> tuple[str, ...]:
+    if len(values) != len(set(values)):
+        raise ValueError("should not name anything twice")
+    return values
+
+
 def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
@@ -62,7 +68,7 @@ IncreasingInts = Annotated[
 IncreasingWeeks = Annotated[
     tuple[Weeks, ...], BeforeValidator(_as_tuple), Field(min_length=1), AfterValidator(_must_increase)
 ]
-Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), AfterValidator(_must_not_repeat)]
 
 
 class Section(BaseModel):

@@ -209,7 +209,7 @@ def test_what_a_gap_is_filled_with(imputation: str, same_as: dict[str, float] | 
         400,
         train__imputation=imputation,
         train__fill_value=7.0,
-        model__logistic_regression__quadratic=["recency_weeks"],
+        model__logistic_regression__quadratic=["recency_weeks", "size"],
     )
     frame = invented(400)[0]
     fill = {"mean": frame["size"].mean(), "median": frame["size"].median(), "auto": frame["size"].mode()[0]}

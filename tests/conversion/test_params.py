@@ -278,6 +278,13 @@ BROKEN = [
         "without repeats",
     ),
     case(
+        "quadratic_repeated",
+        with_key("model.logistic_regression.quadratic", ["size", "size"]),
+        "model.logistic_regression.quadratic",
+        "['size', 'size']",
+        "anything twice",
+    ),
+    case(
         "windows_empty",
         with_key("featurize.windows", []),
         "featurize.windows: given []",
