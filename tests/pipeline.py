@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
 from conversion import schemas
 from conversion.models import ConversionModel, fit_at
 from conversion.params import Params, load_params
 from conversion.scoring import lead_list
 from conversion.snapshots import WEEK
-from stages import clean, featurize, load
+from conversion.stage import run
+from stages import clean, evaluate, featurize, load, score, train
 from tests.exports import tiny_export
 
 Tables = dict[str, pd.DataFrame]
@@ -167,3 +169,14 @@ def dirty_export(seed: int = 0, companies: int = 120, weeks: int = 40) -> Tables
         schemas.NONCUSTOMERS: pd.concat([poorer, others], ignore_index=True),
         schemas.USAGE_ACTIONS: pd.concat([usage, orphan, repeated], ignore_index=True),
     }
+
+
+def run_stages(folder: Path, params: Params) -> str | None:
+    """Run the stages after ``simulate`` in ``folder``, the working directory; say which one stopped, if any."""
+    (folder / "params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json")), encoding="utf-8")
+    for stage in (load, clean, featurize, train, evaluate, score):
+        try:
+            run(stage.main)
+        except SystemExit as stopped:
+            return f"{stage.__name__.removeprefix('stages.')} exits {stopped.code}"
+    return None

@@ -8,28 +8,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
 from conversion.schemas import CUSTOMERS, MEASURES, NONCUSTOMERS, USAGE_ACTIONS
-from conversion.stage import run
-from stages import clean, evaluate, featurize, load, score, train
 from tests.exports import tiny_export, write_export
-from tests.pipeline import Tables, small_params
-
-STAGES = (load, clean, featurize, train, evaluate, score)
+from tests.pipeline import Tables, run_stages, small_params
 
 
 def run_pipeline(tables: Tables, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str | None:
-    """Run all stages in ``folder``; say which one stopped, None for none."""
     monkeypatch.chdir(folder)
-    params = small_params(data__dir=str(write_export(tables, folder / "export", ".csv")))
-    Path("params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json")), encoding="utf-8")
-    for stage in STAGES:
-        try:
-            run(stage.main)
-        except SystemExit as stopped:
-            return f"{stage.__name__.removeprefix('stages.')} exits {stopped.code}"
-    return None
+    export = write_export(tables, folder / "export", ".csv")
+    return run_stages(folder, small_params(data__dir=str(export)))
 
 
 def first_week_only(tables: Tables) -> Tables:

@@ -1,0 +1,50 @@
+"""The whole pipeline on a real export, where one is given."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from conversion.params import load_params
+from tests.conftest import ROOT
+from tests.pipeline import run_stages
+
+
+@pytest.fixture(scope="module")
+def results(crm_export_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """Run the project's own params on the export; give the folder and the evaluation."""
+    folder = tmp_path_factory.mktemp("real")
+    params = load_params(ROOT / "params.yaml")
+    data = params.data.model_copy(update={"dir": str(crm_export_dir.resolve())})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert run_stages(folder, params.model_copy(update={"data": data})) is None
+    return folder, json.loads((folder / "metrics/evaluation.json").read_text(encoding="utf-8"))
+
+
+def test_every_prospect_is_listed_once_in_order(results: tuple[Path, dict[str, Any]]) -> None:
+    leads = pd.read_csv(results[0] / "data/leads/leads.csv")
+    companies = pd.read_parquet(results[0] / "data/clean/companies.parquet")
+    assert sorted(leads["id"]) == companies.loc[companies["CLOSEDATE"].isna(), "id"].tolist()
+    assert leads["rank"].tolist() == list(range(1, len(leads) + 1))
+    assert leads["probability"].is_monotonic_decreasing
+
+
+def test_the_model_looks_forward_better_than_the_rules_and_no_better_than_is_honest(
+    results: tuple[Path, dict[str, Any]],
+) -> None:
+    ranking = results[1]["ranking"]
+    model = ranking["probability"]
+    assert model["roc_auc"]["value"] > ranking["users_rule"]["roc_auc"]["value"]
+    assert model["average_precision"]["value"] > ranking["actions_rule"]["average_precision"]["value"]
+    assert model["average_precision"]["value"] < 0.2, "at this base rate a leak until proven otherwise"
+
+
+def test_the_probabilities_are_calibrated_out_of_time(results: tuple[Path, dict[str, Any]]) -> None:
+    probability = results[1]["probability"]
+    assert probability["log_loss_ratio"]["value"] < 0.9
+    assert 0.67 < probability["expected_over_observed"]["value"] < 1.5
