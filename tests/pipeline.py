@@ -172,7 +172,7 @@ def dirty_export(seed: int = 0, companies: int = 120, weeks: int = 40) -> Tables
 
 
 def run_stages(folder: Path, params: Params) -> str | None:
-    """Run the stages after ``simulate`` in ``folder``, the working directory; say which one stopped, if any."""
+    """Run the stages after ``simulate`` in ``folder``, the working directory; say which stopped, if any."""
     (folder / "params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json")), encoding="utf-8")
     for stage in (load, clean, featurize, train, evaluate, score):
         try:
