@@ -180,3 +180,11 @@ def run_stages(folder: Path, params: Params) -> str | None:
         except SystemExit as stopped:
             return f"{stage.__name__.removeprefix('stages.')} exits {stopped.code}"
     return None
+
+
+def lay_out_typed(folder: Path) -> None:
+    """Put params.yaml and the typed tables of `dirty_export` into ``folder``, as ``load`` leaves them."""
+    (folder / "params.yaml").write_bytes(PARAMS.read_bytes())
+    (folder / "data" / "typed").mkdir(parents=True)
+    for name, table in typed(dirty_export()).items():
+        table.to_parquet(folder / "data" / "typed" / f"{name}.parquet", index=False)

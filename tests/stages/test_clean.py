@@ -15,7 +15,7 @@ from conversion.schemas import CUSTOMERS, MEASURES, NONCUSTOMERS, USAGE_ACTIONS
 from conversion.snapshots import WEEK
 from stages import clean
 from tests.exports import tiny_export
-from tests.pipeline import PARAMS, Pipeline, Tables, dirty_export, small_params, typed
+from tests.pipeline import Pipeline, Tables, dirty_export, lay_out_typed, small_params, typed
 
 AS_OF = pd.Timestamp("2020-02-24")
 LAST_WEEK = AS_OF - WEEK
@@ -281,10 +281,7 @@ def test_order_of_rows_changes_nothing(dirty: Pipeline, seed: int) -> None:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with params.yaml and the typed tables of a dirty export."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_bytes(PARAMS.read_bytes())
-    (tmp_path / "data" / "typed").mkdir(parents=True)
-    for name, table in typed(dirty_export()).items():
-        table.to_parquet(tmp_path / "data" / "typed" / f"{name}.parquet", index=False)
+    lay_out_typed(tmp_path)
     return tmp_path
 
 

@@ -13,7 +13,7 @@ from conversion.errors import ExportError
 from conversion.features import FeatureSettings, compute_features, feature_definitions, feature_frame
 from conversion.snapshots import WEEK
 from stages import clean, featurize
-from tests.pipeline import PARAMS, Pipeline, dirty_export, small_params, typed
+from tests.pipeline import Pipeline, dirty_export, lay_out_typed, small_params
 
 HORIZON = pd.Timedelta(days=30)
 
@@ -202,10 +202,7 @@ def test_sectors_keep_their_codes_in_a_file(tmp_path: Path) -> None:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with params.yaml and the clean tables of a dirty export."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_bytes(PARAMS.read_bytes())
-    (tmp_path / "data" / "typed").mkdir(parents=True)
-    for name, table in typed(dirty_export()).items():
-        table.to_parquet(tmp_path / "data" / "typed" / f"{name}.parquet", index=False)
+    lay_out_typed(tmp_path)
     clean.main()
     return tmp_path
 
