@@ -9,16 +9,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conversion import features
 from conversion.companies import SECTORS, with_firmographics
 from conversion.features import (
+    BLOCK_COLUMNS,
     TREND_WEEKS,
     FeatureSettings,
+    Firmographics,
     compute_features,
     feature_definitions,
     feature_frame,
+    features_of_block,
 )
-from conversion.schemas import ACTIONS, EMPLOYEE_RANGES, MEASURES, MODULES, UNRANKED, USERS
+from conversion.schemas import (
+    ACTIONS,
+    CUSTOMERS,
+    EMPLOYEE_RANGES,
+    MEASURES,
+    MODULES,
+    NONCUSTOMERS,
+    UNRANKED,
+    USAGE_ACTIONS,
+    USERS,
+)
 from conversion.snapshots import WEEK
+from tests.exports import tiny_export
 
 AS_OF = pd.Timestamp("2020-02-24")
 SETTINGS = FeatureSettings(windows=(1, 2, 4, 8, 13, 26), half_lives=(2, 6))
@@ -159,6 +174,38 @@ def test_definitions_name_the_columns(how: FeatureSettings) -> None:
     assert not {"id", "MRR", "CLOSEDATE", "label", "weight", "as_of"} & set(names)
     assert {feature.window for feature in definitions} >= {str(window) for window in how.windows}
     assert set(frame.dtypes[frame.columns != "sector"]) == {np.dtype("float32")}
+
+
+def test_the_order_of_the_columns() -> None:
+    """The models' files and params go by it."""
+    modules = [module.lower() for module in MODULES]
+    by_module = {
+        suffix: [f"{what}_{module}_{suffix}" for module in modules for what in ("actions", "users_max")]
+        for suffix in ("1w", "lifetime")
+    }
+    assert [feature.name for feature in feature_definitions(TINY)] == [
+        *by_module["1w"], "actions_1w", "users_max_1w", "active_weeks_1w", "modules_used_1w",
+        *by_module["lifetime"], "users_max_lifetime", "active_weeks_lifetime", "modules_used_lifetime",
+        "users_ewm_1w",
+        "total_actions", "total_users", "days_active", "activity_frequency", "actions_per_user", "seen",
+        "recency_weeks", "tenure_weeks", "weeks_since_first_seen",
+        "acceleration", "trend", "module_entropy",
+        "log_alexa_rank", "unranked", "size", "sector",
+    ]  # fmt: skip
+    windows = [feature.window for feature in feature_definitions(SETTINGS)]
+    assert windows[: 12 * 6] == [str(window) for window in SETTINGS.windows for _ in range(12)]
+    assert len(windows) == 101
+
+
+@pytest.mark.parametrize("kept", [1, -1])
+@pytest.mark.parametrize("group", ["_USAGE", "_FIRMOGRAPHIC"])
+def test_columns_that_their_definitions_do_not_match_are_refused(
+    group: str, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feature_definitions(SETTINGS)
+    monkeypatch.setattr(features, group, getattr(features, group)[:kept])
+    with pytest.raises(AssertionError, match="one column"):
+        frame_at(companies_of(1), GOLDEN_USAGE)
 
 
 # A slow reference, one company and one moment at a time, in plain loops
@@ -306,3 +353,82 @@ def test_a_company_without_usage_among_active_ones() -> None:
     companies = companies_of(1, 5, 9)
     values = compute_features(companies, usage_of((5, 0, [1] * 8)), pd.DatetimeIndex([AS_OF]), SETTINGS)
     assert feature_frame(values[:, 0], SETTINGS)["seen"].tolist() == [0, 1, 0]
+
+
+# The core, as the online service calls it: one company, its block made without pandas
+
+
+def firmographics_of(company: pd.Series) -> Firmographics:
+    numbers = (company["ALEXA_RANK"], company["unranked"], company["size"], SECTORS.index(company["sector"]))
+    return Firmographics(*(np.array([number], dtype=np.float64) for number in numbers))
+
+
+def block_of(rows: pd.DataFrame, end: pd.Timestamp, weeks: int) -> np.ndarray:
+    """Lay one company's rows out in the last ``weeks`` weeks before ``end``."""
+    block = np.zeros((1, weeks, len(BLOCK_COLUMNS)))
+    for row in rows.to_dict("records"):
+        week = weeks - int((end - row["WHEN_TIMESTAMP"]) / WEEK)
+        block[0, week] = [1 if column == "ROWS" else row[column] for column in BLOCK_COLUMNS]
+    return block
+
+
+def weeks_of(rows: pd.DataFrame, end: pd.Timestamp) -> int:
+    """Count the weeks from the first row's to ``end``; none without rows."""
+    return 0 if rows.empty else int((end - rows["WHEN_TIMESTAMP"].min()) / WEEK)
+
+
+@pytest.mark.parametrize("how", [SETTINGS, ODD, TINY])
+@settings(max_examples=20)
+@given(export=exports(), back=st.integers(-5, 45), before=st.sampled_from([0, 0, 1, 2, 30]))
+def test_a_company_alone_at_the_end_of_its_block_is_the_same_as_in_a_chunk(
+    how: FeatureSettings, export: tuple[pd.DataFrame, pd.DataFrame], back: int, before: int
+) -> None:
+    companies, usage = export
+    as_of = AS_OF - back * WEEK
+    chunk = compute_features(companies, usage, pd.DatetimeIndex([as_of]), how)
+    for place, (_, company) in enumerate(companies.iterrows()):
+        rows = usage[(usage["id"] == company["id"]) & (usage["WHEN_TIMESTAMP"] + WEEK <= as_of)]
+        block = block_of(rows, as_of, weeks_of(rows, as_of) + before)
+        alone = features_of_block(firmographics_of(company), block, np.array([block.shape[1]]), how)
+        assert alone.dtype == np.float32
+        assert alone.tobytes() == chunk[[place]].tobytes()
+
+
+@settings(max_examples=20)
+@given(export=exports(), data=st.data())
+def test_weeks_after_the_position_change_no_bit(
+    export: tuple[pd.DataFrame, pd.DataFrame], data: st.DataObject
+) -> None:
+    companies, usage = export
+    company, end = companies.iloc[0], AS_OF + 5 * WEEK
+    rows = usage[usage["id"] == company["id"]]
+    block = block_of(rows, end, weeks_of(rows, end))
+    positions = np.array(data.draw(st.lists(st.integers(0, block.shape[1]), min_size=1, max_size=4)))
+    firmographics = firmographics_of(company)
+    whole = features_of_block(firmographics, block, positions, SETTINGS)
+    for place, position in enumerate(positions):
+        cut = features_of_block(firmographics, block[:, :position], positions[[place]], SETTINGS)
+        assert cut.tobytes() == whole[:, [place]].tobytes()
+
+
+@pytest.mark.parametrize("weeks", [0, 1, 40])
+def test_a_block_without_rows_is_a_company_without_usage(weeks: int) -> None:
+    companies = companies_of(1, 2, ALEXA_RANK=[250.0, float(UNRANKED)], EMPLOYEE_RANGE=["51 to 200", None])
+    chunk = compute_features(companies, usage_of((2, 3, [1] * 8)), pd.DatetimeIndex([AS_OF]), SETTINGS)
+    block = np.zeros((1, weeks, len(BLOCK_COLUMNS)))
+    alone = features_of_block(firmographics_of(companies.iloc[0]), block, np.array([weeks]), SETTINGS)
+    assert alone.tobytes() == chunk[[0]].tobytes()
+
+
+def test_any_number_of_companies_gives_the_bits_of_each_alone() -> None:
+    """Also where a chunk is computed in several parts."""
+    tables = tiny_export(seed=3, companies=2 * features._COMPANIES_AT_ONCE + 1)
+    companies = with_firmographics(pd.concat([tables[CUSTOMERS], tables[NONCUSTOMERS]])).sort_values("id")
+    usage = tables[USAGE_ACTIONS]
+    as_ofs = pd.date_range(usage["WHEN_TIMESTAMP"].min(), periods=8, freq=6 * WEEK)
+    chunk = compute_features(companies, usage, as_ofs, SETTINGS)
+    for place, company in enumerate(companies["id"]):
+        alone = companies[companies["id"] == company], usage[usage["id"] == company]
+        assert compute_features(*alone, as_ofs, SETTINGS).tobytes() == chunk[[place]].tobytes()
+    nobody = compute_features(companies.iloc[:0], usage.iloc[:0], as_ofs, SETTINGS)
+    assert nobody.shape == (0, *chunk.shape[1:])
