@@ -42,6 +42,7 @@ format: $(VENV)/dev.stamp ## mend what can be mended of style and format
 
 lock: $(VENV)/dev.stamp ## compile the locks from requirements*.in; make lock UPGRADE=--upgrade moves what may move
 	@$(COMPILE) --output-file requirements.txt requirements.in
+	@$(COMPILE) --output-file requirements-serve.txt --constraint requirements.txt requirements-serve.in
 	@$(COMPILE) --output-file requirements-dev.txt requirements-dev.in
 
 bench: $(VENV)/run.stamp ## time, import time and peak memory of each stage
