@@ -7,39 +7,47 @@ on training snapshots; nothing that is fitted lives outside of the object.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.compose import ColumnTransformer
+from scipy.special import expit
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.impute import SimpleImputer
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import (
-    FunctionTransformer,
-    MinMaxScaler,
-    OneHotEncoder,
-    PolynomialFeatures,
-    RobustScaler,
-    StandardScaler,
-)
 
+from conversion.companies import SECTORS
 from conversion.errors import ExportError, ParamsError
 from conversion.features import Feature, FeatureSettings, feature_definitions
 from conversion.metrics import Strategy, choose_threshold
 from conversion.params import Params
+from conversion.preprocessing import NUMBERS, Preprocessor
 
 Floats = NDArray[np.float64]
+Values = NDArray[np.floating[Any]]
 
 # One thread a fit: a forest's threads add votes up as they finish, so the last bits would vary from run to
 # run; the backtest runs refits side by side instead.
 THREADS: Final = 1
-HEAVY_TAILED: Final = ("count", "duration", "share")
-SCALERS: Final = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
+# Rows that are walked down a forest at once; their paths stay within the processor's caches.
+BLOCK_ROWS: Final = 64
+# What lifetime totals and firmographics alone can tell.
+SUMMARY_FEATURES: Final = (
+    "total_actions",
+    "total_users",
+    "days_active",
+    "activity_frequency",
+    "actions_per_user",
+    "seen",
+    "log_alexa_rank",
+    "unranked",
+    "size",
+    "sector",
+)
 
 
 class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
@@ -88,20 +96,28 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
         self.seed = seed
 
     @abstractmethod
-    def preprocessing(self) -> ColumnTransformer:
-        """Give the unfitted preprocessing of the feature frame."""
+    def preprocessing(self) -> Preprocessor:
+        """Give the unfitted preprocessing of feature values."""
 
     @abstractmethod
-    def estimator(self, columns: list[str]) -> Any:
-        """Give the unfitted estimator of the preprocessed ``columns``."""
+    def estimator(self, preprocessor: Preprocessor) -> Any:
+        """Give the unfitted estimator of what the fitted ``preprocessor`` makes."""
 
     @abstractmethod
     def _column_importance(self) -> Floats:
-        """Weigh the preprocessed columns."""
+        """Weigh the design columns."""
+
+    @abstractmethod
+    def _raw(self, columns: Floats) -> Floats:
+        """Give the probability of conversion before calibration, one a row."""
 
     @abstractmethod
     def _column_contributions(self, columns: Floats) -> Floats:
-        """Share each row's score out among the preprocessed columns."""
+        """Share each row's score out among the design columns."""
+
+    def _raw_with_contributions(self, columns: Floats) -> tuple[Floats, Floats]:
+        """Give both; families that can get them from one pass do."""
+        return self._raw(columns), self._column_contributions(columns)
 
     def fit(self, X: pd.DataFrame, y: np.ndarray, sample_weight: np.ndarray, as_of: pd.Series) -> Self:
         """Fit on training snapshots.
@@ -127,16 +143,102 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
                 f"customers: the {len(y)} training snapshots have a single class ({y[:1]}); "
                 "there is nothing to learn from: give a longer export or a later as_of"
             )
-        frame = self._select(X)
+        values = self.values(X)
         self.classes_ = np.array([0, 1])
         self.base_rate_ = float(np.average(y, weights=sample_weight))
         self.calibrator_: Any = None
         self.threshold_ = self.threshold_value
         if self.calibration != "none" or self.threshold != "fixed":
-            self._fit_out_of_time(frame, y, sample_weight, as_of)
-        self.pipeline_ = self._fit_pipeline(frame, y, sample_weight)
-        self.center_ = np.average(self.pipeline_[:-1].transform(frame), axis=0, weights=sample_weight)
+            self._fit_out_of_time(values, y, sample_weight, as_of)
+        self._fit_estimator(values, y, sample_weight)
         return self
+
+    def fit_with_summary(
+        self, X: pd.DataFrame, y: np.ndarray, sample_weight: np.ndarray, as_of: pd.Series
+    ) -> Self:
+        """Fit, and fit beside it ``summary_``, the same recipe on `SUMMARY_FEATURES` alone.
+
+        It is for whoever knows a company's lifetime totals only. What a summary cannot know is left out of
+        that model instead of being imputed into the full one, as if the company were average in it: fitting
+        on the features at hand does better than imputing (Saar-Tsechansky and Provost 2007, Handling Missing
+        Values when Applying Classification Models, JMLR 8).
+
+        Parameters and errors are those of `fit`.
+        """
+        self.fit(X, y, sample_weight, as_of)
+        self.summary_ = self.of_features(SUMMARY_FEATURES).fit(X, y, sample_weight, as_of)
+        return self
+
+    def of_features(self, names: Collection[str]) -> Self:
+        """Give the same recipe, unfitted, for some of the features."""
+        features = tuple(feature for feature in self.features if feature.name in names)
+        return clone(self).set_params(features=features)  # type: ignore[no-any-return]
+
+    def values(self, X: pd.DataFrame) -> Floats:
+        """Find the model's features in a frame.
+
+        Parameters
+        ----------
+        X
+            Feature frame with at least the model's columns, in any order.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (rows, features)
+            In the order of ``features``, as `conversion.features.compute_features` gives them; a sector that
+            is none of `conversion.companies.SECTORS` is NaN.
+
+        Raises
+        ------
+        KeyError
+            A column is missing.
+        """
+        missing = [name for name in self._names() if name not in X.columns]
+        if missing:
+            raise KeyError(f"the feature frame lacks the columns {', '.join(missing)}")
+        values = np.empty((len(X), len(self.features)))
+        numbers = [index for index, feature in enumerate(self.features) if feature.kind != "category"]
+        values[:, numbers] = X[[self.features[index].name for index in numbers]].to_numpy(dtype=np.float64)
+        for index in set(range(len(self.features))) - set(numbers):
+            codes = pd.Index(SECTORS).get_indexer(pd.Index(X[self.features[index].name]))
+            values[:, index] = np.where(codes < 0, np.nan, codes)
+        return values
+
+    def probability(self, values: Values) -> Floats:
+        """Give the calibrated probability of conversion.
+
+        Parameters
+        ----------
+        values
+            float64 or float32, shape (rows, features), in the order of ``features``, as
+            `conversion.features.compute_features` gives them. A row's result does not depend on the others.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (rows,)
+        """
+        return self._calibrated(self._raw(self.preprocessor_.transform(values)))
+
+    def contributions(self, values: Values) -> Floats:
+        """Share each score out among the features, against the average training snapshot.
+
+        Parameters
+        ----------
+        values
+            As in `probability`.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (rows, features)
+            Positive raises the score. In log-odds for logistic_regression and xgboost, in probability for
+            random_forest; before calibration.
+        """
+        return self._by_feature(self._column_contributions(self.preprocessor_.transform(values)))
+
+    def probability_with_contributions(self, values: Values) -> tuple[Floats, Floats]:
+        """Give `probability` and `contributions`, preprocessing once."""
+        raw, contributions = self._raw_with_contributions(self.preprocessor_.transform(values))
+        return self._calibrated(raw), self._by_feature(contributions)
 
     def predict_proba(self, X: pd.DataFrame) -> Floats:
         """Give the calibrated probabilities of (no conversion, conversion).
@@ -150,8 +252,7 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
         -------
         numpy.ndarray of float64, shape (rows, 2)
         """
-        raw = self.pipeline_.predict_proba(self._select(X))[:, 1].astype(np.float64)
-        probability = raw if self.calibrator_ is None else _apply_calibrator(self.calibrator_, raw)
+        probability = self.probability(self.values(X))
         return np.column_stack([1.0 - probability, probability])
 
     def predict(self, X: pd.DataFrame) -> NDArray[np.int64]:
@@ -165,40 +266,31 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
         -------
         pandas.Series of float64
         """
-        importance = self._sources().T @ self._column_importance()
+        importance = self._by_feature(self._column_importance())
         total = importance.sum()
         series = pd.Series(importance / (total if total > 0 else 1.0), index=self._names(), name="importance")
         return series.sort_values(ascending=False, kind="stable")
 
     def explain(self, X: pd.DataFrame) -> pd.DataFrame:
-        """Share each score out among the features, against the average training snapshot.
+        """Give the `contributions` of a feature frame's rows, with the features' names."""
+        return pd.DataFrame(self.contributions(self.values(X)), columns=self._names())
 
-        Returns
-        -------
-        pandas.DataFrame of float64, shape (rows, features)
-            Positive raises the score. In log-odds for logistic_regression and xgboost, in probability for
-            random_forest; before calibration.
-        """
-        columns = self.pipeline_[:-1].transform(self._select(X))
-        return pd.DataFrame(self._column_contributions(columns) @ self._sources(), columns=self._names())
+    def _fit_estimator(self, values: Floats, y: np.ndarray, weight: np.ndarray) -> Floats:
+        """Fit preprocessing and estimator; give the design matrix."""
+        self.preprocessor_ = self.preprocessing()
+        columns = self.preprocessor_.fit_transform(values)
+        self.estimator_ = self.estimator(self.preprocessor_).fit(columns, y, sample_weight=weight)
+        return columns
 
-    def _fit_pipeline(self, frame: pd.DataFrame, y: np.ndarray, weight: np.ndarray) -> Pipeline:
-        preprocessing = self.preprocessing()
-        columns = preprocessing.fit_transform(frame)
-        estimator = self.estimator(list(preprocessing.get_feature_names_out()))
-        estimator.fit(columns, y, sample_weight=weight)
-        return Pipeline([("preprocessing", preprocessing), ("estimator", estimator)])
-
-    def _fit_out_of_time(
-        self, frame: pd.DataFrame, y: np.ndarray, weight: np.ndarray, as_of: pd.Series
-    ) -> None:
+    def _fit_out_of_time(self, values: Floats, y: np.ndarray, weight: np.ndarray, as_of: pd.Series) -> None:
         """Fit calibration and threshold on predictions of later snapshots by models of earlier ones."""
         rows, probability = [], []
         for learn, test in out_of_time_folds(as_of, self.folds, self.horizon_days):
             if y[learn].any() and y[test].any():
-                pipeline = self._fit_pipeline(frame[learn], y[learn], weight[learn])
+                earlier = clone(self)
+                earlier._fit_estimator(values[learn], y[learn], weight[learn])
                 rows.append(np.flatnonzero(test))
-                probability.append(pipeline.predict_proba(frame[test])[:, 1].astype(np.float64))
+                probability.append(earlier._raw(earlier.preprocessor_.transform(values[test])))
         if not rows:
             raise ExportError(
                 "customers: too little history to calibrate or to choose a threshold on out-of-time "
@@ -207,170 +299,196 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
         index, raw = np.concatenate(rows), np.concatenate(probability)
         if self.calibration != "none":
             self.calibrator_ = _fit_calibrator(self.calibration, raw, y[index], weight[index])
-            raw = _apply_calibrator(self.calibrator_, raw)
-        self.threshold_ = choose_threshold(y[index], raw, weight[index], self.threshold, self.threshold_value)
+        self.threshold_ = choose_threshold(
+            y[index], self._calibrated(raw), weight[index], self.threshold, self.threshold_value
+        )
+
+    def _calibrated(self, raw: Floats) -> Floats:
+        if self.calibrator_ is None:
+            return raw
+        if isinstance(self.calibrator_, IsotonicRegression):
+            return np.asarray(np.interp(raw, self.calibrator_.X_thresholds_, self.calibrator_.y_thresholds_))
+        slope, intercept = self.calibrator_.coef_[0, 0], self.calibrator_.intercept_[0]
+        return np.asarray(expit(_log_odds(raw) * slope + intercept))
+
+    def _by_feature(self, columns: Floats) -> Floats:
+        return columns @ self.preprocessor_.sources_
 
     def _names(self, *kinds: str) -> list[str]:
         return [feature.name for feature in self.features if not kinds or feature.kind in kinds]
-
-    def _select(self, X: pd.DataFrame) -> pd.DataFrame:
-        missing = [name for name in self._names() if name not in X.columns]
-        if missing:
-            raise KeyError(f"the feature frame lacks the columns {', '.join(missing)}")
-        frame = X[self._names()]
-        numbers = [feature.name for feature in self.features if feature.kind != "category"]
-        # float32 sums differ between one row and many in the 7th digit.
-        return frame.astype(dict.fromkeys(numbers, np.float64))
-
-    def _sources(self) -> Floats:
-        """Map preprocessed columns to features: a product of two belongs to each by half."""
-        names = self._names()
-        columns = self.pipeline_[:-1].get_feature_names_out()
-        sources = np.zeros((len(columns), len(names)))
-        for row, column in enumerate(columns):
-            origins = _origins(column, names)
-            for origin in origins:
-                sources[row, names.index(origin)] += 1.0 / len(origins)
-        return sources
-
-    def _imputer(self, kind: str) -> SimpleImputer:
-        strategy = self.preparation["imputation"]
-        fill_value = None
-        if strategy == "auto":
-            strategy = "most_frequent" if kind in ("flag", "ordinal") else "median"
-        elif strategy in ("zero", "constant"):
-            fill_value = 0.0 if strategy == "zero" else self.preparation["fill_value"]
-            strategy = "constant"
-        return SimpleImputer(
-            strategy=strategy, fill_value=fill_value, keep_empty_features=True, add_indicator=True
-        )
-
-    def _scaler(self) -> Any:
-        scaling = self.preparation["scaling"]
-        return (
-            FunctionTransformer(feature_names_out="one-to-one") if scaling == "none" else SCALERS[scaling]()
-        )
-
-    def _encoder(self) -> OneHotEncoder:
-        return OneHotEncoder(
-            min_frequency=self.preparation["min_frequency"],
-            handle_unknown="infrequent_if_exist",
-            sparse_output=False,
-        )
 
 
 class LogisticRegressionModel(ConversionModel):
     """L2-penalised logistic regression on logs of the heavy-tailed features, with chosen quadratic terms."""
 
-    def preprocessing(self) -> ColumnTransformer:
+    def preprocessing(self) -> Preprocessor:
         """Impute, take logs, scale, encode; add squares and products of the ``quadratic`` features."""
-        quadratic = list(self.hyperparameters["quadratic"])
-        allowed = self._names(*HEAVY_TAILED, "change", "ordinal", "flag")
+        quadratic = tuple(self.hyperparameters["quadratic"])
+        allowed = self._names(*NUMBERS)
         unknown = sorted(set(quadratic) - set(allowed))
         if unknown:
             raise ParamsError(
                 f"params.yaml: model.logistic_regression.quadratic: given {', '.join(unknown)}, "
                 f"allowed are the features {', '.join(allowed)}"
             )
-        parts = [
-            (kind, self._numbers(kind), self._names(kind))
-            for kind in (*HEAVY_TAILED, "change", "ordinal", "flag")
-        ]
-        parts.append(("category", self._encoder(), self._names("category")))
-        if quadratic:
-            parts.append(("quadratic", self._quadratic(quadratic), quadratic))
-        return ColumnTransformer(parts)
+        return Preprocessor(self.features, **self.preparation, logs=True, quadratic=quadratic)
 
-    def estimator(self, columns: list[str]) -> LogisticRegression:  # noqa: ARG002
+    def estimator(self, preprocessor: Preprocessor) -> LogisticRegression:  # noqa: ARG002
         """Give the regression."""
         settings = {name: self.hyperparameters[name] for name in ("C", "max_iter")}
         return LogisticRegression(**settings, solver="newton-cholesky")
 
-    def _numbers(self, kind: str) -> Pipeline:
-        return Pipeline(
-            [("impute", self._imputer(kind)), ("log", self._log(kind)), ("scale", self._scaler())]
-        )
+    def of_features(self, names: Collection[str]) -> Self:
+        """Give the same recipe, unfitted, for some of the features, and those of its quadratic terms."""
+        quadratic = tuple(name for name in self.hyperparameters["quadratic"] if name in names)
+        restricted = super().of_features(names)
+        restricted.hyperparameters = self.hyperparameters | {"quadratic": quadratic}
+        return restricted
 
-    def _log(self, kind: str) -> FunctionTransformer:
-        return FunctionTransformer(
-            signed_log1p if kind in HEAVY_TAILED else None, feature_names_out="one-to-one"
-        )
-
-    def _quadratic(self, names: list[str]) -> Pipeline:
-        kinds = dict.fromkeys(feature.kind for feature in self.features if feature.name in names)
-        imputers = [
-            (
-                kind,
-                self._imputer(kind).set_params(add_indicator=False),
-                sorted({*names} & {*self._names(kind)}),
-            )
-            for kind in kinds
-        ]
-        return Pipeline(
-            [
-                ("impute", ColumnTransformer(imputers, verbose_feature_names_out=False)),
-                ("log", FunctionTransformer(signed_log1p, feature_names_out="one-to-one")),
-                ("center", StandardScaler()),
-                ("products", PolynomialFeatures(2, include_bias=False)),
-                ("scale", self._scaler()),
-            ]
-        )
+    def _fit_estimator(self, values: Floats, y: np.ndarray, weight: np.ndarray) -> Floats:
+        """Remember each column's mean, to explain by, and its spread, to compare coefficients by."""
+        columns = super()._fit_estimator(values, y, weight)
+        self.center_ = np.average(columns, axis=0, weights=weight)
+        self.spread_ = columns.std(axis=0)
+        return columns
 
     def _column_importance(self) -> Floats:
-        return np.asarray(np.abs(self.pipeline_[-1].coef_[0]) * self.spread_)
+        return np.asarray(np.abs(self.estimator_.coef_[0]) * self.spread_)
+
+    def _raw(self, columns: Floats) -> Floats:
+        return np.asarray(expit(columns @ self.estimator_.coef_[0] + self.estimator_.intercept_[0]))
 
     def _column_contributions(self, columns: Floats) -> Floats:
-        return np.asarray((columns - self.center_) * self.pipeline_[-1].coef_[0])
-
-    def fit(self, X: pd.DataFrame, y: np.ndarray, sample_weight: np.ndarray, as_of: pd.Series) -> Self:
-        """Fit, and remember how far each column spreads, to compare coefficients at any scaling."""
-        super().fit(X, y, sample_weight, as_of)
-        self.spread_ = self.pipeline_[:-1].transform(self._select(X)).std(axis=0)
-        return self
+        return np.asarray((columns - self.center_) * self.estimator_.coef_[0])
 
 
 class _TreeModel(ConversionModel):
     """Trees take numbers as they are, imputed, with the sector one-hot."""
 
-    def preprocessing(self) -> ColumnTransformer:
+    def preprocessing(self) -> Preprocessor:
         """Impute and encode; scale as params say (of no effect on trees)."""
-        kinds = (*HEAVY_TAILED, "change", "ordinal", "flag")
-        parts = [
-            (kind, Pipeline([("impute", self._imputer(kind)), ("scale", self._scaler())]), self._names(kind))
-            for kind in kinds
-        ]
-        return ColumnTransformer([*parts, ("category", self._encoder(), self._names("category"))])
+        return Preprocessor(self.features, **self.preparation)
 
     def _column_importance(self) -> Floats:
-        return np.asarray(self.pipeline_[-1].feature_importances_, dtype=np.float64)
+        return np.asarray(self.estimator_.feature_importances_, dtype=np.float64)
 
 
 class RandomForestModel(_TreeModel):
     """A forest of shallow trees with large leaves, as positives are sparse."""
 
-    def estimator(self, columns: list[str]) -> RandomForestClassifier:  # noqa: ARG002
+    def estimator(self, preprocessor: Preprocessor) -> RandomForestClassifier:  # noqa: ARG002
         """Give the forest."""
         return RandomForestClassifier(**self.hyperparameters, n_jobs=THREADS, random_state=self.seed)
 
+    def _fit_estimator(self, values: Floats, y: np.ndarray, weight: np.ndarray) -> Floats:
+        """Lay the forest out, to walk all its trees at once."""
+        columns = super()._fit_estimator(values, y, weight)
+        self.trees_ = _Trees.of(self.estimator_)
+        return columns
+
+    def _raw(self, columns: Floats) -> Floats:
+        # scikit-learn's walk is compiled, but spends milliseconds on starting it tree by tree: the faster
+        # one for many rows only.
+        if len(columns) > BLOCK_ROWS:
+            return np.asarray(self.estimator_.predict_proba(columns)[:, 1])
+        return self.trees_.mean(self.trees_.paths(columns))
+
     def _column_contributions(self, columns: Floats) -> Floats:
-        """Follow each row down each tree; a split's change of the mean goes to its column (Saabas 2014)."""
-        forest = self.pipeline_[-1]
-        contributions = np.zeros(columns.shape)
-        for tree in forest.estimators_:
-            changes = _split_changes(tree.tree_, columns.shape[1])
-            contributions += tree.decision_path(columns.astype(np.float32)) @ changes
-        return contributions / len(forest.estimators_)
+        return self._raw_with_contributions(columns)[1]
+
+    def _raw_with_contributions(self, columns: Floats) -> tuple[Floats, Floats]:
+        """Walk block by block, to bound the memory of the paths."""
+        raw, contributions = np.empty(len(columns)), np.empty(columns.shape)
+        for start in range(0, len(columns), BLOCK_ROWS):
+            block = slice(start, start + BLOCK_ROWS)
+            paths = self.trees_.paths(columns[block])
+            raw[block] = self.trees_.mean(paths)
+            contributions[block] = self.trees_.contributions(paths, columns.shape[1])
+        return raw, contributions
+
+
+@dataclass(frozen=True)
+class _Trees:
+    """All trees of a forest, node after node, so that one array operation takes every tree down a level.
+
+    Attributes
+    ----------
+    roots
+        The trees' first nodes, shape (trees,).
+    depth
+        Levels below the root of the deepest tree.
+    column, threshold
+        What each node asks: is the column at most the threshold? Shape (nodes,).
+    children
+        Where it leads: node ``i`` on yes to ``children[2 * i]``, on no to ``children[2 * i + 1]``; a leaf to
+        itself.
+    value
+        Share of conversions among each node's training snapshots, shape (nodes,).
+    """
+
+    roots: NDArray[np.intp]
+    depth: int
+    column: NDArray[np.intp]
+    threshold: Floats
+    children: NDArray[np.intp]
+    value: Floats
+
+    @classmethod
+    def of(cls, forest: RandomForestClassifier) -> Self:
+        trees = [estimator.tree_ for estimator in forest.estimators_]
+        sizes = [tree.node_count for tree in trees]
+        roots = np.cumsum([0, *sizes[:-1]])
+        children = [
+            np.stack([tree.children_left, tree.children_right], axis=1) + root
+            for tree, root in zip(trees, roots, strict=True)
+        ]
+        values = np.concatenate([tree.value[:, 0, :] for tree in trees])
+        leaf = np.concatenate([tree.children_left for tree in trees]) < 0
+        nodes = np.arange(len(leaf))[:, None]
+        return cls(
+            roots=roots,
+            depth=max(tree.max_depth for tree in trees),
+            column=np.where(leaf, 0, np.concatenate([tree.feature for tree in trees])),
+            threshold=np.concatenate([tree.threshold for tree in trees]),
+            children=np.where(leaf[:, None], nodes, np.concatenate(children)).ravel(),
+            value=values[:, 1] / values.sum(axis=1),
+        )
+
+    def paths(self, columns: Floats) -> NDArray[np.intp]:
+        """Follow each row down each tree; shape (depth + 1, rows, trees)."""
+        # As scikit-learn does: values in single precision against thresholds in double.
+        values = columns.astype(np.float32).ravel()
+        rows = np.arange(len(columns))[:, None] * columns.shape[1]
+        paths = np.empty((self.depth + 1, len(columns), len(self.roots)), dtype=np.intp)
+        paths[0] = self.roots
+        for level in range(self.depth):
+            nodes = paths[level]
+            above = values.take(self.column.take(nodes) + rows) > self.threshold.take(nodes)
+            self.children.take(2 * nodes + above, out=paths[level + 1])
+        return paths
+
+    def mean(self, paths: NDArray[np.intp]) -> Floats:
+        """Average the values of the leaves over the trees."""
+        return np.asarray(self.value.take(paths[-1]).mean(axis=1))
+
+    def contributions(self, paths: NDArray[np.intp], columns: int) -> Floats:
+        """Share each row's mean out: a split's change of the value goes to its column (Saabas 2014)."""
+        values = self.value.take(paths)
+        rows = np.arange(paths.shape[1])[:, None] * columns
+        places = self.column.take(paths[:-1]) + rows
+        changes = np.bincount(places.ravel(), np.diff(values, axis=0).ravel(), paths.shape[1] * columns)
+        return changes.reshape(-1, columns) / len(self.roots)
 
 
 class XGBoostModel(_TreeModel):
     """Gradient-boosted trees, monotone in the features whose definition says so."""
 
-    def estimator(self, columns: list[str]) -> Any:
+    def estimator(self, preprocessor: Preprocessor) -> Any:
         """Give the booster with each column's constraint."""
         from xgboost import XGBClassifier
 
         settings = {name: value for name, value in self.hyperparameters.items() if name != "monotone"}
-        monotone = self._constraints(columns) if self.hyperparameters["monotone"] else None
+        monotone = tuple(preprocessor.monotone_.tolist()) if self.hyperparameters["monotone"] else None
         return XGBClassifier(
             **settings,
             monotone_constraints=monotone,
@@ -379,15 +497,20 @@ class XGBoostModel(_TreeModel):
             random_state=self.seed,
         )
 
-    def _constraints(self, columns: list[str]) -> tuple[int, ...]:
-        direction = {feature.name: feature.monotone for feature in self.features}
-        return tuple(direction.get(column.split("__", 1)[1], 0) for column in columns)
+    def _raw(self, columns: Floats) -> Floats:
+        booster = self.estimator_.get_booster()
+        return np.asarray(booster.inplace_predict(columns, validate_features=False), dtype=np.float64)
 
     def _column_contributions(self, columns: Floats) -> Floats:
+        return self._raw_with_contributions(columns)[1]
+
+    def _raw_with_contributions(self, columns: Floats) -> tuple[Floats, Floats]:
         from xgboost import DMatrix
 
-        booster = self.pipeline_[-1].get_booster()
-        return np.asarray(booster.predict(DMatrix(columns), pred_contribs=True)[:, :-1], dtype=np.float64)
+        booster, matrix = self.estimator_.get_booster(), DMatrix(columns, nthread=THREADS)
+        raw = booster.predict(matrix, validate_features=False)
+        contributions = booster.predict(matrix, pred_contribs=True, validate_features=False)[:, :-1]
+        return raw.astype(np.float64), contributions.astype(np.float64)
 
 
 FAMILIES: Final[dict[str, type[ConversionModel]]] = {
@@ -425,7 +548,7 @@ def known_training(
 
 
 def fit_at(snapshots: pd.DataFrame, as_of: pd.Timestamp, params: Params) -> ConversionModel:
-    """Fit the whole recipe on what was known at ``as_of``.
+    """Fit the whole recipe on what was known at ``as_of``, with the model of summaries beside it.
 
     Parameters
     ----------
@@ -453,7 +576,7 @@ def fit_at(snapshots: pd.DataFrame, as_of: pd.Timestamp, params: Params) -> Conv
             "labels are conversions; there is nothing to learn from: give a longer export, or a later "
             "evaluate.first_cutoff or data.as_of"
         )
-    return make_model(params).fit(
+    return make_model(params).fit_with_summary(
         rows, rows["label"].to_numpy(dtype=np.int64), rows["weight"].to_numpy(dtype=np.float64), rows["as_of"]
     )
 
@@ -490,14 +613,9 @@ def out_of_time_folds(
     ]
 
 
-def signed_log1p(values: Floats) -> Floats:
-    """Take ``log(1 + x)``, of negative values (changes, a negative ``fill_value``) ``-log(1 - x)``."""
-    return np.sign(values) * np.log1p(np.abs(values))
-
-
 def _log_odds(probability: Floats) -> Floats:
-    clipped = np.clip(probability, 1e-9, 1 - 1e-9)
-    return np.log(clipped / (1 - clipped))
+    clipped = np.minimum(np.maximum(probability, 1e-9), 1 - 1e-9)
+    return np.asarray(np.log(clipped / (1 - clipped)))
 
 
 def _fit_calibrator(method: str, raw: Floats, y: np.ndarray, weight: np.ndarray) -> Any:
@@ -505,30 +623,3 @@ def _fit_calibrator(method: str, raw: Floats, y: np.ndarray, weight: np.ndarray)
     if method == "sigmoid":
         return LogisticRegression(C=np.inf).fit(_log_odds(raw)[:, None], y, sample_weight=weight)
     return IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(raw, y, sample_weight=weight)
-
-
-def _apply_calibrator(calibrator: Any, raw: Floats) -> Floats:
-    if isinstance(calibrator, IsotonicRegression):
-        return np.asarray(calibrator.predict(raw), dtype=np.float64)
-    return np.asarray(calibrator.predict_proba(_log_odds(raw)[:, None])[:, 1], dtype=np.float64)
-
-
-def _origins(column: str, names: list[str]) -> list[str]:
-    """Name the features that a preprocessed column comes from."""
-    part, name = column.split("__", 1)
-    if part == "category":
-        return [next(feature for feature in names if name.startswith(f"{feature}_"))]
-    if part == "quadratic":
-        return [factor.removesuffix("^2") for factor in name.split(" ")]
-    return [name.removeprefix("missingindicator_")]
-
-
-def _split_changes(tree: Any, columns: int) -> Floats:
-    """Give each node's change of the mean against its parent, in the column that the parent splits on."""
-    mean = tree.value[:, 0, 1] / tree.value[:, 0, :].sum(axis=1)
-    changes = np.zeros((tree.node_count, columns))
-    for children in (tree.children_left, tree.children_right):
-        parents = np.flatnonzero(children >= 0)
-        nodes = children[parents]
-        changes[nodes, tree.feature[parents]] = mean[nodes] - mean[parents]
-    return changes

@@ -14,13 +14,14 @@ from conversion.companies import SECTORS
 from conversion.errors import ExportError, ParamsError
 from conversion.features import FeatureSettings, feature_definitions
 from conversion.models import (
+    BLOCK_ROWS,
     FAMILIES,
+    SUMMARY_FEATURES,
     ConversionModel,
     fit_at,
     known_training,
     make_model,
     out_of_time_folds,
-    signed_log1p,
 )
 from conversion.params import model_types
 from conversion.snapshots import WEEK
@@ -144,6 +145,152 @@ def test_a_stricter_recall_lowers_the_threshold() -> None:
     assert values[0] > values[-1]
 
 
+# The served path: arrays in the order of the features
+
+
+@pytest.mark.parametrize("calibration", CALIBRATIONS)
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_arrays_and_frames_give_the_same(model_type: str, calibration: str) -> None:
+    model = fitted(model__type=model_type, train__calibration=calibration)
+    latest = export().latest
+    values = model.values(latest)
+    assert values.shape == (len(latest), len(model.features))
+    np.testing.assert_array_equal(model.probability(values), scores(model, latest))
+    np.testing.assert_array_equal(model.contributions(values), model.explain(latest))
+    probability, contributions = model.probability_with_contributions(values)
+    np.testing.assert_allclose(probability, scores(model, latest), rtol=1e-12)
+    np.testing.assert_array_equal(contributions, model.explain(latest))
+    single = values.astype(np.float32)
+    np.testing.assert_array_equal(single, values, "features are made in single precision")
+    np.testing.assert_array_equal(model.probability(single), model.probability(values))
+    assert model.probability(single).dtype == np.float64
+
+
+@pytest.mark.parametrize("calibration", CALIBRATIONS)
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_a_row_scores_the_same_among_any_others(model_type: str, calibration: str) -> None:
+    model = fitted(model__type=model_type, train__calibration=calibration)
+    some = model.values(export().latest)
+    values = np.concatenate([some] * (2 * BLOCK_ROWS // len(some) + 2))
+    assert len(values) > 2 * BLOCK_ROWS, "a forest walks some rows in one way and many in another"
+    probability, contributions = model.probability(values), model.contributions(values)
+    for rows in (slice(0, 1), slice(3, 4), slice(5, 5 + BLOCK_ROWS), slice(1, None)):
+        np.testing.assert_allclose(model.probability(values[rows]), probability[rows], rtol=1e-12)
+        np.testing.assert_allclose(
+            model.contributions(values[rows]), contributions[rows], rtol=1e-12, atol=1e-14
+        )
+        both = model.probability_with_contributions(values[rows])
+        np.testing.assert_allclose(both[0], probability[rows], rtol=1e-12)
+
+
+def test_a_forest_walks_its_trees_as_scikit_learn_does() -> None:
+    model = fit_invented(400, model__type="random_forest", model__random_forest__max_depth=None)
+    columns = model.preprocessor_.transform(model.values(invented(BLOCK_ROWS, seed=4)[0]))
+    expected = model.estimator_.predict_proba(columns)[:, 1]
+    np.testing.assert_allclose(model._raw(columns), expected, rtol=1e-12)
+    # On a threshold and a step of single precision to each side of it.
+    first = model.estimator_.estimators_[0].tree_
+    column, threshold = first.feature[0], np.float32(first.threshold[0])
+    edges = np.repeat(columns[:1], 3, axis=0)
+    edges[:, column] = [np.nextafter(threshold, np.float32(side)) for side in (-1e9, threshold, 1e9)]
+    expected = model.estimator_.predict_proba(edges)[:, 1]
+    np.testing.assert_allclose(model._raw(edges), expected, rtol=1e-12)
+
+
+def test_a_tree_without_a_split_is_walked_too() -> None:
+    model = fit_invented(400, model__type="random_forest", model__random_forest__min_samples_leaf=400)
+    frame = invented(5)[0]
+    assert set(scores(model, frame)) == {scores(model, frame)[0]}
+    assert (model.explain(frame) == 0).all(axis=None)
+
+
+@pytest.mark.parametrize("calibration", ["sigmoid", "isotonic"])
+def test_calibration_is_the_librarys(calibration: str) -> None:
+    model = fit_invented(model__type="logistic_regression", train__calibration=calibration)
+    raw = np.array([0.0, 1e-12, 0.01, 0.2, 0.5, 0.9, 1.0])
+    if calibration == "sigmoid":
+        clipped = np.clip(raw, 1e-9, 1 - 1e-9)
+        expected = model.calibrator_.predict_proba(np.log(clipped / (1 - clipped))[:, None])[:, 1]
+    else:
+        expected = model.calibrator_.predict(raw)
+    np.testing.assert_allclose(model._calibrated(raw), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_use_leaves_no_trace_in_the_model_file(model_type: str, tmp_path: Any) -> None:
+    fitted_model = fit_invented(400, model__type=model_type)
+    joblib.dump(fitted_model, tmp_path / "fresh")
+    model = joblib.load(tmp_path / "fresh")
+    values = fitted_model.values(invented(5)[0])
+    np.testing.assert_array_equal(model.probability(values), fitted_model.probability(values))
+    names = set(vars(model))
+    model.probability_with_contributions(values)
+    assert set(vars(model)) == names
+    joblib.dump(fitted_model, tmp_path / "used")
+    assert sha256(tmp_path / "fresh") == sha256(tmp_path / "used")
+
+
+def test_a_sector_outside_the_vocabulary_is_none() -> None:
+    frame = invented(2)[0]
+    frame["sector"] = pd.Categorical(["Spaceflight", None], categories=[*SECTORS, "Spaceflight"])
+    model = fitted(model__type="logistic_regression")
+    place = [feature.name for feature in model.features].index("sector")
+    assert np.isnan(model.values(frame)[:, place]).all()
+    text = frame.assign(sector=[SECTORS[3], SECTORS[0]])
+    assert model.values(text)[:, place].tolist() == [3.0, 0.0]
+
+
+# The model of summaries
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_the_summary_model_is_the_same_recipe_on_summary_features(model_type: str) -> None:
+    overrides = {"train__calibration": "sigmoid", "train__threshold": "f1"}
+    model = fitted(model__type=model_type, **overrides)
+    summary, latest = model.summary_, export().latest
+    assert type(summary) is type(model)
+    assert [feature.name for feature in summary.features] == [
+        feature.name for feature in model.features if feature.name in SUMMARY_FEATURES
+    ]
+    assert len(summary.features) == len(SUMMARY_FEATURES)
+    assert summary.base_rate_ == model.base_rate_
+    same = set(model.get_params()) - {"features", "hyperparameters"}
+    assert {name: summary.get_params()[name] for name in same} == {
+        name: model.get_params()[name] for name in same
+    }
+    assert not hasattr(summary, "summary_")
+    assert set(summary.get_feature_importance().index) == set(SUMMARY_FEATURES)
+    known = latest[list(SUMMARY_FEATURES)]
+    np.testing.assert_array_equal(scores(summary, known), scores(summary, latest))
+    assert np.ptp(scores(summary, known)) > 0
+    other = latest.assign(users_max_4w=1e6, recency_weeks=0.0)
+    np.testing.assert_array_equal(scores(summary, other), scores(summary, latest))
+
+
+def test_the_summary_model_squares_what_it_has() -> None:
+    model = fitted(model__type="logistic_regression")
+    assert model.hyperparameters["quadratic"] == ("size", "recency_weeks", "users_max_4w")
+    assert model.summary_.hyperparameters == model.hyperparameters | {"quadratic": ("size",)}
+
+
+def test_a_plain_fit_makes_no_summary_model() -> None:
+    assert not hasattr(fit_invented(400, model__type="logistic_regression"), "summary_")
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_the_summary_model_learns_from_what_was_known_only(model_type: str) -> None:
+    pipeline = export()
+    as_of = pipeline.as_of - 6 * WEEK
+    immature = pipeline.train["as_of"] + pd.Timedelta(days=30) > as_of
+    poisoned = pipeline.train.copy()
+    poisoned.loc[immature, "label"] = 1 - poisoned.loc[immature, "label"]
+    clean, dirty = (
+        fit_at(some, as_of, small_params(model__type=model_type)).summary_
+        for some in (pipeline.train, poisoned)
+    )
+    np.testing.assert_array_equal(scores(clean, pipeline.latest), scores(dirty, pipeline.latest))
+
+
 # Columns by name
 
 
@@ -247,7 +394,7 @@ def test_rare_sectors_are_grouped_and_unknown_ones_are_one_of_them(model_type: s
     rare, common = SECTORS[5], SECTORS[:4]
     frame.loc[frame.index[:3], "sector"] = rare
     model = make_model(small_params(model__type=model_type)).fit(frame, label, np.ones(600), as_of)
-    names = [name for name in model.pipeline_[0].get_feature_names_out() if name.startswith("category")]
+    names = [name for name in model.preprocessor_.get_feature_names_out() if name.startswith("category")]
     expected = sorted(f"category__sector_{sector}" for sector in common)
     assert sorted(names) == sorted([*expected, "category__sector_infrequent_sklearn"])
     one = frame.iloc[[50]]
@@ -280,13 +427,6 @@ def test_what_cannot_be_squared_is_refused(quadratic: list[str]) -> None:
 def test_any_number_can_be_squared(quadratic: list[str]) -> None:
     model = fitted(model__type="logistic_regression", model__logistic_regression__quadratic=tuple(quadratic))
     assert np.isfinite(scores(model, export().latest)).all()
-
-
-def test_signed_logs() -> None:
-    values = np.array([-9.0, -1.0, 0.0, 1.0, 1e9])
-    logs = signed_log1p(values)
-    np.testing.assert_array_equal(logs[2:], np.log1p(values[2:]))
-    np.testing.assert_array_equal(logs[:2], -np.log1p(-values[:2]))
 
 
 # Importance
@@ -485,7 +625,7 @@ def test_same_seed_same_bytes(model_type: str, tmp_path: Any) -> None:
 def test_a_forest_adds_its_votes_up_in_one_order() -> None:
     """Sums in threads end in other last bits now and then, which no test can bring about at will."""
     model = fitted(model__type="random_forest", model__random_forest__n_estimators=40)
-    assert model.pipeline_[-1].n_jobs == 1
+    assert model.estimator_.n_jobs == 1
     train = export().train
     assert len({scores(model, train).tobytes() for _ in range(10)}) == 1
 
