@@ -6,14 +6,16 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
-from conversion.explain import top_reasons
+from conversion.explain import reason_writer
 from conversion.metrics import rank_order
 from conversion.models import ConversionModel
 from conversion.params import Tiers
 from conversion.schemas import FIRMOGRAPHICS, MEASURES
 
 REASONS: Final = 3
+REASON_COLUMNS: Final = tuple(f"reason_{place}" for place in range(1, REASONS + 1))
 
 LEAD_COLUMNS: Final = (
     "rank",
@@ -26,7 +28,7 @@ LEAD_COLUMNS: Final = (
     "last_active_week",
     "last_week_actions",
     "last_week_users",
-    *(f"reason_{place}" for place in range(1, REASONS + 1)),
+    *REASON_COLUMNS,
 )
 
 
@@ -61,7 +63,10 @@ def lead_list(
         `LEAD_COLUMNS`, most probable first; ties in the fixed pseudo-random order of
         `conversion.hashing.tie_break`.
     """
-    probability = np.round(model.predict_proba(snapshots)[:, 1], 9)
+    values = model.values(snapshots)
+    probability, contributions = model.probability_with_contributions(values)
+    probability = np.round(probability, 9)
+    reasons = reason_writer(model.features, REASONS)(values, contributions)
     known = companies.set_index("id").loc[snapshots["id"]]
     mrr = known["size"].map(mrr_by_size(companies, mrr_prior)).fillna(overall_mrr(companies))
     leads = pd.DataFrame(
@@ -73,21 +78,19 @@ def lead_list(
         }
     )
     firmographics = known[[*FIRMOGRAPHICS, "sector"]].reset_index(drop=True)
-    reasons = top_reasons(model, snapshots, REASONS).reset_index(drop=True)
-    leads = pd.concat([leads, firmographics, reasons], axis=1).merge(
-        last_activity(usage), on="id", how="left"
-    )
+    texts = pd.DataFrame(reasons, columns=list(REASON_COLUMNS), dtype="str")
+    leads = pd.concat([leads, firmographics, texts], axis=1).merge(last_activity(usage), on="id", how="left")
     leads = leads.iloc[rank_order(leads["probability"], leads["id"])].reset_index(drop=True)
     return leads.assign(rank=np.arange(1, len(leads) + 1))[list(LEAD_COLUMNS)]
 
 
-def tier_of(probability: np.ndarray, base_rate: float, tiers: Tiers) -> np.ndarray:
+def tier_of(probability: ArrayLike, base_rate: float, tiers: Tiers) -> NDArray[np.str_]:
     """Name each probability's tier by its lift over the training prevalence.
 
     Parameters
     ----------
     probability
-        Shape (prospects,).
+        One, or an array of any shape.
     base_rate
         Prevalence among training snapshots.
     tiers
@@ -95,12 +98,13 @@ def tier_of(probability: np.ndarray, base_rate: float, tiers: Tiers) -> np.ndarr
 
     Returns
     -------
-    numpy.ndarray of str
+    numpy.ndarray of str, of the same shape
         ``very_high``, ``high``, ``medium`` or ``low``.
     """
-    lift = np.asarray(probability) / base_rate
-    names = list(Tiers.model_fields)
-    return np.select([lift >= getattr(tiers, name) for name in names], names, default="low")
+    names = list(Tiers.model_fields)[::-1]
+    least = [getattr(tiers, name) for name in names]
+    reached = np.searchsorted(least, np.asarray(probability) / base_rate, side="right")
+    return np.array(["low", *names])[reached]
 
 
 def overall_mrr(companies: pd.DataFrame) -> float:

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conversion.explain import describe_value, top_reasons
+from conversion.companies import SECTORS
+from conversion.explain import describe_value, reason_writer, top_reasons
 from conversion.features import FeatureSettings, feature_definitions
 from conversion.schemas import UNRANKED
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
@@ -19,7 +20,8 @@ BY_NAME = {feature.name: feature for feature in feature_definitions(FeatureSetti
 def model_with(contributions: dict[str, list[float]]) -> Any:
     """Stand in for a model whose contributions are given."""
     features = tuple(BY_NAME[name] for name in contributions)
-    return SimpleNamespace(features=features, explain=lambda _: pd.DataFrame(contributions))
+    shares = pd.DataFrame(contributions).to_numpy()
+    return SimpleNamespace(features=features, values=pd.DataFrame.to_numpy, contributions=lambda _: shares)
 
 
 @pytest.mark.parametrize(
@@ -35,10 +37,15 @@ def model_with(contributions: dict[str, list[float]]) -> Any:
         ("log_alexa_rank", float(np.float32(math.log(123_456))), "Alexa rank: about 123,500"),
         ("unranked", 1.0, "Alexa did not rank the site: yes"),
         ("seen", 0.0, "has a usage row: no"),
-        ("sector", "Education", "sector: Education"),
+        ("seen", math.nan, "has a usage row: not known"),
+        ("log_alexa_rank", math.nan, "Alexa rank: not known"),
+        ("sector", float(SECTORS.index("Education")), "sector: Education"),
+        ("sector", math.nan, "sector: Unknown"),
+        ("total_users", 1_000_000.0, "weekly users summed over weeks and modules: 1,000,000"),
+        ("actions_1w", 3.0, "actions in all modules, last week: 3"),
     ],
 )
-def test_values_in_plain_words(name: str, value: object, text: str) -> None:
+def test_values_in_plain_words(name: str, value: float, text: str) -> None:
     assert describe_value(BY_NAME[name], value) == text
 
 
@@ -67,6 +74,43 @@ def test_no_last_bit_decides_the_order() -> None:
     )
     frame = pd.DataFrame({"size": [1.0], "seen": [1.0], "unranked": [0.0]})
     pd.testing.assert_frame_equal(top_reasons(exact, frame, 3), top_reasons(noisy, frame, 3))
+
+
+def test_a_writer_serves_many_scores_or_one() -> None:
+    features = tuple(BY_NAME.values())
+    rng = np.random.default_rng(0)
+    values = rng.integers(1, 9, (30, len(features))).astype(np.float32)
+    values[rng.random(values.shape) < 0.2] = np.nan
+    contributions = rng.normal(size=values.shape)
+    write = reason_writer(features, 3)
+    together = write(values, contributions)
+    assert [len(row) for row in together] == [3] * 30
+    for row in range(30):
+        assert write(values[[row]], contributions[[row]]) == [together[row]]
+    assert write(values[:0], contributions[:0]) == []
+
+
+def test_a_writer_against_the_definition() -> None:
+    """Sum within each description, rank by size, let the strongest of the sum's direction speak."""
+    features = tuple(BY_NAME.values())
+    rng = np.random.default_rng(1)
+    values = rng.integers(1, 9, (40, len(features))).astype(float)
+    contributions = rng.normal(size=values.shape)
+    for row, texts in enumerate(reason_writer(features, 4)(values, contributions)):
+        shares = pd.DataFrame({"about": [feature.description for feature in features]})
+        shares["share"] = contributions[row]
+        total = shares.groupby("about", sort=False)["share"].sum()
+        for text, about in zip(texts, total.abs().sort_values(ascending=False).index, strict=False):
+            toward = shares.loc[shares["about"] == about, "share"] * np.sign(total[about])
+            speaker = toward.idxmax()
+            said = describe_value(features[speaker], values[row, speaker])
+            assert text == f"{'+' if total[about] > 0 else '-'} {said}"
+
+
+def test_a_score_that_nothing_moves_has_reasons_all_the_same() -> None:
+    features = (BY_NAME["seen"], BY_NAME["actions_1w"], BY_NAME["actions_4w"])
+    texts = reason_writer(features, 3)(np.array([[1.0, 2.0, 3.0]]), np.zeros((1, 3)))
+    assert texts == [["+ has a usage row: yes", "+ actions in all modules, last week: 2"]]
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)

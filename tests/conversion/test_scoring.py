@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from conversion.explain import top_reasons
 from conversion.hashing import tie_break
 from conversion.params import Tiers
 from conversion.schemas import CUSTOMERS, MEASURES
@@ -44,6 +45,12 @@ def test_probabilities_are_the_models(pipeline: Pipeline) -> None:
     probability = pipeline.model.predict_proba(pipeline.latest)[:, 1]
     expected = pd.Series(probability, index=pipeline.latest["id"]).loc[pipeline.leads["id"]]
     np.testing.assert_allclose(pipeline.leads["probability"], expected, rtol=0, atol=5.1e-10)
+
+
+def test_reasons_are_the_models(pipeline: Pipeline) -> None:
+    latest = pipeline.latest.set_index("id", drop=False)
+    expected = top_reasons(pipeline.model, latest, 3).loc[pipeline.leads["id"]]
+    assert pipeline.leads[list(expected)].to_numpy().tolist() == expected.to_numpy().tolist()
 
 
 def test_a_lead_carries_its_company_and_its_revenue(pipeline: Pipeline) -> None:
@@ -100,6 +107,7 @@ def test_one_prospect_alone_scores_the_same(pipeline: Pipeline) -> None:
 )  # fmt: skip
 def test_tiers_by_lift(lift: float, tier: str) -> None:
     assert tier_of(np.array([lift * 0.25]), 0.25, TIERS).tolist() == [tier]
+    assert tier_of(lift * 0.25, 0.25, TIERS) == tier
 
 
 def test_tiers_of_the_list(pipeline: Pipeline) -> None:
