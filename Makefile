@@ -12,6 +12,12 @@ DOCS_ARGS ?=
 
 export DVC_NO_ANALYTICS := 1
 
+# In the environment itself, as `bentoml` asks before it reads any file of the project.
+define NO_TELEMETRY
+import os; os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True"); os.environ.setdefault("DVC_NO_ANALYTICS", "1")
+endef
+export NO_TELEMETRY
+
 # Not exported for all recipes: making the environment needs the PYTHON from outside of it.
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
@@ -62,6 +68,7 @@ $(VENV)/run.stamp: requirements.txt
 	@echo "making $(VENV) from requirements.txt"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(PIP_INSTALL) -r requirements.txt
+	@echo "$$NO_TELEMETRY" > $(VENV)/lib/python3.11/site-packages/no_telemetry.pth
 	@touch $@
 
 $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp

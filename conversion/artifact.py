@@ -49,8 +49,8 @@ def save_model(model: object, description: dict[str, Any], folder: str | Path = 
     write_json(path.with_suffix(".json"), description | versions)
 
 
-def load_model(folder: str | Path = "models") -> tuple[Any, dict[str, Any]]:
-    """Read a model, after its file's sha256 is found to be the one in its description.
+def verify_model(folder: str | Path = "models") -> dict[str, Any]:
+    """Check that a model's file is the one that its description describes, without unpickling it.
 
     Parameters
     ----------
@@ -59,12 +59,13 @@ def load_model(folder: str | Path = "models") -> tuple[Any, dict[str, Any]]:
 
     Returns
     -------
-    model, description
+    dict
+        The description.
 
     Raises
     ------
     ArtifactError
-        A file is missing, or the model file is not the described one; it is not unpickled then.
+        A file is missing, or the model file is not the described one.
     """
     path = Path(folder) / "model.joblib"
     for file in (path, path.with_suffix(".json")):
@@ -82,4 +83,20 @@ def load_model(folder: str | Path = "models") -> tuple[Any, dict[str, Any]]:
             f"{path}: sha256 is {found}, but {path.with_suffix('.json')} says {description.get('sha256')}; "
             "the file was changed or belongs to another description: run 'dvc repro train' again"
         )
-    return joblib.load(path), description
+    return description
+
+
+def load_model(folder: str | Path = "models") -> tuple[Any, dict[str, Any]]:
+    """Read a model, after its file's sha256 is found to be the one in its description.
+
+    Returns
+    -------
+    model, description
+
+    Raises
+    ------
+    ArtifactError
+        See `verify_model`; the file is not unpickled then.
+    """
+    description = verify_model(folder)
+    return joblib.load(Path(folder) / "model.joblib"), description

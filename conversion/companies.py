@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -111,6 +112,7 @@ _SECTOR_BY_INDUSTRY: Final = {
 }
 
 
+@lru_cache(maxsize=4096)  # labels repeat, and the service is asked for one at a time
 def sector_of(industry: object) -> str:
     """Map an ``INDUSTRY`` label of either taxonomy to its sector.
 
@@ -158,4 +160,30 @@ def with_firmographics(companies: pd.DataFrame) -> pd.DataFrame:
         unranked=(rank >= UNRANKED).astype(np.float64).where(rank.notna()),
         size=companies["EMPLOYEE_RANGE"].map(size_by_range).astype(np.float64),
         sector=pd.Categorical(sector, categories=list(SECTORS)),
+    )
+
+
+def firmographic_values(
+    alexa_rank: float | None, employee_range: str | None, industry: str | None
+) -> tuple[float, float, float, int]:
+    """Read one company's firmographics as `with_firmographics` reads a table's; None is missing.
+
+    Returns
+    -------
+    alexa_rank, unranked, size
+        As there.
+    sector
+        Position in `SECTORS`.
+
+    Examples
+    --------
+    >>> firmographic_values(50000, "26 to 50", "COMPUTER_SOFTWARE")
+    (50000.0, 0.0, 5.0, 0)
+    """
+    unranked = alexa_rank is not None and alexa_rank >= UNRANKED
+    return (
+        np.nan if alexa_rank is None or unranked else float(alexa_rank),
+        np.nan if alexa_rank is None else float(unranked),
+        np.nan if employee_range is None else EMPLOYEE_RANGES.index(employee_range) + 1.0,
+        SECTORS.index(sector_of(industry)),
     )

@@ -19,3 +19,7 @@ class ExportError(UserError):
 
 class ArtifactError(UserError):
     """A model file that is missing, or is not what its description says."""
+
+
+class ServiceError(UserError):
+    """A setting with which the service cannot run."""

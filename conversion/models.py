@@ -339,9 +339,9 @@ class LogisticRegressionModel(ConversionModel):
         return LogisticRegression(**settings, solver="newton-cholesky")
 
     def of_features(self, names: Collection[str]) -> Self:
-        """Give the same recipe, unfitted, for some of the features, and those of its quadratic terms."""
-        quadratic = tuple(name for name in self.hyperparameters["quadratic"] if name in names)
+        """Give the same recipe, unfitted, for some of the features; with so few, all are squared."""
         restricted = super().of_features(names)
+        quadratic = tuple(restricted._names(*NUMBERS))
         restricted.hyperparameters = self.hyperparameters | {"quadratic": quadratic}
         return restricted
 

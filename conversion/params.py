@@ -232,6 +232,29 @@ class Score(Section):
     mrr_prior: float = Field(gt=0, description="conversions' worth of overall MRR in each size's estimate")
 
 
+class ConfidenceOdds(Section):
+    """Least ratio between the odds and those of the threshold, either way, of each level of confidence."""
+
+    high: float = Field(gt=1, description="least ratio of confidence high")
+    medium: float = Field(gt=1, description="least ratio of confidence medium")
+
+    @model_validator(mode="after")
+    def _descending(self) -> ConfidenceOdds:
+        if not self.high > self.medium:
+            raise ValueError("should be descending: high > medium")
+        return self
+
+
+class Serve(Section):
+    """The HTTP service."""
+
+    max_companies: PositiveInt = Field(description="companies in one POST /predict at most")
+    max_body_bytes: int = Field(ge=1024, description="bytes of a request's body at most")
+    confidence: ConfidenceOdds
+    cors_origins: Names = Field(description="origins whose web pages may call the service; none: CORS is off")
+    log_predictions: bool = Field(description="log inputs and answers as JSON lines in logs/")
+
+
 class Params(Section):
     """All of params.yaml."""
 
@@ -244,6 +267,7 @@ class Params(Section):
     train: Train
     evaluate: Evaluate
     score: Score
+    serve: Serve
 
 
 def load_params(path: str | Path = "params.yaml") -> Params:

@@ -19,6 +19,7 @@ from conversion.metrics import CLASSES, MODEL, cumulative_decisions, quantile_bi
 RANKER_NAMES: Final = {
     MODEL: "model",
     "oracle": "oracle (true probability)",
+    "summary_only": "model, lifetime totals only",
     "users_rule": "rule: most users",
     "actions_rule": "rule: most actions",
     "random": "random order",
@@ -32,11 +33,12 @@ RELIABILITY_LEVELS: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 
 _COLOURS: Final = {
     MODEL: "#0072B2",
     "oracle": "#009E73",
+    "summary_only": "#56B4E9",
     "users_rule": "#D55E00",
     "actions_rule": "#CC79A7",
     "random": "#777777",
 }
-_STYLES: Final = {"oracle": "--", "actions_rule": "-.", "random": ":"}
+_STYLES: Final = {"oracle": "--", "summary_only": (0, (5, 1)), "actions_rule": "-.", "random": ":"}
 _SERIES: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS: Final = ("o", "s", "^", "D", "v", "P")
 _GREY: Final = "#777777"

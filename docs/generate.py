@@ -39,6 +39,7 @@ BLOCK: Final = re.compile(
 
 RANKERS: Final = {
     "probability": "**model**",
+    "summary_only": "model, from lifetime totals only",
     "users_rule": "rule: most users, last 4 weeks",
     "actions_rule": "rule: most actions, last 4 weeks",
     "random": "random order",
@@ -53,6 +54,7 @@ MEASURES: Final = {
 }
 ORACLE_SHARE: Final = "share of the oracle's average precision"
 LOG_LOSS: Final = "log loss over the base rate's"
+LOG_LOSS_OF: Final = {"probability": "probability", "summary_only": "summary_only_probability"}
 LEADS: Final = {
     "rank": "rank",
     "id": "id",
@@ -142,7 +144,7 @@ def results_block(root: Path) -> str:
         if ranker not in ranking:
             continue
         cells = [_interval(ranking[ranker][measure]) for measure in measures]
-        loss = _interval(result["probability"]["log_loss_ratio"]) if ranker == "probability" else "-"
+        loss = _interval(result[LOG_LOSS_OF[ranker]]["log_loss_ratio"]) if ranker in LOG_LOSS_OF else "-"
         rows.append([name, *cells, loss, _share(ranking[ranker]["average_precision"]["value"], oracle)])
     header = ["list by", *(MEASURES[measure] for measure in measures), LOG_LOSS, ORACLE_SHARE]
     return f"{_setting(result)}\n{table(header, rows, right=len(header) - 1)}\n{_margins(result)}"

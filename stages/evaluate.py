@@ -33,7 +33,8 @@ from conversion.snapshots import WEEK, week_number
 from conversion.stage import run
 
 SAMPLE: Final = "data/sample"
-BASELINES: Final = ("users_rule", "actions_rule", "random")
+SUMMARY: Final = "summary_only"
+BASELINES: Final = (SUMMARY, "users_rule", "actions_rule", "random")
 BASELINE_WEEKS: Final = 4
 
 log = logging.getLogger(__name__)
@@ -54,10 +55,11 @@ def backtest(train: pd.DataFrame, snapshots: pd.DataFrame, params: Params) -> pd
     Returns
     -------
     pandas.DataFrame
-        ``id``, ``as_of``, ``label``, ``MRR``, ``probability``, the baselines ``users_rule`` (most users of
-        the last 4 weeks), ``actions_rule`` (actions of the last 4 weeks) and ``random``, and of the fit that
-        was used ``fitted_as_of``, ``base_rate`` and ``threshold``. Rows whose label a quarantined
-        conversion leaves open are scored, but left out here.
+        ``id``, ``as_of``, ``label``, ``MRR``, ``probability``, the baselines ``summary_only`` (the
+        probability from firmographics and lifetime totals alone), ``users_rule`` (most users of the last 4
+        weeks), ``actions_rule`` (actions of the last 4 weeks) and ``random``, and of the fit that was used
+        ``fitted_as_of``, ``base_rate`` and ``threshold``. Rows whose label a quarantined conversion leaves
+        open are scored, but left out here.
     """
     if BASELINE_WEEKS not in params.featurize.windows:
         raise ParamsError(
@@ -88,10 +90,15 @@ def _score_until_refit(
 ) -> pd.DataFrame:
     model = fit_at(train, refit, params)
     # Week by week, to bound the memory of the preprocessed rows.
-    probability = [model.predict_proba(week)[:, 1] for _, week in rows.groupby("as_of", sort=True)]
+    weeks = [week for _, week in rows.groupby("as_of", sort=True)]
+    probability, summary_only = (
+        np.concatenate([scorer.predict_proba(week)[:, 1] for week in weeks])
+        for scorer in (model, model.summary_)
+    )
     rows = rows.sort_values("as_of", kind="stable")
     scored = rows[["id", "as_of", "label", "MRR"]].assign(
-        probability=np.round(np.concatenate(probability), 9),
+        probability=np.round(probability, 9),
+        summary_only=np.round(summary_only, 9),
         users_rule=rows["users_max_4w"],
         actions_rule=rows["actions_4w"],
         random=uniform_hash(rows["id"], week_number(rows["as_of"]), seed=params.seed),
@@ -127,6 +134,9 @@ def evaluation(predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
         "model_minus_baseline": ranking.pop("differences"),
         **ranking,
         "probability": probability_measures(predictions, settings.bootstrap_samples, params.seed),
+        "summary_only_probability": probability_measures(
+            predictions.assign(probability=predictions[SUMMARY]), settings.bootstrap_samples, params.seed
+        ),
         "decision": classification_measures(predictions["label"], decided)
         | {"threshold": round(float(predictions["threshold"].iloc[-1]), 8)},
         "business": business_measures(

@@ -17,8 +17,14 @@ from typing import Any, get_args
 import pytest
 import yaml
 from pydantic import BaseModel
+from starlette.testclient import TestClient
 
-from conversion.params import Params, Section, load_params, model_types
+from conversion.http_api import http_api
+from conversion.online import confidence_of
+from conversion.params import Params, Section, Serve, load_params, model_types
+from conversion.serving import make_serving
+from tests.exports import tiny_export, write_export
+from tests.pipeline import run_stages, small_params
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("conversion", "stages")
@@ -358,11 +364,30 @@ def test_a_stage_runs_on_its_deps_alone_and_writes_exactly_its_outs(
         assert any(path == out or path.startswith(f"{out}/") for path in written), f"{out} was not written"
 
 
-def test_every_key_of_the_params_file_is_listed_by_some_stage() -> None:
-    everything = {
+def test_every_key_of_the_params_file_is_listed_by_some_stage_or_is_the_service_s() -> None:
+    by_stages = {
         leaf for stage in NAMES for model_type in model_types() for leaf in listed(stage, model_type)
     }
-    assert leaves_of_file() == leaves_of(Params) == everything
+    assert not by_stages & leaves_of(Serve), "no stage need rerun for how its results are served"
+    assert leaves_of_file() == leaves_of(Params) == by_stages | leaves_of(Serve)
+
+
+def test_the_service_reads_every_key_of_its_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder()
+    monkeypatch.chdir(tmp_path)
+    export = write_export(tiny_export(), tmp_path / "export")
+    assert run_stages(tmp_path, small_params(data__dir=str(export))) is None
+    with recorder.watch():
+        serving = make_serving(load_params(), token=None, version="test", record=None)
+        assert confidence_of(0.05, 0.05, serving.settings.confidence) == "low"
+        with TestClient(http_api(serving, bentoml_app=None)) as client:
+            answers = [
+                client.post("/predict", json={"companies": [{"id": 1}]}),
+                client.get("/leads"),
+            ]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    # log_predictions is read where BentoML's monitoring is: in the service itself.
+    assert recorder.read >= leaves_of(Serve) - {"serve.log_predictions"}
 
 
 def test_the_recorder_sees_single_keys_and_dumps_but_not_the_checks(tmp_path: Path) -> None:

@@ -79,8 +79,8 @@ BROKEN = [
     ),
     case(
         "unknown_section",
-        with_key("serve", {"port": 80}),
-        "serve: unknown key",
+        with_key("deploy", {"port": 80}),
+        "deploy: unknown key",
         "'port': 80",
         "allowed here: seed",
     ),

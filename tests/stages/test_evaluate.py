@@ -21,8 +21,8 @@ from tests.exports import tiny_export
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
 
 COLUMNS = [
-    "id", "as_of", "label", "MRR", "probability", "users_rule", "actions_rule", "random", "fitted_as_of",
-    "base_rate", "threshold",
+    "id", "as_of", "label", "MRR", "probability", "summary_only", "users_rule", "actions_rule", "random",
+    "fitted_as_of", "base_rate", "threshold",
 ]  # fmt: skip
 
 
@@ -132,7 +132,7 @@ def test_the_evaluation_is_json_and_says_what_it_is_of() -> None:
     assert result["model_type"] == "logistic_regression"
     assert result["first_cutoff"] == "2019-05-27"
     assert result["last_cutoff"] == "2019-09-09"
-    assert set(result["ranking"]) == {"probability", "users_rule", "actions_rule", "random"}
+    assert set(result["ranking"]) == {"probability", "summary_only", "users_rule", "actions_rule", "random"}
     positives = predicted()[predicted()["label"] == 1]
     assert result["converters"] == positives["id"].nunique()
     assert result["prevalence"] == pytest.approx(len(positives) / len(predicted()), abs=1e-8)

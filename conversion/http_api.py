@@ -1,0 +1,272 @@
+"""The routes of the HTTP contract: reading requests, refusing what is wrong, sending answers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import TypeVar
+
+import anyio.to_thread
+from pydantic import TypeAdapter, ValidationError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from conversion.contract import (
+    Error,
+    Fault,
+    Health,
+    History,
+    LeadsQuery,
+    Prediction,
+    Predictions,
+    Summary,
+)
+from conversion.leads import LeadList, find, page
+from conversion.middleware import (
+    BENTOML_FOLDER,
+    BENTOML_PATHS,
+    JSON,
+    ObserveMiddleware,
+    TokenMiddleware,
+    json_response,
+)
+from conversion.online import predict
+from conversion.openapi import DOCS_PAGE, openapi_document
+from conversion.refusals import RefusalError, invalid_fields, refusal_of, shown
+from conversion.serving import Serving
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+def http_api(serving: Serving, bentoml_app: ASGIApp) -> ASGIApp:
+    """Make the app that answers the contract's routes, and leaves BentoML's own paths to it.
+
+    Parameters
+    ----------
+    serving
+        What to answer from.
+    bentoml_app
+        BentoML's app.
+
+    Returns
+    -------
+    ASGI app
+    """
+    origins = list(serving.settings.cors_origins)
+    cors = [Middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])]
+    routes = [
+        Route("/predict/single", predict_single, methods=["POST"]),
+        Route("/predict", predict_batch, methods=["POST"]),
+        Route("/leads", list_leads),
+        Route("/leads/{id}", show_lead),
+        Route("/health", health),
+        Route("/metrics", metrics),
+        Route("/openapi.json", openapi),
+        Route("/docs.json", openapi),
+        Route("/docs", docs),
+        Route("/", index),
+    ]
+    app = Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(ObserveMiddleware, telemetry=serving.telemetry, routes=routes),
+            *(cors if origins else []),
+            Middleware(TokenMiddleware, token=serving.token, telemetry=serving.telemetry),
+        ],
+        exception_handlers={
+            RefusalError: _send_refusal,
+            HTTPException: _send_http_error,
+            Exception: _send_server_error,
+        },
+    )
+    app.state.serving = serving
+    app.router.default = _only(bentoml_app)
+    return app
+
+
+async def predict_single(request: Request) -> Response:
+    """Predict one company."""
+    serving: Serving = request.app.state.serving
+    company = _parsed(serving.company, await _body(request, serving.settings.max_body_bytes))
+    predictions = _predicted(serving, [company], [""])
+    return json_response(predictions[0])
+
+
+async def predict_batch(request: Request) -> Response:
+    """Predict companies in the order given, beside the event loop: a large batch must not hold up probes."""
+    serving: Serving = request.app.state.serving
+    body = await _body(request, serving.settings.max_body_bytes)
+    return await anyio.to_thread.run_sync(_answer_batch, serving, body)
+
+
+def _answer_batch(serving: Serving, body: bytes) -> Response:
+    companies = _parsed(serving.companies, body).companies
+    predictions = _predicted(serving, companies, [f"companies[{place}]." for place in range(len(companies))])
+    answer = Predictions(predictions=predictions, model_version=serving.predictor.version)
+    return json_response(answer)
+
+
+async def list_leads(request: Request) -> Response:
+    """Show a page of the lead list."""
+    query = _query(request)
+    answer = page(_lead_list(request), query.tier, query.limit, query.offset)
+    return json_response(answer)
+
+
+async def show_lead(request: Request) -> Response:
+    """Show one lead with its weekly usage."""
+    given = request.path_params["id"]
+    try:
+        company_id = TypeAdapter(int).validate_strings(given)
+    except ValidationError as error:
+        raise invalid_fields([Fault(field="id", given=shown(given), allowed="a whole number")]) from error
+    lead = find(_lead_list(request), company_id)
+    if lead is None:
+        raise RefusalError(HTTPStatus.NOT_FOUND, "not_found", f"company {company_id} is not on the lead list")
+    return json_response(lead)
+
+
+async def health(request: Request) -> Response:
+    """Tell which model is served; open to all."""
+    serving: Serving = request.app.state.serving
+    return json_response(
+        Health(
+            status="ok",
+            model_loaded=True,
+            model_version=serving.predictor.version,
+            trained_as_of=serving.predictor.trained_as_of,
+            model_type=serving.model_type,
+        )
+    )
+
+
+async def metrics(request: Request) -> Response:
+    """Give all workers' metrics in Prometheus' format."""
+    serving: Serving = request.app.state.serving
+    content, media_type = serving.telemetry.exposition()
+    return Response(content, media_type=media_type)
+
+
+async def openapi(request: Request) -> Response:
+    """Give the OpenAPI document."""
+    serving: Serving = request.app.state.serving
+    return Response(openapi_document(serving.settings.max_companies), media_type=JSON)
+
+
+async def docs(request: Request) -> Response:  # noqa: ARG001 - a route's signature
+    """Show the interactive documentation."""
+    return HTMLResponse(DOCS_PAGE)
+
+
+async def index(request: Request) -> Response:  # noqa: ARG001 - a route's signature
+    """Lead people who open the root to the documentation."""
+    return RedirectResponse("/docs")
+
+
+def _predicted(
+    serving: Serving, companies: Sequence[Summary | History], where: Sequence[str]
+) -> list[Prediction]:
+    predictions = predict(serving.predictor, companies, where)
+    serving.telemetry.count_predictions(predictions)
+    if serving.record is not None:
+        serving.record(companies, predictions)
+    return predictions
+
+
+def _lead_list(request: Request) -> LeadList:
+    serving: Serving = request.app.state.serving
+    if serving.leads is None:
+        raise RefusalError(HTTPStatus.NOT_FOUND, "not_found", "there is no lead list; run 'dvc repro score'")
+    return serving.leads
+
+
+def _query(request: Request) -> LeadsQuery:
+    given = request.query_params.multi_items()
+    repeated = [
+        Fault(field=name, given="it twice", allowed="each parameter once")
+        for place, (name, _) in enumerate(given)
+        if name in dict(given[:place])
+    ]
+    if repeated:
+        raise invalid_fields(repeated)
+    try:
+        return LeadsQuery.model_validate_strings(dict(given))
+    except ValidationError as error:
+        raise refusal_of(error) from error
+
+
+def _parsed(adapter: TypeAdapter[T], body: bytes) -> T:
+    try:
+        return adapter.validate_json(body)
+    except ValidationError as error:
+        raise refusal_of(error) from error
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    """Read a JSON body; one that is too large is read to its end, so that the client hears the answer."""
+    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if media_type != JSON:
+        given = shown(media_type) if media_type else "none"
+        raise RefusalError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "media_type",
+            f"Content-Type: given {given}, should be {JSON}",
+        )
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size <= limit:
+            chunks.append(chunk)
+    if size > limit:
+        raise RefusalError(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            "too_large",
+            f"the body has {size} bytes, {limit} are allowed; send fewer companies at once",
+        )
+    return b"".join(chunks)
+
+
+async def _send_refusal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusalError)
+    serving: Serving = request.app.state.serving
+    serving.telemetry.count_rejected(error.reason)
+    return json_response(error.body, error.status, error.headers)
+
+
+async def _send_http_error(request: Request, error: Exception) -> Response:
+    """Say 404 and 405 in the contract's words."""
+    assert isinstance(error, HTTPException)
+    serving: Serving = request.app.state.serving
+    serving.telemetry.count_rejected("not_found" if error.status_code == HTTPStatus.NOT_FOUND else "method")
+    allowed = (error.headers or {}).get("Allow")
+    what = f"{request.method} {request.url.path}: {error.detail.lower()}"
+    sentence = f"{what}; allowed is {allowed}" if allowed else f"{what}; see /docs"
+    return json_response(Error(error=sentence, detail=[]), error.status_code, dict(error.headers or {}))
+
+
+async def _send_server_error(request: Request, error: Exception) -> Response:
+    """Keep a fault of ours out of the answer; it is logged with its traceback."""
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=HTTPStatus.BAD_REQUEST)
+    log.error("request failed path=%s", request.url.path, exc_info=error)
+    body = Error(error="the service failed; its log says why", detail=[])
+    return json_response(body, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _only(bentoml_app: ASGIApp) -> ASGIApp:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        if path not in BENTOML_PATHS and not path.startswith(BENTOML_FOLDER):
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        await bentoml_app(scope, receive, send)
+
+    return answer

@@ -1,0 +1,127 @@
+"""The BentoML service: loads the model, and puts the HTTP contract in front of BentoML's own routes.
+
+The two predictions are BentoML API methods, so that its client, its schema and other services know them.
+Over HTTP `conversion.http_api` answers their routes, by the same pydantic models and the same
+`conversion.online.predict`: BentoML's own endpoints send errors that its OpenAPI document does not describe,
+answer some bad numbers with 500, bound no body's size, and take about twice as long.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import bentoml
+from bentoml.exceptions import BentoMLException, InvalidArgument
+from starlette.types import ASGIApp, Receive, Scope, Send
+from threadpoolctl import threadpool_limits
+
+from conversion.artifact import verify_model
+from conversion.contract import AnyCompany, History, Prediction, Predictions, Summary
+from conversion.errors import UserError
+from conversion.http_api import http_api
+from conversion.online import predict
+from conversion.params import load_params
+from conversion.refusals import RefusalError
+from conversion.serving import SERVICE, make_serving, token_from
+
+LOG_FOLDER: Final = "logs"
+LOG_CONFIG: Final = Path(__file__).with_name("prediction_log.yaml")
+LOGGED: Final = {
+    "conversion_probability": "numerical",
+    "prediction": "numerical",
+    "tier": "categorical",
+    "basis": "categorical",
+    "model_version": "categorical",
+}
+
+
+class ContractMiddleware:
+    """Answers the contract's routes before BentoML's are looked at.
+
+    Parameters
+    ----------
+    app
+        BentoML's app.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.bentoml_app = app
+        self.contract: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer an HTTP request; the rest (starting up, shutting down) is BentoML's."""
+        if scope["type"] != "http":
+            return await self.bentoml_app(scope, receive, send)
+        if self.contract is None:  # the worker's service is made after the app
+            self.contract = http_api(bentoml.get_current_service().serving, self.bentoml_app)
+        return await self.contract(scope, receive, send)
+
+
+@bentoml.service(
+    name=SERVICE,
+    http={"host": "127.0.0.1", "port": 8000},
+    # Seconds. BentoML keeps a timer of each request until then: with a long one memory grows with the load.
+    traffic={"timeout": 10},
+    metrics={"enabled": False},  # see conversion.telemetry
+)
+class ConversionService:
+    """Predicts which free-tier companies convert to paying within 30 days."""
+
+    def __init__(self) -> None:
+        # Sums split over threads differ in the last bits; requests run side by side instead.
+        threadpool_limits(limits=1)
+        params = load_params()
+        record = log_predictions if params.serve.log_predictions else None
+        version = bentoml.server_context.bento_version
+        self.serving = make_serving(params, token_from(os.environ), version, record)
+        # What has been loaded stays: collections of garbage need not look at it, which takes 0.1 s and more.
+        gc.collect()
+        gc.freeze()
+
+    @bentoml.on_deployment
+    @staticmethod
+    def check() -> None:
+        """Refuse to start, before any worker does, without params, a sound model and a usable token."""
+        try:
+            load_params()
+            verify_model()
+            token_from(os.environ)
+        except UserError as error:
+            raise BentoMLException(str(error)) from error
+
+    @bentoml.api(route="/predict/single")
+    def predict_single(self, company: Summary | History, /) -> Prediction:
+        """Predict one company."""
+        return self._predicted([company], [""])[0]
+
+    # BentoML describes a list of a union by the union's first member, and its client sends what that one has:
+    # no usage. It leaves a sequence as it is.
+    @bentoml.api(route="/predict")
+    def predict(self, companies: Sequence[AnyCompany]) -> Predictions:
+        """Predict companies, in the order given."""
+        predictions = self._predicted(companies, [f"companies[{place}]." for place in range(len(companies))])
+        return Predictions(predictions=predictions, model_version=self.serving.predictor.version)
+
+    def _predicted(self, companies: Sequence[Summary | History], where: Sequence[str]) -> list[Prediction]:
+        try:
+            return predict(self.serving.predictor, companies, where)
+        except RefusalError as error:
+            raise InvalidArgument(str(error)) from error
+
+
+ConversionService.add_asgi_middleware(ContractMiddleware)  # type: ignore[attr-defined]  # it is a Service
+
+
+def log_predictions(companies: Sequence[Summary | History], predictions: Sequence[Prediction]) -> None:
+    """Log inputs and answers as JSON lines to logs/, through BentoML's monitoring."""
+    options = {"log_path": LOG_FOLDER, "log_config_file": str(LOG_CONFIG)}
+    with bentoml.monitor("predictions", monitor_class="default", monitor_options=options) as monitor:
+        inputs = [company.model_dump(mode="json") for company in companies]
+        monitor.log_batch(inputs, name="input", role="feature", data_type="categorical")
+        for name, kind in LOGGED.items():
+            values = [getattr(prediction, name) for prediction in predictions]
+            monitor.log_batch(values, name=name, role="prediction", data_type=kind)
