@@ -40,12 +40,14 @@ Confidence = Literal["high", "medium", "low"]
 
 def _day_of(value: object) -> object:
     """Read a day, in JSON or in Python; whatever is none is left for pydantic to refuse."""
-    if isinstance(value, str) and _DAY.fullmatch(value):
-        try:
-            return dt.date.fromisoformat(value[:10])
-        except ValueError:
-            return value
-    return value
+    if not isinstance(value, str):
+        return value
+    if not _DAY.fullmatch(value):  # pydantic would read '0' too, as seconds since 1970
+        raise ValueError("a day like 2020-04-20, if with a time then 00:00")
+    try:
+        return dt.date.fromisoformat(value[:10])
+    except ValueError:
+        return value
 
 
 def _digits(value: object) -> object:
@@ -243,7 +245,7 @@ class Lead(Answer):
     probability: float = Field(ge=0, le=1)
     tier: Tier
     expected_mrr: float
-    ALEXA_RANK: float | None = Field(description="null: unranked or not known")
+    ALEXA_RANK: float | None = Field(description="16000001 is unranked, null is not known")
     EMPLOYEE_RANGE: str | None
     INDUSTRY: str | None
     sector: str

@@ -12,7 +12,7 @@ from conversion.explain import reason_writer
 from conversion.metrics import rank_order
 from conversion.models import ConversionModel
 from conversion.params import Tiers
-from conversion.schemas import FIRMOGRAPHICS, MEASURES
+from conversion.schemas import FIRMOGRAPHICS, MEASURES, UNRANKED
 
 REASONS: Final = 3
 REASON_COLUMNS: Final = tuple(f"reason_{place}" for place in range(1, REASONS + 1))
@@ -77,7 +77,8 @@ def lead_list(
             "expected_mrr": probability * mrr.to_numpy(),
         }
     )
-    firmographics = known[[*FIRMOGRAPHICS, "sector"]].reset_index(drop=True)
+    as_exported = known.assign(ALEXA_RANK=known["ALEXA_RANK"].mask(known["unranked"] == 1.0, UNRANKED))
+    firmographics = as_exported[[*FIRMOGRAPHICS, "sector"]].reset_index(drop=True)
     texts = pd.DataFrame(reasons, columns=list(REASON_COLUMNS), dtype="str")
     leads = pd.concat([leads, firmographics, texts], axis=1).merge(last_activity(usage), on="id", how="left")
     leads = leads.iloc[rank_order(leads["probability"], leads["id"])].reset_index(drop=True)

@@ -15,6 +15,7 @@ import logging
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -80,6 +81,37 @@ COMMANDS: Final = {
     ),
     "fault": "dvc exp run -S data.dir=my-export load",
 }
+PORT: Final = 8000
+FIRMOGRAPHICS: Final = '"ALEXA_RANK": 50000, "EMPLOYEE_RANGE": "26 to 50", "INDUSTRY": "COMPUTER_SOFTWARE"'
+WEEK: Final = (
+    '"ACTIONS_CRM_CONTACTS": 42, "ACTIONS_CRM_COMPANIES": 7, "ACTIONS_CRM_DEALS": 0, "ACTIONS_EMAIL": 12,\n'
+    '   "USERS_CRM_CONTACTS": 4, "USERS_CRM_COMPANIES": 2, "USERS_CRM_DEALS": 0, "USERS_EMAIL": 3'
+)
+
+
+def curl(path: str, body: str) -> str:
+    """Give the command that posts a body to the service."""
+    return (
+        f"curl -s -X POST http://localhost:{PORT}{path} -H 'Content-Type: application/json' \\\n"
+        f"  -d '{body}' | python -m json.tool"
+    )
+
+
+SERVED: Final = {
+    "predict-summary": curl(
+        "/predict/single",
+        f'{{"id": 123, {FIRMOGRAPHICS},\n'
+        '  "total_actions": 150, "total_users": 5, "days_active": 30, "activity_frequency": 5.0}',
+    ),
+    "predict-history": curl(
+        "/predict/single",
+        f'{{"id": 123, {FIRMOGRAPHICS},\n  "usage": [{{"WHEN_TIMESTAMP": "2020-04-20", {WEEK}}}]}}',
+    ),
+    "predict-refused": curl(
+        "/predict", '{"companies": [{"id": 123}, {"id": 124, "EMPLOYEE_RANGE": "about 30"}]}'
+    ),
+}
+"""Commands that are run while the service runs."""
 
 log = logging.getLogger("docs.generate")
 
@@ -203,7 +235,7 @@ def blocks(root: Path) -> dict[str, Callable[[], str]]:
         "stages": partial(stages_block, root),
         "results": partial(results_block, root),
         "leads": partial(leads_block, root),
-        **{f"output-{name}": partial(output_block, root, name) for name in COMMANDS},
+        **{f"output-{name}": partial(output_block, root, name) for name in (*COMMANDS, *SERVED)},
     }
 
 
@@ -238,6 +270,26 @@ def run_commands(root: Path) -> None:
             write_text(root / OUTPUT / f"{name}.txt", f"$ {command}\n{text}")
             if name == "repro":
                 _commit(folder)
+                run_served_commands(root, folder)
+
+
+def run_served_commands(root: Path, folder: Path) -> None:
+    """Run the commands that ask the service, while it serves the project in ``folder``."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = _environment() | {"BENTOML_PORT": str(port), "BENTOML_HOME": str(folder.parent)}
+    command = [str(Path(sys.executable).with_name("bentoml")), "serve"]
+    server = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        _said(f"curl -s -o /dev/null --retry 60 --retry-connrefused http://127.0.0.1:{port}/readyz", folder)
+        for name, command in SERVED.items():
+            log.info("running command=%r", command)
+            text = _said(command.replace(f"localhost:{PORT}", f"127.0.0.1:{port}"), folder)
+            write_text(root / OUTPUT / f"{name}.txt", f"$ {command}\n{text}")
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def _copy_project(root: Path, folder: Path) -> None:
@@ -274,13 +326,11 @@ def _write_broken_export(folder: Path) -> None:
 
 def _said(command: str, folder: Path, fails: bool = False) -> str:
     """Run a shell command with this environment's tools first; stop if it ends otherwise than it should."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = os.environ | {"PATH": path, "DVC_NO_ANALYTICS": "1", "COLUMNS": "110"}
     done = subprocess.run(  # noqa: S602 - the commands are those above
         command,
         shell=True,
         cwd=folder,
-        env=environment,
+        env=_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -289,6 +339,12 @@ def _said(command: str, folder: Path, fails: bool = False) -> str:
     if bool(done.returncode) != fails:
         raise SystemExit(f"{command}: exit {done.returncode}\n{done.stdout}")
     return "\n".join(line.rstrip() for line in done.stdout.rstrip().splitlines()) + "\n"
+
+
+def _environment() -> dict[str, str]:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    off = {"DVC_NO_ANALYTICS": "1", "BENTOML_DO_NOT_TRACK": "True"}
+    return os.environ | off | {"PATH": path, "COLUMNS": "110"}
 
 
 def main() -> None:

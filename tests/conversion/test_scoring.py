@@ -55,6 +55,7 @@ def test_reasons_are_the_models(pipeline: Pipeline) -> None:
 
 def test_a_lead_carries_its_company_and_its_revenue(pipeline: Pipeline) -> None:
     companies = pipeline.companies.set_index("id")
+    companies["ALEXA_RANK"] = companies["ALEXA_RANK"].mask(companies["unranked"] == 1.0, 16_000_001.0)
     estimate = mrr_by_size(pipeline.companies, pipeline.params.score.mrr_prior)
     overall = overall_mrr(pipeline.companies)
     for _, lead in pipeline.leads.iterrows():
@@ -64,6 +65,7 @@ def test_a_lead_carries_its_company_and_its_revenue(pipeline: Pipeline) -> None:
         mrr = estimate.get(company["size"], overall)
         assert lead["expected_mrr"] == pytest.approx(lead["probability"] * mrr)
     assert pipeline.leads["EMPLOYEE_RANGE"].isna().any(), "one of unknown size is among them"
+    assert (pipeline.leads["ALEXA_RANK"] == 16_000_001).any(), "and one that is not ranked"
 
 
 def test_order_of_snapshots_and_usage_is_irrelevant(pipeline: Pipeline) -> None:
