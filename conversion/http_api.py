@@ -27,6 +27,7 @@ from conversion.contract import (
     Prediction,
     Predictions,
     Summary,
+    WholeNumber,
 )
 from conversion.leads import LeadList, find, page
 from conversion.middleware import (
@@ -85,6 +86,7 @@ def http_api(serving: Serving, bentoml_app: ASGIApp) -> ASGIApp:
         exception_handlers={
             RefusalError: _send_refusal,
             HTTPException: _send_http_error,
+            ClientDisconnect: _send_nothing,
             Exception: _send_server_error,
         },
     )
@@ -126,7 +128,7 @@ async def show_lead(request: Request) -> Response:
     """Show one lead with its weekly usage."""
     given = request.path_params["id"]
     try:
-        company_id = TypeAdapter(int).validate_strings(given)
+        company_id = TypeAdapter(WholeNumber).validate_strings(given)
     except ValidationError as error:
         raise invalid_fields([Fault(field="id", given=shown(given), allowed="a whole number")]) from error
     lead = find(_lead_list(request), company_id)
@@ -253,10 +255,15 @@ async def _send_http_error(request: Request, error: Exception) -> Response:
     return json_response(Error(error=sentence, detail=[]), error.status_code, dict(error.headers or {}))
 
 
+async def _send_nothing(request: Request, error: Exception) -> Response:  # noqa: ARG001 - a handler's signature
+    """End a request whose client left before its end; nobody hears the answer."""
+    serving: Serving = request.app.state.serving
+    serving.telemetry.count_rejected("disconnect")
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
+
+
 async def _send_server_error(request: Request, error: Exception) -> Response:
     """Keep a fault of ours out of the answer; it is logged with its traceback."""
-    if isinstance(error, ClientDisconnect):
-        return Response(status_code=HTTPStatus.BAD_REQUEST)
     log.error("request failed path=%s", request.url.path, exc_info=error)
     body = Error(error="the service failed; its log says why", detail=[])
     return json_response(body, HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -15,19 +15,31 @@ from conversion.contract import Lead, Leads, LeadWithUsage, Tier, UsageWeek
 from conversion.errors import ArtifactError
 from conversion.files import read_json
 from conversion.schemas import FIRMOGRAPHICS, MEASURES
-from conversion.scoring import LEAD_COLUMNS, REASONS
+from conversion.scoring import LEAD_COLUMNS, REASON_COLUMNS
 
 USAGE: Final = "data/clean/usage.parquet"
 EXPORT: Final = "data/clean/export.json"
 FOLDER: Final = "data/leads"
 
-_READERS: Final[dict[str, Callable[[Path], pd.DataFrame]]] = {
-    ".csv": pd.read_csv,
-    ".json": pd.read_json,
-    ".parquet": pd.read_parquet,
-}
 _TEXTS: Final = ("tier", "EMPLOYEE_RANGE", "INDUSTRY", "sector", "last_active_week")
 _WHOLE: Final = ("last_week_actions", "last_week_users")
+
+
+# Texts stay texts: an industry may be called None, and an employee range is 1.
+def _read_csv(path: Path) -> pd.DataFrame:
+    texts: dict[Any, Any] = dict.fromkeys((*_TEXTS, *REASON_COLUMNS), "str")
+    return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
+
+
+def _read_json(path: Path) -> pd.DataFrame:
+    return pd.read_json(path, dtype=False, precise_float=True)
+
+
+_READERS: Final[dict[str, Callable[[Path], pd.DataFrame]]] = {
+    ".csv": _read_csv,
+    ".json": _read_json,
+    ".parquet": pd.read_parquet,
+}
 
 
 @dataclass(frozen=True)
@@ -125,7 +137,7 @@ def _plain(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _lead(row: dict[Any, Any]) -> dict[str, Any]:
-    reasons = [row.pop(f"reason_{place}") for place in range(1, REASONS + 1)]
+    reasons = [row.pop(name) for name in REASON_COLUMNS]
     whole = {name: None if row[name] is None else int(row[name]) for name in _WHOLE}
     texts = {name: None if row[name] is None else str(row[name]) for name in (*_TEXTS, *FIRMOGRAPHICS[1:])}
     return row | whole | texts | {"reasons": reasons}

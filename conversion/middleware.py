@@ -91,8 +91,10 @@ class ObserveMiddleware:
                     observed.status = message["status"]
                 await send(message)
 
-            await self.app(scope, receive, send_observed)
-            observed.endpoint = self._endpoint(scope)
+            try:
+                await self.app(scope, receive, send_observed)
+            finally:
+                observed.endpoint = self._endpoint(scope)
 
     def _endpoint(self, scope: Scope) -> str:
         """Name the route, not the path: of those there are as many as clients can think of."""

@@ -318,7 +318,8 @@ def _summary_features(company: Summary) -> dict[str, float]:
     used = any(total is not None and total > 0 for total in totals)
     # Without a usage row there is no first day: the features of a company that was never seen.
     never = not used and frequency == 0
-    per_user = actions / users if users > 0 else users * 0.0  # 0 without users, NaN where they are not known
+    # As in the lists, where users are counts: 0 without users. NaN where they are not known.
+    per_user = actions / max(users, 1.0) if users > 0 else users * 0.0
     return {
         "total_actions": actions,
         "total_users": users,

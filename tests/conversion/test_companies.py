@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conversion.companies import INDUSTRIES_BY_SECTOR, SECTORS, sector_of, with_firmographics
+from conversion.companies import (
+    INDUSTRIES_BY_SECTOR,
+    SECTORS,
+    firmographic_values,
+    sector_of,
+    with_firmographics,
+)
 from conversion.schemas import EMPLOYEE_RANGES, UNRANKED
 
 
@@ -78,3 +84,40 @@ def test_nothing_known_of_any_company(dtype: str) -> None:
     read = with_firmographics(companies)
     assert read[["ALEXA_RANK", "unranked", "size"]].isna().all(axis=None)
     assert list(read["sector"]) == ["Unknown", "Unknown"]
+
+
+# One company without a table
+
+companies_of = st.tuples(
+    st.none()
+    | st.floats(0.001, 2e7)
+    | st.sampled_from([1.0, UNRANKED - 1.0, float(UNRANKED), UNRANKED + 1.0]),
+    st.none() | st.sampled_from(EMPLOYEE_RANGES),
+    st.none()
+    | st.sampled_from([label for labels in INDUSTRIES_BY_SECTOR.values() for label in labels])
+    | st.text(st.characters(exclude_categories=("Cs",)), max_size=20),
+)
+
+
+@given(st.lists(companies_of, min_size=1, max_size=20))
+def test_values_of_one_company_are_those_of_the_table(
+    rows: list[tuple[float | None, str | None, str | None]],
+) -> None:
+    ranks, ranges, industries = zip(*rows, strict=True)
+    table = with_firmographics(
+        pd.DataFrame(
+            {
+                "ALEXA_RANK": np.array(ranks, dtype=np.float64),
+                "EMPLOYEE_RANGE": pd.Series(ranges, dtype="str"),
+                "INDUSTRY": pd.Series(industries, dtype="str"),
+            }
+        )
+    )
+    expected = table[["ALEXA_RANK", "unranked", "size"]].assign(sector=table["sector"].cat.codes)
+    np.testing.assert_array_equal([firmographic_values(*row) for row in rows], expected.to_numpy())
+
+
+def test_values_of_one_company_by_hand() -> None:
+    nan = float("nan")
+    np.testing.assert_array_equal(firmographic_values(None, None, None), (nan, nan, nan, len(SECTORS) - 1))
+    np.testing.assert_array_equal(firmographic_values(UNRANKED, "1", "SaaS"), (nan, 1.0, 1.0, 0))

@@ -1,0 +1,156 @@
+"""The service in memory, for tests: small models behind the HTTP contract, and requests made of an export."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import anyio
+import httpx
+import pandas as pd
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from conversion.contract import History, Summary
+from conversion.http_api import http_api
+from conversion.leads import LeadList
+from conversion.models import ConversionModel
+from conversion.online import Predictor, make_predictor
+from conversion.schemas import FIRMOGRAPHICS, MEASURES
+from conversion.serving import Record, Serving
+from conversion.telemetry import Telemetry
+from stages.train import describe
+from tests.pipeline import Pipeline, dirty_export, small_params
+
+SHA256 = "0123456789abcdef" * 4
+VERSION = SHA256[:12]
+JSON = {"content-type": "application/json"}
+
+EXAMPLE: dict[str, Any] = {
+    "id": 123,
+    "ALEXA_RANK": 50000,
+    "EMPLOYEE_RANGE": "26 to 50",
+    "INDUSTRY": "COMPUTER_SOFTWARE",
+    "total_actions": 150,
+    "total_users": 5,
+    "days_active": 30,
+    "activity_frequency": 5.0,
+}
+"""The summary of the README and of the original framework."""
+
+
+@functools.cache
+def small_pipeline(model_type: str = "logistic_regression", as_of: str | None = None) -> Pipeline:
+    """Give the pipeline of `tests.pipeline.dirty_export`, one for all tests of a process."""
+    return Pipeline(dirty_export(), small_params(model__type=model_type, data__as_of=as_of))
+
+
+def predictor_of(pipeline: Pipeline, model: ConversionModel | None = None) -> Predictor:
+    """Load a pipeline's model, or another of the same params, as the service does."""
+    model = pipeline.model if model is None else model
+    description = describe(model, pipeline.train, pipeline.as_of, pipeline.params) | {"sha256": SHA256}
+    return make_predictor(model, description, pipeline.params)
+
+
+def leads_of(pipeline: Pipeline) -> LeadList:
+    """Give a pipeline's lead list as if it had been read from the file."""
+    return LeadList(pipeline.leads.round({"probability": 9}), pipeline.usage, pipeline.as_of.date())
+
+
+def serving_of(
+    pipeline: Pipeline,
+    token: str | None = None,
+    leads: LeadList | None = None,
+    record: Record | None = None,
+    **settings: Any,
+) -> Serving:
+    """Put together what the routes answer from; ``settings`` are those of ``serve`` in params.yaml."""
+    given = pipeline.params.serve.model_dump() | settings
+    return Serving(
+        predictor=predictor_of(pipeline),
+        model_type=pipeline.params.model.type,
+        leads=leads_of(pipeline) if leads is None else leads,
+        settings=type(pipeline.params.serve).model_validate_json(json.dumps(given)),
+        token=token,
+        telemetry=Telemetry("conversion", "test"),
+        record=record,
+    )
+
+
+def known(value: Any) -> Any:
+    """Give a table's cell as JSON has it: null where it is missing."""
+    return None if pd.isna(value) else value
+
+
+def firmographics(pipeline: Pipeline, company: int) -> dict[str, Any]:
+    """Give what an export says of a company itself; unranked sites as exports write them."""
+    row = pipeline.companies.set_index("id").loc[company]
+    rank = 16_000_001.0 if row["unranked"] == 1.0 else known(row["ALEXA_RANK"])
+    texts = {name: known(row[name]) for name in FIRMOGRAPHICS[1:]}
+    return {"id": int(company), "ALEXA_RANK": rank} | texts
+
+
+def history(pipeline: Pipeline, company: int, as_of: str | None = None) -> dict[str, Any]:
+    """Make the request for one company of a pipeline: its firmographics and all its usage rows."""
+    rows = pipeline.usage[pipeline.usage["id"] == company]
+    counts = rows[list(MEASURES)].to_dict("records")
+    days = rows["WHEN_TIMESTAMP"].dt.strftime("%Y-%m-%d")
+    usage = [
+        {"WHEN_TIMESTAMP": day} | {str(name): int(count) for name, count in row.items()}
+        for day, row in zip(days, counts, strict=True)
+    ]
+    return firmographics(pipeline, company) | {"as_of": as_of, "usage": usage}
+
+
+def histories(pipeline: Pipeline, companies: Iterable[int], as_of: str | None = None) -> list[History]:
+    """Make the validated requests for some companies."""
+    return [
+        History.model_validate_json(json.dumps(history(pipeline, company, as_of))) for company in companies
+    ]
+
+
+def summary(**values: Any) -> Summary:
+    """Make a validated summary of nothing but the given values."""
+    return Summary(**{"id": 1} | values)
+
+
+def week(day: str, **counts: int) -> dict[str, Any]:
+    """Make a usage row; counts that are not given are 0."""
+    return {"WHEN_TIMESTAMP": day} | dict.fromkeys(MEASURES, 0) | counts
+
+
+async def bentoml_stand_in(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer any path, as BentoML's app would some."""
+    await PlainTextResponse(f"bentoml {scope['path']}")(scope, receive, send)
+
+
+class Client:
+    """Speaks HTTP to an app in this process; what the app raises after its answer is left to its server.
+
+    Starlette's own test client asks for another HTTP library than the one that BentoML brings.
+    """
+
+    def __init__(self, serving: Serving, bentoml_app: ASGIApp = bentoml_stand_in) -> None:
+        self.serving = serving
+        self.app = http_api(serving, bentoml_app)
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Send one request and wait for the answer."""
+
+        async def send() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
+                return await client.request(method, path, **options)
+
+        return anyio.run(send)
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        """Send a GET."""
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, body: Any, **options: Any) -> httpx.Response:
+        """Send a POST with JSON: text as it is, anything else dumped."""
+        content = body if isinstance(body, str | bytes) else json.dumps(body)
+        return self.request("POST", path, **{"content": content, "headers": JSON} | options)
