@@ -26,6 +26,8 @@ Reason = Literal[
 MAX_SHOWN: Final = 80
 MAX_FAULTS: Final = 20
 """Faults that one answer lists at most."""
+MAX_LISTED: Final = 100_000
+"""Faults of which any is listed: pydantic gives all or none, and takes a kilobyte for each."""
 
 # What stands before the field in the location of a fault of a union: the name of its member.
 _MEMBERS: Final = ("summary", "history")
@@ -112,6 +114,9 @@ def invalid_fields(faults: list[Fault], count: int | None = None) -> RefusalErro
 
 def refusal_of(error: ValidationError) -> RefusalError:
     """Turn pydantic's faults into a refusal: 400 where the body is no JSON at all, else 422."""
+    if error.error_count() > MAX_LISTED:
+        given, allowed = f"{error.error_count()} faults", "none; send one company to be told each of its own"
+        return invalid_fields([Fault(field="", given=given, allowed=allowed)])
     details = error.errors(include_url=False)
     if details[0]["type"] == "json_invalid":
         return RefusalError(

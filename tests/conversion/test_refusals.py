@@ -21,6 +21,7 @@ from conversion.contract import (
 )
 from conversion.refusals import (
     MAX_FAULTS,
+    MAX_LISTED,
     MAX_SHOWN,
     RefusalError,
     invalid_fields,
@@ -239,6 +240,13 @@ def test_many_faults_are_refused_soon() -> None:
     start = time.perf_counter()
     refused(body)
     assert time.perf_counter() - start < 2, "shaping every fault would take longer"
+
+
+def test_faults_by_the_million_are_not_listed() -> None:
+    body = '{"id": 1' + "".join(f', "{place}": 1' for place in range(MAX_LISTED + 1)) + "}"
+    field, given, allowed = only_fault(refused(body))
+    assert (field, given) == ("", f"{MAX_LISTED + 1} faults")
+    assert allowed == "none; send one company to be told each of its own"
 
 
 def test_long_names_are_cut() -> None:
