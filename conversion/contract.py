@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import (
     BaseModel,
@@ -103,7 +103,15 @@ class UsageWeek(Message):
 
 
 class Company(Message):
-    """What both kinds of request say of a company."""
+    """What both kinds of request say of a company.
+
+    Attributes
+    ----------
+    example
+        A request, for the documentation. Not in the schema, where `bentoml build` knows no ``examples``.
+    """
+
+    example: ClassVar[dict[str, Any]]
 
     id: int = Field(ge=-MAX_ID, le=MAX_ID, description="returned as company_id; never a feature")
     ALEXA_RANK: Annotated[float, Field(gt=0, le=MAX_TOTAL)] | None = Field(
@@ -120,22 +128,16 @@ class Company(Message):
 class Summary(Company):
     """A company of which only lifetime totals are known; what is left out or null is not known."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": 123,
-                    "ALEXA_RANK": 50000,
-                    "EMPLOYEE_RANGE": "26 to 50",
-                    "INDUSTRY": "COMPUTER_SOFTWARE",
-                    "total_actions": 150,
-                    "total_users": 5,
-                    "days_active": 30,
-                    "activity_frequency": 5.0,
-                }
-            ]
-        }
-    )
+    example: ClassVar[dict[str, Any]] = {
+        "id": 123,
+        "ALEXA_RANK": 50000,
+        "EMPLOYEE_RANGE": "26 to 50",
+        "INDUSTRY": "COMPUTER_SOFTWARE",
+        "total_actions": 150,
+        "total_users": 5,
+        "days_active": 30,
+        "activity_frequency": 5.0,
+    }
 
     total_actions: Total | None = Field(None, description="actions of all weeks and modules")
     total_users: Total | None = Field(None, description="weekly users summed over weeks and modules")
@@ -149,32 +151,26 @@ class Summary(Company):
 class History(Company):
     """A company with its weekly usage, from which every feature of the lead list is made."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": 123,
-                    "ALEXA_RANK": 50000,
-                    "EMPLOYEE_RANGE": "26 to 50",
-                    "INDUSTRY": "COMPUTER_SOFTWARE",
-                    "as_of": "2020-04-27",
-                    "usage": [
-                        {
-                            "WHEN_TIMESTAMP": "2020-04-20",
-                            "ACTIONS_CRM_CONTACTS": 42,
-                            "ACTIONS_CRM_COMPANIES": 7,
-                            "ACTIONS_CRM_DEALS": 0,
-                            "ACTIONS_EMAIL": 12,
-                            "USERS_CRM_CONTACTS": 4,
-                            "USERS_CRM_COMPANIES": 2,
-                            "USERS_CRM_DEALS": 0,
-                            "USERS_EMAIL": 3,
-                        }
-                    ],
-                }
-            ]
-        }
-    )
+    example: ClassVar[dict[str, Any]] = {
+        "id": 123,
+        "ALEXA_RANK": 50000,
+        "EMPLOYEE_RANGE": "26 to 50",
+        "INDUSTRY": "COMPUTER_SOFTWARE",
+        "as_of": "2020-04-27",
+        "usage": [
+            {
+                "WHEN_TIMESTAMP": "2020-04-20",
+                "ACTIONS_CRM_CONTACTS": 42,
+                "ACTIONS_CRM_COMPANIES": 7,
+                "ACTIONS_CRM_DEALS": 0,
+                "ACTIONS_EMAIL": 12,
+                "USERS_CRM_CONTACTS": 4,
+                "USERS_CRM_COMPANIES": 2,
+                "USERS_CRM_DEALS": 0,
+                "USERS_EMAIL": 3,
+            }
+        ],
+    }
 
     usage: list[UsageWeek] = Field(
         max_length=MAX_WEEKS,

@@ -119,8 +119,7 @@ def _schemas(max_companies: int) -> Json:
 def _paths() -> Json:
     company = {"oneOf": [_reference(Summary), _reference(History)]}
     examples = {
-        name: {"value": model.model_config["json_schema_extra"]["examples"][0]}  # type: ignore[index]
-        for name, model in (("summary", Summary), ("history", History))
+        name: {"value": model.example} for name, model in (("summary", Summary), ("history", History))
     }
     batch = {"both": {"value": {"companies": [example["value"] for example in examples.values()]}}}
     return {

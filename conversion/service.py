@@ -8,21 +8,26 @@ answer some bad numbers with 500, bound no body's size, and take about twice as 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import bentoml
 from bentoml.exceptions import BentoMLException, InvalidArgument
+from pydantic import GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 from starlette.types import ASGIApp, Receive, Scope, Send
 from threadpoolctl import threadpool_limits
 
 from conversion.artifact import verify_model
-from conversion.contract import AnyCompany, History, Prediction, Predictions, Summary
+from conversion.contract import History, Prediction, Predictions, Summary
 from conversion.errors import UserError
 from conversion.http_api import http_api
+from conversion.leads import read_lead_list
 from conversion.online import predict
 from conversion.params import load_params
 from conversion.refusals import RefusalError
@@ -37,6 +42,23 @@ LOGGED: Final = {
     "basis": "categorical",
     "model_version": "categorical",
 }
+
+
+class _OneOf:
+    """Describes a union by ``oneOf``.
+
+    Of ``anyOf`` BentoML reads the first member: its client would send what a summary has, so no usage, and
+    ``bentoml build`` would fail.
+    """
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        described = handler(schema)
+        return {"oneOf": described["anyOf"]} if "anyOf" in described else described
+
+
+OneCompany = Annotated[Summary | History, _OneOf()]
 
 
 class ContractMiddleware:
@@ -67,6 +89,8 @@ class ContractMiddleware:
     # Seconds. BentoML keeps a timer of each request until then: with a long one memory grows with the load.
     traffic={"timeout": 10},
     metrics={"enabled": False},  # see conversion.telemetry
+    # BentoML's access log fails, and the answer with it, on a Content-Type that is not UTF-8.
+    logging={"access": {"request_content_type": False}},
 )
 class ConversionService:
     """Predicts which free-tier companies convert to paying within 30 days."""
@@ -85,23 +109,25 @@ class ConversionService:
     @bentoml.on_deployment
     @staticmethod
     def check() -> None:
-        """Refuse to start, before any worker does, without params, a sound model and a usable token."""
+        """Refuse to start, before any worker does, on bad params, model, lead list or token."""
         try:
-            load_params()
-            verify_model()
+            # Workers run in the bento's folder; this runs where the command was given.
+            folder: str = ConversionService.working_dir  # type: ignore[attr-defined]  # it is a Service
+            with contextlib.chdir(folder):
+                params = load_params()
+                verify_model()
+                read_lead_list(Path(), params.score.format)
             token_from(os.environ)
         except UserError as error:
             raise BentoMLException(str(error)) from error
 
     @bentoml.api(route="/predict/single")
-    def predict_single(self, company: Summary | History, /) -> Prediction:
+    def predict_single(self, company: OneCompany, /) -> Prediction:
         """Predict one company."""
         return self._predicted([company], [""])[0]
 
-    # BentoML describes a list of a union by the union's first member, and its client sends what that one has:
-    # no usage. It leaves a sequence as it is.
     @bentoml.api(route="/predict")
-    def predict(self, companies: Sequence[AnyCompany]) -> Predictions:
+    def predict(self, companies: list[OneCompany]) -> Predictions:
         """Predict companies, in the order given."""
         predictions = self._predicted(companies, [f"companies[{place}]." for place in range(len(companies))])
         return Predictions(predictions=predictions, model_version=self.serving.predictor.version)
