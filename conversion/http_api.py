@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import anyio.to_thread
 from pydantic import TypeAdapter, ValidationError
@@ -40,8 +40,11 @@ from conversion.middleware import (
 )
 from conversion.online import predict
 from conversion.openapi import DOCS_PAGE, openapi_document
-from conversion.refusals import RefusalError, invalid_fields, refusal_of, shown
+from conversion.refusals import MAX_SHOWN, RefusalError, invalid_fields, refusal_of, shown
 from conversion.serving import Serving
+
+# Seven times a company with all the weeks it may have; it is read on the event loop, so it must be quick.
+MAX_SINGLE_BYTES: Final = 2**20
 
 T = TypeVar("T")
 
@@ -92,13 +95,15 @@ def http_api(serving: Serving, bentoml_app: ASGIApp) -> ASGIApp:
     )
     app.state.serving = serving
     app.router.default = _only(bentoml_app)
+    app.router.redirect_slashes = False
     return app
 
 
 async def predict_single(request: Request) -> Response:
     """Predict one company."""
     serving: Serving = request.app.state.serving
-    company = _parsed(serving.company, await _body(request, serving.settings.max_body_bytes))
+    limit = min(MAX_SINGLE_BYTES, serving.settings.max_body_bytes)
+    company = _parsed(serving.company, await _body(request, limit))
     predictions = _predicted(serving, [company], [""])
     return json_response(predictions[0])
 
@@ -232,7 +237,7 @@ async def _body(request: Request, limit: int) -> bytes:
         raise RefusalError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             "too_large",
-            f"the body has {size} bytes, {limit} are allowed; send fewer companies at once",
+            f"the body has {size} bytes, {limit} are allowed",
         )
     return b"".join(chunks)
 
@@ -250,7 +255,7 @@ async def _send_http_error(request: Request, error: Exception) -> Response:
     serving: Serving = request.app.state.serving
     serving.telemetry.count_rejected("not_found" if error.status_code == HTTPStatus.NOT_FOUND else "method")
     allowed = (error.headers or {}).get("Allow")
-    what = f"{request.method} {request.url.path}: {error.detail.lower()}"
+    what = f"{request.method} {request.url.path[:MAX_SHOWN]}: {error.detail.lower()}"
     sentence = f"{what}; allowed is {allowed}" if allowed else f"{what}; see /docs"
     return json_response(Error(error=sentence, detail=[]), error.status_code, dict(error.headers or {}))
 

@@ -229,6 +229,17 @@ def test_a_body_that_is_too_large(client: Client, path: str) -> None:
     assert "20000" in error_of(response, 413).error
 
 
+def test_a_single_company_has_a_limit_of_its_own(pipeline: Pipeline) -> None:
+    client = Client(serving_of(pipeline, max_body_bytes=2**22))
+    assert error_of(client.post("/predict", " " * (2**20 + 1)), 400)
+    assert error_of(client.post("/predict/single", " " * 2**20), 400)
+    assert "1048577" in error_of(client.post("/predict/single", " " * (2**20 + 1)), 413).error
+
+
+def test_a_long_path_is_not_echoed_whole(client: Client) -> None:
+    assert len(error_of(client.get("/" + "x" * 5000), 404).error) < 150
+
+
 def test_a_huge_body_is_not_kept(client: Client) -> None:
     """Fifty pieces of 1 MB arrive, are counted and thrown away; then the client hears of it."""
     left = 50
@@ -281,7 +292,7 @@ def test_a_client_that_leaves(pipeline: Pipeline) -> None:
 # Routes
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/predict/single/5", "/leads/5/usage", "/Health"])
+@pytest.mark.parametrize("path", ["/nowhere", "/predict/", "/predict/single/5", "/leads/5/usage", "/Health"])
 def test_unknown_paths(client: Client, path: str) -> None:
     for method in ("GET", "POST", "DELETE"):
         error = error_of(client.request(method, path), 404)
