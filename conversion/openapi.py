@@ -11,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from conversion.contract import (
+    MAX_ID,
     Companies,
     Error,
     Health,
@@ -196,7 +197,8 @@ def _without_null(schema: Json) -> Json:
 
 
 def _id_parameter() -> Json:
-    return {"name": "id", "in": "path", "required": True, "schema": {"type": "integer"}}
+    bounded = {"type": "integer", "minimum": -MAX_ID, "maximum": MAX_ID}
+    return {"name": "id", "in": "path", "required": True, "schema": bounded}
 
 
 def _probe(name: str, summary: str, media_type: str) -> Json:

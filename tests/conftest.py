@@ -25,6 +25,14 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder like the project's root after ``dvc repro``, with a small model; not to be changed."""
+    from tests.server import lay_out
+
+    return lay_out(tmp_path_factory.mktemp("served"))
+
+
+@pytest.fixture(scope="session")
 def crm_export_dir() -> Path:
     """A real export, named by CRM_EXPORT_DIR."""
     named = os.environ.get("CRM_EXPORT_DIR")

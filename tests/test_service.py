@@ -1,0 +1,418 @@
+"""The real server: `bentoml serve` in a folder like the project's root, over HTTP."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from conversion.schemas import UNRANKED
+from conversion.scoring import REASONS
+from tests.server import TOTALS, Server, bentoml_client, copy_of, history_of, refusal_to_start
+
+pytestmark = pytest.mark.slow
+
+SAMPLE = 1000
+BATCH = 100
+TOKEN = "s3cret token"
+ASKED = {"company_id", "conversion_probability", "prediction", "confidence"}
+ADDED = {"model_version", "tier", "reasons", "basis", "as_of"}
+
+# As the issue has it, but for the port.
+CURL = """\
+curl -X POST http://localhost:8000/predict/single -H "Content-Type: application/json" -d '{"id": 123, \
+"ALEXA_RANK": 50000, "EMPLOYEE_RANGE": "26 to 50", "INDUSTRY": "COMPUTER_SOFTWARE", "total_actions": 150, \
+"total_users": 5, "days_active": 30, "activity_frequency": 5.0}'"""
+
+
+@pytest.fixture(scope="module")
+def server(served: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(served, tmp_path_factory.mktemp("home")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[httpx.Client]:
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def leads(served: Path) -> pd.DataFrame:
+    return pd.read_csv(served / "data" / "leads" / "leads.csv")
+
+
+@pytest.fixture(scope="module")
+def histories(served: Path, leads: pd.DataFrame) -> list[dict[str, Any]]:
+    """The requests of sampled prospects, from what the exports say of them."""
+    companies = pd.read_parquet(served / "data" / "clean" / "companies.parquet").set_index("id", drop=False)
+    usage = pd.read_parquet(served / "data" / "clean" / "usage.parquet")
+    ranks = companies["ALEXA_RANK"].mask(companies["unranked"] == 1.0, float(UNRANKED))
+    firmographics = companies.assign(ALEXA_RANK=ranks)[["id", "ALEXA_RANK", "EMPLOYEE_RANGE", "INDUSTRY"]]
+    by_company = dict(iter(usage.groupby("id")))
+    chosen = leads["id"].sample(SAMPLE, random_state=0)
+    return [
+        history_of(firmographics.loc[company].to_dict(), by_company.get(company, usage.iloc[:0]))
+        for company in chosen
+    ]
+
+
+@pytest.fixture
+def copied(served: Path, tmp_path: Path) -> Path:
+    return copy_of(served, tmp_path / "copied")
+
+
+def set_serve(folder: Path, **changed: Any) -> None:
+    """Change keys of ``serve`` in params.yaml."""
+    path = folder / "params.yaml"
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values["serve"] |= changed
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+
+
+def samples(client: httpx.Client, name: str) -> dict[tuple[tuple[str, str], ...], float]:
+    """Read one metric from /metrics: its values by their labels."""
+    found = re.findall(rf"^{name}(?:\{{(.*)\}})? (\S+)$", client.get("/metrics").text, flags=re.MULTILINE)
+    return {tuple(sorted(re.findall(r'(\w+)="([^"]*)"', labels))): float(value) for labels, value in found}
+
+
+def total(client: httpx.Client, name: str, **labels: str) -> float:
+    """Sum one metric's values over all labels but the given ones."""
+    return sum(
+        value for found, value in samples(client, name).items() if labels.items() <= dict(found).items()
+    )
+
+
+class TestPredictions:
+    def test_the_curl_of_the_issue(self, server: Server) -> None:
+        command = shlex.split(CURL.replace("http://localhost:8000", server.url))
+        assert json.loads(command[-1]) == TOTALS
+        if shutil.which("curl"):
+            done = subprocess.run([*command, "--silent", "--show-error"], capture_output=True, check=True)
+            answer = json.loads(done.stdout)
+        else:
+            answer = httpx.post(command[3], json=TOTALS).json()
+        assert answer.keys() == ASKED | ADDED
+        assert answer["company_id"] == 123
+        assert 0 < answer["conversion_probability"] < 1
+        assert answer["prediction"] in (0, 1)
+        assert answer["confidence"] in ("high", "medium", "low")
+        assert answer["tier"] in ("very_high", "high", "medium", "low")
+        assert len(answer["reasons"]) == REASONS
+        assert (answer["basis"], answer["as_of"]) == ("summary", None)
+
+    @pytest.mark.parametrize("size", [1, BATCH])
+    def test_histories_answer_what_the_lead_list_says(
+        self, client: httpx.Client, leads: pd.DataFrame, histories: list[dict[str, Any]], size: int
+    ) -> None:
+        answers = []
+        for start in range(0, SAMPLE, size):
+            some = histories[start : start + size]
+            if size == 1:
+                answer = client.post("/predict/single", json=some[0]).raise_for_status()
+                answers.append(answer.json())
+            else:
+                answer = client.post("/predict", json={"companies": some}).raise_for_status()
+                answers += answer.json()["predictions"]
+        assert [answer["company_id"] for answer in answers] == [history["id"] for history in histories]
+        expected = leads.set_index("id").loc[[history["id"] for history in histories]]
+        online = np.array([answer["conversion_probability"] for answer in answers])
+        np.testing.assert_allclose(online, expected["probability"], rtol=0, atol=1e-9)
+        assert [answer["tier"] for answer in answers] == expected["tier"].tolist()
+        reasons = expected[[f"reason_{place}" for place in range(1, REASONS + 1)]]
+        assert [answer["reasons"] for answer in answers] == reasons.to_numpy().tolist()
+        assert {answer["basis"] for answer in answers} == {"history"}
+
+    def test_the_sample_has_something_of_everything(
+        self, leads: pd.DataFrame, histories: list[dict[str, Any]]
+    ) -> None:
+        assert len({history["id"] for history in histories}) == SAMPLE
+        assert {"medium", "low"} <= set(leads["tier"])
+        lengths = [len(history["usage"]) for history in histories]
+        assert min(lengths) == 0
+        assert max(lengths) > 5
+        assert {type(history["ALEXA_RANK"]) for history in histories} == {float, type(None)}
+
+    def test_bentoml_client(self, server: Server, client: httpx.Client, histories: list[Any]) -> None:
+        history = max(histories, key=lambda history: len(history["usage"]))
+        expected = [client.post("/predict/single", json=company).json() for company in (TOTALS, history)]
+        assert [answer["basis"] for answer in expected] == ["summary", "history"]
+        with bentoml_client(server) as theirs:
+            assert [theirs.predict_single(company) for company in (TOTALS, history)] == expected
+            batch = theirs.predict(companies=[history, TOTALS])
+        assert batch["predictions"] == expected[::-1]
+        assert batch["model_version"] == expected[0]["model_version"]
+
+    def test_one_bad_company_refuses_the_batch(self, client: httpx.Client) -> None:
+        scored = total(client, "conversion_predictions_total")
+        answer = client.post("/predict", json={"companies": [TOTALS, TOTALS | {"total_users": -1}]})
+        assert answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY
+        assert [fault["field"] for fault in answer.json()["detail"]] == ["companies[1].total_users"]
+        assert total(client, "conversion_predictions_total") == scored
+
+    @pytest.mark.parametrize("as_of", ["0001-01-01", "0001-01-08", "0010-06-01", "9999-12-31"])
+    @pytest.mark.parametrize("week", ["0001-01-01", "2019-10-07", "9999-12-31"])
+    def test_the_ends_of_the_calendar(
+        self, client: httpx.Client, histories: list[dict[str, Any]], as_of: str, week: str
+    ) -> None:
+        row = next(history["usage"][0] for history in histories if history["usage"])
+        request = {"id": 1, "as_of": as_of, "usage": [row | {"WHEN_TIMESTAMP": week}]}
+        assert client.post("/predict/single", json=request).status_code in (200, 422)
+
+
+class TestLeads:
+    def test_a_page(self, client: httpx.Client, leads: pd.DataFrame) -> None:
+        answer = client.get("/leads", params={"limit": 7, "offset": 3}).json()
+        assert [lead["id"] for lead in answer["leads"]] == leads["id"].iloc[3:10].tolist()
+        assert (answer["total"], answer["limit"], answer["offset"]) == (len(leads), 7, 3)
+
+    def test_one_tier(self, client: httpx.Client, leads: pd.DataFrame) -> None:
+        answer = client.get("/leads", params={"tier": "medium"}).json()
+        assert {lead["tier"] for lead in answer["leads"]} == {"medium"}
+        assert answer["total"] == int((leads["tier"] == "medium").sum())
+
+    def test_one_lead(self, client: httpx.Client, leads: pd.DataFrame, histories: list[Any]) -> None:
+        history = max(histories, key=lambda history: len(history["usage"]))
+        answer = client.get(f"/leads/{history['id']}").json()
+        assert answer["usage"] == history["usage"]
+        assert answer["probability"] == leads.set_index("id").loc[history["id"], "probability"]
+
+    def test_no_such_lead(self, client: httpx.Client) -> None:
+        answer = client.get("/leads/1")
+        assert answer.status_code == httpx.codes.NOT_FOUND
+        assert answer.json() == {"error": "company 1 is not on the lead list", "detail": []}
+
+
+class TestProbesMetricsAndDocs:
+    def test_health(self, served: Path, client: httpx.Client) -> None:
+        description = json.loads((served / "models" / "model.json").read_text(encoding="utf-8"))
+        assert client.get("/health").json() == {
+            "status": "ok",
+            "model_loaded": True,
+            "model_version": description["sha256"][:12],
+            "trained_as_of": description["trained_as_of"][:10],
+            "model_type": "logistic_regression",
+        }
+
+    @pytest.mark.parametrize("path", ["/livez", "/readyz"])
+    def test_probes(self, client: httpx.Client, path: str) -> None:
+        assert client.get(path).status_code == httpx.codes.OK
+
+    def test_metrics(self, client: httpx.Client) -> None:
+        names = ("conversion_predictions_total", "conversion_score_count", "conversion_rejected_total")
+        before = [total(client, name) for name in names]
+        route = {"endpoint": "/leads/{id}", "http_response_code": "404", "service_name": "conversion"}
+        asked = total(client, "bentoml_service_request_total", **route)
+        tier = client.post("/predict/single", json=TOTALS).json()["tier"]
+        client.post("/predict/single", json=TOTALS | {"total_users": -1})
+        for company in (1, 2, 3):
+            client.get(f"/leads/{company}")
+        assert [total(client, name) for name in names] == [before[0] + 1, before[1] + 1, before[2] + 4]
+        assert (("basis", "summary"), ("tier", tier)) in samples(client, "conversion_predictions_total")
+        assert total(client, "conversion_rejected_total", reason="invalid_field") >= 1
+        assert total(client, "bentoml_service_request_total", **route) == asked + 3
+        durations = samples(client, "bentoml_service_request_duration_seconds_count")
+        endpoints = {dict(labels)["endpoint"] for labels in durations}
+        assert endpoints <= {
+            "/predict/single", "/predict", "/leads", "/leads/{id}", "/health", "/metrics", "/docs",
+            "/openapi.json", "/docs.json", "/", "/livez", "/readyz", "/healthz", "/schema.json", "other",
+        }  # fmt: skip
+
+    def test_the_documentation_needs_no_other_server(self, client: httpx.Client) -> None:
+        page = client.get("/docs").raise_for_status()
+        assert page.headers["content-type"].startswith("text/html")
+        linked = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+        assert any(link.endswith(".js") for link in linked)
+        for link in linked:
+            if not link.startswith("data:"):
+                assert "//" not in link
+                answer = client.get(f"/{link}")
+                assert answer.status_code == httpx.codes.OK, link
+                assert len(answer.content) > 1000, link
+        document = re.search(r'url: "([^"]+)"', page.text)
+        assert document
+        assert client.get(f"/{document[1]}").json()["openapi"].startswith("3.")
+
+    def test_the_root_leads_to_the_documentation(self, client: httpx.Client) -> None:
+        assert client.get("/", follow_redirects=True).url.path == "/docs"
+
+    def test_cors_is_off(self, client: httpx.Client) -> None:
+        answer = client.get("/health", headers={"Origin": "https://crm.example.com"})
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+
+    def test_it_listens_on_this_machine_only(self, server: Server) -> None:
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.2", server.port)) != 0
+
+    def test_nothing_is_logged_by_default(self, served: Path, client: httpx.Client) -> None:
+        client.post("/predict/single", json=TOTALS).raise_for_status()
+        assert not (served / "logs").exists()
+
+
+class TestRefusalToStart:
+    @staticmethod
+    def refuses(folder: Path, home: Path, message: str, **env: str) -> None:
+        code, printed = refusal_to_start(folder, home, env)
+        assert code != 0
+        assert re.fullmatch(rf"Error: .*{re.escape(message)}.*\n", printed), printed
+
+    def test_without_a_model(self, copied: Path, tmp_path: Path) -> None:
+        shutil.rmtree(copied / "models")
+        self.refuses(copied, tmp_path, "models/model.joblib: not found; run 'dvc repro train' to make it")
+
+    def test_with_another_model_than_described(self, copied: Path, tmp_path: Path) -> None:
+        with (copied / "models" / "model.joblib").open("ab") as file:
+            file.write(b"\0")
+        self.refuses(copied, tmp_path, "models/model.joblib: sha256 is ")
+
+    def test_with_broken_params(self, copied: Path, tmp_path: Path) -> None:
+        set_serve(copied, max_companies="many")
+        self.refuses(copied, tmp_path, "params.yaml: serve.max_companies: given 'many', should be")
+
+    def test_with_an_empty_token(self, served: Path, tmp_path: Path) -> None:
+        message = "CONVERSION_API_TOKEN: set, but empty"
+        self.refuses(served, tmp_path, message, CONVERSION_API_TOKEN="")
+
+    def test_with_a_lead_list_but_not_its_usage(self, copied: Path, tmp_path: Path) -> None:
+        (copied / "data" / "clean" / "usage.parquet").unlink()
+        self.refuses(copied, tmp_path, "data/clean/usage.parquet: not found")
+
+
+def test_a_token_is_asked_for_where_one_is_set(served: Path, tmp_path: Path) -> None:
+    with (
+        Server(served, tmp_path / "home", env={"CONVERSION_API_TOKEN": TOKEN}) as server,
+        server.client() as client,
+    ):
+        guarded = [("POST", "/predict/single"), ("POST", "/predict"), ("GET", "/leads"), ("GET", "/leads/1")]
+        guarded += [("GET", "/metrics"), ("GET", "/schema.json"), ("GET", "/nowhere")]
+        for method, path in guarded:
+            wrong = [None, "Bearer", f"Bearer {TOKEN}x", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN[:-1]}"]
+            for given in wrong:
+                headers = {} if given is None else {"Authorization": given}
+                answer = client.request(method, path, headers=headers)
+                assert answer.status_code == httpx.codes.UNAUTHORIZED, (path, given)
+                assert answer.headers["www-authenticate"] == "Bearer"
+                assert answer.json()["detail"] == []
+                assert TOKEN not in answer.text
+        for path in ("/health", "/livez", "/readyz", "/docs", "/openapi.json"):
+            assert client.get(path).status_code == httpx.codes.OK, path
+        client.headers["Authorization"] = f"Bearer {TOKEN}"
+        assert client.post("/predict/single", json=TOTALS).status_code == httpx.codes.OK
+        assert client.get("/leads").status_code == httpx.codes.OK
+        assert total(client, "conversion_rejected_total", reason="unauthorized") == 6 * len(guarded)
+        with bentoml_client(server, TOKEN) as theirs:
+            assert theirs.predict_single(TOTALS)["company_id"] == TOTALS["id"]
+        assert TOKEN not in server.log()
+
+
+def test_two_workers_share_metrics_and_each_logs_predictions(copied: Path, tmp_path: Path) -> None:
+    set_serve(copied, log_predictions=True)
+    config = copied / "conversion" / "prediction_log.yaml"
+    text, small = config.read_text(encoding="utf-8"), 20_000
+    config.write_text(re.sub(r"maxBytes: \d+", f"maxBytes: {small}", text), encoding="utf-8")
+    env = {"BENTOML_CONFIG_OPTIONS": "services.conversion.workers=2"}
+    sent = 0
+    with Server(copied, tmp_path / "home", env=env) as server:
+        workers = set(server.workers())
+        assert len(workers) == 2
+        logs = copied / "logs" / "predictions" / "data"
+        deadline = time.monotonic() + 60
+        # The system hands each new connection to a worker; both have to have had some.
+        while len({path.name.split(".log")[0] for path in logs.glob("*")}) < 2 or sent < 200:
+            assert time.monotonic() < deadline, "one worker gets no request"
+            with server.client() as client:
+                client.post("/predict/single", json=TOTALS | {"id": sent}).raise_for_status()
+                companies = [TOTALS | {"id": sent + 1}, {"id": sent + 2, "usage": [], "as_of": "2019-10-14"}]
+                client.post("/predict", json={"companies": companies}).raise_for_status()
+                client.post("/predict/single", json={"id": 0.5})
+            sent += 3
+        with server.client() as client:
+            assert total(client, "conversion_predictions_total") == sent
+            assert total(client, "conversion_predictions_total", basis="history") == sent / 3
+            assert total(client, "conversion_score_count") == sent
+            posted = {"endpoint": "/predict/single", "http_response_code": "200"}
+            assert total(client, "bentoml_service_request_total", **posted) == sent / 3
+            version = client.get("/health").json()["model_version"]
+        assert set(server.workers()) == workers
+    files = sorted(logs.glob("*"))
+    lines = [line for path in files for line in path.read_text(encoding="utf-8").splitlines()]
+    records = [json.loads(line) for line in lines]
+    assert sorted(record["input"]["id"] for record in records) == list(range(sent))
+    for record in records:
+        assert record["model_version"] == version
+        assert 0 < record["conversion_probability"] < 1
+        assert record["basis"] == ("history" if "usage" in record["input"] else "summary")
+        assert record["timestamp"]
+    assert [path for path in files if re.search(r"\.log\.\d+$", path.name)], files
+    assert max(path.stat().st_size for path in files) <= small
+
+
+def test_the_prediction_log_keeps_requests_apart(copied: Path, tmp_path: Path) -> None:
+    """Batches are answered on threads: what they log must not get mixed up."""
+    set_serve(copied, log_predictions=True)
+    batches = [[{"id": 50 * k + j, "total_users": 50 * k + j} for j in range(50)] for k in range(40)]
+    with Server(copied, tmp_path / "home") as server, server.client() as client:
+
+        def ask(batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            single = client.post("/predict/single", json=batch[0] | {"id": -1 - batch[0]["id"]})
+            several = client.post("/predict", json={"companies": batch})
+            return [single.raise_for_status().json(), *several.raise_for_status().json()["predictions"]]
+
+        with ThreadPoolExecutor(16) as threads:
+            answers = [answer for some in threads.map(ask, batches) for answer in some]
+    (path,) = (copied / "logs" / "predictions" / "data").glob("*")
+    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert len(records) == len(answers) == 40 * 51
+    probabilities = {answer["company_id"]: answer["conversion_probability"] for answer in answers}
+    assert {record["input"]["id"]: record["conversion_probability"] for record in records} == probabilities
+
+
+def test_no_request_in_flight_is_lost_on_sigterm(served: Path, tmp_path: Path) -> None:
+    body = json.dumps(TOTALS).encode()
+    head = "POST /predict/single HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
+    with Server(served, tmp_path / "home") as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+            connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:20])
+            time.sleep(0.5)
+            server.terminate()
+            time.sleep(2)
+            connection.sendall(body[20:])
+            answer = b""
+            while chunk := connection.recv(65536):
+                answer += chunk
+        assert answer.startswith(b"HTTP/1.1 200 "), answer
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["company_id"] == TOTALS["id"]
+        assert server.wait() == 0
+
+
+def test_a_large_batch_in_flight_is_answered_on_sigterm(
+    served: Path, tmp_path: Path, histories: list[dict[str, Any]]
+) -> None:
+    row = next(history["usage"][0] for history in histories if history["usage"])
+    mondays = pd.date_range(end="2019-10-07", periods=100, freq="W-MON").strftime("%Y-%m-%d")
+    usage = [row | {"WHEN_TIMESTAMP": monday} for monday in mondays]
+    companies = [{"id": place, "usage": usage} for place in range(SAMPLE)]
+    with Server(served, tmp_path / "home") as server, server.client() as client:
+        with ThreadPoolExecutor(1) as thread:
+            asked = thread.submit(client.post, "/predict", json={"companies": companies})
+            # Its size alone takes a second and more: on the way, or being answered.
+            time.sleep(0.5)
+            server.terminate()
+            answer = asked.result()
+        assert answer.status_code == httpx.codes.OK
+        assert [item["company_id"] for item in answer.json()["predictions"]] == list(range(SAMPLE))
+        assert server.wait() == 0
