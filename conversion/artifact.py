@@ -6,12 +6,16 @@ import hashlib
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from pickle import UnpicklingError
+from typing import Any, Final
 
 import joblib
 
 from conversion.errors import ArtifactError
 from conversion.files import read_json, write_atomically, write_json
+
+# What unpickling raises where classes or libraries are not those that the file was written with.
+UNREADABLE: Final = (ImportError, AttributeError, TypeError, ValueError, KeyError, EOFError, UnpicklingError)
 
 
 def sha256(path: str | Path) -> str:
@@ -96,7 +100,14 @@ def load_model(folder: str | Path = "models") -> tuple[Any, dict[str, Any]]:
     Raises
     ------
     ArtifactError
-        See `verify_model`; the file is not unpickled then.
+        See `verify_model`; the file is not unpickled then. Or the installed libraries cannot read it.
     """
     description = verify_model(folder)
-    return joblib.load(Path(folder) / "model.joblib"), description
+    path = Path(folder) / "model.joblib"
+    try:
+        return joblib.load(path), description
+    except UNREADABLE as error:
+        raise ArtifactError(
+            f"{path}: cannot be read here ({type(error).__name__}: {error}); it was written with "
+            f"{description.get('library_versions')}: install these, or run 'dvc repro -f train'"
+        ) from error

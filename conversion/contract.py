@@ -211,7 +211,7 @@ class Prediction(Answer):
 
     company_id: int = Field(description="the id that was sent")
     conversion_probability: float = Field(
-        ge=0, le=1, description="calibrated probability that it converts within the horizon (30 days)"
+        ge=0, le=1, description="calibrated probability that it converts within featurize.horizon_days"
     )
     prediction: Literal[0, 1] = Field(description="1 where the probability is at least the model's threshold")
     confidence: Confidence = Field(

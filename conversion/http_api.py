@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -45,6 +46,8 @@ from conversion.serving import Serving
 
 # Seven times a company with all the weeks it may have; it is read on the event loop, so it must be quick.
 MAX_SINGLE_BYTES: Final = 2**20
+# Less than BentoML's timeout of the whole request, so that the client hears what was wrong.
+BODY_SECONDS: Final = 8
 
 T = TypeVar("T")
 
@@ -229,10 +232,18 @@ async def _body(request: Request, limit: int) -> bytes:
             f"Content-Type: given {given}, should be {JSON}",
         )
     chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size <= limit:
-            chunks.append(chunk)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size <= limit:
+                    chunks.append(chunk)
+    except TimeoutError as error:
+        raise RefusalError(
+            HTTPStatus.REQUEST_TIMEOUT,
+            "timeout",
+            f"{size} bytes of the body arrived within {BODY_SECONDS} seconds, not all of it",
+        ) from error
     if size > limit:
         raise RefusalError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

@@ -34,6 +34,7 @@ REFUSALS: Final = {
     HTTPStatus.BAD_REQUEST: "The body is not JSON.",
     HTTPStatus.UNAUTHORIZED: "The bearer token is missing or wrong; only where the service asks for one.",
     HTTPStatus.NOT_FOUND: "There is no such lead, or no lead list.",
+    HTTPStatus.REQUEST_TIMEOUT: "The body did not arrive in time.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not declared as application/json.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "A field is wrong; detail names each one. Nothing was scored.",
@@ -41,6 +42,7 @@ REFUSALS: Final = {
 ON_BODIES: Final = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -48,7 +50,7 @@ ON_BODIES: Final = (
 ON_LEADS: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 DESCRIPTION: Final = """\
-How likely free-tier companies convert to paying within 30 days, and why.
+How likely free-tier companies convert to paying within `featurize.horizon_days` (30 days), and why.
 
 A company is sent as a **history** (with `usage`, its weekly usage), which gives the probability of the lead
 list, or as a **summary** (lifetime totals only). A summary cannot tell last week's activity from last

@@ -18,6 +18,7 @@ Reason = Literal[
     "media_type",
     "not_found",
     "method",
+    "timeout",
     "too_large",
     "unauthorized",
     "disconnect",

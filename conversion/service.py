@@ -23,7 +23,7 @@ from pydantic_core import CoreSchema
 from starlette.types import ASGIApp, Receive, Scope, Send
 from threadpoolctl import threadpool_limits
 
-from conversion.artifact import verify_model
+from conversion.artifact import load_model
 from conversion.contract import History, Prediction, Predictions, Summary
 from conversion.errors import UserError
 from conversion.http_api import http_api
@@ -93,7 +93,7 @@ class ContractMiddleware:
     logging={"access": {"request_content_type": False}},
 )
 class ConversionService:
-    """Predicts which free-tier companies convert to paying within 30 days."""
+    """Predicts which free-tier companies convert to paying, and why."""
 
     def __init__(self) -> None:
         # Sums split over threads differ in the last bits; requests run side by side instead.
@@ -115,7 +115,7 @@ class ConversionService:
             folder: str = ConversionService.working_dir  # type: ignore[attr-defined]  # it is a Service
             with contextlib.chdir(folder):
                 params = load_params()
-                verify_model()
+                load_model()
                 read_lead_list(Path(), params.score.format)
             token_from(os.environ)
         except UserError as error:

@@ -280,7 +280,7 @@ def run_served_commands(root: Path, folder: Path) -> None:
         port = free.getsockname()[1]
     environment = _environment() | {"BENTOML_PORT": str(port), "BENTOML_HOME": str(folder.parent)}
     command = [str(Path(sys.executable).with_name("bentoml")), "serve"]
-    server = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)  # noqa: S603
     try:
         _said(f"curl -s -o /dev/null --retry 60 --retry-connrefused http://127.0.0.1:{port}/readyz", folder)
         for name, command in SERVED.items():

@@ -17,14 +17,13 @@ from typing import Any, get_args
 import pytest
 import yaml
 from pydantic import BaseModel
-from starlette.testclient import TestClient
 
-from conversion.http_api import http_api
 from conversion.online import confidence_of
 from conversion.params import Params, Section, Serve, load_params, model_types
 from conversion.serving import make_serving
 from tests.exports import tiny_export, write_export
 from tests.pipeline import run_stages, small_params
+from tests.serving import Client
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("conversion", "stages")
@@ -380,11 +379,8 @@ def test_the_service_reads_every_key_of_its_section(tmp_path: Path, monkeypatch:
     with recorder.watch():
         serving = make_serving(load_params(), token=None, version="test", record=None)
         assert confidence_of(0.05, 0.05, serving.settings.confidence) == "low"
-        with TestClient(http_api(serving, bentoml_app=None)) as client:
-            answers = [
-                client.post("/predict", json={"companies": [{"id": 1}]}),
-                client.get("/leads"),
-            ]
+        client = Client(serving)
+        answers = [client.post("/predict", {"companies": [{"id": 1}]}), client.get("/leads")]
     assert [answer.status_code for answer in answers] == [200, 200]
     # log_predictions is read where BentoML's monitoring is: in the service itself.
     assert recorder.read >= leaves_of(Serve) - {"serve.log_predictions"}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from pathlib import Path
@@ -98,3 +99,19 @@ def test_a_description_without_hash_is_refused(folder: Path) -> None:
     (folder / "model.json").write_text("{}")
     with pytest.raises(ArtifactError, match="says None"):
         load_model(folder)
+
+
+class FromElsewhere:
+    """A pickle of a class that is not there any more when it is read."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return importlib.import_module, ("a_library_of_yesterday",)
+
+
+def test_a_file_that_the_libraries_cannot_read_is_told_in_one_sentence(tmp_path: Path) -> None:
+    save_model(FromElsewhere(), DESCRIPTION, tmp_path)
+    with pytest.raises(
+        ArtifactError, match=r"cannot be read here \(ModuleNotFoundError.*scikit-learn.*"
+    ) as told:
+        load_model(tmp_path)
+    assert "\n" not in str(told.value)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from conversion import http_api as http_api_module
 from conversion.contract import Error, Health, History, Leads, LeadWithUsage, Prediction, Predictions, Summary
 from conversion.leads import page
 from conversion.middleware import BENTOML_PATHS
@@ -267,6 +268,26 @@ def test_a_huge_body_is_not_kept(client: Client) -> None:
     assert sent[0]["status"] == 413
     assert left == 0
     assert peak < 5_000_000
+
+
+def test_a_body_that_does_not_arrive(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_api_module, "BODY_SECONDS", 0.05)
+    sent: list[Message] = []
+    parts: list[Message] = [{"type": "http.request", "body": b'{"id"', "more_body": True}]
+
+    async def receive() -> Message:
+        if not parts:
+            await anyio.sleep(30)
+        return parts.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/predict/single", "query_string": b""}
+    scope |= {"headers": [(b"content-type", b"application/json")], "root_path": ""}
+    anyio.run(client.app, scope, receive, send)
+    assert sent[0]["status"] == 408
+    assert Error.model_validate_json(sent[1]["body"]).error.startswith("5 bytes of the body arrived")
 
 
 def test_a_client_that_leaves(pipeline: Pipeline) -> None:
