@@ -24,10 +24,10 @@ PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-c
 COMPILE := $(IN_VENV) uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
 
-.PHONY: help run test lint format lock bench docs clean
+.PHONY: help run test lint format lock bench bench-serving soak docs clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 run: $(VENV)/run.stamp ## run the pipeline: the model, its evaluation and the list of prospects to call
 	@$(IN_VENV) dvc repro
@@ -53,6 +53,12 @@ lock: $(VENV)/dev.stamp ## compile the locks from requirements*.in; make lock UP
 
 bench: $(VENV)/run.stamp ## time, import time and peak memory of each stage
 	@$(IN_VENV) python benchmarks/pipeline.py
+
+bench-serving: $(VENV)/dev.stamp ## latency and throughput of the service, beside a no-op and the original's way
+	@$(IN_VENV) python -m benchmarks.serving
+
+soak: $(VENV)/run.stamp ## ten minutes of 32 clients, one request in ten bad: no 5xx, no growing memory
+	@$(IN_VENV) python -m benchmarks.soak
 
 docs: $(VENV)/run.stamp ## write the generated docs; DOCS_ARGS=--commands runs the documented commands anew
 	@$(IN_VENV) dvc repro
