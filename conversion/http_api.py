@@ -70,18 +70,7 @@ def http_api(serving: Serving, bentoml_app: ASGIApp) -> ASGIApp:
     """
     origins = list(serving.settings.cors_origins)
     cors = [Middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])]
-    routes = [
-        Route("/predict/single", predict_single, methods=["POST"]),
-        Route("/predict", predict_batch, methods=["POST"]),
-        Route("/leads", list_leads),
-        Route("/leads/{id}", show_lead),
-        Route("/health", health),
-        Route("/metrics", metrics),
-        Route("/openapi.json", openapi),
-        Route("/docs.json", openapi),
-        Route("/docs", docs),
-        Route("/", index),
-    ]
+    routes = http_routes()
     app = Starlette(
         routes=routes,
         middleware=[
@@ -100,6 +89,22 @@ def http_api(serving: Serving, bentoml_app: ASGIApp) -> ASGIApp:
     app.router.default = _only(bentoml_app)
     app.router.redirect_slashes = False
     return app
+
+
+def http_routes() -> list[Route]:
+    """List the routes; what is not among them is BentoML's, or not found."""
+    return [
+        Route("/predict/single", predict_single, methods=["POST"]),
+        Route("/predict", predict_batch, methods=["POST"]),
+        Route("/leads", list_leads),
+        Route("/leads/{id}", show_lead),
+        Route("/health", health),
+        Route("/metrics", metrics),
+        Route("/openapi.json", openapi),
+        Route("/docs.json", openapi),
+        Route("/docs", docs),
+        Route("/", index),
+    ]
 
 
 async def predict_single(request: Request) -> Response:

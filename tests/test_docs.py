@@ -14,11 +14,21 @@ from typing import Any
 import pytest
 import yaml
 
+from conversion.http_api import http_routes
+from conversion.middleware import BENTOML_PATHS
 from docs import generate
 
 PATH_ENDINGS = (".py", ".md", ".yaml", ".json", ".csv", ".txt", ".png", ".in", ".joblib", ".parquet", ".lock")
-# Placeholders of the reader's own, and the endings that a sentence is about.
-NOT_OURS = {".csv", ".parquet", ".in", ".venv/bin/activate", "/path/to/export", "/path/to/python3.11"}
+# Placeholders of the reader's own, what the service may write, and the endings that a sentence is about.
+NOT_OURS = {
+    "logs/",
+    ".csv",
+    ".parquet",
+    ".in",
+    ".venv/bin/activate",
+    "/path/to/export",
+    "/path/to/python3.11",
+}
 FENCED = re.compile(r"^```(?P<kind>\w*)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
 PARSE = """
 import json, sys, warnings
@@ -125,7 +135,9 @@ def test_every_named_file_exists(root: Path, readme: str, code: list[str], writt
     links = [target for target in re.findall(r"\]\(([^)]+)\)", readme) if "://" not in target]
     spans = [word for text in code for word in text.split() if re.fullmatch(r"[\w./*-]+", word)]
     paths = [word for word in spans if "/" in word or word.endswith(PATH_ENDINGS)]
-    named = {*links, *paths} - NOT_OURS
+    routes = {name for name in paths if name.startswith("/") and name not in NOT_OURS}
+    assert routes <= {each.path for each in http_routes()} | set(BENTOML_PATHS)
+    named = {*links, *paths} - NOT_OURS - routes
     assert len(named) > 20
     bare = {path.name for folder in ("stages", "conversion", "models") for path in (root / folder).glob("*")}
     bare |= {PurePosixPath(output).name for output in written}
