@@ -6,6 +6,7 @@ on training snapshots; nothing that is fitted lives outside of the object.
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -373,25 +374,39 @@ class _TreeModel(ConversionModel):
         return np.asarray(self.estimator_.feature_importances_, dtype=np.float64)
 
 
-class RandomForestModel(_TreeModel):
-    """A forest of shallow trees with large leaves, as positives are sparse."""
+class _TreeWalkModel(_TreeModel):
+    """Trees that are also laid out as arrays, see `_Trees`, to walk few rows down all of them at once.
 
-    def estimator(self, preprocessor: Preprocessor) -> RandomForestClassifier:  # noqa: ARG002
-        """Give the forest."""
-        return RandomForestClassifier(**self.hyperparameters, n_jobs=THREADS, random_state=self.seed)
+    The libraries' walks are compiled, but it takes them up to milliseconds to start. For many rows they give
+    the probabilities; contributions come from the arrays however many rows there are. These are Saabas's, by
+    the splits that a row meets; Shapley values (TreeSHAP) took twelve times as long.
+    """
+
+    @abstractmethod
+    def _trees(self) -> _Trees:
+        """Lay the fitted trees out."""
+
+    @abstractmethod
+    def _raw_of_many(self, columns: Floats) -> Floats:
+        """Give the probability of conversion before calibration by the library."""
+
+    @abstractmethod
+    def _raw_of_leaves(self, values: Floats) -> Floats:
+        """Give the same from the values of the leaves that each row ends in, shape (rows, trees)."""
+
+    @abstractmethod
+    def _share(self) -> float:
+        """Give the weight of one tree in the score."""
 
     def _fit_estimator(self, values: Floats, y: np.ndarray, weight: np.ndarray) -> Floats:
-        """Lay the forest out, to walk all its trees at once."""
         columns = super()._fit_estimator(values, y, weight)
-        self.trees_ = _Trees.of(self.estimator_)
+        self.trees_ = self._trees()
         return columns
 
     def _raw(self, columns: Floats) -> Floats:
-        # scikit-learn's walk is compiled, but spends milliseconds on starting it tree by tree: the faster
-        # one for many rows only.
         if len(columns) > BLOCK_ROWS:
-            return np.asarray(self.estimator_.predict_proba(columns)[:, 1])
-        return self.trees_.mean(self.trees_.paths(columns))
+            return self._raw_of_many(columns)
+        return self._raw_of_leaves(self.trees_.leaf_values(self.trees_.paths(columns)))
 
     def _column_contributions(self, columns: Floats) -> Floats:
         return self._raw_with_contributions(columns)[1]
@@ -402,85 +417,32 @@ class RandomForestModel(_TreeModel):
         for start in range(0, len(columns), BLOCK_ROWS):
             block = slice(start, start + BLOCK_ROWS)
             paths = self.trees_.paths(columns[block])
-            raw[block] = self.trees_.mean(paths)
-            contributions[block] = self.trees_.contributions(paths, columns.shape[1])
+            raw[block] = self._raw_of_leaves(self.trees_.leaf_values(paths))
+            contributions[block] = self.trees_.contributions(paths, columns.shape[1]) * self._share()
         return raw, contributions
 
 
-@dataclass(frozen=True)
-class _Trees:
-    """All trees of a forest, node after node, so that one array operation takes every tree down a level.
+class RandomForestModel(_TreeWalkModel):
+    """A forest of shallow trees with large leaves, as positives are sparse."""
 
-    Attributes
-    ----------
-    roots
-        The trees' first nodes, shape (trees,).
-    depth
-        Levels below the root of the deepest tree.
-    column, threshold
-        What each node asks: is the column at most the threshold? Shape (nodes,).
-    children
-        Where it leads: node ``i`` on yes to ``children[2 * i]``, on no to ``children[2 * i + 1]``; a leaf to
-        itself.
-    value
-        Share of conversions among each node's training snapshots, shape (nodes,).
-    """
+    def estimator(self, preprocessor: Preprocessor) -> RandomForestClassifier:  # noqa: ARG002
+        """Give the forest."""
+        return RandomForestClassifier(**self.hyperparameters, n_jobs=THREADS, random_state=self.seed)
 
-    roots: NDArray[np.intp]
-    depth: int
-    column: NDArray[np.intp]
-    threshold: Floats
-    children: NDArray[np.intp]
-    value: Floats
+    def _trees(self) -> _Trees:
+        return _Trees.of_forest(self.estimator_)
 
-    @classmethod
-    def of(cls, forest: RandomForestClassifier) -> Self:
-        trees = [estimator.tree_ for estimator in forest.estimators_]
-        sizes = [tree.node_count for tree in trees]
-        roots = np.cumsum([0, *sizes[:-1]])
-        children = [
-            np.stack([tree.children_left, tree.children_right], axis=1) + root
-            for tree, root in zip(trees, roots, strict=True)
-        ]
-        values = np.concatenate([tree.value[:, 0, :] for tree in trees])
-        leaf = np.concatenate([tree.children_left for tree in trees]) < 0
-        nodes = np.arange(len(leaf))[:, None]
-        return cls(
-            roots=roots,
-            depth=max(tree.max_depth for tree in trees),
-            column=np.where(leaf, 0, np.concatenate([tree.feature for tree in trees])),
-            threshold=np.concatenate([tree.threshold for tree in trees]),
-            children=np.where(leaf[:, None], nodes, np.concatenate(children)).ravel(),
-            value=values[:, 1] / values.sum(axis=1),
-        )
+    def _raw_of_many(self, columns: Floats) -> Floats:
+        return np.asarray(self.estimator_.predict_proba(columns)[:, 1])
 
-    def paths(self, columns: Floats) -> NDArray[np.intp]:
-        """Follow each row down each tree; shape (depth + 1, rows, trees)."""
-        # As scikit-learn does: values in single precision against thresholds in double.
-        values = columns.astype(np.float32).ravel()
-        rows = np.arange(len(columns))[:, None] * columns.shape[1]
-        paths = np.empty((self.depth + 1, len(columns), len(self.roots)), dtype=np.intp)
-        paths[0] = self.roots
-        for level in range(self.depth):
-            nodes = paths[level]
-            above = values.take(self.column.take(nodes) + rows) > self.threshold.take(nodes)
-            self.children.take(2 * nodes + above, out=paths[level + 1])
-        return paths
+    def _raw_of_leaves(self, values: Floats) -> Floats:
+        return np.asarray(values.mean(axis=1))
 
-    def mean(self, paths: NDArray[np.intp]) -> Floats:
-        """Average the values of the leaves over the trees."""
-        return np.asarray(self.value.take(paths[-1]).mean(axis=1))
-
-    def contributions(self, paths: NDArray[np.intp], columns: int) -> Floats:
-        """Share each row's mean out: a split's change of the value goes to its column (Saabas 2014)."""
-        values = self.value.take(paths)
-        rows = np.arange(paths.shape[1])[:, None] * columns
-        places = self.column.take(paths[:-1]) + rows
-        changes = np.bincount(places.ravel(), np.diff(values, axis=0).ravel(), paths.shape[1] * columns)
-        return changes.reshape(-1, columns) / len(self.roots)
+    def _share(self) -> float:
+        return 1.0 / len(self.trees_.roots)
 
 
-class XGBoostModel(_TreeModel):
+class XGBoostModel(_TreeWalkModel):
     """Gradient-boosted trees, monotone in the features whose definition says so."""
 
     def estimator(self, preprocessor: Preprocessor) -> Any:
@@ -497,20 +459,149 @@ class XGBoostModel(_TreeModel):
             random_state=self.seed,
         )
 
-    def _raw(self, columns: Floats) -> Floats:
+    def _trees(self) -> _Trees:
+        learner = json.loads(self.estimator_.get_booster().save_raw("json"))["learner"]
+        self.margin_ = _margin_of(learner)
+        return _Trees.of_booster(learner)
+
+    def _raw_of_many(self, columns: Floats) -> Floats:
         booster = self.estimator_.get_booster()
-        return np.asarray(booster.inplace_predict(columns, validate_features=False), dtype=np.float64)
+        margin = booster.inplace_predict(columns, predict_type="margin", validate_features=False)
+        return np.asarray(expit(margin.astype(np.float64)))
 
-    def _column_contributions(self, columns: Floats) -> Floats:
-        return self._raw_with_contributions(columns)[1]
+    def _raw_of_leaves(self, values: Floats) -> Floats:
+        # Added up as the library does: tree after tree, in single precision.
+        start = np.full((len(values), 1), self.margin_, dtype=np.float32)
+        margin = np.cumsum(np.concatenate([start, values.astype(np.float32)], axis=1), axis=1)[:, -1]
+        return np.asarray(expit(margin.astype(np.float64)))
 
-    def _raw_with_contributions(self, columns: Floats) -> tuple[Floats, Floats]:
-        from xgboost import DMatrix
+    def _share(self) -> float:
+        return 1.0
 
-        booster, matrix = self.estimator_.get_booster(), DMatrix(columns, nthread=THREADS)
-        raw = booster.predict(matrix, validate_features=False)
-        contributions = booster.predict(matrix, pred_contribs=True, validate_features=False)[:, :-1]
-        return raw.astype(np.float64), contributions.astype(np.float64)
+
+@dataclass(frozen=True)
+class _Trees:
+    """All trees of an ensemble, node after node, so that one array operation takes every tree down a level.
+
+    Attributes
+    ----------
+    roots
+        The trees' first nodes, shape (trees,).
+    depth
+        Levels below the root of the deepest tree.
+    column, threshold
+        What each node asks: is the column at most the threshold? Shape (nodes,).
+    children
+        Where it leads: node ``i`` on yes to ``children[2 * i]``, on no to ``children[2 * i + 1]``; a leaf to
+        itself.
+    value
+        Of each node: what its training snapshots' leaves are worth on average, shape (nodes,). In a forest
+        the share of conversions, in a booster the log-odds that the tree adds.
+    """
+
+    roots: NDArray[np.intp]
+    depth: int
+    column: NDArray[np.intp]
+    threshold: Floats
+    children: NDArray[np.intp]
+    value: Floats
+
+    @classmethod
+    def of_forest(cls, forest: RandomForestClassifier) -> Self:
+        trees = [estimator.tree_ for estimator in forest.estimators_]
+        values = np.concatenate([tree.value[:, 0, :] for tree in trees])
+        return cls._laid_out(
+            [(tree.children_left, tree.children_right) for tree in trees],
+            column=np.concatenate([tree.feature for tree in trees]),
+            threshold=np.concatenate([tree.threshold for tree in trees]),
+            value=values[:, 1] / values.sum(axis=1),
+        )
+
+    @classmethod
+    def of_booster(cls, learner: dict[str, Any]) -> Self:
+        trees = learner["gradient_booster"]["model"]["trees"]
+        asked = np.concatenate([tree["split_conditions"] for tree in trees]).astype(np.float32)
+        return cls._laid_out(
+            [(np.array(tree["left_children"]), np.array(tree["right_children"])) for tree in trees],
+            column=np.concatenate([tree["split_indices"] for tree in trees]),
+            # XGBoost asks whether the column is less than the threshold: at most the next smaller number.
+            threshold=np.nextafter(asked, np.float32(-np.inf)).astype(np.float64),
+            value=np.concatenate([_node_means(tree) for tree in trees]),
+        )
+
+    @classmethod
+    def _laid_out(
+        cls,
+        children: list[tuple[np.ndarray, np.ndarray]],
+        column: np.ndarray,
+        threshold: np.ndarray,
+        value: np.ndarray,
+    ) -> Self:
+        """Put trees, whose nodes are counted from each root on, behind each other."""
+        roots = np.cumsum([0, *(len(left) for left, _ in children[:-1])])
+        placed = [np.stack(both, axis=1) + root for both, root in zip(children, roots, strict=True)]
+        leaf = np.concatenate([left for left, _ in children]) < 0
+        nodes = np.arange(len(leaf))[:, None]
+        return cls(
+            roots=roots,
+            depth=max(_depth(*both) for both in children),
+            column=np.where(leaf, 0, column).astype(np.intp),
+            threshold=threshold,
+            children=np.where(leaf[:, None], nodes, np.concatenate(placed)).ravel(),
+            value=value,
+        )
+
+    def paths(self, columns: Floats) -> NDArray[np.intp]:
+        """Follow each row down each tree; shape (depth + 1, rows, trees)."""
+        # As the libraries do: values in single precision.
+        values = columns.astype(np.float32).ravel()
+        rows = np.arange(len(columns))[:, None] * columns.shape[1]
+        paths = np.empty((self.depth + 1, len(columns), len(self.roots)), dtype=np.intp)
+        paths[0] = self.roots
+        for level in range(self.depth):
+            nodes = paths[level]
+            above = values.take(self.column.take(nodes) + rows) > self.threshold.take(nodes)
+            self.children.take(2 * nodes + above, out=paths[level + 1])
+        return paths
+
+    def leaf_values(self, paths: NDArray[np.intp]) -> Floats:
+        """Give the values of the leaves that rows end in, shape (rows, trees)."""
+        return np.asarray(self.value.take(paths[-1]))
+
+    def contributions(self, paths: NDArray[np.intp], columns: int) -> Floats:
+        """Add up over trees what each column changes: a split's change of the value is its (Saabas 2014)."""
+        values = self.value.take(paths)
+        rows = np.arange(paths.shape[1])[:, None] * columns
+        places = self.column.take(paths[:-1]) + rows
+        changes: Floats = np.bincount(
+            places.ravel(), np.diff(values, axis=0).ravel(), paths.shape[1] * columns
+        ).astype(np.float64, copy=False)
+        return changes.reshape(-1, columns)
+
+
+def _depth(left: np.ndarray, right: np.ndarray) -> int:
+    """Count the levels below the root of a tree whose children come behind their parents."""
+    depth = np.zeros(len(left), dtype=np.intp)
+    for node in np.flatnonzero(left >= 0):
+        depth[[left[node], right[node]]] = depth[node] + 1
+    return int(depth.max())
+
+
+def _node_means(tree: dict[str, Any]) -> Floats:
+    """Average the leaves below each node of XGBoost's tree, weighted by their hessians."""
+    left, right = np.array(tree["left_children"]), np.array(tree["right_children"])
+    weight: Floats = np.array(tree["sum_hessian"], dtype=np.float64)
+    value: Floats = np.array(tree["split_conditions"], dtype=np.float64)
+    for node in np.flatnonzero(left >= 0)[::-1]:
+        below = [left[node], right[node]]
+        value[node] = np.average(value[below], weights=weight[below])
+    return value
+
+
+def _margin_of(learner: dict[str, Any]) -> np.float32:
+    """Read the log-odds that XGBoost's trees are added to."""
+    base = float(learner["learner_model_param"]["base_score"].strip("[]"))
+    return np.float32(np.log(base / (1.0 - base)))
 
 
 FAMILIES: Final[dict[str, type[ConversionModel]]] = {

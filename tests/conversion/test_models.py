@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
+from xgboost import DMatrix
 
 from conversion.artifact import sha256
 from conversion.companies import SECTORS
@@ -635,3 +636,17 @@ def test_a_forest_adds_its_votes_up_in_one_order() -> None:
 def test_another_seed_another_model(model_type: str) -> None:
     one, two = fitted(model__type=model_type), fitted(model__type=model_type, seed=2)
     assert not np.array_equal(scores(one, export().latest), scores(two, export().latest))
+
+
+def test_xgboost_walks_as_the_library_does() -> None:
+    """The same bits, and to single precision the library's own contributions along the path."""
+    model, latest = fitted(model__type="xgboost", model__xgboost__max_depth=5), export().latest
+    columns = model.preprocessor_.transform(model.values(latest))
+    assert len(columns) > BLOCK_ROWS
+    few = [model._raw(columns[start : start + BLOCK_ROWS]) for start in range(0, len(columns), BLOCK_ROWS)]
+    np.testing.assert_array_equal(np.concatenate(few), model._raw(columns))
+    booster = model.estimator_.get_booster()
+    margin = booster.inplace_predict(columns, predict_type="margin")
+    np.testing.assert_allclose(model._raw(columns), 1 / (1 + np.exp(-margin.astype(np.float64))), rtol=1e-12)
+    expected = booster.predict(DMatrix(columns), pred_contribs=True, approx_contribs=True)[:, :-1]
+    np.testing.assert_allclose(model._column_contributions(columns), expected, rtol=0, atol=2e-6)
