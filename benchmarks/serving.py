@@ -40,6 +40,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import psutil
 from pydantic import BaseModel
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -401,7 +402,7 @@ def no_collections() -> Iterator[None]:
 def running(
     command: list[str], folder: Path, home: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[Server]:
-    """Run a server in the block, in a process group of its own.
+    """Run a server in the block.
 
     Parameters
     ----------
@@ -460,11 +461,17 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) ->
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(STOP_SECONDS)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    """Ask the server to stop; end what is left of it, as BentoML's workers have groups of their own."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        started = psutil.Process(process.pid).children(recursive=True)
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+        for child in started:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+    if process.poll() is None:
+        process.kill()
     process.wait()
 
 
