@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Final, TypeVar
 
@@ -46,8 +47,9 @@ from conversion.serving import Serving
 
 # Seven times a company with all the weeks it may have; it is read on the event loop, so it must be quick.
 MAX_SINGLE_BYTES: Final = 2**20
-# Less than BentoML's timeout of the whole request, so that the client hears what was wrong.
-BODY_SECONDS: Final = 8
+REQUEST_SECONDS: Final = 30
+# Less than that, so that the client hears what was wrong.
+BODY_SECONDS: Final = 20
 
 T = TypeVar("T")
 
@@ -120,7 +122,7 @@ async def predict_batch(request: Request) -> Response:
     """Predict companies in the order given, beside the event loop: a large batch must not hold up probes."""
     serving: Serving = request.app.state.serving
     body = await _body(request, serving.settings.max_body_bytes)
-    return await anyio.to_thread.run_sync(_answer_batch, serving, body)
+    return await serving.batches.run(partial(_answer_batch, serving), body)
 
 
 def _answer_batch(serving: Serving, body: bytes) -> Response:
@@ -133,7 +135,8 @@ def _answer_batch(serving: Serving, body: bytes) -> Response:
 async def list_leads(request: Request) -> Response:
     """Show a page of the lead list."""
     query = _query(request)
-    answer = page(_lead_list(request), query.tier, query.limit, query.offset)
+    leads = _lead_list(request)
+    answer = await anyio.to_thread.run_sync(page, leads, query.tier, query.limit, query.offset)
     return json_response(answer)
 
 
@@ -144,7 +147,7 @@ async def show_lead(request: Request) -> Response:
         company_id = TypeAdapter(WholeNumber).validate_strings(given)
     except ValidationError as error:
         raise invalid_fields([Fault(field="id", given=shown(given), allowed="a whole number")]) from error
-    lead = find(_lead_list(request), company_id)
+    lead = await anyio.to_thread.run_sync(find, _lead_list(request), company_id)
     if lead is None:
         raise RefusalError(HTTPStatus.NOT_FOUND, "not_found", f"company {company_id} is not on the lead list")
     return json_response(lead)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -305,8 +305,8 @@ def summary_values(companies: Sequence[Summary], names: Sequence[str]) -> np.nda
     numpy.ndarray of float32, shape (companies, features)
         Rounded as the features of the lists are.
     """
-    rows = [_summary_features(company) for company in companies]
-    return np.array([[row[name] for name in names] for row in rows], dtype=np.float32)
+    in_order = itemgetter(*names)
+    return np.array([in_order(_summary_features(company)) for company in companies], dtype=np.float32)
 
 
 def _summary_features(company: Summary) -> dict[str, float]:

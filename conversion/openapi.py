@@ -37,6 +37,7 @@ REFUSALS: Final = {
     HTTPStatus.REQUEST_TIMEOUT: "The body did not arrive in time.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not declared as application/json.",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too many large batches wait already; Retry-After says when to try again.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "A field is wrong; detail names each one. Nothing was scored.",
 }
 ON_BODIES: Final = (
@@ -47,6 +48,7 @@ ON_BODIES: Final = (
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     HTTPStatus.UNPROCESSABLE_ENTITY,
 )
+ON_BATCHES: Final = (*ON_BODIES, HTTPStatus.TOO_MANY_REQUESTS)
 ON_LEADS: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 DESCRIPTION: Final = """\
@@ -131,7 +133,7 @@ def _paths() -> Json:
             | _body(company, examples)
         },
         "/predict": {
-            "post": _operation("predict", "Predict companies, in the order given", Predictions, ON_BODIES)
+            "post": _operation("predict", "Predict companies, in the order given", Predictions, ON_BATCHES)
             | _body(_reference(Companies), batch)
         },
         "/leads": {

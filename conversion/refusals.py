@@ -19,6 +19,7 @@ Reason = Literal[
     "not_found",
     "method",
     "timeout",
+    "busy",
     "too_large",
     "unauthorized",
     "disconnect",

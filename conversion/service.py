@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 from conversion.artifact import load_model
 from conversion.contract import History, Prediction, Predictions, Summary
 from conversion.errors import UserError
-from conversion.http_api import http_api
+from conversion.http_api import REQUEST_SECONDS, http_api
 from conversion.leads import read_lead_list
 from conversion.online import predict
 from conversion.params import load_params
@@ -86,8 +86,10 @@ class ContractMiddleware:
 @bentoml.service(
     name=SERVICE,
     http={"host": "127.0.0.1", "port": 8000},
-    # Seconds. BentoML keeps a timer of each request until then: with a long one memory grows with the load.
-    traffic={"timeout": 10},
+    traffic={"timeout": REQUEST_SECONDS},
+    # Spans nobody collects until an exporter is configured, each kept until its request's timeout: they took
+    # a third of a request's time, and made collections of garbage stop the service for 0.1 s and more.
+    tracing={"excluded_urls": ".*"},
     metrics={"enabled": False},  # see conversion.telemetry
     # BentoML's access log fails, and the answer with it, on a Content-Type that is not UTF-8.
     logging={"access": {"request_content_type": False}},

@@ -11,6 +11,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from conversion.artifact import load_model
+from conversion.batches import BatchQueue
 from conversion.contract import AnyCompany, Companies, History, Prediction, Summary, companies_message
 from conversion.errors import ServiceError
 from conversion.leads import LeadList, read_lead_list
@@ -53,6 +54,11 @@ class Serving:
     token: str | None
     telemetry: Telemetry
     record: Record | None
+
+    @cached_property
+    def batches(self) -> BatchQueue:
+        """Where batches wait."""
+        return BatchQueue(2 * self.settings.max_body_bytes)
 
     @cached_property
     def company(self) -> TypeAdapter[Summary | History]:
