@@ -11,6 +11,7 @@ from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from conversion.companies import firmographic_values
 from conversion.contract import MAX_WEEKS, Company, Confidence, Fault, History, Prediction, Summary
@@ -54,6 +55,11 @@ class Predictor:
     settings: FeatureSettings
     tiers: Tiers
     confidence: ConfidenceOdds
+
+    @cached_property
+    def answers(self) -> TypeAdapter[list[Prediction]]:
+        """Makes all answers of a request at once."""
+        return TypeAdapter(list[Prediction])
 
     @cached_property
     def history_reasons(self) -> Writer:
@@ -144,27 +150,29 @@ def _answers(
     probability, contributions = model.probability_with_contributions(values)
     probability = np.round(probability, PROBABILITY_DECIMALS)
     tiers = tier_of(probability, model.base_rate_, predictor.tiers)
-    return [
-        Prediction(
-            company_id=company.id,
-            conversion_probability=value,
-            prediction=1 if value >= model.threshold_ else 0,
-            confidence=confidence_of(value, model.threshold_, predictor.confidence),
-            tier=tier,
-            reasons=reasons,
-            basis="summary" if as_of is None else "history",
-            as_of=as_of,
-            model_version=predictor.version,
-        )
-        for company, value, tier, reasons, as_of in zip(
-            companies,
-            probability.tolist(),
-            tiers.tolist(),
-            write_reasons(values, contributions),
-            as_ofs,
-            strict=True,
-        )
-    ]
+    return predictor.answers.validate_python(
+        [
+            {
+                "company_id": company.id,
+                "conversion_probability": value,
+                "prediction": 1 if value >= model.threshold_ else 0,
+                "confidence": confidence_of(value, model.threshold_, predictor.confidence),
+                "tier": tier,
+                "reasons": reasons,
+                "basis": "summary" if as_of is None else "history",
+                "as_of": as_of,
+                "model_version": predictor.version,
+            }
+            for company, value, tier, reasons, as_of in zip(
+                companies,
+                probability.tolist(),
+                tiers.tolist(),
+                write_reasons(values, contributions),
+                as_ofs,
+                strict=True,
+            )
+        ]
+    )
 
 
 def confidence_of(probability: float, threshold: float, bounds: ConfidenceOdds) -> Confidence:
