@@ -271,6 +271,14 @@ class LeadsQuery(BaseModel):
     offset: WholeNumber = Field(0, ge=0, le=MAX_COUNT, description="leads to skip")
 
 
+class LeadPath(BaseModel):
+    """Which lead to show."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: WholeNumber
+
+
 class LeadWithUsage(Lead):
     """One lead and its weekly usage, oldest week first."""
 

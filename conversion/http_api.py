@@ -25,11 +25,11 @@ from conversion.contract import (
     Fault,
     Health,
     History,
+    LeadPath,
     LeadsQuery,
     Prediction,
     Predictions,
     Summary,
-    WholeNumber,
 )
 from conversion.leads import LeadList, find, page
 from conversion.middleware import (
@@ -40,7 +40,7 @@ from conversion.middleware import (
     TokenMiddleware,
     json_response,
 )
-from conversion.online import predict
+from conversion.online import places_of, predict
 from conversion.openapi import DOCS_PAGE, openapi_document
 from conversion.refusals import MAX_SHOWN, RefusalError, invalid_fields, refusal_of, shown
 from conversion.serving import Serving
@@ -52,6 +52,7 @@ REQUEST_SECONDS: Final = 30
 BODY_SECONDS: Final = 20
 
 T = TypeVar("T")
+Asked = TypeVar("Asked", LeadPath, LeadsQuery)
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +128,7 @@ async def predict_batch(request: Request) -> Response:
 
 def _answer_batch(serving: Serving, body: bytes) -> Response:
     companies = _parsed(serving.companies, body).companies
-    predictions = _predicted(serving, companies, [f"companies[{place}]." for place in range(len(companies))])
+    predictions = _predicted(serving, companies, places_of(companies))
     answer = Predictions(predictions=predictions, model_version=serving.predictor.version)
     return json_response(answer)
 
@@ -142,11 +143,7 @@ async def list_leads(request: Request) -> Response:
 
 async def show_lead(request: Request) -> Response:
     """Show one lead with its weekly usage."""
-    given = request.path_params["id"]
-    try:
-        company_id = TypeAdapter(WholeNumber).validate_strings(given)
-    except ValidationError as error:
-        raise invalid_fields([Fault(field="id", given=shown(given), allowed="a whole number")]) from error
+    company_id = _read(LeadPath, request.path_params).id
     lead = await anyio.to_thread.run_sync(find, _lead_list(request), company_id)
     if lead is None:
         raise RefusalError(HTTPStatus.NOT_FOUND, "not_found", f"company {company_id} is not on the lead list")
@@ -209,15 +206,20 @@ def _lead_list(request: Request) -> LeadList:
 
 def _query(request: Request) -> LeadsQuery:
     given = request.query_params.multi_items()
+    first = {name: place for place, (name, _) in reversed(list(enumerate(given)))}
     repeated = [
         Fault(field=name, given="it twice", allowed="each parameter once")
         for place, (name, _) in enumerate(given)
-        if name in dict(given[:place])
+        if first[name] != place
     ]
     if repeated:
         raise invalid_fields(repeated)
+    return _read(LeadsQuery, dict(given))
+
+
+def _read(model: type[Asked], texts: dict[str, str]) -> Asked:
     try:
-        return LeadsQuery.model_validate_strings(dict(given))
+        return model.model_validate_strings(texts)
     except ValidationError as error:
         raise refusal_of(error) from error
 

@@ -14,7 +14,7 @@ import pandas as pd
 from conversion.contract import Lead, Leads, LeadWithUsage, Tier, UsageWeek
 from conversion.errors import ArtifactError
 from conversion.files import read_json
-from conversion.schemas import FIRMOGRAPHICS, MEASURES
+from conversion.schemas import MEASURES
 from conversion.scoring import LEAD_COLUMNS, REASON_COLUMNS
 
 USAGE: Final = "data/clean/usage.parquet"
@@ -139,5 +139,4 @@ def _plain(rows: pd.DataFrame) -> list[dict[str, Any]]:
 def _lead(row: dict[Any, Any]) -> dict[str, Any]:
     reasons = [row.pop(name) for name in REASON_COLUMNS]
     whole = {name: None if row[name] is None else int(row[name]) for name in _WHOLE}
-    texts = {name: None if row[name] is None else str(row[name]) for name in (*_TEXTS, *FIRMOGRAPHICS[1:])}
-    return row | whole | texts | {"reasons": reasons}
+    return row | whole | {"reasons": reasons}

@@ -110,17 +110,21 @@ def predict(
         A history has weeks that are not over at its ``as_of``, a week twice or out of reach, or fewer actions
         than users; all such faults of all companies are told.
     """
-    histories = [place for place, company in enumerate(companies) if isinstance(company, History)]
-    summaries = [place for place, company in enumerate(companies) if isinstance(company, Summary)]
+    histories = {place: company for place, company in enumerate(companies) if isinstance(company, History)}
+    summaries = {place: company for place, company in enumerate(companies) if isinstance(company, Summary)}
     predictions: dict[int, Prediction] = {}
     if histories:
-        given = [company for company in companies if isinstance(company, History)]
-        answers = _of_histories(predictor, given, [where[place] for place in histories])
+        answers = _of_histories(predictor, list(histories.values()), [where[place] for place in histories])
         predictions.update(zip(histories, answers, strict=True))
     if summaries:
-        answers = _of_summaries(predictor, [company for company in companies if isinstance(company, Summary)])
+        answers = _of_summaries(predictor, list(summaries.values()))
         predictions.update(zip(summaries, answers, strict=True))
     return [predictions[place] for place in range(len(companies))]
+
+
+def places_of(companies: Sequence[Summary | History]) -> list[str]:
+    """Say what stands before the fields of each company of a batch."""
+    return [f"companies[{place}]." for place in range(len(companies))]
 
 
 def _of_histories(predictor: Predictor, companies: Sequence[History], where: list[str]) -> list[Prediction]:
@@ -128,7 +132,7 @@ def _of_histories(predictor: Predictor, companies: Sequence[History], where: lis
     block = usage_block(companies, weeks, where)
     at_the_end = np.array([block.shape[1]])
     values = features_of_block(_firmographics(companies), block, at_the_end, predictor.settings)[:, 0]
-    as_ofs = [dt.date.fromordinal(_FIRST_MONDAY + 7 * week) for week in weeks]
+    as_ofs = [_monday(week) for week in weeks]
     return _answers(predictor, predictor.model, predictor.history_reasons, companies, values, as_ofs)
 
 

@@ -28,7 +28,7 @@ from conversion.contract import History, Prediction, Predictions, Summary
 from conversion.errors import UserError
 from conversion.http_api import REQUEST_SECONDS, http_api
 from conversion.leads import read_lead_list
-from conversion.online import predict
+from conversion.online import places_of, predict
 from conversion.params import load_params
 from conversion.refusals import RefusalError
 from conversion.serving import SERVICE, make_serving, token_from
@@ -131,7 +131,7 @@ class ConversionService:
     @bentoml.api(route="/predict")
     def predict(self, companies: list[OneCompany]) -> Predictions:
         """Predict companies, in the order given."""
-        predictions = self._predicted(companies, [f"companies[{place}]." for place in range(len(companies))])
+        predictions = self._predicted(companies, places_of(companies))
         return Predictions(predictions=predictions, model_version=self.serving.predictor.version)
 
     def _predicted(self, companies: Sequence[Summary | History], where: Sequence[str]) -> list[Prediction]:

@@ -35,18 +35,6 @@ PROJECT_FILES = ("bentofile.yaml", "requirements-serve.txt")
 DIRTY_EXPORTS = 12
 DIRTY_COMPANIES = 130
 
-TOTALS = {
-    "id": 123,
-    "ALEXA_RANK": 50000,
-    "EMPLOYEE_RANGE": "26 to 50",
-    "INDUSTRY": "COMPUTER_SOFTWARE",
-    "total_actions": 150,
-    "total_users": 5,
-    "days_active": 30,
-    "activity_frequency": 5.0,
-}
-"""The summary of the issue's example."""
-
 
 def environment(home: Path, **given: str) -> dict[str, str]:
     """Give the environment of BentoML's commands: nothing of ours but what is ``given``."""

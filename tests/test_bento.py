@@ -15,7 +15,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from tests.server import ROOT, TOTALS, Server, copy_of, environment, history_of
+from tests.server import ROOT, Server, copy_of, environment, history_of
+from tests.serving import EXAMPLE
 
 pytestmark = pytest.mark.slow
 
@@ -122,10 +123,10 @@ def requests(served: Path) -> list[tuple[str, str, object]]:
     busiest = int(usage["id"].isin(leads["id"]).groupby(usage["id"]).sum().idxmax())
     history = history_of({"id": busiest, "ALEXA_RANK": 1234.5}, usage[usage["id"] == busiest])
     return [
-        ("POST", "/predict/single", TOTALS),
+        ("POST", "/predict/single", EXAMPLE),
         ("POST", "/predict/single", history),
-        ("POST", "/predict", {"companies": [TOTALS, history, {"id": 1, "usage": []}] * 20}),
-        ("POST", "/predict", {"companies": [TOTALS, {"id": "x"}]}),
+        ("POST", "/predict", {"companies": [EXAMPLE, history, {"id": 1, "usage": []}] * 20}),
+        ("POST", "/predict", {"companies": [EXAMPLE, {"id": "x"}]}),
         ("GET", "/leads?limit=1000", None),
         ("GET", "/leads?tier=medium&limit=3&offset=1", None),
         ("GET", f"/leads/{busiest}", None),

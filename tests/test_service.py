@@ -22,7 +22,8 @@ import yaml
 
 from conversion.schemas import UNRANKED
 from conversion.scoring import REASONS
-from tests.server import TOTALS, Server, bentoml_client, copy_of, history_of, refusal_to_start
+from tests.server import Server, bentoml_client, copy_of, history_of, refusal_to_start
+from tests.serving import EXAMPLE
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +33,7 @@ TOKEN = "s3cret token"
 ASKED = {"company_id", "conversion_probability", "prediction", "confidence"}
 ADDED = {"model_version", "tier", "reasons", "basis", "as_of"}
 
-# As the issue has it, but for the port.
+# As the original framework documents it, but for the port.
 CURL = """\
 curl -X POST http://localhost:8000/predict/single -H "Content-Type: application/json" -d '{"id": 123, \
 "ALEXA_RANK": 50000, "EMPLOYEE_RANGE": "26 to 50", "INDUSTRY": "COMPUTER_SOFTWARE", "total_actions": 150, \
@@ -100,12 +101,12 @@ def total(client: httpx.Client, name: str, **labels: str) -> float:
 class TestPredictions:
     def test_the_curl_of_the_issue(self, server: Server) -> None:
         command = shlex.split(CURL.replace("http://localhost:8000", server.url))
-        assert json.loads(command[-1]) == TOTALS
+        assert json.loads(command[-1]) == EXAMPLE
         if shutil.which("curl"):
             done = subprocess.run([*command, "--silent", "--show-error"], capture_output=True, check=True)
             answer = json.loads(done.stdout)
         else:
-            answer = httpx.post(command[3], json=TOTALS).json()
+            answer = httpx.post(command[3], json=EXAMPLE).json()
         assert answer.keys() == ASKED | ADDED
         assert answer["company_id"] == 123
         assert 0 < answer["conversion_probability"] < 1
@@ -149,17 +150,17 @@ class TestPredictions:
 
     def test_bentoml_client(self, server: Server, client: httpx.Client, histories: list[Any]) -> None:
         history = max(histories, key=lambda history: len(history["usage"]))
-        expected = [client.post("/predict/single", json=company).json() for company in (TOTALS, history)]
+        expected = [client.post("/predict/single", json=company).json() for company in (EXAMPLE, history)]
         assert [answer["basis"] for answer in expected] == ["summary", "history"]
         with bentoml_client(server) as theirs:
-            assert [theirs.predict_single(company) for company in (TOTALS, history)] == expected
-            batch = theirs.predict(companies=[history, TOTALS])
+            assert [theirs.predict_single(company) for company in (EXAMPLE, history)] == expected
+            batch = theirs.predict(companies=[history, EXAMPLE])
         assert batch["predictions"] == expected[::-1]
         assert batch["model_version"] == expected[0]["model_version"]
 
     def test_one_bad_company_refuses_the_batch(self, client: httpx.Client) -> None:
         scored = total(client, "conversion_predictions_total")
-        answer = client.post("/predict", json={"companies": [TOTALS, TOTALS | {"total_users": -1}]})
+        answer = client.post("/predict", json={"companies": [EXAMPLE, EXAMPLE | {"total_users": -1}]})
         assert answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY
         assert [fault["field"] for fault in answer.json()["detail"]] == ["companies[1].total_users"]
         assert total(client, "conversion_predictions_total") == scored
@@ -217,8 +218,8 @@ class TestProbesMetricsAndDocs:
         before = [total(client, name) for name in names]
         route = {"endpoint": "/leads/{id}", "http_response_code": "404", "service_name": "conversion"}
         asked = total(client, "bentoml_service_request_total", **route)
-        tier = client.post("/predict/single", json=TOTALS).json()["tier"]
-        client.post("/predict/single", json=TOTALS | {"total_users": -1})
+        tier = client.post("/predict/single", json=EXAMPLE).json()["tier"]
+        client.post("/predict/single", json=EXAMPLE | {"total_users": -1})
         for company in (1, 2, 3):
             client.get(f"/leads/{company}")
         assert [total(client, name) for name in names] == [before[0] + 1, before[1] + 1, before[2] + 4]
@@ -259,7 +260,7 @@ class TestProbesMetricsAndDocs:
             assert probe.connect_ex(("127.0.0.2", server.port)) != 0
 
     def test_nothing_is_logged_by_default(self, served: Path, client: httpx.Client) -> None:
-        client.post("/predict/single", json=TOTALS).raise_for_status()
+        client.post("/predict/single", json=EXAMPLE).raise_for_status()
         assert not (served / "logs").exists()
 
 
@@ -311,11 +312,11 @@ def test_a_token_is_asked_for_where_one_is_set(served: Path, tmp_path: Path) -> 
         for path in ("/health", "/livez", "/readyz", "/docs", "/openapi.json"):
             assert client.get(path).status_code == httpx.codes.OK, path
         client.headers["Authorization"] = f"Bearer {TOKEN}"
-        assert client.post("/predict/single", json=TOTALS).status_code == httpx.codes.OK
+        assert client.post("/predict/single", json=EXAMPLE).status_code == httpx.codes.OK
         assert client.get("/leads").status_code == httpx.codes.OK
         assert total(client, "conversion_rejected_total", reason="unauthorized") == 6 * len(guarded)
         with bentoml_client(server, TOKEN) as theirs:
-            assert theirs.predict_single(TOTALS)["company_id"] == TOTALS["id"]
+            assert theirs.predict_single(EXAMPLE)["company_id"] == EXAMPLE["id"]
         assert TOKEN not in server.log()
 
 
@@ -335,8 +336,8 @@ def test_two_workers_share_metrics_and_each_logs_predictions(copied: Path, tmp_p
         while len({path.name.split(".log")[0] for path in logs.glob("*")}) < 2 or sent < 200:
             assert time.monotonic() < deadline, "one worker gets no request"
             with server.client() as client:
-                client.post("/predict/single", json=TOTALS | {"id": sent}).raise_for_status()
-                companies = [TOTALS | {"id": sent + 1}, {"id": sent + 2, "usage": [], "as_of": "2019-10-14"}]
+                client.post("/predict/single", json=EXAMPLE | {"id": sent}).raise_for_status()
+                companies = [EXAMPLE | {"id": sent + 1}, {"id": sent + 2, "usage": [], "as_of": "2019-10-14"}]
                 client.post("/predict", json={"companies": companies}).raise_for_status()
                 client.post("/predict/single", json={"id": 0.5})
             sent += 3
@@ -382,7 +383,7 @@ def test_the_prediction_log_keeps_requests_apart(copied: Path, tmp_path: Path) -
 
 
 def test_no_request_in_flight_is_lost_on_sigterm(served: Path, tmp_path: Path) -> None:
-    body = json.dumps(TOTALS).encode()
+    body = json.dumps(EXAMPLE).encode()
     head = "POST /predict/single HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
     with Server(served, tmp_path / "home") as server:
         with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
@@ -395,7 +396,7 @@ def test_no_request_in_flight_is_lost_on_sigterm(served: Path, tmp_path: Path) -
             while chunk := connection.recv(65536):
                 answer += chunk
         assert answer.startswith(b"HTTP/1.1 200 "), answer
-        assert json.loads(answer.partition(b"\r\n\r\n")[2])["company_id"] == TOTALS["id"]
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["company_id"] == EXAMPLE["id"]
         assert server.wait() == 0
 
 

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conversion.contract import Error, Prediction, Predictions
-from tests.server import ROOT, TOTALS, Server, environment
+from tests.server import ROOT, Server, environment
+from tests.serving import EXAMPLE
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +45,7 @@ WEEK = {
 }
 FIRMOGRAPHICS = {"id": 7, "ALEXA_RANK": 16000001, "EMPLOYEE_RANGE": "1", "INDUSTRY": "REAL_ESTATE"}
 HISTORY = FIRMOGRAPHICS | {"as_of": "2019-10-14", "usage": [WEEK, WEEK | {"WHEN_TIMESTAMP": "2019-08-05"}]}
-GOOD = (TOTALS, HISTORY, {"companies": [TOTALS, HISTORY]})
+GOOD = (EXAMPLE, HISTORY, {"companies": [EXAMPLE, HISTORY]})
 
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=6)  # lone surrogates too
 DAYS = st.sampled_from(
@@ -56,7 +57,7 @@ NUMBERS = st.one_of(
     st.sampled_from([0, -1, 1.5, 2**31, 2**63, 2**64, 10**18, -(10**18), 10**400, 1e308, -1e308, 5e-324]),
 )
 SCALARS = st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS, DAYS)
-NAMES = st.one_of(st.sampled_from([*TOTALS, *HISTORY, *WEEK, "companies"]), TEXTS)
+NAMES = st.one_of(st.sampled_from([*EXAMPLE, *HISTORY, *WEEK, "companies"]), TEXTS)
 VALUES = st.recursive(
     SCALARS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
