@@ -27,8 +27,9 @@ from conversion.metrics import (
     probability_measures,
     weekly_measures,
 )
-from conversion.models import fit_at, make_model
+from conversion.models import make_model
 from conversion.params import Params, load_params
+from conversion.recipe import fit_at
 from conversion.snapshots import WEEK, week_number
 from conversion.stage import run
 

@@ -9,8 +9,9 @@ import pandas as pd
 
 from conversion.artifact import save_model, sha256
 from conversion.files import read_json
-from conversion.models import ConversionModel, fit_at, known_training
+from conversion.models import ConversionModel
 from conversion.params import Params, load_params
+from conversion.recipe import fit_at, known_training
 from conversion.stage import run
 
 log = logging.getLogger(__name__)

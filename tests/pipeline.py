@@ -10,8 +10,9 @@ import pandas as pd
 import yaml
 
 from conversion import schemas
-from conversion.models import ConversionModel, fit_at
+from conversion.models import ConversionModel
 from conversion.params import Params, load_params
+from conversion.recipe import fit_at
 from conversion.scoring import lead_list
 from conversion.snapshots import WEEK
 from conversion.stage import run

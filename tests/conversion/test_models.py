@@ -19,12 +19,11 @@ from conversion.models import (
     FAMILIES,
     SUMMARY_FEATURES,
     ConversionModel,
-    fit_at,
-    known_training,
     make_model,
     out_of_time_folds,
 )
 from conversion.params import model_types
+from conversion.recipe import fit_at, known_training
 from conversion.snapshots import WEEK
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
 

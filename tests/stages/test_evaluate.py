@@ -11,7 +11,7 @@ import pytest
 import yaml
 from sklearn.metrics import roc_auc_score
 
-from conversion import models
+from conversion import recipe
 from conversion.artifact import save_model
 from conversion.errors import ExportError, ParamsError
 from conversion.files import write_json
@@ -62,7 +62,7 @@ def test_the_recipe_is_fitted_anew_on_schedule_and_only_on_the_past(monkeypatch:
 
     def recorded(*args: Any) -> Any:
         fits.append(args[1])
-        return models.fit_at(*args)
+        return recipe.fit_at(*args)
 
     monkeypatch.setattr(evaluate, "fit_at", recorded)
     predictions = evaluate.backtest(pipeline.train, pipeline.backtest, pipeline.params)
