@@ -1,4 +1,4 @@
-"""The whole recipe, fitted anew at each ``as_of`` on what was known then: by train once, by the backtest often."""
+"""The whole recipe, fitted anew at each ``as_of`` on what was known then: once by train, often by evaluate."""
 
 from __future__ import annotations
 
