@@ -1,4 +1,4 @@
-"""The whole recipe, fitted anew at each ``as_of`` on what was known then: once by train, often by evaluate."""
+"""The whole recipe, fitted anew at each ``as_of`` on what was known: by train once, by evaluate often."""
 
 from __future__ import annotations
 
