@@ -14,7 +14,7 @@ export DVC_NO_ANALYTICS := 1
 
 # In the environment itself, as `bentoml` asks before it reads any file of the project.
 define NO_TELEMETRY
-import os; os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True"); os.environ.setdefault("DVC_NO_ANALYTICS", "1")
+import os; os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True"); os.environ.setdefault("DVC_NO_ANALYTICS", "1"); os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 endef
 export NO_TELEMETRY
 
@@ -24,7 +24,7 @@ PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-c
 COMPILE := $(IN_VENV) uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
 
-.PHONY: help run test lint format lock bench bench-serving soak docs clean
+.PHONY: help run test lint format lock bench bench-serving track-replay soak docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -56,6 +56,9 @@ bench: $(VENV)/run.stamp ## time, import time and peak memory of each stage
 
 bench-serving: $(VENV)/dev.stamp ## latency and throughput of the service, beside a no-op and the original's way
 	@$(IN_VENV) python -m benchmarks.serving
+
+track-replay: $(VENV)/run.stamp ## log to MLflow the runs that wait because the tracking server was down
+	@$(IN_VENV) python -m commands.track_replay
 
 soak: $(VENV)/run.stamp ## ten minutes of 32 clients, one request in ten bad: no 5xx, no growing memory
 	@$(IN_VENV) python -m benchmarks.soak

@@ -21,5 +21,9 @@ class ArtifactError(UserError):
     """A model file that is missing, or is not what its description says."""
 
 
+class TrackingError(UserError):
+    """A tracking store that does not answer, or does not take what it was given."""
+
+
 class ServiceError(UserError):
     """A setting with which the service cannot run."""

@@ -245,6 +245,13 @@ class ConfidenceOdds(Section):
         return self
 
 
+class Tracking(Section):
+    """What MLflow is told of each run."""
+
+    enabled: bool = Field(description="log each run to MLflow; changes no result")
+    experiment: str = Field(min_length=1, description="name of the MLflow experiment")
+
+
 class Serve(Section):
     """The HTTP service."""
 
@@ -267,6 +274,7 @@ class Params(Section):
     train: Train
     evaluate: Evaluate
     score: Score
+    tracking: Tracking
     serve: Serve
 
 

@@ -16,7 +16,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT = 400
 
-ALL = ("simulate", "load", "clean", "featurize", "train", "evaluate", "score")
+ALL = ("simulate", "load", "clean", "featurize", "train", "evaluate", "score", "track")
 AFTER_FEATURIZE = ALL[4:]
 
 # What the stages write into Git: a clone starts without it, as if nothing had ever been run.
@@ -33,6 +33,8 @@ SMALL: dict[str, Any] = {
     "model.xgboost.n_estimators": 15,
     "evaluate.refit_weeks": 12,
     "evaluate.bootstrap_samples": 20,
+    # on in tests/test_tracking.py, which are about it
+    "tracking.enabled": False,
 }
 
 

@@ -47,7 +47,7 @@ def test_a_change_of_an_inactive_family_runs_nothing(clone: Clone) -> None:
 
 def test_a_change_of_score_runs_score_only(clone: Clone) -> None:
     clone.set_params({"score.top_n": 7, "score.format": "json"})
-    assert stages_run(clone.dvc("repro")) == ("score",)
+    assert stages_run(clone.dvc("repro")) == ("score", "track")
     leads = json.loads(clone.read("data/leads/leads.json"))
     assert json.loads(clone.read("data/leads/top_leads.json")) == leads[:7]
     assert not (clone.folder / "data/leads/leads.csv").exists()

@@ -1,0 +1,44 @@
+"""The model as MLflow loads it: ``mlflow.pyfunc.load_model`` and ``mlflow models serve`` call this module."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from conversion.artifact import load_model
+from conversion.models import ConversionModel
+
+
+class ProbabilityOfConversion:
+    """Gives the calibrated probability of conversion, as ``models/model.joblib`` does.
+
+    Parameters
+    ----------
+    model
+        Fitted.
+    """
+
+    def __init__(self, model: ConversionModel) -> None:
+        self.model = model
+
+    def predict(self, features: pd.DataFrame, params: dict[str, object] | None = None) -> pd.DataFrame:  # noqa: ARG002
+        """Score feature rows.
+
+        Parameters
+        ----------
+        features
+            The model's features, in columns of any order.
+        params
+            None are known; MLflow passes them.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``probability``, float64, one row a feature row.
+        """
+        return pd.DataFrame({"probability": self.model.predict_proba(features)[:, 1]})
+
+
+def _load_pyfunc(folder: str) -> ProbabilityOfConversion:
+    """Load the model whose two files stand in ``folder``; the name is MLflow's."""
+    model, _ = load_model(folder)
+    return ProbabilityOfConversion(model)

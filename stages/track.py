@@ -1,0 +1,253 @@
+"""Tell MLflow of this run: params, metrics, plots, the lead list's head and the model itself."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import json
+import logging
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from conversion import spool
+from conversion.artifact import sha256
+from conversion.errors import TrackingError
+from conversion.files import read_json, write_json
+from conversion.params import Params, load_params
+from conversion.stage import run
+
+LOCK: Final = Path("dvc.lock")
+RESULTS: Final = ("metrics", "plots")
+PREDICTIONS: Final = "backtest/predictions.parquet"
+PREDICTED: Final = ["id", "as_of", "label", "MRR", "probability", "base_rate"]
+"""What comparing two models' backtests takes; the baselines are the same for all."""
+EXAMPLE_ROWS: Final = 3
+
+log = logging.getLogger(__name__)
+
+
+def flat(values: Any, path: str = "") -> dict[str, str]:
+    """Give each key its dotted path, as DVC does, and its value as JSON; text stays as it is.
+
+    Examples
+    --------
+    >>> flat({"data": {"dir": "export", "as_of": None}, "top_k": [10, 50]})
+    {'data.dir': 'export', 'data.as_of': 'null', 'top_k': '[10, 50]'}
+    """
+    if not isinstance(values, dict):
+        return {path: values if isinstance(values, str) else json.dumps(values)}
+    found: dict[str, str] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{path}.{key}" if path else str(key))
+    return found
+
+
+def headline_metrics(measured: Any, path: str = "") -> dict[str, float]:
+    """Give each number its dotted path in the metrics file, without the intervals.
+
+    Examples
+    --------
+    >>> headline_metrics({"ranking": {"roc_auc": {"value": 0.9, "low": 0.8, "high": 1.0}}, "converters": 7})
+    {'ranking.roc_auc': 0.9, 'converters': 7.0}
+    """
+    if isinstance(measured, dict):
+        if "value" in measured:
+            return headline_metrics(measured["value"], path)
+        found: dict[str, float] = {}
+        for key, value in measured.items():
+            if key not in {"low", "high"}:
+                found |= headline_metrics(value, f"{path}.{key}" if path else key)
+        return found
+    number = isinstance(measured, int | float) and not isinstance(measured, bool)
+    return {path: float(measured)} if number else {}
+
+
+def weekly_metrics(rows: Iterable[dict[str, str]]) -> dict[str, list[tuple[int, int, float]]]:
+    """Give each measure of the backtest a point a cutoff.
+
+    Parameters
+    ----------
+    rows
+        Of ``metrics/backtest.csv``, by column.
+
+    Returns
+    -------
+    dict
+        By ``weekly.`` and the measure: (number of the cutoff, its ``as_of`` in milliseconds, value); a week
+        in which the measure is undefined has no point.
+    """
+    points: dict[str, list[tuple[int, int, float]]] = {}
+    for step, row in enumerate(rows):
+        as_of = dt.datetime.fromisoformat(row["as_of"]).replace(tzinfo=dt.UTC)
+        for name, value in row.items():
+            if name != "as_of" and value:
+                point = (step, int(as_of.timestamp() * 1000), float(value))
+                points.setdefault(f"weekly.{name}", []).append(point)
+    return points
+
+
+def data_hashes(lock: dict[str, Any]) -> dict[str, str]:
+    """Read from ``dvc.lock`` what the data and the model hash to, by path."""
+    entries = (
+        entry
+        for stage in lock.get("stages", {}).values()
+        for entry in (*stage.get("deps", ()), *stage.get("outs", ()))
+    )
+    return {
+        entry["path"]: entry["md5"]
+        for entry in entries
+        if "md5" in entry and not entry["path"].endswith(".py") and not entry["path"].startswith(RESULTS)
+    }
+
+
+def git_tags(environment: dict[str, str]) -> dict[str, str]:
+    """Say which commit was run, whether anything was changed in it, and as which experiment of DVC.
+
+    Parameters
+    ----------
+    environment
+        Has DVC_EXP_NAME and DVC_EXP_BASELINE_REV in an experiment, which may run in a copy with commits of
+        its own.
+
+    Returns
+    -------
+    dict
+        Empty outside of a Git repository. ``dirty`` tells whether code, params or anything else differs from
+        the commit, what the stages write aside.
+    """
+    commit = environment.get("DVC_EXP_BASELINE_REV") or _git("rev-parse", "HEAD").strip()
+    if not commit:
+        return {}
+    changed = _git("diff", "--name-only", commit).splitlines()
+    changed += _git("ls-files", "--others", "--exclude-standard").splitlines()
+    dirty = any(not path.startswith((*RESULTS, str(LOCK))) for path in changed)
+    tags = {"git_commit": commit, "dirty": json.dumps(dirty), "mlflow.source.git.commit": commit}
+    if "DVC_EXP_NAME" in environment:
+        tags |= {"dvc_exp_name": environment["DVC_EXP_NAME"], "dvc_exp_baseline_rev": commit}
+    return tags
+
+
+def _git(*arguments: str) -> str:
+    """Ask Git; empty where there is none, or no repository or commit."""
+    if shutil.which("git") is None:
+        return ""
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False).stdout  # noqa: S603, S607
+
+
+def identity(model: dict[str, Any]) -> dict[str, str]:
+    """Tell this run from others by what it made: the same inputs give the same, wherever they are run."""
+    return {
+        "model_type": model["model_type"],
+        "as_of": model["trained_as_of"],
+        "model_sha256": model["sha256"],
+        "evaluation_sha256": sha256("metrics/evaluation.json"),
+    }
+
+
+def record(params: Params, model: dict[str, Any], who: dict[str, str], started: float) -> dict[str, Any]:
+    """Put together what is told of the run; JSON-ready.
+
+    Parameters
+    ----------
+    params
+        All of params.yaml.
+    model
+        The model's description.
+    who
+        From `identity` and `git_tags`.
+    started
+        Seconds since 1970.
+    """
+    hashes = data_hashes(yaml.safe_load(LOCK.read_text(encoding="utf-8")) if LOCK.is_file() else {})
+    with Path("metrics/backtest.csv").open(encoding="utf-8", newline="") as file:
+        weekly = weekly_metrics(csv.DictReader(file))
+    summary = Path("metrics/summary.txt").read_text(encoding="utf-8")
+    commit = who.get("git_commit", "")[:7]
+    return {
+        "name": who.get("dvc_exp_name") or f"{who['model_type']} {commit}".strip(),
+        "time_ms": int(started * 1000),
+        "params": flat(params.model_dump(mode="json")),
+        "tags": who
+        | {f"dvc.{path}": digest for path, digest in hashes.items()}
+        | {"mlflow.note.content": f"```\n{summary}```", "mlflow.source.name": "dvc.yaml"},
+        "metrics": headline_metrics(read_json("metrics/evaluation.json")),
+        "weekly": weekly,
+        "datasets": [
+            {"name": path, "digest": digest}
+            for path, digest in hashes.items()
+            if path.startswith("data/features")
+        ],
+        "columns": {
+            name: "string" if dtype == "category" else "double" for name, dtype in model["features"].items()
+        },
+    }
+
+
+def fill(folder: Path, columns: Iterable[str]) -> None:
+    """Copy the run's files into ``folder``: artifacts, the model with its code, and an input example."""
+    artifacts = folder / spool.ARTIFACTS
+    for source in _artifacts():
+        target = artifacts / source
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    leads = next(Path("data/leads").glob("top_leads.*"))
+    (artifacts / "leads").mkdir()
+    shutil.copyfile(leads, artifacts / "leads" / leads.name)
+    (artifacts / PREDICTIONS).parent.mkdir()
+    predictions = pq.read_table("data/backtest/predictions.parquet", columns=PREDICTED)
+    pq.write_table(predictions, artifacts / PREDICTIONS, compression="zstd")
+    (folder / spool.MODEL).mkdir()
+    for name in ("model.joblib", "model.json"):
+        shutil.copyfile(f"models/{name}", folder / spool.MODEL / name)
+    shutil.copytree("conversion", folder / spool.CODE, ignore=shutil.ignore_patterns("__pycache__"))
+    latest = pq.ParquetFile("data/features/latest.parquet")
+    rows = next(latest.iter_batches(batch_size=EXAMPLE_ROWS, columns=list(columns)))
+    pq.write_table(pa.Table.from_batches([rows]), folder / spool.EXAMPLE)
+
+
+def _artifacts() -> Iterator[Path]:
+    yield Path("params.yaml")
+    for folder in RESULTS:
+        yield from sorted(path for path in Path(folder).iterdir() if path.is_file())
+
+
+def track(params: Params, model: dict[str, Any], known_as: dict[str, str]) -> None:
+    """Give the run to MLflow; where that fails it waits, and is logged with a later one."""
+    root = spool.project_root()
+    told = record(params, model, known_as | git_tags(dict(os.environ)), time.time())
+    spool.put(root, told, partial(fill, columns=model["features"]))
+    from conversion import tracking
+
+    try:
+        logged = tracking.log_waiting(root, params.tracking.experiment)
+    except TrackingError as error:
+        log.warning(
+            "not tracked, the run waits in %s: log it with 'make track-replay' reason=%r",
+            root / spool.FOLDER, str(error),
+        )  # fmt: skip
+    else:
+        log.info("tracked runs=%d experiment=%s", logged, params.tracking.experiment)
+
+
+def main() -> None:
+    """Read what the stages wrote, log it; write data/run.json, the same whether or not it was logged."""
+    params = load_params()
+    model = read_json("models/model.json")
+    known_as = identity(model)
+    if params.tracking.enabled:
+        track(params, model, known_as)
+    write_json("data/run.json", known_as)
+
+
+if __name__ == "__main__":
+    run(main)
