@@ -55,7 +55,7 @@ class Clone:
         inherited = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("DVC_", "GIT_", "COV_", "PYTEST_")) and name != "PYTHONPATH"
+            if not name.startswith(("DVC_", "GIT_", "COV_", "MLFLOW_", "PYTEST_")) and name != "PYTHONPATH"
         }
         self.env = inherited | {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
@@ -88,9 +88,9 @@ class Clone:
         return clone
 
     @classmethod
-    def reproduced(cls, folder: Path, home: Path) -> Clone:
+    def reproduced(cls, folder: Path, home: Path, params: dict[str, Any] | None = None) -> Clone:
         """Give a copy of the project after its first ``dvc repro``, with everything committed."""
-        clone = cls.of_project(folder, home)
+        clone = cls.of_project(folder, home, params)
         assert stages_run(clone.dvc("repro")) == ALL
         # data/ and models/ have the .gitignore files that DVC writes
         assert clone.status() == ["?? dvc.lock", "?? metrics/", "?? plots/"]

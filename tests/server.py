@@ -1,4 +1,4 @@
-"""The real server, for tests: `bentoml serve` in a folder, on a free port, stopped by its process id."""
+"""Real servers, for tests: on a free port, stopped by the process id."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -49,31 +49,33 @@ def environment(home: Path, **given: str) -> dict[str, str]:
     }
 
 
-class Server:
-    """A `bentoml serve` that runs in the block.
+class HttpServer:
+    """A command that serves HTTP on 127.0.0.1 while the block runs.
 
     Parameters
     ----------
     folder
         Where it is started.
-    home
-        BentoML's folder, made if it is not there.
-    arguments
-        Of ``bentoml serve``: a bento, options.
+    command
+        What is run; ``{port}`` in it is the port.
     env
-        Added to the environment.
+        The whole environment; ``{port}`` in a value is the port.
+    logs
+        Folder for what it prints.
+    ready
+        Path that answers 200 when it is ready.
     """
 
     def __init__(
-        self, folder: Path, home: Path, *arguments: str, env: Mapping[str, str] | None = None
+        self, folder: Path, command: Sequence[str], env: Mapping[str, str], logs: Path, ready: str
     ) -> None:
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._command = ["bentoml", "serve", *arguments]
-        self._env = environment(home, BENTOML_HOST="127.0.0.1", BENTOML_PORT=str(self.port), **(env or {}))
-        home.mkdir(exist_ok=True)
-        self._log = home / f"serve-{self.port}.log"
+        self._command = [part.replace("{port}", str(self.port)) for part in command]
+        self._env = {name: value.replace("{port}", str(self.port)) for name, value in env.items()}
+        self._log = logs / f"serve-{self.port}.log"
+        self._ready = ready
 
     def __enter__(self) -> Self:
         with self._log.open("wb") as log:
@@ -104,12 +106,6 @@ class Server:
     def pid(self) -> int:
         """The process that was started; its children are the workers."""
         return self._process.pid
-
-    def workers(self) -> list[int]:
-        """List the process ids of the workers."""
-        return [
-            child.pid for child in psutil.Process(self.pid).children() if "--worker-id" in child.cmdline()
-        ]
 
     def log(self) -> str:
         """Give what the server has printed so far."""
@@ -144,10 +140,39 @@ class Server:
                 code = self._process.poll()
                 assert code is None, f"{self._command} exits {code}\n{self.log()}"
                 with contextlib.suppress(httpx.TransportError):
-                    if client.get("/readyz").status_code == httpx.codes.OK:
+                    if client.get(self._ready).status_code == httpx.codes.OK:
                         return
                 time.sleep(0.1)
         raise AssertionError(f"{self._command} is not ready after {START_TIMEOUT} s\n{self.log()}")
+
+
+class Server(HttpServer):
+    """A `bentoml serve` that runs in the block.
+
+    Parameters
+    ----------
+    folder
+        Where it is started.
+    home
+        BentoML's folder, made if it is not there.
+    arguments
+        Of ``bentoml serve``: a bento, options.
+    env
+        Added to the environment.
+    """
+
+    def __init__(
+        self, folder: Path, home: Path, *arguments: str, env: Mapping[str, str] | None = None
+    ) -> None:
+        home.mkdir(exist_ok=True)
+        whole = environment(home, BENTOML_HOST="127.0.0.1", BENTOML_PORT="{port}", **(env or {}))
+        super().__init__(folder, ["bentoml", "serve", *arguments], whole, home, "/readyz")
+
+    def workers(self) -> list[int]:
+        """List the process ids of the workers."""
+        return [
+            child.pid for child in psutil.Process(self.pid).children() if "--worker-id" in child.cmdline()
+        ]
 
 
 @contextlib.contextmanager
