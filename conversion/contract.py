@@ -285,6 +285,14 @@ class LeadWithUsage(Lead):
     usage: list[UsageWeek]
 
 
+class RegisteredModel(Answer):
+    """A version of a registered model."""
+
+    name: str = Field(description="registry.model_name in params.yaml")
+    version: str
+    aliases: list[str] = Field(description="such as champion, when the model was last promoted")
+
+
 class Health(Answer):
     """State of the service."""
 
@@ -293,6 +301,9 @@ class Health(Answer):
     model_version: str
     trained_as_of: dt.date
     model_type: str
+    registered_model: RegisteredModel | None = Field(
+        description="which registered version the served model file is; null: it is none"
+    )
 
 
 class Fault(Answer):

@@ -160,6 +160,7 @@ async def health(request: Request) -> Response:
             model_version=serving.predictor.version,
             trained_as_of=serving.predictor.trained_as_of,
             model_type=serving.model_type,
+            registered_model=serving.registered_model,
         )
     )
 

@@ -31,6 +31,7 @@ from conversion.leads import read_lead_list
 from conversion.online import places_of, predict
 from conversion.params import load_params
 from conversion.refusals import RefusalError
+from conversion.registered import read_registered
 from conversion.serving import SERVICE, make_serving, token_from
 
 LOG_FOLDER: Final = "logs"
@@ -111,7 +112,7 @@ class ConversionService:
     @bentoml.on_deployment
     @staticmethod
     def check() -> None:
-        """Refuse to start, before any worker does, on bad params, model, lead list or token."""
+        """Refuse to start, before any worker does, where something that is served or set is broken."""
         try:
             # Workers run in the bento's folder; this runs where the command was given.
             folder: str = ConversionService.working_dir  # type: ignore[attr-defined]  # it is a Service
@@ -119,6 +120,7 @@ class ConversionService:
                 params = load_params()
                 load_model()
                 read_lead_list(Path(), params.score.format)
+                read_registered(Path())
             token_from(os.environ)
         except UserError as error:
             raise BentoMLException(str(error)) from error

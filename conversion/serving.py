@@ -12,11 +12,20 @@ from pydantic import TypeAdapter
 
 from conversion.artifact import load_model
 from conversion.batches import BatchQueue
-from conversion.contract import AnyCompany, Companies, History, Prediction, Summary, companies_message
+from conversion.contract import (
+    AnyCompany,
+    Companies,
+    History,
+    Prediction,
+    RegisteredModel,
+    Summary,
+    companies_message,
+)
 from conversion.errors import ServiceError
 from conversion.leads import LeadList, read_lead_list
 from conversion.online import Predictor, make_predictor
 from conversion.params import Params, Serve
+from conversion.registered import RegisteredVersions, read_registered
 from conversion.telemetry import Telemetry
 
 SERVICE: Final = "conversion"
@@ -35,6 +44,8 @@ class Serving:
         The loaded model.
     model_type
         Its family.
+    registered_model
+        Which registered version it is; None: it is none.
     leads
         The lead list; None where none was made.
     settings
@@ -49,6 +60,7 @@ class Serving:
 
     predictor: Predictor
     model_type: str
+    registered_model: RegisteredModel | None
     leads: LeadList | None
     settings: Serve
     token: str | None
@@ -88,18 +100,28 @@ def make_serving(params: Params, token: str | None, version: str, record: Record
     Raises
     ------
     ArtifactError
-        There is no model, or it is not what its description says.
+        There is no model, or it is not what its description says; or the lead list or the list of registered
+        versions is broken.
     """
     model, description = load_model()
     return Serving(
         predictor=make_predictor(model, description, params),
         model_type=description["model_type"],
+        registered_model=registered_model_of(description["sha256"], read_registered(Path())),
         leads=read_lead_list(Path(), params.score.format),
         settings=params.serve,
         token=token,
         telemetry=Telemetry(SERVICE, version),
         record=record,
     )
+
+
+def registered_model_of(sha256: str, registered: RegisteredVersions | None) -> RegisteredModel | None:
+    """Find which registered version a model file is, by its sha256; None: it is none."""
+    found = registered.versions.get(sha256) if registered else None
+    if registered is None or found is None:
+        return None
+    return RegisteredModel(name=registered.model_name, version=found.version, aliases=found.aliases)
 
 
 def token_from(environment: Mapping[str, str]) -> str | None:

@@ -13,7 +13,7 @@ import pandas as pd
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from conversion.contract import History, Summary
+from conversion.contract import History, RegisteredModel, Summary
 from conversion.http_api import http_api
 from conversion.leads import LeadList
 from conversion.models import ConversionModel
@@ -64,6 +64,7 @@ def serving_of(
     token: str | None = None,
     leads: LeadList | None = None,
     record: Record | None = None,
+    registered_model: RegisteredModel | None = None,
     **settings: Any,
 ) -> Serving:
     """Put together what the routes answer from; ``settings`` are those of ``serve`` in params.yaml."""
@@ -71,6 +72,7 @@ def serving_of(
     return Serving(
         predictor=predictor_of(pipeline),
         model_type=pipeline.params.model.type,
+        registered_model=registered_model,
         leads=leads_of(pipeline) if leads is None else leads,
         settings=type(pipeline.params.serve).model_validate_json(json.dumps(given)),
         token=token,

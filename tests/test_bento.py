@@ -31,6 +31,8 @@ OFFLINE = {
 }
 INSTALL = "CONVERSION_TEST_INSTALL"
 
+# Written by a command, not by the stages: it is not in the folder that is served.
+REGISTERED = "models/registered.json"
 NOT_SERVED = ("stages/train.py", "tests/test_bento.py", "dvc.yaml", "dvc.lock", ".dvc/config", "docs/api.md")
 NOT_SERVED += (
     "data/sample/customers.csv",
@@ -50,6 +52,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bento(served: Path, home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `bentoml build` makes in a folder with all that a checkout has."""
     project = copy_of(served, tmp_path_factory.mktemp("build") / "project")
+    (project / REGISTERED).write_text('{"model_name": "conversion", "versions": {}}', encoding="utf-8")
     for name in NOT_SERVED:
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text("not served\n", encoding="utf-8")
@@ -86,7 +89,7 @@ def test_it_holds_what_serving_needs_and_no_more(served: Path, bento: Path) -> N
     }
     written = {"models/model.joblib", "models/model.json", "data/leads/leads.csv"}
     written |= {"data/clean/usage.parquet", "data/clean/export.json"}
-    assert files(bento / "src") == code | written | {"params.yaml", "bentofile.yaml"}
+    assert files(bento / "src") == code | written | {REGISTERED, "params.yaml", "bentofile.yaml"}
     for name in code | written | {"params.yaml"}:
         assert (bento / "src" / name).read_bytes() == (served / name).read_bytes(), name
 

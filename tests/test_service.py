@@ -20,6 +20,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from conversion.registered import RegisteredVersion, RegisteredVersions, write_registered
 from conversion.schemas import UNRANKED
 from conversion.scoring import REASONS
 from tests.server import Server, bentoml_client, copy_of, history_of, refusal_to_start
@@ -207,6 +208,7 @@ class TestProbesMetricsAndDocs:
             "model_version": description["sha256"][:12],
             "trained_as_of": description["trained_as_of"][:10],
             "model_type": "logistic_regression",
+            "registered_model": None,
         }
 
     @pytest.mark.parametrize("path", ["/livez", "/readyz"])
@@ -284,6 +286,10 @@ class TestRefusalToStart:
         set_serve(copied, max_companies="many")
         self.refuses(copied, tmp_path, "params.yaml: serve.max_companies: given 'many', should be")
 
+    def test_with_a_broken_list_of_registered_versions(self, copied: Path, tmp_path: Path) -> None:
+        (copied / "models" / "registered.json").write_text("{}", encoding="utf-8")
+        self.refuses(copied, tmp_path, "models/registered.json: not a list of registered versions (")
+
     def test_with_an_empty_token(self, served: Path, tmp_path: Path) -> None:
         message = "CONVERSION_API_TOKEN: set, but empty"
         self.refuses(served, tmp_path, message, CONVERSION_API_TOKEN="")
@@ -318,6 +324,18 @@ def test_a_token_is_asked_for_where_one_is_set(served: Path, tmp_path: Path) -> 
         with bentoml_client(server, TOKEN) as theirs:
             assert theirs.predict_single(EXAMPLE)["company_id"] == EXAMPLE["id"]
         assert TOKEN not in server.log()
+
+
+def test_health_names_the_registered_version_that_is_served(copied: Path, tmp_path: Path) -> None:
+    description = json.loads((copied / "models" / "model.json").read_text(encoding="utf-8"))
+    others = {"0" * 64: RegisteredVersion(version="1", aliases=["champion"], run_id="first")}
+    served = {description["sha256"]: RegisteredVersion(version="2", aliases=[], run_id="second")}
+    registered = RegisteredVersions(model_name="prospects", versions=others | served)
+    write_registered(registered, copied)
+    with Server(copied, tmp_path / "home") as server, server.client() as client:
+        health = client.get("/health").json()
+    assert health["registered_model"] == {"name": "prospects", "version": "2", "aliases": []}
+    assert health["model_version"] == description["sha256"][:12]
 
 
 def test_two_workers_share_metrics_and_each_logs_predictions(copied: Path, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from conversion.contract import (
     LeadWithUsage,
     Prediction,
     Predictions,
+    RegisteredModel,
     Summary,
     Tier,
     UsageWeek,
@@ -76,7 +77,9 @@ def test_the_tiers_and_levels_are_those_of_the_params() -> None:
     assert get_args(Confidence) == (*ConfidenceOdds.model_fields, "low")
 
 
-@pytest.mark.parametrize("model", [Prediction, Predictions, Leads, LeadWithUsage, Health, Error, Fault])
+@pytest.mark.parametrize(
+    "model", [Prediction, Predictions, Leads, LeadWithUsage, Health, RegisteredModel, Error, Fault]
+)
 def test_answers_never_leave_a_key_out(model: type[Any]) -> None:
     assert all(field.is_required() for field in model.model_fields.values())
 

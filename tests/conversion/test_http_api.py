@@ -14,7 +14,17 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from conversion import http_api as http_api_module
-from conversion.contract import Error, Health, History, Leads, LeadWithUsage, Prediction, Predictions, Summary
+from conversion.contract import (
+    Error,
+    Health,
+    History,
+    Leads,
+    LeadWithUsage,
+    Prediction,
+    Predictions,
+    RegisteredModel,
+    Summary,
+)
 from conversion.leads import page
 from conversion.middleware import BENTOML_PATHS
 from conversion.models import ConversionModel
@@ -358,6 +368,18 @@ def test_health(client: Client, pipeline: Pipeline) -> None:
         "model_version": VERSION,
         "trained_as_of": f"{pipeline.as_of:%Y-%m-%d}",
         "model_type": "logistic_regression",
+        "registered_model": None,
+    }
+    Health.model_validate_json(response.content, strict=True, extra="forbid")
+
+
+def test_health_names_the_registered_version(pipeline: Pipeline) -> None:
+    registered = RegisteredModel(name="conversion", version="3", aliases=["champion"])
+    response = Client(serving_of(pipeline, registered_model=registered)).get("/health")
+    assert response.json()["registered_model"] == {
+        "name": "conversion",
+        "version": "3",
+        "aliases": ["champion"],
     }
     Health.model_validate_json(response.content, strict=True, extra="forbid")
 
