@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,7 @@ Ints = NDArray[np.int64]
 Strategy = Literal["fixed", "f1", "precision", "recall"]
 
 _INTERVAL: Final = (2.5, 97.5)
+_LESS_IS_BETTER: Final = ("log_loss", "brier_score")
 _CHUNK_WEIGHTS: Final = 8_000_000
 _SMALLEST_SHARE: Final = 1e-4
 
@@ -99,7 +100,12 @@ def weekly_measures(predictions: pd.DataFrame, ranker: str, top_k: Sequence[int]
 
 
 def headline(
-    predictions: pd.DataFrame, rankers: Sequence[str], top_k: Sequence[int], samples: int, seed: int
+    predictions: pd.DataFrame,
+    rankers: Sequence[str],
+    top_k: Sequence[int],
+    samples: int,
+    seed: int,
+    probabilities: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Ranking measures over the whole backtest, and how surely the model beats each baseline.
 
@@ -119,43 +125,87 @@ def headline(
         Bootstrap samples.
     seed
         Of the bootstrap.
+    probabilities
+        The columns that are probabilities; they need not rank.
 
     Returns
     -------
     dict
         ``cutoffs``, ``cutoffs_with_conversions``; ``rankers``: by ranker and measure ``value``, ``low`` and
-        ``high``; ``differences``: by baseline and measure, the model minus the baseline on the same samples:
-        ``difference``, ``low``, ``high`` and ``probability_better`` (equal counts half).
+        ``high``; ``differences``: by baseline and measure (average precision, ROC AUC, recall at k; log loss
+        and Brier score where the baseline is a probability), the model minus the baseline on the same
+        samples: ``difference``, ``low``, ``high`` and ``probability_better`` (equal counts half; less is
+        better for log loss and Brier score).
     """
-    companies = _companies(predictions)
-    cutoffs = _cutoffs(predictions, companies.index)
-    lists = {ranker: [_ranked(cutoff, ranker) for cutoff in cutoffs] for ranker in rankers}
-    everyone = np.ones((companies.count, 1), dtype=np.float32)
-    value = {ranker: _mean_measures(lists[ranker], everyone, top_k)[:, 0] for ranker in rankers}
-    parts: dict[str, list[Floats]] = {ranker: [] for ranker in rankers}
-    for weights in _company_weights(companies.count, samples, seed):
-        for ranker in rankers:
-            parts[ranker].append(_mean_measures(lists[ranker], weights, top_k))
-    sampled = {ranker: np.concatenate(parts[ranker], axis=1) for ranker in rankers}
-    baselines = [ranker for ranker in rankers if ranker != MODEL] if MODEL in rankers else []
-    names = measure_names(top_k)
+    measured = _bootstrap(predictions, rankers, probabilities, top_k, samples, seed)
+    columns = list(dict.fromkeys([*rankers, *probabilities]))
+    recalls = [f"recall_at_{k}" for k in top_k]
+    compared = ("average_precision", "roc_auc", *recalls, *_LESS_IS_BETTER)
+    conversions = predictions.groupby("as_of")["label"].sum()
     return {
-        "cutoffs": len(cutoffs),
-        "cutoffs_with_conversions": sum(bool(cutoff.label.any()) for cutoff in cutoffs),
+        "cutoffs": len(conversions),
+        "cutoffs_with_conversions": int((conversions > 0).sum()),
         "rankers": {
-            ranker: {name: _interval(value[ranker][i], sampled[ranker][i]) for i, name in enumerate(names)}
+            ranker: {name: _interval(*measured[ranker, name]) for name in measure_names(top_k)}
             for ranker in rankers
         },
         "differences": {
             baseline: {
-                name: _difference(
-                    value[MODEL][i] - value[baseline][i], sampled[MODEL][i] - sampled[baseline][i]
-                )
-                for i, name in enumerate(names)
-                if name in ("average_precision", "roc_auc") or name.startswith("recall_at_")
+                name: _difference(name, measured[baseline, name], measured[MODEL, name])
+                for name in compared
+                if (baseline, name) in measured and (MODEL, name) in measured
             }
-            for baseline in baselines
+            for baseline in columns
+            if baseline != MODEL and MODEL in columns
         },
+    }
+
+
+def paired_differences(
+    predictions: pd.DataFrame, first: str, second: str, top_k: Sequence[int], samples: int, seed: int
+) -> dict[str, dict[str, float | None]]:
+    """Ask whether the second of two columns of probabilities is better, by a paired bootstrap of companies.
+
+    Both are measured on the same rows and on the same samples of companies, so what makes a sample easy or
+    hard for both cancels out of the difference.
+
+    Parameters
+    ----------
+    predictions
+        See the module; with the columns ``first`` and ``second`` (``probability`` is not needed).
+    first, second
+        Columns of probabilities.
+    top_k
+        List lengths.
+    samples
+        Bootstrap samples of companies.
+    seed
+        Of the bootstrap.
+
+    Returns
+    -------
+    dict
+        For ``average_precision``, each ``recall_at_<k>`` (means over the cutoffs with conversions) and
+        ``log_loss`` (over all rows, in nats): the values ``first`` and ``second``, ``difference`` (second
+        minus first) with the bounds ``low`` and ``high`` of its 95 % percentile interval, and
+        ``probability_better``: the share of samples where the second is better (higher; lower for log
+        loss), equal counting half. None where undefined: no conversion.
+
+    Raises
+    ------
+    ValueError
+        A column holds something that is no probability.
+    """
+    columns = (first, second)
+    measured = _bootstrap(predictions, columns, columns, top_k, samples, seed)
+    names = ("average_precision", *(f"recall_at_{k}" for k in top_k), "log_loss")
+    return {
+        name: {
+            "first": _rounded(measured[first, name].value),
+            "second": _rounded(measured[second, name].value),
+        }
+        | _difference(name, measured[first, name], measured[second, name])
+        for name in names
     }
 
 
@@ -550,6 +600,64 @@ class _Ranked:
     tie_stop: Ints
 
 
+class _Measured(NamedTuple):
+    """A measure of all companies, and of each bootstrap sample of them."""
+
+    value: float
+    sampled: Floats
+
+
+def _bootstrap(
+    predictions: pd.DataFrame,
+    rankers: Sequence[str],
+    probabilities: Sequence[str],
+    top_k: Sequence[int],
+    samples: int,
+    seed: int,
+) -> dict[tuple[str, str], _Measured]:
+    """By column and measure: the rankers' ranking measures, the probabilities' log loss and Brier score."""
+    companies = _companies(predictions)
+    cutoffs = _cutoffs(predictions, companies.index)
+    lists = {ranker: [_ranked(cutoff, ranker) for cutoff in cutoffs] for ranker in rankers}
+    losses = {column: _losses_by_company(predictions, column, companies) for column in probabilities}
+
+    def measure(weights: NDArray[np.float32]) -> dict[tuple[str, str], Floats]:
+        ranking = {
+            (ranker, name): values
+            for ranker in rankers
+            for name, values in zip(
+                measure_names(top_k), _mean_measures(lists[ranker], weights, top_k), strict=True
+            )
+        }
+        exact = weights.T.astype(np.float64)
+        return ranking | {
+            (column, name): values
+            for column in probabilities
+            for name, values in zip(_LESS_IS_BETTER, _mean_losses(exact @ losses[column]), strict=True)
+        }
+
+    value = measure(np.ones((companies.count, 1), dtype=np.float32))
+    parts = [measure(weights) for weights in _company_weights(companies.count, samples, seed)]
+    return {
+        key: _Measured(float(value[key][0]), np.concatenate([part[key] for part in parts])) for key in value
+    }
+
+
+def _losses_by_company(predictions: pd.DataFrame, column: str, companies: _Companies) -> Floats:
+    """Companies by sums over their rows: of the rows, of the log losses, of the squared differences."""
+    label = predictions["label"].to_numpy(dtype=np.float64)
+    probability = _finite(predictions[column])
+    if len(probability) and not (probability.min() >= 0 and probability.max() <= 1):
+        raise ValueError(f"{column} is no probability: from {probability.min():g} to {probability.max():g}")
+    sums = (np.ones_like(label), _log_losses(label, probability), np.square(probability - label))
+    return np.stack([np.bincount(companies.index, each, companies.count) for each in sums], axis=1)
+
+
+def _mean_losses(sums: Floats) -> Floats:
+    rows, log_losses, squares = sums.T
+    return np.stack((_divide(log_losses, rows), _divide(squares, rows)))
+
+
 def _companies(predictions: pd.DataFrame) -> _Companies:
     ids, index = np.unique(predictions["id"].to_numpy(dtype=np.int64), return_inverse=True)
     return _Companies(index.astype(np.int64), len(ids))
@@ -721,12 +829,15 @@ def _interval(value: float, sampled: Floats) -> dict[str, float | None]:
     return {"value": _rounded(value), "low": _rounded(low), "high": _rounded(high)}
 
 
-def _difference(value: float, sampled: Floats) -> dict[str, float | None]:
+def _difference(name: str, first: _Measured, second: _Measured) -> dict[str, float | None]:
+    """Second minus first."""
+    sampled = second.sampled - first.sampled
     low, high = _percentiles(sampled)
-    known = sampled[~np.isnan(sampled)]
+    gain = -sampled if name in _LESS_IS_BETTER else sampled
+    known = gain[~np.isnan(gain)]
     better = np.mean((known > 0) + 0.5 * (known == 0)) if len(known) else np.nan
     return {
-        "difference": _rounded(value),
+        "difference": _rounded(second.value - first.value),
         "low": _rounded(low),
         "high": _rounded(high),
         "probability_better": _rounded(better),

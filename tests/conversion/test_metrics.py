@@ -286,6 +286,29 @@ class TestHeadline:
         assert twin["roc_auc"] == {"difference": 0, "low": 0, "high": 0, "probability_better": 0.5}
         assert result["differences"]["random"]["roc_auc"]["probability_better"] == 1
 
+    def test_probabilities_are_compared_as_probabilities_too(self) -> None:
+        predictions = make_predictions()
+        result = metrics.headline(
+            predictions,
+            ["probability", "random"],
+            TOP_K,
+            50,
+            seed=1,
+            probabilities=["probability", "base_rate"],
+        )
+        assert set(result["rankers"]) == {"probability", "random"}
+        assert set(result["differences"]) == {"random", "base_rate"}
+        assert set(result["differences"]["base_rate"]) == {"log_loss", "brier_score"}
+        assert "log_loss" not in result["differences"]["random"]
+        label = predictions["label"]
+        for name, of in (("log_loss", metrics.log_loss), ("brier_score", metrics.brier_score)):
+            difference = result["differences"]["base_rate"][name]
+            assert difference["difference"] == pytest.approx(
+                of(label, predictions["probability"]) - of(label, predictions["base_rate"]), abs=1e-6
+            )
+            assert difference["low"] < difference["difference"] < difference["high"] < 0
+            assert difference["probability_better"] == 1
+
     def test_repeats_itself_whatever_the_row_order_and_chunk(self, monkeypatch: pytest.MonkeyPatch) -> None:
         predictions = make_predictions()
         first = metrics.headline(predictions, RANKERS, TOP_K, samples=30, seed=1)
@@ -306,6 +329,99 @@ class TestHeadline:
         result = metrics.headline(one_week([0, 0], [0.2, 0.1]), ["probability"], [1], samples=5, seed=1)
         assert result["rankers"]["probability"]["roc_auc"] == {"value": None, "low": None, "high": None}
         json.dumps(result, allow_nan=False)
+
+
+class TestPairedDifferences:
+    COLUMNS = ("probability", "other")
+
+    @staticmethod
+    def two_columns(seed: int = 0) -> pd.DataFrame:
+        predictions = make_predictions(seed=seed)
+        noise = np.random.default_rng(seed).normal(0, 1, len(predictions))
+        odds = predictions["probability"] / (1 - predictions["probability"]) * np.exp(noise)
+        return predictions.assign(other=odds / (1 + odds))
+
+    def test_by_hand(self) -> None:
+        # The first ranks the conversions second and last, the second ranks them first and second.
+        predictions = one_week([0, 1, 0, 1], [0.4, 0.3, 0.2, 0.1]).assign(other=[0.1, 0.8, 0.2, 0.5])
+        found = metrics.paired_differences(predictions, *self.COLUMNS, [1, 2], samples=200, seed=1)
+        assert list(found) == ["average_precision", "recall_at_1", "recall_at_2", "log_loss"]
+        for name, first, second in (
+            ("average_precision", (1 / 2 + 2 / 4) / 2, 1),
+            ("recall_at_1", 0, 0.5),
+            ("recall_at_2", 0.5, 1),
+            ("log_loss", -np.log(0.6 * 0.3 * 0.8 * 0.1) / 4, -np.log(0.9 * 0.8 * 0.8 * 0.5) / 4),
+        ):
+            assert found[name]["first"] == pytest.approx(first, abs=1e-6)
+            assert found[name]["second"] == pytest.approx(second, abs=1e-6)
+            assert found[name]["difference"] == pytest.approx(second - first, abs=2e-6)
+
+    def test_the_interval_is_that_of_samples_drawn_company_by_company(self) -> None:
+        predictions = self.two_columns()
+        losses = [
+            -np.log(np.where(predictions["label"] == 1, predictions[column], 1 - predictions[column]))
+            for column in self.COLUMNS
+        ]
+        by_company = np.bincount(predictions["id"] - 1, losses[1] - losses[0])
+        rng = np.random.default_rng(7)
+        count = len(by_company)
+        sampled = [by_company[rng.integers(0, count, count)].sum() / len(predictions) for _ in range(100)]
+        found = metrics.paired_differences(predictions, *self.COLUMNS, [], samples=100, seed=7)["log_loss"]
+        assert [found["low"], found["high"]] == pytest.approx(np.percentile(sampled, [2.5, 97.5]), abs=1e-6)
+        assert found["probability_better"] == pytest.approx(np.mean(np.array(sampled) < 0))
+
+    @given(st.integers(0, 1000))
+    @settings(max_examples=15, deadline=None)
+    def test_swapped_columns_give_the_opposite(self, seed: int) -> None:
+        predictions = self.two_columns(seed)
+        there = metrics.paired_differences(predictions, *self.COLUMNS, TOP_K, samples=30, seed=1)
+        back = metrics.paired_differences(predictions, *self.COLUMNS[::-1], TOP_K, samples=30, seed=1)
+        for name, found in there.items():
+            assert back[name]["first"] == found["second"]
+            opposite = [-found["difference"], -found["high"], -found["low"]]
+            assert [back[name][each] for each in ("difference", "low", "high")] == pytest.approx(
+                opposite, abs=1.1e-6
+            )
+            assert back[name]["probability_better"] == pytest.approx(
+                1 - found["probability_better"], abs=1e-6
+            )
+
+    def test_is_what_headline_says_of_a_baseline(self) -> None:
+        predictions = self.two_columns()
+        found = metrics.paired_differences(predictions, "other", "probability", TOP_K, samples=30, seed=1)
+        columns = ["probability", "other"]
+        headline = metrics.headline(predictions, columns, TOP_K, 30, seed=1, probabilities=columns)
+        for name, difference in found.items():
+            assert difference == headline["differences"]["other"][name] | {
+                "first": difference["first"],
+                "second": difference["second"],
+            }
+
+    def test_a_column_against_itself_is_even(self) -> None:
+        found = metrics.paired_differences(make_predictions(), "probability", "probability", [5], 30, seed=1)
+        for difference in found.values():
+            assert (difference["difference"], difference["low"], difference["high"]) == (0, 0, 0)
+            assert difference["probability_better"] == 0.5
+
+    def test_the_better_column_is_better_in_every_measure(self) -> None:
+        predictions = make_predictions(400, 6)
+        noise = np.random.default_rng(0).permutation(predictions["probability"])
+        found = metrics.paired_differences(
+            predictions.assign(other=noise), "other", "probability", [50], 50, 1
+        )
+        assert all(difference["probability_better"] == 1 for difference in found.values())
+
+    def test_without_conversions_ranking_is_null_and_loss_is_not(self) -> None:
+        predictions = one_week([0, 0], [0.2, 0.1]).assign(other=0.05)
+        found = metrics.paired_differences(predictions, *self.COLUMNS, [1], samples=5, seed=1)
+        assert set(found["recall_at_1"].values()) == {None}
+        assert found["log_loss"]["probability_better"] == 1
+
+    @pytest.mark.parametrize("bad", [-0.1, 1.5])
+    def test_refuses_what_is_no_probability(self, bad: float) -> None:
+        predictions = one_week([0, 1], [0.2, 0.1]).assign(other=[0.3, bad])
+        with pytest.raises(ValueError, match="other is no probability"):
+            metrics.paired_differences(predictions, *self.COLUMNS, [1], samples=5, seed=1)
 
 
 class TestProbabilityMeasures:
