@@ -27,3 +27,7 @@ class TrackingError(UserError):
 
 class ServiceError(UserError):
     """A setting with which the service cannot run."""
+
+
+class ComparisonError(UserError):
+    """Two backtests that cannot be compared, or are not there to be."""

@@ -1,4 +1,4 @@
-"""What every stage does at its edge: logs to stderr, and a user's mistake as one message and an exit code."""
+"""What stages and commands do at their edge: logs, and a user's mistake as one message and an exit code."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ log = logging.getLogger(__name__)
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage's ``main`` with logging set up; exit 1 or 2 with a message on a `UserError`.
+    """Run a stage's or command's ``main`` with logging set up; exit 1 or 2 with a message on a `UserError`.
 
     Parameters
     ----------
     main
-        The stage's function that reads, computes and writes.
+        The function that reads, computes and writes.
     """
-    stage = Path(inspect.getfile(main)).stem
+    name = Path(inspect.getfile(main)).stem
     logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format=f"%(asctime)s {stage} %(levelname)s %(message)s"
+        stream=sys.stderr, level=logging.INFO, format=f"%(asctime)s {name} %(levelname)s %(message)s"
     )
     try:
         # Sums split over threads differ in the last bits from one count of cores to another.

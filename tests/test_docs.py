@@ -29,6 +29,7 @@ NOT_OURS = {
     "/path/to/export",
     "/path/to/python3.11",
 }
+FOLDERS = ("stages", "commands", "conversion", "models")
 FENCED = re.compile(r"^```(?P<kind>\w*)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
 PARSE = """
 import json, sys, warnings
@@ -139,7 +140,7 @@ def test_every_named_file_exists(root: Path, readme: str, code: list[str], writt
     assert routes <= {each.path for each in http_routes()} | set(BENTOML_PATHS)
     named = {*links, *paths} - NOT_OURS - routes
     assert len(named) > 20
-    bare = {path.name for folder in ("stages", "conversion", "models") for path in (root / folder).glob("*")}
+    bare = {path.name for folder in FOLDERS for path in (root / folder).glob("*")}
     bare |= {PurePosixPath(output).name for output in written}
     missing = sorted(name for name in named if name not in bare and not is_there(root, written, name))
     assert missing == []
@@ -155,7 +156,7 @@ def test_the_tree_is_the_tree(root: Path, readme: str, written: set[str]) -> Non
         named.add(folder + name if line.startswith(" ") else name)
     missing = sorted(name for name in named if not is_there(root, written, name.rstrip("/")))
     assert missing == []
-    for package in ("stages", "conversion"):
+    for package in ("stages", "commands", "conversion"):
         modules = {f"{package}/{path.name}" for path in (root / package).glob("*.py")}
         assert modules - {f"{package}/__init__.py"} <= named
 

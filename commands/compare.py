@@ -1,0 +1,130 @@
+"""Is B better than A? Compare the backtests of two DVC revisions: ``python -m commands.compare A [B]``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from conversion.comparison import NEEDED, compare, comparison_text, middle, verdict
+from conversion.errors import ComparisonError
+from conversion.params import load_params
+from conversion.stage import run
+
+PREDICTIONS: Final = "data/backtest/predictions.parquet"
+WORKSPACE: Final = "workspace"
+
+
+def read_predictions(revision: str) -> pd.DataFrame:
+    """Read the backtest of a revision, out of the workspace or DVC's cache.
+
+    Parameters
+    ----------
+    revision
+        A commit, branch, tag or experiment, or ``workspace``.
+
+    Returns
+    -------
+    DataFrame
+        What `conversion.comparison.compare` needs of it.
+
+    Raises
+    ------
+    ComparisonError
+        There is no such revision, or its backtest is not at hand.
+    """
+    source = _workspace_file() if revision == WORKSPACE else BytesIO(_cached_bytes(revision))
+    try:
+        return pd.read_parquet(source, columns=list(NEEDED))
+    except (OSError, ValueError) as error:  # what pyarrow raises is a ValueError
+        raise ComparisonError(
+            f"{revision}: {PREDICTIONS} is not what 'dvc repro' writes ({error}); run it again there"
+        ) from error
+
+
+def _workspace_file() -> Path:
+    path = Path(PREDICTIONS)
+    if not path.is_file():
+        raise ComparisonError(f"{WORKSPACE}: {PREDICTIONS} not found; run 'dvc repro evaluate' to make it")
+    return path
+
+
+def _cached_bytes(revision: str) -> bytes:
+    # Here, so that help and mistakes in arguments are told without waiting for it.
+    from dvc.api import DVCFileSystem
+    from dvc.exceptions import DvcException
+    from dvc.scm import RevError
+    from dvc_data.index import DataIndexError
+
+    try:
+        with DVCFileSystem(rev=revision).open(PREDICTIONS, "rb") as file:
+            content: bytes = file.read()
+    except RevError as error:
+        raise ComparisonError(
+            f"{revision}: there is no such commit, branch, tag or experiment; 'dvc exp show --all-commits' "
+            "lists them"
+        ) from error
+    except (DvcException, DataIndexError, OSError) as error:
+        raise ComparisonError(
+            f"{revision}: its {PREDICTIONS} is not in DVC's cache; run 'dvc fetch --all-commits' where a "
+            f"remote has it, or check the revision out ('git checkout {revision}', of an experiment 'dvc exp "
+            f"apply {revision}') and run 'dvc repro evaluate'"
+        ) from error
+    return content
+
+
+def main() -> None:
+    """Read the arguments and both backtests; print the comparison."""
+    arguments = _arguments()
+    params = load_params()
+    comparison = compare(
+        read_predictions(arguments.a),
+        read_predictions(arguments.b),
+        arguments.k or middle(params.evaluate.top_k),
+        arguments.samples or params.evaluate.bootstrap_samples,
+        params.seed,
+    )
+    if arguments.json:
+        names = {"revision_a": arguments.a, "revision_b": arguments.b, "verdict": verdict(comparison)}
+        text = json.dumps(names | dataclasses.asdict(comparison), indent=2, allow_nan=False) + "\n"
+    else:
+        text = comparison_text(comparison, arguments.a, arguments.b)
+    sys.stdout.write(text)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m commands.compare",
+        description="Is B better than A? Compares the backtests of two revisions on the lists and companies "
+        "that both have, with 95 % intervals by resampling companies.",
+    )
+    revision = "commit, branch, tag or experiment, or workspace"
+    parser.add_argument("a", metavar="A", help=revision)
+    parser.add_argument("b", metavar="B", nargs="?", default=WORKSPACE, help=f"{revision} (default)")
+    parser.add_argument(
+        "--k",
+        type=partial(_whole, 1),
+        help="list length of the recall; default: the middle one of evaluate.top_k",
+    )
+    parser.add_argument(
+        "--samples", type=partial(_whole, 20), help="bootstrap samples; default: evaluate.bootstrap_samples"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser.parse_args()
+
+
+def _whole(least: int, text: str) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"given {text!r}, should be a whole number of at least {least}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    run(main)
