@@ -31,3 +31,7 @@ class ServiceError(UserError):
 
 class ComparisonError(UserError):
     """Two backtests that cannot be compared, or are not there to be."""
+
+
+class PromotionError(UserError):
+    """A model that may not be promoted."""

@@ -54,6 +54,12 @@ def _must_not_repeat(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _must_be_a_measure(value: str) -> str:
+    if not re.fullmatch(r"average_precision|log_loss|recall_at_[1-9]\d{0,5}", value, re.ASCII):
+        raise ValueError("should be average_precision, log_loss or recall_at_ and a list length")
+    return value
+
+
 def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
@@ -68,6 +74,7 @@ IncreasingInts = Annotated[
 IncreasingWeeks = Annotated[
     tuple[Weeks, ...], BeforeValidator(_as_tuple), Field(min_length=1), AfterValidator(_must_increase)
 ]
+RegistryMeasure = Annotated[str, AfterValidator(_must_be_a_measure)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), AfterValidator(_must_not_repeat)]
 
 
@@ -262,6 +269,16 @@ class Serve(Section):
     log_predictions: bool = Field(description="log inputs and answers as JSON lines in logs/")
 
 
+class Registry(Section):
+    """When a tracked run's model is promoted to champion of the registered model."""
+
+    model_name: str = Field(pattern=r"^[\w.-]+$", description="name of the registered model")
+    measure: RegistryMeasure = Field(description="the measure by which a model has to beat the champion")
+    least_probability: float = Field(
+        ge=0.5, le=1, description="least probability that it is better than the champion"
+    )
+
+
 class Params(Section):
     """All of params.yaml."""
 
@@ -276,6 +293,7 @@ class Params(Section):
     score: Score
     tracking: Tracking
     serve: Serve
+    registry: Registry
 
 
 def load_params(path: str | Path = "params.yaml") -> Params:

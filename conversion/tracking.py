@@ -56,7 +56,7 @@ PARAMS_BATCH: Final = 100
 # What keeps us from a store: MLflow's own errors, the network and files, its database, a missing driver.
 UNREACHABLE: Final = (MlflowException, OSError, SQLAlchemyError, ImportError)
 
-log = logging.getLogger(__name__)
+Store = MlflowClient
 
 
 def tracking_uri(root: Path) -> str:
@@ -92,13 +92,10 @@ def open_store(root: Path) -> MlflowClient:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     uri = tracking_uri(root)
-    with _quiet():
-        try:
-            mlflow.set_tracking_uri(uri)
-            client = MlflowClient(uri)
-            client.search_experiments(max_results=1)
-        except UNREACHABLE as error:
-            raise TrackingError(f"{uri} does not answer: {_first_line(error)}") from error
+    with asking(f"{uri} does not answer"):
+        mlflow.set_tracking_uri(uri)
+        client = MlflowClient(uri)
+        client.search_experiments(max_results=1)
     return client
 
 
@@ -128,10 +125,10 @@ def log_waiting(root: Path, experiment: str) -> int:
         client = open_store(root)
         for run in spool.waiting_runs(root):
             try:
-                with _quiet():
+                with asking(run.name):
                     _log_run(client, _experiment_id(client, root, experiment), run)
-            except UNREACHABLE as error:
-                failed.append(f"{run.name}: {_first_line(error)}")
+            except TrackingError as error:
+                failed.append(str(error))
             else:
                 spool.remove(run)
                 logged += 1
@@ -229,10 +226,27 @@ def _pinned() -> list[str]:
 
 
 @contextmanager
+def asking(what: str) -> Iterator[None]:
+    """Keep MLflow off the screen; say what could not be asked or told, in one line.
+
+    Raises
+    ------
+    TrackingError
+        Whatever keeps us from the store in the block.
+    """
+    with _quiet():
+        try:
+            yield
+        except UNREACHABLE as error:
+            raise TrackingError(f"{what}: {first_line(error)}") from error
+
+
+@contextmanager
 def _quiet() -> Iterator[None]:
     """Keep what MLflow and its libraries say of themselves off the user's screen; errors are raised."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     chatty = [logging.getLogger(name) for name in ("mlflow", "alembic", "urllib3")]
     levels = [logger.level for logger in chatty]
     for logger in chatty:
@@ -246,5 +260,6 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Take the first line of what an error says, which in MLflow may be a page."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

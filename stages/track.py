@@ -209,7 +209,8 @@ def fill(folder: Path, columns: Iterable[str]) -> None:
     (folder / spool.MODEL).mkdir()
     for name in ("model.joblib", "model.json"):
         shutil.copyfile(f"models/{name}", folder / spool.MODEL / name)
-    shutil.copytree("conversion", folder / spool.CODE, ignore=shutil.ignore_patterns("__pycache__"))
+    code = Path(spool.__file__).parent
+    shutil.copytree(code, folder / spool.CODE, ignore=shutil.ignore_patterns("__pycache__"))
     latest = pq.ParquetFile("data/features/latest.parquet")
     rows = next(latest.iter_batches(batch_size=EXAMPLE_ROWS, columns=list(columns)))
     pq.write_table(pa.Table.from_batches([rows]), folder / spool.EXAMPLE)

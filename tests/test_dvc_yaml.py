@@ -19,8 +19,9 @@ import yaml
 from pydantic import BaseModel
 
 from conversion.online import confidence_of
-from conversion.params import Params, Section, Serve, load_params, model_types
+from conversion.params import Params, Registry, Section, Serve, Tracking, load_params, model_types
 from conversion.serving import make_serving
+from tests.backtests import backtest
 from tests.exports import tiny_export, write_export
 from tests.pipeline import run_stages, small_params
 from tests.serving import Client
@@ -50,6 +51,10 @@ SMALL: dict[str, Any] = {
     "train.imputation": "constant",
     "evaluate.cross_validation_folds": 2,
 }
+
+
+# Of no interest to DVC: git ignores them.
+KEPT_BY_MLFLOW = ("mlflow.db", "mlartifacts/", ".tracking/")
 
 
 def module_path(name: str) -> Path | None:
@@ -154,6 +159,11 @@ def test_a_stage_before_training_imports_no_learning_library(stage: str) -> None
     assert ("pandera" in imported) == (stage == "load")
 
 
+def test_the_stage_that_tracks_imports_neither_mlflow_nor_a_learning_library_unless_it_logs() -> None:
+    imported = packages_imported_by("track")
+    assert not imported & {"mlflow", "sklearn", "xgboost", "matplotlib", "bentoml", "pandera"}
+
+
 @pytest.mark.parametrize("stage", ["train", "evaluate", "score"])
 def test_a_stage_from_training_on_imports_what_it_needs(stage: str) -> None:
     imported = packages_imported_by(stage)
@@ -176,7 +186,9 @@ def test_every_file_that_a_stage_reads_is_an_earlier_one_s_or_the_export() -> No
     for stage in NAMES:
         for dep in files_read(stage):
             inside_made = any(dep == out or dep.startswith(f"{out}/") for out in made)
-            assert dep == "${data.dir}" or inside_made, f"{stage}: {dep} is made by no earlier stage"
+            holds_made = any(out.startswith(f"{dep}/") for out in made)
+            known = dep == "${data.dir}" or inside_made or holds_made
+            assert known, f"{stage}: {dep} is made by no earlier stage"
         made |= outs(stage)
 
 
@@ -349,26 +361,33 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Run]
 def test_a_stage_lists_exactly_the_params_that_it_reads(
     stage: str, model_type: str, runs: dict[tuple[str, str], Run]
 ) -> None:
-    assert runs[stage, model_type].read == listed(stage, model_type)
+    read = runs[stage, model_type].read
+    if stage == "track":
+        # It tells MLflow of every param. Those of other stages make it run by what these write; what changes
+        # no result, as an inactive family's params, need not be told of again.
+        assert read == leaves_of(Params)
+        read = leaves_of(Tracking)
+    assert read == listed(stage, model_type)
 
 
 @pytest.mark.parametrize("stage", NAMES)
 def test_a_stage_runs_on_its_deps_alone_and_writes_exactly_its_outs(
     stage: str, runs: dict[tuple[str, str], Run]
 ) -> None:
-    written = runs[stage, model_types()[0]].written
+    written = {path for path in runs[stage, model_types()[0]].written if not path.startswith(KEPT_BY_MLFLOW)}
     for path in written:
         assert any(path == out or path.startswith(f"{out}/") for out in outs(stage)), f"{path} is no out"
     for out in outs(stage):
         assert any(path == out or path.startswith(f"{out}/") for path in written), f"{out} was not written"
 
 
-def test_every_key_of_the_params_file_is_listed_by_some_stage_or_is_the_service_s() -> None:
+def test_every_key_of_the_params_file_is_listed_by_some_stage_or_is_the_service_s_or_a_command_s() -> None:
     by_stages = {
         leaf for stage in NAMES for model_type in model_types() for leaf in listed(stage, model_type)
     }
-    assert not by_stages & leaves_of(Serve), "no stage need rerun for how its results are served"
-    assert leaves_of_file() == leaves_of(Params) == by_stages | leaves_of(Serve)
+    by_others = leaves_of(Serve) | leaves_of(Registry)
+    assert not by_stages & by_others, "no stage need rerun for how its results are served or registered"
+    assert leaves_of_file() == leaves_of(Params) == by_stages | by_others
 
 
 def test_the_service_reads_every_key_of_its_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -384,6 +403,27 @@ def test_the_service_reads_every_key_of_its_section(tmp_path: Path, monkeypatch:
     assert [answer.status_code for answer in answers] == [200, 200]
     # log_predictions is read where BentoML's monitoring is: in the service itself.
     assert recorder.read >= leaves_of(Serve) - {"serve.log_predictions"}
+
+
+@pytest.mark.filterwarnings(
+    "ignore::sqlalchemy.exc.SADeprecationWarning"
+)  # where the test asks MLflow itself
+def test_the_commands_read_every_key_of_the_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from commands import promote
+    from tests.tracked import Store
+
+    recorder = Recorder()
+    store = Store.made_in(tmp_path / "store")
+    backtests = {name: backtest(seed) for seed, name in enumerate(("first", "second"))}
+    runs = [store.track(name, predictions, answer=0.5) for name, predictions in backtests.items()]
+    write_params(tmp_path, **SMALL, **{"registry.least_probability": 1.0})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
+    with recorder.watch():
+        for run in runs:
+            monkeypatch.setattr(sys, "argv", ["promote", "--run", run, "--force", "both are read"])
+            promote.main()
+    assert recorder.read >= leaves_of(Registry)
 
 
 def test_the_recorder_sees_single_keys_and_dumps_but_not_the_checks(tmp_path: Path) -> None:

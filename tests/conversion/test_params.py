@@ -320,6 +320,25 @@ BROKEN = [
         "very_high > high > medium",
     ),
     case(
+        "unknown_measure",
+        with_key("registry.measure", "recall_at_0"),
+        "registry.measure: given 'recall_at_0', should be average_precision, log_loss or recall_at_ and",
+    ),
+    case(
+        "measure_is_no_text", with_key("registry.measure", 50), "registry.measure: given 50", "valid string"
+    ),
+    case(
+        "name_of_a_model_with_a_slash",
+        with_key("registry.model_name", "crm/conversion"),
+        "registry.model_name: given 'crm/conversion'",
+    ),
+    case(
+        "probability_below_a_half",
+        with_key("registry.least_probability", 0.4),
+        "registry.least_probability: given 0.4",
+        "equal to 0.5",
+    ),
+    case(
         "tiers_equal",
         with_key("score.tiers", {"very_high": 9.0, "high": 8.0, "medium": 8.0}),
         "score.tiers",

@@ -1,0 +1,154 @@
+"""Make a tracked run's model the champion, if it beats the present one: ``python -m commands.promote``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from conversion import registry
+from conversion.artifact import verify_model
+from conversion.comparison import LOG_LOSS, Comparison, compare, comparison_text, measure_words, middle
+from conversion.errors import ComparisonError, PromotionError, TrackingError
+from conversion.params import Params, Registry, load_params
+from conversion.registered import write_registered
+from conversion.registry import Champion, TrackedRun
+from conversion.spool import project_root
+from conversion.stage import run
+from conversion.tracking import Store, open_store
+
+
+def shortfall(comparison: Comparison, rule: Registry) -> str | None:
+    """Say by how much B misses what is asked of it; None: it is better.
+
+    Parameters
+    ----------
+    comparison
+        A is the champion; has ``rule.measure``.
+    rule
+        On which measure B has to be better, and how surely.
+    """
+    reached = comparison.measures[rule.measure].probability_better
+    if reached >= rule.least_probability:
+        return None
+    better = "lower" if rule.measure == LOG_LOSS else "higher"
+    return (
+        f"that its {measure_words(rule.measure)} is {better} has probability {reached:.3f}, "
+        f"{rule.least_probability - reached:.3f} below registry.least_probability, which is "
+        f"{rule.least_probability:g}"
+    )
+
+
+def recall_length(params: Params) -> int:
+    """Give the list length of the recall to compare: the rule's own, else as ``commands.compare`` does."""
+    _, is_recall, length = params.registry.measure.partition("recall_at_")
+    return int(length) if is_recall else middle(params.evaluate.top_k)
+
+
+def judge(
+    store: Store, candidate: TrackedRun, champion: Champion | None, params: Params, reason: str | None
+) -> dict[str, str]:
+    """Compare a run's model with the champion, and print the comparison.
+
+    Parameters
+    ----------
+    store
+        From `conversion.tracking.open_store`.
+    candidate
+        The run that may be promoted.
+    champion
+        None: there is none, so any model is promoted.
+    params
+        ``registry`` has the rule.
+    reason
+        Why it is promoted even if it is not better; None: it is not.
+
+    Returns
+    -------
+    dict
+        What is to be said of the promotion, as tags of the version.
+
+    Raises
+    ------
+    PromotionError
+        It is not better, or cannot be compared, and there is no reason to promote it all the same.
+    """
+    rule = params.registry
+    if champion is None:
+        _say(f"{rule.model_name} has no champion yet: nothing to compare with\n")
+        return {"compared_with": "nothing"}
+    tags = {"compared_with": champion.version}
+    missed: str | None
+    try:
+        comparison = compare(
+            registry.read_predictions(store, champion.run_id),
+            registry.read_predictions(store, candidate.run_id),
+            recall_length(params),
+            params.evaluate.bootstrap_samples,
+            params.seed,
+        )
+    except (ComparisonError, TrackingError) as error:
+        missed = f"it (B) cannot be compared with version {champion.version} (A): {error}"
+    else:
+        names = (f"{rule.model_name} version {champion.version}, the champion", f"run {candidate.run_id}")
+        _say(f"{comparison_text(comparison, *names)}\n")
+        better = comparison.measures[rule.measure].probability_better
+        tags |= {"measure": rule.measure, "probability_better": f"{better:g}"}
+        missed = shortfall(comparison, rule)
+    if missed is None:
+        return tags
+    if reason is None:
+        raise PromotionError(
+            f'run {candidate.run_id} is not promoted: {missed}; --force "why" does it anyway'
+        )
+    _say(f"forced, although {missed}\nbecause: {reason}\n")
+    return tags | {"forced": reason}
+
+
+def main() -> None:
+    """Find the run and the champion, compare them, and register the run's model or say why not."""
+    arguments = _arguments()
+    params = load_params()
+    name = params.registry.model_name
+    store = open_store(project_root())
+    candidate = (
+        registry.tracked_run(store, arguments.run)
+        if arguments.run
+        else registry.run_of_model(store, verify_model()["sha256"])
+    )
+    champion = registry.champion_of(store, name)
+    if champion is not None and champion.model_sha256 == candidate.model_sha256:
+        outcome = f"run {candidate.run_id} made the champion: it is {name} version {champion.version} already"
+    else:
+        tags = judge(store, candidate, champion, params, arguments.force)
+        version = registry.register(store, name, candidate, tags)
+        outcome = f"promoted: run {candidate.run_id} is {name} version {version}, the champion"
+    write_registered(registry.registered_versions(store, name), Path())
+    _say(f"{outcome}\n")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m commands.promote",
+        description="Register a tracked run's model as the champion, if it beats the present champion on the "
+        "backtest by the rule in params.yaml (registry).",
+    )
+    parser.add_argument("--run", metavar="RUN_ID", help="default: the run that tracked models/model.joblib")
+    parser.add_argument(
+        "--force", metavar="WHY", type=_reason, help="promote it even if it is not better; why is kept"
+    )
+    return parser.parse_args()
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("given nothing, should say why")
+    return text.strip()
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    run(main)
