@@ -52,11 +52,13 @@ def write_parquet(path: str | Path, table: pd.DataFrame) -> None:
     write_atomically(path, lambda temporary: table.to_parquet(temporary, index=False))
 
 
-def write_csv(path: str | Path, table: pd.DataFrame, float_format: str | None = None) -> None:
+def write_csv(
+    path: str | Path, table: pd.DataFrame, float_format: str | None = None, missing: str = ""
+) -> None:
     """Write a table as CSV without its index, lines ended by a line feed."""
     write_atomically(
         path,
         lambda temporary: table.to_csv(
-            temporary, index=False, float_format=float_format, lineterminator="\n"
+            temporary, index=False, float_format=float_format, na_rep=missing, lineterminator="\n"
         ),
     )

@@ -209,7 +209,7 @@ def paired_differences(
     }
 
 
-def log_loss(label: ArrayLike, probability: ArrayLike) -> float:
+def log_loss(label: ArrayLike, probability: ArrayLike, weight: ArrayLike | None = None) -> float:
     """Mean negative log likelihood of the labels; probabilities of 0 and 1 are moved inside by one epsilon.
 
     Parameters
@@ -218,13 +218,16 @@ def log_loss(label: ArrayLike, probability: ArrayLike) -> float:
         0 or 1.
     probability
         Of label 1.
+    weight
+        Of each row in the mean; None: the same for all.
 
     Returns
     -------
     float
         In nats.
     """
-    return float(np.mean(_log_losses(np.asarray(label), _finite(probability))))
+    losses = _log_losses(np.asarray(label), _finite(probability))
+    return float(np.average(losses, weights=None if weight is None else np.asarray(weight)))
 
 
 def brier_score(label: ArrayLike, probability: ArrayLike) -> float:

@@ -205,6 +205,43 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
             values[:, index] = np.where(codes < 0, np.nan, codes)
         return values
 
+    def predict_out_of_time(
+        self, values: Floats, y: np.ndarray, sample_weight: np.ndarray, as_of: pd.Series
+    ) -> tuple[NDArray[np.intp], Floats]:
+        """Predict later training snapshots by models of what was known before, see `out_of_time_folds`.
+
+        Parameters
+        ----------
+        values
+            Shape (rows, features), as `values` gives them.
+        y, sample_weight, as_of
+            As in `fit`.
+
+        Returns
+        -------
+        rows, probability
+            Places of the predicted snapshots, and their probabilities before calibration.
+
+        Raises
+        ------
+        ExportError
+            No fold has conversions both before and in it.
+        """
+        rows, probability = [], []
+        for learn, test in out_of_time_folds(as_of, self.folds, self.horizon_days):
+            if y[learn].any() and y[test].any():
+                earlier = clone(self)
+                earlier._fit_estimator(values[learn], y[learn], sample_weight[learn])
+                rows.append(np.flatnonzero(test))
+                probability.append(earlier._raw(earlier.preprocessor_.transform(values[test])))
+        if not rows:
+            raise ExportError(
+                "customers: too little history to calibrate, to choose a threshold or to search "
+                "hyperparameters on out-of-time predictions; set train.calibration: none and "
+                "train.threshold: fixed, with train.search.trials: 0, or give a longer export"
+            )
+        return np.concatenate(rows), np.concatenate(probability)
+
     def probability(self, values: Values) -> Floats:
         """Give the calibrated probability of conversion.
 
@@ -285,19 +322,7 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
 
     def _fit_out_of_time(self, values: Floats, y: np.ndarray, weight: np.ndarray, as_of: pd.Series) -> None:
         """Fit calibration and threshold on predictions of later snapshots by models of earlier ones."""
-        rows, probability = [], []
-        for learn, test in out_of_time_folds(as_of, self.folds, self.horizon_days):
-            if y[learn].any() and y[test].any():
-                earlier = clone(self)
-                earlier._fit_estimator(values[learn], y[learn], weight[learn])
-                rows.append(np.flatnonzero(test))
-                probability.append(earlier._raw(earlier.preprocessor_.transform(values[test])))
-        if not rows:
-            raise ExportError(
-                "customers: too little history to calibrate or to choose a threshold on out-of-time "
-                "predictions; set train.calibration: none and train.threshold: fixed, or give a longer export"
-            )
-        index, raw = np.concatenate(rows), np.concatenate(probability)
+        index, raw = self.predict_out_of_time(values, y, weight, as_of)
         if self.calibration != "none":
             self.calibrator_ = _fit_calibrator(self.calibration, raw, y[index], weight[index])
         self.threshold_ = choose_threshold(

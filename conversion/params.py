@@ -6,6 +6,7 @@ import datetime as dt
 import difflib
 import re
 import reprlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -125,10 +126,34 @@ class Featurize(Section):
     chunk_companies: PositiveInt = Field(description="companies a block of the feature computation")
 
 
+@dataclass(frozen=True)
+class Span:
+    """Where a search or a sweep looks for a hyperparameter: whole numbers if both ends are.
+
+    Attributes
+    ----------
+    low, high
+        The ends, both included.
+    log
+        Whether ratios count, not differences: as many draws between 1 and 10 as between 10 and 100.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether the hyperparameter is a whole number."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+
 class LogisticRegression(Section):
     """Hyperparameters of the family ``logistic_regression``."""
 
-    C: float = Field(gt=0, description="inverse strength of the L2 penalty")
+    C: Annotated[float, Span(0.0001, 1.0, log=True)] = Field(
+        gt=0, description="inverse strength of the L2 penalty"
+    )
     max_iter: PositiveInt = Field(description="iterations of the solver at most")
     quadratic: Names = Field(description="features whose squares and products are added")
 
@@ -137,21 +162,31 @@ class RandomForest(Section):
     """Hyperparameters of the family ``random_forest``."""
 
     n_estimators: PositiveInt = Field(description="trees")
-    max_depth: PositiveInt | None = Field(description="depth of a tree at most; null: unbounded")
-    min_samples_leaf: PositiveInt = Field(description="snapshots in a leaf at least")
-    max_features: Share = Field(description="share of features tried at a split")
+    max_depth: Annotated[PositiveInt | None, Span(3, 15)] = Field(
+        description="depth of a tree at most; null: unbounded"
+    )
+    min_samples_leaf: Annotated[PositiveInt, Span(5, 100, log=True)] = Field(
+        description="snapshots in a leaf at least"
+    )
+    max_features: Annotated[Share, Span(0.05, 0.6, log=True)] = Field(
+        description="share of features tried at a split"
+    )
 
 
 class XGBoost(Section):
     """Hyperparameters of the family ``xgboost``."""
 
-    n_estimators: PositiveInt = Field(description="boosting rounds")
-    max_depth: PositiveInt = Field(description="depth of a tree at most")
-    learning_rate: Share = Field(description="shrinkage of each tree")
-    min_child_weight: float = Field(ge=0, description="sum of instance hessians in a leaf at least")
-    subsample: Share = Field(description="share of snapshots a tree sees")
-    colsample_bytree: Share = Field(description="share of features a tree sees")
-    reg_lambda: float = Field(ge=0, description="L2 penalty on leaf weights")
+    n_estimators: Annotated[PositiveInt, Span(50, 400, log=True)] = Field(description="boosting rounds")
+    max_depth: Annotated[PositiveInt, Span(2, 6)] = Field(description="depth of a tree at most")
+    learning_rate: Annotated[Share, Span(0.01, 0.3, log=True)] = Field(description="shrinkage of each tree")
+    min_child_weight: Annotated[float, Span(0.5, 50.0, log=True)] = Field(
+        ge=0, description="sum of instance hessians in a leaf at least"
+    )
+    subsample: Annotated[Share, Span(0.5, 1.0)] = Field(description="share of snapshots a tree sees")
+    colsample_bytree: Annotated[Share, Span(0.2, 1.0)] = Field(description="share of features a tree sees")
+    reg_lambda: Annotated[float, Span(0.1, 100.0, log=True)] = Field(
+        ge=0, description="L2 penalty on leaf weights"
+    )
     monotone: bool = Field(description="hold each feature to the direction of its definition")
 
 
@@ -162,6 +197,12 @@ class Model(Section):
     logistic_regression: LogisticRegression
     random_forest: RandomForest
     xgboost: XGBoost
+
+
+class HyperparameterSearch(Section):
+    """The search for hyperparameters inside the training period."""
+
+    trials: int = Field(ge=0, description="hyperparameters tried at most, the given ones first; 0: off")
 
 
 class Train(Section):
@@ -184,6 +225,7 @@ class Train(Section):
         gt=0, lt=1, description="fixed: the threshold; precision, recall: the floor"
     )
     folds: PositiveInt = Field(description="out-of-time folds inside the training period")
+    search: HyperparameterSearch
 
 
 class Evaluate(Section):
@@ -392,3 +434,20 @@ def _meaning(location: tuple[int | str, ...]) -> str:
 def model_types() -> tuple[str, ...]:
     """Names of the model families that params.yaml may choose."""
     return get_args(ModelType)
+
+
+def search_space(family: str) -> dict[str, Span]:
+    """Give the hyperparameters of a family that can be searched for, and where.
+
+    Examples
+    --------
+    >>> search_space("logistic_regression")
+    {'C': Span(low=0.0001, high=1.0, log=True)}
+    """
+    block = _section(("model", family))
+    return {
+        name: span
+        for name, field in block.model_fields.items()
+        for span in field.metadata
+        if isinstance(span, Span)
+    }

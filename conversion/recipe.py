@@ -8,6 +8,7 @@ import pandas as pd
 from conversion.errors import ExportError
 from conversion.models import ConversionModel, make_model
 from conversion.params import Params
+from conversion.search import Search, search
 
 
 def known_training(
@@ -22,6 +23,8 @@ def known_training(
 
 def fit_at(snapshots: pd.DataFrame, as_of: pd.Timestamp, params: Params) -> ConversionModel:
     """Fit the whole recipe on what was known at ``as_of``, with the model of summaries beside it.
+
+    If ``train.search`` says so, better hyperparameters are searched for first, on what was known too.
 
     Parameters
     ----------
@@ -38,8 +41,16 @@ def fit_at(snapshots: pd.DataFrame, as_of: pd.Timestamp, params: Params) -> Conv
     Raises
     ------
     ExportError
-        There is no snapshot, or one class only.
+        There is no snapshot, or one class only, or too little history for what params ask.
     """
+    model, _ = search_and_fit_at(snapshots, as_of, params)
+    return model
+
+
+def search_and_fit_at(
+    snapshots: pd.DataFrame, as_of: pd.Timestamp, params: Params, progress: bool = False
+) -> tuple[ConversionModel, Search]:
+    """Do what `fit_at` does, and give what the search found; ``progress`` shows a bar of its trials."""
     known = known_training(snapshots, as_of, params.featurize.horizon_days, params.train.history_weeks)
     rows = snapshots[known]
     positives = int((rows["label"] == 1).sum())
@@ -49,6 +60,8 @@ def fit_at(snapshots: pd.DataFrame, as_of: pd.Timestamp, params: Params) -> Conv
             "labels are conversions; there is nothing to learn from: give a longer export, or a later "
             "evaluate.first_cutoff or data.as_of"
         )
-    return make_model(params).fit_with_summary(
+    found = search(rows, params, progress)
+    model = make_model(found.params).fit_with_summary(
         rows, rows["label"].to_numpy(dtype=np.int64), rows["weight"].to_numpy(dtype=np.float64), rows["as_of"]
     )
+    return model, found

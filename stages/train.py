@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 from conversion.artifact import save_model, sha256
-from conversion.files import read_json
+from conversion.files import read_json, write_csv
 from conversion.models import ConversionModel
 from conversion.params import Params, load_params
-from conversion.recipe import fit_at, known_training
+from conversion.recipe import known_training, search_and_fit_at
 from conversion.stage import run
 
 log = logging.getLogger(__name__)
@@ -46,14 +46,18 @@ def describe(
 
 
 def main() -> None:
-    """Read the training snapshots, write models/model.joblib and models/model.json."""
+    """Read the training snapshots, write models/model.joblib, models/model.json and plots/search.csv."""
     params = load_params()
     source = "data/features/train.parquet"
     snapshots = pd.read_parquet(source)
     as_of = pd.Timestamp(read_json("data/clean/export.json")["as_of"])
-    model = fit_at(snapshots, as_of, params)
-    description = describe(model, snapshots, as_of, params) | {"data_sha256": {source: sha256(source)}}
+    model, found = search_and_fit_at(snapshots, as_of, params, progress=True)
+    description = describe(model, snapshots, as_of, found.params) | {
+        "search": found.summary(),
+        "data_sha256": {source: sha256(source)},
+    }
     save_model(model, description)
+    write_csv("plots/search.csv", found.history, missing="NaN")
     log.info(
         "trained model_type=%s as_of=%s threshold=%.4f",
         params.model.type,
