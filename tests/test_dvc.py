@@ -83,7 +83,7 @@ def test_an_experiment_in_a_temporary_folder_can_be_compared(clone: Clone) -> No
 
     clone.dvc("plots", "diff", "HEAD", "boosted", "--out", "page")
     page = (clone.folder / "page/index.html").read_text(encoding="utf-8")
-    for title in ("ROC", "Precision-recall", "Reliability", "Gains", "Confusion", "Importance"):
+    for title in ("ROC", "Precision-recall", "Reliability", "Gains", "Confusion", "Importance", "Search"):
         assert title in page
 
 

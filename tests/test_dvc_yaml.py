@@ -49,6 +49,7 @@ SMALL: dict[str, Any] = {
     "train.calibration": "sigmoid",
     "train.threshold": "recall",
     "train.imputation": "constant",
+    "train.search.trials": 2,
     "evaluate.cross_validation_folds": 2,
 }
 
@@ -155,7 +156,16 @@ def packages_imported_by(stage: str) -> set[str]:
 @pytest.mark.parametrize("stage", ["simulate", "load", "clean", "featurize"])
 def test_a_stage_before_training_imports_no_learning_library(stage: str) -> None:
     imported = packages_imported_by(stage)
-    assert not imported & {"sklearn", "xgboost", "matplotlib", "scipy", "joblib", "mlflow", "bentoml"}
+    assert not imported & {
+        "sklearn",
+        "xgboost",
+        "matplotlib",
+        "scipy",
+        "joblib",
+        "mlflow",
+        "bentoml",
+        "optuna",
+    }
     assert ("pandera" in imported) == (stage == "load")
 
 
@@ -167,8 +177,8 @@ def test_the_stage_that_tracks_imports_neither_mlflow_nor_a_learning_library_unl
 @pytest.mark.parametrize("stage", ["train", "evaluate", "score"])
 def test_a_stage_from_training_on_imports_what_it_needs(stage: str) -> None:
     imported = packages_imported_by(stage)
-    assert not imported & {"pandera", "xgboost", "mlflow", "bentoml"}, (
-        "xgboost only when model.type asks for it"
+    assert not imported & {"pandera", "xgboost", "optuna", "mlflow", "bentoml"}, (
+        "xgboost and optuna only when params ask for them"
     )
     assert ("matplotlib" in imported) == (stage == "evaluate")
 

@@ -95,6 +95,11 @@ def test_csv_float_format(tmp_path: Path) -> None:
     assert (tmp_path / "t.csv").read_bytes() == b"p,n\n0.3333,1\n0.0000,2\n"
 
 
+def test_csv_missing(table: pd.DataFrame, tmp_path: Path) -> None:
+    files.write_csv(tmp_path / "t.csv", table[["id", "share"]], missing="NaN")
+    assert (tmp_path / "t.csv").read_bytes() == b"id,share\n2,0.1\n1,NaN\n"
+
+
 @pytest.mark.parametrize("write", [files.write_csv, files.write_parquet])
 def test_same_table_same_bytes_without_the_index(write: Any, table: pd.DataFrame, tmp_path: Path) -> None:
     write(tmp_path / "one", table)

@@ -428,6 +428,8 @@ class TestProbabilityMeasures:
     def test_by_hand(self) -> None:
         assert metrics.log_loss([1, 0], [0.5, 0.2]) == pytest.approx(-(np.log(0.5) + np.log(0.8)) / 2)
         assert metrics.brier_score([1, 0], [0.5, 0.2]) == pytest.approx((0.25 + 0.04) / 2)
+        weighted = metrics.log_loss([1, 0], [0.5, 0.2], [3.0, 1.0])
+        assert weighted == pytest.approx(-(3 * np.log(0.5) + np.log(0.8)) / 4)
         # Bins {.1, .1} and {.9, .9}: |.1 - 0| and |.9 - .5|, equally heavy.
         error = metrics.expected_calibration_error([0, 0, 1, 0], [0.1, 0.1, 0.9, 0.9], bins=2)
         assert error == pytest.approx((0.1 + 0.4) / 2)

@@ -110,6 +110,7 @@ BROKEN = [
         "data.on: unknown key",
         "allowed here: dir, as_of",
     ),
+    case("negative_trials", with_key("train.search.trials", -1), "train.search.trials: given -1", "0: off"),
     case("missing_key", without_key("train.folds"), "train.folds: given nothing", "out-of-time folds"),
     case("missing_top_key", without_key("seed"), "seed: given nothing", "seed of everything random"),
     case("missing_section", without_key("clean"), "clean: given nothing", "keys deduplication"),

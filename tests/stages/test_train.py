@@ -66,6 +66,38 @@ def test_the_stage_writes_the_same_bytes_again(project: Path) -> None:
     assert written[0] == written[1]
 
 
+def test_a_search_is_described_and_comes_out_the_same_again(project: Path) -> None:
+    write_params(model__type="xgboost", train__search__trials=3)
+    written = []
+    for _ in range(2):
+        train.main()
+        written.append([path.read_bytes() for path in sorted(project.glob("[mp]*s/*.*"))])
+    assert written[0] == written[1]
+    model, description = load_model(project / "models")
+    history = pd.read_csv("plots/search.csv")
+    assert history["trial"].tolist() == [0, 1, 2]
+    assert description["search"] == {
+        "xgboost": {
+            "trials": 3,
+            "given_log_loss": history.loc[0, "log_loss"],
+            "best_log_loss": history["log_loss"].min(),
+        }
+    }
+    best = history.loc[history["log_loss"].idxmin()]
+    assert description["params"]["model"] == model.hyperparameters
+    assert best["max_depth"] == model.hyperparameters["max_depth"]
+    assert best["learning_rate"] == pytest.approx(model.hyperparameters["learning_rate"], rel=1e-12)
+
+
+def test_without_a_search_its_plot_has_the_given_hyperparameters_unmeasured(project: Path) -> None:
+    write_params()
+    train.main()
+    assert load_model(project / "models")[1]["search"] == {}
+    assert Path("plots/search.csv").read_text(encoding="utf-8") == (
+        "family,trial,log_loss,best_so_far,C\nlogistic_regression,0,NaN,NaN,0.01\n"
+    )
+
+
 def test_a_single_class_leaves_no_model(project: Path) -> None:
     write_params()
     snapshots = pd.read_parquet("data/features/train.parquet")
