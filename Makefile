@@ -9,6 +9,7 @@ VENV := .venv
 PYTEST_ARGS ?=
 UPGRADE ?=
 DOCS_ARGS ?=
+SWEEP_ARGS ?=
 
 export DVC_NO_ANALYTICS := 1
 
@@ -24,7 +25,7 @@ PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-c
 COMPILE := $(IN_VENV) uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
 
-.PHONY: help run test lint format lock bench bench-serving track-replay soak docs clean
+.PHONY: help run test sweep lint format lock bench bench-serving track-replay soak docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -36,6 +37,10 @@ run: $(VENV)/run.stamp ## run the pipeline: the model, its evaluation and the li
 
 test: $(VENV)/dev.stamp ## run the tests, e.g. make test PYTEST_ARGS="-k params"
 	@$(IN_VENV) pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+
+sweep: $(VENV)/run.stamp ## try hyperparameters of every family; SWEEP_ARGS="--random 20 --seed 1" draws them
+	@$(IN_VENV) dvc repro
+	@$(IN_VENV) python -m commands.sweep $(SWEEP_ARGS)
 
 lint: $(VENV)/dev.stamp ## check style, format and types
 	@$(IN_VENV) ruff check .
