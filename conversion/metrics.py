@@ -21,6 +21,12 @@ from conversion.hashing import tie_break
 MODEL: Final = "probability"
 """The column with the model's probability; every other ranker is a baseline."""
 
+ORACLE: Final = "oracle"
+"""The column with the true probability, where it is known: the ceiling."""
+
+BASE_RATE: Final = "base_rate"
+"""The column with the prevalence that was known when the model was fitted, the same for all at a cutoff."""
+
 CLASSES: Final = ("no conversion", "conversion")
 
 Floats = NDArray[np.float64]
@@ -135,7 +141,10 @@ def headline(
         ``high``; ``differences``: by baseline and measure (average precision, ROC AUC, recall at k; log loss
         and Brier score where the baseline is a probability), the model minus the baseline on the same
         samples: ``difference``, ``low``, ``high`` and ``probability_better`` (equal counts half; less is
-        better for log loss and Brier score).
+        better for log loss and Brier score). Where ``oracle`` ranks and is a probability, as the model and
+        ``base_rate`` are, ``share_of_oracle``: ``value``, ``low`` and ``high`` of ``average_precision`` (the
+        model's over the oracle's) and ``log_loss_reduction``: how much the model's log loss is below the
+        base rate's, over how much the oracle's is; 0 is no better than the base rate, 1 as good as the truth.
     """
     measured = _bootstrap(predictions, rankers, probabilities, top_k, samples, seed)
     columns = list(dict.fromkeys([*rankers, *probabilities]))
@@ -158,6 +167,7 @@ def headline(
             for baseline in columns
             if baseline != MODEL and MODEL in columns
         },
+        **_shares_of_oracle(measured),
     }
 
 
@@ -317,7 +327,7 @@ def probability_measures(predictions: pd.DataFrame, samples: int, seed: int) -> 
     """
     label = predictions["label"].to_numpy(dtype=np.float64)
     probability = _finite(predictions[MODEL])
-    base = _finite(predictions["base_rate"]) if "base_rate" in predictions else np.full(len(label), np.nan)
+    base = _finite(predictions[BASE_RATE]) if BASE_RATE in predictions else np.full(len(label), np.nan)
     bins = quantile_bins(probability)
     excess = (probability - label)[:, None] * (bins[:, None] == np.arange(bins.max() + 1))
     sums = [
@@ -340,6 +350,62 @@ def probability_measures(predictions: pd.DataFrame, samples: int, seed: int) -> 
     return {
         name: _interval(value[name][0], np.concatenate([part[name] for part in sampled])) for name in value
     }
+
+
+def slice_measures(
+    predictions: pd.DataFrame, columns: Sequence[str], top_k: Sequence[int], samples: int, seed: int
+) -> pd.DataFrame:
+    """Measure the model on parts of the prospects, beside all of them.
+
+    Parameters
+    ----------
+    predictions
+        See the module; with ``base_rate`` and the ``columns``.
+    columns
+        Each parts the prospects into slices, in the order of its categories or values.
+    top_k
+        List lengths.
+    samples
+        Bootstrap samples of companies.
+    seed
+        Of the bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        ``by`` (the column; ``all`` in the first row), ``slice``; ``prospects`` (one a company and cutoff),
+        ``conversions``, ``converters`` (companies), ``prevalence``, ``share_of_conversions`` (of all),
+        ``mean_probability``; ``expected_over_observed`` conversions and ``log_loss_ratio`` (over the base
+        rate's: below 1 is better) with the bounds ``_low`` and ``_high`` of their 95 % intervals;
+        ``roc_auc`` among the slice's own prospects, and ``recall_at_<k>``, the share of the slice's
+        conversions that the first k of the whole list catch, both means over the cutoffs with conversions
+        in the slice. NaN where undefined.
+    """
+    companies = _companies(predictions)
+    parts = [pd.Series("all prospects", index=predictions.index, name="all")]
+    parts += [predictions[column] for column in columns]
+    place = _places(predictions)
+    table = pd.concat([_slices(predictions, part, place, top_k) for part in parts], ignore_index=True)
+    sums = np.concatenate([_slice_sums(predictions, part, companies) for part in parts], axis=1)
+    flat = sums.reshape(companies.count, -1)
+    sampled = np.concatenate(
+        [
+            (weights.T.astype(np.float64) @ flat).reshape(-1, *sums.shape[1:])
+            for weights in _company_weights(companies.count, samples, seed)
+        ]
+    )
+    for name, value, each in zip(
+        ("expected_over_observed", "log_loss_ratio"),
+        _slice_ratios(sums.sum(axis=0)),
+        _slice_ratios(sampled),
+        strict=True,
+    ):
+        bounds = [_percentiles(each[:, number]) for number in range(len(table))]
+        table[[name, f"{name}_low", f"{name}_high"]] = np.column_stack((value, bounds))
+    first = ["by", "slice", "prospects", "conversions", "converters", "prevalence", "share_of_conversions"]
+    last = ["roc_auc", *(f"recall_at_{k}" for k in top_k)]
+    middle = [name for name in table if name not in {*first, *last}]
+    return table[[*first, *middle, *last]]
 
 
 def classification_measures(label: ArrayLike, predicted: ArrayLike) -> dict[str, float | int | None]:
@@ -646,6 +712,27 @@ def _bootstrap(
     }
 
 
+def _shares_of_oracle(measured: dict[tuple[str, str], _Measured]) -> dict[str, Any]:
+    needed = [(column, "average_precision") for column in (MODEL, ORACLE)]
+    needed += [(column, "log_loss") for column in (MODEL, BASE_RATE, ORACLE)]
+    if not all(key in measured for key in needed):
+        return {}
+
+    def shares(*of: Floats) -> tuple[Floats, Floats]:
+        precision, best_precision, loss, base_loss, least_loss = of
+        return _divide(precision, best_precision), _divide(base_loss - loss, base_loss - least_loss)
+
+    values = shares(*(np.array([measured[key].value]) for key in needed))
+    samples = shares(*(measured[key].sampled for key in needed))
+    names = ("average_precision", "log_loss_reduction")
+    return {
+        "share_of_oracle": {
+            name: _interval(value[0], sampled)
+            for name, value, sampled in zip(names, values, samples, strict=True)
+        }
+    }
+
+
 def _losses_by_company(predictions: pd.DataFrame, column: str, companies: _Companies) -> Floats:
     """Companies by sums over their rows: of the rows, of the log losses, of the squared differences."""
     label = predictions["label"].to_numpy(dtype=np.float64)
@@ -853,6 +940,65 @@ def _percentiles(sampled: Floats) -> tuple[float, float]:
         return float("nan"), float("nan")
     low, high = np.percentile(known, _INTERVAL)
     return float(low), float(high)
+
+
+def _places(predictions: pd.DataFrame) -> Ints:
+    """Each row's place on the model's list of its cutoff, from 0."""
+    place = np.empty(len(predictions), dtype=np.int64)
+    for rows in predictions.groupby("as_of", sort=False).indices.values():
+        order = rank_order(predictions[MODEL].to_numpy()[rows], predictions["id"].to_numpy()[rows])
+        place[rows[order]] = np.arange(len(rows))
+    return place
+
+
+def _slices(
+    predictions: pd.DataFrame, part: pd.Series[Any], place: Ints, top_k: Sequence[int]
+) -> pd.DataFrame:
+    """One row a slice of ``part``: what needs no bootstrap."""
+    converted = predictions["label"] == 1
+    keys = [predictions["as_of"], part.rename("slice")]
+    rank = predictions[MODEL].groupby(keys, observed=True).rank()  # equal ones share the mean of theirs
+    rows = pd.DataFrame({"prospects": 1, "conversions": converted, "rank": rank.where(converted, 0.0)})
+    for k in top_k:
+        rows[f"recall_at_{k}"] = converted & (place < k)
+    weekly = rows.groupby(keys, observed=True).sum()
+    conversions, others = weekly["conversions"], weekly["prospects"] - weekly["conversions"]
+    pairs = (conversions * others).replace(0, np.nan)
+    weekly["roc_auc"] = (weekly["rank"] - conversions * (conversions + 1) / 2) / pairs
+    recalls = [f"recall_at_{k}" for k in top_k]
+    weekly[recalls] = weekly[recalls].div(conversions.replace(0, np.nan), axis=0)
+    by_slice = weekly.groupby(level="slice", observed=True)
+    table = by_slice[["prospects", "conversions"]].sum()
+    grouped = predictions.groupby(keys[1], observed=True)
+    table["converters"] = predictions["id"][converted].groupby(keys[1][converted], observed=True).nunique()
+    table["converters"] = table["converters"].fillna(0).astype(np.int64)
+    table["prevalence"] = table["conversions"] / table["prospects"]
+    table["share_of_conversions"] = table["conversions"] / max(int(converted.sum()), 1)
+    table["mean_probability"] = grouped[MODEL].mean()
+    table[["roc_auc", *recalls]] = by_slice[["roc_auc", *recalls]].mean()
+    table = table.reset_index()
+    table.insert(0, "by", str(part.name))
+    return table.astype({"slice": str})
+
+
+def _slice_sums(predictions: pd.DataFrame, part: pd.Series[Any], companies: _Companies) -> Floats:
+    """Companies by slices by sums: of labels, probabilities, and the log losses of model and base rate."""
+    slices, _ = pd.factorize(part, sort=True)
+    count = int(slices.max()) + 1
+    label = predictions["label"].to_numpy(dtype=np.float64)
+    probability, base_rate = _finite(predictions[MODEL]), _finite(predictions[BASE_RATE])
+    sums = (label, probability, _log_losses(label, probability), _log_losses(label, base_rate))
+    cell = companies.index * count + slices
+    by_cell = np.empty((companies.count * count, len(sums)))
+    for number, each in enumerate(sums):
+        by_cell[:, number] = np.bincount(cell, each, len(by_cell))
+    return by_cell.reshape((companies.count, count, len(sums)))
+
+
+def _slice_ratios(sums: Floats) -> tuple[Floats, Floats]:
+    """Divide expected by observed conversions, and log loss by the base rate's; sums are on the last axis."""
+    observed, expected, loss, base_loss = np.moveaxis(sums, -1, 0)
+    return _divide(expected, observed), _divide(loss, base_loss)
 
 
 def _ratio(numerator: float, denominator: float) -> float | None:

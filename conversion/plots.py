@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -43,6 +43,18 @@ _SERIES: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E
 _MARKERS: Final = ("o", "s", "^", "D", "v", "P")
 _GREY: Final = "#777777"
 _DPI: Final = 110
+_RATIO_TICKS: Final = (0.1, 0.2, 0.33, 0.5, 0.75, 1, 1.33, 2, 3, 5, 10, 20)
+_SLICE_TITLES: Final = {
+    "share_of_conversions": "share of all conversions",
+    "expected_over_observed": "expected over observed",
+    "log_loss_ratio": "log loss over the base rate's",
+    "roc_auc": "ROC AUC within the slice",
+}
+_SLICE_EVEN: Final = {
+    "expected over observed": 1.0,
+    "log loss over the base rate's": 1.0,
+    "ROC AUC within the slice": 0.5,
+}
 _LIFT_TICKS: Final = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 _SMALLEST_PROBABILITY: Final = 1e-6
 _CURVE_POINTS: Final = 100
@@ -143,6 +155,68 @@ def gains_table(predictions: pd.DataFrame, rankers: Sequence[str] | None = None)
     chosen = [name for name in RANKER_NAMES if name in predictions] if rankers is None else rankers
     weeks = [week for _, week in predictions.groupby("as_of", sort=True)]
     return pd.concat([_gains(weeks, ranker) for ranker in chosen], ignore_index=True)
+
+
+def expected_over_observed_table(months: pd.DataFrame) -> pd.DataFrame:
+    """Compare predicted and actual conversions month by month.
+
+    Parameters
+    ----------
+    months
+        From `conversion.metrics.slice_measures`, a slice a month of cutoffs.
+
+    Returns
+    -------
+    DataFrame
+        ``month``, ``prospects``, ``conversions``, ``expected_conversions``, ``expected_over_observed`` and
+        the bounds ``low`` and ``high`` of its 95 % interval; months without conversions are left out.
+    """
+    name = "expected_over_observed"
+    table = pd.DataFrame(
+        {
+            "month": months["slice"],
+            "prospects": months["prospects"],
+            "conversions": months["conversions"],
+            "expected_conversions": (months["prospects"] * months["mean_probability"]).round(2),
+            name: months[name],
+            "low": months[f"{name}_low"],
+            "high": months[f"{name}_high"],
+        }
+    )
+    return table.dropna().round(6).reset_index(drop=True)
+
+
+def slices_table(slices: pd.DataFrame) -> pd.DataFrame:
+    """Take from the measures by slice those that are drawn.
+
+    Parameters
+    ----------
+    slices
+        From `conversion.metrics.slice_measures`.
+
+    Returns
+    -------
+    DataFrame
+        Long: ``measure`` (its title), ``slice``, ``value``, ``low`` and ``high`` (its 95 % interval, or
+        ``value`` where there is none); without what is undefined.
+    """
+    longest = [name for name in slices.columns if name.startswith("recall_at_")][-1:]
+    titles = dict(_SLICE_TITLES) | {
+        name: f"recall at {name.removeprefix('recall_at_')} of the whole list" for name in longest
+    }
+    parts = [
+        pd.DataFrame(
+            {
+                "measure": title,
+                "slice": slices["slice"],
+                "value": slices[name],
+                "low": slices[f"{name}_low" if f"{name}_low" in slices else name],
+                "high": slices[f"{name}_high" if f"{name}_high" in slices else name],
+            }
+        )
+        for name, title in titles.items()
+    ]
+    return pd.concat(parts).dropna().round(6).reset_index(drop=True)
 
 
 def precision_over_time_table(weekly: pd.DataFrame) -> pd.DataFrame:
@@ -346,6 +420,64 @@ def reliability_figure(table: pd.DataFrame) -> Figure:
     axes.set_aspect("equal")
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left", title="numbers: conversions in the bin", title_fontsize=8)
+    return figure
+
+
+def expected_over_observed_figure(table: pd.DataFrame) -> Figure:
+    """Draw `expected_over_observed_table`.
+
+    Parameters
+    ----------
+    table
+        From `expected_over_observed_table`.
+
+    Returns
+    -------
+    Figure
+        To save with `save_png`.
+    """
+    figure, axes = _figure("Expected over observed conversions, by month of the cutoff", 9.0, 4.8)
+    place = np.arange(len(table))
+    ratio = table["expected_over_observed"]
+    axes.axhline(1, color=_GREY, linestyle="--", label="as many observed as expected")
+    axes.vlines(place, table["low"], table["high"], color=_COLOURS[MODEL], label="95 % interval")
+    axes.plot(place, ratio, color=_COLOURS[MODEL], marker="o", linestyle="none", label="model")
+    for x, y, count in zip(place, ratio, table["conversions"], strict=True):
+        axes.annotate(
+            f"{count:,}", (x, y), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8
+        )
+    _ratio_axis(axes, "y", table)
+    axes.set_xticks(place, table["month"].astype(str))
+    axes.set(xlabel="Month of the cutoff", ylabel="Expected over observed (numbers: observed)")
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+def slices_figure(table: pd.DataFrame) -> Figure:
+    """Draw `slices_table`: a panel a measure, a line a slice.
+
+    Parameters
+    ----------
+    table
+        From `slices_table`.
+
+    Returns
+    -------
+    Figure
+        To save with `save_png`.
+    """
+    slices = list(dict.fromkeys(table["slice"]))
+    measures = table.groupby("measure", sort=False)
+    figure = Figure(figsize=(3.0 * len(measures) + 1.5, 1.8 + 0.27 * len(slices)), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(1, len(measures), sharey=True))
+    for axes, (measure, rows) in zip(panels, measures, strict=True):
+        _draw_slices(axes, rows, slices)
+        axes.set_xlabel(str(measure)[:1].upper() + str(measure)[1:])
+    figure.suptitle("The model on slices of the prospects, with 95 % intervals")
+    panels[0].set_yticks(np.arange(len(slices)), slices)
+    panels[0].set_ylabel("Slice of the prospects")
+    panels[0].invert_yaxis()
     return figure
 
 
@@ -553,6 +685,31 @@ def save_png(figure: Figure, path: str | Path) -> None:
         path,
         lambda temporary: figure.savefig(temporary, format="png", dpi=_DPI, metadata={"Software": None}),
     )
+
+
+def _draw_slices(axes: Axes, rows: pd.DataFrame, slices: Sequence[str]) -> None:
+    measure = rows["measure"].iloc[0]
+    place = [slices.index(name) for name in rows["slice"]]
+    axes.hlines(place, rows["low"], rows["high"], color=_COLOURS[MODEL])
+    axes.plot(rows["value"], place, color=_COLOURS[MODEL], marker="o", linestyle="none", clip_on=False)
+    if measure == _SLICE_TITLES["expected_over_observed"]:
+        _ratio_axis(axes, "x", rows)
+    if measure in _SLICE_EVEN:
+        axes.axvline(_SLICE_EVEN[measure], color=_GREY, linestyle="--")
+    else:
+        axes.set_xlim(0, None)
+    axes.grid(alpha=0.3)
+    axes.set_axisbelow(True)
+
+
+def _ratio_axis(axes: Axes, which: Literal["x", "y"], rows: pd.DataFrame) -> None:
+    """Make an axis of ratios: logarithmic, at least from a half to twice, the ticks as plain numbers."""
+    low, high = min(0.5, float(rows["low"].min())) / 1.1, max(2.0, float(rows["high"].max())) * 1.1
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axes.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
+    axis.set_ticks([tick for tick in _RATIO_TICKS if low <= tick <= high])
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.minorticks_off()
 
 
 def _gains(weeks: Sequence[pd.DataFrame], ranker: str) -> pd.DataFrame:

@@ -195,7 +195,7 @@ def _margins(result: dict[str, Any]) -> str:
     parts = [
         f"{RANKERS[name].removeprefix('rule: ')}: {_interval(margins['average_precision'], 'difference')}"
         for name, margins in result["model_minus_baseline"].items()
-        if name != "oracle"
+        if name != "oracle" and "average_precision" in margins
     ]
     return f"Average precision of the model minus that of the list by {'; by '.join(parts)}.\n"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from joblib import Parallel, delayed
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 from tqdm import tqdm
 
@@ -20,23 +21,46 @@ from conversion.errors import ExportError, ParamsError
 from conversion.files import read_json, write_csv, write_json, write_parquet, write_text
 from conversion.hashing import uniform_hash
 from conversion.metrics import (
+    BASE_RATE,
+    MODEL,
+    ORACLE,
     business_measures,
     classification_measures,
     classification_report,
     headline,
     probability_measures,
+    slice_measures,
     weekly_measures,
 )
 from conversion.models import make_model
 from conversion.params import Params, load_params
 from conversion.recipe import fit_at
+from conversion.schemas import UNKNOWN_SECTOR
 from conversion.snapshots import WEEK, week_number
 from conversion.stage import run
 
 SAMPLE: Final = "data/sample"
 SUMMARY: Final = "summary_only"
+PROBABILITIES: Final = (MODEL, SUMMARY, BASE_RATE, ORACLE)
 BASELINES: Final = (SUMMARY, "users_rule", "actions_rule", "random")
 BASELINE_WEEKS: Final = 4
+SLICES: Final = ("usage_state", "tenure_group", "size_group", "sector_known")
+SIZE_GROUPS: Final = {
+    1: "1 employee",
+    2: "2 to 10 employees",
+    4: "11 to 50 employees",
+    6: "51 to 200 employees",
+    7: "over 200 employees",
+}
+"""Groups of employee ranges, by the number of their first."""
+
+TENURE_GROUPS: Final = {
+    0: "first seen up to 4 weeks ago",
+    5: "first seen 5 to 13 weeks ago",
+    14: "first seen 14 to 26 weeks ago",
+    27: "first seen over 26 weeks ago",
+}
+"""Groups of the weeks since the company was first seen, by their first week."""
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +83,8 @@ def backtest(train: pd.DataFrame, snapshots: pd.DataFrame, params: Params) -> pd
         ``id``, ``as_of``, ``label``, ``MRR``, ``probability``, the baselines ``summary_only`` (the
         probability from firmographics and lifetime totals alone), ``users_rule`` (most users of the last 4
         weeks), ``actions_rule`` (actions of the last 4 weeks) and ``random``, and of the fit that was used
-        ``fitted_as_of``, ``base_rate`` and ``threshold``. Rows whose label a quarantined conversion leaves
-        open are scored, but left out here.
+        ``fitted_as_of``, ``base_rate`` and ``threshold``; and the `slice_columns`. Rows whose label a
+        quarantined conversion leaves open are scored, but left out here.
     """
     if BASELINE_WEEKS not in params.featurize.windows:
         raise ParamsError(
@@ -106,8 +130,46 @@ def _score_until_refit(
         fitted_as_of=refit,
         base_rate=model.base_rate_,
         threshold=model.threshold_,
+        **slice_columns(rows),
     )
     return scored.dropna(subset="label")
+
+
+def slice_columns(snapshots: pd.DataFrame) -> dict[str, pd.Categorical[str]]:
+    """Part the prospects into slices by what was known of them at the cutoff.
+
+    Parameters
+    ----------
+    snapshots
+        Features, among them those of the last 4 weeks.
+
+    Returns
+    -------
+    dict of pandas.Categorical
+        By the names in `SLICES`; the categories say what the prospects have in common. Active is an action
+        or a user in the last 4 weeks, dormant is usage before them alone.
+    """
+    active = snapshots[f"active_weeks_{BASELINE_WEEKS}w"].to_numpy() > 0
+    seen = snapshots["seen"].to_numpy() > 0
+    unknown = (snapshots["sector"] == UNKNOWN_SECTOR).to_numpy()
+    states = (f"active in the last {BASELINE_WEEKS} weeks", "dormant", "never seen")
+    return {
+        "usage_state": _categorical(np.where(active, 0, np.where(seen, 1, 2)), states),
+        "tenure_group": _grouped(snapshots["weeks_since_first_seen"], TENURE_GROUPS, "not seen yet"),
+        "size_group": _grouped(snapshots["size"], SIZE_GROUPS, "size unknown"),
+        "sector_known": _categorical(unknown.astype(np.int64), ("sector known", "sector unknown")),
+    }
+
+
+def _grouped(values: pd.Series, groups: dict[int, str], missing: str) -> pd.Categorical[str]:
+    """Give each value the group whose lower bound it reaches last."""
+    numbers = values.to_numpy(dtype=np.float64)
+    codes = np.searchsorted(list(groups), numbers, side="right") - 1
+    return _categorical(np.where(np.isnan(numbers), len(groups), codes), (*groups.values(), missing))
+
+
+def _categorical(codes: NDArray[np.int64], names: Sequence[str]) -> pd.Categorical[str]:
+    return pd.Categorical.from_codes(codes, pd.Index(names))
 
 
 def with_oracle(predictions: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
@@ -121,11 +183,14 @@ def evaluation(predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
     """Put the headline numbers together; JSON-ready."""
     settings = params.evaluate
     rankers = rankers_of(predictions)
-    ranking = headline(predictions, rankers, settings.top_k, settings.bootstrap_samples, params.seed)
+    probabilities = [name for name in PROBABILITIES if name in predictions]
+    ranking = headline(
+        predictions, rankers, settings.top_k, settings.bootstrap_samples, params.seed, probabilities
+    )
     by_ranker = ranking.pop("rankers")
     decided = predictions["probability"] >= predictions["threshold"]
     converters = predictions.loc[predictions["label"] == 1, "id"].nunique()
-    result = {
+    return {
         "model_type": params.model.type,
         "first_cutoff": f"{predictions['as_of'].min():%Y-%m-%d}",
         "last_cutoff": f"{predictions['as_of'].max():%Y-%m-%d}",
@@ -144,9 +209,33 @@ def evaluation(predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
             predictions, settings.contacts_per_week, settings.value_per_conversion, settings.cost_per_contact
         ),
     }
-    if "oracle" in rankers:
-        result["share_of_oracle_average_precision"] = _share_of_oracle(by_ranker)
-    return result
+
+
+def by_month(predictions: pd.DataFrame, params: Params) -> pd.DataFrame:
+    """Measure each month of cutoffs, to see whether the base rate moves away from what was learned.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a month in time order, as `conversion.metrics.slice_measures` gives it.
+    """
+    months = predictions.assign(month=predictions["as_of"].dt.strftime("%Y-%m"))
+    settings = params.evaluate
+    measures = slice_measures(months, ["month"], settings.top_k, settings.bootstrap_samples, params.seed)
+    return measures[measures["by"] == "month"].reset_index(drop=True)
+
+
+def monthly_drift(months: pd.DataFrame) -> dict[str, dict[str, float | None]]:
+    """Give expected over observed conversions by month, JSON-ready; None where undefined."""
+    name = "expected_over_observed"
+    bounds = months[[name, f"{name}_low", f"{name}_high"]].round(6).to_numpy().tolist()
+    return {
+        month: {
+            key: None if np.isnan(bound) else bound
+            for key, bound in zip(("value", "low", "high"), row, strict=True)
+        }
+        for month, row in zip(months["slice"], bounds, strict=True)
+    }
 
 
 def summary(result: dict[str, Any], top_k: tuple[int, ...]) -> str:
@@ -174,48 +263,64 @@ def rankers_of(predictions: pd.DataFrame) -> tuple[str, ...]:
     return ("probability", *BASELINES, *oracle)
 
 
-def _share_of_oracle(by_ranker: dict[str, Any]) -> float | None:
-    model, oracle = (by_ranker[name]["average_precision"]["value"] for name in ("probability", "oracle"))
-    return round(model / oracle, 6) if model is not None and oracle else None
+def cross_validation(train: pd.DataFrame, predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
+    """Measure the model by stratified folds, as is common, NOT out of time, and by how much that flatters.
 
+    Snapshots of one company fall on both sides of a fold, and later weeks teach about earlier ones. Both
+    ways are measured on the weeks of the backtest, all snapshots in one list; negatives that were left out
+    of the training snapshots are weighted back.
 
-def cross_validation(train: pd.DataFrame, params: Params) -> dict[str, Any]:
-    """Measure the model by stratified folds, as is common: NOT out of time, so it flatters.
-
-    Snapshots of one company fall on both sides of a fold, and later weeks teach about earlier ones.
+    Parameters
+    ----------
+    train
+        Training snapshots.
+    predictions
+        Of the backtest.
+    params
+        ``evaluate.cross_validation_folds`` is the number of folds.
 
     Returns
     -------
     dict
-        Mean over folds of the average precision and ROC AUC among training snapshots.
+        ``average_precision`` and ``roc_auc`` of the ``random_split``, of the backtest (``out_of_time``),
+        and the ``gap``, the first minus the second: what a random split promises and time does not keep.
     """
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     folds = StratifiedKFold(params.evaluate.cross_validation_folds, shuffle=True, random_state=params.seed)
     label, weight = train["label"].to_numpy(dtype=np.int64), train["weight"].to_numpy(dtype=np.float64)
-    scores = []
+    probability = np.empty(len(train))
     for learn, test in tqdm(
         list(folds.split(train, label)), desc="cross-validation", unit=" folds", disable=None
     ):
         model = make_model(params)
         model.fit(train.iloc[learn], label[learn], weight[learn], train["as_of"].iloc[learn])
-        probability = model.predict_proba(train.iloc[test])[:, 1]
-        scores.append(
-            [
-                measure(label[test], probability, sample_weight=weight[test])
-                for measure in (average_precision_score, roc_auc_score)
-            ]
-        )
-    average_precision, roc_auc = np.mean(scores, axis=0)
+        probability[test] = model.predict_proba(train.iloc[test])[:, 1]
+    tested = (train["as_of"] >= predictions["as_of"].min()).to_numpy()
+    measures = {"average_precision": average_precision_score, "roc_auc": roc_auc_score}
+    random_split = {
+        name: float(measure(label[tested], probability[tested], sample_weight=weight[tested]))
+        for name, measure in measures.items()
+    }
+    out_of_time = {
+        name: float(measure(predictions["label"], predictions[MODEL])) for name, measure in measures.items()
+    }
     return {
-        "folds": len(scores),
-        "warning": "stratified folds of snapshots, not out of time: compare with nothing but itself",
-        "average_precision": round(float(average_precision), 6),
-        "roc_auc": round(float(roc_auc), 6),
+        "folds": params.evaluate.cross_validation_folds,
+        "warning": "random_split is stratified folds of snapshots, not out of time: no list will be so good",
+        "random_split": {name: round(value, 6) for name, value in random_split.items()},
+        "out_of_time": {name: round(value, 6) for name, value in out_of_time.items()},
+        "gap": {name: round(random_split[name] - out_of_time[name], 6) for name in measures},
     }
 
 
-def write_plots(predictions: pd.DataFrame, weekly: pd.DataFrame, importance: pd.Series) -> None:
+def write_plots(
+    predictions: pd.DataFrame,
+    weekly: pd.DataFrame,
+    months: pd.DataFrame,
+    slices: pd.DataFrame,
+    importance: pd.Series,
+) -> None:
     """Write each plot's data for ``dvc plots``, and its picture."""
     decided = predictions["probability"] >= predictions["threshold"]
     named = importance.rename_axis("feature").reset_index()
@@ -223,6 +328,11 @@ def write_plots(predictions: pd.DataFrame, weekly: pd.DataFrame, importance: pd.
         "roc": (plots.roc_curve_table(predictions), plots.roc_figure),
         "precision_recall": (plots.precision_recall_table(predictions), plots.precision_recall_figure),
         "reliability": (plots.reliability_table(predictions), plots.reliability_figure),
+        "expected_over_observed": (
+            plots.expected_over_observed_table(months),
+            plots.expected_over_observed_figure,
+        ),
+        "slices": (plots.slices_table(slices), plots.slices_figure),
         "gains": (plots.gains_table(predictions), plots.gains_figure),
         "precision_over_time": (plots.precision_over_time_table(weekly), plots.precision_over_time_figure),
         "probability_histogram": (
@@ -257,16 +367,21 @@ def main() -> None:
         predictions = with_oracle(predictions, pd.read_parquet("data/truth.parquet"))
     result = {"as_of": read_json("data/clean/export.json")["as_of"]} | evaluation(predictions, params)
     if params.evaluate.cross_validation_folds:
-        result["cross_validation_not_out_of_time"] = cross_validation(train, params)
-    weekly = weekly_measures(predictions, "probability", params.evaluate.top_k)
+        result["cross_validation_not_out_of_time"] = cross_validation(train, predictions, params)
+    settings = params.evaluate
+    weekly = weekly_measures(predictions, MODEL, settings.top_k)
+    slices = slice_measures(predictions, SLICES, settings.top_k, settings.bootstrap_samples, params.seed)
+    months = by_month(predictions, params)
+    result["probability"]["expected_over_observed_by_month"] = monthly_drift(months)
     decided = predictions["probability"] >= predictions["threshold"]
 
     write_parquet("data/backtest/predictions.parquet", predictions)
     write_csv("metrics/backtest.csv", weekly, float_format="%.6f")
+    write_csv("metrics/slices.csv", slices, float_format="%.6f")
     write_text("metrics/classification_report.txt", classification_report(predictions["label"], decided))
     write_json("metrics/evaluation.json", result)
-    write_text("metrics/summary.txt", summary(result, params.evaluate.top_k))
-    write_plots(predictions, weekly, model.get_feature_importance())
+    write_text("metrics/summary.txt", summary(result, settings.top_k))
+    write_plots(predictions, weekly, months, slices, model.get_feature_importance())
     log.info("evaluated cutoffs=%d converters=%d", len(weekly), result["converters"])
 
 

@@ -93,7 +93,7 @@ def test_metrics_and_plots_are_shown(clone: Clone) -> None:
         f"metrics/{name}.json" for name in ("data_quality", "cleaning", "evaluation", "drift")
     }
     assert all("error" not in metric for metric in shown.values())
-    assert shown["metrics/evaluation.json"]["data"]["share_of_oracle_average_precision"] > 0
+    assert shown["metrics/evaluation.json"]["data"]["share_of_oracle"]["average_precision"]["value"] > 0
     clone.dvc("plots", "show")
     assert (clone.folder / "dvc_plots/index.html").is_file()
 

@@ -331,6 +331,106 @@ class TestHeadline:
         json.dumps(result, allow_nan=False)
 
 
+class TestShareOfOracle:
+    RANKERS = ("probability", "oracle")
+    PROBABILITIES = ("probability", "base_rate", "oracle")
+
+    def share(self, predictions: pd.DataFrame, samples: int = 20) -> dict[str, Any]:
+        result = metrics.headline(predictions, self.RANKERS, [1], samples, 1, self.PROBABILITIES)
+        found: dict[str, Any] = result["share_of_oracle"]
+        return found
+
+    def test_by_hand(self) -> None:
+        # The model has the conversions second and last, the oracle first and second.
+        predictions = one_week([0, 1, 0, 1], [0.6, 0.5, 0.4, 0.3]).assign(
+            oracle=[0.1, 0.8, 0.2, 0.5], base_rate=0.5
+        )
+        share = self.share(predictions)
+        assert share["average_precision"]["value"] == 0.5
+        base, model, oracle = (
+            -np.log([0.5, 0.5, 0.5, 0.5]).mean(),
+            -np.log([0.4, 0.5, 0.6, 0.3]).mean(),
+            -np.log([0.9, 0.8, 0.8, 0.5]).mean(),
+        )
+        expected = (base - model) / (base - oracle)
+        assert expected < 0, "worse than saying the base rate to everyone"
+        assert share["log_loss_reduction"]["value"] == pytest.approx(expected, abs=1e-6)
+
+    def test_the_truth_has_all_and_the_base_rate_nothing(self) -> None:
+        predictions = make_predictions().assign(oracle=lambda table: table["probability"])
+        share = self.share(predictions)
+        assert share["average_precision"] == {"value": 1, "low": 1, "high": 1}
+        assert share["log_loss_reduction"] == {"value": 1, "low": 1, "high": 1}
+        nothing = self.share(predictions.assign(probability=predictions["base_rate"]))
+        assert nothing["log_loss_reduction"] == {"value": 0, "low": 0, "high": 0}
+
+    def test_without_the_truth_there_is_no_share(self) -> None:
+        result = metrics.headline(
+            make_predictions(), ["probability"], [1], 20, 1, ["probability", "base_rate"]
+        )
+        assert "share_of_oracle" not in result
+
+
+class TestSliceMeasures:
+    def test_by_hand(self) -> None:
+        # On the list: a converter of "big", an other of "small", a converter of "small", an other of each.
+        predictions = one_week([1, 0, 1, 0, 0], [0.5, 0.4, 0.3, 0.2, 0.1]).assign(
+            size=["big", "small", "small", "big", "small"], base_rate=0.4
+        )
+        table = metrics.slice_measures(predictions, ["size"], [1, 3], samples=20, seed=1)
+        assert table["by"].tolist() == ["all", "size", "size"]
+        table = table.set_index("slice")
+        assert table.index.tolist() == ["all prospects", "big", "small"]
+        assert table["prospects"].tolist() == [5, 2, 3]
+        assert table["conversions"].tolist() == table["converters"].tolist() == [2, 1, 1]
+        assert table["prevalence"].tolist() == pytest.approx([0.4, 1 / 2, 1 / 3])
+        assert table["share_of_conversions"].tolist() == [1, 0.5, 0.5]
+        assert table["mean_probability"].tolist() == pytest.approx([0.3, 0.35, 0.8 / 3])
+        assert table["expected_over_observed"].tolist() == pytest.approx([0.75, 0.7, 0.8])
+        assert table["roc_auc"].tolist() == pytest.approx([5 / 6, 1, 1 / 2])
+        assert table["recall_at_1"].tolist() == [0.5, 1, 0]
+        assert table["recall_at_3"].tolist() == [1, 1, 1]
+        assert table["log_loss_ratio"].loc["big"] == pytest.approx(np.log(0.5 * 0.8) / np.log(0.4 * 0.6))
+
+    def test_slices_are_in_the_order_of_their_categories_and_those_without_rows_are_left_out(self) -> None:
+        size = pd.Categorical(["z", "a", "z", "a"], categories=["z", "none", "a"])
+        predictions = one_week([1, 0, 0, 0], [0.4, 0.3, 0.2, 0.1]).assign(size=size, base_rate=0.25)
+        table = metrics.slice_measures(predictions, ["size"], [1], samples=20, seed=1)
+        assert table["slice"].tolist() == ["all prospects", "z", "a"]
+        without = table.iloc[2]
+        assert (without["conversions"], without["converters"]) == (0, 0)
+        undefined = ["expected_over_observed", "expected_over_observed_low", "roc_auc", "recall_at_1"]
+        assert without[undefined].isna().all()
+        assert without["log_loss_ratio"] > 0
+
+    def test_all_prospects_are_measured_as_by_the_other_functions(self) -> None:
+        predictions = make_predictions()
+        table = metrics.slice_measures(predictions, [], TOP_K, samples=30, seed=1).iloc[0]
+        ranking = metrics.headline(predictions, ["probability"], TOP_K, 30, 1)["rankers"]["probability"]
+        for name in ("roc_auc", *(f"recall_at_{k}" for k in TOP_K)):
+            assert table[name] == pytest.approx(ranking[name]["value"], abs=1e-6)
+        probability = metrics.probability_measures(predictions, 30, 1)
+        for name in ("expected_over_observed", "log_loss_ratio"):
+            found = [table[name], table[f"{name}_low"], table[f"{name}_high"]]
+            assert found == pytest.approx([*probability[name].values()], abs=1e-6)
+
+    @given(st.integers(0, 1000))
+    @settings(max_examples=15, deadline=None)
+    def test_slices_part_the_whole_whatever_the_row_order(self, seed: int) -> None:
+        predictions = make_predictions(seed=seed)
+        part = np.random.default_rng(seed).integers(0, 4, len(predictions))
+        predictions["part"] = part
+        table = metrics.slice_measures(predictions, ["part"], [5], samples=20, seed=1)
+        whole, slices = table.iloc[0], table.iloc[1:]
+        assert slices[["prospects", "conversions"]].sum().tolist() == [len(part), predictions["label"].sum()]
+        assert slices["share_of_conversions"].sum() == pytest.approx(1)
+        expected = (slices["mean_probability"] * slices["prospects"]).sum()
+        assert expected == pytest.approx(whole["mean_probability"] * whole["prospects"])
+        shuffled = predictions.sample(frac=1, random_state=seed)
+        again = metrics.slice_measures(shuffled, ["part"], [5], samples=20, seed=1)
+        pd.testing.assert_frame_equal(again, table, check_exact=False, rtol=1e-9)
+
+
 class TestPairedDifferences:
     COLUMNS = ("probability", "other")
 

@@ -28,6 +28,8 @@ def predictions() -> pd.DataFrame:
                     "users_rule": rng.integers(0, 4, companies) + label,
                     "actions_rule": rng.integers(0, 9, companies) * 1.0,
                     "random": rng.random(companies),
+                    "base_rate": 0.03,
+                    "part": np.where(np.arange(companies) < 200, "old", "young"),
                 }
             )
         )
@@ -90,6 +92,38 @@ class TestReliability:
         assert table["prospects"].sum() == len(predictions)
         assert table["conversions"].sum() == predictions["label"].sum()
         assert table["mean_probability"].is_monotonic_increasing
+
+
+class TestSlices:
+    def test_months_compare_expected_and_observed(self, predictions: pd.DataFrame) -> None:
+        table = plots.expected_over_observed_table(sliced(predictions, "month"))
+        assert table["month"].tolist() == ["2020-01", "2020-02"]
+        assert table["prospects"].sum() == len(predictions)
+        assert table["conversions"].sum() == predictions["label"].sum()
+        assert table["expected_conversions"].sum() == pytest.approx(
+            predictions["probability"].sum(), abs=0.02
+        )
+        ratio = table["expected_conversions"] / table["conversions"]
+        np.testing.assert_allclose(table["expected_over_observed"], ratio, rtol=1e-3)
+        assert (table["low"] < ratio).all()
+        assert (ratio < table["high"]).all()
+
+    def test_a_month_without_conversions_is_left_out(self, predictions: pd.DataFrame) -> None:
+        quiet = predictions.assign(label=predictions["label"].where(predictions["as_of"] < "2020-02-01", 0))
+        table = plots.expected_over_observed_table(sliced(quiet, "month"))
+        assert table["month"].tolist() == ["2020-01"]
+
+    def test_the_drawn_measures_are_those_of_the_slices(self, predictions: pd.DataFrame) -> None:
+        slices = sliced(predictions, "part", all_too=True)
+        table = plots.slices_table(slices).set_index(["measure", "slice"])
+        assert len(table) == 5 * 3
+        old = slices.set_index("slice").loc["old"]
+        found = table.loc[("expected over observed", "old")]
+        names = ("", "_low", "_high")
+        assert found.tolist() == pytest.approx([old[f"expected_over_observed{each}"] for each in names], 1e-4)
+        assert table.loc[("recall at 50 of the whole list", "old"), "value"] == pytest.approx(
+            old["recall_at_50"], abs=1e-6
+        )
 
 
 class TestGains:
@@ -177,6 +211,20 @@ class TestOtherTables:
             figure.draw_without_rendering()
 
 
+def sliced(predictions: pd.DataFrame, column: str, all_too: bool = False) -> pd.DataFrame:
+    months = predictions.assign(month=predictions["as_of"].dt.strftime("%Y-%m"))
+    table = metrics.slice_measures(months, [column], [10, 50], samples=30, seed=1)
+    return table if all_too else table.iloc[1:]
+
+
+def months(predictions: pd.DataFrame) -> pd.DataFrame:
+    return plots.expected_over_observed_table(sliced(predictions, "month"))
+
+
+def slices(predictions: pd.DataFrame) -> pd.DataFrame:
+    return plots.slices_table(sliced(predictions, "part", all_too=True))
+
+
 def importance(_: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"feature": [f"feature_{n}" for n in range(30)], "importance": np.arange(30) / 435})
 
@@ -194,6 +242,8 @@ FIGURES = [
     (plots.precision_recall_table, plots.precision_recall_figure),
     (plots.reliability_table, plots.reliability_figure),
     (plots.gains_table, plots.gains_figure),
+    (months, plots.expected_over_observed_figure),
+    (slices, plots.slices_figure),
     (plots.probability_histogram_table, plots.probability_histogram_figure),
     (over_time, plots.precision_over_time_figure),
     (confusion, plots.confusion_figure),
@@ -212,7 +262,7 @@ class TestFigures:
     ) -> None:
         figure = draw(tabulate(predictions))
         axes = figure.axes[0]
-        assert axes.get_title()
+        assert axes.get_title() or figure.get_suptitle()
         assert axes.get_xlabel()
         assert axes.get_ylabel() or draw is plots.importance_figure
         plots.save_png(figure, tmp_path / "first.png")

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from conversion import recipe
 from conversion.artifact import save_model
 from conversion.errors import ExportError, ParamsError
 from conversion.files import write_json
+from conversion.schemas import EMPLOYEE_RANGES
 from conversion.snapshots import WEEK
 from stages import evaluate
 from tests.exports import tiny_export
@@ -22,7 +23,7 @@ from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
 
 COLUMNS = [
     "id", "as_of", "label", "MRR", "probability", "summary_only", "users_rule", "actions_rule", "random",
-    "fitted_as_of", "base_rate", "threshold",
+    "fitted_as_of", "base_rate", "threshold", "usage_state", "tenure_group", "size_group", "sector_known",
 ]  # fmt: skip
 
 
@@ -114,6 +115,27 @@ def test_shuffled_labels_teach_nothing(model_type: str) -> None:
     assert np.mean(aucs) == pytest.approx(0.5, abs=0.08)
 
 
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_labels_shuffled_within_each_week_leave_the_prevalence(model_type: str) -> None:
+    """Each week keeps its prevalence, so that neither time nor the base rate helps: a leak alone would."""
+    pipeline = Pipeline(
+        tiny_export(3, companies=300, weeks=36),
+        small_params(model__type=model_type, evaluate__refit_weeks=8),
+    )
+    rng = np.random.default_rng(0)
+
+    def shuffled(snapshots: pd.DataFrame) -> pd.DataFrame:
+        label = snapshots.groupby("as_of")["label"].transform(lambda week: rng.permutation(week))
+        return snapshots.assign(label=label)
+
+    train = shuffled(pipeline.train).assign(weight=1.0)
+    fake = evaluate.backtest(train, shuffled(pipeline.backtest), pipeline.params)
+    prevalence = fake["label"].mean()
+    assert 0.6 < average_precision_score(fake["label"], fake["probability"]) / prevalence < 1.5
+    true = evaluate.backtest(pipeline.train, pipeline.backtest, pipeline.params)
+    assert average_precision_score(true["label"], true["probability"]) > 10 * prevalence, "there is a signal"
+
+
 def test_the_rules_need_their_window() -> None:
     pipeline = Pipeline(
         dirty_export(),
@@ -136,7 +158,20 @@ def test_the_evaluation_is_json_and_says_what_it_is_of() -> None:
     positives = predicted()[predicted()["label"] == 1]
     assert result["converters"] == positives["id"].nunique()
     assert result["prevalence"] == pytest.approx(len(positives) / len(predicted()), abs=1e-8)
-    assert "share_of_oracle_average_precision" not in result
+    assert "share_of_oracle" not in result
+
+
+def test_the_model_is_compared_with_each_baseline_by_what_the_baseline_is() -> None:
+    result = evaluate.evaluation(predicted(), export().params)
+    compared = result["model_minus_baseline"]
+    assert set(compared) == {"summary_only", "users_rule", "actions_rule", "random", "base_rate"}
+    assert set(compared["base_rate"]) == {"log_loss", "brier_score"}
+    assert {"average_precision", "recall_at_5", "log_loss"} < set(compared["summary_only"])
+    assert "log_loss" not in compared["users_rule"], "a rule gives no probability"
+    difference = compared["base_rate"]["log_loss"]["difference"]
+    measured = result["probability"]
+    expected = measured["log_loss"]["value"] - measured["base_rate_log_loss"]["value"]
+    assert difference == pytest.approx(expected, abs=2e-6)
 
 
 def test_a_perfect_oracle_is_measured_beside() -> None:
@@ -148,17 +183,111 @@ def test_a_perfect_oracle_is_measured_beside() -> None:
     assert evaluate.rankers_of(with_oracle)[-1] == "oracle"
     result = evaluate.evaluation(with_oracle, export().params)
     assert result["ranking"]["oracle"]["average_precision"]["value"] == 1
-    share = result["share_of_oracle_average_precision"]
-    assert share == pytest.approx(result["ranking"]["probability"]["average_precision"]["value"], abs=1e-6)
+    share = result["share_of_oracle"]
+    value = result["ranking"]["probability"]["average_precision"]["value"]
+    assert share["average_precision"]["value"] == pytest.approx(value, abs=1e-6)
+    assert 0 < share["log_loss_reduction"]["value"] < 1
+    assert result["model_minus_baseline"]["oracle"]["log_loss"]["probability_better"] == 0
+
+
+def test_slices_say_what_was_known_at_the_cutoff() -> None:
+    snapshots = pd.DataFrame(
+        {
+            "seen": [1.0, 1.0, 0.0, 1.0],
+            "active_weeks_4w": [2.0, 0.0, 0.0, 4.0],
+            "weeks_since_first_seen": [4.0, 30.0, np.nan, 5.0],
+            "size": [1.0, 3.0, np.nan, 9.0],
+            "sector": ["Education", "Unknown", "Unknown", "Health"],
+        }
+    )
+    slices = pd.DataFrame(evaluate.slice_columns(snapshots))
+    assert tuple(slices) == evaluate.SLICES
+    active = "active in the last 4 weeks"
+    assert slices["usage_state"].tolist() == [active, "dormant", "never seen", active]
+    assert slices["tenure_group"].tolist() == [
+        "first seen up to 4 weeks ago",
+        "first seen over 26 weeks ago",
+        "not seen yet",
+        "first seen 5 to 13 weeks ago",
+    ]
+    assert slices["size_group"].tolist() == [
+        "1 employee",
+        "2 to 10 employees",
+        "size unknown",
+        "over 200 employees",
+    ]
+    known = ["sector known", "sector unknown", "sector unknown", "sector known"]
+    assert slices["sector_known"].tolist() == known
+
+
+def test_size_groups_hold_the_employee_ranges_that_they_name() -> None:
+    numbers = pd.Series(np.arange(1.0, len(EMPLOYEE_RANGES) + 1))
+    groups = evaluate._grouped(numbers, evaluate.SIZE_GROUPS, "size unknown")
+    by_range = dict(zip(EMPLOYEE_RANGES, groups, strict=True))
+    assert by_range == {
+        "1": "1 employee",
+        "2 to 5": "2 to 10 employees",
+        "6 to 10": "2 to 10 employees",
+        "11 to 25": "11 to 50 employees",
+        "26 to 50": "11 to 50 employees",
+        "51 to 200": "51 to 200 employees",
+        "201 to 1000": "over 200 employees",
+        "1001 to 10000": "over 200 employees",
+        "10,001 or more": "over 200 employees",
+    }
+
+
+def test_every_month_of_cutoffs_is_compared_with_what_happened() -> None:
+    months = evaluate.by_month(predicted(), export().params)
+    assert months["slice"].tolist() == ["2019-05", "2019-06", "2019-07", "2019-08", "2019-09"]
+    assert months["conversions"].sum() == predicted()["label"].sum()
+    drift = evaluate.monthly_drift(months.assign(expected_over_observed=[1.5, np.nan, 1, 1, 1]))
+    assert drift["2019-05"]["value"] == 1.5
+    assert drift["2019-06"]["value"] is None
+    assert list(drift) == months["slice"].tolist()
+    json.dumps(drift, allow_nan=False)
 
 
 def test_cross_validation_is_labelled_as_not_out_of_time() -> None:
     pipeline = export(evaluate__cross_validation_folds=3)
-    result = evaluate.cross_validation(pipeline.train, pipeline.params)
+    result = evaluate.cross_validation(pipeline.train, predicted(), pipeline.params)
     assert result["folds"] == 3
     assert "not out of time" in result["warning"]
-    assert 0.5 < result["roc_auc"] <= 1
-    assert 0 < result["average_precision"] <= 1
+    label, probability = predicted()["label"], predicted()["probability"]
+    assert result["out_of_time"]["roc_auc"] == pytest.approx(roc_auc_score(label, probability), abs=1e-6)
+    for name, gap in result["gap"].items():
+        assert gap == pytest.approx(result["random_split"][name] - result["out_of_time"][name], abs=2e-6)
+        assert 0 < result["random_split"][name] <= 1
+
+
+def test_a_random_split_promises_what_no_later_week_keeps() -> None:
+    """Each company has another's labels, so that nothing can be learned but which company a row is of."""
+    pipeline = Pipeline(
+        tiny_export(0, companies=150),
+        small_params(
+            featurize__keep_negatives__seen=1.0,
+            featurize__keep_negatives__never_seen=1.0,
+            model__type="random_forest",
+            model__random_forest__max_depth=14,
+            model__random_forest__min_samples_leaf=1,
+            evaluate__refit_weeks=8,
+            evaluate__cross_validation_folds=3,
+        ),
+    )
+    ids = pipeline.companies["id"].to_numpy()
+    other = dict(zip(ids, np.random.default_rng(0).permutation(ids), strict=True))
+
+    def swapped(snapshots: pd.DataFrame) -> pd.DataFrame:
+        labels = snapshots.set_index(["id", "as_of"])["label"]
+        keys = pd.MultiIndex.from_arrays([snapshots["id"].map(other), snapshots["as_of"]])
+        return snapshots.assign(label=labels.reindex(keys).fillna(0).to_numpy())
+
+    train = swapped(pipeline.train)
+    predictions = evaluate.backtest(train, swapped(pipeline.backtest), pipeline.params)
+    result = evaluate.cross_validation(train, predictions, pipeline.params)
+    assert result["random_split"]["roc_auc"] > 0.8
+    assert result["out_of_time"]["roc_auc"] < 0.6
+    assert result["gap"]["average_precision"] > 0.2
 
 
 # The stage
@@ -190,6 +319,10 @@ def test_the_stage_writes_measures_predictions_and_plots(
     assert result["as_of"] == "2019-10-14"
     assert "oracle" in result["ranking"]
     assert "not out of time" in result["cross_validation_not_out_of_time"]["warning"]
+    assert set(result["share_of_oracle"]) == {"average_precision", "log_loss_reduction"}
+    assert next(iter(result["probability"]["expected_over_observed_by_month"])) == "2019-05"
+    slices = pd.read_csv("metrics/slices.csv")
+    assert list(dict.fromkeys(slices["by"])) == ["all", *evaluate.SLICES]
     predictions = pd.read_parquet("data/backtest/predictions.parquet")
     assert list(predictions) == [*COLUMNS, "oracle"]
     weekly = pd.read_csv("metrics/backtest.csv")
@@ -197,7 +330,7 @@ def test_the_stage_writes_measures_predictions_and_plots(
     assert "precision" in (project / "metrics/classification_report.txt").read_text()
     names = {path.stem for path in (project / "plots").glob("*.csv")}
     assert names == {path.stem for path in (project / "plots").glob("*.png")}
-    assert names >= {"roc", "precision_recall", "reliability", "gains", "importance", "confusion"}
+    assert names >= {"roc", "precision_recall", "reliability", "gains", "importance", "confusion", "slices"}
 
 
 def test_on_another_export_the_truth_is_not_looked_for(
