@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from conversion import spool
+
+
+def put(root: Path, name: str) -> Path:
+    return spool.put(
+        root, {"name": name}, lambda folder: (folder / "file").write_text(name, encoding="utf-8")
+    )
+
+
+def test_runs_wait_in_the_order_in_which_they_came(tmp_path: Path) -> None:
+    names = [f"run {place}" for place in range(5)]
+    folders = [put(tmp_path, name) for name in names]
+    assert spool.waiting_runs(tmp_path) == folders
+    assert [spool.read_record(folder)["name"] for folder in folders] == names
+    assert [(folder / "file").read_text(encoding="utf-8") for folder in folders] == names
+
+
+def test_a_run_that_was_logged_waits_no_longer(tmp_path: Path) -> None:
+    first, second = put(tmp_path, "first"), put(tmp_path, "second")
+    spool.remove(first)
+    assert spool.waiting_runs(tmp_path) == [second]
+
+
+def test_a_run_that_cannot_be_written_whole_leaves_nothing(tmp_path: Path) -> None:
+    def half_way(folder: Path) -> None:
+        (folder / "file").write_text("half", encoding="utf-8")
+        raise OSError("no space left on device")
+
+    with pytest.raises(OSError, match="no space left"):
+        spool.put(tmp_path, {}, half_way)
+    assert spool.waiting_runs(tmp_path) == []
+    assert list((tmp_path / spool.FOLDER).iterdir()) == []
+
+
+def test_a_run_that_is_being_written_does_not_wait_yet(tmp_path: Path) -> None:
+    seen: list[list[Path]] = []
+    spool.put(tmp_path, {}, lambda _: seen.append(spool.waiting_runs(tmp_path)))
+    assert seen == [[]]
+    assert len(spool.waiting_runs(tmp_path)) == 1
+
+
+def test_no_run_waits_where_nothing_was_ever_tracked(tmp_path: Path) -> None:
+    assert spool.waiting_runs(tmp_path) == []
+
+
+def test_the_lock_is_held_by_one_at_a_time(tmp_path: Path) -> None:
+    inside, most = 0, 0
+    counting = threading.Lock()
+
+    def work() -> None:
+        nonlocal inside, most
+        for _ in range(20):
+            with spool.locked(tmp_path):
+                with counting:
+                    inside += 1
+                    most = max(most, inside)
+                with counting:
+                    inside -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (inside, most) == (0, 1)
+
+
+def test_experiments_in_a_temporary_folder_find_the_main_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main, temporary = tmp_path / "main", tmp_path / "temporary"
+    main.mkdir()
+    temporary.mkdir()
+    monkeypatch.chdir(temporary)
+    monkeypatch.setenv("DVC_ROOT", str(main))
+    assert spool.project_root() == main
+    monkeypatch.delenv("DVC_ROOT")
+    assert spool.project_root() == temporary

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import datetime as dt
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from conversion.comparison import NEEDED
+from stages import track
+from tests.pipeline import PARAMS, small_params
+
+
+def test_every_param_has_the_path_that_dvc_gives_it() -> None:
+    flat = track.flat(small_params().model_dump(mode="json"))
+    assert flat["model.xgboost.n_estimators"] == "15"
+    assert flat["featurize.windows"] == "[1, 4, 13]"
+    assert flat["data.as_of"] == "null"
+    assert flat["model.xgboost.monotone"] == "true"
+    assert flat["data.dir"] == "data/sample", "text is not quoted"
+    values: Any = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    for path in flat:
+        node = values
+        for name in path.split("."):
+            assert name in node, path
+            node = node[name]
+
+
+def test_metrics_are_the_numbers_without_their_intervals() -> None:
+    measured = {
+        "as_of": "2020-04-27",
+        "converters": 450,
+        "ranking": {"probability": {"roc_auc": {"value": 0.9, "low": 0.8, "high": 1.0}}},
+        "model_minus_baseline": {"random": {"roc_auc": {"difference": 0.4, "low": 0.3, "high": 0.5}}},
+        "undefined": {"value": None, "low": None, "high": None},
+        "flag": True,
+    }
+    assert track.headline_metrics(measured) == {
+        "converters": 450.0,
+        "ranking.probability.roc_auc": 0.9,
+        "model_minus_baseline.random.roc_auc.difference": 0.4,
+    }
+
+
+def test_each_cutoff_is_a_step_at_its_own_time() -> None:
+    rows = [
+        {"as_of": "2019-07-15", "roc_auc": "0.9", "conversions": "3"},
+        {"as_of": "2019-07-22", "roc_auc": "", "conversions": "0"},
+    ]
+    first, second = (int(dt.datetime(2019, 7, day, tzinfo=dt.UTC).timestamp() * 1000) for day in (15, 22))
+    assert track.weekly_metrics(rows) == {
+        "weekly.roc_auc": [(0, first, 0.9)],
+        "weekly.conversions": [(0, first, 3.0), (1, second, 0.0)],
+    }
+
+
+def test_hashes_are_those_of_data_and_model() -> None:
+    def entry(path: str) -> dict[str, str]:
+        return {"path": path, "hash": "md5", "md5": f"md5 of {path}"}
+
+    lock = {
+        "stages": {
+            "load": {
+                "deps": [entry("my/export"), entry("stages/load.py")],
+                "outs": [entry("data/typed"), entry("metrics/data_quality.json")],
+            },
+            "train": {"outs": [entry("models/model.joblib"), entry("plots/search.csv")]},
+        }
+    }
+    paths = ("my/export", "data/typed", "models/model.joblib")
+    assert track.data_hashes(lock) == {path: f"md5 of {path}" for path in paths}
+    assert track.data_hashes({}) == {}
+
+
+def test_what_is_kept_of_the_backtest_is_enough_to_compare_by() -> None:
+    assert set(NEEDED) <= set(track.PREDICTED)
+
+
+# --- git -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with one commit of code, params and results."""
+    for variable in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"):
+        monkeypatch.delenv(variable, raising=False)
+    for name in ("code.py", "params.yaml", "dvc.lock", "metrics/evaluation.json", "plots/roc.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("committed\n", encoding="utf-8")
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "--all")
+    git(tmp_path, "-c", "user.name=T", "-c", "user.email=t@example.com", "commit", "--quiet", "-m", "first")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def is_dirty() -> bool:
+    return bool(json.loads(track.git_tags({})["dirty"]))
+
+
+def test_the_commit_is_named(repository: Path) -> None:
+    head = git(repository, "rev-parse", "HEAD")
+    assert track.git_tags({}) == {"git_commit": head, "dirty": "false", "mlflow.source.git.commit": head}
+
+
+@pytest.mark.parametrize("name", ["dvc.lock", "metrics/evaluation.json", "plots/roc.csv", "plots/new.csv"])
+def test_what_the_stages_write_is_no_change(repository: Path, name: str) -> None:
+    (repository / name).write_text("changed\n", encoding="utf-8")
+    assert not is_dirty()
+
+
+@pytest.mark.parametrize("name", ["code.py", "params.yaml", "new.py"])
+def test_code_and_params_that_differ_from_the_commit_are_a_change(repository: Path, name: str) -> None:
+    (repository / name).write_text("changed\n", encoding="utf-8")
+    assert is_dirty()
+
+
+def test_an_experiment_is_compared_with_the_commit_that_it_started_from(repository: Path) -> None:
+    """In its copy DVC has committed the changed params."""
+    baseline = git(repository, "rev-parse", "HEAD")
+    (repository / "params.yaml").write_text("changed\n", encoding="utf-8")
+    git(repository, "-c", "user.name=T", "-c", "user.email=t@example.com", "commit", "--quiet", "-am", "exp")
+    assert not is_dirty()
+    tags = track.git_tags({"DVC_EXP_NAME": "sixty-weir", "DVC_EXP_BASELINE_REV": baseline})
+    assert tags["dvc_exp_name"] == "sixty-weir"
+    assert tags["git_commit"] == tags["dvc_exp_baseline_rev"] == baseline
+    assert tags["dirty"] == "true"
+
+
+def test_outside_of_a_repository_nothing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert track.git_tags({}) == {}
+    monkeypatch.setenv("PATH", "")
+    assert track.git_tags({}) == {}, "nor where there is no git"
