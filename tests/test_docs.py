@@ -163,10 +163,10 @@ def test_the_tree_is_the_tree(root: Path, readme: str, written: set[str]) -> Non
 
 def test_every_make_target_exists(root: Path, code: list[str]) -> None:
     makefile = (root / "Makefile").read_text(encoding="utf-8")
-    targets = {target for text in code for target in re.findall(r"^make ([a-z]+)", text)}
+    targets = {target for text in code for target in re.findall(r"^make ([a-z-]+)", text)}
     variables = {name for text in code for name in re.findall(r"^make .*?\b([A-Z_]+)=", text)}
     assert targets >= {"run", "test", "lock", "docs"}
-    assert targets <= set(re.findall(r"(?m)^([a-z]+):", makefile))
+    assert targets <= set(re.findall(r"(?m)^([a-z-]+):", makefile))
     assert variables <= set(re.findall(r"(?m)^([A-Z_]+) \?=", makefile))
 
 
