@@ -71,10 +71,15 @@ LEAD_ROWS: Final = 10
 SHOWN: Final = "average_precision|roc_auc|precision_at_10|recall_at_50|recall_at_250"
 COMMANDS: Final = {
     "repro": "dvc repro",
-    "exp-run": "dvc exp run -S model.type=xgboost",
+    "exp-run": "dvc exp run --name boosted -S model.type=xgboost",
+    "exp-run-second": "dvc exp run --quiet --name linear -S model.type=logistic_regression",
+    "params-diff": "dvc params diff linear boosted",
     "metrics-diff": (
-        f"dvc metrics diff --no-path | grep -E '^Metric|^ranking.probability.({SHOWN}).value|_ratio.value'"
+        "dvc metrics diff linear boosted --no-path | grep -E "
+        f"'^Metric|^ranking.probability.({SHOWN}).value|^probability.log_loss_ratio.value'"
     ),
+    "plots-diff": "dvc plots diff linear boosted",
+    "compare": "python -m commands.compare linear boosted",
     "exp-show": (
         "dvc exp show --md --drop '.*' --keep "
         "'Experiment|model[.]type|ranking.probability.(average_precision|roc_auc|recall_at_50).value'"
@@ -266,7 +271,8 @@ def run_commands(root: Path) -> None:
             if name == "fault":
                 _write_broken_export(folder)
             log.info("running command=%r", command)
-            text = _said(command, folder, fails=name == "fault").replace(f"{folder}/", "")
+            text = _said(command, folder, fails=name == "fault")
+            text = text.replace(f"file://{folder}", "file:///path/to/project").replace(f"{folder}/", "")
             write_text(root / OUTPUT / f"{name}.txt", f"$ {command}\n{text}")
             if name == "repro":
                 _commit(folder)
