@@ -232,6 +232,46 @@ def test_runs_at_the_same_time_are_all_logged(clone: Clone, tmp_path: Path) -> N
         ]
 
 
+# --- the registry ----------------------------------------------------------------------------------------
+
+
+def promote(clone: Clone, *arguments: str, fails: bool = False) -> str:
+    return clone.run(sys.executable, "-m", "commands.promote", *arguments, fails=fails)
+
+
+def test_the_workspace_s_model_becomes_the_champion_and_another_only_if_it_is_better(
+    clone: Clone, tmp_path: Path
+) -> None:
+    """On backtests of the pipeline, with the models that it logged."""
+    output = promote(clone)
+    assert "no champion yet" in output
+    assert "version 1, the champion" in output
+    model = json.loads(clone.read("models/model.json"))
+    registered = json.loads(clone.read("models/registered.json"))
+    assert registered["versions"][model["sha256"]]["version"] == "1"
+    assert registered["versions"][model["sha256"]]["aliases"] == ["champion"]
+    assert clone.status() == []
+
+    plain(latest(clone)).to_parquet(tmp_path / "rows.parquet")
+    uri = {"MLFLOW_TRACKING_URI": f"sqlite:///{clone.folder}/mlflow.db"}
+    done = subprocess.run(
+        [sys.executable, "-c", PREDICT, "models:/conversion@champion", "rows.parquet"],
+        cwd=tmp_path, env=clone.env | uri, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    np.testing.assert_array_equal(json.loads(done.stdout), expected(clone, latest(clone)))
+
+    assert "already" in promote(clone)
+    (other,) = runs_of(clone, "tags.dvc_exp_name = 'stronger'")
+    refused = promote(clone, "--run", other.info.run_id, fails=True)
+    assert "average precision" in refused
+    assert "is not promoted" in refused
+    assert "Traceback" not in refused
+    assert json.loads(clone.read("models/registered.json")) == registered
+    forced = promote(clone, "--run", other.info.run_id, "--force", "to see it served")
+    assert "because: to see it served" in forced
+    assert "version 2, the champion" in forced
+
+
 # --- what can go wrong -----------------------------------------------------------------------------------
 
 
