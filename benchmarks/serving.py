@@ -44,8 +44,8 @@ import psutil
 from pydantic import BaseModel
 
 ROOT = Path(__file__).resolve().parents[1]
-MODEL_TYPES = ("logistic_regression", "xgboost", "random_forest")
-JUDGED = ("logistic_regression", "xgboost")
+MODEL_TYPES = ("ensemble", "logistic_regression", "xgboost", "random_forest")
+JUDGED = ("ensemble", "logistic_regression", "xgboost")
 CLIENTS = 32
 BATCH = 1000
 WEEKS = 26

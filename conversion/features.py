@@ -17,10 +17,11 @@ import numpy as np
 import pandas as pd
 
 from conversion.companies import SECTORS
-from conversion.schemas import ACTIONS, MEASURES, MODULES, UNRANKED, USERS
+from conversion.schemas import ACTIONS, MEASURES, MODULES, UNKNOWN_SECTOR, UNRANKED, USERS
 from conversion.snapshots import week_number
 
 Kind = Literal["count", "duration", "change", "share", "flag", "ordinal", "category"]
+Group = Literal["usage", "firmographics", "missingness"]
 
 TREND_WEEKS: Final = 13
 ACCELERATION_WEEKS: Final = 4
@@ -55,6 +56,8 @@ class Feature:
         How a model may treat it: counts, durations and shares are non-negative and heavy-tailed.
     monotone
         Direction in which a higher value may move the probability: 1, -1, or 0 for either.
+    group
+        What it is made of; params.yaml's ``features.groups`` switches groups on and off.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Feature:
     window: str
     kind: Kind
     monotone: Literal[-1, 0, 1]
+    group: Group = "usage"
 
 
 @dataclass(frozen=True)
@@ -572,21 +576,47 @@ _USAGE: Final[tuple[tuple[Feature, Callable[[_Usage], np.ndarray]], ...]] = (
 _FIRMOGRAPHIC: Final[tuple[tuple[Feature, Callable[[Firmographics], np.ndarray]], ...]] = (
     (
         Feature(
-            "log_alexa_rank", "log of the Alexa rank (unranked: 16000001)", "log rank", "-", "ordinal", -1
+            "log_alexa_rank",
+            "log of the Alexa rank (unranked: 16000001)",
+            "log rank",
+            "-",
+            "ordinal",
+            -1,
+            "firmographics",
         ),
         _log_alexa_rank,
     ),
     (
-        Feature("unranked", "Alexa did not rank the site", "0 or 1", "-", "flag", 0),
+        Feature("unranked", "Alexa did not rank the site", "0 or 1", "-", "flag", 0, "firmographics"),
         lambda company: company.unranked,
     ),
     (
-        Feature("size", "employee range, 1 (one) to 9 (10,001 or more)", "range", "-", "ordinal", 0),
+        Feature(
+            "size",
+            "employee range, 1 (one) to 9 (10,001 or more)",
+            "range",
+            "-",
+            "ordinal",
+            0,
+            "firmographics",
+        ),
         lambda company: company.size,
     ),
     (
-        Feature("sector", "sector of the industry", "sector", "-", "category", 0),
+        Feature("sector", "sector of the industry", "sector", "-", "category", 0, "firmographics"),
         lambda company: company.sector,
+    ),
+    (
+        Feature("alexa_missing", "the Alexa rank is missing", "0 or 1", "-", "flag", 0, "missingness"),
+        lambda company: np.isnan(company.unranked),
+    ),
+    (
+        Feature("size_missing", "the employee range is missing", "0 or 1", "-", "flag", 0, "missingness"),
+        lambda company: np.isnan(company.size),
+    ),
+    (
+        Feature("sector_missing", "no sector is known", "0 or 1", "-", "flag", 0, "missingness"),
+        lambda company: company.sector == SECTORS.index(UNKNOWN_SECTOR),
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Model families by name. Each is one object from feature frame to calibrated probability.
+"""Model types by name. Each is one object from feature frame to calibrated probability.
 
 Encoding, imputation, scaling, the estimator, its calibration and the decision threshold are fitted together
 on training snapshots; nothing that is fitted lives outside of the object.
@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -18,15 +17,24 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
+from conversion.calibration import (
+    Method,
+    OutOfTime,
+    calibrated,
+    choose_method,
+    fit_calibrator,
+    log_odds,
+    out_of_time_folds,
+)
 from conversion.companies import SECTORS
 from conversion.errors import ExportError, ParamsError
 from conversion.features import Feature, FeatureSettings, feature_definitions
 from conversion.metrics import Strategy, choose_threshold
 from conversion.params import Params
 from conversion.preprocessing import NUMBERS, Preprocessor
+from conversion.trees import Trees, margin_of
 
 Floats = NDArray[np.float64]
 Values = NDArray[np.floating[Any]]
@@ -36,6 +44,8 @@ Values = NDArray[np.floating[Any]]
 THREADS: Final = 1
 # Rows that are walked down a forest at once; their paths stay within the processor's caches.
 BLOCK_ROWS: Final = 64
+# Probabilities so close are one: a quotient of their differences would be noise.
+SAME: Final = 1e-9
 # What lifetime totals and firmographics alone can tell.
 SUMMARY_FEATURES: Final = (
     "total_actions",
@@ -48,22 +58,25 @@ SUMMARY_FEATURES: Final = (
     "unranked",
     "size",
     "sector",
+    "alexa_missing",
+    "size_missing",
+    "sector_missing",
 )
 
 
 class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
-    """What all families share: columns by name, calibration, threshold.
+    """What all types share: columns by name, calibration, threshold.
 
     Parameters
     ----------
     features
         Definitions of the columns that the model reads.
     hyperparameters
-        The family's block of params.yaml.
+        The type's block of params.yaml, see `conversion.params.Model.hyperparameters`.
     preparation
         ``imputation``, ``fill_value``, ``scaling`` and ``min_frequency`` of params.yaml's ``train``.
     calibration
-        ``none``, ``sigmoid`` or ``isotonic``.
+        ``none``, ``sigmoid``, ``isotonic``, or ``auto``: see `conversion.calibration.choose_method`.
     threshold, threshold_value
         How the decision threshold is chosen, see `conversion.metrics.choose_threshold`.
     folds
@@ -72,6 +85,15 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
         Days after ``as_of`` in which a conversion counts.
     seed
         Seed of the estimator.
+
+    Attributes
+    ----------
+    calibration_ : str
+        The calibration in use: with ``auto`` the one that was chosen.
+    threshold_ : float
+        Probability from which on `predict` says 1.
+    base_rate_ : float
+        Weighted prevalence among the training snapshots.
     """
 
     def __init__(
@@ -79,7 +101,7 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
         features: tuple[Feature, ...],
         hyperparameters: dict[str, Any],
         preparation: dict[str, Any],
-        calibration: str,
+        calibration: Method | Literal["auto"],
         threshold: Strategy,
         threshold_value: float,
         folds: int,
@@ -97,28 +119,35 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
         self.seed = seed
 
     @abstractmethod
-    def preprocessing(self) -> Preprocessor:
-        """Give the unfitted preprocessing of feature values."""
+    def _fit_raw(self, values: Floats, y: np.ndarray, weight: np.ndarray) -> None:
+        """Fit all that comes before calibration."""
 
     @abstractmethod
-    def estimator(self, preprocessor: Preprocessor) -> Any:
-        """Give the unfitted estimator of what the fitted ``preprocessor`` makes."""
-
-    @abstractmethod
-    def _column_importance(self) -> Floats:
-        """Weigh the design columns."""
-
-    @abstractmethod
-    def _raw(self, columns: Floats) -> Floats:
+    def _raw_probability(self, values: Values) -> Floats:
         """Give the probability of conversion before calibration, one a row."""
 
     @abstractmethod
-    def _column_contributions(self, columns: Floats) -> Floats:
-        """Share each row's score out among the design columns."""
+    def contributions(self, values: Values) -> Floats:
+        """Share each score out among the features, against the average training snapshot.
 
-    def _raw_with_contributions(self, columns: Floats) -> tuple[Floats, Floats]:
-        """Give both; families that can get them from one pass do."""
-        return self._raw(columns), self._column_contributions(columns)
+        Parameters
+        ----------
+        values
+            As in `probability`.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (rows, features)
+            In log-odds, before calibration; positive raises the score.
+        """
+
+    @abstractmethod
+    def _raw_with_contributions(self, values: Values) -> tuple[Floats, Floats]:
+        """Give both, preprocessing once."""
+
+    @abstractmethod
+    def _importance(self) -> Floats:
+        """Weigh the features, on any scale."""
 
     def fit(self, X: pd.DataFrame, y: np.ndarray, sample_weight: np.ndarray, as_of: pd.Series) -> Self:
         """Fit on training snapshots.
@@ -147,11 +176,12 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
         values = self.values(X)
         self.classes_ = np.array([0, 1])
         self.base_rate_ = float(np.average(y, weights=sample_weight))
+        self.calibration_: Method = "none"
         self.calibrator_: Any = None
         self.threshold_ = self.threshold_value
         if self.calibration != "none" or self.threshold != "fixed":
             self._fit_out_of_time(values, y, sample_weight, as_of)
-        self._fit_estimator(values, y, sample_weight)
+        self._fit_raw(values, y, sample_weight)
         return self
 
     def fit_with_summary(
@@ -167,8 +197,12 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
         Parameters and errors are those of `fit`.
         """
         self.fit(X, y, sample_weight, as_of)
-        self.summary_ = self.of_features(SUMMARY_FEATURES).fit(X, y, sample_weight, as_of)
+        self.summary_ = self.of_summary().fit(X, y, sample_weight, as_of)
         return self
+
+    def of_summary(self) -> Self:
+        """Give the same recipe, unfitted, for what a summary can know."""
+        return self.of_features(SUMMARY_FEATURES)
 
     def of_features(self, names: Collection[str]) -> Self:
         """Give the same recipe, unfitted, for some of the features."""
@@ -207,7 +241,7 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
 
     def predict_out_of_time(
         self, values: Floats, y: np.ndarray, sample_weight: np.ndarray, as_of: pd.Series
-    ) -> tuple[NDArray[np.intp], Floats]:
+    ) -> OutOfTime:
         """Predict later training snapshots by models of what was known before, see `out_of_time_folds`.
 
         Parameters
@@ -219,8 +253,8 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
 
         Returns
         -------
-        rows, probability
-            Places of the predicted snapshots, and their probabilities before calibration.
+        OutOfTime
+            Of the snapshots that could be predicted, before calibration.
 
         Raises
         ------
@@ -231,16 +265,17 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
         for learn, test in out_of_time_folds(as_of, self.folds, self.horizon_days):
             if y[learn].any() and y[test].any():
                 earlier = clone(self)
-                earlier._fit_estimator(values[learn], y[learn], sample_weight[learn])
+                earlier._fit_raw(values[learn], y[learn], sample_weight[learn])
                 rows.append(np.flatnonzero(test))
-                probability.append(earlier._raw(earlier.preprocessor_.transform(values[test])))
+                probability.append(earlier._raw_probability(values[test]))
         if not rows:
             raise ExportError(
                 "customers: too little history to calibrate, to choose a threshold or to search "
                 "hyperparameters on out-of-time predictions; set train.calibration: none and "
                 "train.threshold: fixed, with train.search.trials: 0, or give a longer export"
             )
-        return np.concatenate(rows), np.concatenate(probability)
+        index = np.concatenate(rows)
+        return OutOfTime(np.concatenate(probability), y[index], sample_weight[index], as_of.iloc[index])
 
     def probability(self, values: Values) -> Floats:
         """Give the calibrated probability of conversion.
@@ -255,28 +290,12 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
         -------
         numpy.ndarray of float64, shape (rows,)
         """
-        return self._calibrated(self._raw(self.preprocessor_.transform(values)))
-
-    def contributions(self, values: Values) -> Floats:
-        """Share each score out among the features, against the average training snapshot.
-
-        Parameters
-        ----------
-        values
-            As in `probability`.
-
-        Returns
-        -------
-        numpy.ndarray of float64, shape (rows, features)
-            Positive raises the score. In log-odds for logistic_regression and xgboost, in probability for
-            random_forest; before calibration.
-        """
-        return self._by_feature(self._column_contributions(self.preprocessor_.transform(values)))
+        return calibrated(self.calibrator_, self._raw_probability(values))
 
     def probability_with_contributions(self, values: Values) -> tuple[Floats, Floats]:
         """Give `probability` and `contributions`, preprocessing once."""
-        raw, contributions = self._raw_with_contributions(self.preprocessor_.transform(values))
-        return self._calibrated(raw), self._by_feature(contributions)
+        raw, contributions = self._raw_with_contributions(values)
+        return calibrated(self.calibrator_, raw), contributions
 
     def predict_proba(self, X: pd.DataFrame) -> Floats:
         """Give the calibrated probabilities of (no conversion, conversion).
@@ -304,7 +323,7 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
         -------
         pandas.Series of float64
         """
-        importance = self._by_feature(self._column_importance())
+        importance = self._importance()
         total = importance.sum()
         series = pd.Series(importance / (total if total > 0 else 1.0), index=self._names(), name="importance")
         return series.sort_values(ascending=False, kind="stable")
@@ -313,6 +332,67 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
         """Give the `contributions` of a feature frame's rows, with the features' names."""
         return pd.DataFrame(self.contributions(self.values(X)), columns=self._names())
 
+    def _fit_out_of_time(self, values: Floats, y: np.ndarray, weight: np.ndarray, as_of: pd.Series) -> None:
+        """Fit calibration and threshold on predictions of later snapshots by models of earlier ones."""
+        predictions = self.predict_out_of_time(values, y, weight, as_of)
+        raw, y, weight, _ = predictions
+        if self.calibration == "auto":
+            self.calibration_ = choose_method(predictions, self.folds, self.horizon_days)
+        else:
+            self.calibration_ = self.calibration
+        self.calibrator_ = fit_calibrator(self.calibration_, raw, y, weight)
+        self.threshold_ = choose_threshold(
+            y, calibrated(self.calibrator_, raw), weight, self.threshold, self.threshold_value
+        )
+
+    def _names(self, *kinds: str) -> list[str]:
+        return [feature.name for feature in self.features if not kinds or feature.kind in kinds]
+
+
+class FamilyModel(ConversionModel):
+    """One estimator on what one preprocessing makes of the features."""
+
+    @abstractmethod
+    def preprocessing(self) -> Preprocessor:
+        """Give the unfitted preprocessing of feature values."""
+
+    @abstractmethod
+    def estimator(self, preprocessor: Preprocessor) -> Any:
+        """Give the unfitted estimator of what the fitted ``preprocessor`` makes."""
+
+    @abstractmethod
+    def _column_importance(self) -> Floats:
+        """Weigh the design columns."""
+
+    @abstractmethod
+    def _raw(self, columns: Floats) -> Floats:
+        """Give the probability of conversion before calibration, one a row."""
+
+    @abstractmethod
+    def _column_contributions(self, columns: Floats) -> Floats:
+        """Share each row's log-odds out among the design columns."""
+
+    def _both_of_columns(self, columns: Floats) -> tuple[Floats, Floats]:
+        """Give both; families that can get them from one pass do."""
+        return self._raw(columns), self._column_contributions(columns)
+
+    def contributions(self, values: Values) -> Floats:
+        """Share each score out among the features, see `ConversionModel.contributions`."""
+        return self._by_feature(self._column_contributions(self.preprocessor_.transform(values)))
+
+    def _raw_probability(self, values: Values) -> Floats:
+        return self._raw(self.preprocessor_.transform(values))
+
+    def _raw_with_contributions(self, values: Values) -> tuple[Floats, Floats]:
+        raw, contributions = self._both_of_columns(self.preprocessor_.transform(values))
+        return raw, self._by_feature(contributions)
+
+    def _importance(self) -> Floats:
+        return self._by_feature(self._column_importance())
+
+    def _fit_raw(self, values: Floats, y: np.ndarray, weight: np.ndarray) -> None:
+        self._fit_estimator(values, y, weight)
+
     def _fit_estimator(self, values: Floats, y: np.ndarray, weight: np.ndarray) -> Floats:
         """Fit preprocessing and estimator; give the design matrix."""
         self.preprocessor_ = self.preprocessing()
@@ -320,31 +400,11 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
         self.estimator_ = self.estimator(self.preprocessor_).fit(columns, y, sample_weight=weight)
         return columns
 
-    def _fit_out_of_time(self, values: Floats, y: np.ndarray, weight: np.ndarray, as_of: pd.Series) -> None:
-        """Fit calibration and threshold on predictions of later snapshots by models of earlier ones."""
-        index, raw = self.predict_out_of_time(values, y, weight, as_of)
-        if self.calibration != "none":
-            self.calibrator_ = _fit_calibrator(self.calibration, raw, y[index], weight[index])
-        self.threshold_ = choose_threshold(
-            y[index], self._calibrated(raw), weight[index], self.threshold, self.threshold_value
-        )
-
-    def _calibrated(self, raw: Floats) -> Floats:
-        if self.calibrator_ is None:
-            return raw
-        if isinstance(self.calibrator_, IsotonicRegression):
-            return np.asarray(np.interp(raw, self.calibrator_.X_thresholds_, self.calibrator_.y_thresholds_))
-        slope, intercept = self.calibrator_.coef_[0, 0], self.calibrator_.intercept_[0]
-        return np.asarray(expit(_log_odds(raw) * slope + intercept))
-
     def _by_feature(self, columns: Floats) -> Floats:
         return columns @ self.preprocessor_.sources_
 
-    def _names(self, *kinds: str) -> list[str]:
-        return [feature.name for feature in self.features if not kinds or feature.kind in kinds]
 
-
-class LogisticRegressionModel(ConversionModel):
+class LogisticRegressionModel(FamilyModel):
     """L2-penalised logistic regression on logs of the heavy-tailed features, with chosen quadratic terms."""
 
     def preprocessing(self) -> Preprocessor:
@@ -365,9 +425,17 @@ class LogisticRegressionModel(ConversionModel):
         return LogisticRegression(**settings, solver="newton-cholesky")
 
     def of_features(self, names: Collection[str]) -> Self:
-        """Give the same recipe, unfitted, for some of the features; with so few, all are squared."""
-        restricted = super().of_features(names)
-        quadratic = tuple(restricted._names(*NUMBERS))
+        """Give the same recipe, unfitted, for some of the features; the others are not squared either."""
+        left_out = set(self._names()) - set(names)
+        quadratic = tuple(name for name in self.hyperparameters["quadratic"] if name not in left_out)
+        return self._squaring(super().of_features(names), quadratic)
+
+    def of_summary(self) -> Self:
+        """Give the same recipe, unfitted, for what a summary can know; with so few, all are squared."""
+        restricted = super().of_summary()
+        return self._squaring(restricted, tuple(restricted._names(*NUMBERS)))
+
+    def _squaring(self, restricted: Self, quadratic: tuple[str, ...]) -> Self:
         restricted.hyperparameters = self.hyperparameters | {"quadratic": quadratic}
         return restricted
 
@@ -388,7 +456,7 @@ class LogisticRegressionModel(ConversionModel):
         return np.asarray((columns - self.center_) * self.estimator_.coef_[0])
 
 
-class _TreeModel(ConversionModel):
+class _TreeModel(FamilyModel):
     """Trees take numbers as they are, imputed, with the sector one-hot."""
 
     def preprocessing(self) -> Preprocessor:
@@ -400,15 +468,14 @@ class _TreeModel(ConversionModel):
 
 
 class _TreeWalkModel(_TreeModel):
-    """Trees that are also laid out as arrays, see `_Trees`, to walk few rows down all of them at once.
+    """Trees that are also laid out as arrays, see `conversion.trees`.
 
-    The libraries' walks are compiled, but it takes them up to milliseconds to start. For many rows they give
-    the probabilities; contributions come from the arrays however many rows there are. These are Saabas's, by
-    the splits that a row meets; Shapley values (TreeSHAP) took twelve times as long.
+    For many rows the library gives the probabilities; contributions come from the arrays however many rows
+    there are.
     """
 
     @abstractmethod
-    def _trees(self) -> _Trees:
+    def _trees(self) -> Trees:
         """Lay the fitted trees out."""
 
     @abstractmethod
@@ -420,8 +487,8 @@ class _TreeWalkModel(_TreeModel):
         """Give the same from the values of the leaves that each row ends in, shape (rows, trees)."""
 
     @abstractmethod
-    def _share(self) -> float:
-        """Give the weight of one tree in the score."""
+    def _in_log_odds(self, contributions: Floats, raw: Floats) -> Floats:
+        """Turn what the splits change of the values, summed over trees, into log-odds."""
 
     def _fit_estimator(self, values: Floats, y: np.ndarray, weight: np.ndarray) -> Floats:
         columns = super()._fit_estimator(values, y, weight)
@@ -434,28 +501,33 @@ class _TreeWalkModel(_TreeModel):
         return self._raw_of_leaves(self.trees_.leaf_values(self.trees_.paths(columns)))
 
     def _column_contributions(self, columns: Floats) -> Floats:
-        return self._raw_with_contributions(columns)[1]
+        return self._both_of_columns(columns)[1]
 
-    def _raw_with_contributions(self, columns: Floats) -> tuple[Floats, Floats]:
+    def _both_of_columns(self, columns: Floats) -> tuple[Floats, Floats]:
         """Walk block by block, to bound the memory of the paths."""
         raw, contributions = np.empty(len(columns)), np.empty(columns.shape)
         for start in range(0, len(columns), BLOCK_ROWS):
             block = slice(start, start + BLOCK_ROWS)
             paths = self.trees_.paths(columns[block])
             raw[block] = self._raw_of_leaves(self.trees_.leaf_values(paths))
-            contributions[block] = self.trees_.contributions(paths, columns.shape[1]) * self._share()
+            changes = self.trees_.contributions(paths, columns.shape[1])
+            contributions[block] = self._in_log_odds(changes, raw[block])
         return raw, contributions
 
 
 class RandomForestModel(_TreeWalkModel):
-    """A forest of shallow trees with large leaves, as positives are sparse."""
+    """A forest of shallow trees with large leaves, as positives are sparse, monotone as definitions say."""
 
-    def estimator(self, preprocessor: Preprocessor) -> RandomForestClassifier:  # noqa: ARG002
-        """Give the forest."""
-        return RandomForestClassifier(**self.hyperparameters, n_jobs=THREADS, random_state=self.seed)
+    def estimator(self, preprocessor: Preprocessor) -> RandomForestClassifier:
+        """Give the forest with each column's constraint."""
+        settings = {name: value for name, value in self.hyperparameters.items() if name != "monotone"}
+        monotone = preprocessor.monotone_ if self.hyperparameters["monotone"] else None
+        return RandomForestClassifier(
+            **settings, monotonic_cst=monotone, n_jobs=THREADS, random_state=self.seed
+        )
 
-    def _trees(self) -> _Trees:
-        return _Trees.of_forest(self.estimator_)
+    def _trees(self) -> Trees:
+        return Trees.of_forest(self.estimator_)
 
     def _raw_of_many(self, columns: Floats) -> Floats:
         return np.asarray(self.estimator_.predict_proba(columns)[:, 1])
@@ -463,8 +535,13 @@ class RandomForestModel(_TreeWalkModel):
     def _raw_of_leaves(self, values: Floats) -> Floats:
         return np.asarray(values.mean(axis=1))
 
-    def _share(self) -> float:
-        return 1.0 / len(self.trees_.roots)
+    def _in_log_odds(self, contributions: Floats, raw: Floats) -> Floats:
+        """Stretch each row's, so that they add up to a difference of log-odds, not of probabilities."""
+        start = float(self.trees_.value[self.trees_.roots].mean())
+        moved = raw - start
+        slope = np.full(len(raw), 1.0 / (start * (1.0 - start)))
+        np.divide(log_odds(raw) - log_odds(np.array(start)), moved, out=slope, where=np.abs(moved) > SAME)
+        return contributions * (slope / len(self.trees_.roots))[:, None]
 
 
 class XGBoostModel(_TreeWalkModel):
@@ -484,10 +561,10 @@ class XGBoostModel(_TreeWalkModel):
             random_state=self.seed,
         )
 
-    def _trees(self) -> _Trees:
+    def _trees(self) -> Trees:
         learner = json.loads(self.estimator_.get_booster().save_raw("json"))["learner"]
-        self.margin_ = _margin_of(learner)
-        return _Trees.of_booster(learner)
+        self.margin_ = margin_of(learner)
+        return Trees.of_booster(learner)
 
     def _raw_of_many(self, columns: Floats) -> Floats:
         booster = self.estimator_.get_booster()
@@ -500,149 +577,84 @@ class XGBoostModel(_TreeWalkModel):
         margin = np.cumsum(np.concatenate([start, values.astype(np.float32)], axis=1), axis=1)[:, -1]
         return np.asarray(expit(margin.astype(np.float64)))
 
-    def _share(self) -> float:
-        return 1.0
+    def _in_log_odds(self, contributions: Floats, raw: Floats) -> Floats:  # noqa: ARG002
+        return contributions
 
 
-@dataclass(frozen=True)
-class _Trees:
-    """All trees of an ensemble, node after node, so that one array operation takes every tree down a level.
+class EnsembleModel(ConversionModel):
+    """The mean of its members' log-odds; calibration and threshold are the ensemble's own.
 
-    Attributes
-    ----------
-    roots
-        The trees' first nodes, shape (trees,).
-    depth
-        Levels below the root of the deepest tree.
-    column, threshold
-        What each node asks: is the column at most the threshold? Shape (nodes,).
-    children
-        Where it leads: node ``i`` on yes to ``children[2 * i]``, on no to ``children[2 * i + 1]``; a leaf to
-        itself.
-    value
-        Of each node: what its training snapshots' leaves are worth on average, shape (nodes,). In a forest
-        the share of conversions, in a booster the log-odds that the tree adds.
+    ``hyperparameters["members"]`` has each member's block by the name of its family.
     """
 
-    roots: NDArray[np.intp]
-    depth: int
-    column: NDArray[np.intp]
-    threshold: Floats
-    children: NDArray[np.intp]
-    value: Floats
+    def members(self) -> dict[str, ConversionModel]:
+        """Give the unfitted members by name."""
+        shared = self.get_params(deep=False)
+        return {
+            name: FAMILIES[name](**shared | {"hyperparameters": block})
+            for name, block in self.hyperparameters["members"].items()
+        }
 
-    @classmethod
-    def of_forest(cls, forest: RandomForestClassifier) -> Self:
-        trees = [estimator.tree_ for estimator in forest.estimators_]
-        values = np.concatenate([tree.value[:, 0, :] for tree in trees])
-        return cls._laid_out(
-            [(tree.children_left, tree.children_right) for tree in trees],
-            column=np.concatenate([tree.feature for tree in trees]),
-            threshold=np.concatenate([tree.threshold for tree in trees]),
-            value=values[:, 1] / values.sum(axis=1),
-        )
+    def of_features(self, names: Collection[str]) -> Self:
+        """Give the ensemble, unfitted, of members for some of the features."""
+        restricted = {name: member.of_features(names) for name, member in self.members().items()}
+        return self._of(super().of_features(names), restricted)
 
-    @classmethod
-    def of_booster(cls, learner: dict[str, Any]) -> Self:
-        trees = learner["gradient_booster"]["model"]["trees"]
-        asked = np.concatenate([tree["split_conditions"] for tree in trees]).astype(np.float32)
-        return cls._laid_out(
-            [(np.array(tree["left_children"]), np.array(tree["right_children"])) for tree in trees],
-            column=np.concatenate([tree["split_indices"] for tree in trees]),
-            # XGBoost asks whether the column is less than the threshold: at most the next smaller number.
-            threshold=np.nextafter(asked, np.float32(-np.inf)).astype(np.float64),
-            value=np.concatenate([_node_means(tree) for tree in trees]),
-        )
+    def of_summary(self) -> Self:
+        """Give the ensemble, unfitted, of members for what a summary can know."""
+        restricted = {name: member.of_summary() for name, member in self.members().items()}
+        return self._of(super().of_summary(), restricted)
 
-    @classmethod
-    def _laid_out(
-        cls,
-        children: list[tuple[np.ndarray, np.ndarray]],
-        column: np.ndarray,
-        threshold: np.ndarray,
-        value: np.ndarray,
-    ) -> Self:
-        """Put trees, whose nodes are counted from each root on, behind each other."""
-        roots = np.cumsum([0, *(len(left) for left, _ in children[:-1])])
-        placed = [np.stack(both, axis=1) + root for both, root in zip(children, roots, strict=True)]
-        leaf = np.concatenate([left for left, _ in children]) < 0
-        nodes = np.arange(len(leaf))[:, None]
-        return cls(
-            roots=roots,
-            depth=max(_depth(*both) for both in children),
-            column=np.where(leaf, 0, column).astype(np.intp),
-            threshold=threshold,
-            children=np.where(leaf[:, None], nodes, np.concatenate(placed)).ravel(),
-            value=value,
-        )
+    def _of(self, ensemble: Self, members: dict[str, ConversionModel]) -> Self:
+        ensemble.hyperparameters = {
+            "members": {name: member.hyperparameters for name, member in members.items()}
+        }
+        return ensemble
 
-    def paths(self, columns: Floats) -> NDArray[np.intp]:
-        """Follow each row down each tree; shape (depth + 1, rows, trees)."""
-        # As the libraries do: values in single precision.
-        values = columns.astype(np.float32).ravel()
-        rows = np.arange(len(columns))[:, None] * columns.shape[1]
-        paths = np.empty((self.depth + 1, len(columns), len(self.roots)), dtype=np.intp)
-        paths[0] = self.roots
-        for level in range(self.depth):
-            nodes = paths[level]
-            above = values.take(self.column.take(nodes) + rows) > self.threshold.take(nodes)
-            self.children.take(2 * nodes + above, out=paths[level + 1])
-        return paths
+    def contributions(self, values: Values) -> Floats:
+        """Average the members' contributions, see `ConversionModel.contributions`."""
+        return _mean([member.contributions(values) for member in self.members_.values()])
 
-    def leaf_values(self, paths: NDArray[np.intp]) -> Floats:
-        """Give the values of the leaves that rows end in, shape (rows, trees)."""
-        return np.asarray(self.value.take(paths[-1]))
+    def _fit_raw(self, values: Floats, y: np.ndarray, weight: np.ndarray) -> None:
+        self.members_ = self.members()
+        for member in self.members_.values():
+            member._fit_raw(values, y, weight)
 
-    def contributions(self, paths: NDArray[np.intp], columns: int) -> Floats:
-        """Add up over trees what each column changes: a split's change of the value is its (Saabas 2014)."""
-        values = self.value.take(paths)
-        rows = np.arange(paths.shape[1])[:, None] * columns
-        places = self.column.take(paths[:-1]) + rows
-        changes: Floats = np.bincount(
-            places.ravel(), np.diff(values, axis=0).ravel(), paths.shape[1] * columns
-        ).astype(np.float64, copy=False)
-        return changes.reshape(-1, columns)
+    def _raw_probability(self, values: Values) -> Floats:
+        return _mean_probability([member._raw_probability(values) for member in self.members_.values()])
+
+    def _raw_with_contributions(self, values: Values) -> tuple[Floats, Floats]:
+        both = [member._raw_with_contributions(values) for member in self.members_.values()]
+        return _mean_probability([raw for raw, _ in both]), _mean([shares for _, shares in both])
+
+    def _importance(self) -> Floats:
+        names = self._names()
+        return _mean([member.get_feature_importance()[names].to_numpy() for member in self.members_.values()])
 
 
-def _depth(left: np.ndarray, right: np.ndarray) -> int:
-    """Count the levels below the root of a tree whose children come behind their parents."""
-    depth = np.zeros(len(left), dtype=np.intp)
-    for node in np.flatnonzero(left >= 0):
-        depth[[left[node], right[node]]] = depth[node] + 1
-    return int(depth.max())
+def _mean_probability(probabilities: list[Floats]) -> Floats:
+    return np.asarray(expit(_mean([log_odds(probability) for probability in probabilities])))
 
 
-def _node_means(tree: dict[str, Any]) -> Floats:
-    """Average the leaves below each node of XGBoost's tree, weighted by their hessians."""
-    left, right = np.array(tree["left_children"]), np.array(tree["right_children"])
-    weight: Floats = np.array(tree["sum_hessian"], dtype=np.float64)
-    value: Floats = np.array(tree["split_conditions"], dtype=np.float64)
-    for node in np.flatnonzero(left >= 0)[::-1]:
-        below = [left[node], right[node]]
-        value[node] = np.average(value[below], weights=weight[below])
-    return value
-
-
-def _margin_of(learner: dict[str, Any]) -> np.float32:
-    """Read the log-odds that XGBoost's trees are added to."""
-    base = float(learner["learner_model_param"]["base_score"].strip("[]"))
-    return np.float32(np.log(base / (1.0 - base)))
+def _mean(parts: list[Floats]) -> Floats:
+    """Average arrays one after the other: a few of them fast, and in one order of summation."""
+    return np.asarray(sum(parts[1:], start=parts[0]) / len(parts))
 
 
 FAMILIES: Final[dict[str, type[ConversionModel]]] = {
     "logistic_regression": LogisticRegressionModel,
     "random_forest": RandomForestModel,
     "xgboost": XGBoostModel,
+    "ensemble": EnsembleModel,
 }
 
 
 def make_model(params: Params) -> ConversionModel:
-    """Make the unfitted model that params.yaml asks for."""
-    block = getattr(params.model, params.model.type)
-    settings = FeatureSettings(params.featurize.windows, params.featurize.half_lives)
-    return FAMILIES[params.model.type](
-        features=feature_definitions(settings),
-        hyperparameters=block.model_dump(),
+    """Make the unfitted model that params.yaml asks for, of the features in ``features.groups``."""
+    features = feature_definitions(FeatureSettings(params.featurize.windows, params.featurize.half_lives))
+    model = FAMILIES[params.model.type](
+        features=features,
+        hyperparameters=params.model.hyperparameters(),
         preparation=params.train.model_dump(include={"imputation", "fill_value", "scaling", "min_frequency"}),
         calibration=params.train.calibration,
         threshold=params.train.threshold,
@@ -651,47 +663,4 @@ def make_model(params: Params) -> ConversionModel:
         horizon_days=params.featurize.horizon_days,
         seed=params.seed,
     )
-
-
-def out_of_time_folds(
-    as_of: pd.Series, folds: int, horizon_days: int
-) -> list[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
-    """Cut the later half of the training period into folds, each predicted from what was known before it.
-
-    Parameters
-    ----------
-    as_of
-        Weeks of the training snapshots.
-    folds
-        Number of consecutive test periods.
-    horizon_days
-        A fold learns only from labels that were mature when its test period began.
-
-    Returns
-    -------
-    list of (learn, test) masks
-    """
-    weeks = np.sort(as_of.unique())
-    if len(weeks) < 2 * folds:
-        return []
-    blocks = np.array_split(weeks[len(weeks) // 2 :], folds)
-    horizon = pd.Timedelta(days=horizon_days)
-    return [
-        (
-            (as_of + horizon <= block[0]).to_numpy(),
-            ((as_of >= block[0]) & (as_of <= block[-1])).to_numpy(),
-        )
-        for block in blocks
-    ]
-
-
-def _log_odds(probability: Floats) -> Floats:
-    clipped = np.minimum(np.maximum(probability, 1e-9), 1 - 1e-9)
-    return np.asarray(np.log(clipped / (1 - clipped)))
-
-
-def _fit_calibrator(method: str, raw: Floats, y: np.ndarray, weight: np.ndarray) -> Any:
-    """Fit Platt's sigmoid (on log-odds) or an isotonic curve."""
-    if method == "sigmoid":
-        return LogisticRegression(C=np.inf).fit(_log_odds(raw)[:, None], y, sample_weight=weight)
-    return IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(raw, y, sample_weight=weight)
+    return model.of_features([each.name for each in features if each.group in params.features.groups])

@@ -13,14 +13,14 @@ from typing import Any, Final
 import numpy as np
 from pydantic import TypeAdapter
 
-from conversion.companies import firmographic_values
+from conversion.companies import SECTORS, firmographic_values
 from conversion.contract import MAX_WEEKS, Company, Confidence, Fault, History, Prediction, Summary
 from conversion.explain import Writer, reason_writer
 from conversion.features import BLOCK_COLUMNS, FeatureSettings, Firmographics, features_of_block
 from conversion.models import ConversionModel
 from conversion.params import ConfidenceOdds, Params, Tiers
 from conversion.refusals import invalid_fields
-from conversion.schemas import ACTIONS, MEASURES, UNRANKED, USERS
+from conversion.schemas import ACTIONS, MEASURES, UNKNOWN_SECTOR, UNRANKED, USERS
 from conversion.scoring import REASONS, tier_of
 from conversion.snapshots import FIRST_MONDAY
 
@@ -343,4 +343,7 @@ def _summary_features(company: Summary) -> dict[str, float]:
         "unranked": unranked,
         "size": size,
         "sector": float(sector),
+        "alexa_missing": float(math.isnan(unranked)),
+        "size_missing": float(math.isnan(size)),
+        "sector_missing": float(sector == SECTORS.index(UNKNOWN_SECTOR)),
     }

@@ -25,7 +25,9 @@ from pydantic import (
 
 from conversion.errors import ParamsError
 
-ModelType = Literal["logistic_regression", "random_forest", "xgboost"]
+MemberType = Literal["logistic_regression", "random_forest", "xgboost"]
+ModelType = Literal["logistic_regression", "random_forest", "xgboost", "ensemble"]
+FeatureGroup = Literal["usage", "firmographics", "missingness"]
 
 
 def _as_date(value: object) -> object:
@@ -148,6 +150,17 @@ class Span:
         return isinstance(self.low, int) and isinstance(self.high, int)
 
 
+class Features(Section):
+    """Which features the model may use."""
+
+    groups: Annotated[
+        tuple[FeatureGroup, ...],
+        BeforeValidator(_as_tuple),
+        Field(min_length=1),
+        AfterValidator(_must_not_repeat),
+    ] = Field(description="groups of features that the model may use")
+
+
 class LogisticRegression(Section):
     """Hyperparameters of the family ``logistic_regression``."""
 
@@ -171,6 +184,7 @@ class RandomForest(Section):
     max_features: Annotated[Share, Span(0.05, 0.6, log=True)] = Field(
         description="share of features tried at a split"
     )
+    monotone: bool = Field(description="hold each feature to the direction of its definition")
 
 
 class XGBoost(Section):
@@ -190,13 +204,31 @@ class XGBoost(Section):
     monotone: bool = Field(description="hold each feature to the direction of its definition")
 
 
-class Model(Section):
-    """The model family, and the hyperparameters of each."""
+class Ensemble(Section):
+    """What the model type ``ensemble`` is the mean log-odds of."""
 
-    type: ModelType = Field(description="the model family")
+    members: Annotated[
+        tuple[MemberType, ...],
+        BeforeValidator(_as_tuple),
+        Field(min_length=2),
+        AfterValidator(_must_not_repeat),
+    ] = Field(description="families whose log-odds are averaged, each with its own block")
+
+
+class Model(Section):
+    """The model type, and the hyperparameters of each."""
+
+    type: ModelType = Field(description="the model family, or ensemble")
     logistic_regression: LogisticRegression
     random_forest: RandomForest
     xgboost: XGBoost
+    ensemble: Ensemble
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """Give the block of the chosen type; of the ensemble each member's, by its name in ``members``."""
+        if self.type != "ensemble":
+            return dict(getattr(self, self.type).model_dump())
+        return {"members": {name: getattr(self, name).model_dump() for name in self.ensemble.members}}
 
 
 class HyperparameterSearch(Section):
@@ -209,14 +241,17 @@ class Train(Section):
     """How the model is fitted."""
 
     history_weeks: PositiveInt | None = Field(description="weeks of training snapshots; null: all")
+    recency_half_life_weeks: PositiveInt | None = Field(
+        description="weeks in which a training snapshot's weight halves; null: all weigh the same"
+    )
     imputation: Literal["auto", "mean", "median", "most_frequent", "zero", "constant"] = Field(
         description="how missing values are filled; auto: median, and most frequent of flags and ranges"
     )
     fill_value: float = Field(description="what imputation: constant fills in")
     scaling: Literal["standard", "minmax", "robust", "none"] = Field(description="scaling of numbers")
     min_frequency: PositiveInt = Field(description="sectors with fewer training snapshots are grouped")
-    calibration: Literal["none", "sigmoid", "isotonic"] = Field(
-        description="how probabilities are calibrated on out-of-time predictions"
+    calibration: Literal["none", "sigmoid", "isotonic", "auto"] = Field(
+        description="how probabilities are calibrated on out-of-time predictions; auto: by least log loss"
     )
     threshold: Literal["fixed", "f1", "precision", "recall"] = Field(
         description="how the decision threshold is chosen"
@@ -329,6 +364,7 @@ class Params(Section):
     simulate: Simulate
     clean: Clean
     featurize: Featurize
+    features: Features
     model: Model
     train: Train
     evaluate: Evaluate

@@ -24,13 +24,14 @@ from sklearn.preprocessing import (
 
 from conversion.companies import SECTORS
 from conversion.features import Feature
+from conversion.schemas import UNKNOWN_SECTOR
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 HEAVY_TAILED: Final = ("count", "duration", "share")
 NUMBERS: Final = (*HEAVY_TAILED, "change", "ordinal", "flag")
-# In the place behind the last sector: not among them, or missing.
+# In the place behind the last sector: not among them.
 NO_SECTOR: Final = -1.0
 
 
@@ -38,10 +39,14 @@ NO_SECTOR: Final = -1.0
 class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[misc,call-arg]
     """Impute, mark gaps, take logs, encode the sector, add squares and products, scale.
 
+    Only gaps of usage are marked (nothing was ever seen). A gap of firmographics is filled in without a
+    trace, an unknown sector with the most frequent one: that it is missing is a feature of its own, in the
+    group missingness.
+
     Parameters
     ----------
     features
-        Definitions of the input's columns, in their order; one of them is the sector, of kind ``category``.
+        Definitions of the input's columns, in their order; at most one of kind ``category``, the sector.
     imputation, fill_value, scaling, min_frequency
         As in params.yaml's ``train``.
     logs
@@ -148,7 +153,8 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
     def _lay_numbers_out(self, X: Floats) -> None:
         """Order the numbers by kind, each kind's values before the marks of its gaps; learn what fills."""
-        gaps = np.asarray(np.isnan(X).any(axis=0))
+        usage = np.array([feature.group == "usage" for feature in self.features])
+        gaps = np.asarray(np.isnan(X).any(axis=0)) & usage
         layout = [
             (index, mark)
             for kind in NUMBERS
@@ -172,13 +178,23 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
     def _learn_sectors(self, X: Floats) -> None:
         """Let the encoder encode every sector there is; what is none of them comes last."""
-        (self.sector_,) = self._members("category")
+        self.one_hot_: Floats = np.zeros((len(SECTORS) + 1, 0))
+        self.sectors_ = np.array([], dtype=object)
+        place = self._members("category")
+        if not place:
+            return
+        (self.sector_,) = place
+        codes = self._sector_codes(X)
+        unknown = SECTORS.index(UNKNOWN_SECTOR)
+        known = np.bincount(codes[(codes != unknown) & (codes >= 0)], minlength=len(SECTORS))
+        fill = int(known.argmax()) if known.any() else unknown
         names = np.array([*SECTORS, None], dtype=object)[:, None]
         encoder = OneHotEncoder(
             min_frequency=self.min_frequency, handle_unknown="infrequent_if_exist", sparse_output=False
         )
-        encoder.fit(names[self._sector_codes(X)])
-        self.one_hot_: Floats = encoder.transform(names)
+        encoder.fit(names[np.where(codes == unknown, fill, codes)])
+        self.one_hot_ = encoder.transform(names)
+        self.one_hot_[unknown] = self.one_hot_[fill]
         self.sectors_ = encoder.get_feature_names_out([self.features[self.sector_].name])
 
     def _learn_products(self, X: Floats) -> None:
@@ -211,7 +227,8 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         numbers, sectors, products = len(self.origins_), len(self.sectors_), len(self.products_)
         sources = np.zeros((numbers + sectors + products, len(self.features)))
         sources[np.arange(numbers), self.origins_] = 1.0
-        sources[numbers : numbers + sectors, self.sector_] = 1.0
+        if sectors:
+            sources[numbers : numbers + sectors, self.sector_] = 1.0
         if products:
             shares = self.powers_ / self.powers_.sum(axis=1, keepdims=True)
             sources[numbers + sectors :, self.origins_[self.squared_]] = shares
@@ -234,7 +251,8 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         if self.logs:
             heavy = numbers[:, : self.heavy_]
             heavy[...] = signed_log1p(heavy)
-        return np.concatenate([numbers, self.one_hot_[self._sector_codes(X)], *products], axis=1)
+        sectors = [self.one_hot_[self._sector_codes(X)]] if len(self.sectors_) else []
+        return np.concatenate([numbers, *sectors, *products], axis=1)
 
     def _sector_codes(self, X: NDArray[np.floating[Any]]) -> Indices:
         sector = X[:, self.sector_]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from conversion.errors import ExportError
 from conversion.models import ConversionModel, make_model
 from conversion.params import Params
 from conversion.search import Search, search
+from conversion.snapshots import WEEK
 
 
 def known_training(
@@ -21,6 +23,33 @@ def known_training(
     return mature & (snapshots["as_of"] > as_of - pd.Timedelta(weeks=history_weeks))
 
 
+def recency_weights(
+    snapshot_as_of: pd.Series, as_of: pd.Timestamp, half_life_weeks: int | None
+) -> NDArray[np.float64]:
+    """Weigh snapshots by their age at ``as_of``: half as much for each half-life.
+
+    The weighted prevalence, and with it the probabilities, are then those of the recent past.
+
+    Parameters
+    ----------
+    snapshot_as_of
+        Weeks of the training snapshots.
+    as_of
+        Moment of the fit; no later snapshot or fit has a say.
+    half_life_weeks
+        None: all weigh 1.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (snapshots,)
+        ``0.5 ** (age in weeks / half_life_weeks)``.
+    """
+    if half_life_weeks is None:
+        return np.ones(len(snapshot_as_of))
+    age = (as_of - snapshot_as_of).to_numpy() / WEEK.to_timedelta64()
+    return np.asarray(0.5 ** (age / half_life_weeks))
+
+
 def fit_at(snapshots: pd.DataFrame, as_of: pd.Timestamp, params: Params) -> ConversionModel:
     """Fit the whole recipe on what was known at ``as_of``, with the model of summaries beside it.
 
@@ -29,7 +58,7 @@ def fit_at(snapshots: pd.DataFrame, as_of: pd.Timestamp, params: Params) -> Conv
     Parameters
     ----------
     snapshots
-        Training snapshots: ``id``, ``as_of``, ``label``, ``weight`` and the features.
+        Training snapshots: ``id``, ``as_of``, ``label``, ``weight`` and the features, in any order.
     as_of
         Snapshots whose labels were not mature by then are not looked at.
 
@@ -52,7 +81,8 @@ def search_and_fit_at(
 ) -> tuple[ConversionModel, Search]:
     """Do what `fit_at` does, and give what the search found; ``progress`` shows a bar of its trials."""
     known = known_training(snapshots, as_of, params.featurize.horizon_days, params.train.history_weeks)
-    rows = snapshots[known]
+    # In one order, as forests and boosters draw rows by their place.
+    rows = snapshots[known].sort_values(["id", "as_of"], kind="stable")
     positives = int((rows["label"] == 1).sum())
     if not 0 < positives < len(rows):
         raise ExportError(
@@ -60,8 +90,12 @@ def search_and_fit_at(
             "labels are conversions; there is nothing to learn from: give a longer export, or a later "
             "evaluate.first_cutoff or data.as_of"
         )
+    weight = rows["weight"].to_numpy(dtype=np.float64) * recency_weights(
+        rows["as_of"], as_of, params.train.recency_half_life_weeks
+    )
+    rows = rows.assign(weight=weight)
     found = search(rows, params, progress)
     model = make_model(found.params).fit_with_summary(
-        rows, rows["label"].to_numpy(dtype=np.int64), rows["weight"].to_numpy(dtype=np.float64), rows["as_of"]
+        rows, rows["label"].to_numpy(dtype=np.int64), weight, rows["as_of"]
     )
     return model, found

@@ -11,7 +11,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from conversion.metrics import log_loss
-from conversion.models import ConversionModel, make_model
+from conversion.models import make_model
 from conversion.params import Params, Section, Span, search_space
 
 # Of the log loss: the order of a sum's terms decides the digits below, and must not decide the search.
@@ -48,7 +48,7 @@ class Search:
 
 
 def search(rows: pd.DataFrame, params: Params, progress: bool = False) -> Search:
-    """Search the active family's hyperparameters, if ``train.search.trials`` says so.
+    """Search the active family's, or each member's, hyperparameters, if ``train.search.trials`` says so.
 
     Parameters
     ----------
@@ -68,14 +68,21 @@ def search(rows: pd.DataFrame, params: Params, progress: bool = False) -> Search
     ExportError
         The history is too short to validate out of time.
     """
-    return search_family(rows, params, params.model.type, progress)
+    if params.model.type != "ensemble":
+        return search_family(rows, params, params.model.type, progress)
+    histories = []
+    for member in params.model.ensemble.members:
+        found = search_family(rows, params, member, progress)
+        params = found.params
+        histories.append(found.history)
+    return Search(params, pd.concat(histories, ignore_index=True))
 
 
 def search_family(rows: pd.DataFrame, params: Params, family: str, progress: bool = False) -> Search:
     """Search one family's hyperparameters where `conversion.params.search_space` says.
 
     A trial is measured by the weighted log loss of the snapshots in the later half of the training period,
-    each predicted from what was known before its fold, see `conversion.models.out_of_time_folds`.
+    each predicted from what was known before its fold, see `conversion.calibration.out_of_time_folds`.
 
     Parameters, returned value and errors are those of `search`; ``family`` need not be the active one.
     """
@@ -85,7 +92,7 @@ def search_family(rows: pd.DataFrame, params: Params, family: str, progress: boo
     if trials == 0:
         unmeasured = {"family": family, "trial": 0, "log_loss": np.nan, "best_so_far": np.nan}
         return Search(params, pd.DataFrame([unmeasured | given.model_dump(include=searched)]))
-    measure = _measure_of(make_model(_with_model(params, type=family)), rows)
+    measure = _measure_of(family, rows, params)
     tried = list(
         tqdm(
             _try_blocks(given, search_space(family), trials, params.seed, measure),
@@ -103,16 +110,16 @@ def _with_model(params: Params, **changed: Any) -> Params:
     return params.model_copy(update={"model": params.model.model_copy(update=changed)})
 
 
-def _measure_of(model: ConversionModel, rows: pd.DataFrame) -> Callable[[Section], float]:
+def _measure_of(family: str, rows: pd.DataFrame, params: Params) -> Callable[[Section], float]:
     """Give the function from a family's block to its out-of-time log loss, rounded to `DECIMALS`."""
-    values, as_of = model.values(rows), rows["as_of"]
+    values = make_model(_with_model(params, type=family)).values(rows)
     label = rows["label"].to_numpy(dtype=np.int64)
     weight = rows["weight"].to_numpy(dtype=np.float64)
 
     def measure(block: Section) -> float:
-        model.set_params(hyperparameters=block.model_dump())
-        index, probability = model.predict_out_of_time(values, label, weight, as_of)
-        return round(log_loss(label[index], probability, weight[index]), DECIMALS)
+        model = make_model(_with_model(params, **{"type": family, family: block}))
+        raw, y, given, _ = model.predict_out_of_time(values, label, weight, rows["as_of"])
+        return round(log_loss(y, raw, given), DECIMALS)
 
     return measure
 

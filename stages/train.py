@@ -34,12 +34,14 @@ def describe(
             "converting_companies": int(rows.loc[rows["label"] == 1, "id"].nunique()),
         },
         "base_rate": round(model.base_rate_, 8),
+        "calibration": model.calibration_,
         "threshold": round(float(model.threshold_), 8),
         "features": {feature.name: str(snapshots[feature.name].dtype) for feature in model.features},
         "params": {
             "seed": params.seed,
             "featurize": params.featurize.model_dump(mode="json", exclude={"chunk_companies"}),
-            "model": getattr(params.model, params.model.type).model_dump(mode="json"),
+            "features": params.features.model_dump(mode="json"),
+            "model": params.model.hyperparameters(),
             "train": params.train.model_dump(mode="json"),
         },
     }

@@ -22,7 +22,7 @@ from tests.exports import tiny_export
 Tables = dict[str, pd.DataFrame]
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
-MODEL_TYPES = ("logistic_regression", "random_forest", "xgboost")
+MODEL_TYPES = ("logistic_regression", "random_forest", "xgboost", "ensemble")
 
 SMALL: dict[str, Any] = {
     "featurize__windows": [1, 4, 13],

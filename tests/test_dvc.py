@@ -41,8 +41,28 @@ def test_repro_with_nothing_changed_runs_nothing(clone: Clone) -> None:
 
 
 def test_a_change_of_an_inactive_family_runs_nothing(clone: Clone) -> None:
-    clone.set_params({"model.random_forest.max_depth": 3, "model.xgboost.learning_rate": 0.2})
+    clone.set_params({"model.random_forest.max_depth": 3, "model.random_forest.n_estimators": 20})
     assert stages_run(clone.dvc("repro")) == ()
+
+
+def test_a_change_of_a_member_runs_what_the_ensemble_is_in(clone: Clone) -> None:
+    """Each of three members too, of which the shipped params name two."""
+    clone.set_params({"model.logistic_regression.C": 0.02})
+    assert stages_run(clone.dvc("repro")) == AFTER_FEATURIZE
+    members = ["xgboost", "random_forest", "logistic_regression"]
+    clone.set_params({"model.ensemble.members": members})
+    assert stages_run(clone.dvc("repro")) == AFTER_FEATURIZE
+    clone.set_params({"model.random_forest.max_depth": 3})
+    assert stages_run(clone.dvc("repro")) == AFTER_FEATURIZE
+    assert list(json.loads(clone.read("models/model.json"))["params"]["model"]["members"]) == members
+
+
+def test_usage_alone_is_one_experiment_away(clone: Clone) -> None:
+    output = clone.dvc("exp", "run", "-S", "features.groups=[usage]")
+    assert stages_run(output) == AFTER_FEATURIZE, "the features are made for all groups"
+    names = json.loads(clone.read("models/model.json"))["features"]
+    assert not {"size", "sector", "log_alexa_rank", "size_missing"} & set(names)
+    assert "users_max_4w" in names
 
 
 def test_a_change_of_score_runs_score_only(clone: Clone) -> None:
@@ -74,10 +94,10 @@ def test_an_experiment_in_a_temporary_folder_can_be_compared(clone: Clone) -> No
     assert clone.status() == [], "the workspace is left as it is"
 
     params = json.loads(clone.answer("params", "diff", "HEAD", "boosted", "--json"))["params.yaml"]
-    assert params["model.type"] == {"old": "logistic_regression", "new": "xgboost"}
+    assert params["model.type"] == {"old": "ensemble", "new": "xgboost"}
     metrics = json.loads(clone.answer("metrics", "diff", "HEAD", "boosted", "--json"))
     measures = metrics["metrics/evaluation.json"]
-    assert measures["model_type"] == {"old": "logistic_regression", "new": "xgboost"}
+    assert measures["model_type"] == {"old": "ensemble", "new": "xgboost"}
     assert "diff" in measures["ranking.probability.average_precision.value"]
     assert not any(name.startswith("ranking.oracle") for name in measures), "the oracle is the same"
 

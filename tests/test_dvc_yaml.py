@@ -6,11 +6,13 @@ import ast
 import dataclasses
 import functools
 import importlib
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import permutations
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,7 +21,16 @@ import yaml
 from pydantic import BaseModel
 
 from conversion.online import confidence_of
-from conversion.params import Params, Registry, Section, Serve, Tracking, load_params, model_types
+from conversion.params import (
+    MemberType,
+    Params,
+    Registry,
+    Section,
+    Serve,
+    Tracking,
+    load_params,
+    model_types,
+)
 from conversion.serving import make_serving
 from tests.backtests import backtest
 from tests.exports import tiny_export, write_export
@@ -30,6 +41,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("conversion", "stages", "commands")
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 NAMES = tuple(STAGES)
+
+MEMBERS = get_args(MemberType)
+MEMBER = re.compile(r"\$\{model\.ensemble\.members\[(-?\d+)\]\}")
 
 SMALL: dict[str, Any] = {
     "simulate.companies": 1000,
@@ -255,9 +269,16 @@ def leaves_of_file() -> set[str]:
     return set(walk(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")), ""))
 
 
-def listed(stage: str, model_type: str) -> set[str]:
-    """List the keys that a stage's params in dvc.yaml cover, with ``${model.type}`` filled in."""
-    keys = [key.replace("${model.type}", model_type) for key in STAGES[stage].get("params", [])]
+def listed(stage: str, model_type: str, members: Sequence[str] = ()) -> set[str]:
+    """List the keys that a stage's params in dvc.yaml cover, with what is in ``${}`` filled in.
+
+    Without ``members`` the blocks of the ensemble's members are left out.
+    """
+    keys = dict.fromkeys(
+        MEMBER.sub(lambda found: members[int(found[1])], key).replace("${model.type}", model_type)
+        for key in STAGES[stage].get("params", [])
+        if members or not MEMBER.search(key)
+    )
     covered: set[str] = set()
     for key in keys:
         found = {leaf for leaf in leaves_of(Params) if leaf == key or leaf.startswith(f"{key}.")}
@@ -371,13 +392,26 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Run]
 def test_a_stage_lists_exactly_the_params_that_it_reads(
     stage: str, model_type: str, runs: dict[tuple[str, str], Run]
 ) -> None:
+    members = load_params(ROOT / "params.yaml").model.ensemble.members if model_type == "ensemble" else ()
     read = runs[stage, model_type].read
     if stage == "track":
         # It tells MLflow of every param. Those of other stages make it run by what these write; what changes
         # no result, as an inactive family's params, need not be told of again.
         assert read == leaves_of(Params)
         read = leaves_of(Tracking)
-    assert read == listed(stage, model_type)
+    assert read == listed(stage, model_type, members)
+
+
+@pytest.mark.parametrize("members", [*permutations(MEMBERS, 2), *permutations(MEMBERS, 3)])
+@pytest.mark.parametrize("stage", ["train", "evaluate"])
+def test_every_member_of_the_ensemble_is_listed_and_no_other_family(
+    stage: str, members: tuple[str, ...]
+) -> None:
+    keys = listed(stage, "ensemble", members)
+    for family in MEMBERS:
+        block = {key for key in leaves_of(Params) if key.startswith(f"model.{family}.")}
+        assert block <= keys if family in members else not block & keys
+    assert listed(stage, members[0], members) <= keys | {"model.ensemble.members"}
 
 
 @pytest.mark.parametrize("stage", NAMES)

@@ -115,6 +115,7 @@ OUT_OF_TIME = {
     "logistic_regression": {},
     "random_forest": {"train__calibration": "isotonic"},
     "xgboost": {"train__calibration": "sigmoid", "train__threshold": "f1"},
+    "ensemble": {"train__calibration": "auto", "train__recency_half_life_weeks": 9},
 }
 
 

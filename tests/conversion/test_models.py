@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, get_args
 
 import joblib
 import numpy as np
@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from xgboost import DMatrix
 
 from conversion.artifact import sha256
+from conversion.calibration import calibrated, log_odds
 from conversion.companies import SECTORS
 from conversion.errors import ExportError, ParamsError
 from conversion.features import FeatureSettings, feature_definitions
@@ -19,15 +20,16 @@ from conversion.models import (
     FAMILIES,
     SUMMARY_FEATURES,
     ConversionModel,
+    EnsembleModel,
     make_model,
-    out_of_time_folds,
 )
-from conversion.params import model_types
+from conversion.params import MemberType, model_types
 from conversion.recipe import fit_at, known_training
 from conversion.snapshots import WEEK
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
 
-CALIBRATIONS = ("none", "sigmoid", "isotonic")
+FAMILY_NAMES = get_args(MemberType)
+CALIBRATIONS = ("none", "sigmoid", "isotonic", "auto")
 THRESHOLDS = ("fixed", "f1", "precision", "recall")
 
 
@@ -70,6 +72,11 @@ def fit_invented(rows: int = 1200, drop: tuple[str, ...] = (), **overrides: Any)
     return make_model(small_params(**overrides)).fit(frame, label, np.ones(rows), as_of)
 
 
+def members_of(model: ConversionModel) -> list[ConversionModel]:
+    """Give the models that have a preprocessing of their own."""
+    return list(model.members_.values()) if isinstance(model, EnsembleModel) else [model]
+
+
 def test_the_families_are_the_ones_that_params_may_choose() -> None:
     assert tuple(FAMILIES) == model_types() == MODEL_TYPES
     for name, family in FAMILIES.items():
@@ -109,7 +116,7 @@ def test_calibration_keeps_the_order(model_type: str, calibration: str) -> None:
 @pytest.mark.parametrize(
     ("model_type", "threshold"),
     [
-        *zip(MODEL_TYPES, ("f1", "precision", "recall"), strict=True),
+        *zip(MODEL_TYPES, ("f1", "precision", "recall", "f1"), strict=True),
         *[("xgboost", how) for how in THRESHOLDS],
     ],
 )
@@ -213,7 +220,7 @@ def test_calibration_is_the_librarys(calibration: str) -> None:
         expected = model.calibrator_.predict_proba(np.log(clipped / (1 - clipped))[:, None])[:, 1]
     else:
         expected = model.calibrator_.predict(raw)
-    np.testing.assert_allclose(model._calibrated(raw), expected, rtol=1e-12)
+    np.testing.assert_allclose(calibrated(model.calibrator_, raw), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
@@ -274,6 +281,13 @@ def test_the_summary_model_squares_what_it_has() -> None:
     assert model.summary_.hyperparameters == model.hyperparameters | {"quadratic": numbers}
 
 
+def test_an_ensemble_of_summaries_is_of_its_members_summary_models() -> None:
+    ensemble = fitted(model__type="ensemble").summary_
+    parts = [fitted(model__type=name).summary_ for name in ensemble.hyperparameters["members"]]
+    expected = np.mean([log_odds(scores(part, export().latest)) for part in parts], axis=0)
+    np.testing.assert_allclose(log_odds(scores(ensemble, export().latest)), expected, rtol=0, atol=1e-9)
+
+
 def test_a_plain_fit_makes_no_summary_model() -> None:
     assert not hasattr(fit_invented(400, model__type="logistic_regression"), "summary_")
 
@@ -290,6 +304,113 @@ def test_the_summary_model_learns_from_what_was_known_only(model_type: str) -> N
         for some in (pipeline.train, poisoned)
     )
     np.testing.assert_array_equal(scores(clean, pipeline.latest), scores(dirty, pipeline.latest))
+
+
+# The ensemble
+
+
+@pytest.mark.parametrize(
+    "members", [("logistic_regression", "xgboost"), ("xgboost", "random_forest"), FAMILY_NAMES]
+)
+def test_an_ensemble_is_the_mean_of_its_members_log_odds(members: tuple[str, ...]) -> None:
+    latest = export().latest
+    ensemble = fitted(model__type="ensemble", model__ensemble__members=members)
+    alone = [fitted(model__type=name) for name in members]
+    assert list(ensemble.members_) == list(members)
+    expected = np.mean([log_odds(scores(member, latest)) for member in alone], axis=0)
+    np.testing.assert_allclose(log_odds(scores(ensemble, latest)), expected, rtol=0, atol=1e-9)
+    shares = np.mean([member.explain(latest) for member in alone], axis=0)
+    np.testing.assert_allclose(ensemble.explain(latest), shares, rtol=0, atol=1e-12)
+    importance = sum(member.get_feature_importance() for member in alone) / len(members)
+    found = ensemble.get_feature_importance()
+    pd.testing.assert_series_equal(found, importance[found.index], check_names=False, rtol=1e-12)
+
+
+def test_the_order_of_members_is_of_no_account() -> None:
+    one, other = (
+        fitted(model__type="ensemble", model__ensemble__members=members)
+        for members in (("logistic_regression", "xgboost"), ("xgboost", "logistic_regression"))
+    )
+    np.testing.assert_allclose(scores(one, export().latest), scores(other, export().latest), rtol=1e-12)
+
+
+def test_members_are_not_calibrated_but_their_mean_is() -> None:
+    model = fitted(model__type="ensemble", train__calibration="sigmoid", train__threshold="f1")
+    values = model.values(export().latest)
+    for member in model.members_.values():
+        assert not hasattr(member, "calibrator_")
+    raw = model._raw_probability(values)
+    np.testing.assert_array_equal(model.probability(values), calibrated(model.calibrator_, raw))
+    assert not np.allclose(raw, model.probability(values))
+
+
+def test_each_member_has_its_own_block() -> None:
+    overrides = {
+        "model__ensemble__members": ("logistic_regression", "xgboost"),
+        "model__xgboost__max_depth": 2,
+    }
+    model = make_model(small_params(model__type="ensemble", **overrides))
+    assert isinstance(model, EnsembleModel)
+    blocks = {name: make_model(small_params(model__type=name, **overrides)) for name in model.members()}
+    assert model.hyperparameters == {"members": {name: each.hyperparameters for name, each in blocks.items()}}
+    assert blocks["xgboost"].hyperparameters["max_depth"] == 2
+
+
+# Groups of features
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        ["usage"],
+        ["firmographics"],
+        ["missingness"],
+        ["firmographics", "usage"],
+        ["usage", "firmographics", "missingness"],
+    ],
+)
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_the_model_has_exactly_the_features_of_its_groups(model_type: str, groups: list[str]) -> None:
+    params = small_params(model__type=model_type, features__groups=groups)
+    settings = FeatureSettings(params.featurize.windows, params.featurize.half_lives)
+    chosen = [feature for feature in feature_definitions(settings) if feature.group in groups]
+    model = make_model(params)
+    assert list(model.features) == chosen
+    assert [each.name for each in model.of_summary().features] == [
+        feature.name for feature in chosen if feature.name in SUMMARY_FEATURES
+    ]
+    for member in model.members().values() if isinstance(model, EnsembleModel) else [model]:
+        assert member.features == model.features
+        assert set(member.hyperparameters.get("quadratic", ())) <= {feature.name for feature in chosen}
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_what_is_not_in_the_groups_has_no_say(model_type: str) -> None:
+    pipeline = export()
+    latest = pipeline.latest
+    for groups in (("usage",), ("usage", "firmographics"), ("firmographics",)):
+        model = fitted(model__type=model_type, features__groups=groups)
+        used = {feature.name for feature in model.features}
+        without = latest[[name for name in latest if name in used]]
+        np.testing.assert_array_equal(scores(model, without), scores(model, latest))
+        assert np.ptp(scores(model, latest)) > 0
+        assert np.ptp(scores(model.summary_, without)) > 0
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_without_missingness_a_missing_value_is_the_most_frequent(model_type: str) -> None:
+    """What is missing leaves no trace, neither as a mark nor as a sector of its own."""
+    model, train = fitted(model__type=model_type, features__groups=("usage", "firmographics")), export().train
+    known = train["sector"][train["sector"] != "Unknown"]
+    latest = export().latest.assign(size=np.float32("nan"), sector="Unknown", unranked=np.float32("nan"))
+    filled = latest.assign(
+        size=train["size"].mode()[0], sector=known.mode()[0], unranked=train["unranked"].mode()[0]
+    )
+    np.testing.assert_allclose(scores(model, latest), scores(model, filled), rtol=1e-6)
+    marked = fitted(model__type=model_type, features__groups=("usage", "firmographics", "missingness"))
+    assert {each.name for each in marked.features} - {each.name for each in model.features} == {
+        "alexa_missing", "size_missing", "sector_missing",
+    }  # fmt: skip
 
 
 # Columns by name
@@ -395,9 +516,12 @@ def test_rare_sectors_are_grouped_and_unknown_ones_are_one_of_them(model_type: s
     rare, common = SECTORS[5], SECTORS[:4]
     frame.loc[frame.index[:3], "sector"] = rare
     model = make_model(small_params(model__type=model_type)).fit(frame, label, np.ones(600), as_of)
-    names = [name for name in model.preprocessor_.get_feature_names_out() if name.startswith("category")]
-    expected = sorted(f"category__sector_{sector}" for sector in common)
-    assert sorted(names) == sorted([*expected, "category__sector_infrequent_sklearn"])
+    expected = sorted(
+        [*(f"category__sector_{sector}" for sector in common), "category__sector_infrequent_sklearn"]
+    )
+    for member in members_of(model):
+        names = member.preprocessor_.get_feature_names_out()
+        assert sorted(name for name in names if name.startswith("category")) == expected
     one = frame.iloc[[50]]
     same = [
         scores(model, one.assign(sector=pd.Categorical([sector], categories=[*SECTORS, "Spaceflight"])))[0]
@@ -453,9 +577,7 @@ def test_contributions_add_up_to_the_score(model_type: str) -> None:
     model, latest = fitted(model__type=model_type), export().latest
     contributions = model.explain(latest)
     assert list(contributions) == [feature.name for feature in model.features]
-    score = scores(model, latest)
-    if model_type != "random_forest":
-        score = np.log(score / (1 - score))
+    score = log_odds(scores(model, latest))
     rest = score - contributions.sum(axis=1).to_numpy()
     np.testing.assert_allclose(rest, rest[0], rtol=0, atol=1e-4)
     assert np.ptp(score) > 0.01, "there is something to explain"
@@ -474,8 +596,9 @@ def test_the_telling_feature_explains(model_type: str) -> None:
 # Monotone constraints
 
 
-def test_xgboost_is_monotone_where_definitions_say_so() -> None:
-    model, latest = fitted(model__type="xgboost"), export().latest
+@pytest.mark.parametrize("model_type", ["random_forest", "xgboost"])
+def test_trees_are_monotone_where_definitions_say_so(model_type: str) -> None:
+    model, latest = fitted(model__type=model_type), export().latest
     before = scores(model, latest)
     directed = [feature for feature in model.features if feature.monotone]
     assert len(directed) > 20
@@ -488,10 +611,11 @@ def test_xgboost_is_monotone_where_definitions_say_so() -> None:
     assert raised.mean() > before.mean()
 
 
-def test_xgboost_without_constraints_differs() -> None:
-    free = fitted(model__type="xgboost", model__xgboost__monotone=False)
+@pytest.mark.parametrize("model_type", ["random_forest", "xgboost"])
+def test_trees_without_constraints_differ(model_type: str) -> None:
+    free = fitted(model__type=model_type, **{f"model__{model_type}__monotone": False})
     assert not np.allclose(
-        scores(free, export().latest), scores(fitted(model__type="xgboost"), export().latest)
+        scores(free, export().latest), scores(fitted(model__type=model_type), export().latest)
     )
 
 
@@ -530,30 +654,6 @@ def test_the_history_is_as_long_as_params_say() -> None:
     assert whole.all(), "every snapshot that was made is mature at as_of"
     edge = pd.DataFrame({"as_of": [pipeline.as_of - pd.Timedelta(days=days) for days in (31, 30, 29)]})
     assert known_training(edge, pipeline.as_of, 30, None).tolist() == [True, True, False]
-
-
-@pytest.mark.parametrize("folds", [1, 2, 3, 5])
-@pytest.mark.parametrize("horizon", [1, 28, 30, 90])
-def test_folds_learn_only_from_what_was_mature(folds: int, horizon: int) -> None:
-    as_of = export().train["as_of"]
-    cut = out_of_time_folds(as_of, folds, horizon)
-    assert len(cut) == folds
-    tested = np.zeros(len(as_of), dtype=int)
-    for learn, test in cut:
-        begins = as_of[test].min()
-        assert not (learn & test).any()
-        assert (as_of[learn] + pd.Timedelta(days=horizon) <= begins).all()
-        left_out = as_of[~learn & (as_of < begins).to_numpy()]
-        assert (left_out + pd.Timedelta(days=horizon) > begins).all(), "all that was mature is learned from"
-        tested += test
-    assert set(tested) == {0, 1}, "no snapshot is tested twice"
-    weeks = np.sort(as_of.unique())
-    assert (as_of[tested == 1] >= weeks[len(weeks) // 2]).all()
-
-
-def test_folds_need_enough_weeks() -> None:
-    weeks = pd.Series(pd.date_range("2020-01-06", periods=5, freq="7D"))
-    assert out_of_time_folds(weeks, 3, 7) == []
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,38 @@ BROKEN = [
         "unknown_model_type",
         with_key("model.type", "catboost"),
         "model.type: given 'catboost'",
+        "'logistic_regression', 'random_forest', 'xgboost' or 'ensemble'",
+    ),
+    case(
+        "ensemble_of_an_ensemble",
+        with_key("model.ensemble.members", ["xgboost", "ensemble"]),
+        "model.ensemble.members.1: given 'ensemble'",
         "'logistic_regression', 'random_forest' or 'xgboost'",
+    ),
+    case(
+        "ensemble_of_one",
+        with_key("model.ensemble.members", ["xgboost"]),
+        "model.ensemble.members: given ['xgboost']",
+        "at least 2 items",
+    ),
+    case(
+        "ensemble_of_one_twice",
+        with_key("model.ensemble.members", ["xgboost", "xgboost"]),
+        "model.ensemble.members",
+        "should not name anything twice",
+    ),
+    case(
+        "unknown_group",
+        with_key("features.groups", ["usage", "revenue"]),
+        "features.groups.1: given 'revenue'",
+        "'usage', 'firmographics' or 'missingness'",
+    ),
+    case("no_group", with_key("features.groups", []), "features.groups: given []", "at least 1 item"),
+    case(
+        "no_half_life",
+        with_key("train.recency_half_life_weeks", 0),
+        "train.recency_half_life_weeks: given 0",
+        "greater than or equal to 1",
     ),
     case(
         "choice_in_capitals",

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import Pipeline
+from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
     MinMaxScaler,
@@ -19,12 +19,13 @@ from sklearn.preprocessing import (
 )
 
 from conversion.companies import SECTORS
-from conversion.features import Feature, FeatureSettings, feature_definitions
+from conversion.features import FeatureSettings, feature_definitions
 from conversion.preprocessing import HEAVY_TAILED, Preprocessor, signed_log1p
 
 FEATURES = feature_definitions(FeatureSettings((1, 4), (2,)))
 NAMES = [feature.name for feature in FEATURES]
 QUADRATIC = ("size", "recency_weeks", "users_max_4w", "trend")
+UNKNOWN, MOST_FREQUENT = SECTORS.index("Unknown"), 2
 SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
 
 # The same preprocessing put together of scikit-learn's own transformers, columns found by name in a frame.
@@ -40,10 +41,23 @@ def reference(
         elif strategy in ("zero", "constant"):
             fill = 0.0 if strategy == "zero" else fill_value
             strategy = "constant"
-        return SimpleImputer(strategy=strategy, fill_value=fill, keep_empty_features=True, add_indicator=True)
+        return SimpleImputer(strategy=strategy, fill_value=fill, keep_empty_features=True)
 
-    def names(kind: str) -> list[str]:
-        return [feature.name for feature in FEATURES if feature.kind == kind]
+    def names(kind: str, *groups: str) -> list[str]:
+        return [
+            feature.name
+            for feature in FEATURES
+            if feature.kind == kind and (not groups or feature.group in groups)
+        ]
+
+    def marked(kind: str) -> FeatureUnion | SimpleImputer:
+        """Fill in all of a kind, and mark the gaps of usage behind them."""
+        fill = ColumnTransformer([("fill", imputer(kind), names(kind))], verbose_feature_names_out=False)
+        mark = ColumnTransformer(
+            [("mark", MissingIndicator(error_on_new=False), names(kind, "usage"))],
+            verbose_feature_names_out=False,
+        )
+        return FeatureUnion([("fill", fill), ("mark", mark)], verbose_feature_names_out=False)
 
     def log(kind: str) -> FunctionTransformer:
         heavy = logs and kind in HEAVY_TAILED
@@ -53,7 +67,7 @@ def reference(
     parts: list[Any] = [
         (
             kind,
-            Pipeline([("impute", imputer(kind)), ("log", log(kind)), ("scale", scaler())]),
+            Pipeline([("impute", marked(kind)), ("log", log(kind)), ("scale", scaler())]),
             names(kind),
         )
         for kind in (*HEAVY_TAILED, "change", "ordinal", "flag")
@@ -62,7 +76,7 @@ def reference(
     parts.append(("category", encoder, ["sector"]))
     if quadratic:
         by_kind = [
-            (kind, imputer(kind).set_params(add_indicator=False), sorted({*quadratic} & {*names(kind)}))
+            (kind, imputer(kind), sorted({*quadratic} & {*names(kind)}))
             for kind in dict.fromkeys(feature.kind for feature in FEATURES if feature.name in quadratic)
         ]
         steps = [
@@ -95,13 +109,13 @@ def snapshots(rows: int, seed: int, gaps: float = 0.1) -> np.ndarray:
     values[(rng.random(values.shape) < gaps) & with_gaps] = np.nan
     values[:, NAMES.index("days_active")] = np.nan
     values[:, NAMES.index("actions_1w")] = 0.0
-    values[:, NAMES.index("sector")] = rng.choice([0, 2, 3, 13], rows)
+    values[:, NAMES.index("sector")] = rng.choice([0, MOST_FREQUENT, MOST_FREQUENT, 3, UNKNOWN], rows)
     return values
 
 
 def frame(values: np.ndarray) -> pd.DataFrame:
     table = pd.DataFrame(values, columns=NAMES)
-    codes = table["sector"].astype(int)
+    codes = table["sector"].astype(int).replace(UNKNOWN, MOST_FREQUENT)
     return table.assign(sector=pd.Categorical.from_codes(codes, categories=pd.Index(SECTORS)))
 
 
@@ -169,14 +183,17 @@ def test_no_sector_is_a_rare_one(sector: float) -> None:
     np.testing.assert_array_equal(found.transform(none), found.transform(rare))
 
 
-def test_only_features_with_gaps_in_training_are_marked() -> None:
-    names = make().fit(snapshots(60, 0)).get_feature_names_out()
+def test_only_usage_with_gaps_in_training_is_marked() -> None:
+    values = snapshots(60, 0)
+    values[:9, NAMES.index("size")] = np.nan
+    names = make().fit(values).get_feature_names_out()
     marked = {name.split("missingindicator_")[1] for name in names if "missingindicator_" in name}
+    assert all(feature.group == "usage" for feature in FEATURES if feature.name in marked)
     assert "days_active" in marked
     assert "actions_1w" not in marked
     values = snapshots(60, 0, gaps=0.0)
     values[:, NAMES.index("days_active")] = 1.0
-    assert not any("missing" in name for name in make().fit(values).get_feature_names_out())
+    assert not any("missingindicator" in name for name in make().fit(values).get_feature_names_out())
 
 
 def test_where_columns_come_from() -> None:
@@ -204,7 +221,9 @@ def test_any_choice_of_features_will_do() -> None:
     columns = [NAMES.index(feature.name) for feature in some]
     values = snapshots(60, 0)[:, columns]
     design = make().set_params(features=some).fit_transform(values)
-    assert design.shape == (60, 1 + np.isnan(values).any() + 4)
+    assert design.shape == (60, 1 + 3), "gaps of firmographics are not marked"
+    alone = make().set_params(features=some[:1]).fit_transform(values[:, :1])
+    np.testing.assert_allclose(alone, design[:, :1], rtol=1e-12)
 
 
 def test_values_of_another_shape_are_refused() -> None:
@@ -214,10 +233,35 @@ def test_values_of_another_shape_are_refused() -> None:
             found.transform(values)
 
 
-def test_there_is_one_sector() -> None:
-    numbers: tuple[Feature, ...] = tuple(feature for feature in FEATURES if feature.kind != "category")
+def test_there_is_one_sector_at_most() -> None:
+    numbers = [index for index, feature in enumerate(FEATURES) if feature.kind != "category"]
+    without = make().set_params(features=tuple(FEATURES[index] for index in numbers))
+    values = snapshots(60, 0)
+    names = without.fit(values[:, numbers]).get_feature_names_out()
+    assert not any(name.startswith("category") for name in names)
+    np.testing.assert_array_equal(without.sources_.sum(axis=1), 1.0)
+    sector = FEATURES[NAMES.index("sector")]
     with pytest.raises(ValueError, match="unpack"):
-        make().set_params(features=numbers).fit(snapshots(20, 0)[:, : len(numbers)])
+        make().set_params(features=(sector, sector)).fit(snapshots(20, 0)[:, :2])
+
+
+def test_an_unknown_sector_is_taken_for_the_most_frequent() -> None:
+    """So that without the group missingness nothing tells that it is missing."""
+    values = snapshots(60, 0)
+    found = make().fit(values)
+    unknown, frequent = values[:1].copy(), values[:1].copy()
+    unknown[:, NAMES.index("sector")] = UNKNOWN
+    frequent[:, NAMES.index("sector")] = MOST_FREQUENT
+    np.testing.assert_array_equal(found.transform(unknown), found.transform(frequent))
+    assert not any("Unknown" in name for name in found.get_feature_names_out())
+
+
+def test_where_no_sector_is_known_all_are_the_same() -> None:
+    values = snapshots(60, 0)
+    values[:, NAMES.index("sector")] = UNKNOWN
+    found = make().fit(values)
+    column = found.get_feature_names_out().tolist().index("category__sector_Unknown")
+    assert set(found.fit_transform(values)[:, column]) == {1.0}
 
 
 def test_signed_logs() -> None:

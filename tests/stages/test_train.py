@@ -47,17 +47,15 @@ def test_the_stage_writes_a_model_that_scores_and_its_description(model_type: st
     assert description["base_rate"] == pytest.approx(model.base_rate_, abs=1e-8)
     assert list(description["features"]) == [feature.name for feature in model.features]
     assert set(description["features"].values()) == {"float32", "category"}
-    assert set(description["params"]) == {"seed", "featurize", "model", "train"}
-    assert description["params"]["model"] == model.hyperparameters | _lists(model.hyperparameters)
+    assert description["calibration"] == model.calibration_ == "sigmoid"
+    assert set(description["params"]) == {"seed", "featurize", "features", "model", "train"}
+    assert description["params"]["model"] == json.loads(json.dumps(model.hyperparameters))
     assert "chunk_companies" not in description["params"]["featurize"], "it changes no result"
 
 
-def _lists(values: dict[str, object]) -> dict[str, object]:
-    return {name: list(value) for name, value in values.items() if isinstance(value, tuple)}
-
-
-def test_the_stage_writes_the_same_bytes_again(project: Path) -> None:
-    write_params(train__threshold="f1", model__type="random_forest")
+@pytest.mark.parametrize("model_type", ["random_forest", "ensemble"])
+def test_the_stage_writes_the_same_bytes_again(model_type: str, project: Path) -> None:
+    write_params(train__threshold="f1", train__calibration="auto", model__type=model_type)
     written = []
     for _ in range(2):
         train.main()
