@@ -3,7 +3,7 @@ from __future__ import annotations
 import functools
 import sys
 import warnings
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,13 @@ from sklearn.metrics import log_loss
 from conversion.calibration import out_of_time_folds
 from conversion.errors import ExportError
 from conversion.models import make_model
-from conversion.params import Params, Section, search_space
+from conversion.params import MemberType, Params, Section, search_space
 from conversion.recipe import fit_at, known_training, search_and_fit_at
 from conversion.search import Search, search
 from tests.exports import tiny_export
-from tests.pipeline import MODEL_TYPES, Pipeline, cut_at, small_params
+from tests.pipeline import Pipeline, cut_at, small_params
 
+FAMILIES = get_args(MemberType)
 TRIALS = 4
 AS_OF = pd.Timestamp("2019-08-05")
 
@@ -71,7 +72,7 @@ def test_a_search_that_is_off_changes_nothing_and_needs_no_optuna(monkeypatch: p
 # --- what is found ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", MODEL_TYPES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_the_given_hyperparameters_are_tried_first_and_the_best_are_taken(family: str) -> None:
     given, history = params_of(family), found(family).history
     names = list(search_space(family))
@@ -96,7 +97,7 @@ def test_better_hyperparameters_than_bad_ones_are_found() -> None:
     assert summary["best_log_loss"] < summary["given_log_loss"]
 
 
-@pytest.mark.parametrize("family", MODEL_TYPES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_nothing_but_what_is_searched_is_replaced(family: str) -> None:
     given, taken = params_of(family).model_dump(), found(family).params.model_dump()
     for values in (given, taken):
@@ -105,7 +106,7 @@ def test_nothing_but_what_is_searched_is_replaced(family: str) -> None:
     assert taken == given
 
 
-@pytest.mark.parametrize("family", MODEL_TYPES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_trials_differ_and_lie_in_the_search_space(family: str) -> None:
     history = found(family).history.iloc[1:]
     for name, span in search_space(family).items():
@@ -115,7 +116,7 @@ def test_trials_differ_and_lie_in_the_search_space(family: str) -> None:
     assert not history[list(search_space(family))].duplicated().any()
 
 
-@pytest.mark.parametrize("family", MODEL_TYPES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_the_ends_of_every_search_space_are_values_that_params_allow(family: str) -> None:
     block = block_of(params_of(family))
     for name, span in search_space(family).items():
@@ -147,7 +148,7 @@ def test_given_hyperparameters_may_lie_outside_the_search_space(
 # --- how a trial is measured -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", MODEL_TYPES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_trial_s_measure_is_the_weighted_log_loss_of_what_came_later(family: str) -> None:
     known, params = rows(), params_of(family, 1, train__folds=2)
     label, weight, probability = [], [], []
@@ -208,7 +209,7 @@ def test_the_order_of_rows_decides_nothing() -> None:
     pd.testing.assert_frame_equal(search(shuffled, params_of()).history, found("logistic_regression").history)
 
 
-@pytest.mark.parametrize("family", MODEL_TYPES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_labels_that_are_immature_have_no_say(family: str) -> None:
     immature = ~known_training(snapshots(), AS_OF, 30, None)
     assert snapshots().loc[immature, "label"].nunique() == 2
@@ -239,3 +240,24 @@ def test_time_travel_finds_what_an_export_cut_at_that_date_would() -> None:
     assert cut.as_of == travelled.as_of == AS_OF
     assert cut.model.hyperparameters == travelled.model.hyperparameters
     pd.testing.assert_frame_equal(cut.leads, travelled.leads)
+
+
+# --- ensembles -------------------------------------------------------------------------------------------
+
+
+def test_each_member_of_an_ensemble_is_searched_as_if_it_were_alone() -> None:
+    members = ["logistic_regression", "xgboost"]
+    both = search(rows(), params_of("ensemble", model__ensemble__members=members))
+    for member in members:
+        alone = found(member)
+        assert getattr(both.params.model, member) == getattr(alone.params.model, member)
+        assert both.summary()[member] == alone.summary()[member]
+    assert both.params.model.type == "ensemble"
+    assert both.history["family"].tolist() == [member for member in members for _ in range(TRIALS)]
+
+
+def test_a_search_may_use_a_group_of_features_alone() -> None:
+    """Even if the given hyperparameters name features of other groups."""
+    quadratic = ["size", "users_max_4w"]
+    params = params_of(features__groups=["usage"], model__logistic_regression__quadratic=quadratic)
+    assert len(search(rows(), params).history) == TRIALS
