@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import functools
 import importlib
+import json
 import re
 import shutil
 import subprocess
@@ -219,6 +220,39 @@ def test_every_file_that_a_stage_reads_is_an_earlier_one_s_or_the_export() -> No
 def test_no_two_stages_write_the_same() -> None:
     written = [out for stage in NAMES for out in outs(stage)]
     assert len(written) == len(set(written))
+
+
+# --- plots -----------------------------------------------------------------------------------------------
+
+PLOTS: dict[str, dict[str, Any]] = {
+    title: plot
+    for each in yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
+    for title, plot in each.items()
+}
+
+
+@pytest.mark.parametrize("title", PLOTS)
+def test_a_plot_draws_columns_of_an_out_with_a_template_of_ours(title: str) -> None:
+    plot = PLOTS[title]
+    assert plot["title"]
+    assert {"x_label", "y_label"} < set(plot)
+    template = json.loads((ROOT / f".dvc/plots/{plot['template']}.json").read_text(encoding="utf-8"))
+    assert template["data"] == {"values": "<DVC_METRIC_DATA>"}
+    for axis in ("x", "y"):
+        ((path, columns),) = plot[axis].items()
+        assert any(path in outs(stage) for stage in NAMES)
+        header = (ROOT / path).read_text(encoding="utf-8").splitlines()[0].split(",")
+        assert set([columns] if isinstance(columns, str) else columns) <= set(header)
+
+
+def test_every_template_is_used() -> None:
+    templates = {path.stem for path in (ROOT / ".dvc/plots").glob("*.json")}
+    assert templates == {plot["template"] for plot in PLOTS.values()}
+
+
+def test_what_is_drawn_from_a_table_is_declared_once() -> None:
+    """A table among a stage's plots would be drawn again, each column by its row number."""
+    assert not any(stage.get("plots") for stage in STAGES.values())
 
 
 # --- params ----------------------------------------------------------------------------------------------
