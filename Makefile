@@ -6,10 +6,13 @@ SHELL := /bin/bash
 
 PYTHON ?= python3.11
 VENV := .venv
+# Libraries that bench-automl compares with; each wants versions of its own, so it has an environment of its own.
+AUTOML := flaml autogluon
 PYTEST_ARGS ?=
 UPGRADE ?=
 DOCS_ARGS ?=
 SWEEP_ARGS ?=
+AUTOML_ARGS ?=
 
 export DVC_NO_ANALYTICS := 1
 
@@ -21,11 +24,11 @@ export NO_TELEMETRY
 
 # Not exported for all recipes: making the environment needs the PYTHON from outside of it.
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
-PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
+PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 COMPILE := $(IN_VENV) uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
 
-.PHONY: help run test sweep lint format lock bench bench-serving track-replay soak docs clean
+.PHONY: help run test sweep lint format lock bench bench-serving track-replay soak docs clean bench-automl
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -55,6 +58,9 @@ lock: $(VENV)/dev.stamp ## compile the locks from requirements*.in; make lock UP
 	@$(COMPILE) --output-file requirements.txt requirements.in
 	@$(COMPILE) --output-file requirements-serve.txt --constraint requirements.txt requirements-serve.in
 	@$(COMPILE) --output-file requirements-dev.txt requirements-dev.in
+	@for library in $(AUTOML); do \
+		$(COMPILE) --output-file benchmarks/requirements-$$library.txt benchmarks/requirements-$$library.in; \
+	done
 
 bench: $(VENV)/run.stamp ## time, import time and peak memory of each stage
 	@$(IN_VENV) python benchmarks/pipeline.py
@@ -64,6 +70,8 @@ bench-serving: $(VENV)/dev.stamp ## latency and throughput of the service, besid
 
 track-replay: $(VENV)/run.stamp ## log to MLflow the runs that wait because the tracking server was down
 	@$(IN_VENV) python -m commands.track_replay
+bench-automl: $(VENV)/run.stamp $(AUTOML:%=$(VENV)-%/run.stamp) ## the model beside FLAML and AutoGluon, e.g. AUTOML_ARGS="--refits 2 --seconds 10"
+	@$(IN_VENV) python -m benchmarks.automl $(AUTOML_ARGS)
 
 soak: $(VENV)/run.stamp ## ten minutes of 32 clients, one request in ten bad: no 5xx, no growing memory
 	@$(IN_VENV) python -m benchmarks.soak
@@ -72,8 +80,8 @@ docs: $(VENV)/run.stamp ## write the generated docs; DOCS_ARGS=--commands runs t
 	@$(IN_VENV) dvc repro
 	@$(IN_VENV) python -m docs.generate $(DOCS_ARGS)
 
-clean: ## remove the virtual environment and the tools' caches; what the stages wrote stays
-	@rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache
+clean: ## remove the virtual environments and the tools' caches; what the stages wrote stays
+	@rm -rf $(VENV) $(AUTOML:%=$(VENV)-%) .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A changed lock starts from an empty environment, so that nothing stays that the lock no longer has.
@@ -81,11 +89,17 @@ $(VENV)/run.stamp: requirements.txt
 	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) not found; try: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "making $(VENV) from requirements.txt"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(PIP_INSTALL) -r requirements.txt
+	@$(VENV)/$(PIP_INSTALL) -r requirements.txt
 	@echo "$$NO_TELEMETRY" > $(VENV)/lib/python3.11/site-packages/no_telemetry.pth
 	@touch $@
 
 $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
 	@echo "adding requirements-dev.txt to $(VENV)"
-	@$(PIP_INSTALL) -r requirements-dev.txt
+	@$(VENV)/$(PIP_INSTALL) -r requirements-dev.txt
+	@touch $@
+
+$(VENV)-%/run.stamp: benchmarks/requirements-%.txt
+	@echo "making $(VENV)-$* from $<"
+	@$(PYTHON) -m venv --clear $(VENV)-$*
+	@$(VENV)-$*/$(PIP_INSTALL) -r $<
 	@touch $@
