@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -232,20 +232,25 @@ def compare(
     for library, command in commands.items():
         answers = []
         for refit, rows in weeks.items():
-            answer = ask(library, command, hand_over(train, rows, refit, params), seconds[library], params)
-            answers.append(answer)
+            given = hand_over(train, rows, refit, params)
+            answers.append(ask(library, command, given, seconds[library], params))
             bar.update()
-        scored = [
-            rows[["id", "as_of"]].assign(**{library: np.round(answer.probability, 9)})
-            for rows, answer in zip(weeks.values(), answers, strict=True)
-        ]
-        predictions = predictions.merge(
-            pd.concat(scored), on=["id", "as_of"], how="left", validate="one_to_one"
-        )
+        predictions = _beside(predictions, library, weeks.values(), answers)
         times[library] = Time(*np.mean([answer.time for answer in answers], axis=0))
         versions[library] = answers[0].version
     bar.close()
     return Comparison(predictions, len(chosen), times, versions)
+
+
+def _beside(
+    predictions: pd.DataFrame, library: str, weeks: Iterable[pd.DataFrame], answers: Iterable[Answer]
+) -> pd.DataFrame:
+    """Put a library's probabilities beside ours."""
+    scored = [
+        rows[["id", "as_of"]].assign(**{library: np.round(answer.probability, 9)})
+        for rows, answer in zip(weeks, answers, strict=True)
+    ]
+    return predictions.merge(pd.concat(scored), on=["id", "as_of"], how="left", validate="one_to_one")
 
 
 def table(compared: Comparison, params: Params) -> str:

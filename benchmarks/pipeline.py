@@ -69,7 +69,8 @@ def copy_project(folder: Path, data_dir: Path | None) -> None:
             shutil.copy(source, target)
     if data_dir is not None:
         params = folder / "params.yaml"
-        text, replaced = re.subn(r"(?m)^  dir:.*$", lambda _: f"  dir: '{data_dir}'", params.read_text())
+        quoted = "'" + str(data_dir).replace("'", "''") + "'"
+        text, replaced = re.subn(r"(?m)^  dir:.*$", lambda _: f"  dir: {quoted}", params.read_text())
         if replaced != 1:
             sys.exit(f"params.yaml: found {replaced} lines of data.dir, should be one")
         params.write_text(text)

@@ -20,9 +20,10 @@ from conversion import recipe
 from conversion.errors import UserError
 from conversion.hashing import tie_break
 from conversion.metrics import log_loss
-from conversion.params import Params
+from conversion.params import Params, load_params
 from conversion.snapshots import WEEK
 from stages import evaluate
+from tests.exports import write_export
 from tests.pipeline import Pipeline, dirty_export, small_params
 
 HORIZON = pd.Timedelta(days=30)
@@ -353,6 +354,20 @@ def test_the_command_says_what_makes_the_snapshots(
     (project / "data/features/train.parquet").unlink()
     with pytest.raises(UserError, match=r"train.parquet: not found; `make run` makes it"):
         command_prints(monkeypatch, capsys)
+
+
+@pytest.mark.slow
+def test_snapshots_are_made_of_an_export_without_touching_the_project(tmp_path: Path) -> None:
+    export_dir = tmp_path / "it's an export"
+    export_dir.mkdir()
+    write_export(dirty_export(), export_dir, ".csv")
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    automl.make_snapshots(copy, export_dir)
+    assert load_params(copy / "params.yaml").data.dir == str(export_dir)
+    train, snapshots = automl.read_snapshots(copy)
+    assert train["label"].notna().all()
+    assert set(export().cutoffs) == set(snapshots["as_of"])
 
 
 # The worker and its environments
