@@ -30,6 +30,7 @@ SMALL: dict[str, Any] = {
     "featurize__keep_negatives__seen": 0.5,
     "featurize__keep_negatives__never_seen": 0.2,
     "featurize__chunk_companies": 50,
+    "features__groups": ["usage", "firmographics", "missingness"],
     "model__type": "logistic_regression",
     "model__logistic_regression__quadratic": ["size", "recency_weeks", "users_max_4w"],
     "model__random_forest__n_estimators": 10,
