@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -16,11 +16,13 @@ from conversion.features import (
     TREND_WEEKS,
     FeatureSettings,
     Firmographics,
+    Group,
     compute_features,
     feature_definitions,
     feature_frame,
     features_of_block,
 )
+from conversion.params import FeatureGroup
 from conversion.schemas import (
     ACTIONS,
     CUSTOMERS,
@@ -95,6 +97,7 @@ GOLDEN = {
     "trend": (6 * math.log(11) + 3 * math.log(9) - 3 * math.log(21)) / 182,
     "module_entropy": -sum(share * math.log(share) for share in SHARES),
     "log_alexa_rank": math.log(1000), "unranked": 0, "size": 1,
+    "alexa_missing": 0, "size_missing": 0,
 }  # fmt: skip
 
 
@@ -161,6 +164,18 @@ def test_firmographics() -> None:
     np.testing.assert_array_equal(frame["size"], [6, np.nan, 1])
     assert list(frame["sector"]) == ["Finance and insurance", "Unknown", "Unknown"]
     assert tuple(frame["sector"].cat.categories) == SECTORS
+    np.testing.assert_array_equal(frame["alexa_missing"], [0, 0, 1])
+    np.testing.assert_array_equal(frame["size_missing"], [0, 1, 0])
+    np.testing.assert_array_equal(frame["sector_missing"], [0, 1, 1])
+
+
+def test_groups_are_by_what_a_feature_is_made_of() -> None:
+    by_group: dict[str, list[str]] = {}
+    for feature in feature_definitions(SETTINGS):
+        by_group.setdefault(feature.group, []).append(feature.name)
+    assert tuple(by_group) == get_args(FeatureGroup) == get_args(Group)
+    assert by_group["firmographics"] == ["log_alexa_rank", "unranked", "size", "sector"]
+    assert by_group["missingness"] == ["alexa_missing", "size_missing", "sector_missing"]
 
 
 @pytest.mark.parametrize("how", [SETTINGS, ODD, TINY])
@@ -191,10 +206,11 @@ def test_the_order_of_the_columns() -> None:
         "recency_weeks", "tenure_weeks", "weeks_since_first_seen",
         "acceleration", "trend", "module_entropy",
         "log_alexa_rank", "unranked", "size", "sector",
+        "alexa_missing", "size_missing", "sector_missing",
     ]  # fmt: skip
     windows = [feature.window for feature in feature_definitions(SETTINGS)]
     assert windows[: 12 * 6] == [str(window) for window in SETTINGS.windows for _ in range(12)]
-    assert len(windows) == 101
+    assert len(windows) == 104
 
 
 @pytest.mark.parametrize("kept", [1, -1])
@@ -263,6 +279,9 @@ def reference(
         "unranked": company["unranked"],
         "size": company["size"],
         "sector": company["sector"],
+        "alexa_missing": float(math.isnan(company["unranked"])),
+        "size_missing": float(math.isnan(company["size"])),
+        "sector_missing": float(company["sector"] == "Unknown"),
     }  # fmt: skip
 
 

@@ -506,7 +506,7 @@ def test_scaling(model_type: str, scaling: str) -> None:
 
 @pytest.mark.parametrize("model_type", ["random_forest", "xgboost"])
 def test_scaling_has_no_effect_on_trees(model_type: str) -> None:
-    """On training rows: a new value may lie on a threshold, half-way between two, and go either way scaled."""
+    """On training rows: a new value may lie on a threshold, half-way between two, and go either way."""
     train = export().train
     plain, scaled = (fitted(model__type=model_type, train__scaling=how) for how in ("none", "minmax"))
     np.testing.assert_allclose(scores(plain, train), scores(scaled, train), atol=1e-6)
