@@ -385,7 +385,8 @@ def slice_measures(
     parts = [pd.Series("all prospects", index=predictions.index, name="all")]
     parts += [predictions[column] for column in columns]
     place = _places(predictions)
-    table = pd.concat([_slices(predictions, part, place, top_k) for part in parts], ignore_index=True)
+    tables = [_slices(predictions, part, place, top_k).assign(by=str(part.name)) for part in parts]
+    table = pd.concat(tables, ignore_index=True)
     sums = np.concatenate([_slice_sums(predictions, part, companies) for part in parts], axis=1)
     flat = sums.reshape(companies.count, -1)
     sampled = np.concatenate(
@@ -955,30 +956,39 @@ def _slices(
     predictions: pd.DataFrame, part: pd.Series[Any], place: Ints, top_k: Sequence[int]
 ) -> pd.DataFrame:
     """One row a slice of ``part``: what needs no bootstrap."""
+    part = part.rename("slice")
     converted = predictions["label"] == 1
-    keys = [predictions["as_of"], part.rename("slice")]
+    weekly = _weekly_slices(predictions, part, place, top_k)
+    by_slice = weekly.groupby(level="slice", observed=True)
+    table = by_slice[["prospects", "conversions"]].sum()
+    converters = predictions["id"][converted].groupby(part[converted], observed=True).nunique()
+    table["converters"] = converters.reindex(table.index).fillna(0).astype(np.int64)
+    table["prevalence"] = table["conversions"] / table["prospects"]
+    table["share_of_conversions"] = table["conversions"] / max(int(converted.sum()), 1)
+    table["mean_probability"] = predictions[MODEL].groupby(part, observed=True).mean()
+    means = ["roc_auc", *(f"recall_at_{k}" for k in top_k)]
+    table[means] = by_slice[means].mean()
+    return table.reset_index().astype({"slice": str})
+
+
+def _weekly_slices(
+    predictions: pd.DataFrame, part: pd.Series[Any], place: Ints, top_k: Sequence[int]
+) -> pd.DataFrame:
+    """One row a cutoff and slice: its prospects, conversions, ROC AUC and recall at each k."""
+    keys = [predictions["as_of"], part]
+    converted = predictions["label"] == 1
     rank = predictions[MODEL].groupby(keys, observed=True).rank()  # equal ones share the mean of theirs
     rows = pd.DataFrame({"prospects": 1, "conversions": converted, "rank": rank.where(converted, 0.0)})
     for k in top_k:
         rows[f"recall_at_{k}"] = converted & (place < k)
     weekly = rows.groupby(keys, observed=True).sum()
-    conversions, others = weekly["conversions"], weekly["prospects"] - weekly["conversions"]
-    pairs = (conversions * others).replace(0, np.nan)
-    weekly["roc_auc"] = (weekly["rank"] - conversions * (conversions + 1) / 2) / pairs
-    recalls = [f"recall_at_{k}" for k in top_k]
-    weekly[recalls] = weekly[recalls].div(conversions.replace(0, np.nan), axis=0)
-    by_slice = weekly.groupby(level="slice", observed=True)
-    table = by_slice[["prospects", "conversions"]].sum()
-    grouped = predictions.groupby(keys[1], observed=True)
-    table["converters"] = predictions["id"][converted].groupby(keys[1][converted], observed=True).nunique()
-    table["converters"] = table["converters"].fillna(0).astype(np.int64)
-    table["prevalence"] = table["conversions"] / table["prospects"]
-    table["share_of_conversions"] = table["conversions"] / max(int(converted.sum()), 1)
-    table["mean_probability"] = grouped[MODEL].mean()
-    table[["roc_auc", *recalls]] = by_slice[["roc_auc", *recalls]].mean()
-    table = table.reset_index()
-    table.insert(0, "by", str(part.name))
-    return table.astype({"slice": str})
+    conversions = weekly["conversions"]
+    pairs = conversions * (weekly["prospects"] - conversions)
+    won = weekly.pop("rank") - conversions * (conversions + 1) / 2
+    weekly["roc_auc"] = won / pairs.replace(0, np.nan)
+    for k in top_k:
+        weekly[f"recall_at_{k}"] /= conversions.replace(0, np.nan)
+    return weekly
 
 
 def _slice_sums(predictions: pd.DataFrame, part: pd.Series[Any], companies: _Companies) -> Floats:
