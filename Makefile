@@ -28,10 +28,10 @@ PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --r
 COMPILE := $(IN_VENV) uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
 
-.PHONY: help run test sweep lint format lock bench bench-serving track-replay soak docs clean bench-automl
+.PHONY: help run test sweep lint format lock bench bench-serving track-replay soak docs clean bench-automl bench-learning-curve
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 run: $(VENV)/run.stamp ## run the pipeline: the model, its evaluation and the list of prospects to call
 	@$(IN_VENV) dvc repro
@@ -72,6 +72,9 @@ track-replay: $(VENV)/run.stamp ## log to MLflow the runs that wait because the 
 	@$(IN_VENV) python -m commands.track_replay
 bench-automl: $(VENV)/run.stamp $(AUTOML:%=$(VENV)-%/run.stamp) ## the model beside FLAML and AutoGluon, e.g. AUTOML_ARGS="--refits 2 --seconds 10"
 	@$(IN_VENV) python -m benchmarks.automl $(AUTOML_ARGS)
+bench-learning-curve: $(VENV)/run.stamp ## how much history a model needs: its share of the oracle by converters in training
+	@$(IN_VENV) dvc repro --quiet
+	@$(IN_VENV) python -m benchmarks.learning_curve --out docs/learning_curve.md
 
 soak: $(VENV)/run.stamp ## ten minutes of 32 clients, one request in ten bad: no 5xx, no growing memory
 	@$(IN_VENV) python -m benchmarks.soak

@@ -56,6 +56,16 @@ MEASURES: Final = {
 ORACLE_SHARE: Final = "share of the oracle's average precision"
 LOG_LOSS: Final = "log loss over the base rate's"
 LOG_LOSS_OF: Final = {"probability": "probability", "summary_only": "summary_only_probability"}
+SLICES: Final = {
+    "slice": "prospects",
+    "share_of_prospects": "share of all prospects",
+    "share_of_conversions": "share of all conversions",
+    "expected_over_observed": "expected over observed conversions",
+    "log_loss_ratio": LOG_LOSS,
+    "roc_auc": "ROC AUC among them",
+    "recall_at_50": "recall at 50 of the whole list",
+    "recall_at_250": "recall at 250 of the whole list",
+}
 LEADS: Final = {
     "rank": "rank",
     "id": "id",
@@ -193,7 +203,33 @@ def results_block(root: Path) -> str:
         loss = _interval(result[LOG_LOSS_OF[ranker]]["log_loss_ratio"]) if ranker in LOG_LOSS_OF else "-"
         rows.append([name, *cells, loss, _share(ranking[ranker]["average_precision"]["value"], oracle)])
     header = ["list by", *(MEASURES[measure] for measure in measures), LOG_LOSS, ORACLE_SHARE]
-    return f"{_setting(result)}\n{table(header, rows, right=len(header) - 1)}\n{_margins(result)}"
+    below = "\n".join([_margins(result), *_ceiling(result)])
+    return f"{_setting(result)}\n{table(header, rows, right=len(header) - 1)}\n{below}"
+
+
+def slices_block(root: Path) -> str:
+    """Show where the model is good and where it is not."""
+    with (root / "metrics/slices.csv").open(newline="", encoding="utf-8") as file:
+        slices = list(csv.DictReader(file))
+    everyone = int(slices[0]["prospects"])
+    for each in slices:
+        each["share_of_prospects"] = str(int(each["prospects"]) / everyone)
+    shown = [name for name in SLICES if name in slices[0]]
+    rows = [[_slice_cell(each, name) for name in shown] for each in slices]
+    return table([SLICES[name] for name in shown], rows, right=len(shown) - 1)
+
+
+def _slice_cell(measures: dict[str, str], name: str) -> str:
+    if name == "slice" or not measures[name]:
+        return measures[name] or "-"
+    if name.startswith("share"):
+        return f"{100 * float(measures[name]):.1f} %"
+    low, high = measures.get(f"{name}_low"), measures.get(f"{name}_high")
+    return _interval({"value": float(measures[name]), "low": _float(low), "high": _float(high)})
+
+
+def _float(text: str | None) -> float | None:
+    return float(text) if text else None
 
 
 def _setting(result: dict[str, Any]) -> str:
@@ -212,6 +248,14 @@ def _margins(result: dict[str, Any]) -> str:
         if name != "oracle" and "average_precision" in margins
     ]
     return f"Average precision of the model minus that of the list by {'; by '.join(parts)}.\n"
+
+
+def _ceiling(result: dict[str, Any]) -> list[str]:
+    """Say how much of the log loss that can be saved is saved, where the truth is known."""
+    if "share_of_oracle" not in result:
+        return []
+    saved = _interval(result["share_of_oracle"]["log_loss_reduction"])
+    return [f"Of what the oracle's log loss is below the base rate's, the model's is below it by {saved}.\n"]
 
 
 def _interval(measure: dict[str, float | None], key: str = "value") -> str:
@@ -248,6 +292,7 @@ def blocks(root: Path) -> dict[str, Callable[[], str]]:
     return {
         "stages": partial(stages_block, root),
         "results": partial(results_block, root),
+        "slices": partial(slices_block, root),
         "leads": partial(leads_block, root),
         **{f"output-{name}": partial(output_block, root, name) for name in (*COMMANDS, *SERVED)},
     }

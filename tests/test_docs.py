@@ -132,6 +132,20 @@ def test_results_need_neither_oracle_nor_every_measure(tmp_path: Path) -> None:
     assert "oracle (" not in block
 
 
+def test_slices_are_shown_with_what_is_undefined_left_out(tmp_path: Path) -> None:
+    generate.write_text(
+        tmp_path / "metrics/slices.csv",
+        "by,slice,prospects,share_of_conversions,expected_over_observed,expected_over_observed_low,"
+        "expected_over_observed_high,roc_auc,recall_at_50\n"
+        "all,all prospects,200,1.0,1.1,0.9,1.4,0.91,0.25\n"
+        "usage_state,never seen,50,0.0,,,,,\n",
+    )
+    block = generate.slices_block(tmp_path)
+    assert "| all prospects | 100.0 % | 100.0 % | 1.100 (0.900 to 1.400) | 0.910 | 0.250 |" in block
+    assert "| never seen | 25.0 % | 0.0 % | - | - | - |" in block
+    assert "recall at 250" not in block, "not among evaluate.top_k"
+
+
 def test_every_named_file_exists(root: Path, readme: str, code: list[str], written: set[str]) -> None:
     links = [target for target in re.findall(r"\]\(([^)]+)\)", readme) if "://" not in target]
     spans = [word for text in code for word in text.split() if re.fullmatch(r"[\w./*-]+", word)]

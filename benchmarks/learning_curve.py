@@ -1,0 +1,146 @@
+"""How much history a model needs, by its share of the oracle: `make bench-learning-curve`.
+
+    python -m benchmarks.learning_curve [--out docs/learning_curve.md]
+
+Reads what `dvc repro` made of the sample, whose truth is known. The last cutoffs of the backtest are scored
+by models that were fitted once, on what was known at the first of them, of all companies or of a random part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from conversion.files import write_text
+from conversion.hashing import uniform_hash
+from conversion.metrics import BASE_RATE, MODEL, ORACLE, headline
+from conversion.models import make_model
+from conversion.params import Params, load_params, model_types
+from conversion.recipe import known_training
+from stages.evaluate import SAMPLE, with_oracle
+
+MEASURES = ("average_precision", "log_loss_reduction")
+FEWEST_CONVERTERS = 10
+
+
+def known_snapshots(first_cutoff: pd.Timestamp, params: Params) -> pd.DataFrame:
+    """Read the training snapshots that were mature at the first cutoff."""
+    train = pd.read_parquet("data/features/train.parquet")
+    known = known_training(train, first_cutoff, params.featurize.horizon_days, params.train.history_weeks)
+    return train[known].reset_index(drop=True)
+
+
+def tested_snapshots(cutoffs: int) -> pd.DataFrame:
+    """Read the snapshots of the last cutoffs, with their true probability."""
+    weeks = pd.read_parquet("data/features/backtest.parquet", columns=["as_of"])["as_of"].unique()
+    first = np.sort(weeks)[-cutoffs:][0]
+    rows = pd.read_parquet("data/features/backtest.parquet", filters=[("as_of", ">=", pd.Timestamp(first))])
+    rows = with_oracle(rows, pd.read_parquet("data/truth.parquet"))
+    return rows.dropna(subset="label").reset_index(drop=True)
+
+
+def parts(train: pd.DataFrame, shares: list[float], seeds: int) -> Iterator[tuple[float, int, pd.DataFrame]]:
+    """Draw companies: a smaller part is within every larger one of the same seed."""
+    for seed in range(seeds):
+        drawn = uniform_hash(train["id"], seed=seed)
+        for share in shares:
+            if share < 1 or seed == 0:
+                yield share, seed, train[drawn < share]
+
+
+def share_of_oracle(part: pd.DataFrame, tested: pd.DataFrame, params: Params) -> dict[str, float]:
+    """Fit on a part, score the tested snapshots and give `MEASURES`, as metrics/evaluation.json does."""
+    label, weight = part["label"].to_numpy(dtype=np.int64), part["weight"].to_numpy(dtype=np.float64)
+    model = make_model(params).fit(part, label, weight, part["as_of"])
+    weeks = [week for _, week in tested.groupby("as_of", sort=True)]
+    scored = [
+        week[["id", "as_of", "label", "MRR", ORACLE]].assign(
+            **{MODEL: model.predict_proba(week)[:, 1], BASE_RATE: model.base_rate_}
+        )
+        for week in weeks
+    ]
+    result = headline(pd.concat(scored), [MODEL, ORACLE], [], 20, params.seed, [MODEL, BASE_RATE, ORACLE])
+    return {name: result["share_of_oracle"][name]["value"] for name in MEASURES}
+
+
+def measure(arguments: argparse.Namespace, params: Params) -> pd.DataFrame:
+    """Measure each model type on each part: one row each."""
+    tested = tested_snapshots(arguments.cutoffs)
+    train = known_snapshots(tested["as_of"].min(), params)
+    jobs = [
+        (share, seed, part, model_type)
+        for share, seed, part in parts(train, arguments.shares, arguments.seeds)
+        for model_type in arguments.model_types
+    ]
+    rows: list[dict[str, Any]] = []
+    for share, seed, part, model_type in tqdm(jobs, desc="learning curve", unit=" fits", disable=None):
+        converters = part.loc[part["label"] == 1, "id"].nunique()
+        if converters < FEWEST_CONVERTERS:
+            continue
+        chosen = params.model_copy(update={"model": params.model.model_copy(update={"type": model_type})})
+        found = share_of_oracle(part, tested, chosen)
+        rows.append({"share": share, "seed": seed, "converters": converters, "model": model_type} | found)
+    return pd.DataFrame(rows)
+
+
+def cell(mean: float, least: float, largest: float) -> str:
+    return f"{mean:.2f}" if least == largest else f"{mean:.2f} ({least:.2f} to {largest:.2f})"
+
+
+def page(measured: pd.DataFrame, arguments: argparse.Namespace) -> str:
+    """Write the tables as Markdown: a line a share of the companies, a column a model type."""
+    setting = (
+        f"Models fitted on what was known {arguments.cutoffs} cutoffs before the end of the backtest, of a "
+        "random part of the companies, and asked about all prospects from then on. Means of "
+        f"{arguments.seeds} draws of companies, in brackets the least and the largest. Converters are "
+        "companies with a mature label 1 in training."
+    )
+    lines = [
+        "# How much history it takes",
+        "",
+        "Generated by `make bench-learning-curve` from the sample, whose truth is known; do not edit.",
+        "",
+        setting,
+    ]
+    titles = {
+        "average_precision": "Average precision over the oracle's",
+        "log_loss_reduction": "How far the log loss is below the base rate's, over how far the oracle's is",
+    }
+    for name, title in titles.items():
+        table = measured.groupby(["share", "model"], sort=True)[name].agg(["mean", "min", "max"])
+        converters = measured.groupby("share")["converters"].mean()
+        lines += ["", f"## {title}", ""]
+        lines.append("| converters | share of companies | " + " | ".join(arguments.model_types) + " |")
+        lines.append("| --: " * (2 + len(arguments.model_types)) + "|")
+        for share, count in converters.items():
+            cells = [cell(*table.loc[(share, model)]) for model in arguments.model_types]
+            lines.append(f"| {count:.0f} | {share:.3g} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="share of the oracle by the converters in training")
+    parser.add_argument("--cutoffs", type=int, default=10, help="last cutoffs of the backtest to test on")
+    parser.add_argument("--shares", type=float, nargs="+", default=[1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0])
+    parser.add_argument("--seeds", type=int, default=4, help="draws of companies")
+    parser.add_argument("--model-types", nargs="+", choices=model_types(), default=list(model_types()))
+    parser.add_argument("--out", type=Path, help="write the page here too")
+    arguments = parser.parse_args()
+    params = load_params()
+    if params.data.dir != SAMPLE:
+        sys.exit(f"params.yaml: data.dir: given {params.data.dir}; should be {SAMPLE}, whose truth is known")
+    text = page(measure(arguments, params), arguments)
+    sys.stdout.write(text)
+    if arguments.out:
+        write_text(arguments.out, text)
+
+
+if __name__ == "__main__":
+    main()
