@@ -28,7 +28,7 @@ PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --r
 COMPILE := $(IN_VENV) uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
 
-.PHONY: help run test sweep lint format lock bench bench-serving track-replay soak docs clean bench-automl bench-learning-curve
+.PHONY: help run test sweep track-replay lint format lock bench bench-serving bench-automl bench-learning-curve soak docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -44,6 +44,9 @@ test: $(VENV)/dev.stamp ## run the tests, e.g. make test PYTEST_ARGS="-k params"
 sweep: $(VENV)/run.stamp ## try hyperparameters of every family; SWEEP_ARGS="--random 20 --seed 1" draws them
 	@$(IN_VENV) dvc repro
 	@$(IN_VENV) python -m commands.sweep $(SWEEP_ARGS)
+
+track-replay: $(VENV)/run.stamp ## log to MLflow the runs that wait because the tracking server was down
+	@$(IN_VENV) python -m commands.track_replay
 
 lint: $(VENV)/dev.stamp ## check style, format and types
 	@$(IN_VENV) ruff check .
@@ -68,10 +71,9 @@ bench: $(VENV)/run.stamp ## time, import time and peak memory of each stage
 bench-serving: $(VENV)/dev.stamp ## latency and throughput of the service, beside a no-op and the original's way
 	@$(IN_VENV) python -m benchmarks.serving
 
-track-replay: $(VENV)/run.stamp ## log to MLflow the runs that wait because the tracking server was down
-	@$(IN_VENV) python -m commands.track_replay
 bench-automl: $(VENV)/run.stamp $(AUTOML:%=$(VENV)-%/run.stamp) ## the model beside FLAML and AutoGluon, e.g. AUTOML_ARGS="--refits 2 --seconds 10"
 	@$(IN_VENV) python -m benchmarks.automl $(AUTOML_ARGS)
+
 bench-learning-curve: $(VENV)/run.stamp ## how much history a model needs: its share of the oracle by converters in training
 	@$(IN_VENV) dvc repro --quiet
 	@$(IN_VENV) python -m benchmarks.learning_curve --out docs/learning_curve.md
