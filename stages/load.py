@@ -751,7 +751,7 @@ TELLS: Final = {
         *(0.35, 0.65, 50),
         "which firmographics are missing separates customers from non-customers, so they may have been "
         "filled in when a company converted, which no backtest on one export can show; "
-        "compare with a model that leaves firmographics out before trusting the results",
+        "compare with a model without them (features.groups: [usage]) before trusting the results",
     ),
     # Within a week nothing but chance should decide the order of rows.
     "usage_row_order": Tell(
