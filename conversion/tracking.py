@@ -50,6 +50,8 @@ MODEL_REQUIREMENTS: Final = (
     "xgboost",
     "mlflow",
 )
+EXPERIMENT_TAGS: Final = {"mlflow.experimentKind": "custom_model_development"}
+"""So that the user interface shows models, not language models."""
 BATCH: Final = 1000  # metrics that MLflow takes at once
 PARAMS_BATCH: Final = 100
 
@@ -143,7 +145,8 @@ def _experiment_id(client: MlflowClient, root: Path, name: str) -> str:
     if experiment is not None:
         return str(experiment.experiment_id)
     ours = tracking_uri(root) == f"sqlite:///{root / DATABASE}"
-    return str(client.create_experiment(name, (root / ARTIFACTS).as_uri() if ours else None))
+    location = (root / ARTIFACTS).as_uri() if ours else None
+    return str(client.create_experiment(name, location, tags=EXPERIMENT_TAGS))
 
 
 def _log_run(client: MlflowClient, experiment_id: str, waiting: Path) -> None:

@@ -98,9 +98,11 @@ def weekly_metrics(rows: Iterable[dict[str, str]]) -> dict[str, list[tuple[int, 
 
 def data_hashes(lock: dict[str, Any]) -> dict[str, str]:
     """Read from ``dvc.lock`` what the data and the model hash to, by path."""
+    # What it says of this stage is of the last run.
     entries = (
         entry
-        for stage in lock.get("stages", {}).values()
+        for name, stage in lock.get("stages", {}).items()
+        if name != "track"
         for entry in (*stage.get("deps", ()), *stage.get("outs", ()))
     )
     return {
@@ -185,7 +187,7 @@ def record(params: Params, model: dict[str, Any], who: dict[str, str], started: 
         "datasets": [
             {"name": path, "digest": digest}
             for path, digest in hashes.items()
-            if path.startswith("data/features")
+            if path.startswith("data/features/")
         ],
         "columns": {
             name: "string" if dtype == "category" else "double" for name, dtype in model["features"].items()

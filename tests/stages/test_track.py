@@ -68,6 +68,7 @@ def test_hashes_are_those_of_data_and_model() -> None:
                 "outs": [entry("data/typed"), entry("metrics/data_quality.json")],
             },
             "train": {"outs": [entry("models/model.joblib"), entry("plots/search.csv")]},
+            "track": {"deps": [entry("models/model.json")], "outs": [entry("data/run.json")]},
         }
     }
     paths = ("my/export", "data/typed", "models/model.joblib")
