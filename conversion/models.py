@@ -20,6 +20,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
 from conversion.calibration import (
+    Fold,
     Method,
     OutOfTime,
     calibrated,
@@ -262,12 +263,11 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
             No fold has conversions both before and in it.
         """
         rows, probability = [], []
-        for learn, test in out_of_time_folds(as_of, self.folds, self.horizon_days):
-            if y[learn].any() and y[test].any():
-                earlier = clone(self)
-                earlier._fit_raw(values[learn], y[learn], sample_weight[learn])
-                rows.append(np.flatnonzero(test))
-                probability.append(earlier._raw_probability(values[test]))
+        for learn, test in self._folds(y, as_of):
+            earlier = clone(self)
+            earlier._fit_raw(values[learn], y[learn], sample_weight[learn])
+            rows.append(np.flatnonzero(test))
+            probability.append(earlier._raw_probability(values[test]))
         if not rows:
             raise ExportError(
                 "customers: too little history to calibrate, to choose a threshold or to search "
@@ -332,8 +332,15 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
         """Give the `contributions` of a feature frame's rows, with the features' names."""
         return pd.DataFrame(self.contributions(self.values(X)), columns=self._names())
 
+    def _folds(self, y: np.ndarray, as_of: pd.Series) -> list[Fold]:
+        """Give the out-of-time folds that have conversions both before and in them."""
+        folds = out_of_time_folds(as_of, self.folds, self.horizon_days)
+        return [(learn, test) for learn, test in folds if y[learn].any() and y[test].any()]
+
     def _fit_out_of_time(self, values: Floats, y: np.ndarray, weight: np.ndarray, as_of: pd.Series) -> None:
         """Fit calibration and threshold on predictions of later snapshots by models of earlier ones."""
+        if self.calibration == "auto" and self.threshold == "fixed" and not self._folds(y, as_of):
+            return  # nothing to choose by: none
         predictions = self.predict_out_of_time(values, y, weight, as_of)
         raw, y, weight, _ = predictions
         if self.calibration == "auto":

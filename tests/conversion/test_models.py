@@ -670,6 +670,8 @@ def test_too_little_history_to_calibrate(overrides: dict[str, str]) -> None:
     with pytest.raises(ExportError, match=r"set train.calibration: none and train.threshold: fixed"):
         fit_at(pipeline.train, early, small_params(**overrides))
     assert fit_at(pipeline.train, early, small_params()).threshold_ == 0.05
+    auto = fit_at(pipeline.train, early, small_params(train__calibration="auto"))
+    assert (auto.calibration_, auto.calibrator_, auto.threshold_) == ("none", None, 0.05)
 
 
 # What cannot be learned from
