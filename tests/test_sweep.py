@@ -88,14 +88,14 @@ def test_failed_experiments_are_named_and_nothing_is_applied(
 
 
 def test_ctrl_c_leaves_nothing_queued_or_running(clone: Clone) -> None:
-    process = subprocess.Popen(
+    with subprocess.Popen(
         SWEEP, cwd=clone.folder, env=clone.env, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    assert process.stderr is not None
-    said = next(line for line in process.stderr if "queued experiments=" in line)
-    assert f"experiments={3 + 2 * 2 + 3 * 2} " in said
-    process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=TIMEOUT)
+    ) as process:
+        assert process.stderr is not None
+        said = next(line for line in process.stderr if "queued experiments=" in line)
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=TIMEOUT)
+    assert f"experiments={3 + 2 * 2 + 3 * 2 + 1} " in said, "the grids of the families, and the ensemble"
     assert process.returncode == 130, rest
     assert "Traceback" not in rest
     assert not set(queue_of(clone).values()) & sweep.PENDING
@@ -104,7 +104,7 @@ def test_ctrl_c_leaves_nothing_queued_or_running(clone: Clone) -> None:
 
 def test_a_search_inside_the_training_period_is_a_tracked_plot(clone: Clone, tmp_path: Path) -> None:
     ran = clone.dvc("exp", "run", "-S", "train.search.trials=3", "-S", "model.type=xgboost")
-    assert stages_run(ran) == ("train", "evaluate", "score")
+    assert stages_run(ran) == ("train", "evaluate", "score", "track")
     described = json.loads(clone.read("models/model.json"))
     assert described["search"]["xgboost"]["trials"] == 3
     history = list(csv.DictReader(io.StringIO(clone.read("plots/search.csv").decode())))

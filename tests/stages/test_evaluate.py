@@ -270,6 +270,7 @@ def test_a_random_split_promises_what_no_later_week_keeps() -> None:
             model__type="random_forest",
             model__random_forest__max_depth=14,
             model__random_forest__min_samples_leaf=1,
+            model__random_forest__monotone=False,
             evaluate__refit_weeks=8,
             evaluate__cross_validation_folds=3,
         ),
