@@ -16,7 +16,13 @@ from pydantic import TypeAdapter
 from conversion.companies import SECTORS, firmographic_values
 from conversion.contract import MAX_WEEKS, Company, Confidence, Fault, History, Prediction, Summary
 from conversion.explain import Writer, reason_writer
-from conversion.features import BLOCK_COLUMNS, FeatureSettings, Firmographics, features_of_block
+from conversion.features import (
+    BLOCK_COLUMNS,
+    FeatureSettings,
+    Firmographics,
+    feature_definitions,
+    features_of_block,
+)
 from conversion.models import ConversionModel
 from conversion.params import ConfidenceOdds, Params, Tiers
 from conversion.refusals import invalid_fields
@@ -55,6 +61,12 @@ class Predictor:
     settings: FeatureSettings
     tiers: Tiers
     confidence: ConfidenceOdds
+
+    @cached_property
+    def places(self) -> np.ndarray:
+        """Where the model's features stand among all: ``features.groups`` may leave some out."""
+        names = [feature.name for feature in feature_definitions(self.settings)]
+        return np.array([names.index(feature.name) for feature in self.model.features])
 
     @cached_property
     def answers(self) -> TypeAdapter[list[Prediction]]:
@@ -131,7 +143,8 @@ def _of_histories(predictor: Predictor, companies: Sequence[History], where: lis
     weeks = [week_of(company.as_of or predictor.trained_as_of) for company in companies]
     block = usage_block(companies, weeks, where)
     at_the_end = np.array([block.shape[1]])
-    values = features_of_block(_firmographics(companies), block, at_the_end, predictor.settings)[:, 0]
+    every = features_of_block(_firmographics(companies), block, at_the_end, predictor.settings)[:, 0]
+    values = every[:, predictor.places]
     as_ofs = [_monday(week) for week in weeks]
     return _answers(predictor, predictor.model, predictor.history_reasons, companies, values, as_ofs)
 

@@ -22,6 +22,7 @@ import httpx
 import pandas as pd
 import psutil
 
+from conversion.params import load_params
 from tests.exports import write_export
 from tests.pipeline import dirty_export, run_stages, small_params
 
@@ -233,8 +234,12 @@ def lay_out(folder: Path) -> Path:
         for name in parts[0]
     }
     write_export(export, folder / "export", ".parquet")
+    ours = load_params(ROOT / "params.yaml")
+    params = small_params(
+        data__dir="export", model__type=ours.model.type, features__groups=list(ours.features.groups)
+    )
     with contextlib.chdir(folder):
-        stopped = run_stages(folder, small_params(data__dir="export"))
+        stopped = run_stages(folder, params)
     assert stopped is None, stopped
     return folder
 

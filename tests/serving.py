@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_args
 
 import anyio
 import httpx
@@ -18,6 +18,7 @@ from conversion.http_api import http_api
 from conversion.leads import LeadList
 from conversion.models import ConversionModel
 from conversion.online import Predictor, make_predictor
+from conversion.params import FeatureGroup
 from conversion.schemas import FIRMOGRAPHICS, MEASURES
 from conversion.serving import Record, Serving
 from conversion.telemetry import Telemetry
@@ -42,9 +43,14 @@ EXAMPLE: dict[str, Any] = {
 
 
 @functools.cache
-def small_pipeline(model_type: str = "logistic_regression", as_of: str | None = None) -> Pipeline:
+def small_pipeline(
+    model_type: str = "logistic_regression",
+    as_of: str | None = None,
+    groups: tuple[str, ...] = get_args(FeatureGroup),
+) -> Pipeline:
     """Give the pipeline of `tests.pipeline.dirty_export`, one for all tests of a process."""
-    return Pipeline(dirty_export(), small_params(model__type=model_type, data__as_of=as_of))
+    params = small_params(model__type=model_type, data__as_of=as_of, features__groups=list(groups))
+    return Pipeline(dirty_export(), params)
 
 
 def predictor_of(pipeline: Pipeline, model: ConversionModel | None = None) -> Predictor:

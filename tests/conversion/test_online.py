@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 import math
 import random
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from conversion.contract import MAX_WEEKS, History, Prediction, Summary
 from conversion.features import FeatureSettings, compute_features, feature_definitions
 from conversion.models import SUMMARY_FEATURES
 from conversion.online import Predictor, confidence_of, predict, summary_values, week_of
-from conversion.params import ConfidenceOdds
+from conversion.params import ConfidenceOdds, FeatureGroup
 from conversion.refusals import MAX_FAULTS, RefusalError
 from conversion.schemas import ACTIONS, MEASURES, USERS
 from conversion.scoring import REASON_COLUMNS, lead_list
@@ -100,6 +101,18 @@ def test_one_prospect_alone_scores_as_on_the_list(pipeline: Pipeline, predictor:
     leads = pipeline.leads
     alone = [answers(predictor, [company])[0] for company in histories(pipeline, leads["id"])]
     assert_as_listed(alone, leads)
+
+
+@pytest.mark.parametrize("model_type", ["logistic_regression", "ensemble"])
+@pytest.mark.parametrize(
+    "groups",
+    [chosen for count in (1, 2) for chosen in itertools.combinations(get_args(FeatureGroup), count)],
+    ids="+".join,
+)
+def test_every_choice_of_groups_scores_as_on_its_list(model_type: str, groups: tuple[str, ...]) -> None:
+    pipeline = small_pipeline(model_type, groups=groups)
+    leads = pipeline.leads
+    assert_as_listed(answers(predictor_of(pipeline), histories(pipeline, leads["id"])), leads)
 
 
 @pytest.mark.parametrize("as_of", ["2019-07-01", "2019-08-26"])
