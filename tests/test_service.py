@@ -207,7 +207,7 @@ class TestProbesMetricsAndDocs:
             "model_loaded": True,
             "model_version": description["sha256"][:12],
             "trained_as_of": description["trained_as_of"][:10],
-            "model_type": "logistic_regression",
+            "model_type": description["model_type"],
             "registered_model": None,
         }
 
