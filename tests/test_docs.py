@@ -19,9 +19,11 @@ from conversion.middleware import BENTOML_PATHS
 from docs import generate
 
 PATH_ENDINGS = (".py", ".md", ".yaml", ".json", ".csv", ".txt", ".png", ".in", ".joblib", ".parquet", ".lock")
-# Placeholders of the reader's own, what the service may write, and the endings that a sentence is about.
+# Placeholders of the reader's own, what the service and MLflow write, and the endings a sentence is about.
 NOT_OURS = {
     "logs/",
+    ".tracking/",
+    "mlartifacts/",
     ".csv",
     ".parquet",
     ".in",
