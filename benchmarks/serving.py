@@ -188,6 +188,7 @@ def fit_original(folder: Path) -> None:
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
     from conversion.artifact import load_model
+    from conversion.models import EnsembleModel
     from conversion.schemas import EMPLOYEE_RANGES
 
     with contextlib.chdir(folder):
@@ -205,7 +206,9 @@ def fit_original(folder: Path) -> None:
     scaler = StandardScaler().fit(filled)
     encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     encoder.fit(rows[CATEGORIES].fillna("Unknown"))
-    estimator = clone(model.estimator_)
+    # It knows no ensemble: then it has the first member's estimator.
+    family = next(iter(model.members_.values())) if isinstance(model, EnsembleModel) else model
+    estimator = clone(family.estimator_)
     if "monotone_constraints" in estimator.get_params():  # of columns that this one has not got
         estimator.set_params(monotone_constraints=None)
     design = _original_columns(rows, imputer, scaler, encoder)
