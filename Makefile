@@ -76,17 +76,19 @@ bench-automl: $(VENV)/run.stamp $(AUTOML:%=$(VENV)-%/run.stamp) ## the model bes
 
 bench-learning-curve: $(VENV)/run.stamp ## how much history a model needs: its share of the oracle by converters in training
 	@$(IN_VENV) dvc repro --quiet
-	@$(IN_VENV) python -m benchmarks.learning_curve --out docs/learning_curve.md
+	@$(IN_VENV) python -m benchmarks.learning_curve --out docs/explanation/learning_curve.md
 
 soak: $(VENV)/run.stamp ## ten minutes of 32 clients, one request in ten bad: no 5xx, no growing memory
 	@$(IN_VENV) python -m benchmarks.soak
 
-docs: $(VENV)/run.stamp ## write the generated docs; DOCS_ARGS=--commands runs the documented commands anew
+docs: $(VENV)/dev.stamp ## build the documentation, docs/build/html; DOCS_ARGS=--commands runs its commands anew
 	@$(IN_VENV) dvc repro
 	@$(IN_VENV) python -m docs.generate $(DOCS_ARGS)
+	@$(IN_VENV) sphinx-build --builder html --fail-on-warning --keep-going --quiet docs docs/build/html
+	@echo "docs/build/html/index.html"
 
 clean: ## remove the virtual environments and the tools' caches; what the stages wrote stays
-	@rm -rf $(VENV) $(AUTOML:%=$(VENV)-%) .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(AUTOML:%=$(VENV)-%) docs/build docs/reference/python_api .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A changed lock starts from an empty environment, so that nothing stays that the lock no longer has.

@@ -41,7 +41,7 @@ from stages.evaluate import SAMPLE, backtest
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 WORKER: Final = ROOT / "benchmarks/automl_worker.py"
-PAGE: Final = ROOT / "docs/automl.md"
+PAGE: Final = ROOT / "docs/explanation/automl.md"
 RULE: Final = "users_rule"
 TITLES: Final = {"flaml": "FLAML", "autogluon": "AutoGluon"}
 SECONDS: Final = {"flaml": 40.0, "autogluon": 60.0}
@@ -350,7 +350,7 @@ def main() -> None:
     )
     parser.add_argument("--data-dir", type=Path, help="your own export in place of the last run's snapshots")
     parser.add_argument(
-        "--page", type=Path, help="where the table goes; default: docs/automl.md, of the sample"
+        "--page", type=Path, help="where the table goes; default: docs/explanation/automl.md, of the sample"
     )
     given = parser.parse_args()
     seconds = SECONDS if given.seconds is None else dict.fromkeys(SECONDS, given.seconds)

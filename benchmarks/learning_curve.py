@@ -1,6 +1,6 @@
 """How much history a model needs, by its share of the oracle: `make bench-learning-curve`.
 
-    python -m benchmarks.learning_curve [--out docs/learning_curve.md]
+    python -m benchmarks.learning_curve [--out docs/explanation/learning_curve.md]
 
 Reads what `dvc repro` made of the sample, whose truth is known. The last cutoffs of the backtest are scored
 by models that were fitted once, on what was known at the first of them, of all companies or of a random part.

@@ -310,7 +310,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         python.write_text(f'#!/bin/sh\nshift\nexec {command} "$@"\n', encoding="utf-8")
         python.chmod(0o755)
     monkeypatch.setattr(automl, "ROOT", tmp_path)
-    monkeypatch.setattr(automl, "PAGE", tmp_path / "docs/automl.md")
+    monkeypatch.setattr(automl, "PAGE", tmp_path / "docs/explanation/automl.md")
     return tmp_path
 
 
@@ -330,7 +330,7 @@ def test_the_command_prints_and_writes_the_page_of_the_sample(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     printed = command_prints(monkeypatch, capsys)
-    assert (project / "docs/automl.md").read_text(encoding="utf-8") == printed
+    assert (project / "docs/explanation/automl.md").read_text(encoding="utf-8") == printed
     assert "FLAML 40 s and AutoGluon 60 s" in " ".join(printed.split())
     assert list(cells(printed))[1:3] == ["FLAML 1.2", "AutoGluon 1.2"]
 

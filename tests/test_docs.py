@@ -1,7 +1,8 @@
-"""The README and docs/ say what is there: generated parts are current, and what is named exists."""
+"""README.md and docs/ say what is there: generated parts are current, and what is named exists."""
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shlex
@@ -16,14 +17,20 @@ import yaml
 
 from conversion.http_api import http_routes
 from conversion.middleware import BENTOML_PATHS
-from docs import generate
+from docs import blocks, drawing, generate, metric_names, pages, session
 
+ROOT = Path(__file__).resolve().parents[1]
+WRITTEN = tuple(generate.written_pages(ROOT))
 PATH_ENDINGS = (".py", ".md", ".yaml", ".json", ".csv", ".txt", ".png", ".in", ".joblib", ".parquet", ".lock")
-# Placeholders of the reader's own, what the service and MLflow write, and the endings a sentence is about.
+# Placeholders of the reader's own, what the service, MLflow and Sphinx write, and endings in a sentence.
 NOT_OURS = {
     "logs/",
+    "mlflow.db",
     ".tracking/",
     "mlartifacts/",
+    "models/registered.json",
+    "docs/build/html/index.html",
+    "/path/to/project",
     ".csv",
     ".parquet",
     ".in",
@@ -31,8 +38,8 @@ NOT_OURS = {
     "/path/to/export",
     "/path/to/python3.11",
 }
-FOLDERS = ("stages", "commands", "conversion", "models")
-FENCED = re.compile(r"^```(?P<kind>\w*)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
+FOLDERS = ("stages", "commands", "conversion", "benchmarks", "docs", "models")
+FENCED = re.compile(r"^```(?P<kind>\{?\w*\}?).*?\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
 PARSE = """
 import json, sys, warnings
 warnings.simplefilter("ignore")
@@ -42,66 +49,60 @@ for arguments in json.load(sys.stdin):
 """
 
 
-@pytest.fixture(scope="module")
-def readme(root: Path) -> str:
-    return (root / "README.md").read_text(encoding="utf-8")
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def code_of(text: str) -> list[str]:
+    """Give what a page shows as code: commands by line, and spans in text."""
+    lines = [line for step in session.steps(text) for line in step.command.splitlines()]
+    return [*lines, *re.findall(r"`([^`\n]+)`", FENCED.sub("", text))]
 
 
 @pytest.fixture(scope="module")
-def code(readme: str) -> list[str]:
-    """Give what the README shows as code: blocks by line but for what commands said, and spans in text."""
-    lines = [
-        line.removeprefix("$ ")
-        for block in FENCED.finditer(readme)
-        for line in block["body"].splitlines()
-        if block["kind"] != "console" or line.startswith("$ ")
-    ]
-    return [*lines, *re.findall(r"`([^`\n]+)`", FENCED.sub("", readme))]
+def code() -> list[str]:
+    return [line for name in WRITTEN for line in code_of(text_of(name))]
 
 
 @pytest.fixture(scope="module")
-def written(root: Path) -> set[str]:
+def outputs() -> set[str]:
     """Give what the stages write, by dvc.yaml."""
-    stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"].values()
+    stages = yaml.safe_load(text_of("dvc.yaml"))["stages"].values()
     parts = [stage.get(part, []) for stage in stages for part in ("outs", "metrics", "plots")]
-    return {path for entries in parts for path in generate._paths(entries)}
+    return {path for entries in parts for path in pages.output_paths(entries)}
 
 
-def is_there(root: Path, written: set[str], name: str) -> bool:
-    path = PurePosixPath(name)
-    made = {PurePosixPath(output) for output in written}
-    made |= {parent for output in made for parent in output.parents}
-    return (
-        bool(list(root.glob(name)))
-        or bool(made & {path, *path.parents[:-1]})
-        or any(output.match(name) for output in made)
-    )
+# --- what is generated -----------------------------------------------------------------------------------
 
 
-def test_features_page_is_current(root: Path) -> None:
-    committed = (root / generate.FEATURES).read_text(encoding="utf-8")
-    assert committed == generate.features_page(root), "run: make docs"
+@pytest.mark.parametrize("name", sorted(pages.pages(ROOT)))
+def test_a_generated_page_is_current(name: str) -> None:
+    assert text_of(name) == pages.pages(ROOT)[name], "run: make docs"
 
 
-def test_readme_blocks_are_current(root: Path, readme: str) -> None:
+@pytest.mark.parametrize("name", WRITTEN)
+def test_generated_blocks_are_current(name: str) -> None:
     # The lead list is not in git; where there is none its block is left as it is.
-    assert readme == generate.readme(root, readme), "run: make docs"
+    assert text_of(name) == blocks.filled(ROOT, text_of(name), name)[0], "run: make docs"
 
 
-def test_readme_has_every_block_once(root: Path, readme: str) -> None:
-    names = [match["name"] for match in generate.BLOCK.finditer(readme)]
-    assert sorted(names) == sorted(generate.blocks(root))
-    assert readme.count("<!--") == 2 * len(names)
+def test_every_block_is_on_a_page() -> None:
+    found = [match["name"] for name in WRITTEN for match in blocks.BLOCK.finditer(text_of(name))]
+    assert set(found) == set(blocks.makers(ROOT))
+    comments = sum(text_of(name).count("<!-- generated: ") for name in WRITTEN)
+    assert len(found) == comments, "a block has no end"
 
 
-def test_unknown_block_is_refused(root: Path) -> None:
-    with pytest.raises(SystemExit, match="unknown block nonsense"):
-        generate.readme(root, "<!-- generated: nonsense -->\n<!-- end -->")
+def test_an_unknown_block_is_refused() -> None:
+    with pytest.raises(SystemExit, match=r"README.md: unknown block nonsense"):
+        blocks.filled(ROOT, "<!-- generated: nonsense -->\n<!-- end -->", "README.md")
 
 
-def test_block_without_source_stays(tmp_path: Path) -> None:
+def test_a_block_without_source_stays(tmp_path: Path) -> None:
     text = "<!-- generated: results -->\nnot yet\n<!-- end -->\n"
-    assert generate.readme(tmp_path, text) == text
+    filled, missing = blocks.filled(tmp_path, text, "README.md")
+    assert filled == text
+    assert missing == [str(tmp_path / "metrics/evaluation.json")]
 
 
 def measured(value: float | None) -> dict[str, float | None]:
@@ -128,7 +129,7 @@ def test_results_need_neither_oracle_nor_every_measure(tmp_path: Path) -> None:
             }
         ),
     )
-    block = generate.results_block(tmp_path)
+    block = blocks.results_block(tmp_path)
     assert "| **model** | 0.250 (0.250 to 0.250) | - | 0.900 (0.900 to 0.900) | - |" in block
     assert "random order: 0.000 (-0.100 to 0.100)" in block
     assert "oracle (" not in block
@@ -142,54 +143,82 @@ def test_slices_are_shown_with_what_is_undefined_left_out(tmp_path: Path) -> Non
         "all,all prospects,200,1.0,1.1,0.9,1.4,0.91,0.25\n"
         "usage_state,never seen,50,0.0,,,,,\n",
     )
-    block = generate.slices_block(tmp_path)
+    block = blocks.slices_block(tmp_path)
     assert "| all prospects | 100.0 % | 100.0 % | 1.100 (0.900 to 1.400) | 0.910 | 0.250 |" in block
     assert "| never seen | 25.0 % | 0.0 % | - | - | - |" in block
     assert "recall at 250" not in block, "not among evaluate.top_k"
 
 
-def test_every_named_file_exists(root: Path, readme: str, code: list[str], written: set[str]) -> None:
-    links = [target for target in re.findall(r"\]\(([^)]+)\)", readme) if "://" not in target]
+@pytest.mark.parametrize("path", sorted(metric_names.FILES))
+def test_every_metric_is_explained_once(path: str) -> None:
+    names = [name.pattern for name in metric_names.FILES[path]]
+    keys = metric_names.keys_of(ROOT / path)
+    assert keys
+    explained = {key: [name for name in names if metric_names.matches(name, key)] for key in keys}
+    assert {key: found for key, found in explained.items() if len(found) != 1} == {}
+    # What only shows when it is switched on.
+    unused = {name for name in names if not any(metric_names.matches(name, key) for key in keys)}
+    assert {name for name in unused if not name.startswith("cross_validation_not_out_of_time.")} == set()
+
+
+def test_a_stage_without_a_place_in_the_drawing_is_refused() -> None:
+    with pytest.raises(SystemExit, match=r"dvc.yaml has polish"):
+        drawing.data_flow({"polish": {"deps": []}})
+
+
+# --- what is named ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_links_lead_somewhere(name: str) -> None:
+    text = FENCED.sub("", text_of(name))
+    targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text)]
+    local = {target for target in targets if target and "://" not in target}
+    folder = (ROOT / name).parent
+    # Sphinx finds the notebook beside the pages, into which it is copied.
+    made = {"demo.ipynb"} if name.startswith("docs/") else set()
+    assert {target for target in local - made if not (folder / target).exists()} == set()
+    secure = {target for target in targets if "://" in target and not target.startswith("http://localhost")}
+    assert all(target.startswith("https://") for target in secure)
+
+
+def test_every_named_file_exists(code: list[str], outputs: set[str]) -> None:
     spans = [word for text in code for word in text.split() if re.fullmatch(r"[\w./*-]+", word)]
     paths = [word for word in spans if "/" in word or word.endswith(PATH_ENDINGS)]
     routes = {name for name in paths if name.startswith("/") and name not in NOT_OURS}
-    assert routes <= {each.path for each in http_routes()} | set(BENTOML_PATHS)
-    named = {*links, *paths} - NOT_OURS - routes
+    assert {route.partition("?")[0] for route in routes} <= {each.path for each in http_routes()} | set(
+        BENTOML_PATHS
+    )
+    named = set(paths) - NOT_OURS - routes
     assert len(named) > 20
-    bare = {path.name for folder in FOLDERS for path in (root / folder).glob("*")}
-    bare |= {PurePosixPath(output).name for output in written}
-    missing = sorted(name for name in named if name not in bare and not is_there(root, written, name))
-    assert missing == []
+    bare = {path.name for folder in FOLDERS for path in (ROOT / folder).glob("*")}
+    bare |= {PurePosixPath(output).name for output in outputs}
+    assert sorted(name for name in named if name not in bare and not is_there(outputs, name)) == []
 
 
-def test_the_tree_is_the_tree(root: Path, readme: str, written: set[str]) -> None:
-    block = next(found["body"] for found in FENCED.finditer(readme) if not found["kind"])
-    folder, named = "", set()
-    for line in block.splitlines():
-        name = line.split()[0]
-        if not line.startswith(" "):
-            folder = name
-        named.add(folder + name if line.startswith(" ") else name)
-    missing = sorted(name for name in named if not is_there(root, written, name.rstrip("/")))
-    assert missing == []
-    for package in ("stages", "commands", "conversion"):
-        modules = {f"{package}/{path.name}" for path in (root / package).glob("*.py")}
-        assert modules - {f"{package}/__init__.py"} <= named
+def is_there(outputs: set[str], name: str) -> bool:
+    path = PurePosixPath(name)
+    made = {PurePosixPath(output) for output in outputs}
+    made |= {parent for output in made for parent in output.parents}
+    return (
+        bool(list(ROOT.glob(name)))
+        or bool(made & {path, *path.parents[:-1]})
+        or any(output.match(name) for output in made)
+    )
 
 
-def test_every_make_target_exists(root: Path, code: list[str]) -> None:
-    makefile = (root / "Makefile").read_text(encoding="utf-8")
+def test_every_make_target_exists(code: list[str]) -> None:
+    makefile = text_of("Makefile")
     targets = {target for text in code for target in re.findall(r"^make ([a-z-]+)", text)}
     variables = {name for text in code for name in re.findall(r"^make .*?\b([A-Z_]+)=", text)}
-    assert targets >= {"run", "test", "lock", "docs"}
+    assert targets >= {"run", "test", "docs"}
     assert targets <= set(re.findall(r"(?m)^([a-z-]+):", makefile))
     assert variables <= set(re.findall(r"(?m)^([A-Z_]+) \?=", makefile))
 
 
 def test_every_dvc_command_exists(code: list[str]) -> None:
-    lines = [text for text in code if text.startswith("dvc ")]
-    lines += [command for command in generate.COMMANDS.values() if command.startswith("dvc ")]
-    commands = [shlex.split(line.partition(" | ")[0])[1:] for line in lines]
+    lines = [text for text in code if text.startswith("dvc ") and not text.endswith("\\")]
+    commands = [shlex.split(re.split(r" [|#] ?", line)[0])[1:] for line in lines]
     assert ["repro"] in commands
     done = subprocess.run(
         [sys.executable, "-c", PARSE], input=json.dumps(commands), capture_output=True, text=True, check=False
@@ -197,11 +226,10 @@ def test_every_dvc_command_exists(code: list[str]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_every_set_param_exists(root: Path, code: list[str]) -> None:
-    params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+def test_every_set_param_exists(code: list[str]) -> None:
+    params = yaml.safe_load(text_of("params.yaml"))
     sections = "|".join(name for name, value in params.items() if isinstance(value, dict))
-    lines = [*code, *generate.COMMANDS.values()]
-    named = {key for text in lines for key in re.findall(r"-S ([\w.]+)=", text)}
+    named = {key for text in code for key in re.findall(r"-S '?([\w.]+)=", text)}
     named |= {text for text in code if re.fullmatch(rf"({sections})(\.\w+)+", text)}
     assert named >= {"model.type", "data.dir", "data.as_of"}
     known = set(dotted(params))
@@ -213,3 +241,29 @@ def dotted(section: dict[str, Any], prefix: str = "") -> Iterator[str]:
         yield f"{prefix}{name}"
         if isinstance(value, dict):
             yield from dotted(value, f"{prefix}{name}.")
+
+
+# --- commands are run, here or where the page says ---------------------------------------------------------
+
+
+def test_every_page_with_commands_is_run() -> None:
+    asking = {name for name in WRITTEN if any(not step.run_by for step in session.steps(text_of(name)))}
+    # CONTRIBUTING.md is carried out by tests/test_contributing.py
+    assert asking - {"CONTRIBUTING.md"} <= set(generate.COMMAND_PAGES)
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_what_is_run_elsewhere_is_run_there(name: str) -> None:
+    for step in session.steps(text_of(name)):
+        for place in (step.run_by or "").split():
+            path, _, test = place.partition("::")
+            source = text_of(path)
+            if test:
+                functions = {
+                    node.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)
+                }
+                assert test in functions, f"{path} has no {test}"
+        if step.run_by and "::" not in step.run_by:
+            sources = " ".join(text_of(place) for place in step.run_by.split())
+            commands = [line.partition("#")[0].strip() for line in step.command.splitlines()]
+            assert [command for command in commands if command not in sources] == []
