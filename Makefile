@@ -28,7 +28,7 @@ PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --r
 COMPILE := $(IN_VENV) uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
 
-.PHONY: help run test sweep track-replay lint format lock bench bench-serving bench-automl bench-learning-curve soak docs clean
+.PHONY: help run test sweep track-replay lint hooks format lock bench bench-serving bench-automl bench-learning-curve soak docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -48,10 +48,11 @@ sweep: $(VENV)/run.stamp ## try hyperparameters of every family; SWEEP_ARGS="--r
 track-replay: $(VENV)/run.stamp ## log to MLflow the runs that wait because the tracking server was down
 	@$(IN_VENV) python -m commands.track_replay
 
-lint: $(VENV)/dev.stamp ## check style, format and types
-	@$(IN_VENV) ruff check .
-	@$(IN_VENV) ruff format --check .
-	@$(IN_VENV) mypy
+lint: $(VENV)/dev.stamp ## run the checks of .pre-commit-config.yaml on all files
+	@$(IN_VENV) pre-commit run --all-files --show-diff-on-failure
+
+hooks: $(VENV)/dev.stamp ## have git run the same checks on what is committed
+	@$(IN_VENV) pre-commit install
 
 format: $(VENV)/dev.stamp ## mend what can be mended of style and format
 	@$(IN_VENV) ruff check --fix .

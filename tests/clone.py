@@ -73,19 +73,27 @@ class Clone:
     def of_project(cls, folder: Path, home: Path, params: dict[str, Any] | None = None) -> Clone:
         """Copy the working tree, as edited, into a new repository with small params, and commit it."""
         clone = cls(folder, home)
+        clone.copy_project(without=WRITTEN)
+        clone.set_params(SMALL | (params or {}))
+        clone.start("the project, made small")
+        return clone
+
+    def copy_project(self, without: tuple[str, ...] = ()) -> None:
+        """Copy what git has or would take, as edited, but for paths that begin with one of ``without``."""
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT, capture_output=True, text=True, check=True,
         ).stdout  # fmt: skip
         for name in filter(None, listed.split("\0")):
-            if (ROOT / name).is_file() and not name.startswith(WRITTEN):
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, folder / name)
-        clone.set_params(SMALL | (params or {}))
-        clone.git("init", "--quiet", "--initial-branch=main")
-        clone.identify()
-        clone.commit("the project, made small")
-        return clone
+            if (ROOT / name).is_file() and not name.startswith(without):
+                (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, self.folder / name)
+
+    def start(self, message: str) -> None:
+        """Make a repository of the folder and commit what is in it."""
+        self.git("init", "--quiet", "--initial-branch=main")
+        self.identify()
+        self.commit(message)
 
     @classmethod
     def reproduced(cls, folder: Path, home: Path, params: dict[str, Any] | None = None) -> Clone:
