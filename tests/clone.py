@@ -105,6 +105,11 @@ class Clone:
         clone.commit("the first run")
         return clone
 
+    def copy_to(self, folder: Path) -> Clone:
+        """Copy the repository with its data and cache."""
+        shutil.copytree(self.folder, folder, symlinks=True, dirs_exist_ok=True)
+        return Clone(folder, self.home)
+
     def clone_to(self, folder: Path) -> Clone:
         """Clone the repository with all its branches; no cache comes along."""
         self.git("clone", "--quiet", str(self.folder), str(folder))

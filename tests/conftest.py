@@ -5,6 +5,9 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from filelock import FileLock
+
+from tests.clone import Clone
 
 # Before numpy is loaded: threads that spin while they wait starve the other worker's.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -14,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # The same examples on every run and no time limit: a shared, slow machine is no failure.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, database=None, print_blob=True)
-hypothesis.settings.register_profile("dev", deadline=None)
+hypothesis.settings.register_profile("dev", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
@@ -30,6 +33,29 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.server import lay_out
 
     return lay_out(tmp_path_factory.mktemp("served"))
+
+
+@pytest.fixture(scope="session")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A small project after its first run, one for all tests and workers; not to be changed, but copied."""
+    # pytest-xdist gives each worker a folder inside the run's own.
+    inside = "PYTEST_XDIST_WORKER" in os.environ
+    shared = tmp_path_factory.getbasetemp().parent if inside else tmp_path_factory.getbasetemp()
+    folder, home, done = (shared / name for name in ("first-run", "first-run-home", "first-run.done"))
+    with FileLock(shared / "first-run.lock"):
+        if done.exists():
+            return Clone(folder, home)
+        assert not folder.exists(), "the first run failed; whoever asked first has its output"
+        folder.mkdir()
+        clone = Clone.reproduced(folder, home)
+        done.touch()
+        return clone
+
+
+@pytest.fixture(scope="module")
+def reproduced(first_run: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """The module's own copy of the small project after its first run."""
+    return first_run.copy_to(tmp_path_factory.mktemp("project"))
 
 
 @pytest.fixture(scope="session")

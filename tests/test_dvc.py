@@ -20,11 +20,6 @@ POLL_SECONDS = 6  # asking takes dvc itself seconds of a processor that the work
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    return Clone.reproduced(tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("home"))
-
-
 @pytest.fixture
 def clone(reproduced: Clone) -> Iterator[Clone]:
     """The module's clone, back at its commit after the test."""

@@ -17,11 +17,6 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    return Clone.reproduced(tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("home"))
-
-
-@pytest.fixture(scope="module")
 def branched(reproduced: Clone) -> Clone:
     """The clone with one branch for each model type, each holding what an experiment of it wrote."""
     for model_type in ("logistic_regression", "xgboost", "random_forest"):

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,35 @@ print(json.dumps(model.predict(rows[model.metadata.get_input_schema().input_name
 """
 
 
+QUEUED = {"weak": 0.5, "strong": 0.001, "stronger": 0.0001}
+EXPERIMENTS = ("boosted", *QUEUED)
+
+
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     folder, home = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("home")
     return Clone.reproduced(folder, home, {"tracking.enabled": True})
+
+
+@pytest.fixture
+def clone(reproduced: Clone) -> Iterator[Clone]:
+    """The module's clone, back at its commit after the test; what was tracked stays."""
+    yield reproduced
+    reproduced.reset()
+
+
+@pytest.fixture(scope="module")
+def experiments(reproduced: Clone) -> str:
+    """Run `EXPERIMENTS`, one in a temporary folder, the others by two workers; give the queue's status."""
+    assert reproduced.status() == []
+    reproduced.dvc("exp", "run", "--temp", "--name", "boosted", "-S", "model.type=xgboost")
+    for name, C in QUEUED.items():
+        reproduced.dvc("exp", "run", "--queue", "--name", name, "-S", f"model.logistic_regression.C={C}")
+    reproduced.dvc("queue", "start", "--jobs", "2")
+    try:
+        return wait_for_queue(reproduced)
+    finally:
+        reproduced.dvc("queue", "stop", "--kill")
 
 
 def store(clone: Clone) -> Any:
@@ -189,18 +215,10 @@ def test_the_logged_model_has_a_signature_an_example_and_pinned_requirements(clo
 # --- experiments -----------------------------------------------------------------------------------------
 
 
-def test_experiments_wherever_they_run_land_in_the_main_store(clone: Clone) -> None:
-    clone.dvc("exp", "run", "--temp", "--name", "boosted", "-S", "model.type=xgboost")
-    for name, C in (("weak", 0.5), ("strong", 0.001), ("stronger", 0.0001)):
-        clone.dvc("exp", "run", "--queue", "--name", name, "-S", f"model.logistic_regression.C={C}")
-    clone.dvc("queue", "start", "--jobs", "2")
-    try:
-        status = wait_for_queue(clone)
-    finally:
-        clone.dvc("queue", "stop", "--kill")
-    assert status.count("Success") == 3, status
+def test_experiments_wherever_they_run_land_in_the_main_store(clone: Clone, experiments: str) -> None:
+    assert experiments.count("Success") == len(QUEUED), experiments
     head = clone.git("rev-parse", "HEAD").strip()
-    for name in ("boosted", "weak", "strong", "stronger"):
+    for name in EXPERIMENTS:
         (run,) = runs_of(clone, f"tags.dvc_exp_name = '{name}'")
         assert run.info.run_name == name
         assert run.data.tags["dvc_exp_baseline_rev"] == run.data.tags["git_commit"] == head
@@ -239,6 +257,7 @@ def promote(clone: Clone, *arguments: str, fails: bool = False) -> str:
     return clone.run(sys.executable, "-m", "commands.promote", *arguments, fails=fails)
 
 
+@pytest.mark.usefixtures("experiments")
 def test_the_workspace_s_model_becomes_the_champion_and_another_only_if_it_is_better(
     clone: Clone, tmp_path: Path
 ) -> None:
@@ -297,7 +316,6 @@ def test_a_server_that_is_down_costs_a_warning_and_the_run_is_logged_later(clone
     assert not spool.waiting_runs(clone.folder)
     assert len(runs_of(clone)) == before + 1
     assert "no run waits" in clone.run(sys.executable, "-m", "commands.track_replay")
-    clone.reset()
 
 
 def test_switched_off_nothing_is_logged_and_the_bytes_are_the_same(clone: Clone) -> None:
@@ -310,7 +328,6 @@ def test_switched_off_nothing_is_logged_and_the_bytes_are_the_same(clone: Clone)
         name: stage.get("outs") for name, stage in lock.items()
     }
     assert sorted(clone.status()) == [" M dvc.lock", " M params.yaml"]
-    clone.reset()
 
 
 def test_mlflow_ui_shows_the_runs(clone: Clone, tmp_path: Path) -> None:

@@ -11,14 +11,11 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+def clone(reproduced: Clone) -> Clone:
     """A clone after a run that is committed, with an experiment of another model family."""
-    clone = Clone.of_project(tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("home"))
-    clone.dvc("repro", "evaluate")
-    clone.commit("the first run")
     experiment = ("--temp", "--name", "boosted", "-S", "model.type=xgboost", "-S", "evaluate.refit_weeks=24")
-    clone.dvc("exp", "run", *experiment, "evaluate")
-    return clone
+    reproduced.dvc("exp", "run", *experiment, "evaluate")
+    return reproduced
 
 
 def compare(clone: Clone, *arguments: str, fails: bool = False) -> str:
