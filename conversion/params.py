@@ -26,7 +26,7 @@ from pydantic import (
 from conversion.errors import ParamsError
 
 MemberType = Literal["logistic_regression", "random_forest", "xgboost"]
-ModelType = Literal["logistic_regression", "random_forest", "xgboost", "ensemble"]
+ModelType = Literal[MemberType, "ensemble"]
 FeatureGroup = Literal["usage", "firmographics", "missingness"]
 
 
@@ -210,7 +210,7 @@ class Ensemble(Section):
     members: Annotated[
         tuple[MemberType, ...],
         BeforeValidator(_as_tuple),
-        Field(min_length=2),
+        Field(min_length=2, max_length=3),  # as many as dvc.yaml can name
         AfterValidator(_must_not_repeat),
     ] = Field(description="families whose log-odds are averaged, each with its own block")
 

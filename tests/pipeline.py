@@ -11,7 +11,7 @@ import yaml
 
 from conversion import schemas
 from conversion.models import ConversionModel
-from conversion.params import Params, load_params
+from conversion.params import Params, load_params, model_types
 from conversion.recipe import fit_at
 from conversion.scoring import lead_list
 from conversion.snapshots import WEEK
@@ -22,7 +22,7 @@ from tests.exports import tiny_export
 Tables = dict[str, pd.DataFrame]
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
-MODEL_TYPES = ("logistic_regression", "random_forest", "xgboost", "ensemble")
+MODEL_TYPES = model_types()
 
 SMALL: dict[str, Any] = {
     "featurize__windows": [1, 4, 13],

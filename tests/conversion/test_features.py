@@ -210,7 +210,8 @@ def test_the_order_of_the_columns() -> None:
     ]  # fmt: skip
     windows = [feature.window for feature in feature_definitions(SETTINGS)]
     assert windows[: 12 * 6] == [str(window) for window in SETTINGS.windows for _ in range(12)]
-    assert len(windows) == 104
+    more_windows, more_half_lives = len(SETTINGS.windows) - 1, len(SETTINGS.half_lives) - 1
+    assert len(windows) == len(feature_definitions(TINY)) + 12 * more_windows + more_half_lives
 
 
 @pytest.mark.parametrize("kept", [1, -1])

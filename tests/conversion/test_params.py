@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from conversion import stage
 from conversion.errors import ParamsError
-from conversion.params import Params, Section, load_params, model_types
+from conversion.params import MemberType, ModelType, Params, Section, load_params, model_types
 
 Mutation = Callable[[str], str | bytes]
 
@@ -61,6 +61,12 @@ def without_key(key: str) -> Mutation:
 
 def only(content: str | bytes) -> Mutation:
     return lambda _: content
+
+
+def one_of(kind: Any) -> str:
+    """The choices of a key, as the message lists them."""
+    *first, last = map(repr, get_args(kind))
+    return f"{', '.join(first)} or {last}"
 
 
 def case(name: str, mutation: Mutation, *says: str) -> Any:
@@ -204,19 +210,25 @@ BROKEN = [
         "unknown_model_type",
         with_key("model.type", "catboost"),
         "model.type: given 'catboost'",
-        "'logistic_regression', 'random_forest', 'xgboost' or 'ensemble'",
+        one_of(ModelType),
     ),
     case(
         "ensemble_of_an_ensemble",
         with_key("model.ensemble.members", ["xgboost", "ensemble"]),
         "model.ensemble.members.1: given 'ensemble'",
-        "'logistic_regression', 'random_forest' or 'xgboost'",
+        one_of(MemberType),
     ),
     case(
         "ensemble_of_one",
         with_key("model.ensemble.members", ["xgboost"]),
         "model.ensemble.members: given ['xgboost']",
         "at least 2 items",
+    ),
+    case(
+        "ensemble_of_more_than_dvc_can_name",
+        with_key("model.ensemble.members", ["xgboost", "random_forest", "logistic_regression", "xgboost"]),
+        "model.ensemble.members: given ['xgboost'",
+        "at most 3 items",
     ),
     case(
         "ensemble_of_one_twice",
