@@ -38,7 +38,7 @@ run: $(VENV)/run.stamp ## run the pipeline: the model, its evaluation and the li
 	@echo && cat metrics/summary.txt
 	@echo && head -n 11 data/leads/top_leads.*
 
-test: $(VENV)/dev.stamp ## run the tests, e.g. make test PYTEST_ARGS="-k params"
+test: $(VENV)/dev.stamp ## run the tests; PYTEST_ARGS="-k params", --cov, --html=report.html
 	@$(IN_VENV) pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 sweep: $(VENV)/run.stamp ## try hyperparameters of every family; SWEEP_ARGS="--random 20 --seed 1" draws them
@@ -89,7 +89,8 @@ docs: $(VENV)/dev.stamp ## build the documentation, docs/build/html; DOCS_ARGS=-
 	@echo "docs/build/html/index.html"
 
 clean: ## remove the virtual environments and the tools' caches; what the stages wrote stays
-	@rm -rf $(VENV) $(AUTOML:%=$(VENV)-%) docs/build docs/reference/python_api .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(AUTOML:%=$(VENV)-%) .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage htmlcov report.html \
+		assets docs/build docs/reference/python_api docs/demo.ipynb
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A changed lock starts from an empty environment, so that nothing stays that the lock no longer has.
