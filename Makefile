@@ -13,6 +13,7 @@ UPGRADE ?=
 DOCS_ARGS ?=
 SWEEP_ARGS ?=
 AUTOML_ARGS ?=
+LEAKAGE_ARGS ?=
 
 export DVC_NO_ANALYTICS := 1
 
@@ -28,7 +29,7 @@ PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --r
 COMPILE := $(IN_VENV) uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
 
-.PHONY: help run test sweep track-replay lint hooks format lock bench bench-serving bench-automl bench-learning-curve soak docs clean
+.PHONY: help run test sweep track-replay lint hooks format lock bench bench-serving bench-automl bench-learning-curve bench-leakage soak docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -78,6 +79,10 @@ bench-automl: $(VENV)/run.stamp $(AUTOML:%=$(VENV)-%/run.stamp) ## the model bes
 bench-learning-curve: $(VENV)/run.stamp ## how much history a model needs: its share of the oracle by converters in training
 	@$(IN_VENV) dvc repro --quiet
 	@$(IN_VENV) python -m benchmarks.learning_curve --out docs/explanation/learning_curve.md
+
+bench-leakage: $(VENV)/run.stamp ## what the usual recipe claims on a random split, and keeps; LEAKAGE_ARGS="--data-dir FOLDER" adds your export
+	@$(IN_VENV) dvc repro --quiet
+	@$(IN_VENV) python -m benchmarks.leakage $(LEAKAGE_ARGS)
 
 soak: $(VENV)/run.stamp ## ten minutes of 32 clients, one request in ten bad: no 5xx, no growing memory
 	@$(IN_VENV) python -m benchmarks.soak

@@ -57,6 +57,7 @@ LEADS: Final = {
     "reason_1": "first reason",
 }
 LEAD_ROWS: Final = 10
+RANDOM_SPLITS: Final = "docs/explanation/random_splits.json"
 PACKAGES: Final = ("stages", "conversion", "commands", "benchmarks", "docs")
 
 
@@ -67,8 +68,10 @@ def makers(root: Path) -> dict[str, Callable[[], str]]:
         "results": partial(results_block, root),
         "slices": partial(slices_block, root),
         "leads": partial(leads_block, root),
+        "random-splits": partial(random_splits_block, root),
         "share-of-oracle": partial(share_of_oracle_block, root),
         "hazard": hazard_block,
+        "make-targets": partial(make_targets_block, root),
         **{f"modules-{package}": partial(modules_block, root, package) for package in PACKAGES},
     }
 
@@ -204,6 +207,13 @@ def leads_block(root: Path) -> str:
     return table(list(LEADS.values()), rows)
 
 
+def random_splits_block(root: Path) -> str:
+    """Say what the usual recipe claims, and what is kept of it, as `make bench-leakage` last measured it."""
+    from benchmarks.leakage_page import short  # needed here alone, and slow to import
+
+    return short(read_json(root / RANDOM_SPLITS)) + "\n"
+
+
 def share_of_oracle_block(root: Path) -> str:
     """Say how much of what can be known the model knows, on the sample."""
     shares = read_json(root / "metrics/evaluation.json").get("share_of_oracle", {})
@@ -217,6 +227,13 @@ def hazard_block() -> str:
 
     hazard = str(simulate.__doc__).partition("The hazard\n----------\n")[2]
     return f"```text\n{hazard.strip()}\n```\n"
+
+
+def make_targets_block(root: Path) -> str:
+    """List the targets of the Makefile with what they say of themselves."""
+    makefile = (root / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^([a-z-]+):.*## (.*)$", makefile, flags=re.MULTILINE)
+    return table(["command", "does"], [[code(f"make {name}"), does] for name, does in targets])
 
 
 def modules_block(root: Path, package: str) -> str:
