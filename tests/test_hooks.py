@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
 
+from docs import session
 from tests.clone import Clone
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,7 +29,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     clone.copy_project()
     clone.start("the project")
     (clone.folder / ".git/info/exclude").write_text(".venv\n", encoding="utf-8")
-    (clone.folder / ".venv").symlink_to(sys.prefix)
+    session.link_venv(clone.folder)
     clone.env |= {
         "PRE_COMMIT_HOME": str(clone.home / "pre-commit"),
         "GIT_ALLOW_PROTOCOL": "file",
@@ -37,7 +37,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
         "https_proxy": "http://127.0.0.1:9",
         "http_proxy": "http://127.0.0.1:9",
     }
-    clone.run("pre-commit", "install")
+    clone.run("make", "hooks")
     return clone
 
 
