@@ -16,7 +16,7 @@ import pandas as pd
 from conversion.comparison import NEEDED, compare, comparison_text, middle, verdict
 from conversion.errors import ComparisonError
 from conversion.params import load_params
-from conversion.stage import run
+from conversion.stage import CommandLine, run
 
 PREDICTIONS: Final = "data/backtest/predictions.parquet"
 WORKSPACE: Final = "workspace"
@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = CommandLine(
         prog="python -m commands.compare",
         description="Is B better than A? Compares the backtests of two revisions on the lists and companies "
         "that both have, with 95 % intervals by resampling companies.",

@@ -14,7 +14,7 @@ from conversion.params import Params, Registry, load_params
 from conversion.registered import write_registered
 from conversion.registry import Champion, TrackedRun
 from conversion.spool import project_root
-from conversion.stage import run
+from conversion.stage import CommandLine, run
 from conversion.tracking import Store, open_store
 
 
@@ -128,7 +128,7 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = CommandLine(
         prog="python -m commands.promote",
         description="Register a tracked run's model as the champion, if it beats the present champion on the "
         "backtest by the rule in params.yaml (registry).",

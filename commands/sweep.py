@@ -20,11 +20,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
-from tqdm import tqdm
 
 from conversion.errors import UserError
 from conversion.params import Span, model_types, search_space
-from conversion.stage import run
+from conversion.progress import counting_bar, progress_bar
+from conversion.stage import CommandLine, run
 
 Number = int | float
 Settings = Mapping[str, Sequence[Number | str]]
@@ -113,9 +113,9 @@ def sweep(settings: Sequence[Settings], jobs: int) -> None:
     commit = _require_a_clean_workspace()
     names: list[str] = []
     try:
-        for each in tqdm(settings, desc="queue", unit=" commands", disable=None):
+        for each in progress_bar(settings, what="queue", unit="commands"):
             names += enqueue(each)
-        log.info("queued experiments=%d jobs=%d", len(names), jobs)
+        log.info("queued", extra={"experiments": len(names), "jobs": jobs})
         failed = run_queue(names, jobs)
     except BaseException:  # Ctrl-C too
         _abandon_queue()
@@ -149,7 +149,7 @@ def run_queue(names: Sequence[str], jobs: int) -> list[str]:
         The workers stop again and again without finishing anything.
     """
     done = starts_in_vain = 0
-    with tqdm(total=len(names), desc="sweep", unit=" experiments", disable=None) as bar:
+    with counting_bar(what="sweep", unit="experiments", total=len(names)) as bar:
         while True:
             said = _dvc("queue", "status")
             status, idle = queue_status(said), "Worker status: 0 active, 0 idle" in said
@@ -208,7 +208,7 @@ def apply_best(names: Sequence[str], commit: str, selection: Sequence[str]) -> N
     committed = scores.get("", -math.inf)  # the row of the commit has no experiment's name
     best = max(names, key=scores.__getitem__)
     if scores[best] <= committed:
-        log.info("nothing applied: the last commit is as good average_precision=%.4f", committed)
+        log.info("nothing applied: the last commit is as good", extra={"average_precision": committed})
         return
     if _head() != commit or _changed_files():
         raise UserError(
@@ -216,7 +216,7 @@ def apply_best(names: Sequence[str], commit: str, selection: Sequence[str]) -> N
             f"experiment is applied by 'dvc exp apply {best}'"
         )
     _dvc("exp", "apply", best)
-    log.info("applied experiment=%s average_precision=%.4f committed=%.4f", best, scores[best], committed)
+    log.info("applied", extra={"experiment": best, "average_precision": scores[best], "committed": committed})
     log.info("'git checkout . && dvc checkout' goes back to the last commit")
 
 
@@ -265,12 +265,12 @@ def _run(program: str, *arguments: str, captured: bool = True) -> str:
     """Run a command; give what it said on stdout, unless that is to be seen."""
     # The dvc of this environment, whatever is on the path.
     command = [sys.executable, "-m", "dvc"] if program == "dvc" else [program]
-    pipe = subprocess.PIPE if captured else None
-    done = subprocess.run([*command, *arguments], stdout=pipe, stderr=pipe, text=True, check=False)  # noqa: S603
+    stdout = subprocess.PIPE if captured else None
+    done = subprocess.run(  # noqa: S603
+        [*command, *arguments], stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
+    )
     if done.returncode:
-        raise UserError(
-            f"{program} {' '.join(arguments)}: exit {done.returncode}\n{done.stderr or ''}".strip()
-        )
+        raise UserError(f"{program} {' '.join(arguments)}: exit {done.returncode}\n{done.stderr}".strip())
     return done.stdout or ""
 
 
@@ -287,7 +287,7 @@ def _whole_number(least: int) -> Callable[[str], int]:
 
 def main() -> None:
     """Read the command line and sweep."""
-    parser = argparse.ArgumentParser(prog="python -m commands.sweep", description=__doc__.partition("\n")[0])
+    parser = CommandLine(prog="python -m commands.sweep", description=__doc__.partition("\n")[0])
     parser.add_argument(
         "--random", type=_whole_number(1), metavar="N", help="N random draws in place of the grid"
     )

@@ -20,7 +20,7 @@ def main() -> None:
     from conversion import tracking
 
     logged = tracking.log_waiting(root, load_params().tracking.experiment)
-    log.info("tracked runs=%d", logged)
+    log.info("tracked", extra={"runs": logged})
 
 
 if __name__ == "__main__":

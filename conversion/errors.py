@@ -13,6 +13,16 @@ class ParamsError(UserError):
     exit_code = 2
 
 
+class LogFormatError(UserError):
+    """A format of logs that there is none of."""
+
+
+class UsageError(UserError):
+    """A mistake in a command's arguments."""
+
+    exit_code = 2
+
+
 class ExportError(UserError):
     """A fault in the export's tables."""
 

@@ -291,7 +291,7 @@ async def _send_nothing(request: Request, error: Exception) -> Response:  # noqa
 
 async def _send_server_error(request: Request, error: Exception) -> Response:
     """Keep a fault of ours out of the answer; it is logged with its traceback."""
-    log.error("request failed path=%s", request.url.path, exc_info=error)
+    log.error("request failed", extra={"path": request.url.path}, exc_info=error)
     body = Error(error="the service failed; its log says why", detail=[])
     return json_response(body, HTTPStatus.INTERNAL_SERVER_ERROR)
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from conversion.metrics import log_loss
 from conversion.models import make_model
 from conversion.params import Params, Section, Span, search_space
+from conversion.progress import progress_bar
 
 # Of the log loss: the order of a sum's terms decides the digits below, and must not decide the search.
 DECIMALS: Final = 9
@@ -93,12 +93,12 @@ def search_family(rows: pd.DataFrame, params: Params, family: str, progress: boo
         unmeasured = {"family": family, "trial": 0, "log_loss": np.nan, "best_so_far": np.nan}
         return Search(params, pd.DataFrame([unmeasured | given.model_dump(include=searched)]))
     measure = _measure_of(family, rows, params)
-    tried = list(
-        tqdm(
-            _try_blocks(given, search_space(family), trials, params.seed, measure),
-            total=trials, desc="search", unit=" trials", disable=None if progress else True,
-        )
-    )  # fmt: skip
+    trying: Iterable[tuple[Section, float]] = _try_blocks(
+        given, search_space(family), trials, params.seed, measure
+    )
+    if progress:
+        trying = progress_bar(trying, what=f"search {family}", unit="trials", total=trials)
+    tried = list(trying)
     blocks, losses = zip(*tried, strict=True)
     history = pd.DataFrame({"family": family, "trial": range(trials), "log_loss": losses})
     history["best_so_far"] = history["log_loss"].cummin()
@@ -138,6 +138,9 @@ def _try_blocks(
     from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # Its own handler would write past ours.
+    optuna.logging.disable_default_handler()
+    optuna.logging.enable_propagation()
     distributions: dict[str, BaseDistribution] = {
         name: IntDistribution(int(span.low), int(span.high), log=span.log)
         if span.whole

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from conversion.contract import History, Prediction, Predictions, Summary
 from conversion.errors import UserError
 from conversion.http_api import REQUEST_SECONDS, http_api
 from conversion.leads import read_lead_list
+from conversion.logs import log_format, stderr_handler
 from conversion.online import places_of, predict
 from conversion.params import load_params
 from conversion.refusals import RefusalError
@@ -101,6 +103,7 @@ class ConversionService:
     def __init__(self) -> None:
         # Sums split over threads differ in the last bits; requests run side by side instead.
         threadpool_limits(limits=1)
+        logging.getLogger("conversion").addHandler(stderr_handler(log_format(), SERVICE))
         params = load_params()
         record = log_predictions if params.serve.log_predictions else None
         version = bentoml.server_context.bento_version
@@ -122,6 +125,7 @@ class ConversionService:
                 read_lead_list(Path(), params.score.format)
                 read_registered(Path())
             token_from(os.environ)
+            log_format()
         except UserError as error:
             raise BentoMLException(str(error)) from error
 

@@ -217,7 +217,9 @@ def main() -> None:
     write_parquet("data/quarantine/companies.parquet", company_quarantine)
     write_parquet("data/quarantine/usage.parquet", usage_quarantine)
     write_json("metrics/cleaning.json", report)
-    log.info("cleaned as_of=%s companies=%d usage=%d", f"{as_of:%Y-%m-%d}", len(companies), len(usage))
+    log.info(
+        "cleaned", extra={"as_of": f"{as_of:%Y-%m-%d}", "companies": len(companies), "usage": len(usage)}
+    )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from joblib import Parallel, delayed
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
-from tqdm import tqdm
 
 from conversion import plots
 from conversion.artifact import load_model
@@ -34,6 +33,7 @@ from conversion.metrics import (
 )
 from conversion.models import make_model
 from conversion.params import Params, load_params
+from conversion.progress import progress_bar
 from conversion.recipe import fit_at
 from conversion.schemas import UNKNOWN_SECTOR
 from conversion.snapshots import WEEK, week_number
@@ -95,7 +95,7 @@ def backtest(train: pd.DataFrame, snapshots: pd.DataFrame, params: Params) -> pd
     span = params.evaluate.refit_weeks * WEEK
     refits = cutoffs[(cutoffs - cutoffs[0]) % span == pd.Timedelta(0)]
     jobs = Parallel(n_jobs=params.evaluate.jobs, backend="threading", return_as="generator")
-    tables = jobs(
+    tables: Iterable[pd.DataFrame] = jobs(
         delayed(_score_until_refit)(
             train,
             snapshots[(snapshots["as_of"] >= refit) & (snapshots["as_of"] < refit + span)],
@@ -104,9 +104,7 @@ def backtest(train: pd.DataFrame, snapshots: pd.DataFrame, params: Params) -> pd
         )
         for refit in refits
     )
-    bar: Iterable[pd.DataFrame] = tqdm(
-        tables, total=len(refits), desc="backtest", unit=" refits", disable=None
-    )
+    bar = progress_bar(tables, what="backtest", unit="refits", total=len(refits))
     return pd.concat(list(bar), ignore_index=True).astype({"label": np.int8})
 
 
@@ -290,9 +288,8 @@ def cross_validation(train: pd.DataFrame, predictions: pd.DataFrame, params: Par
     folds = StratifiedKFold(params.evaluate.cross_validation_folds, shuffle=True, random_state=params.seed)
     label, weight = train["label"].to_numpy(dtype=np.int64), train["weight"].to_numpy(dtype=np.float64)
     probability = np.empty(len(train))
-    for learn, test in tqdm(
-        list(folds.split(train, label)), desc="cross-validation", unit=" folds", disable=None
-    ):
+    splits = list(folds.split(train, label))
+    for learn, test in progress_bar(splits, what="cross-validation", unit="folds"):
         model = make_model(params)
         model.fit(train.iloc[learn], label[learn], weight[learn], train["as_of"].iloc[learn])
         probability[test] = model.predict_proba(train.iloc[test])[:, 1]
@@ -382,7 +379,7 @@ def main() -> None:
     write_json("metrics/evaluation.json", result)
     write_text("metrics/summary.txt", summary(result, settings.top_k))
     write_plots(predictions, weekly, months, slices, model.get_feature_importance())
-    log.info("evaluated cutoffs=%d converters=%d", len(weekly), result["converters"])
+    log.info("evaluated", extra={"cutoffs": len(weekly), "converters": result["converters"]})
 
 
 if __name__ == "__main__":

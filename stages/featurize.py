@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from conversion.errors import ExportError
 from conversion.features import FeatureSettings, compute_features, feature_frame
 from conversion.files import read_json, write_atomically
 from conversion.params import Featurize, Params, load_params
+from conversion.progress import counting_bar
 from conversion.snapshots import (
     WEEK,
     cutoff_weeks,
@@ -180,8 +180,7 @@ def snapshots_by_chunk(
     what: str,
 ) -> Iterator[pd.DataFrame]:
     """Apply ``make`` to each chunk of companies and its usage, behind a progress bar."""
-    bar = tqdm(total=len(companies), desc=what, unit=" companies", disable=None, delay=2)
-    with bar:
+    with counting_bar(what=what, unit="companies", total=len(companies)) as bar:
         for chunk, chunk_usage in chunks(companies, usage, size):
             yield make(chunk, chunk_usage)
             bar.update(len(chunk))
@@ -203,7 +202,7 @@ def main() -> None:
     def write(name: str, make: Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame]) -> None:
         tables = snapshots_by_chunk(companies, usage, settings.chunk_companies, make, f"{name} snapshots")
         rows = write_tables(f"data/features/{name}.parquet", tables)
-        log.info("featurized table=%s rows=%d", name, rows)
+        log.info("featurized", extra={"table": name, "rows": rows})
 
     write("train", lambda some, used: training_snapshots(some, used, weeks, settings, params.seed))
     write("backtest", lambda some, used: backtest_snapshots(some, used, cutoffs, settings))

@@ -64,7 +64,7 @@ REMEDIES: Final = {
     NAIVE: "export times without zones or offsets",
 }
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 Positions = npt.NDArray[np.int64]
 Parser = Callable[[Any], Any]
@@ -348,8 +348,8 @@ def _record_lines(data: bytes, breaks: Positions) -> Positions:
 def _check_header(file: str, names: list[str], wanted: tuple[str, ...]) -> Header:
     counts = {name: names.count(name) for name in wanted}
     if extra := [name for name in names if name not in counts]:
-        shown = ", ".join(_shorten(name) for name in extra[:10])
-        logger.warning("extra columns dropped file=%s count=%d columns=%s", file, len(extra), shown)
+        shown = [_shorten(name) for name in extra[:10]]
+        log.warning("extra columns dropped", extra={"file": file, "count": len(extra), "columns": shown})
     folded = {name.strip().casefold(): name for name in extra}
     return Header(
         columns=tuple(name for name in wanted if counts[name] == 1),
@@ -857,7 +857,7 @@ def warn_of_tells(measured: dict[str, float], customers: int) -> dict[str, Any]:
         beyond = auc < tell.low or auc > tell.high  # NaN is neither
         warned = beyond and customers >= tell.least_customers
         if warned:
-            logger.warning("%s roc_auc=%.3f", tell.meaning, auc)
+            log.warning(tell.meaning, extra={"tell": name, "roc_auc": auc})
         value = None if math.isnan(auc) else round(auc, PROFILE_DIGITS)
         facts[name] = {"roc_auc": value, "low": tell.low, "high": tell.high, "warned": warned}
     return facts
@@ -869,7 +869,7 @@ def main() -> None:
     tells = warn_of_tells(separations(tables), len(tables[schemas.CUSTOMERS]))
     for name, table in tables.items():
         write_parquet(TYPED / f"{name}.parquet", table)
-        logger.info("table loaded table=%s rows=%d", name, len(table))
+        log.info("loaded", extra={"table": name, "rows": len(table)})
     profiles = {name: profile(table, KEYS[name]) for name, table in tables.items()}
     write_json(PROFILE, profiles | {"file_of_origin": tells})
 

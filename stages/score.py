@@ -79,9 +79,13 @@ def main() -> None:
     write_leads(leads.head(params.score.top_n), folder / f"top_leads.{params.score.format}")
     write_json("metrics/drift.json", {"as_of": read_json("data/clean/export.json")["as_of"]} | moved)
     log.info(
-        "scored prospects=%d model_type=%s very_high=%d",
-        len(leads), description["model_type"], (leads["tier"] == "very_high").sum(),
-    )  # fmt: skip
+        "scored",
+        extra={
+            "prospects": len(leads),
+            "model_type": description["model_type"],
+            "very_high": int((leads["tier"] == "very_high").sum()),
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -701,11 +701,13 @@ def main() -> None:
         write_csv(SAMPLE / f"{name}.csv", table)
     write_parquet(TRUTH, sample.truth)
     log.info(
-        "companies=%d customers=%d usage_rows=%d truth_rows=%d",
-        sizes.companies,
-        len(sample.customers),
-        len(sample.usage_actions),
-        len(sample.truth),
+        "simulated",
+        extra={
+            "companies": sizes.companies,
+            "customers": len(sample.customers),
+            "usage_rows": len(sample.usage_actions),
+            "truth_rows": len(sample.truth),
+        },
     )
 
 

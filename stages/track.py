@@ -235,11 +235,11 @@ def track(params: Params, model: dict[str, Any], known_as: dict[str, str]) -> No
         logged = tracking.log_waiting(root, params.tracking.experiment)
     except TrackingError as error:
         log.warning(
-            "not tracked, the run waits in %s: log it with 'make track-replay' reason=%r",
-            root / spool.FOLDER, str(error),
-        )  # fmt: skip
+            "not tracked, the run waits: log it with 'make track-replay'",
+            extra={"folder": str(root / spool.FOLDER), "reason": str(error)},
+        )
     else:
-        log.info("tracked runs=%d experiment=%s", logged, params.tracking.experiment)
+        log.info("tracked", extra={"runs": logged, "experiment": params.tracking.experiment})
 
 
 def main() -> None:

@@ -61,10 +61,12 @@ def main() -> None:
     save_model(model, description)
     write_csv("plots/search.csv", found.history, missing="NaN")
     log.info(
-        "trained model_type=%s as_of=%s threshold=%.4f",
-        params.model.type,
-        f"{as_of:%Y-%m-%d}",
-        model.threshold_,
+        "trained",
+        extra={
+            "model_type": params.model.type,
+            "as_of": f"{as_of:%Y-%m-%d}",
+            "threshold": float(model.threshold_),
+        },
     )
 
 

@@ -580,7 +580,7 @@ def test_a_fault_of_the_service_tells_nothing(pipeline: Pipeline, caplog: pytest
         assert error.error == "the service failed; its log says why"
         assert "secret" not in response.text
         (record,) = caplog.records
-        assert path in record.getMessage()
+        assert (record.getMessage(), record.__dict__["path"]) == ("request failed", path)
         assert record.exc_info is not None
         assert record.exc_info[0] is BrokenError
         counted = f'endpoint="{path}",http_response_code="500"'

@@ -1,0 +1,117 @@
+"""Structured logs: an event and its fields, as text for people or, by one switch, as JSON lines for programs.
+
+A call names the event and gives the fields: ``log.info("trained", extra={"threshold": 0.05})``. Fields must
+not have the names of `logging.LogRecord`'s own attributes, such as ``name`` or ``module``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import warnings
+from typing import Any, Final, Literal, TextIO, get_args
+
+from pythonjsonlogger.core import RESERVED_ATTRS, merge_record_extra
+from pythonjsonlogger.json import JsonFormatter
+
+from conversion.errors import LogFormatError
+
+LogFormat = Literal["text", "json"]
+
+# No key of params.yaml: it has to work before params.yaml is read, and must rerun no stage.
+VARIABLE: Final = "CONVERSION_LOG_FORMAT"
+
+log = logging.getLogger(__name__)
+
+
+class TextFormatter(logging.Formatter):
+    """One line a record: time, program, level, the event and its fields as ``name=value``."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Put the fields behind the event."""
+        fields = merge_record_extra(record, {}, set(RESERVED_ATTRS))
+        return " ".join(
+            [super().formatMessage(record), *(f"{name}={_shown(value)}" for name, value in fields.items())]
+        )
+
+
+def _shown(value: Any) -> str:
+    """Write a field's value; text with spaces in quotes, so that one sees where it ends."""
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return text if text and not set(text) & set(' "\n') else json.dumps(text, ensure_ascii=False)
+
+
+def log_format() -> LogFormat:
+    """Read from the environment how logs are written; text where nothing is said.
+
+    Raises
+    ------
+    LogFormatError
+        The variable has another value.
+    """
+    given = os.environ.get(VARIABLE, "text")
+    for known in get_args(LogFormat):
+        if given == known:
+            return known  # type: ignore[no-any-return]
+    raise LogFormatError(f"{VARIABLE}: given {given!r}, should be {' or '.join(get_args(LogFormat))}")
+
+
+def formatter(kind: LogFormat, program: str) -> logging.Formatter:
+    """Give what writes a record.
+
+    Parameters
+    ----------
+    kind
+        ``json``: an object a line with ``time`` (UTC), ``level``, ``program``, ``event`` and the fields as
+        they are typed; of an exception its traceback as ``exc_info``.
+    program
+        Name of the stage, the command or the service.
+    """
+    if kind == "text":
+        return TextFormatter(f"%(asctime)s {program} %(levelname)s %(message)s")
+    return JsonFormatter(
+        "%(levelname)s %(message)s",
+        # The keys in their order; what a record has replaces them.
+        defaults={"time": None, "level": None, "program": program},
+        rename_fields={"levelname": "level", "message": "event"},
+        timestamp="time",
+    )
+
+
+def stderr_handler(kind: LogFormat, program: str) -> logging.Handler:
+    """Give a handler that writes to stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter(kind, program))
+    return handler
+
+
+def set_up_logs(program: str) -> None:
+    """Send all logs, and Python's warnings, to stderr as `log_format` says.
+
+    Raises
+    ------
+    LogFormatError
+        See `log_format`; logs are text then.
+    """
+    try:
+        kind = log_format()
+    except LogFormatError:
+        logging.basicConfig(handlers=[stderr_handler("text", program)], level=logging.INFO)
+        raise
+    logging.basicConfig(handlers=[stderr_handler(kind, program)], level=logging.INFO)
+    warnings.showwarning = _log_warning
+
+
+def _log_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,  # noqa: ARG001 - the signature of warnings.showwarning
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    log.warning(str(message), extra={"category": category.__name__, "at": f"{filename}:{lineno}"})
