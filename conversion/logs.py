@@ -106,6 +106,23 @@ def set_up_logs(program: str) -> None:
     warnings.showwarning = _log_warning
 
 
+def set_up_service_logs(program: str) -> None:
+    """Send the project's own logs to stderr; where they are JSON lines, the server's are too.
+
+    Raises
+    ------
+    LogFormatError
+        See `log_format`.
+    """
+    kind = log_format()
+    ours = logging.getLogger(__package__)
+    ours.handlers = [stderr_handler(kind, program)]
+    ours.propagate = False  # the server would say it again, without the fields
+    if kind == "json":
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(formatter(kind, program))
+
+
 def _log_warning(
     message: Warning | str,
     category: type[Warning],

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +28,7 @@ from conversion.contract import History, Prediction, Predictions, Summary
 from conversion.errors import UserError
 from conversion.http_api import REQUEST_SECONDS, http_api
 from conversion.leads import read_lead_list
-from conversion.logs import log_format, stderr_handler
+from conversion.logs import log_format, set_up_service_logs
 from conversion.online import places_of, predict
 from conversion.params import load_params
 from conversion.refusals import RefusalError
@@ -103,7 +102,7 @@ class ConversionService:
     def __init__(self) -> None:
         # Sums split over threads differ in the last bits; requests run side by side instead.
         threadpool_limits(limits=1)
-        logging.getLogger("conversion").addHandler(stderr_handler(log_format(), SERVICE))
+        set_up_service_logs(SERVICE)
         params = load_params()
         record = log_predictions if params.serve.log_predictions else None
         version = bentoml.server_context.bento_version

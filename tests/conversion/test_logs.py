@@ -236,6 +236,26 @@ def test_ctrl_c_is_one_line_and_exit_130(project: Path) -> None:
     }
 
 
+SERVICE = """
+    import logging
+    from conversion.logs import set_up_service_logs
+    logging.getLogger().handlers = [logging.StreamHandler()]
+    set_up_service_logs("service")
+    logging.getLogger("conversion.http_api").error("request failed", extra={"path": "/x"})
+    logging.getLogger("uvicorn").error("theirs")
+"""
+
+
+def test_the_services_lines_are_said_once_and_the_servers_are_json_lines_too(project: Path) -> None:
+    code, lines = run_program(project, SERVICE)
+    assert code == 0
+    error = {"level": "ERROR", "program": "service"}
+    assert parsed(lines) == [error | {"event": "request failed", "path": "/x"}, error | {"event": "theirs"}]
+    _, lines = run_program(project, SERVICE, log_format="text")
+    assert lines[0].endswith("service ERROR request failed path=/x")
+    assert lines[1:] == ["theirs"]
+
+
 # A terminal of our own, as bars are shown on one only
 
 ON_TERMINAL = """
