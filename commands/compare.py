@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 import json
 import sys
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -16,7 +15,7 @@ import pandas as pd
 from conversion.comparison import NEEDED, compare, comparison_text, middle, verdict
 from conversion.errors import ComparisonError
 from conversion.params import load_params
-from conversion.stage import CommandLine, run
+from conversion.stage import CommandLine, run, whole_number
 
 PREDICTIONS: Final = "data/backtest/predictions.parquet"
 WORKSPACE: Final = "workspace"
@@ -59,8 +58,8 @@ def _workspace_file() -> Path:
 def _cached_bytes(revision: str) -> bytes:
     # Here, so that help and mistakes in arguments are told without waiting for it.
     from dvc.api import DVCFileSystem
-    from dvc.exceptions import DvcException
-    from dvc.scm import RevError
+    from dvc.exceptions import DvcException, NotDvcRepoError
+    from dvc.scm import NoSCMError, RevError, SCMError
     from dvc_data.index import DataIndexError
 
     try:
@@ -70,6 +69,11 @@ def _cached_bytes(revision: str) -> bytes:
         raise ComparisonError(
             f"{revision}: there is no such commit, branch, tag or experiment; 'dvc exp show --all-commits' "
             "lists them"
+        ) from error
+    except (NotDvcRepoError, NoSCMError, SCMError) as error:
+        raise ComparisonError(
+            f"{revision}: revisions are known in a Git repository with DVC alone, which this folder is not "
+            f"({error}); run from the root of the project, as it was cloned"
         ) from error
     except (DvcException, DataIndexError, OSError) as error:
         raise ComparisonError(
@@ -110,20 +114,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("b", metavar="B", nargs="?", default=WORKSPACE, help=f"{revision} (default)")
     parser.add_argument(
         "--k",
-        type=partial(_whole, 1),
+        type=whole_number(1),
         help="list length of the recall; default: the middle one of evaluate.top_k",
     )
     parser.add_argument(
-        "--samples", type=partial(_whole, 20), help="bootstrap samples; default: evaluate.bootstrap_samples"
+        "--samples", type=whole_number(20), help="bootstrap samples; default: evaluate.bootstrap_samples"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser.parse_args()
-
-
-def _whole(least: int, text: str) -> int:
-    if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f"given {text!r}, should be a whole number of at least {least}")
-    return int(text)
 
 
 if __name__ == "__main__":

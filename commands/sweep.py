@@ -6,7 +6,6 @@ python -m commands.sweep --random 20 --seed 1   # draws from the same spaces as 
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import itertools
@@ -16,7 +15,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -24,7 +23,7 @@ import numpy as np
 from conversion.errors import UserError
 from conversion.params import Span, model_types, search_space
 from conversion.progress import counting_bar, progress_bar
-from conversion.stage import CommandLine, run
+from conversion.stage import CommandLine, run, whole_number
 
 Number = int | float
 Settings = Mapping[str, Sequence[Number | str]]
@@ -274,25 +273,14 @@ def _run(program: str, *arguments: str, captured: bool = True) -> str:
     return done.stdout or ""
 
 
-def _whole_number(least: int) -> Callable[[str], int]:
-    """Give what reads a whole number from the command line."""
-
-    def whole_number(text: str) -> int:
-        if (value := int(text)) < least:
-            raise argparse.ArgumentTypeError(f"should be at least {least}, not {text}")
-        return value
-
-    return whole_number
-
-
 def main() -> None:
     """Read the command line and sweep."""
     parser = CommandLine(prog="python -m commands.sweep", description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "--random", type=_whole_number(1), metavar="N", help="N random draws in place of the grid"
+        "--random", type=whole_number(1), metavar="N", help="N random draws in place of the grid"
     )
-    parser.add_argument("--seed", type=_whole_number(0), default=0, help="seed of the draws (default: 0)")
-    parser.add_argument("--jobs", type=_whole_number(1), default=2, help="experiments at once (default: 2)")
+    parser.add_argument("--seed", type=whole_number(0), default=0, help="seed of the draws (default: 0)")
+    parser.add_argument("--jobs", type=whole_number(1), default=2, help="experiments at once (default: 2)")
     chosen = parser.parse_args()
     try:
         sweep(draws(chosen.random, chosen.seed) if chosen.random else grid(), chosen.jobs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Final
 import joblib
 
 from conversion.errors import ArtifactError
-from conversion.files import read_json, write_atomically, write_json
+from conversion.files import write_atomically, write_json
 
 # What unpickling raises where classes or libraries are not those that the file was written with.
 UNREADABLE: Final = (ImportError, AttributeError, TypeError, ValueError, KeyError, EOFError, UnpicklingError)
@@ -76,7 +77,7 @@ def verify_model(folder: str | Path = "models") -> dict[str, Any]:
         if not file.is_file():
             raise ArtifactError(f"{file}: not found; run 'dvc repro train' to make it")
     try:
-        description = dict(read_json(path.with_suffix(".json")))
+        description = dict(json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise ArtifactError(
             f"{path.with_suffix('.json')}: not a model's description ({error}); run 'dvc repro train' again"

@@ -23,6 +23,14 @@ class UsageError(UserError):
     exit_code = 2
 
 
+class InputError(UserError):
+    """A file between two stages that is missing, or is not what the stage before writes."""
+
+
+class OutputError(UserError):
+    """A file that cannot be written."""
+
+
 class ExportError(UserError):
     """A fault in the export's tables."""
 

@@ -1,15 +1,23 @@
-"""Reading and writing files at the edge: atomic writes, deterministic bytes."""
+"""Reading and writing files at the edge: atomic writes, deterministic bytes, errors that name the file."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from conversion.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+PIPELINE: Final = "dvc.yaml"
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
@@ -21,15 +29,30 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
         Where the file is to be; its folder is made.
     write
         Called with the temporary path.
+
+    Raises
+    ------
+    OutputError
+        The disk is full, the folder is read-only, or is no folder.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.stem}.{os.getpid()}.tmp{target.suffix}")
     try:
-        write(temporary)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write(temporary)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise OutputError(
+            f"{target}: cannot be written: {target.parent} is no folder; move away what is there"
+        ) from error
+    except OSError as error:
+        raise OutputError(
+            f"{target}: cannot be written: {_reason(error)}; what was there before is untouched: see to the "
+            "disk and the folder's permissions, then run it again"
+        ) from error
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -42,9 +65,96 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+@contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Say of a file that cannot be read in the block which one it is, who writes it and what to do.
+
+    Raises
+    ------
+    InputError
+        The file is missing, not readable, or not of its format.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        who, command = _remedy(path)
+        raise InputError(f"{path}: not found; {who} writes it: {command}") from error
+    except PermissionError as error:
+        raise InputError(f"{path}: cannot be read: {_reason(error)}; see to its permissions") from error
+    except (OSError, ValueError) as error:  # what pyarrow and json raise are ValueErrors
+        who, command = _remedy(path)
+        raise InputError(f"{path}: not what {who} writes ({_reason(error)}); {command} again") from error
+
+
+def _remedy(path: str | Path) -> tuple[str, str]:
+    stage = writer_of(path)
+    if stage is None:
+        return "the pipeline", "run 'dvc repro'"
+    return f"the stage {stage}", f"run 'dvc repro {stage}'"
+
+
+def writer_of(path: str | Path) -> str | None:
+    """Find in dvc.yaml which stage writes a file; None where none does, or there is no dvc.yaml."""
+    try:
+        stages = yaml.safe_load(Path(PIPELINE).read_text(encoding="utf-8"))["stages"]
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        return None
+    around = {str(Path(path)), *map(str, Path(path).parents)}
+    for name, stage in stages.items():
+        written = [out for kind in ("outs", "metrics", "plots") for out in stage.get(kind, ())]
+        if around & {out if isinstance(out, str) else next(iter(out)) for out in written}:
+            return str(name)
+    return None
+
+
+def _reason(error: Exception) -> str:
+    """Say in one line what went wrong; where the system says it, in its words alone."""
+    told = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+    return " ".join(told.split())
+
+
+def read_text(path: str | Path) -> str:
+    """Read UTF-8 text; see `reading` for errors."""
+    with reading(path):
+        return Path(path).read_text(encoding="utf-8")
+
+
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """Read a JSON file; see `reading` for errors."""
+    with reading(path):
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def read_value(path: str | Path, key: str) -> Any:
+    """Read one value of a file with a JSON object; see `reading` for errors."""
+    read = read_json(path)
+    with reading(path):
+        if not isinstance(read, dict) or key not in read:
+            raise ValueError(f"no key {key}")
+        return read[key]
+
+
+def read_parquet(path: str | Path, needed: Iterable[str] = ()) -> pd.DataFrame:
+    """Read a Parquet table that must have the ``needed`` columns; see `reading` for errors."""
+    import pandas as pd  # the service's command line need not wait for it
+
+    with reading(path):
+        table = pd.read_parquet(path)
+        require_columns(table.columns, needed)
+        return table
+
+
+def require_columns(names: Iterable[str], needed: Iterable[str]) -> None:
+    """Raise ValueError, for `reading`, where columns are missing: other code wrote the file."""
+    if missing := [name for name in needed if name not in set(names)]:
+        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        raise ValueError(f"it lacks the columns {shown}")
+
+
+def copy_file(source: str | Path, target: str | Path) -> None:
+    """Copy what a stage wrote; see `reading` for errors."""
+    with reading(source):
+        shutil.copyfile(source, target)
 
 
 def write_parquet(path: str | Path, table: pd.DataFrame) -> None:

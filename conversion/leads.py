@@ -13,7 +13,7 @@ import pandas as pd
 
 from conversion.contract import Lead, Leads, LeadWithUsage, Tier, UsageWeek
 from conversion.errors import ArtifactError
-from conversion.files import read_json
+from conversion.files import read_parquet, read_value, reading
 from conversion.schemas import MEASURES
 from conversion.scoring import LEAD_COLUMNS, REASON_COLUMNS
 
@@ -86,12 +86,13 @@ def read_lead_list(root: Path, file_format: str) -> LeadList | None:
     for needed in (root / USAGE, root / EXPORT):
         if not needed.is_file():
             raise ArtifactError(f"{needed}: not found, but {path} is there; run 'dvc repro score'")
-    leads = _READERS[path.suffix](path)
+    with reading(path):
+        leads = _READERS[path.suffix](path)
     missing = [name for name in LEAD_COLUMNS if name not in leads]
     if missing:
         raise ArtifactError(f"{path}: lacks the columns {', '.join(missing)}; run 'dvc repro score' again")
-    as_of = dt.date.fromisoformat(read_json(root / EXPORT)["as_of"])
-    return LeadList(leads[list(LEAD_COLUMNS)], pd.read_parquet(root / USAGE), as_of)
+    as_of = dt.date.fromisoformat(read_value(root / EXPORT, "as_of"))
+    return LeadList(leads[list(LEAD_COLUMNS)], read_parquet(root / USAGE), as_of)
 
 
 def page(lead_list: LeadList, tier: Tier | None, limit: int, offset: int) -> Leads:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Collection
+from difflib import get_close_matches
 from typing import Any, Final, Literal, Self
 
 import numpy as np
@@ -420,9 +421,11 @@ class LogisticRegressionModel(FamilyModel):
         allowed = self._names(*NUMBERS)
         unknown = sorted(set(quadratic) - set(allowed))
         if unknown:
+            near = get_close_matches(unknown[0], allowed, n=1)
             raise ParamsError(
                 f"params.yaml: model.logistic_regression.quadratic: given {', '.join(unknown)}, "
                 f"allowed are the features {', '.join(allowed)}"
+                + (f"; did you mean {near[0]}?" if near else "")
             )
         return Preprocessor(self.features, **self.preparation, logs=True, quadratic=quadratic)
 

@@ -8,7 +8,7 @@ import re
 import reprlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 import yaml
 from pydantic import (
@@ -28,6 +28,8 @@ from conversion.errors import ParamsError
 MemberType = Literal["logistic_regression", "random_forest", "xgboost"]
 ModelType = Literal[MemberType, "ensemble"]
 FeatureGroup = Literal["usage", "firmographics", "missingness"]
+BASELINE_WEEKS: Final = 4
+"""Weeks that the rules look back on which the model is measured against in the backtest."""
 
 
 def _as_date(value: object) -> object:
@@ -65,6 +67,14 @@ def _must_be_a_measure(value: str) -> str:
 
 def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
+
+
+def _must_have_the_baselines(values: tuple[int, ...]) -> tuple[int, ...]:
+    if BASELINE_WEEKS not in values:
+        raise ValueError(
+            f"should have {BASELINE_WEEKS} among them, the weeks of the rules that the model is measured by"
+        )
+    return values
 
 
 Monday = Annotated[dt.date, BeforeValidator(_as_date), AfterValidator(_must_be_monday)]
@@ -121,7 +131,9 @@ class Featurize(Section):
     """Which snapshots and features are made."""
 
     horizon_days: int = Field(ge=1, le=365, description="days after as_of in which a conversion counts")
-    windows: IncreasingWeeks = Field(description="weeks of the window features")
+    windows: Annotated[IncreasingWeeks, AfterValidator(_must_have_the_baselines)] = Field(
+        description="weeks of the window features"
+    )
     half_lives: IncreasingWeeks = Field(description="weeks, of the exponentially weighted users")
     spacing_weeks: PositiveInt = Field(description="weeks between training snapshots")
     keep_negatives: KeepNegatives
@@ -401,7 +413,7 @@ def load_params(path: str | Path = "params.yaml") -> Params:
     except OSError as error:
         raise ParamsError(f"{path}: cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParamsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+        raise ParamsError(f"{path}: not valid YAML: {_yaml_fault(error)}") from error
     if not isinstance(raw, dict):
         found = "an empty file" if raw is None else _shorten(raw)
         raise ParamsError(f"{path}: given {found}, should have the keys {', '.join(Params.model_fields)}")
@@ -423,6 +435,29 @@ class _Loader(yaml.SafeLoader):
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuse a key that is given twice, of which the last one would count."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"{key.value} is given twice; keep one of them", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _yaml_fault(error: Exception) -> str:
+    """Say in one line where the text stops to be YAML, and why."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark and error.problem:
+        mark = error.problem_mark
+        hint = "; indent with spaces, not with tabs" if "'\\t'" in error.problem else ""
+        context = f" ({error.context})" if error.context else ""
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}{context}{hint}"
+    return " ".join(str(error).split())
+
 
 def _describe(fault: dict[str, Any]) -> str:
     location = tuple(fault["loc"])
@@ -438,7 +473,7 @@ def _describe(fault: dict[str, Any]) -> str:
     if fault["type"] == "model_type":
         return f"{key}: given {given}, should be a section: {_meaning(location)}"
     message = str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input ").removeprefix("Value ")
-    message = message.replace("a valid tuple", "a list").removesuffix(" after validation, not 0")
+    message = re.sub(r" after validation, not \d+$", "", message.replace("a valid tuple", "a list"))
     return f"{key}: given {given}, {message} ({_meaning(location)})"
 
 

@@ -13,6 +13,11 @@ from conversion.search import Search, search
 from conversion.snapshots import WEEK
 
 
+def training_columns(params: Params) -> list[str]:
+    """List the columns that training snapshots must have."""
+    return ["id", "as_of", "label", "weight", *(feature.name for feature in make_model(params).features)]
+
+
 def known_training(
     snapshots: pd.DataFrame, as_of: pd.Timestamp, horizon_days: int, history_weeks: int | None
 ) -> pd.Series:

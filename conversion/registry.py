@@ -87,8 +87,8 @@ def run_of_model(store: Store, sha256: str) -> TrackedRun:
         found = store.search_runs(experiments, query, max_results=1, order_by=["attributes.start_time DESC"])
     if not found:
         raise TrackingError(
-            f"no run has tracked the model file with sha256 {sha256}; run 'dvc repro' with tracking on, or "
-            "name a run by --run"
+            f"no run has tracked the model file with sha256 {sha256}; run 'dvc repro --single-item --force "
+            "track' with tracking.enabled, or name a run by --run"
         )
     return tracked_run(store, found[0].info.run_id)
 

@@ -50,6 +50,17 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(1)
 
 
+def whole_number(least: int) -> Callable[[str], int]:
+    """Give what reads a whole number of at least ``least`` from the command line."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"given {text!r}, should be a whole number of at least {least}")
+        return int(text)
+
+    return read
+
+
 class CommandLine(argparse.ArgumentParser):
     """A command's arguments; a mistake in them is a JSON line where logs are."""
 

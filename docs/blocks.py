@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from conversion.errors import InputError
 from conversion.files import read_json
 from docs.markdown import code, table
 from docs.pages import stages_table
@@ -108,6 +109,9 @@ def filled(root: Path, page: str, name: str) -> tuple[str, list[str]]:
             body = known[match["name"]]()
         except FileNotFoundError as error:
             missing.append(str(error.filename))
+            return match[0]
+        except InputError as error:
+            missing.append(str(error).partition(":")[0])
             return match[0]
         return f"{match['begin']}{body}{match['end']}"
 

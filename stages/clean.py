@@ -9,7 +9,7 @@ import pandas as pd
 
 from conversion.companies import with_firmographics
 from conversion.errors import ExportError
-from conversion.files import write_json, write_parquet
+from conversion.files import read_parquet, write_json, write_parquet
 from conversion.params import load_params
 from conversion.schemas import ACTIONS, CUSTOMERS, MEASURES, NONCUSTOMERS, USAGE_ACTIONS, USERS
 from conversion.snapshots import WEEK, as_of_view, known_at
@@ -198,8 +198,7 @@ def main() -> None:
     """Read the typed tables, write the clean ones, the quarantine and the counts."""
     params = load_params()
     typed = {
-        name: pd.read_parquet(f"data/typed/{name}.parquet")
-        for name in (CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS)
+        name: read_parquet(f"data/typed/{name}.parquet") for name in (CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS)
     }
     given = None if params.data.as_of is None else pd.Timestamp(params.data.as_of)
     as_of = resolve_as_of(typed[USAGE_ACTIONS], given)

@@ -16,8 +16,17 @@ from sklearn.model_selection import StratifiedKFold
 
 from conversion import plots
 from conversion.artifact import load_model
-from conversion.errors import ExportError, ParamsError
-from conversion.files import read_json, write_csv, write_json, write_parquet, write_text
+from conversion.errors import ExportError
+from conversion.files import (
+    read_parquet,
+    read_value,
+    reading,
+    require_columns,
+    write_csv,
+    write_json,
+    write_parquet,
+    write_text,
+)
 from conversion.hashing import uniform_hash
 from conversion.metrics import (
     BASE_RATE,
@@ -32,9 +41,9 @@ from conversion.metrics import (
     weekly_measures,
 )
 from conversion.models import make_model
-from conversion.params import Params, load_params
+from conversion.params import BASELINE_WEEKS, Params, load_params
 from conversion.progress import progress_bar
-from conversion.recipe import fit_at
+from conversion.recipe import fit_at, training_columns
 from conversion.schemas import UNKNOWN_SECTOR
 from conversion.snapshots import WEEK, week_number
 from conversion.stage import run
@@ -43,7 +52,6 @@ SAMPLE: Final = "data/sample"
 SUMMARY: Final = "summary_only"
 PROBABILITIES: Final = (MODEL, SUMMARY, BASE_RATE, ORACLE)
 BASELINES: Final = (SUMMARY, "users_rule", "actions_rule", "random")
-BASELINE_WEEKS: Final = 4
 SLICES: Final = ("usage_state", "tenure_group", "size_group", "sector_known")
 SIZE_GROUPS: Final = {
     1: "1 employee",
@@ -86,11 +94,6 @@ def backtest(train: pd.DataFrame, snapshots: pd.DataFrame, params: Params) -> pd
         ``fitted_as_of``, ``base_rate`` and ``threshold``; and the `slice_columns`. Rows whose label a
         quarantined conversion leaves open are scored, but left out here.
     """
-    if BASELINE_WEEKS not in params.featurize.windows:
-        raise ParamsError(
-            f"params.yaml: featurize.windows: given {', '.join(map(str, params.featurize.windows))}; should "
-            f"have {BASELINE_WEEKS}, the weeks of the rules that the model is measured against"
-        )
     cutoffs = pd.DatetimeIndex(np.sort(snapshots["as_of"].unique()))
     span = params.evaluate.refit_weeks * WEEK
     refits = cutoffs[(cutoffs - cutoffs[0]) % span == pd.Timedelta(0)]
@@ -344,14 +347,21 @@ def write_plots(
         plots.save_png(draw(table), f"plots/{name}.png")
 
 
+def read_backtest(path: str, training: list[str]) -> pd.DataFrame:
+    """Read the largest table column by column, so that it is never in memory twice."""
+    with reading(path):
+        table = pq.read_table(path)
+        require_columns(table.column_names, [name for name in (*training, "MRR") if name != "weight"])
+    snapshots: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
+    return snapshots
+
+
 def main() -> None:
     """Read snapshots, model and (for the sample) the truth; write metrics/ and plots/."""
     params = load_params()
-    train = pd.read_parquet("data/features/train.parquet")
-    # Column by column, so that the largest table is never in memory twice.
-    table = pq.read_table("data/features/backtest.parquet")
-    snapshots = table.to_pandas(split_blocks=True, self_destruct=True)
-    del table
+    columns = training_columns(params)
+    train = read_parquet("data/features/train.parquet", columns)
+    snapshots = read_backtest("data/features/backtest.parquet", columns)
     model, _ = load_model()
     predictions = backtest(train, snapshots, params)
     del snapshots
@@ -361,8 +371,8 @@ def main() -> None:
             "evaluate.first_cutoff or give a longer export"
         )
     if params.data.dir == SAMPLE:
-        predictions = with_oracle(predictions, pd.read_parquet("data/truth.parquet"))
-    result = {"as_of": read_json("data/clean/export.json")["as_of"]} | evaluation(predictions, params)
+        predictions = with_oracle(predictions, read_parquet("data/truth.parquet"))
+    result = {"as_of": read_value("data/clean/export.json", "as_of")} | evaluation(predictions, params)
     if params.evaluate.cross_validation_folds:
         result["cross_validation_not_out_of_time"] = cross_validation(train, predictions, params)
     settings = params.evaluate

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from conversion.errors import ExportError
 from conversion.features import FeatureSettings, compute_features, feature_frame
-from conversion.files import read_json, write_atomically
+from conversion.files import read_parquet, read_value, write_atomically
 from conversion.params import Featurize, Params, load_params
 from conversion.progress import counting_bar
 from conversion.snapshots import (
@@ -190,9 +190,9 @@ def main() -> None:
     """Read the clean tables, write data/features/{train,backtest,latest}.parquet."""
     params = load_params()
     settings = params.featurize
-    companies = pd.read_parquet("data/clean/companies.parquet")
-    usage = pd.read_parquet("data/clean/usage.parquet")
-    as_of = pd.Timestamp(read_json("data/clean/export.json")["as_of"])
+    companies = read_parquet("data/clean/companies.parquet")
+    usage = read_parquet("data/clean/usage.parquet")
+    as_of = pd.Timestamp(read_value("data/clean/export.json", "as_of"))
     first_week = usage["WHEN_TIMESTAMP"].min()
 
     weeks = training_weeks(first_week, as_of, settings)

@@ -23,7 +23,7 @@ import pyarrow.parquet as parquet
 
 from conversion import schemas
 from conversion.errors import ExportError
-from conversion.files import write_json, write_parquet
+from conversion.files import write_json, write_parquet, writer_of
 from conversion.params import load_params
 from conversion.stage import run
 
@@ -41,6 +41,13 @@ MAX_COUNT: Final = 2**31 - 1
 MAX_MRR: Final = 1e9
 MAX_RECORD_BYTES: Final = 65_536
 MAX_TEXT: Final = 200
+OTHER_FORMATS: Final = {
+    b"PK\x03\x04": "an Excel workbook or another ZIP archive",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"\x1f\x8b": "a gzip archive",
+    b"PAR1": "a Parquet table, whose name should end with .parquet",
+}
+"""By the bytes that such a file begins with."""
 MISSING: Final = frozenset({"", "nan", "NaN", "null", "NULL"})
 
 SHOWN_KEYS: Final = 5
@@ -174,7 +181,10 @@ def read_export(folder: Path) -> dict[str, pd.DataFrame]:
     """
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
-        remedy = "point data.dir in params.yaml at the export's folder"
+        stage = writer_of(folder)
+        remedy = "point data.dir in params.yaml at the export's folder" + (
+            f", or run 'dvc repro {stage}', which writes this one" if stage else ""
+        )
         raise ExportError(str(Fault(str(folder), "data.dir", "a folder", remedy, found=(found,))))
     faults: list[Fault] = []
     typed: dict[str, Typed] = {}
@@ -210,8 +220,12 @@ def _read_table(folder: Path, name: str) -> Source:
     found = _candidates(folder, name)
     if len(found) != 1:
         expected = f"one of {name}.csv and {name}.parquet"
-        remedy = "remove the one that is out of date" if found else "put the table into the folder"
-        raise UnreadableError("the file", expected, remedy, "both" if found else "neither")
+        if found:
+            raise UnreadableError("the file", expected, "remove the one that is out of date", "both")
+        near = [path.name for path in sorted(folder.iterdir()) if path.name.casefold().startswith(f"{name}.")]
+        seen = f"neither, but {', '.join(near)}" if near else "neither"
+        remedy = f"save it as {name}.csv or {name}.parquet" if near else "put the table into the folder"
+        raise UnreadableError("the file", expected, remedy, seen)
     path = found[0]
     if not path.is_file():
         raise UnreadableError("the file", "a file", "replace it by the table", "a folder or device")
@@ -219,6 +233,9 @@ def _read_table(folder: Path, name: str) -> Source:
         if path.suffix == ".csv":
             return _read_csv(path, path.read_bytes(), schemas.COLUMNS[name])
         return _read_parquet(path, schemas.COLUMNS[name])
+    except PermissionError as error:
+        fault = "one without permission to read it"
+        raise UnreadableError("the file", "a readable file", "see to its permissions", fault) from error
     except OSError as error:
         raise UnreadableError(
             "the file", "a readable file", "export the table again", _one_line(error)
@@ -284,6 +301,9 @@ def _ragged(file: str, fields: int, lines: Positions) -> Fault:
 
 def _checked_bytes(data: bytes) -> bytes:
     """Give the bytes without byte order mark and carriage returns; refuse what is no UTF-8 text."""
+    for magic, kind in OTHER_FORMATS.items():
+        if data.startswith(magic):
+            raise UnreadableError("the file", "a CSV table", "save it as CSV, in UTF-8", kind)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UnreadableError("the file", "UTF-8 text", "save it as UTF-8", "UTF-16")
     data = data.removeprefix(b"\xef\xbb\xbf")
@@ -367,7 +387,7 @@ def _refuse_other_delimiters(data: bytes, wanted: tuple[str, ...]) -> None:
     first = data[:MAX_RECORD_BYTES].split(b"\n", 1)[0].decode(errors="ignore")
     for delimiter in (";", "\t", "|"):
         if set(wanted) & {name.strip(' "') for name in first.split(delimiter)}:
-            found = f"looks like {delimiter!r}-separated"
+            found = f"a header that looks like {delimiter!r}-separated"
             raise UnreadableError("the header", "','-separated columns", "export it with commas", found)
 
 

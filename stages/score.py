@@ -12,7 +12,7 @@ import pandas as pd
 
 from conversion.artifact import load_model
 from conversion.features import Feature
-from conversion.files import read_json, write_atomically, write_json
+from conversion.files import read_parquet, read_value, write_atomically, write_json
 from conversion.metrics import population_stability_index
 from conversion.params import load_params
 from conversion.scoring import lead_list
@@ -69,15 +69,16 @@ def main() -> None:
     """Read the model and the latest snapshots, write data/leads/ and metrics/drift.json."""
     params = load_params()
     model, description = load_model()
-    latest = pd.read_parquet("data/features/latest.parquet")
-    companies = pd.read_parquet("data/clean/companies.parquet")
-    usage = pd.read_parquet("data/clean/usage.parquet")
+    names = [feature.name for feature in model.features]
+    latest = read_parquet("data/features/latest.parquet", names)
+    companies = read_parquet("data/clean/companies.parquet")
+    usage = read_parquet("data/clean/usage.parquet")
     leads = lead_list(model, latest, companies, usage, params.score.tiers, params.score.mrr_prior)
-    moved = drift(pd.read_parquet("data/features/train.parquet"), latest, model.features)
+    moved = drift(read_parquet("data/features/train.parquet", [*names, "weight"]), latest, model.features)
     folder = Path("data/leads")
     write_leads(leads, folder / f"leads.{params.score.format}")
     write_leads(leads.head(params.score.top_n), folder / f"top_leads.{params.score.format}")
-    write_json("metrics/drift.json", {"as_of": read_json("data/clean/export.json")["as_of"]} | moved)
+    write_json("metrics/drift.json", {"as_of": read_value("data/clean/export.json", "as_of")} | moved)
     log.info(
         "scored",
         extra={

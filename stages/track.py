@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import io
 import json
 import logging
 import os
@@ -22,7 +23,7 @@ import yaml
 from conversion import spool
 from conversion.artifact import sha256
 from conversion.errors import TrackingError
-from conversion.files import read_json, write_json
+from conversion.files import copy_file, read_json, read_text, reading, write_json
 from conversion.params import Params, load_params
 from conversion.stage import run
 
@@ -148,11 +149,13 @@ def _git(*arguments: str) -> str:
 
 def identity(model: dict[str, Any]) -> dict[str, str]:
     """Tell this run from others by what it made: the same inputs give the same, wherever they are run."""
+    with reading("metrics/evaluation.json"):
+        evaluation = sha256("metrics/evaluation.json")
     return {
         "model_type": model["model_type"],
         "as_of": model["trained_as_of"],
         "model_sha256": model["sha256"],
-        "evaluation_sha256": sha256("metrics/evaluation.json"),
+        "evaluation_sha256": evaluation,
     }
 
 
@@ -171,9 +174,8 @@ def record(params: Params, model: dict[str, Any], who: dict[str, str], started: 
         Seconds since 1970.
     """
     hashes = data_hashes(yaml.safe_load(LOCK.read_text(encoding="utf-8")) if LOCK.is_file() else {})
-    with Path("metrics/backtest.csv").open(encoding="utf-8", newline="") as file:
-        weekly = weekly_metrics(csv.DictReader(file))
-    summary = Path("metrics/summary.txt").read_text(encoding="utf-8")
+    weekly = weekly_metrics(csv.DictReader(io.StringIO(read_text("metrics/backtest.csv"))))
+    summary = read_text("metrics/summary.txt")
     commit = who.get("git_commit", "")[:7]
     return {
         "name": who.get("dvc_exp_name") or f"{who['model_type']} {commit}".strip(),
@@ -201,27 +203,40 @@ def fill(folder: Path, columns: Iterable[str]) -> None:
     for source in _artifacts():
         target = artifacts / source
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
-    leads = next(Path("data/leads").glob("top_leads.*"))
+        copy_file(source, target)
+    leads = _top_leads()
     (artifacts / "leads").mkdir()
-    shutil.copyfile(leads, artifacts / "leads" / leads.name)
+    copy_file(leads, artifacts / "leads" / leads.name)
     (artifacts / PREDICTIONS).parent.mkdir()
-    predictions = pq.read_table("data/backtest/predictions.parquet", columns=PREDICTED)
+    with reading("data/backtest/predictions.parquet"):
+        predictions = pq.read_table("data/backtest/predictions.parquet", columns=PREDICTED)
     pq.write_table(predictions, artifacts / PREDICTIONS, compression="zstd")
     (folder / spool.MODEL).mkdir()
     for name in ("model.joblib", "model.json"):
-        shutil.copyfile(f"models/{name}", folder / spool.MODEL / name)
+        copy_file(f"models/{name}", folder / spool.MODEL / name)
     code = Path(spool.__file__).parent
     shutil.copytree(code, folder / spool.CODE, ignore=shutil.ignore_patterns("__pycache__"))
-    latest = pq.ParquetFile("data/features/latest.parquet")
-    rows = next(latest.iter_batches(batch_size=EXAMPLE_ROWS, columns=list(columns)))
+    with reading("data/features/latest.parquet"):
+        latest = pq.ParquetFile("data/features/latest.parquet")
+        rows = next(latest.iter_batches(batch_size=EXAMPLE_ROWS, columns=list(columns)))
     pq.write_table(pa.Table.from_batches([rows]), folder / spool.EXAMPLE)
 
 
 def _artifacts() -> Iterator[Path]:
     yield Path("params.yaml")
     for folder in RESULTS:
-        yield from sorted(path for path in Path(folder).iterdir() if path.is_file())
+        with reading(folder):
+            files = sorted(path for path in Path(folder).iterdir() if path.is_file())
+        yield from files
+
+
+def _top_leads() -> Path:
+    pattern = "data/leads/top_leads.*"
+    found = sorted(Path().glob(pattern))
+    with reading(pattern):
+        if not found:
+            raise FileNotFoundError
+    return found[0]
 
 
 def track(params: Params, model: dict[str, Any], known_as: dict[str, str]) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 from conversion.artifact import save_model, sha256
-from conversion.files import read_json, write_csv
+from conversion.files import read_parquet, read_value, write_csv
 from conversion.models import ConversionModel
 from conversion.params import Params, load_params
-from conversion.recipe import known_training, search_and_fit_at
+from conversion.recipe import known_training, search_and_fit_at, training_columns
 from conversion.stage import run
 
 log = logging.getLogger(__name__)
@@ -51,8 +51,8 @@ def main() -> None:
     """Read the training snapshots, write models/model.joblib, models/model.json and plots/search.csv."""
     params = load_params()
     source = "data/features/train.parquet"
-    snapshots = pd.read_parquet(source)
-    as_of = pd.Timestamp(read_json("data/clean/export.json")["as_of"])
+    snapshots = read_parquet(source, training_columns(params))
+    as_of = pd.Timestamp(read_value("data/clean/export.json", "as_of"))
     model, found = search_and_fit_at(snapshots, as_of, params, progress=True)
     description = describe(model, snapshots, as_of, found.params) | {
         "search": found.summary(),

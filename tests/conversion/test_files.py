@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from conversion import files
+from conversion.errors import InputError, OutputError
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_a_failed_write_leaves_what_was_there(before: str | None, tmp_path: Path
         temporary.write_text("half of the")
         raise OSError("no space left")
 
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(OutputError, match=r"^\S+out\.txt: cannot be written: no space left; what was there"):
         files.write_atomically(path, fail_half_way)
 
     assert [each.read_text() for each in tmp_path.iterdir()] == ([] if before is None else [before])
@@ -110,3 +111,111 @@ def test_same_table_same_bytes_without_the_index(write: Any, table: pd.DataFrame
 def test_parquet_comes_back(table: pd.DataFrame, tmp_path: Path) -> None:
     files.write_parquet(tmp_path / "t.parquet", table)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "t.parquet"), table)
+
+
+PIPELINE = """
+stages:
+  before:
+    outs: [data/features]
+    metrics:
+      - metrics/a.json: {cache: false}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a dvc.yaml, and one folder that its stage writes."""
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.yaml").write_text(PIPELINE)
+    Path("data/features").mkdir(parents=True)
+    Path("metrics").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize("read", [files.read_parquet, files.read_text, files.read_json])
+@pytest.mark.usefixtures("project")
+def test_a_missing_file_is_told_with_the_stage_that_writes_it(read: Any) -> None:
+    for path in ("data/features/train.parquet", Path("data/features/train.parquet")):
+        with pytest.raises(InputError) as error:
+            read(path)
+        assert str(error.value) == (
+            "data/features/train.parquet: not found; the stage before writes it: run 'dvc repro before'"
+        )
+
+
+@pytest.mark.parametrize("pipeline", [None, "", "stages: [", "stages: {other: {outs: [x]}}"])
+@pytest.mark.usefixtures("project")
+def test_where_no_stage_is_known_to_write_it_the_whole_pipeline_does(pipeline: str | None) -> None:
+    Path("dvc.yaml").unlink()
+    if pipeline is not None:
+        Path("dvc.yaml").write_text(pipeline)
+    with pytest.raises(InputError) as error:
+        files.read_json("metrics/a.json")
+    assert str(error.value) == "metrics/a.json: not found; the pipeline writes it: run 'dvc repro'"
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"\xff\x00 no table"])
+@pytest.mark.usefixtures("project")
+def test_a_broken_table_is_one_sentence(content: bytes) -> None:
+    Path("data/features/train.parquet").write_bytes(content)
+    with pytest.raises(InputError) as error:
+        files.read_parquet("data/features/train.parquet")
+    said = str(error.value)
+    assert said.startswith("data/features/train.parquet: not what the stage before writes (")
+    assert said.endswith("); run 'dvc repro before' again")
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[1]", b"7", b"{}"])
+@pytest.mark.usefixtures("project")
+def test_a_broken_value_is_one_sentence(content: bytes) -> None:
+    Path("metrics/a.json").write_bytes(content)
+    with pytest.raises(InputError, match=r"^metrics/a\.json: not what the stage before writes \(.+\); run"):
+        files.read_value("metrics/a.json", "auc")
+
+
+@pytest.mark.usefixtures("project")
+def test_a_value_comes_back() -> None:
+    files.write_json("metrics/a.json", {"auc": 0.9})
+    assert files.read_value("metrics/a.json", "auc") == 0.9
+
+
+@pytest.mark.usefixtures("project")
+def test_missing_columns_are_named(table: pd.DataFrame) -> None:
+    files.write_parquet("data/features/train.parquet", table)
+    pd.testing.assert_frame_equal(files.read_parquet("data/features/train.parquet", ["week", "id"]), table)
+    with pytest.raises(InputError, match=r"\(it lacks the columns size, sector\); run 'dvc"):
+        files.read_parquet("data/features/train.parquet", ["id", "size", "share", "sector"])
+
+
+def test_a_folder_that_is_a_file_cannot_be_written_into(tmp_path: Path) -> None:
+    (tmp_path / "metrics").write_text("")
+    with pytest.raises(OutputError) as error:
+        files.write_json(tmp_path / "metrics" / "a.json", {})
+    folder = tmp_path / "metrics"
+    assert str(error.value).startswith(f"{folder / 'a.json'}: cannot be written: {folder} is no folder; move")
+
+
+@pytest.mark.usefixtures("project")
+def test_copying_what_is_not_there_names_it() -> None:
+    with pytest.raises(InputError, match=r"^metrics/a\.json: not found; the stage before writes it"):
+        files.copy_file("metrics/a.json", "b.json")
+
+
+@pytest.mark.parametrize(
+    ("path", "stage"),
+    [
+        ("data/features/train.parquet", "featurize"),
+        ("data/clean/export.json", "clean"),
+        ("models/model.joblib", "train"),
+        ("plots/roc.csv", "evaluate"),
+        ("metrics/drift.json", "score"),
+        ("data/truth.parquet", "simulate"),
+        ("params.yaml", None),
+    ],
+)
+def test_the_projects_own_files_and_who_writes_them(
+    path: str, stage: str | None, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    assert files.writer_of(path) == stage

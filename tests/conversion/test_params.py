@@ -221,8 +221,7 @@ BROKEN = [
     case(
         "ensemble_of_one",
         with_key("model.ensemble.members", ["xgboost"]),
-        "model.ensemble.members: given ['xgboost']",
-        "at least 2 items",
+        "model.ensemble.members: given ['xgboost'], should have at least 2 items (",
     ),
     case(
         "ensemble_of_more_than_dvc_can_name",
@@ -313,6 +312,11 @@ BROKEN = [
         "featurize.windows",
         "[4, 1]",
         "increasing order",
+    ),
+    case(
+        "windows_without_those_of_the_rules",
+        with_key("featurize.windows", [1, 2, 8]),
+        "featurize.windows: given [1, 2, 8], should have 4 among them",
     ),
     case(
         "windows_repeated",
@@ -414,6 +418,18 @@ BROKEN = [
     case("a_list", only("- seed\n- data\n"), "given ['seed', 'data']", "should have the keys seed, data"),
     case("a_word", only("seed"), "given 'seed'", "should have the keys seed, data"),
     case("tabs", lambda text: f"{text}\nmore:\n\tkey: 1\n", "not valid YAML", "'\\t'", "line "),
+    case(
+        "tab",
+        lambda text: text.replace("  dir:", "\tdir:"),
+        "line 5, column 1: ",
+        "with spaces, not",
+    ),
+    case("seed_twice", lambda text: f"{text}\nseed: 2\n", "not valid YAML", "seed is given twice"),
+    case(
+        "key_of_a_section_twice",
+        lambda text: text.replace("  weeks: 82", "  weeks: 82\n  weeks: 60"),
+        "line 11, column 3: weeks is given twice; keep one of them",
+    ),
     case("not_yaml", only("seed: [1, 2\ndata: }"), "not valid YAML", "line 2"),
     case("two_documents", only("seed: 1\n---\nseed: 2\n"), "not valid YAML", "expected a single document"),
     case(

@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from conversion import recipe
 from conversion.artifact import save_model
-from conversion.errors import ExportError, ParamsError
+from conversion.errors import ExportError
 from conversion.files import write_json
 from conversion.schemas import EMPLOYEE_RANGES
 from conversion.snapshots import WEEK
@@ -134,15 +134,6 @@ def test_labels_shuffled_within_each_week_leave_the_prevalence(model_type: str) 
     assert 0.6 < average_precision_score(fake["label"], fake["probability"]) / prevalence < 1.5
     true = evaluate.backtest(pipeline.train, pipeline.backtest, pipeline.params)
     assert average_precision_score(true["label"], true["probability"]) > 10 * prevalence, "there is a signal"
-
-
-def test_the_rules_need_their_window() -> None:
-    pipeline = Pipeline(
-        dirty_export(),
-        small_params(featurize__windows=[1, 2, 8], model__logistic_regression__quadratic=["size"]),
-    )
-    with pytest.raises(ParamsError, match=r"featurize.windows: given 1, 2, 8; should have 4"):
-        evaluate.backtest(pipeline.train, pipeline.backtest, pipeline.params)
 
 
 # The measures

@@ -169,6 +169,26 @@ BROKEN = [
         "the file",
         ("customers.parquet", "neither"),
     ),
+    *[
+        Broken(
+            f"saved as {other}",
+            lambda folder, other=other: (folder / "customers.csv").rename(folder / other) and None,
+            "export/customers",
+            "the file",
+            (f"neither, but {other}", "save it as customers.csv or customers.parquet"),
+        )
+        for other in ("Customers.csv", "customers.xlsx", "customers.csv.gz")
+    ],
+    *[
+        Broken(
+            f"{kind} named .csv",
+            edit("customers.csv", lambda data, magic=magic: magic + data),
+            "customers.csv",
+            "the file",
+            (kind, "save it as CSV, in UTF-8"),
+        )
+        for magic, kind in load.OTHER_FORMATS.items()
+    ],
     Broken("both suffixes", both_suffixes, "export/usage_actions", "the file", ("both", "remove the one")),
     Broken("file is a folder", replaced_by_folder, "export/customers.csv", "the file", ("a folder",)),
     Broken(
@@ -988,3 +1008,14 @@ def test_real_export(tmp_path: Path) -> None:
         assert tuple(table) == COLUMNS[name]
         assert len(table) > 0
         pd.testing.assert_frame_equal(again[name], table)
+
+
+def test_a_sample_that_was_not_made_is_told_with_the_stage_that_makes_it(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.yaml").write_bytes((root / "dvc.yaml").read_bytes())
+    with pytest.raises(
+        ExportError, match=r"found nothing; .*, or run 'dvc repro simulate', which writes this one$"
+    ):
+        load.read_export(Path("data/sample"))
