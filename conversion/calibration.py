@@ -5,7 +5,6 @@ An out-of-time prediction is of a later snapshot, by a model of labels that were
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -64,6 +63,12 @@ def out_of_time_folds(as_of: pd.Series, folds: int, horizon_days: int) -> list[F
     ]
 
 
+def folds_with_conversions(as_of: pd.Series, y: np.ndarray, folds: int, horizon_days: int) -> list[Fold]:
+    """Give the folds of `out_of_time_folds` that have conversions both to learn from and to be tested on."""
+    masks = out_of_time_folds(as_of, folds, horizon_days)
+    return [(learn, test) for learn, test in masks if y[learn].any() and y[test].any()]
+
+
 def fit_calibrator(method: Method, raw: Floats, y: np.ndarray, weight: np.ndarray) -> Any:
     """Fit Platt's sigmoid (on log-odds) or an isotonic curve; None for none."""
     if method == "none":
@@ -111,8 +116,8 @@ def method_losses(predictions: OutOfTime, folds: int, horizon_days: int) -> dict
 
     Empty where no fold has conversions both to fit on and to be judged by.
     """
-    judged = list(_judged_folds(predictions, folds, horizon_days))
-    raw, y, weight, _ = predictions
+    raw, y, weight, as_of = predictions
+    judged = folds_with_conversions(as_of, y, folds, horizon_days)
     return {
         method: sum(
             weighted_log_loss(
@@ -125,12 +130,6 @@ def method_losses(predictions: OutOfTime, folds: int, horizon_days: int) -> dict
         for method in METHODS
         if judged
     }
-
-
-def _judged_folds(predictions: OutOfTime, folds: int, horizon_days: int) -> Iterator[Fold]:
-    for learn, test in out_of_time_folds(predictions.as_of, folds, horizon_days):
-        if predictions.y[learn].any() and predictions.y[test].any():
-            yield learn, test
 
 
 def weighted_log_loss(probability: Floats, y: np.ndarray, weight: np.ndarray) -> float:

@@ -27,8 +27,8 @@ from conversion.calibration import (
     calibrated,
     choose_method,
     fit_calibrator,
+    folds_with_conversions,
     log_odds,
-    out_of_time_folds,
 )
 from conversion.companies import SECTORS
 from conversion.errors import ExportError, ParamsError
@@ -244,7 +244,9 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
     def predict_out_of_time(
         self, values: Floats, y: np.ndarray, sample_weight: np.ndarray, as_of: pd.Series
     ) -> OutOfTime:
-        """Predict later training snapshots by models of what was known before, see `out_of_time_folds`.
+        """Predict later training snapshots by models of what was known before.
+
+        The folds are those of `conversion.calibration.folds_with_conversions`.
 
         Parameters
         ----------
@@ -334,9 +336,7 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
         return pd.DataFrame(self.contributions(self.values(X)), columns=self._names())
 
     def _folds(self, y: np.ndarray, as_of: pd.Series) -> list[Fold]:
-        """Give the out-of-time folds that have conversions both before and in them."""
-        folds = out_of_time_folds(as_of, self.folds, self.horizon_days)
-        return [(learn, test) for learn, test in folds if y[learn].any() and y[test].any()]
+        return folds_with_conversions(as_of, y, self.folds, self.horizon_days)
 
     def _fit_out_of_time(self, values: Floats, y: np.ndarray, weight: np.ndarray, as_of: pd.Series) -> None:
         """Fit calibration and threshold on predictions of later snapshots by models of earlier ones."""
