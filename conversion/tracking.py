@@ -125,10 +125,14 @@ def log_waiting(root: Path, experiment: str) -> int:
     logged = 0
     with spool.locked(root):
         client = open_store(root)
-        for run in spool.waiting_runs(root):
+        waiting = spool.waiting_runs(root)
+        if waiting:
+            with asking(f"experiment {experiment}"):
+                experiment_id = _experiment_id(client, root, experiment)
+        for run in waiting:
             try:
                 with asking(run.name):
-                    _log_run(client, _experiment_id(client, root, experiment), run)
+                    _log_run(client, experiment_id, run)
             except TrackingError as error:
                 failed.append(str(error))
             else:
@@ -165,7 +169,7 @@ def _log_run(client: MlflowClient, experiment_id: str, waiting: Path) -> None:
         ],
     )
     client.log_artifacts(run_id, str(waiting / spool.ARTIFACTS))
-    model_id = _log_model(client, experiment_id, run_id, waiting)
+    model_id = _log_model(client, experiment_id, run_id, waiting, record["columns"])
     metrics = [Metric(key, value, time, 0, model_id=model_id) for key, value in record["metrics"].items()]
     metrics += [
         Metric(key, value, at, step) for key, points in record["weekly"].items() for step, at, value in points
@@ -185,7 +189,9 @@ def _run_id(client: MlflowClient, experiment_id: str, waiting: str, record: dict
     return str(run.info.run_id)
 
 
-def _log_model(client: MlflowClient, experiment_id: str, run_id: str, waiting: Path) -> str:
+def _log_model(
+    client: MlflowClient, experiment_id: str, run_id: str, waiting: Path, columns: dict[str, str]
+) -> str:
     """Log the model's own two files, with the code that reads them; give the logged model's id.
 
     `mlflow.pyfunc.log_model` would also load the model and ask it, which takes as long as all the rest.
@@ -193,16 +199,16 @@ def _log_model(client: MlflowClient, experiment_id: str, run_id: str, waiting: P
     logged = client.create_logged_model(experiment_id, name=MODEL_NAME, source_run_id=run_id)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / MODEL_NAME
-        _save_model(folder, Model(run_id=run_id, model_id=logged.model_id), waiting)
+        _save_model(folder, Model(run_id=run_id, model_id=logged.model_id), waiting, columns)
         client.log_model_artifacts(logged.model_id, str(folder))
     client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
     return str(logged.model_id)
 
 
-def _save_model(folder: Path, mlflow_model: Model, waiting: Path) -> None:
-    """Lay the model out as MLflow loads and serves it."""
-    kinds = {name: DataType[kind] for name, kind in spool.read_record(waiting)["columns"].items()}
+def _save_model(folder: Path, mlflow_model: Model, waiting: Path, columns: dict[str, str]) -> None:
+    """Lay the model out as MLflow loads and serves it; ``columns`` are what it takes, by MLflow's types."""
+    kinds = {name: DataType[kind] for name, kind in columns.items()}
     inputs: list[ColSpec | TensorSpec] = [ColSpec(kind, name) for name, kind in kinds.items()]
     example = pd.read_parquet(waiting / spool.EXAMPLE)
     mlflow.pyfunc.save_model(
