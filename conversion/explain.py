@@ -7,12 +7,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from conversion.companies import SECTORS
 from conversion.features import Feature
-from conversion.models import ConversionModel
 from conversion.schemas import EMPLOYEE_RANGES, UNKNOWN_SECTOR, UNRANKED
 
 RAISES: Final = "+"
@@ -21,29 +19,6 @@ NOT_KNOWN: Final = "not known"
 
 Floats = NDArray[np.floating[Any]]
 Writer = Callable[[Floats, Floats], list[list[str]]]
-
-
-def top_reasons(model: ConversionModel, features: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Name the ``count`` strongest signed contributions to each score, as `reason_writer` does.
-
-    Parameters
-    ----------
-    model
-        Fitted.
-    features
-        Feature frame.
-    count
-        Reasons for each row.
-
-    Returns
-    -------
-    pandas.DataFrame of str
-        Columns ``reason_1`` to ``reason_<count>``, strongest first; ``+`` raises the score, ``-`` lowers it.
-    """
-    values = model.values(features)
-    texts = reason_writer(model.features, count)(values, model.contributions(values))
-    names = [f"reason_{place}" for place in range(1, count + 1)]
-    return pd.DataFrame(texts, columns=names, index=features.index, dtype="str")
 
 
 def reason_writer(features: tuple[Feature, ...], count: int) -> Writer:

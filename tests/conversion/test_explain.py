@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 from conversion.companies import SECTORS
-from conversion.explain import describe_value, reason_writer, top_reasons
+from conversion.explain import describe_value, reason_writer
 from conversion.features import FeatureSettings, feature_definitions
 from conversion.schemas import UNRANKED
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
+from tests.reasons import top_reasons
 
 BY_NAME = {feature.name: feature for feature in feature_definitions(FeatureSettings((1, 4), (2,)))}
 

@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conversion.explain import top_reasons
 from conversion.hashing import tie_break
 from conversion.params import Tiers
 from conversion.schemas import CUSTOMERS, MEASURES
 from conversion.scoring import LEAD_COLUMNS, last_activity, lead_list, mrr_by_size, overall_mrr, tier_of
 from conversion.snapshots import WEEK
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
+from tests.reasons import top_reasons
 
 TIERS = Tiers(very_high=20.0, high=8.0, medium=2.0)
 

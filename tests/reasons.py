@@ -1,0 +1,31 @@
+"""Reasons as a table, as tests read them."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from conversion.explain import reason_writer
+from conversion.models import ConversionModel
+
+
+def top_reasons(model: ConversionModel, features: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Name the ``count`` strongest signed contributions to each score, as `reason_writer` does.
+
+    Parameters
+    ----------
+    model
+        Fitted.
+    features
+        Feature frame.
+    count
+        Reasons for each row.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        Columns ``reason_1`` to ``reason_<count>``, strongest first; ``+`` raises the score, ``-`` lowers it.
+    """
+    values = model.values(features)
+    texts = reason_writer(model.features, count)(values, model.contributions(values))
+    names = [f"reason_{place}" for place in range(1, count + 1)]
+    return pd.DataFrame(texts, columns=names, index=features.index, dtype="str")
