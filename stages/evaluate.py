@@ -342,7 +342,7 @@ def write_plots(
         "confusion": (plots.confusion_table(predictions["label"], decided), plots.confusion_figure),
         "importance": (named, plots.importance_figure),
     }
-    for name, (table, draw) in drawings.items():
+    for name, (table, draw) in progress_bar(drawings.items(), what="plots", unit="plots"):
         write_csv(f"plots/{name}.csv", table, float_format="%.6g")
         plots.save_png(draw(table), f"plots/{name}.png")
 
@@ -370,8 +370,10 @@ def main() -> None:
             "customers: no conversion follows any cutoff of the backtest; set an earlier "
             "evaluate.first_cutoff or give a longer export"
         )
+    log.info("backtested", extra={"cutoffs": predictions["as_of"].nunique(), "rows": len(predictions)})
     if params.data.dir == SAMPLE:
         predictions = with_oracle(predictions, read_parquet("data/truth.parquet"))
+    log.info("measuring", extra={"bootstrap_samples": params.evaluate.bootstrap_samples})
     result = {"as_of": read_value("data/clean/export.json", "as_of")} | evaluation(predictions, params)
     if params.evaluate.cross_validation_folds:
         result["cross_validation_not_out_of_time"] = cross_validation(train, predictions, params)

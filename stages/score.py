@@ -73,6 +73,7 @@ def main() -> None:
     latest = read_parquet("data/features/latest.parquet", names)
     companies = read_parquet("data/clean/companies.parquet")
     usage = read_parquet("data/clean/usage.parquet")
+    log.info("scoring", extra={"prospects": len(latest)})
     leads = lead_list(model, latest, companies, usage, params.score.tiers, params.score.mrr_prior)
     moved = drift(read_parquet("data/features/train.parquet", [*names, "weight"]), latest, model.features)
     folder = Path("data/leads")

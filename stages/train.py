@@ -53,6 +53,7 @@ def main() -> None:
     source = "data/features/train.parquet"
     snapshots = read_parquet(source, training_columns(params))
     as_of = pd.Timestamp(read_value("data/clean/export.json", "as_of"))
+    log.info("fitting", extra={"model_type": params.model.type, "snapshots": len(snapshots)})
     model, found = search_and_fit_at(snapshots, as_of, params, progress=True)
     description = describe(model, snapshots, as_of, found.params) | {
         "search": found.summary(),
