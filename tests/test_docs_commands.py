@@ -37,7 +37,8 @@ def test_the_commands_of_every_page(clone: Clone, monkeypatch: pytest.MonkeyPatc
         shown = [step.command for step in session.steps(page.read_text(encoding="utf-8"))]
         assert [step.command for step in session.steps(done.read_text(encoding="utf-8"))] == shown
         # A clone of the project has the results of its params in it.
-        clone.git("commit", "--quiet", "--all", "--allow-empty", "--message", name)
+        clone.git("add", "--all")
+        clone.git("commit", "--quiet", "--allow-empty", "--message", name)
 
 
 def test_steps_are_found() -> None:
