@@ -25,7 +25,7 @@ from tests.tracked import Store, model_file, sha256_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SKILL = {"poor": 0.5, "good": 4.0, "like_poor": 0.5}
-ANSWER = {"poor": 0.1, "good": 0.2, "like_poor": 0.3, "later": 0.4, "unmeasured": 0.5}
+ANSWER = {"poor": 0.1, "good": 0.2, "like_poor": 0.3, "later": 0.4, "unmeasured": 0.5, "other_columns": 0.6}
 
 # What SQLAlchemy says of MLflow, where these tests ask the store themselves.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
@@ -45,7 +45,8 @@ def runs(store: Store) -> Runs:
         name: backtest(seed=1, skill=skill) for name, skill in SKILL.items()
     }
     later = backtest().assign(as_of=lambda table: table["as_of"] + pd.Timedelta(weeks=30))
-    backtests |= {"later": later, "unmeasured": None, "unmodelled": backtest()}
+    no_label = backtest().drop(columns="label")
+    backtests |= {"later": later, "unmeasured": None, "other_columns": no_label, "unmodelled": backtest()}
     return {name: store.track(name, predictions, ANSWER.get(name)) for name, predictions in backtests.items()}
 
 
@@ -228,7 +229,11 @@ def test_force_needs_a_reason(project: Project, capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize(
     ("other", "says"),
-    [("later", "A and B have no list in common"), ("unmeasured", "its backtest/predictions.parquet: ")],
+    [
+        ("later", "A and B have no list in common"),
+        ("unmeasured", "its backtest/predictions.parquet: "),
+        ("other_columns", "its backtest/predictions.parquet is not a backtest: No match for FieldRef"),
+    ],
 )
 def test_what_cannot_be_compared_can_only_be_forced(
     project: Project, runs: Runs, other: str, says: str, capsys: pytest.CaptureFixture[str]

@@ -361,6 +361,12 @@ BROKEN = [
         "increasing order",
     ),
     case(
+        "confidence_not_descending",
+        with_key("serve.confidence", {"high": 2.0, "medium": 2.0}),
+        "serve.confidence: given {'high': 2.0, 'medium': 2.0}",
+        "should be descending: high > medium",
+    ),
+    case(
         "tiers_not_descending",
         with_key("score.tiers", {"very_high": 9.0, "high": 99.0, "medium": 2.0}),
         "score.tiers",

@@ -135,6 +135,11 @@ def corrupt_parquet(folder: Path) -> None:
     edit("customers.parquet", lambda data: data[:200] + data[-200:])(folder)
 
 
+def empty_parquet(folder: Path) -> None:
+    as_parquet(CUSTOMERS, lambda table: table)(folder)
+    edit("customers.parquet", lambda _: b"")(folder)
+
+
 def undecodable_parquet(folder: Path) -> None:
     as_parquet(CUSTOMERS, lambda table: table.replace_schema_metadata(None))(folder)
     edit("customers.parquet", lambda data: data.replace(b"INDUSTRY", b"INDUSTR\xe4"))(folder)
@@ -504,6 +509,13 @@ BROKEN = [
         "customers.parquet",
         "the file",
         ("a Parquet table", "export the table again"),
+    ),
+    Broken(
+        "empty Parquet",
+        empty_parquet,
+        "customers.parquet",
+        "the file",
+        ("a Parquet table", "an empty file", "export the table again"),
     ),
     Broken(
         "undecodable Parquet column name",
