@@ -14,6 +14,7 @@ DOCS_ARGS ?=
 SWEEP_ARGS ?=
 AUTOML_ARGS ?=
 LEAKAGE_ARGS ?=
+MODELLING_ARGS ?=
 
 export DVC_NO_ANALYTICS := 1
 
@@ -29,7 +30,7 @@ PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --r
 COMPILE := $(IN_VENV) uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
 
-.PHONY: help run test sweep track-replay lint hooks format lock bench bench-serving bench-automl bench-learning-curve bench-leakage soak docs clean
+.PHONY: help run test sweep track-replay lint hooks format lock bench bench-serving bench-automl bench-learning-curve bench-leakage bench-modelling soak docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -83,6 +84,10 @@ bench-learning-curve: $(VENV)/run.stamp ## how much history a model needs: its s
 bench-leakage: $(VENV)/run.stamp ## what the usual recipe claims on a random split, and keeps; LEAKAGE_ARGS="--data-dir FOLDER" adds your export
 	@$(IN_VENV) dvc repro --quiet
 	@$(IN_VENV) python -m benchmarks.leakage $(LEAKAGE_ARGS)
+
+bench-modelling: $(VENV)/run.stamp ## measure the tables of the choice of model; MODELLING_ARGS="--data-dir FOLDER" adds your export
+	@$(IN_VENV) dvc repro --quiet
+	@$(IN_VENV) python -m benchmarks.modelling $(MODELLING_ARGS)
 
 soak: $(VENV)/run.stamp ## ten minutes of 32 clients, one request in ten bad: no 5xx, no growing memory
 	@$(IN_VENV) python -m benchmarks.soak

@@ -59,6 +59,8 @@ LEADS: Final = {
 }
 LEAD_ROWS: Final = 10
 RANDOM_SPLITS: Final = "docs/explanation/random_splits.json"
+MODELLING: Final = "docs/explanation/modelling.json"
+MODELLING_TABLES: Final = ("choices", "types-export", "types-sample", "groups", "calibration")
 PACKAGES: Final = ("stages", "conversion", "commands", "benchmarks", "docs")
 
 
@@ -70,6 +72,7 @@ def makers(root: Path) -> dict[str, Callable[[], str]]:
         "slices": partial(slices_block, root),
         "leads": partial(leads_block, root),
         "random-splits": partial(random_splits_block, root),
+        **{f"modelling-{name}": partial(modelling_block, root, name) for name in MODELLING_TABLES},
         "share-of-oracle": partial(share_of_oracle_block, root),
         "hazard": hazard_block,
         "make-targets": partial(make_targets_block, root),
@@ -216,6 +219,13 @@ def random_splits_block(root: Path) -> str:
     from benchmarks.leakage_page import short  # needed here alone, and slow to import
 
     return short(read_json(root / RANDOM_SPLITS)) + "\n"
+
+
+def modelling_block(root: Path, name: str) -> str:
+    """Show one of the tables of the choice of model, as `make bench-modelling` last measured it."""
+    from benchmarks.modelling_page import TABLES  # needed here alone, and slow to import
+
+    return TABLES[name](read_json(root / MODELLING))
 
 
 def share_of_oracle_block(root: Path) -> str:
