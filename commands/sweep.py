@@ -27,7 +27,7 @@ from conversion.stage import CommandLine, run, whole_number
 
 Number = int | float
 Settings = Mapping[str, Sequence[Number | str]]
-"""What to set in params.yaml, by dotted key: DVC queues an experiment for each combination of the values."""
+"""What to set in params.yaml, by dotted key; DVC queues an experiment for each combination of the values."""
 
 # A family that is not listed is tried once, as it stands in params.yaml.
 GRID: Final[dict[str, dict[str, tuple[Number, ...]]]] = {

@@ -71,7 +71,7 @@ Day = Annotated[
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Total = Annotated[float, Field(ge=0, le=MAX_TOTAL)]
 WholeNumber = Annotated[int, BeforeValidator(_digits)]
-"""A number in a query: digits only, not all that Python reads as one."""
+"""A number in a query, of digits only, not all that Python reads as one."""
 
 
 class Message(BaseModel):

@@ -28,7 +28,7 @@ ACCELERATION_WEEKS: Final = 4
 
 ROWS: Final = "ROWS"
 BLOCK_COLUMNS: Final = (*MEASURES, ROWS)
-"""Last axis of a usage block: a week's measures, and 1 if the week has a usage row (even one of zeros)."""
+"""Last axis of a usage block, a week's measures and 1 if the week has a usage row (even one of zeros)."""
 
 _COMPANIES_AT_ONCE: Final = 50  # so that what is computed on the way stays in the processor's cache
 _EVER: Final = 1 << 31  # weeks: longer than any usage

@@ -27,7 +27,7 @@ RANKER_NAMES: Final = {
 """Rankers in the order of a legend."""
 
 RELIABILITY_LEVELS: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
-"""Deciles, the top one cut finer: with a base rate below 1 % it holds nearly all conversions."""
+"""Deciles, the top one cut finer, as with a base rate below 1 % it holds nearly all conversions."""
 
 # Okabe and Ito's palette, told apart by the colour-blind.
 _COLOURS: Final = {

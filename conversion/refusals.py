@@ -29,7 +29,7 @@ MAX_SHOWN: Final = 80
 MAX_FAULTS: Final = 20
 """Faults that one answer lists at most."""
 MAX_LISTED: Final = 100_000
-"""Faults of which any is listed: pydantic gives all or none, and takes a kilobyte for each."""
+"""Faults of which any is listed, as pydantic gives all or none, and takes a kilobyte for each."""
 
 # What stands before the field in the location of a fault of a union: the name of its member.
 _MEMBERS: Final = ("summary", "history")

@@ -36,7 +36,7 @@ DATABASE: Final = "mlflow.db"
 ARTIFACTS: Final = "mlartifacts"
 MODEL_NAME: Final = "model"
 WAITING_TAG: Final = "waiting_run"
-"""Names the folder in which a run waited: logging that was cut short goes on in the same run."""
+"""Names the folder in which a run waited, so that logging that was cut short goes on in the same run."""
 LOADER: Final = "conversion.pyfunc"
 MODEL_REQUIREMENTS: Final = (
     "joblib",

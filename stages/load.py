@@ -118,7 +118,7 @@ class Header:
     columns: tuple[str, ...]
     duplicated: frozenset[str]
     hints: dict[str, str]
-    """Of missing columns: a name in the file that is almost theirs."""
+    """Of missing columns, a name in the file that is almost theirs."""
     faults: tuple[Fault, ...]
 
 
@@ -130,7 +130,7 @@ class Source:
     header: Header
     columns: dict[str, pa.ChunkedArray]
     label: Callable[[int], str]
-    """Where a row stands in the file: the line of a CSV, the row of a Parquet file."""
+    """Where a row stands in the file, the line of a CSV, the row of a Parquet file."""
     faults: tuple[Fault, ...]
 
 

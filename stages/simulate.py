@@ -81,12 +81,12 @@ SEEN_SHARE: Final = 0.66
 WARM_UP_WEEKS: Final = 16
 """Weeks of usage before the export, so that some companies are active when it starts."""
 TEAM_SHARE: Final = 0.155
-"""Share of the companies that come as a team: more users, more modules, for longer."""
+"""Share of the companies that come as a team, with more users, more modules, for longer."""
 
 MODULE_ODDS: Final = (2.1, -1.2, -1.25, -4.2)
 MODULE_BREADTH: Final = (0.5, 0.9, 0.9, 1.4)
 LOG_ACTIONS_EACH: Final = (1.45, 1.25, 1.45, 0.85)
-"""By module: log odds of use, what a company's breadth adds to them, median log actions of one user."""
+"""By module, log odds of use, what a company's breadth adds to them, median log actions of one user."""
 
 SIZE_SHARES: Final = (0.115, 0.208, 0.185, 0.070, 0.108, 0.078, 0.061, 0.065, 0.007)
 """Of each employee range; the rest is missing."""
