@@ -31,9 +31,11 @@ from benchmarks.pipeline import copy_project, measure
 from conversion.errors import UserError
 from conversion.files import write_text
 from conversion.hashing import tie_break
-from conversion.metrics import MODEL, headline, probability_measures
+from conversion.headline import headline
 from conversion.models import make_model
 from conversion.params import Params, load_params
+from conversion.predictions import MODEL
+from conversion.probabilities import probability_measures
 from conversion.recipe import known_training
 from conversion.snapshots import WEEK
 from conversion.stage import run

@@ -31,8 +31,10 @@ from benchmarks.usual_recipe import FOLDS, LEARNERS, Floats, Learner
 from conversion.errors import UserError
 from conversion.files import read_json, write_json
 from conversion.hashing import uniform_hash
-from conversion.metrics import MODEL, ORACLE, headline, probability_measures
+from conversion.headline import headline
 from conversion.params import Params, load_params
+from conversion.predictions import MODEL, ORACLE
+from conversion.probabilities import probability_measures
 from conversion.recipe import known_training
 from conversion.snapshots import WEEK, week_number
 from conversion.stage import run

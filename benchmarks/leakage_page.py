@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from conversion.files import write_text
-from conversion.metrics import MODEL, ORACLE
 from conversion.plots import save_png
+from conversion.predictions import MODEL, ORACLE
 
 PAGE: Final = "random_splits.md"
 RESULTS: Final = "random_splits.json"

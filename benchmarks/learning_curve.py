@@ -20,9 +20,10 @@ from tqdm import tqdm
 
 from conversion.files import write_text
 from conversion.hashing import uniform_hash
-from conversion.metrics import BASE_RATE, MODEL, ORACLE, headline
+from conversion.headline import headline
 from conversion.models import make_model
 from conversion.params import Params, load_params, model_types
+from conversion.predictions import BASE_RATE, MODEL, ORACLE
 from conversion.recipe import known_training
 from stages.evaluate import SAMPLE, with_oracle
 

@@ -40,9 +40,12 @@ from benchmarks.modelling_page import (
 from conversion.calibration import Fold, OutOfTime, method_losses
 from conversion.errors import UserError
 from conversion.files import read_json, write_csv, write_json, write_text
-from conversion.metrics import MODEL, ORACLE, headline, log_loss, probability_measures
+from conversion.headline import headline
+from conversion.losses import log_loss
 from conversion.models import make_model
 from conversion.params import Params, load_params
+from conversion.predictions import MODEL, ORACLE
+from conversion.probabilities import probability_measures
 from conversion.recipe import recency_weights
 from conversion.stage import run
 from stages.evaluate import SAMPLE, backtest, with_oracle

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from conversion.metrics import MODEL, ORACLE
+from conversion.predictions import MODEL, ORACLE
 from docs.blocks import BLOCK
 from docs.markdown import table
 

@@ -16,7 +16,9 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from conversion.companies import SECTORS
-from conversion.metrics import BASE_RATE, MODEL, log_loss, weekly_measures
+from conversion.losses import log_loss
+from conversion.predictions import BASE_RATE, MODEL
+from conversion.ranking import weekly_measures
 from conversion.schemas import ACTIONS, EMPLOYEE_RANGES, MEASURES, UNRANKED, USERS
 from conversion.snapshots import WEEK, known_at, prospects_at
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from conversion.errors import ComparisonError
-from conversion.metrics import paired_differences
+from conversion.headline import paired_differences
 
 KEYS: Final = ["id", "as_of"]
 NEEDED: Final = (*KEYS, "label", "MRR", "probability")
@@ -49,12 +49,8 @@ class Difference:
     ----------
     first, second
         Its values, of A and of B.
-    difference
-        ``second`` minus ``first``.
-    low, high
-        Its 95 % interval, by resampling companies.
-    probability_better
-        Share of the samples in which B is better; equal counts half.
+    difference, low, high, probability_better
+        See `conversion.bootstrap.difference`.
     """
 
     first: float
@@ -93,13 +89,11 @@ def compare(a: pd.DataFrame, b: pd.DataFrame, k: int, samples: int, seed: int) -
     Parameters
     ----------
     a, b
-        Predictions, see `conversion.metrics`; one row an ``id`` and ``as_of``.
+        See `conversion.predictions`; one row an ``id`` and ``as_of``.
     k
         List length of the recall.
-    samples
-        Bootstrap samples of companies.
-    seed
-        Of the bootstrap.
+    samples, seed
+        Of `conversion.bootstrap.company_weights`.
 
     Returns
     -------

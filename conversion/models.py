@@ -33,9 +33,9 @@ from conversion.calibration import (
 from conversion.companies import SECTORS
 from conversion.errors import ExportError, ParamsError
 from conversion.features import Feature, FeatureSettings, feature_definitions
-from conversion.metrics import Strategy, choose_threshold
 from conversion.params import Params
 from conversion.preprocessing import NUMBERS, Preprocessor
+from conversion.threshold import Strategy, choose_threshold
 from conversion.trees import Trees, margin_of
 
 Floats = NDArray[np.float64]
@@ -80,7 +80,7 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
     calibration
         ``none``, ``sigmoid``, ``isotonic``, or ``auto``: see `conversion.calibration.choose_method`.
     threshold, threshold_value
-        How the decision threshold is chosen, see `conversion.metrics.choose_threshold`.
+        How the decision threshold is chosen, see `conversion.threshold.choose_threshold`.
     folds
         Out-of-time folds inside the training period, for calibration and threshold.
     horizon_days

@@ -13,8 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import ArrayLike, NDArray
 
+from conversion.bins import quantile_bins
+from conversion.decisions import CLASSES
 from conversion.files import write_atomically
-from conversion.metrics import CLASSES, MODEL, cumulative_decisions, quantile_bins, rank_order
+from conversion.order import rank_order
+from conversion.predictions import MODEL
+from conversion.threshold import cumulative_decisions
 
 RANKER_NAMES: Final = {
     MODEL: "model",
@@ -67,7 +71,7 @@ def roc_curve_table(predictions: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     predictions
-        As in `conversion.metrics`.
+        See `conversion.predictions`.
 
     Returns
     -------
@@ -89,7 +93,7 @@ def precision_recall_table(predictions: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     predictions
-        As in `conversion.metrics`.
+        See `conversion.predictions`.
 
     Returns
     -------
@@ -115,7 +119,7 @@ def reliability_table(predictions: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     predictions
-        As in `conversion.metrics`.
+        See `conversion.predictions`.
 
     Returns
     -------
@@ -142,7 +146,7 @@ def gains_table(predictions: pd.DataFrame, rankers: Sequence[str] | None = None)
     Parameters
     ----------
     predictions
-        As in `conversion.metrics`.
+        See `conversion.predictions`.
     rankers
         Columns to rank by; None: those of `RANKER_NAMES` that are there.
 
@@ -163,7 +167,7 @@ def expected_over_observed_table(months: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     months
-        From `conversion.metrics.slice_measures`, a slice a month of cutoffs.
+        From `conversion.slices.slice_measures`, a slice a month of cutoffs.
 
     Returns
     -------
@@ -192,7 +196,7 @@ def slices_table(slices: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     slices
-        From `conversion.metrics.slice_measures`.
+        From `conversion.slices.slice_measures`.
 
     Returns
     -------
@@ -225,7 +229,7 @@ def precision_over_time_table(weekly: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     weekly
-        From `conversion.metrics.weekly_measures`.
+        From `conversion.ranking.weekly_measures`.
 
     Returns
     -------
@@ -245,7 +249,7 @@ def probability_histogram_table(predictions: pd.DataFrame, bins: int = 40) -> pd
     Parameters
     ----------
     predictions
-        As in `conversion.metrics`.
+        See `conversion.predictions`.
     bins
         Bins; probabilities below 1e-6 are in the first.
 

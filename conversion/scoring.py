@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from conversion.explain import reason_writer
-from conversion.metrics import rank_order
 from conversion.models import ConversionModel
+from conversion.order import rank_order
 from conversion.params import Tiers
 from conversion.schemas import FIRMOGRAPHICS, MEASURES, UNRANKED
 

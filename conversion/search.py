@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from conversion.metrics import log_loss
+from conversion.losses import log_loss
 from conversion.models import make_model
 from conversion.params import Params, Section, Span, search_space
 from conversion.progress import progress_bar

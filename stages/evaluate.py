@@ -16,6 +16,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from conversion import plots
 from conversion.artifact import load_model
+from conversion.decisions import business_measures, classification_measures, classification_report
 from conversion.errors import ExportError
 from conversion.files import (
     read_parquet,
@@ -28,23 +29,16 @@ from conversion.files import (
     write_text,
 )
 from conversion.hashing import uniform_hash
-from conversion.metrics import (
-    BASE_RATE,
-    MODEL,
-    ORACLE,
-    business_measures,
-    classification_measures,
-    classification_report,
-    headline,
-    probability_measures,
-    slice_measures,
-    weekly_measures,
-)
+from conversion.headline import headline
 from conversion.models import make_model
 from conversion.params import BASELINE_WEEKS, Params, load_params
+from conversion.predictions import BASE_RATE, MODEL, ORACLE
+from conversion.probabilities import probability_measures
 from conversion.progress import progress_bar
+from conversion.ranking import weekly_measures
 from conversion.recipe import fit_at, training_columns
 from conversion.schemas import UNKNOWN_SECTOR
+from conversion.slices import slice_measures
 from conversion.snapshots import WEEK, week_number
 from conversion.stage import run
 
@@ -218,7 +212,7 @@ def by_month(predictions: pd.DataFrame, params: Params) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a month in time order, as `conversion.metrics.slice_measures` gives it.
+        One row a month in time order, as `conversion.slices.slice_measures` gives it.
     """
     months = predictions.assign(month=predictions["as_of"].dt.strftime("%Y-%m"))
     settings = params.evaluate

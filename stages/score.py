@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from conversion.artifact import load_model
+from conversion.drift import population_stability_index
 from conversion.features import Feature
 from conversion.files import read_parquet, read_value, write_atomically, write_json
-from conversion.metrics import population_stability_index
 from conversion.params import load_params
 from conversion.scoring import lead_list
 from conversion.stage import run

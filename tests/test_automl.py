@@ -19,7 +19,7 @@ from benchmarks.automl_worker import TUNING_SHARE, in_tuning_weeks, weighted_log
 from conversion import recipe
 from conversion.errors import UserError
 from conversion.hashing import tie_break
-from conversion.metrics import log_loss
+from conversion.losses import log_loss
 from conversion.params import Params, load_params
 from conversion.snapshots import WEEK
 from stages import evaluate

@@ -19,8 +19,8 @@ from benchmarks import export_copy, leakage, leakage_page, usual_recipe
 from conversion.companies import with_firmographics
 from conversion.errors import UserError
 from conversion.files import read_json, write_json
-from conversion.metrics import MODEL, ORACLE
 from conversion.params import load_params
+from conversion.predictions import MODEL, ORACLE
 from conversion.recipe import known_training
 from conversion.schemas import MEASURES
 from conversion.snapshots import WEEK

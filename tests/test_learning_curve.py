@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import learning_curve
-from conversion.metrics import ORACLE
+from conversion.predictions import ORACLE
 from conversion.recipe import known_training
 from tests.exports import tiny_export
 from tests.pipeline import Pipeline, small_params

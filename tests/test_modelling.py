@@ -15,8 +15,8 @@ import yaml
 from benchmarks import modelling, modelling_page
 from conversion.errors import UserError
 from conversion.files import read_json
-from conversion.metrics import MODEL, ORACLE
 from conversion.models import make_model
+from conversion.predictions import MODEL, ORACLE
 from docs.blocks import BLOCK, MODELLING_TABLES
 from stages import evaluate
 from tests.exports import tiny_export

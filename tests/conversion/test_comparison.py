@@ -17,7 +17,8 @@ from conversion.comparison import (
     verdict,
 )
 from conversion.errors import ComparisonError
-from conversion.metrics import log_loss, weekly_measures
+from conversion.losses import log_loss
+from conversion.ranking import weekly_measures
 from tests.backtests import backtest
 
 SAMPLES, SEED = 200, 5

@@ -7,7 +7,10 @@ import pytest
 import sklearn.metrics as reference
 from matplotlib.figure import Figure
 
-from conversion import metrics, plots
+from conversion import plots
+from conversion.order import rank_order
+from conversion.ranking import weekly_measures
+from conversion.slices import slice_measures
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +148,7 @@ class TestGains:
         called = row["share_of_prospects"] * 600
         caught = 0.0
         for _, week in predictions.groupby("as_of"):
-            label = week["label"].to_numpy()[metrics.rank_order(week["probability"], week["id"])]
+            label = week["label"].to_numpy()[rank_order(week["probability"], week["id"])]
             caught += label[: int(called)].sum() + label[int(called)] * (called % 1)
         expected = caught / predictions["label"].sum()
         assert row["share_of_conversions"] == pytest.approx(expected, abs=1e-5)
@@ -166,7 +169,7 @@ class TestGains:
 class TestOtherTables:
     def test_precision_over_time(self, predictions: pd.DataFrame) -> None:
         quiet = predictions.assign(label=predictions["label"].where(predictions["as_of"] > "2020-01-06", 0))
-        weekly = metrics.weekly_measures(quiet, "probability", [5, 50])
+        weekly = weekly_measures(quiet, "probability", [5, 50])
         table = plots.precision_over_time_table(weekly)
         assert table.columns.tolist() == ["as_of", "precision_at_5", "precision_at_50", "prevalence"]
         assert table["as_of"].tolist()[:2] == ["2020-01-06", "2020-01-13"]
@@ -198,7 +201,7 @@ class TestOtherTables:
         week = tiny(labels, [0.3, 0.2, 0.2])
         for table in (plots.roc_curve_table, plots.precision_recall_table, plots.reliability_table):
             assert not table(week).isna().any(axis=None)
-        weekly = metrics.weekly_measures(week, "probability", [1])
+        weekly = weekly_measures(week, "probability", [1])
         drawn = [
             plots.gains_figure(plots.gains_table(week)),
             plots.probability_histogram_figure(plots.probability_histogram_table(week)),
@@ -213,7 +216,7 @@ class TestOtherTables:
 
 def sliced(predictions: pd.DataFrame, column: str, all_too: bool = False) -> pd.DataFrame:
     months = predictions.assign(month=predictions["as_of"].dt.strftime("%Y-%m"))
-    table = metrics.slice_measures(months, [column], [10, 50], samples=30, seed=1)
+    table = slice_measures(months, [column], [10, 50], samples=30, seed=1)
     return table if all_too else table.iloc[1:]
 
 
@@ -234,7 +237,7 @@ def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def over_time(predictions: pd.DataFrame) -> pd.DataFrame:
-    return plots.precision_over_time_table(metrics.weekly_measures(predictions, "probability", [10, 50]))
+    return plots.precision_over_time_table(weekly_measures(predictions, "probability", [10, 50]))
 
 
 FIGURES = [

@@ -1,0 +1,32 @@
+"""Arrays of numbers, as the measures take and give them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def finite(values: ArrayLike) -> Floats:
+    """Take values as float64; raise ValueError where one is missing or infinite."""
+    array = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError(f"scores must be finite, {int((~np.isfinite(array)).sum())} of {array.size} are not")
+    return array
+
+
+def divide(numerator: Floats, denominator: Floats) -> Floats:
+    """Divide, NaN where the denominator is 0; the two broadcast."""
+    shape = np.broadcast_shapes(np.shape(numerator), np.shape(denominator))
+    quotient: Floats = np.full(shape, np.nan)
+    np.divide(numerator, denominator, out=quotient, where=denominator != 0)
+    return quotient
+
+
+def rounded(value: float | np.floating[Any]) -> float | None:
+    """Round to the six digits that are written; None for what is no number."""
+    return round(float(value), 6) if np.isfinite(value) else None

@@ -1,0 +1,49 @@
+"""Small tables of a backtest's predictions, see conversion/predictions.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from conversion.hashing import uniform_hash
+
+RANKERS = ["probability", "users_rule", "actions_rule", "random"]
+TOP_K = (2, 5, 100)
+
+
+def make_predictions(companies: int = 120, cutoffs: int = 4, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    ids = np.arange(1, companies + 1)
+    weeks = []
+    for week in range(cutoffs):
+        label = (rng.random(companies) < 0.08).astype(int)
+        weeks.append(
+            pd.DataFrame(
+                {
+                    "id": ids,
+                    "as_of": pd.Timestamp("2020-01-06") + pd.Timedelta(weeks=week),
+                    "label": label,
+                    "MRR": label * rng.uniform(50, 500, companies),
+                    "probability": 1 / (1 + np.exp(4 - 2 * label - rng.normal(0, 1, companies))),
+                    "users_rule": rng.integers(0, 4, companies) + label,
+                    "actions_rule": rng.integers(0, 9, companies) * 1.0,
+                    "random": uniform_hash(ids, week, seed=3),
+                    "base_rate": 0.07,
+                }
+            )
+        )
+    return pd.concat(weeks, ignore_index=True)
+
+
+def one_week(
+    labels: list[int], scores: list[float], mrr: list[float] | None = None, ids: list[int] | None = None
+) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "id": ids or range(1, len(labels) + 1),
+            "as_of": pd.Timestamp("2020-01-06"),
+            "label": labels,
+            "MRR": mrr or [100.0 * label for label in labels],
+            "probability": scores,
+        }
+    )
