@@ -41,7 +41,7 @@ run: $(VENV)/run.stamp ## run the pipeline: the model, its evaluation and the li
 	@echo && head -n 11 data/leads/top_leads.*
 
 test: $(VENV)/dev.stamp ## run the tests; PYTEST_ARGS="-k params", --cov, --html=report.html
-	@$(IN_VENV) pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	@$(IN_VENV) pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 sweep: $(VENV)/run.stamp ## try hyperparameters of every family; SWEEP_ARGS="--random 20 --seed 1" draws them
 	@$(IN_VENV) dvc repro
@@ -95,6 +95,7 @@ soak: $(VENV)/run.stamp ## ten minutes of 32 clients, one request in ten bad: no
 docs: $(VENV)/dev.stamp ## build the documentation, docs/build/html; DOCS_ARGS=--commands runs its commands anew
 	@$(IN_VENV) dvc repro
 	@$(IN_VENV) python -m docs.generate $(DOCS_ARGS)
+	@rm -rf docs/reference/python_api # pages of modules that are no more would stay
 	@$(IN_VENV) sphinx-build --builder html --fail-on-warning --keep-going --quiet docs docs/build/html
 	@echo "docs/build/html/index.html"
 
