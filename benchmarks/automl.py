@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from benchmarks.pipeline import copy_project, measure
+from benchmarks.export_copy import make_snapshots
 from conversion.errors import UserError
 from conversion.files import write_text
 from conversion.hashing import tie_break
@@ -336,14 +336,6 @@ def read_snapshots(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return train, snapshots
 
 
-def make_snapshots(folder: Path, export: Path) -> None:
-    """Copy the project to ``folder`` and make the snapshots of an export there."""
-    copy_project(folder, export)
-    for stage in ("load", "clean", "featurize"):
-        log.info("making snapshots export=%s stage=%s", export, stage)
-        measure([sys.executable, "-m", f"stages.{stage}"], folder)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="our model beside FLAML and AutoGluon")
     parser.add_argument("--refits", type=_positive, help="so many of the backtest's refits, evenly spaced")
@@ -361,7 +353,7 @@ def main() -> None:
         folder = ROOT
         if given.data_dir:
             folder = Path(temporary)
-            make_snapshots(folder, given.data_dir.resolve())
+            make_snapshots(folder, given.data_dir, {})
         params = load_params(folder / "params.yaml")
         train, snapshots = read_snapshots(folder)
     compared = compare(train, snapshots, params, commands, seconds, given.refits)

@@ -1,20 +1,69 @@
-"""The snapshots of an export of the user's own, made in a copy of the project."""
+"""An export of the user's own in benchmarks: asking for it, and making its snapshots in a copy of the project."""
 
 from __future__ import annotations
 
+import argparse
 import logging
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from benchmarks.pipeline import copy_project, measure
+from conversion.errors import UserError
 
+EXPORT: Final = "export"
+"""What an export of one's own is called among the parts of a measurement."""
 STAGES: Final = ("load", "clean", "featurize")
 
 log = logging.getLogger(__name__)
+
+
+def parts_parser(description: str, parts: Sequence[str], out: Path) -> argparse.ArgumentParser:
+    """Give the parser of a measurement in parts, of which an export may be one: see `chosen_parts`.
+
+    Parameters
+    ----------
+    description
+        What is measured.
+    parts
+        Names of its parts.
+    out
+        Folder of the page and its figures, unless another one is given.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    export = os.environ.get("CRM_EXPORT_DIR")
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=Path(export) if export else None,
+        help="your own export, beside the sample; default: CRM_EXPORT_DIR",
+    )
+    parser.add_argument("--first-cutoff", help="of the export's backtest; default: as in params.yaml")
+    parser.add_argument(
+        "--of",
+        nargs="*",
+        choices=parts,
+        help="measure this only; nothing: write the page from the last figures",
+    )
+    parser.add_argument("--out", type=Path, default=out, help="folder of the page and its figures")
+    return parser
+
+
+def chosen_parts(parts: Sequence[str], of: Sequence[str] | None, data_dir: Path | None) -> tuple[str, ...]:
+    """Say what to measure: all that there is, unless asked for less.
+
+    Raises
+    ------
+    UserError
+        The export is asked for, and none is given.
+    """
+    if of and EXPORT in of and data_dir is None:
+        raise UserError("--of export: no export is given; name its folder by --data-dir or CRM_EXPORT_DIR")
+    return tuple(of) if of is not None else tuple(part for part in parts if part != EXPORT or data_dir)
 
 
 def make_snapshots(folder: Path, export: Path, evaluate: Mapping[str, Any]) -> None:

@@ -10,12 +10,10 @@ run (an export where none is given) stays on the page as it was measured last.
 
 from __future__ import annotations
 
-import argparse
 import logging
-import os
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -25,8 +23,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmarks import usual_recipe
-from benchmarks.export_copy import make_snapshots
-from benchmarks.leakage_page import EXPORT, RESULTS, SAMPLE_DATA, write_page
+from benchmarks.export_copy import EXPORT, chosen_parts, make_snapshots, parts_parser
+from benchmarks.leakage_page import RESULTS, SAMPLE_DATA, write_page
 from benchmarks.usual_recipe import FOLDS, LEARNERS, Floats, Learner
 from conversion.errors import UserError
 from conversion.files import read_json, write_json
@@ -298,35 +296,13 @@ def measure_sample(seeds: int) -> dict[str, Any]:
     return measure(read_data(ROOT), params, seeds)
 
 
-def chosen(of: Sequence[str] | None, data_dir: Path | None) -> tuple[str, ...]:
-    """Say what to measure: all that there is, unless asked for less."""
-    if of and EXPORT in of and data_dir is None:
-        raise UserError("--of export: no export is given; name its folder by --data-dir or CRM_EXPORT_DIR")
-    return tuple(of) if of is not None else (SAMPLE_DATA, *([EXPORT] if data_dir else []))
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description="what the usual recipe claims, and what it keeps")
-    given_dir = os.environ.get("CRM_EXPORT_DIR")
-    parser.add_argument(
-        "--data-dir",
-        type=Path,
-        default=Path(given_dir) if given_dir else None,
-        help="your own export, beside the sample; default: CRM_EXPORT_DIR",
-    )
-    parser.add_argument("--first-cutoff", help="of the export's backtest; default: as in params.yaml")
-    parser.add_argument(
-        "--of",
-        nargs="*",
-        choices=(SAMPLE_DATA, EXPORT),
-        help="measure this only; nothing: write the page anew from the last figures",
-    )
+    parser = parts_parser("what the usual recipe claims, and what it keeps", (SAMPLE_DATA, EXPORT), OUT)
     parser.add_argument("--seeds", type=int, default=5, help="random splits behind each claim")
-    parser.add_argument("--out", type=Path, default=OUT, help="folder of the page, its figures and pictures")
     given = parser.parse_args()
     path = given.out / RESULTS
     results = read_json(path) if path.exists() else {}
-    for name in chosen(given.of, given.data_dir):
+    for name in chosen_parts((SAMPLE_DATA, EXPORT), given.of, given.data_dir):
         log.info("measuring of=%s", name)
         if name == SAMPLE_DATA:
             results[name] = measure_sample(given.seeds)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.export_copy import EXPORT
 from conversion.files import write_text
 from conversion.plots import save_png
 from conversion.predictions import MODEL, ORACLE
@@ -19,7 +20,6 @@ CLAIMED_PICTURE: Final = "random_splits_claimed.png"
 LADDER_PICTURE: Final = "random_splits_leaks.png"
 
 SAMPLE_DATA: Final = "sample"
-EXPORT: Final = "export"
 DATA: Final = {SAMPLE_DATA: "The sample", EXPORT: "A real export"}
 LEARNERS: Final = {"forest": "random forest", "xgboost": "xgboost"}
 SHOWN: Final = "forest"

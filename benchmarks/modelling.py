@@ -11,9 +11,7 @@ measure stays.
 
 from __future__ import annotations
 
-import argparse
 import logging
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,11 +21,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from benchmarks.export_copy import make_snapshots
+from benchmarks.export_copy import EXPORT, chosen_parts, make_snapshots, parts_parser
 from benchmarks.modelling_page import (
     CHOICES,
     EVERYTHING,
-    EXPORT,
     GROUPS,
     MEASURES,
     PAGE,
@@ -260,32 +257,10 @@ def of_sample(parts: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def chosen(of: Sequence[str] | None, data_dir: Path | None) -> tuple[str, ...]:
-    """Say what to measure: all that there is, unless asked for less."""
-    if of and EXPORT in of and data_dir is None:
-        raise UserError("--of export: no export is given; name its folder by --data-dir or CRM_EXPORT_DIR")
-    return tuple(of) if of is not None else tuple(name for name in PARTS if name != EXPORT or data_dir)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description="measure the model's choices, and write them on their page")
-    given_dir = os.environ.get("CRM_EXPORT_DIR")
-    parser.add_argument(
-        "--data-dir",
-        type=Path,
-        default=Path(given_dir) if given_dir else None,
-        help="your own export, beside the sample; default: CRM_EXPORT_DIR",
-    )
-    parser.add_argument("--first-cutoff", help="of the export's backtest; default: as in params.yaml")
-    parser.add_argument(
-        "--of",
-        nargs="*",
-        choices=PARTS,
-        help="measure this only; nothing: fill the page from the last figures",
-    )
-    parser.add_argument("--out", type=Path, default=OUT, help="folder of the page and its figures")
+    parser = parts_parser("measure the model's choices, and write them on their page", PARTS, OUT)
     given = parser.parse_args()
-    parts = chosen(given.of, given.data_dir)
+    parts = chosen_parts(PARTS, given.of, given.data_dir)
     path = given.out / RESULTS
     results = read_json(path) if path.exists() else {}
     if set(parts) - {EXPORT}:

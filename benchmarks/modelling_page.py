@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+from benchmarks.export_copy import EXPORT
 from conversion.predictions import MODEL, ORACLE
 from docs.blocks import BLOCK
 from docs.markdown import table
@@ -14,7 +15,6 @@ PAGE: Final = "modelling.md"
 RESULTS: Final = "modelling.json"
 
 SAMPLE_DATA: Final = "sample"
-EXPORT: Final = "export"
 SMALL: Final = {"small_1": 1, "small_2": 2}
 """The smaller samples' seeds."""
 

@@ -363,7 +363,7 @@ def test_snapshots_are_made_of_an_export_without_touching_the_project(tmp_path: 
     write_export(dirty_export(), export_dir, ".csv")
     copy = tmp_path / "copy"
     copy.mkdir()
-    automl.make_snapshots(copy, export_dir)
+    automl.make_snapshots(copy, export_dir, {})
     assert load_params(copy / "params.yaml").data.dir == str(export_dir)
     train, snapshots = automl.read_snapshots(copy)
     assert train["label"].notna().all()
