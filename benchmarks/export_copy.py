@@ -1,4 +1,4 @@
-"""An export of the user's own in benchmarks: asking for it, and making its snapshots in a copy of the project."""
+"""An export of the user's own in benchmarks: how it is asked for, and its snapshots made in a copy."""
 
 from __future__ import annotations
 
