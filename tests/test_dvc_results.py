@@ -40,18 +40,21 @@ def fresh(branched: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 
 @pytest.mark.parametrize("model_type", ["ensemble", "logistic_regression", "random_forest", "xgboost"])
-def test_repro_without_cache_changes_nothing_that_is_committed(fresh: Clone, model_type: str) -> None:
-    fresh.git("checkout", "--quiet", f"branch_{model_type}")
-    ran = stages_run(fresh.dvc("repro"))
+def test_repro_without_cache_changes_nothing_that_is_committed(
+    fresh: Clone, model_type: str, tmp_path: Path
+) -> None:
+    clone = fresh.copy_to(tmp_path / "project")
+    clone.git("checkout", "--quiet", f"branch_{model_type}")
+    ran = stages_run(clone.dvc("repro"))
     assert ran == (() if model_type == "ensemble" else AFTER_FEATURIZE), "the ensemble's was the first run"
-    assert fresh.status() == [], fresh.git("diff")
-    assert json.loads(fresh.read("metrics/evaluation.json"))["model_type"] == model_type
+    assert clone.status() == [], clone.git("diff")
+    assert json.loads(clone.read("metrics/evaluation.json"))["model_type"] == model_type
 
 
 def test_time_travel_gives_the_lead_list_of_an_export_cut_at_that_date(
-    reproduced: Clone, tmp_path: Path
+    first_run: Clone, tmp_path: Path
 ) -> None:
-    clone = reproduced
+    clone = first_run.copy_to(tmp_path / "project")
     as_of = "2019-05-06"
     cut = write_export(cut_at(read_sample(clone), pd.Timestamp(as_of)), tmp_path / "cut")
 

@@ -40,9 +40,11 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 @pytest.fixture
 def clone(reproduced: Clone) -> Iterator[Clone]:
-    """The module's clone, back at its commit after the test."""
+    """The module's clone, back at its commit after the test, without the experiments of the test."""
     yield reproduced
     reproduced.reset()
+    reproduced.dvc("queue", "remove", "--all")
+    reproduced.dvc("exp", "remove", "--all-commits")
 
 
 def queue_of(clone: Clone) -> dict[str, str]:
