@@ -45,6 +45,7 @@ nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 
+viewcode_follow_imported_members = False
 default_role = "py:obj"
 autosummary_generate = True
 autodoc_default_options = {
