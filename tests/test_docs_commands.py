@@ -36,6 +36,7 @@ def test_the_commands_of_every_page(clone: Clone, monkeypatch: pytest.MonkeyPatc
         generate.run_page(clone.folder, clone.home, page, done)
         shown = [step.command for step in session.steps(page.read_text(encoding="utf-8"))]
         assert [step.command for step in session.steps(done.read_text(encoding="utf-8"))] == shown
+        assert clone.git("diff", "--name-only", "--", "params.yaml", "dvc.lock") == "", f"changed by {name}"
         # A clone of the project has the results of its params in it.
         clone.git("add", "--all")
         clone.git("commit", "--quiet", "--allow-empty", "--message", name)
