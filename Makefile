@@ -41,7 +41,7 @@ run: $(VENV)/run.stamp ## run the pipeline: the model, its evaluation and the li
 	@echo && head -n 11 data/leads/top_leads.*
 
 test: $(VENV)/dev.stamp ## run the tests; PYTEST_ARGS="-k params", --cov, --html=report.html
-	@$(IN_VENV) pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(IN_VENV) pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 sweep: $(VENV)/run.stamp ## try hyperparameters of every family; SWEEP_ARGS="--random 20 --seed 1" draws them
 	@$(IN_VENV) dvc repro
