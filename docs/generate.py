@@ -45,7 +45,7 @@ log = logging.getLogger("docs.generate")
 
 def written_pages(root: Path) -> list[str]:
     """List the pages that are not generated whole, by their paths from the root."""
-    made = pages.pages(root)
+    made = pages.makers(root)
     paths = [root / "README.md", root / "CONTRIBUTING.md", *(root / "docs").rglob("*.md")]
     names = [path.relative_to(root).as_posix() for path in paths if path.is_file()]
     return sorted(name for name in names if name not in made and not name.startswith(BUILT))
@@ -131,8 +131,8 @@ def main() -> None:
     parser.add_argument("--commands", action="store_true", help="run the documented commands anew (minutes)")
     if parser.parse_args().commands:
         run_commands(ROOT)
-    for name, text in pages.pages(ROOT).items():
-        write_text(ROOT / name, text)
+    for name, make in pages.makers(ROOT).items():
+        write_text(ROOT / name, make())
     for name in written_pages(ROOT):
         text, missing = blocks.filled(ROOT, (ROOT / name).read_text(encoding="utf-8"), name)
         for source in missing:

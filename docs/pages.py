@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,15 +34,15 @@ PARAM_HEADER: Final = ["key", "default", "allowed", "meaning"]
 MONDAY: Final = "a Monday, as `2020-02-24`"
 
 
-def pages(root: Path) -> dict[str, str]:
-    """Make every generated page, by its path from the root."""
+def makers(root: Path) -> dict[str, Callable[[], str]]:
+    """Name what makes each generated page, by its path from the root."""
     return {
-        "docs/reference/params.md": params_page(root),
-        "docs/reference/features.md": features_page(root),
-        "docs/reference/metrics.md": metrics_page(root),
-        "docs/reference/stages.md": stages_page(root),
-        "docs/reference/http_api.md": http_api_page(root),
-        "docs/explanation/data_flow.svg": data_flow(_stages(root)),
+        "docs/reference/params.md": partial(params_page, root),
+        "docs/reference/features.md": partial(features_page, root),
+        "docs/reference/metrics.md": partial(metrics_page, root),
+        "docs/reference/stages.md": partial(stages_page, root),
+        "docs/reference/http_api.md": partial(http_api_page, root),
+        "docs/explanation/data_flow.svg": lambda: data_flow(_stages(root)),
     }
 
 
