@@ -10,9 +10,10 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
+
+from conversion.logistic_regression import PortableLogisticRegression
+from conversion.portable_math import expit, log, log1p
 
 Method = Literal["none", "sigmoid", "isotonic"]
 Floats = NDArray[np.float64]
@@ -74,7 +75,7 @@ def fit_calibrator(method: Method, raw: Floats, y: np.ndarray, weight: np.ndarra
     if method == "none":
         return None
     if method == "sigmoid":
-        return LogisticRegression(C=np.inf).fit(log_odds(raw)[:, None], y, sample_weight=weight)
+        return PortableLogisticRegression(C=np.inf).fit(log_odds(raw)[:, None], y, sample_weight=weight)
     return IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(raw, y, sample_weight=weight)
 
 
@@ -85,7 +86,7 @@ def calibrated(calibrator: Any, raw: Floats) -> Floats:
     if isinstance(calibrator, IsotonicRegression):
         return np.asarray(np.interp(raw, calibrator.X_thresholds_, calibrator.y_thresholds_))
     slope, intercept = calibrator.coef_[0, 0], calibrator.intercept_[0]
-    return np.asarray(expit(log_odds(raw) * slope + intercept))
+    return expit(log_odds(raw) * slope + intercept)
 
 
 def choose_method(predictions: OutOfTime, folds: int, horizon_days: int) -> Method:
@@ -135,13 +136,13 @@ def method_losses(predictions: OutOfTime, folds: int, horizon_days: int) -> dict
 def weighted_log_loss(probability: Floats, y: np.ndarray, weight: np.ndarray) -> float:
     """Sum the weighted log losses, in nats; probabilities are held to [1e-9, 1 - 1e-9]."""
     clipped = _clipped(probability)
-    return -float(weight @ np.where(y == 1, np.log(clipped), np.log1p(-clipped)))
+    return -float((weight * np.where(y == 1, log(clipped), log1p(-clipped))).sum())
 
 
 def log_odds(probability: Floats) -> Floats:
     """Give the log-odds, of probabilities held to [1e-9, 1 - 1e-9]."""
     clipped = _clipped(probability)
-    return np.asarray(np.log(clipped / (1 - clipped)))
+    return log(clipped / (1 - clipped))
 
 
 def _clipped(probability: Floats) -> Floats:

@@ -65,7 +65,7 @@ def classification_report(label: ArrayLike, predicted: ArrayLike) -> str:
     names = ("precision", "recall", "f1")
     table = np.array([[_or_nan(measures[name]) for name in names] for measures in by_class])
     support = np.array([(~actual).sum(), actual.sum()])
-    weighted = support @ table / max(len(actual), 1)
+    weighted = (support[:, None] * table).sum(axis=0) / max(len(actual), 1)
     titles = ("precision", "recall", "f1-score", "support")
     lines = [f"{'':>15}" + "".join(f"{title:>11}" for title in titles), ""]
     lines += [_report_line(*line) for line in zip(CLASSES, table, support, strict=True)]

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from conversion.arrays import Floats
 from conversion.bins import bin_edges
+from conversion.portable_math import log
 
 _SMALLEST_SHARE: Final = 1e-4
 
@@ -47,7 +48,7 @@ def population_stability_index(
     edges = bin_edges(old[known], weight[known], np.arange(1, bins) / bins)
     before = _shares(old, weight, edges)
     after = _shares(new, np.ones_like(new), edges)
-    return float(np.sum((after - before) * np.log(after / before)))
+    return float(np.sum((after - before) * log(after / before)))
 
 
 def _shares(values: Floats, weight: Floats, edges: Floats) -> Floats:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from conversion.companies import SECTORS
 from conversion.features import Feature
+from conversion.portable_math import exp
 from conversion.schemas import EMPLOYEE_RANGES, UNKNOWN_SECTOR, UNRANKED
 
 RAISES: Final = "+"
@@ -137,7 +138,7 @@ def _size(value: float) -> str:
 def _rank(value: float) -> str:
     if math.isnan(value):
         return NOT_KNOWN
-    rank = round(math.exp(value), -2)
+    rank = round(float(exp(value)), -2)
     return "unranked" if rank >= round(UNRANKED, -2) else f"about {rank:,.0f}"
 
 

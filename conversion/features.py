@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from conversion.companies import SECTORS
+from conversion.portable_math import log, log1p, power
 from conversion.schemas import ACTIONS, MEASURES, MODULES, UNKNOWN_SECTOR, UNRANKED, USERS
 from conversion.snapshots import week_number
 
@@ -325,7 +326,7 @@ def _usage(weeks: _Weeks, at: np.ndarray) -> _Usage:
         last_row=last_row,
         recent=now - half,
         earlier=half - before,
-        log_actions=np.log1p(weeks.counts[..., _Count.ACTIONS]).take(_back(at, _TREND_BACK), axis=1),
+        log_actions=log1p(weeks.counts[..., _Count.ACTIONS]).take(_back(at, _TREND_BACK), axis=1),
     )
 
 
@@ -488,11 +489,11 @@ def _trend(usage: _Usage) -> np.ndarray:
 def _module_entropy(usage: _Usage) -> np.ndarray:
     actions = usage.totals[..., _Count.ACTIONS]
     share = usage.totals[..., _Count.BY_MODULE] / np.maximum(actions, 1.0)[..., None]
-    return np.asarray(-(share * np.log(np.where(share > 0, share, 1.0))).sum(axis=2))
+    return np.asarray(-(share * log(np.where(share > 0, share, 1.0))).sum(axis=2))
 
 
 def _log_alexa_rank(company: Firmographics) -> np.ndarray:
-    return np.asarray(np.log(np.where(company.unranked == 1.0, UNRANKED, company.alexa_rank)))
+    return np.asarray(log(np.where(company.unranked == 1.0, UNRANKED, company.alexa_rank)))
 
 
 _USAGE: Final[tuple[tuple[Feature, Callable[[_Usage], np.ndarray]], ...]] = (
@@ -552,7 +553,7 @@ _USAGE: Final[tuple[tuple[Feature, Callable[[_Usage], np.ndarray]], ...]] = (
             "change",
             0,
         ),
-        lambda usage: np.log1p(usage.recent) - np.log1p(usage.earlier),
+        lambda usage: log1p(usage.recent) - log1p(usage.earlier),
     ),
     (
         Feature(
@@ -663,5 +664,5 @@ def _plan(settings: FeatureSettings) -> _Plan:
         window_levels=np.array([*(window.bit_length() - 1 for window in windows), levels]),
         cover_weeks=np.array([[0] * (len(windows) + 1), [*early, 0]]),
         levels=levels,
-        decays=np.array([0.5 ** (1.0 / half_life) for half_life in settings.half_lives]),
+        decays=power(0.5, 1.0 / np.array(settings.half_lives)),
     )

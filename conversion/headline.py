@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from conversion.arrays import Floats, divide, finite, rounded
 from conversion.bootstrap import Measured, company_weights, difference, interval
 from conversion.losses import log_losses
+from conversion.portable_math import sums_at_counts
 from conversion.predictions import BASE_RATE, MODEL, ORACLE, Companies, companies_of, cutoffs_of
 from conversion.ranking import mean_measures, measure_names, ranked_list
 
@@ -149,11 +150,12 @@ def _measured(
                 measure_names(top_k), mean_measures(lists[ranker], weights, top_k), strict=True
             )
         }
-        exact = weights.T.astype(np.float64)
         return ranking | {
             (column, name): values
             for column in probabilities
-            for name, values in zip(_LOSSES, _mean_losses(exact @ losses[column]), strict=True)
+            for name, values in zip(
+                _LOSSES, _mean_losses(sums_at_counts(weights, losses[column])), strict=True
+            )
         }
 
     value = measure(np.ones((companies.count, 1), dtype=np.float32))

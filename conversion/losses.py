@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from conversion.arrays import Floats, finite
+from conversion.portable_math import log
 
 
 def log_loss(label: ArrayLike, probability: ArrayLike, weight: ArrayLike | None = None) -> float:
@@ -53,5 +54,5 @@ def log_losses(label: NDArray[Any], probability: Floats) -> Floats:
     """Give each row's negative log likelihood, as `log_loss` averages it."""
     epsilon = np.finfo(np.float64).eps
     inside = np.clip(probability, epsilon, 1 - epsilon)
-    losses: Floats = -np.log(np.where(label == 1, inside, 1 - inside))
+    losses: Floats = -log(np.where(label == 1, inside, 1 - inside))
     return losses

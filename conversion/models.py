@@ -15,10 +15,8 @@ from typing import Any, Final, Literal, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
 
 from conversion.calibration import (
     Fold,
@@ -33,7 +31,9 @@ from conversion.calibration import (
 from conversion.companies import SECTORS
 from conversion.errors import ExportError, ParamsError
 from conversion.features import Feature, FeatureSettings, feature_definitions
+from conversion.logistic_regression import PortableLogisticRegression
 from conversion.params import Params
+from conversion.portable_math import expit
 from conversion.preprocessing import NUMBERS, Preprocessor
 from conversion.threshold import Strategy, choose_threshold
 from conversion.trees import Trees, margin_of
@@ -409,7 +409,7 @@ class FamilyModel(ConversionModel):
         return columns
 
     def _by_feature(self, columns: Floats) -> Floats:
-        return columns @ self.preprocessor_.sources_
+        return self.preprocessor_.by_feature(columns)
 
 
 class LogisticRegressionModel(FamilyModel):
@@ -429,10 +429,11 @@ class LogisticRegressionModel(FamilyModel):
             )
         return Preprocessor(self.features, **self.preparation, logs=True, quadratic=quadratic)
 
-    def estimator(self, preprocessor: Preprocessor) -> LogisticRegression:  # noqa: ARG002
+    def estimator(self, preprocessor: Preprocessor) -> PortableLogisticRegression:  # noqa: ARG002
         """Give the regression."""
-        settings = {name: self.hyperparameters[name] for name in ("C", "max_iter")}
-        return LogisticRegression(**settings, solver="newton-cholesky")
+        return PortableLogisticRegression(
+            C=self.hyperparameters["C"], max_iter=self.hyperparameters["max_iter"]
+        )
 
     def of_features(self, names: Collection[str]) -> Self:
         """Give the same recipe, unfitted, for some of the features; the others are not squared either."""
@@ -460,7 +461,7 @@ class LogisticRegressionModel(FamilyModel):
         return np.asarray(np.abs(self.estimator_.coef_[0]) * self.spread_)
 
     def _raw(self, columns: Floats) -> Floats:
-        return np.asarray(expit(columns @ self.estimator_.coef_[0] + self.estimator_.intercept_[0]))
+        return expit(self.estimator_.decision_function(columns))
 
     def _column_contributions(self, columns: Floats) -> Floats:
         return np.asarray((columns - self.center_) * self.estimator_.coef_[0])
@@ -579,13 +580,13 @@ class XGBoostModel(_TreeWalkModel):
     def _raw_of_many(self, columns: Floats) -> Floats:
         booster = self.estimator_.get_booster()
         margin = booster.inplace_predict(columns, predict_type="margin", validate_features=False)
-        return np.asarray(expit(margin.astype(np.float64)))
+        return expit(margin.astype(np.float64))
 
     def _raw_of_leaves(self, values: Floats) -> Floats:
         # Added up as the library does: tree after tree, in single precision.
         start = np.full((len(values), 1), self.margin_, dtype=np.float32)
         margin = np.cumsum(np.concatenate([start, values.astype(np.float32)], axis=1), axis=1)[:, -1]
-        return np.asarray(expit(margin.astype(np.float64)))
+        return expit(margin.astype(np.float64))
 
     def _in_log_odds(self, contributions: Floats, raw: Floats) -> Floats:  # noqa: ARG002
         return contributions
@@ -643,7 +644,7 @@ class EnsembleModel(ConversionModel):
 
 
 def _mean_probability(probabilities: list[Floats]) -> Floats:
-    return np.asarray(expit(_mean([log_odds(probability) for probability in probabilities])))
+    return expit(_mean([log_odds(probability) for probability in probabilities]))
 
 
 def _mean(parts: list[Floats]) -> Floats:

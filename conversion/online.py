@@ -25,6 +25,7 @@ from conversion.features import (
 )
 from conversion.models import ConversionModel
 from conversion.params import ConfidenceOdds, Params, Tiers
+from conversion.portable_math import log
 from conversion.refusals import invalid_fields
 from conversion.schemas import ACTIONS, MEASURES, UNKNOWN_SECTOR, UNRANKED, USERS
 from conversion.scoring import REASONS, tier_of
@@ -352,7 +353,7 @@ def _summary_features(company: Summary) -> dict[str, float]:
         "activity_frequency": math.nan if never else min(frequency, 1.0),
         "actions_per_user": per_user,
         "seen": 1.0 if used else 0.0 if never else math.nan,
-        "log_alexa_rank": math.log(UNRANKED if unranked == 1.0 else rank),
+        "log_alexa_rank": float(log(UNRANKED if unranked == 1.0 else rank)),
         "unranked": unranked,
         "size": size,
         "sector": float(sector),

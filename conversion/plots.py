@@ -17,6 +17,7 @@ from conversion.bins import quantile_bins
 from conversion.decisions import CLASSES
 from conversion.files import write_atomically
 from conversion.order import rank_order
+from conversion.portable_math import log
 from conversion.predictions import MODEL
 from conversion.threshold import cumulative_decisions
 
@@ -102,7 +103,7 @@ def precision_recall_table(predictions: pd.DataFrame) -> pd.DataFrame:
         where precision is the prevalence.
     """
     threshold, hits, called, conversions = cumulative_decisions(predictions["label"], predictions[MODEL])
-    kept = _spread(hits, np.log(called))
+    kept = _spread(hits, log(called))
     table = pd.DataFrame(
         {
             "recall": hits[kept] / max(conversions, 1),

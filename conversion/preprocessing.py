@@ -24,6 +24,7 @@ from sklearn.preprocessing import (
 
 from conversion.companies import SECTORS
 from conversion.features import Feature
+from conversion.portable_math import log1p
 from conversion.schemas import UNKNOWN_SECTOR
 
 Floats = NDArray[np.float64]
@@ -103,6 +104,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         columns = self._unscaled(X)
         self._learn_scales(columns)
         self.sources_ = self._sources()
+        self._lay_sources_out()
         self.monotone_ = self._monotone()
         return self._scaled(columns)
 
@@ -127,6 +129,25 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         if X.ndim != 2 or X.shape[1] != len(self.features):
             raise ValueError(f"feature values of shape {X.shape}, should be (rows, {len(self.features)})")
         return self._scaled(self._unscaled(X))
+
+    def by_feature(self, columns: Floats) -> Floats:
+        """Add up what belongs to each feature: ``columns @ sources_``, in the order of the columns.
+
+        Parameters
+        ----------
+        columns
+            Shape (rows, columns), such as contributions or importances; or of one row, shape (columns,).
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (rows, features)
+            Or (features,).
+        """
+        shares = columns.take(self.shared_columns_, axis=-1)
+        shares *= self.shares_
+        sums = np.zeros((*columns.shape[:-1], len(self.features)))
+        sums[..., self.sharing_features_] = np.add.reduceat(shares, self.share_starts_, axis=-1)
+        return sums
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:  # noqa: ARG002
         """Name the design matrix's columns: ``<kind, category or quadratic>__<what it is>``."""
@@ -234,6 +255,12 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             sources[numbers + sectors :, self.origins_[self.squared_]] = shares
         return sources
 
+    def _lay_sources_out(self) -> None:
+        """List the shares in ``sources_`` feature after feature, so that one pass adds them up."""
+        feature, column = np.nonzero(self.sources_.T)
+        self.shared_columns_, self.shares_ = column, self.sources_[column, feature]
+        self.sharing_features_, self.share_starts_ = np.unique(feature, return_index=True)
+
     def _monotone(self) -> NDArray[np.int64]:
         direction = np.array([feature.monotone for feature in self.features], dtype=np.int64)
         monotone = np.zeros(len(self.sources_), dtype=np.int64)
@@ -274,8 +301,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
 def signed_log1p(values: Floats) -> Floats:
     """Take ``log(1 + x)``, of negative values (changes, a negative ``fill_value``) ``-log(1 - x)``."""
-    logs = np.abs(values)
-    np.log1p(logs, out=logs)
+    logs = log1p(np.abs(values))
     return np.copysign(logs, values, out=logs)
 
 

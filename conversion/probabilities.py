@@ -12,6 +12,7 @@ from conversion.arrays import Floats, divide, finite
 from conversion.bins import quantile_bins
 from conversion.bootstrap import company_weights, interval
 from conversion.losses import log_losses
+from conversion.portable_math import sums_at_counts
 from conversion.predictions import BASE_RATE, MODEL, companies_of
 
 
@@ -49,9 +50,11 @@ def probability_measures(predictions: pd.DataFrame, samples: int, seed: int) -> 
         *excess.T,
     ]
     companies = companies_of(predictions)
-    by_company = np.stack([np.bincount(companies.index, column, companies.count) for column in sums], axis=1)
+    by_company = np.stack(
+        [np.bincount(companies.index, column, companies.count) for column in sums], axis=1
+    ).astype(np.float64, copy=False)
     sampled = [
-        _probability_measures(weights.T.astype(np.float64) @ by_company)
+        _probability_measures(sums_at_counts(weights, by_company))
         for weights in company_weights(companies.count, samples, seed)
     ]
     value = _probability_measures(by_company.sum(axis=0, keepdims=True))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from conversion.arrays import Floats, Ints, divide
 from conversion.order import rank_order
+from conversion.portable_math import sums_at_counts
 from conversion.predictions import Cutoff, companies_of, cutoffs_of
 
 
@@ -143,7 +144,8 @@ def _ranking_measures(ranked: Ranked, weights: NDArray[np.float32], top_k: Seque
     roc_auc = divide(np.sum(weight * (others - (above + through) / 2), axis=0), conversions * others)
 
     measures = [average_precision, roc_auc]
-    revenue = ranked.mrr @ weight
+    mrr = ranked.mrr[:, None]
+    revenue = sums_at_counts(weight, mrr)[:, 0]
     for k in top_k:
         caught = np.clip(k - (upto - weight), 0.0, weight)
         precision_at_k = divide(caught.sum(axis=0), np.minimum(k, total))
@@ -151,7 +153,7 @@ def _ranking_measures(ranked: Ranked, weights: NDArray[np.float32], top_k: Seque
             np.where(conversions > 0, precision_at_k, np.nan),
             divide(caught.sum(axis=0), conversions),
             divide(precision_at_k * total, conversions),
-            divide(ranked.mrr @ caught, revenue),
+            divide(sums_at_counts(caught, mrr)[:, 0], revenue),
         ]
     return np.stack(measures)
 

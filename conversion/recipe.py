@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from conversion.errors import ExportError
 from conversion.models import ConversionModel, make_model
 from conversion.params import Params
+from conversion.portable_math import power
 from conversion.search import Search, search
 from conversion.snapshots import WEEK
 
@@ -52,7 +53,7 @@ def recency_weights(
     if half_life_weeks is None:
         return np.ones(len(snapshot_as_of))
     age = (as_of - snapshot_as_of).to_numpy() / WEEK.to_timedelta64()
-    return np.asarray(0.5 ** (age / half_life_weeks))
+    return power(0.5, age / half_life_weeks)
 
 
 def fit_at(snapshots: pd.DataFrame, as_of: pd.Timestamp, params: Params) -> ConversionModel:

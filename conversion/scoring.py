@@ -12,6 +12,7 @@ from conversion.explain import reason_writer
 from conversion.models import ConversionModel
 from conversion.order import rank_order
 from conversion.params import Tiers
+from conversion.portable_math import exp, log
 from conversion.schemas import FIRMOGRAPHICS, MEASURES, UNRANKED
 
 REASONS: Final = 3
@@ -132,9 +133,9 @@ def mrr_by_size(companies: pd.DataFrame, prior: float) -> pd.Series:
     """
     paid = companies[companies["conversion_valid"] & companies["MRR"].notna()]
     by_size = paid.groupby("size")["MRR"].agg(["count", "median"])
-    overall = np.log(overall_mrr(companies)) if len(paid) else 0.0
-    logs = (by_size["count"] * np.log(by_size["median"]) + prior * overall) / (by_size["count"] + prior)
-    return pd.Series(np.exp(logs))
+    overall = log(overall_mrr(companies)) if len(paid) else 0.0
+    logs = (by_size["count"] * log(by_size["median"]) + prior * overall) / (by_size["count"] + prior)
+    return pd.Series(exp(logs), index=by_size.index)
 
 
 def last_activity(usage: pd.DataFrame) -> pd.DataFrame:

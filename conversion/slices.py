@@ -12,6 +12,7 @@ from conversion.arrays import Floats, Ints, divide, finite
 from conversion.bootstrap import company_weights, percentiles
 from conversion.losses import log_losses
 from conversion.order import rank_order
+from conversion.portable_math import sums_at_counts
 from conversion.predictions import BASE_RATE, MODEL, Companies, companies_of
 
 
@@ -52,7 +53,7 @@ def slice_measures(
     flat = sums.reshape(companies.count, -1)
     sampled = np.concatenate(
         [
-            (weights.T.astype(np.float64) @ flat).reshape(-1, *sums.shape[1:])
+            sums_at_counts(weights, flat).reshape(-1, *sums.shape[1:])
             for weights in company_weights(companies.count, samples, seed)
         ]
     )

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
+from conversion.portable_math import log
+
 Floats = NDArray[np.float64]
 
 
@@ -140,4 +142,4 @@ def _node_means(tree: dict[str, Any]) -> Floats:
 def margin_of(learner: dict[str, Any]) -> np.float32:
     """Read the log-odds that XGBoost's trees are added to."""
     base = float(learner["learner_model_param"]["base_score"].strip("[]"))
-    return np.float32(np.log(base / (1.0 - base)))
+    return np.float32(log(base / (1.0 - base)))

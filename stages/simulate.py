@@ -46,6 +46,8 @@ from numpy.typing import NDArray
 
 from conversion.files import write_csv, write_parquet
 from conversion.params import load_params
+from conversion.portable_math import exp, log1p, power
+from conversion.portable_math import log as ln
 from conversion.schemas import (
     ACTIONS,
     CUSTOMERS,
@@ -262,9 +264,9 @@ def draw_firms(companies: int, rng: np.random.Generator) -> Firms:
     gap = LAST_LOG_RANK - np.asarray(MEDIAN_LOG_RANKS)[size]
     # A Weibull draw with median 1.
     shape = 0.9 + 0.55 * gap
-    factor = (rng.standard_exponential(companies) / np.log(2)) ** (1 / shape)
+    factor = power(rng.standard_exponential(companies) / ln(2), 1 / shape)
     log_rank = LAST_LOG_RANK - gap * factor
-    rank = np.floor(10 ** np.maximum(log_rank, 0)).astype(np.int64)
+    rank = np.floor(power(10, np.maximum(log_rank, 0))).astype(np.int64)
     ranked = rng.random(companies) < np.asarray(RANKED_SHARES)[size]
     rank = np.where(ranked, rank, UNRANKED)
     rank[rng.random(companies) < RANK_MISSING_SHARE] = 0
@@ -310,7 +312,7 @@ def firm_log_hazard(size: Ints, rank: Ints) -> Floats:
         One value a company.
     """
     size_term = np.where(size == 0, -2.0, -0.13 * (size - 4.7) ** 2)
-    ranked = -0.40 * (np.log10(np.maximum(rank, 1)) - 6.0) ** 2
+    ranked = -0.40 * (ln(np.maximum(rank, 1)) / ln(10) - 6.0) ** 2
     site_term = np.where(rank == 0, -1.5, np.where(rank == UNRANKED, -1.3, ranked))
     return np.asarray(size_term + site_term)
 
@@ -334,13 +336,13 @@ def weekly_hazard(firms: Firms, signals: Signals, now: int) -> Floats:
     """
     modules = (now - signals.last_used <= 13).sum(axis=1)
     weeks_since = now - signals.first_week
-    freshness = np.where(weeks_since > 0, 2.0 ** (-np.maximum(weeks_since, 0) / 6), 0.0)
+    freshness = np.where(weeks_since > 0, power(2, -np.maximum(weeks_since, 0) / 6), 0.0)
     ranked = (firms.rank > 0) & (firms.rank < UNRANKED)
     return np.asarray(
-        np.exp(
+        exp(
             -6.75
             + firm_log_hazard(firms.size, firms.rank)
-            + 2.2 * np.log1p(2 * np.minimum(signals.users, 8))
+            + 2.2 * log1p(2 * np.minimum(signals.users, 8))
             + 0.4 * modules
             + 1.2 * freshness
             - 1.0 * (weeks_since > 0)
@@ -424,7 +426,7 @@ def draw_traits(companies: int, weeks: int, rng: np.random.Generator) -> Traits:
     level = -0.49 + 0.20 * stick + (0.32 + 0.22 * team) * rng.standard_normal(companies) + 0.9 * team
     span = WARM_UP_WEEKS + max(weeks, FULL_WEEKS)
     # The power below 1: a little more companies sign up each week than the week before.
-    arrival = np.floor(span * rng.random(companies) ** 0.9).astype(np.int64) - WARM_UP_WEEKS
+    arrival = np.floor(span * power(rng.random(companies), 0.9)).astype(np.int64) - WARM_UP_WEEKS
     # Some of those who come during the warm-up have left before the export starts.
     arrival[rng.random(companies) >= SEEN_SHARE * span / (span - 7)] = NEVER
     return Traits(
@@ -469,13 +471,13 @@ def draw_week(traits: Traits, week: int, rng: np.random.Generator) -> tuple[Ints
     """
     companies = len(traits.level)
     draw = rng.random((3, companies))
-    leaving = 0.8 / (1 + np.exp(-0.72 + 2.2 * traits.stick))
+    leaving = 0.8 / (1 + exp(-0.72 + 2.2 * traits.stick))
     stays = traits.alive & (draw[0] >= leaving)
     returns = ~traits.alive & (traits.arrival < week) & (draw[1] < 0.009)
     traits.alive = stays | returns | (traits.arrival == week) | traits.converted
     traits.noise = 0.85 * traits.noise + np.sqrt(1 - 0.85**2) * rng.standard_normal(companies)
     # A company that signs up has a row that week, one that converts mostly.
-    chance = np.where(traits.converted, 0.75, 1 / (1 + np.exp(-0.25 - 0.8 * traits.stick)))
+    chance = np.where(traits.converted, 0.75, 1 / (1 + exp(-0.25 - 0.8 * traits.stick)))
     chance[traits.joining] = 0.9
     chance[traits.arrival == week] = 1.0
     active = np.flatnonzero(traits.alive & (draw[2] < chance))
@@ -502,23 +504,23 @@ def draw_counts(latent: Floats, breadth: Floats, rng: np.random.Generator) -> In
         One row a company, columns in the order of `MEASURES`.
     """
     rows = len(latent)
-    most = np.where(latent > 0, np.floor(np.exp(np.minimum(latent, 4.8))), 0).astype(np.int64)
+    most = np.where(latent > 0, np.floor(exp(np.minimum(latent, 4.8))), 0).astype(np.int64)
     odds = np.asarray(MODULE_ODDS) + np.outer(breadth, MODULE_BREADTH) + 0.7 * latent[:, None]
-    used = rng.random((rows, len(MODULES))) < 1 / (1 + np.exp(-odds))
+    used = rng.random((rows, len(MODULES))) < 1 / (1 + exp(-odds))
     used[~used.any(axis=1), 0] = True
     main = np.argmax(used, axis=1)
     users = 1 + rng.binomial(np.maximum(most - 1, 0)[:, None], 0.45, size=used.shape)
     users[np.arange(rows), main] = most
     users = np.where(used & (most > 0)[:, None], users, 0)
     center = np.asarray(LOG_ACTIONS_EACH) + 0.35 * np.maximum(latent, 0)[:, None]
-    each = np.exp(center + 0.9 * rng.standard_normal((rows, 1)) + 1.1 * rng.standard_normal(users.shape))
+    each = exp(center + 0.9 * rng.standard_normal((rows, 1)) + 1.1 * rng.standard_normal(users.shape))
     actions = np.maximum(users, np.round(users * np.minimum(each, 300))).astype(np.int64)
     return np.hstack([actions, users])
 
 
 def _observe(signals: Signals, week: int, active: Ints, counts: Ints) -> None:
     users = counts[:, len(ACTIONS) :]
-    keep = 2 ** (-1 / 6)
+    keep = float(power(2, -1 / 6))
     signals.users *= keep
     signals.users[active] += (1 - keep) * users.max(axis=1)
     signals.first_week[active] = np.minimum(signals.first_week[active], week)
@@ -620,7 +622,7 @@ def draw_mrr(size: Ints, rng: np.random.Generator) -> Floats:
     ndarray
         In cents' precision.
     """
-    mrr = np.round(np.exp(np.log(285) + 0.08 * (size - 4) + 0.62 * rng.standard_normal(len(size))), 2)
+    mrr = np.round(exp(ln(285) + 0.08 * (size - 4) + 0.62 * rng.standard_normal(len(size))), 2)
     bad = rng.permutation(len(size))[: int(np.ceil(BAD_MRR_SHARE * len(size)))]
     mrr[bad] = np.where(rng.random(len(bad)) < 0.5, 0.0, -mrr[bad])
     return np.asarray(mrr)
@@ -663,8 +665,7 @@ def truth_table(ids: Ints, hazards: Floats, close_day: Ints, start: np.datetime6
         total += known[LAG_WEEKS + 1 - lag : len(known) - lag]
     as_of = np.arange(1, weeks + 1)
     prospect = close_day[order] >= 7 * as_of[:, None]
-    # Rounded, so that processors whose exp differs in the last bit write the same bytes.
-    probability = np.round(-np.expm1(-total[prospect]), 10)
+    probability = np.round(1 - exp(-total[prospect]), 10)
     week, company = np.nonzero(prospect)
     mondays = (start + 7 * as_of).astype("datetime64[us]")
     return pd.DataFrame({"id": ids[order][company], "as_of": mondays[week], "probability": probability})

@@ -47,8 +47,10 @@ def test_the_fit_weighs_by_recency_times_the_sampling_weights(model_type: str, w
     params = small_params(model__type=model_type, train__recency_half_life_weeks=8)
     found = fit_at(pipeline.train, as_of, params)
     rows = pipeline.train[pipeline.train["as_of"] + pd.Timedelta(days=30) <= as_of]
+    recency = recency_weights(rows["as_of"], as_of, 8)
     age = (as_of - rows["as_of"]).dt.days.to_numpy() / 7
-    weight = rows["weight"].to_numpy(dtype=np.float64) * 0.5 ** (age / 8)
+    np.testing.assert_allclose(recency, 0.5 ** (age / 8), rtol=1e-14)
+    weight = rows["weight"].to_numpy(dtype=np.float64) * recency
     label = rows["label"].to_numpy(dtype=np.int64)
     expected = make_model(params).fit_with_summary(rows, label, weight, rows["as_of"])
     assert found.base_rate_ == expected.base_rate_ == np.average(label, weights=weight)

@@ -1,0 +1,248 @@
+"""Arithmetic that gives the same bits on every processor.
+
+Libraries choose their kernels by the processor. BLAS adds products up in another order, and libm and numpy's
+SIMD loops round logarithms and exponentials another way, so the last bits of a result differ from machine to
+machine. The functions here use only what IEEE 754 rounds in one way: single additions, multiplications,
+divisions and scalings by powers of two, in a written order. Matrix products go through BLAS all the same, but
+on whole numbers short enough that every partial sum is exact, so that their order does not matter (Ozaki et
+al. 2012, Error-free transformations of matrix multiplication by using fast routines of matrix multiplication,
+Numerical Algorithms 59).
+
+Logarithm and exponential follow FreeBSD's msun (e_log.c and e_exp.c, Sun Microsystems 1993): the argument is
+reduced to a small range, where a minimax polynomial is off by less than 2**-58.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int32]
+
+DOUBLE_BITS: Final = 53
+"""Of a significand: sums of whole numbers below ``2 ** 53`` are exact."""
+
+_LN2_HIGH: Final = 6.93147180369123816490e-01  # its last 21 bits are zero: exact times a small whole number
+_LN2_LOW: Final = 1.90821492927058770002e-10
+_PER_LN2: Final = 1.44269504088896338700
+_SQRT_HALF: Final = 0.7071067811865476
+# log(1 + f) = 2 s + s R(s**2), with s = f / (2 + f)
+_LOG: Final = (
+    6.666666666666735130e-01,
+    3.999999999940941908e-01,
+    2.857142874366239149e-01,
+    2.222219843214978396e-01,
+    1.818357216161805012e-01,
+    1.531383769920937332e-01,
+    1.479819860511658591e-01,
+)
+# exp(r) = 1 + 2 r / (2 - r + r**2 P(r**2))
+_EXP: Final = (
+    1.66666666666666019037e-01,
+    -2.77777777770155933842e-03,
+    6.61375632143793436117e-05,
+    -1.65339022054652515390e-06,
+    4.13813679705723846039e-08,
+)
+_LARGEST_EXPONENT: Final = 700.0
+_SMALLEST_EXPONENT: Final = -900
+_FEW_ROWS: Final = 64
+
+
+def log(x: ArrayLike) -> Floats:
+    """Natural logarithm, to within one unit in the last place.
+
+    Parameters
+    ----------
+    x
+        At least 0 and finite, or NaN.
+
+    Returns
+    -------
+    numpy.ndarray of float64
+        In the shape of ``x``; of 0 it is ``-inf``, of NaN NaN.
+    """
+    values = np.asarray(x, dtype=np.float64)
+    exponent, fraction = _exponent_and_fraction(values)
+    result = _assembled_log(exponent, fraction, exponent * _LN2_LOW)
+    return np.where(values > 0, result, np.where(values == 0, -np.inf, np.nan))
+
+
+def log1p(x: ArrayLike) -> Floats:
+    """``log(1 + x)``, also where ``x`` is tiny.
+
+    Parameters
+    ----------
+    x
+        Above -1 and finite, or NaN.
+
+    Returns
+    -------
+    numpy.ndarray of float64
+        In the shape of ``x``.
+    """
+    values = np.asarray(x, dtype=np.float64)
+    whole = 1.0 + values
+    exponent, fraction = _exponent_and_fraction(whole)
+    # What was lost when 1 was added, to first order.
+    lost = np.where(values < 1.0, values - (whole - 1.0), 1.0 - (whole - values)) / whole
+    return _assembled_log(exponent, fraction, exponent * _LN2_LOW + lost)
+
+
+def exp(x: ArrayLike) -> Floats:
+    """Exponential, to within one unit in the last place; beyond -700 and 700 that of -700 and 700.
+
+    Parameters
+    ----------
+    x
+        Any numbers; NaN gives NaN.
+
+    Returns
+    -------
+    numpy.ndarray of float64
+        In the shape of ``x``.
+    """
+    values = np.minimum(np.maximum(np.asarray(x, dtype=np.float64), -_LARGEST_EXPONENT), _LARGEST_EXPONENT)
+    steps = np.rint(values * _PER_LN2)
+    high = values - steps * _LN2_HIGH
+    low = steps * _LN2_LOW
+    rest = high - low
+    square = rest * rest
+    tail = rest - square * _polynomial(square, _EXP)
+    result = 1.0 - ((low - rest * tail / (2.0 - tail)) - high)
+    return np.asarray(np.ldexp(result, np.where(np.isnan(steps), 0.0, steps).astype(np.int32)))
+
+
+def expit(x: ArrayLike) -> Floats:
+    """``1 / (1 + exp(-x))``: the probability with log-odds ``x``."""
+    return 1.0 / (1.0 + exp(-np.asarray(x, dtype=np.float64)))
+
+
+def power(base: ArrayLike, exponent: ArrayLike) -> Floats:
+    """Raise bases of at least 0 to exponents other than 0; results up to ``exp(700)``."""
+    bases = np.asarray(base, dtype=np.float64)
+    result = exp(np.asarray(exponent, dtype=np.float64) * log(np.where(bases > 0, bases, 1.0)))
+    return np.where(bases > 0, result, 0.0)
+
+
+def linear_predictor(columns: Floats, coefficients: Floats) -> Floats:
+    """``columns @ coefficients``, added up column after column.
+
+    Parameters
+    ----------
+    columns
+        Shape (rows, columns).
+    coefficients
+        Shape (columns,).
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (rows,)
+        A row's sum does not depend on the other rows.
+    """
+    rows, count = columns.shape
+    if not count:
+        return np.zeros(rows)
+    if rows <= _FEW_ROWS:  # the same sums, with fewer calls
+        return np.asarray(np.add.accumulate(columns * coefficients, axis=1)[:, -1])
+    sums: Floats = columns[:, 0] * coefficients[0]
+    for column in range(1, count):
+        sums += columns[:, column] * coefficients[column]
+    return sums
+
+
+def sums_at_counts(counts: NDArray[np.floating], values: Floats) -> Floats:
+    """``counts.T @ values`` for whole-number counts, such as how often a bootstrap sample drew each row.
+
+    Parameters
+    ----------
+    counts
+        Whole numbers >= 0, shape (rows, samples).
+    values
+        Finite, shape (rows, columns).
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (samples, columns)
+        Of each column, correct to the last bits of its largest value.
+    """
+    times = counts.T.astype(np.float64)
+    if not values.size:
+        return np.zeros((len(times), values.shape[1]))
+    bits = DOUBLE_BITS - _bits_of(len(values) * max(1.0, float(times.max(initial=0.0))))
+    sums = np.zeros((len(times), values.shape[1]))
+    for whole, unit in slices(values, -(-DOUBLE_BITS // bits), bits):
+        sums += np.ldexp(times @ whole, unit)
+    return sums
+
+
+def slices(values: Floats, count: int, bits: int) -> list[tuple[Floats, Ints]]:
+    """Cut each column's values into short whole numbers, whose products BLAS adds up exactly.
+
+    Parameters
+    ----------
+    values
+        Finite, shape (rows, columns), at least one row.
+    count
+        Of slices. They cover ``count * bits`` bits below the column's largest value; what lies below is
+        left out.
+    bits
+        A slice's numbers are at most ``2 ** bits``.
+
+    Returns
+    -------
+    list of (numpy.ndarray of float64, shape (rows, columns); numpy.ndarray of int32, shape (columns,))
+        Whole numbers, and the power of two that they are multiples of, the largest slice first.
+    """
+    exponent = column_exponents(values)
+    rest, cut = values, []
+    for number in range(1, count + 1):
+        unit = exponent - bits * number
+        whole = rest * np.ldexp(1.0, -unit)
+        np.rint(whole, out=whole)
+        cut.append((whole, unit))
+        if number < count:
+            rest = rest - whole * np.ldexp(1.0, unit)
+    return cut
+
+
+def column_exponents(values: Floats) -> Ints:
+    """Return the smallest powers of two above each column's values, shape (columns,).
+
+    Values below ``2 ** -900`` count as zero, as their slices' unit would not be a double.
+    """
+    _, exponent = np.frexp(np.abs(values).max(axis=0))
+    return np.asarray(np.maximum(exponent, _SMALLEST_EXPONENT))
+
+
+def _exponent_and_fraction(x: Floats) -> tuple[Floats, Floats]:
+    """Write ``x`` as ``2 ** exponent * (1 + fraction)``, with ``1 + fraction`` in [sqrt(1/2), sqrt(2))."""
+    significand, exponent = np.frexp(x)
+    small = significand < _SQRT_HALF
+    return exponent - small.astype(np.float64), significand * np.where(small, 2.0, 1.0) - 1.0
+
+
+def _assembled_log(exponent: Floats, fraction: Floats, low: Floats) -> Floats:
+    """``exponent * log(2) + log(1 + fraction)``; ``low`` has the small terms, that are added first."""
+    ratio = fraction / (2.0 + fraction)
+    square = ratio * ratio
+    half = 0.5 * fraction * fraction
+    part = ratio * (half + square * _polynomial(square, _LOG))
+    return np.asarray(exponent * _LN2_HIGH - ((half - (part + low)) - fraction))
+
+
+def _polynomial(x: Floats, coefficients: tuple[float, ...]) -> Floats:
+    """Sum the coefficients times the powers of ``x``, the constant first, by Horner's rule."""
+    total = x * coefficients[-1]
+    for coefficient in coefficients[-2:0:-1]:
+        total += coefficient
+        total *= x
+    total += coefficients[0]
+    return total
+
+
+def _bits_of(largest: float) -> int:
+    return int(np.frexp(largest)[1])
