@@ -51,7 +51,7 @@ class PortableLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignor
         0 and 1.
     """
 
-    def __init__(self, C: float = 1.0, max_iter: int = 100, tol: float = 1e-11) -> None:
+    def __init__(self, C: float = 1.0, max_iter: int = 100, tol: float = 1e-13) -> None:
         self.C = C
         self.max_iter = max_iter
         self.tol = tol
