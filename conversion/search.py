@@ -16,6 +16,8 @@ from conversion.progress import progress_bar
 
 # Of the log loss: the order of a sum's terms decides the digits below, and must not decide the search.
 DECIMALS: Final = 9
+# Of a hyperparameter that is drawn; no model can tell more of them apart.
+DIGITS: Final = 4
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,13 @@ def search_family(rows: pd.DataFrame, params: Params, family: str, progress: boo
     return Search(_with_model(params, **{family: blocks[int(np.argmin(losses))]}), history.join(values))
 
 
+def _shortened(drawn: dict[str, Any], space: dict[str, Span]) -> dict[str, Any]:
+    """Round what was drawn to `DIGITS`: the last bits of Optuna's logarithms depend on the processor."""
+    return {
+        name: value if space[name].whole else float(f"{value:.{DIGITS}g}") for name, value in drawn.items()
+    }
+
+
 def _with_model(params: Params, **changed: Any) -> Params:
     return params.model_copy(update={"model": params.model.model_copy(update=changed)})
 
@@ -156,7 +165,7 @@ def _try_blocks(
         study.add_trial(optuna.trial.create_trial(params=first, distributions=distributions, value=loss))
     for _ in range(trials - 1):
         trial = study.ask(distributions)
-        block = type(given).model_validate(given.model_dump() | trial.params)
+        block = type(given).model_validate(given.model_dump() | _shortened(trial.params, space))
         loss = measure(block)
         study.tell(trial, loss)
         yield block, loss
