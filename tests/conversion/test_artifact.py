@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_round_trip(folder: Path) -> None:
-    model, description = load_model(folder)
+    model, description = load_model(dict, folder)
     assert model == {"weights": [1.0, 2.5]}
     assert description.items() >= DESCRIPTION.items()
     assert description["sha256"] == sha256(folder / "model.joblib")
