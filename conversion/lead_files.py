@@ -51,7 +51,6 @@ _ALLOWED: Final[dict[str, tuple[str, Callable[[pd.Series], pd.Series]]]] = {
     "id": ("each company once", lambda ids: ~ids.duplicated()),
     "probability": ("from 0 to 1", lambda values: values.between(0, 1)),
     "tier": ("a tier", lambda tiers: tiers.isin([*Tiers.model_fields, "low"])),
-    "expected_mrr": ("a finite number", np.isfinite),
 }
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -92,12 +91,14 @@ class LeadFiles:
 
 
 def write_lead_files(
-    leads: pd.DataFrame, top: int, file_format: str, usage: str, about: Mapping[str, Any]
+    root: Path, leads: pd.DataFrame, top: int, file_format: str, usage: Path, about: Mapping[str, Any]
 ) -> None:
     """Write the list, its first ``top`` rows, the usage behind it, and the manifest last.
 
     Parameters
     ----------
+    root
+        The project's root.
     leads
         From `conversion.scoring.lead_list`.
     top
@@ -109,12 +110,12 @@ def write_lead_files(
     about
         ``as_of``, ``model_sha256`` and ``inputs`` of `Manifest`.
     """
-    folder = Path(FOLDER)
+    folder = root / FOLDER
     tables = {f"leads.{file_format}": leads, f"top_leads.{file_format}": leads.head(top)}
     for name, table in tables.items():
         write_leads(table, folder / name)
     with reading(usage):
-        content = Path(usage).read_bytes()
+        content = usage.read_bytes()
     write_atomically(folder / USAGE, lambda temporary: temporary.write_bytes(content))
     hashes = {name: sha256(folder / name) for name in (*tables, USAGE)}
     write_json(folder / MANIFEST, sealed({**about, "prospects": len(leads), "files": hashes}))
@@ -220,9 +221,10 @@ def _parsed(path: Path, content: bytes) -> pd.DataFrame:
         raise ArtifactError(f"{path}: lacks the columns {', '.join(missing)}; {AGAIN}")
     for name in (*_NUMBERS, *_WHOLE):
         numbers = pd.to_numeric(leads[name], errors="coerce")
-        is_number = numbers.notna() & (numbers % 1 == 0 if name in _WHOLE else True)
+        is_number = np.isfinite(numbers) & (numbers % 1 == 0 if name in _WHOLE else True)
         expected = "a whole number" if name in _WHOLE else "a number"
         _refuse(path, leads, name, is_number | leads[name].isna(), expected)
+        leads = leads.assign(**{name: numbers})
     for name in (*_TEXTS, *REASON_COLUMNS):
         is_text = leads[name].map(lambda value: isinstance(value, str), na_action=None).astype(bool)
         _refuse(path, leads, name, is_text | leads[name].isna(), "text")
@@ -234,11 +236,12 @@ def _parsed(path: Path, content: bytes) -> pd.DataFrame:
 
 
 def _refuse(path: Path, leads: pd.DataFrame, name: str, good: pd.Series, expected: str) -> None:
-    if not good.all():
-        row = int(np.argmin(good.to_numpy()))
-        raise ArtifactError(
-            f"{path}: {name}: given {leads[name].iloc[row]!r} in row {row + 1}, should be {expected}; {AGAIN}"
-        )
+    if good.all():
+        return
+    row = int(np.argmin(good.to_numpy(dtype=bool)))
+    given = leads[name].iloc[row]
+    shown = "nothing" if pd.isna(given) else repr(given.item() if isinstance(given, np.generic) else given)
+    raise ArtifactError(f"{path}: {name}: given {shown} in row {row + 1}, should be {expected}; {AGAIN}")
 
 
 # Texts stay texts: an industry may be called None, and an employee range is 1.
@@ -251,7 +254,8 @@ def _read_csv(content: BytesIO) -> pd.DataFrame:
 
 
 def _read_json(content: BytesIO) -> pd.DataFrame:
-    return pd.read_json(content, dtype=False, precise_float=True)
+    leads = pd.read_json(content, dtype=False, precise_float=True)
+    return leads if len(leads) else leads.reindex(columns=list(LEAD_COLUMNS))
 
 
 _READERS: Final[dict[str, Callable[[BytesIO], pd.DataFrame]]] = {

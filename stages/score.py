@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -92,7 +93,7 @@ def main() -> None:
         "model_sha256": description["sha256"],
         "inputs": {path: sha256(path) for path in (COMPANIES, EXPORT, USAGE, LATEST)},
     }
-    write_lead_files(leads, params.score.top_n, params.score.format, USAGE, about)
+    write_lead_files(Path(), leads, params.score.top_n, params.score.format, Path(USAGE), about)
     write_json("metrics/drift.json", {"as_of": as_of} | moved)
     log.info(
         "scored",

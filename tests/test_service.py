@@ -209,6 +209,11 @@ class TestProbesMetricsAndDocs:
             "trained_as_of": description["trained_as_of"][:10],
             "model_type": description["model_type"],
             "registered_model": None,
+            "lead_list": {
+                "as_of": description["trained_as_of"],
+                "model_version": description["sha256"][:12],
+                "of_served_model": True,
+            },
         }
 
     @pytest.mark.parametrize("path", ["/livez", "/readyz"])
