@@ -357,6 +357,7 @@ def main() -> None:
     train = read_parquet("data/features/train.parquet", columns)
     snapshots = read_backtest("data/features/backtest.parquet", columns)
     model, _ = load_model(ConversionModel)
+    as_of = read_monday("data/clean/export.json", "as_of")
     predictions = backtest(train, snapshots, params)
     del snapshots
     if not predictions["label"].any():
@@ -368,7 +369,6 @@ def main() -> None:
     if params.data.dir == SAMPLE:
         predictions = with_oracle(predictions, read_parquet("data/truth.parquet"))
     log.info("measuring", extra={"bootstrap_samples": params.evaluate.bootstrap_samples})
-    as_of = read_monday("data/clean/export.json", "as_of")
     result = {"as_of": as_of.isoformat()} | evaluation(predictions, params)
     if params.evaluate.cross_validation_folds:
         result["cross_validation_not_out_of_time"] = cross_validation(train, predictions, params)
