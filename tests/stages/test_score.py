@@ -178,3 +178,13 @@ def test_snapshots_of_another_moment_than_the_export_are_refused(project: Path) 
         "2019-09-02: they are of different runs; run 'dvc repro featurize'"
     )
     assert not (project / "data/leads").exists()
+
+
+def test_a_moment_that_is_none_is_told(project: Path) -> None:
+    Path("params.yaml").write_text(yaml.safe_dump(small_params().model_dump(mode="json")), encoding="utf-8")
+    write_json("data/clean/export.json", {"as_of": "soon"})
+    with pytest.raises(
+        InputError, match=r"export\.json: not what .* \(as_of: given 'soon', should be a Monday"
+    ):
+        score.main()
+    assert not (project / "data/leads").exists()

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from conversion.artifact import load_model, sha256
-from conversion.errors import ExportError
+from conversion.errors import ExportError, InputError
 from conversion.files import write_json
 from conversion.models import ConversionModel
 from conversion.snapshots import WEEK
@@ -121,3 +121,13 @@ def test_the_description_counts_what_was_learned_from() -> None:
     }
     assert 0 < window["converting_companies"] < window["converting_snapshots"]
     json.dumps(window, allow_nan=False)
+
+
+def test_a_moment_that_is_none_is_told(project: Path) -> None:
+    write_params()
+    write_json("data/clean/export.json", {"as_of": "soon"})
+    with pytest.raises(
+        InputError, match=r"export\.json: not what .* \(as_of: given 'soon', should be a Monday"
+    ):
+        train.main()
+    assert not (project / "models").exists()
