@@ -192,7 +192,7 @@ def fit_original(folder: Path) -> None:
     from conversion.schemas import EMPLOYEE_RANGES
 
     with contextlib.chdir(folder):
-        model, _ = load_model()
+        model, _ = load_model(EnsembleModel)
     columns = [*NUMBERS[1:], "log_alexa_rank", "size", "sector", "label", "weight"]
     train = pd.read_parquet(folder / "data/features/train.parquet", columns=columns)
     ranges = dict(enumerate(EMPLOYEE_RANGES, start=1))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from conversion import registry
-from conversion.artifact import verify_model
+from conversion.artifact import EXPECTED, verify_model
 from conversion.comparison import LOG_LOSS, Comparison, compare, comparison_text, measure_words, middle
 from conversion.errors import ComparisonError, PromotionError, TrackingError
 from conversion.params import Params, Registry, load_params
-from conversion.registered import write_registered
+from conversion.registered import registry_key, write_registered
 from conversion.registry import Champion, TrackedRun
 from conversion.spool import project_root
 from conversion.stage import CommandLine, run
@@ -110,6 +111,7 @@ def main() -> None:
     arguments = _arguments()
     params = load_params()
     name = params.registry.model_name
+    key = registry_key(os.environ)
     store = open_store(project_root())
     candidate = (
         registry.tracked_run(store, arguments.run)
@@ -123,8 +125,8 @@ def main() -> None:
         tags = judge(store, candidate, champion, params, arguments.force)
         version = registry.register(store, name, candidate, tags)
         outcome = f"promoted: run {candidate.run_id} is {name} version {version}, the champion"
-    write_registered(registry.registered_versions(store, name), Path())
-    _say(f"{outcome}\n")
+    write_registered(registry.registered_versions(store, name), Path(), key)
+    _say(f"{outcome}\nto serve no other model: {EXPECTED}={candidate.model_sha256}\n")
 
 
 def _arguments() -> argparse.Namespace:

@@ -259,6 +259,7 @@ class Leads(Answer):
     limit: int
     offset: int
     as_of: dt.date = Field(description="moment of the list")
+    model_version: str = Field(description="of the model that scored the list, as predictions name theirs")
 
 
 class LeadsQuery(BaseModel):
@@ -293,6 +294,16 @@ class RegisteredModel(Answer):
     aliases: list[str] = Field(description="such as champion, when the model was last promoted")
 
 
+class ServedList(Answer):
+    """The lead list that is served."""
+
+    as_of: dt.date = Field(description="moment of the list")
+    model_version: str = Field(description="of the model that scored it")
+    of_served_model: bool = Field(
+        description="false: another model scored the list than the one that predicts; they may differ"
+    )
+
+
 class Health(Answer):
     """State of the service."""
 
@@ -304,6 +315,7 @@ class Health(Answer):
     registered_model: RegisteredModel | None = Field(
         description="which registered version the served model file is; null: it is none"
     )
+    lead_list: ServedList | None = Field(description="null: there is none")
 
 
 class Fault(Answer):

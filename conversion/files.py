@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PIPELINE: Final = "dvc.yaml"
+# What spreadsheets take for the start of a formula (some after spaces, some in full width), and the
+# apostrophe itself, so that what is read back is what was written.
+FORMULA: Final = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n']")
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
@@ -134,6 +139,19 @@ def read_value(path: str | Path, key: str) -> Any:
         return read[key]
 
 
+def read_monday(path: str | Path, key: str) -> dt.date:
+    """Read a Monday of a file with a JSON object; see `reading` for errors."""
+    given = read_value(path, key)
+    with reading(path):
+        try:
+            day = dt.date.fromisoformat(given)
+        except (TypeError, ValueError):
+            day = None
+        if day is None or day.weekday() != 0:
+            raise ValueError(f"{key}: given {given!r}, should be a Monday like 2020-02-24")
+        return day
+
+
 def read_parquet(path: str | Path, needed: Iterable[str] = ()) -> pd.DataFrame:
     """Read a Parquet table that must have the ``needed`` columns; see `reading` for errors."""
     import pandas as pd  # the service's command line need not wait for it
@@ -165,10 +183,29 @@ def write_parquet(path: str | Path, table: pd.DataFrame) -> None:
 def write_csv(
     path: str | Path, table: pd.DataFrame, float_format: str | None = None, missing: str = ""
 ) -> None:
-    """Write a table as CSV without its index, lines ended by a line feed."""
+    """Write a table as CSV without its index, lines ended by a line feed, no cell a formula."""
+    harmless = without_formulas(table)
     write_atomically(
         path,
-        lambda temporary: table.to_csv(
+        lambda temporary: harmless.to_csv(
             temporary, index=False, float_format=float_format, na_rep=missing, lineterminator="\n"
         ),
     )
+
+
+def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
+    """Put an apostrophe before each text that a spreadsheet would take for a formula and run.
+
+    Numbers stay as they are; a negative one is no formula.
+    """
+    texts = table.select_dtypes(["str", "object", "category"])
+    return table.assign(**{str(name): texts[name].map(_harmless, na_action="ignore") for name in texts})
+
+
+def as_written(texts: pd.Series) -> pd.Series:
+    """Take off what `without_formulas` put before texts."""
+    return texts.str.removeprefix("'")
+
+
+def _harmless(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value

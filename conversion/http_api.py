@@ -161,6 +161,7 @@ async def health(request: Request) -> Response:
             trained_as_of=serving.predictor.trained_as_of,
             model_type=serving.model_type,
             registered_model=serving.registered_model,
+            lead_list=serving.served_list,
         )
     )
 

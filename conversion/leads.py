@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,34 +11,12 @@ import numpy as np
 import pandas as pd
 
 from conversion.contract import Lead, Leads, LeadWithUsage, Tier, UsageWeek
-from conversion.errors import ArtifactError
-from conversion.files import read_parquet, read_value, reading
+from conversion.lead_files import read_lead_files
+from conversion.online import VERSION_DIGITS
 from conversion.schemas import MEASURES
-from conversion.scoring import LEAD_COLUMNS, REASON_COLUMNS
+from conversion.scoring import REASON_COLUMNS
 
-USAGE: Final = "data/clean/usage.parquet"
-EXPORT: Final = "data/clean/export.json"
-FOLDER: Final = "data/leads"
-
-_TEXTS: Final = ("tier", "EMPLOYEE_RANGE", "INDUSTRY", "sector", "last_active_week")
 _WHOLE: Final = ("last_week_actions", "last_week_users")
-
-
-# Texts stay texts: an industry may be called None, and an employee range is 1.
-def _read_csv(path: Path) -> pd.DataFrame:
-    texts: dict[Any, Any] = dict.fromkeys((*_TEXTS, *REASON_COLUMNS), "str")
-    return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
-
-
-def _read_json(path: Path) -> pd.DataFrame:
-    return pd.read_json(path, dtype=False, precise_float=True)
-
-
-_READERS: Final[dict[str, Callable[[Path], pd.DataFrame]]] = {
-    ".csv": _read_csv,
-    ".json": _read_json,
-    ".parquet": pd.read_parquet,
-}
 
 
 @dataclass(frozen=True)
@@ -54,45 +31,27 @@ class LeadList:
         Clean usage rows, sorted by ``id`` and week.
     as_of
         Moment of the list.
+    model_sha256
+        Of the model file that scored it.
     """
 
     leads: pd.DataFrame
     usage: pd.DataFrame
     as_of: dt.date
+    model_sha256: str
+
+    @property
+    def model_version(self) -> str:
+        """As predictions name it."""
+        return self.model_sha256[:VERSION_DIGITS]
 
 
 def read_lead_list(root: Path, file_format: str) -> LeadList | None:
-    """Read what ``score`` and ``clean`` wrote.
-
-    Parameters
-    ----------
-    root
-        The project's root.
-    file_format
-        ``score.format`` of params.yaml.
-
-    Returns
-    -------
-    LeadList, or None where there is no lead list
-
-    Raises
-    ------
-    ArtifactError
-        There is a lead list without the usage it was made from, or it is not one.
-    """
-    path = root / FOLDER / f"leads.{file_format}"
-    if not path.is_file():
+    """Read what ``score`` wrote; see `conversion.lead_files.read_lead_files`."""
+    files = read_lead_files(root, file_format)
+    if files is None:
         return None
-    for needed in (root / USAGE, root / EXPORT):
-        if not needed.is_file():
-            raise ArtifactError(f"{needed}: not found, but {path} is there; run 'dvc repro score'")
-    with reading(path):
-        leads = _READERS[path.suffix](path)
-    missing = [name for name in LEAD_COLUMNS if name not in leads]
-    if missing:
-        raise ArtifactError(f"{path}: lacks the columns {', '.join(missing)}; run 'dvc repro score' again")
-    as_of = dt.date.fromisoformat(read_value(root / EXPORT, "as_of"))
-    return LeadList(leads[list(LEAD_COLUMNS)], read_parquet(root / USAGE), as_of)
+    return LeadList(files.leads, files.usage, files.manifest.as_of, files.manifest.model_sha256)
 
 
 def page(lead_list: LeadList, tier: Tier | None, limit: int, offset: int) -> Leads:
@@ -107,6 +66,7 @@ def page(lead_list: LeadList, tier: Tier | None, limit: int, offset: int) -> Lea
         limit=limit,
         offset=offset,
         as_of=lead_list.as_of,
+        model_version=lead_list.model_version,
     )
 
 

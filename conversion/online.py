@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 import numpy as np
-from pydantic import TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError
 
 from conversion.companies import SECTORS, firmographic_values
 from conversion.contract import MAX_WEEKS, Company, Confidence, Fault, History, Prediction, Summary
+from conversion.errors import ArtifactError
 from conversion.explain import Writer, reason_writer
 from conversion.features import (
     BLOCK_COLUMNS,
@@ -23,7 +25,7 @@ from conversion.features import (
     feature_definitions,
     features_of_block,
 )
-from conversion.models import ConversionModel
+from conversion.models import FAMILIES, ConversionModel
 from conversion.params import ConfidenceOdds, Params, Tiers
 from conversion.portable_math import log
 from conversion.refusals import invalid_fields
@@ -85,17 +87,69 @@ class Predictor:
         return reason_writer(self.model.summary_.features, REASONS)
 
 
+class _Featurized(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    windows: tuple[PositiveInt, ...] = Field(min_length=1)
+    half_lives: tuple[PositiveInt, ...]
+
+
+class _MadeWith(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    featurize: _Featurized
+
+
+class _Description(BaseModel):
+    """What answers depend on of ``models/model.json``, which says more."""
+
+    model_config = ConfigDict(strict=True)
+
+    sha256: str
+    model_type: str
+    trained_as_of: dt.date
+    features: dict[str, str]
+    params: _MadeWith
+
+
 def make_predictor(model: ConversionModel, description: dict[str, Any], params: Params) -> Predictor:
-    """Put a loaded model, its description and the params of its answers together."""
-    made_with = description["params"]["featurize"]
+    """Put a loaded model, its description and the params of its answers together.
+
+    Raises
+    ------
+    ArtifactError
+        The description lacks something, or describes another model.
+    """
+    described = _read_description(description)
+    made_with = described.params.featurize
+    settings = FeatureSettings(made_with.windows, made_with.half_lives)
+    names = [feature.name for feature in model.features]
+    known = {feature.name for feature in feature_definitions(settings)}
+    family = FAMILIES.get(described.model_type)
+    if list(described.features) != names or not known.issuperset(names) or type(model) is not family:
+        raise ArtifactError(
+            f"models/model.json: describes another model than the {type(model).__name__} of {len(names)} "
+            "features in models/model.joblib; run 'dvc repro -f train' to make both anew"
+        )
     return Predictor(
         model=model,
-        version=description["sha256"][:VERSION_DIGITS],
-        trained_as_of=dt.date.fromisoformat(description["trained_as_of"]),
-        settings=FeatureSettings(tuple(made_with["windows"]), tuple(made_with["half_lives"])),
+        version=described.sha256[:VERSION_DIGITS],
+        trained_as_of=described.trained_as_of,
+        settings=settings,
         tiers=params.score.tiers,
         confidence=params.serve.confidence,
     )
+
+
+def _read_description(description: dict[str, Any]) -> _Description:
+    try:
+        return _Description.model_validate_json(json.dumps(description))
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        where = ".".join(map(str, fault["loc"]))
+        raise ArtifactError(
+            f"models/model.json: {where}: {fault['msg'].lower()}; run 'dvc repro -f train' to make it anew"
+        ) from error
 
 
 def predict(

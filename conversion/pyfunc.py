@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import pandas as pd
 
-from conversion.artifact import load_model
+from conversion.artifact import allowed_by, load_model
 from conversion.models import ConversionModel
 
 
@@ -39,6 +41,10 @@ class ProbabilityOfConversion:
 
 
 def _load_pyfunc(folder: str) -> ProbabilityOfConversion:
-    """Load the model whose two files stand in ``folder``; the name is MLflow's."""
-    model, _ = load_model(folder)
+    """Load the model whose two files stand in ``folder``; the name is MLflow's.
+
+    The file is hashed before it is unpickled, and has to be the one that its description says, and that
+    CONVERSION_MODEL_SHA256 says where it is set.
+    """
+    model, _ = load_model(ConversionModel, folder, allowed_by(os.environ))
     return ProbabilityOfConversion(model)

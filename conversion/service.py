@@ -11,29 +11,28 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import bentoml
 from bentoml.exceptions import BentoMLException, InvalidArgument
+from bentoml.images import Image
 from pydantic import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from starlette.types import ASGIApp, Receive, Scope, Send
 from threadpoolctl import threadpool_limits
 
-from conversion.artifact import load_model
 from conversion.contract import History, Prediction, Predictions, Summary
 from conversion.errors import UserError
 from conversion.http_api import REQUEST_SECONDS, http_api
-from conversion.leads import read_lead_list
 from conversion.logs import log_format, set_up_service_logs
 from conversion.online import places_of, predict
 from conversion.params import load_params
 from conversion.refusals import RefusalError
-from conversion.registered import read_registered
-from conversion.serving import SERVICE, make_serving, token_from
+from conversion.serving import SERVICE, make_serving, read_files, token_from
 
 LOG_FOLDER: Final = "logs"
 LOG_CONFIG: Final = Path(__file__).with_name("prediction_log.yaml")
@@ -85,8 +84,44 @@ class ContractMiddleware:
         return await self.contract(scope, receive, send)
 
 
+class BentoImage(Image):  # type: ignore[misc]  # BentoML's types are not exported
+    """The bento's image; ``bentoml build`` freezes it once the bento's files are laid out.
+
+    They are laid out as links where DVC's cache is linked (``cache.type``): copies take their place here, or
+    the bento would end with the cache, and at the machine's limits.
+    """
+
+    def freeze(self, bento_fs: Path, *arguments: Any, **options: Any) -> Any:
+        """Put copies in the place of links, then do what BentoML does."""
+        copy_links(bento_fs / "src")
+        self.commands: list[str] = list(
+            dict.fromkeys(self.commands)
+        )  # BentoML adds its own with each of bentofile.yaml's
+        return super().freeze(bento_fs, *arguments, **options)
+
+
+def copy_links(folder: Path) -> None:
+    """Put a copy in the place of each link to a file.
+
+    Raises
+    ------
+    BentoMLException
+        A link leads nowhere.
+    """
+    for link in sorted(path for path in folder.rglob("*") if path.is_symlink()):
+        target = link.resolve()
+        if not target.is_file():
+            raise BentoMLException(
+                f"{link.relative_to(folder)}: is a link to {target}, which is not there; run 'dvc checkout' "
+                "and build again"
+            )
+        link.unlink()
+        shutil.copyfile(target, link)
+
+
 @bentoml.service(
     name=SERVICE,
+    image=BentoImage(python_version="3.11"),
     http={"host": "127.0.0.1", "port": 8000},
     traffic={"timeout": REQUEST_SECONDS},
     # Spans nobody collects until an exporter is configured, each kept until its request's timeout: they took
@@ -119,10 +154,7 @@ class ConversionService:
             # Workers run in the bento's folder; this runs where the command was given.
             folder: str = ConversionService.working_dir  # type: ignore[attr-defined]  # it is a Service
             with contextlib.chdir(folder):
-                params = load_params()
-                load_model()
-                read_lead_list(Path(), params.score.format)
-                read_registered(Path())
+                read_files(load_params(), os.environ)
             token_from(os.environ)
             log_format()
         except UserError as error:

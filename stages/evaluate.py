@@ -19,8 +19,8 @@ from conversion.artifact import load_model
 from conversion.decisions import business_measures, classification_measures, classification_report
 from conversion.errors import ExportError
 from conversion.files import (
+    read_monday,
     read_parquet,
-    read_value,
     reading,
     require_columns,
     write_csv,
@@ -30,7 +30,7 @@ from conversion.files import (
 )
 from conversion.hashing import uniform_hash
 from conversion.headline import headline
-from conversion.models import make_model
+from conversion.models import ConversionModel, make_model
 from conversion.params import BASELINE_WEEKS, Params, load_params
 from conversion.predictions import BASE_RATE, MODEL, ORACLE
 from conversion.probabilities import probability_measures
@@ -356,7 +356,8 @@ def main() -> None:
     columns = training_columns(params)
     train = read_parquet("data/features/train.parquet", columns)
     snapshots = read_backtest("data/features/backtest.parquet", columns)
-    model, _ = load_model()
+    model, _ = load_model(ConversionModel)
+    as_of = read_monday("data/clean/export.json", "as_of")
     predictions = backtest(train, snapshots, params)
     del snapshots
     if not predictions["label"].any():
@@ -368,7 +369,7 @@ def main() -> None:
     if params.data.dir == SAMPLE:
         predictions = with_oracle(predictions, read_parquet("data/truth.parquet"))
     log.info("measuring", extra={"bootstrap_samples": params.evaluate.bootstrap_samples})
-    result = {"as_of": read_value("data/clean/export.json", "as_of")} | evaluation(predictions, params)
+    result = {"as_of": as_of.isoformat()} | evaluation(predictions, params)
     if params.evaluate.cross_validation_folds:
         result["cross_validation_not_out_of_time"] = cross_validation(train, predictions, params)
     settings = params.evaluate

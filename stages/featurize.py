@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from conversion.errors import ExportError
 from conversion.features import FeatureSettings, compute_features, feature_frame
-from conversion.files import read_parquet, read_value, write_atomically
+from conversion.files import read_monday, read_parquet, write_atomically
 from conversion.params import Featurize, Params, load_params
 from conversion.progress import counting_bar
 from conversion.snapshots import (
@@ -192,7 +192,7 @@ def main() -> None:
     settings = params.featurize
     companies = read_parquet("data/clean/companies.parquet")
     usage = read_parquet("data/clean/usage.parquet")
-    as_of = pd.Timestamp(read_value("data/clean/export.json", "as_of"))
+    as_of = pd.Timestamp(read_monday("data/clean/export.json", "as_of"))
     first_week = usage["WHEN_TIMESTAMP"].min()
 
     weeks = training_weeks(first_week, as_of, settings)

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from conversion.artifact import load_model
+from conversion.artifact import load_model, sha256
 from conversion.drift import population_stability_index
+from conversion.errors import InputError
 from conversion.features import Feature
-from conversion.files import read_parquet, read_value, write_atomically, write_json
+from conversion.files import read_monday, read_parquet, write_json
+from conversion.lead_files import write_lead_files
+from conversion.models import ConversionModel
 from conversion.params import load_params
 from conversion.scoring import lead_list
 from conversion.stage import run
 
-DECIMALS: Final = {"probability": 9, "expected_mrr": 4}
+EXPORT: Final = "data/clean/export.json"
+COMPANIES: Final = "data/clean/companies.parquet"
+USAGE: Final = "data/clean/usage.parquet"
+LATEST: Final = "data/features/latest.parquet"
 
 log = logging.getLogger(__name__)
 
@@ -54,32 +59,42 @@ def drift(train: pd.DataFrame, latest: pd.DataFrame, features: tuple[Feature, ..
     }
 
 
-def write_leads(leads: pd.DataFrame, path: Path) -> None:
-    """Write leads in the format of the path's ending: .csv, .json (an array of objects) or .parquet."""
-    rounded = leads.round(DECIMALS)
-    writers = {
-        ".csv": partial(rounded.to_csv, index=False, lineterminator="\n"),
-        ".json": partial(rounded.to_json, orient="records", indent=1, double_precision=9),
-        ".parquet": partial(rounded.to_parquet, index=False),
-    }
-    write_atomically(path, writers[path.suffix])
+def as_of_list(latest: pd.DataFrame) -> str:
+    """Give the moment of the list, after a check that the snapshots are of it.
+
+    Raises
+    ------
+    InputError
+        Cleaned tables and snapshots are of different runs.
+    """
+    as_of = read_monday(EXPORT, "as_of")
+    other = latest.loc[latest["as_of"] != pd.Timestamp(as_of), "as_of"]
+    if len(other):
+        raise InputError(
+            f"{LATEST}: its snapshots are of {other.iloc[0]:%Y-%m-%d}, but {EXPORT} says {as_of}: they "
+            "are of different runs; run 'dvc repro featurize'"
+        )
+    return as_of.isoformat()
 
 
 def main() -> None:
     """Read the model and the latest snapshots, write data/leads/ and metrics/drift.json."""
     params = load_params()
-    model, description = load_model()
+    model, description = load_model(ConversionModel)
     names = [feature.name for feature in model.features]
-    latest = read_parquet("data/features/latest.parquet", names)
-    companies = read_parquet("data/clean/companies.parquet")
-    usage = read_parquet("data/clean/usage.parquet")
+    latest = read_parquet(LATEST, ["as_of", *names])
+    as_of = as_of_list(latest)
+    companies, usage = read_parquet(COMPANIES), read_parquet(USAGE)
     log.info("scoring", extra={"prospects": len(latest)})
     leads = lead_list(model, latest, companies, usage, params.score.tiers, params.score.mrr_prior)
     moved = drift(read_parquet("data/features/train.parquet", [*names, "weight"]), latest, model.features)
-    folder = Path("data/leads")
-    write_leads(leads, folder / f"leads.{params.score.format}")
-    write_leads(leads.head(params.score.top_n), folder / f"top_leads.{params.score.format}")
-    write_json("metrics/drift.json", {"as_of": read_value("data/clean/export.json", "as_of")} | moved)
+    about = {
+        "as_of": as_of,
+        "model_sha256": description["sha256"],
+        "inputs": {path: sha256(path) for path in (COMPANIES, EXPORT, USAGE, LATEST)},
+    }
+    write_lead_files(Path(), leads, params.score.top_n, params.score.format, Path(USAGE), about)
+    write_json("metrics/drift.json", {"as_of": as_of} | moved)
     log.info(
         "scored",
         extra={

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from conversion.artifact import save_model, sha256
-from conversion.files import read_parquet, read_value, write_csv
+from conversion.files import read_monday, read_parquet, write_csv
 from conversion.models import ConversionModel
 from conversion.params import Params, load_params
 from conversion.recipe import known_training, search_and_fit_at, training_columns
@@ -52,7 +52,7 @@ def main() -> None:
     params = load_params()
     source = "data/features/train.parquet"
     snapshots = read_parquet(source, training_columns(params))
-    as_of = pd.Timestamp(read_value("data/clean/export.json", "as_of"))
+    as_of = pd.Timestamp(read_monday("data/clean/export.json", "as_of"))
     log.info("fitting", extra={"model_type": params.model.type, "snapshots": len(snapshots)})
     model, found = search_and_fit_at(snapshots, as_of, params, progress=True)
     description = describe(model, snapshots, as_of, found.params) | {

@@ -62,7 +62,7 @@ def predictor_of(pipeline: Pipeline, model: ConversionModel | None = None) -> Pr
 
 def leads_of(pipeline: Pipeline) -> LeadList:
     """Give a pipeline's lead list as if it had been read from the file."""
-    return LeadList(pipeline.leads.round({"probability": 9}), pipeline.usage, pipeline.as_of.date())
+    return LeadList(pipeline.leads.round({"probability": 9}), pipeline.usage, pipeline.as_of.date(), SHA256)
 
 
 def serving_of(

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from conversion.registered import RegisteredVersions, write_registered
 from tests.server import ROOT, Server, copy_of, environment, history_of
 from tests.serving import EXAMPLE
 
@@ -35,12 +36,23 @@ INSTALL = "CONVERSION_TEST_INSTALL"
 REGISTERED = "models/registered.json"
 NOT_SERVED = ("stages/train.py", "tests/test_bento.py", "dvc.yaml", "dvc.lock", ".dvc/config", "docs/api.md")
 NOT_SERVED += (
+    "data/clean/usage.parquet",
+    "data/clean/export.json",
     "data/sample/customers.csv",
     "metrics/evaluation.json",
     "plots/roc.png",
     "requirements.txt",
     "Makefile",
 )
+
+
+def link_to_cache(project: Path, cache: Path) -> None:
+    """Leave the model's files as hard links, and the list's as symbolic ones, as DVC's ``cache.type`` may."""
+    for folder, link in (("models", os.link), ("data/leads", os.symlink)):
+        for path in (project / folder).iterdir():
+            path.rename(cache / path.name)
+            (cache / path.name).chmod(0o444)
+            link(cache / path.name, path)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +64,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bento(served: Path, home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `bentoml build` makes in a folder with all that a checkout has."""
     project = copy_of(served, tmp_path_factory.mktemp("build") / "project")
-    (project / REGISTERED).write_text('{"model_name": "conversion", "versions": {}}', encoding="utf-8")
+    link_to_cache(project, tmp_path_factory.mktemp("cache"))
+    write_registered(RegisteredVersions(model_name="conversion", versions={}), project)
     for name in NOT_SERVED:
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text("not served\n", encoding="utf-8")
@@ -87,11 +100,16 @@ def test_it_holds_what_serving_needs_and_no_more(served: Path, bento: Path) -> N
         for path in (ROOT / "conversion").iterdir()
         if path.suffix in (".py", ".yaml")
     }
-    written = {"models/model.joblib", "models/model.json", "data/leads/leads.csv"}
-    written |= {"data/clean/usage.parquet", "data/clean/export.json"}
+    written = {"models/model.joblib", "models/model.json"}
+    written |= {f"data/leads/{name}" for name in ("leads.csv", "manifest.json", "usage.parquet")}
     assert files(bento / "src") == code | written | {REGISTERED, "params.yaml", "bentofile.yaml"}
     for name in code | written | {"params.yaml"}:
         assert (bento / "src" / name).read_bytes() == (served / name).read_bytes(), name
+
+
+def test_it_holds_no_links_to_where_it_was_built(bento: Path) -> None:
+    assert not [path for path in bento.rglob("*") if path.is_symlink()]
+    assert not [path for path in (bento / "src").rglob("*") if path.is_file() and path.stat().st_nlink > 1]
 
 
 def test_its_packages_are_those_of_the_lock(bento: Path) -> None:
@@ -109,6 +127,7 @@ def test_it_has_a_dockerfile(bento: Path) -> None:
     docker = bento / "env" / "docker"
     text = (docker / "Dockerfile").read_text(encoding="utf-8")
     assert "python:3.11" in text
+    assert text.count("apt-get update") == 1
     assert "env/python/requirements.txt" in text
     assert "BENTOML_HOST=0.0.0.0" in text
     assert (docker / "entrypoint.sh").is_file()

@@ -20,6 +20,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from conversion.artifact import save_model
+from conversion.files import write_json
 from conversion.registered import RegisteredVersion, RegisteredVersions, write_registered
 from conversion.schemas import UNRANKED
 from conversion.scoring import REASONS
@@ -209,6 +211,11 @@ class TestProbesMetricsAndDocs:
             "trained_as_of": description["trained_as_of"][:10],
             "model_type": description["model_type"],
             "registered_model": None,
+            "lead_list": {
+                "as_of": description["trained_as_of"],
+                "model_version": description["sha256"][:12],
+                "of_served_model": True,
+            },
         }
 
     @pytest.mark.parametrize("path", ["/livez", "/readyz"])
@@ -287,16 +294,35 @@ class TestRefusalToStart:
         self.refuses(copied, tmp_path, "params.yaml: serve.max_companies: given 'many', should be")
 
     def test_with_a_broken_list_of_registered_versions(self, copied: Path, tmp_path: Path) -> None:
-        (copied / "models" / "registered.json").write_text("{}", encoding="utf-8")
+        (copied / "models" / "registered.json").write_text("{", encoding="utf-8")
         self.refuses(copied, tmp_path, "models/registered.json: not a list of registered versions (")
+
+    def test_with_another_object_than_a_model(self, copied: Path, tmp_path: Path) -> None:
+        save_model({"weights": [1.0]}, {"model_type": "xgboost"}, copied / "models")
+        self.refuses(copied, tmp_path, "models/model.joblib: holds a dict, should be a ConversionModel; run")
+
+    def test_with_a_description_that_lacks_something(self, copied: Path, tmp_path: Path) -> None:
+        description = json.loads((copied / "models" / "model.json").read_text(encoding="utf-8"))
+        del description["params"]
+        write_json(copied / "models" / "model.json", description)
+        self.refuses(copied, tmp_path, "models/model.json: params: field required; run")
+
+    def test_with_another_model_than_the_allowed_one(self, served: Path, tmp_path: Path) -> None:
+        message = "but CONVERSION_MODEL_SHA256 allows " + "0" * 64
+        self.refuses(served, tmp_path, message, CONVERSION_MODEL_SHA256="0" * 64)
+
+    def test_with_an_edited_lead_list(self, copied: Path, tmp_path: Path) -> None:
+        path = copied / "data" / "leads" / "leads.csv"
+        path.write_text(path.read_text(encoding="utf-8").replace("\n1,", "\n1,9", 1), encoding="utf-8")
+        self.refuses(copied, tmp_path, "data/leads/leads.csv: sha256 is ")
 
     def test_with_an_empty_token(self, served: Path, tmp_path: Path) -> None:
         message = "CONVERSION_API_TOKEN: set, but empty"
         self.refuses(served, tmp_path, message, CONVERSION_API_TOKEN="")
 
     def test_with_a_lead_list_but_not_its_usage(self, copied: Path, tmp_path: Path) -> None:
-        (copied / "data" / "clean" / "usage.parquet").unlink()
-        self.refuses(copied, tmp_path, "data/clean/usage.parquet: not found")
+        (copied / "data" / "leads" / "usage.parquet").unlink()
+        self.refuses(copied, tmp_path, "data/leads/usage.parquet: not found")
 
 
 def test_a_token_is_asked_for_where_one_is_set(served: Path, tmp_path: Path) -> None:

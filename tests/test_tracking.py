@@ -20,6 +20,7 @@ import yaml
 
 from conversion import spool
 from conversion.artifact import load_model
+from conversion.models import ConversionModel
 from tests.clone import Clone, stages_run
 from tests.server import HttpServer, free_port
 from tests.test_dvc import wait_for_queue
@@ -97,7 +98,7 @@ def latest(clone: Clone) -> pd.DataFrame:
 
 def expected(clone: Clone, rows: pd.DataFrame) -> np.ndarray:
     """Score with models/model.joblib itself."""
-    model, _ = load_model(clone.folder / "models")
+    model, _ = load_model(ConversionModel, clone.folder / "models")
     return np.asarray(model.predict_proba(rows)[:, 1])
 
 

@@ -16,9 +16,11 @@ from mlflow.entities.model_registry import ModelVersion
 
 from commands import promote
 from conversion.comparison import Comparison, Difference, Extent
-from conversion.errors import PromotionError, TrackingError
+from conversion.errors import ArtifactError, PromotionError, TrackingError
 from conversion.files import write_json
 from conversion.params import Registry
+from conversion.registered import KEY, read_registered
+from conversion.seals import unsealed
 from tests.backtests import backtest
 from tests.pipeline import small_params
 from tests.tracked import Store, model_file, sha256_of
@@ -92,7 +94,10 @@ class Project:
     def written(self) -> object:
         """Read models/registered.json."""
         path = self.folder / "models/registered.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        if not path.exists():
+            return None
+        written = json.loads(path.read_text(encoding="utf-8"))
+        return unsealed(written, str(path), "")
 
 
 @pytest.fixture
@@ -113,6 +118,7 @@ def test_the_first_model_is_promoted_without_a_comparison(
     assert printed.out == (
         f"{project.name} has no champion yet: nothing to compare with\n"
         f"promoted: run {runs['poor']} is {project.name} version 1, the champion\n"
+        f"to serve no other model: CONVERSION_MODEL_SHA256={sha256_of('poor')}\n"
     )
     assert printed.err == ""
     champion = project.champion()
@@ -149,7 +155,10 @@ def test_a_better_model_becomes_the_champion(
     assert f"A: {project.name} version 1, the champion\nB: run {runs['good']}\n" in printed
     assert "\nrecall at 20 " in printed
     assert "\nB is better on average precision, recall at 20 and log loss.\n" in printed
-    assert printed.endswith(f"\npromoted: run {runs['good']} is {project.name} version 2, the champion\n")
+    assert printed.endswith(
+        f"\npromoted: run {runs['good']} is {project.name} version 2, the champion\n"
+        f"to serve no other model: CONVERSION_MODEL_SHA256={sha256_of('good')}\n"
+    )
     champion = project.champion()
     assert champion.run_id == runs["good"]
     assert champion.tags == {
@@ -259,6 +268,7 @@ def test_the_champion_again_changes_nothing(
     project.promote("--force", "again", run="poor")
     assert capsys.readouterr().out == (
         f"run {runs['poor']} made the champion: it is {project.name} version 1 already\n"
+        f"to serve no other model: CONVERSION_MODEL_SHA256={sha256_of('poor')}\n"
     )
     assert len(project.versions()) == 1
     assert project.written() is not None, "the list of registered versions is written anew"
@@ -291,6 +301,23 @@ def test_a_version_that_was_registered_by_hand_is_listed(project: Project, runs:
             sha256_of("poor"): {"version": "2", "aliases": ["champion"], "run_id": runs["poor"]},
         },
     }
+
+
+def test_with_a_key_the_list_is_signed(project: Project, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY, "a key of sixteen")
+    project.promote(run="poor")
+    registered = read_registered(project.folder, b"a key of sixteen")
+    assert registered is not None
+    assert registered.versions[sha256_of("poor")].run_id == runs["poor"]
+    with pytest.raises(ArtifactError, match="is not signed with this key"):
+        read_registered(project.folder, b"another key of 17")
+
+
+def test_with_a_short_key_nothing_is_promoted(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY, "short")
+    with pytest.raises(ArtifactError, match=f"{KEY}: has 5 characters"):
+        project.promote(run="poor")
+    assert project.versions() == []
 
 
 # --- which run -------------------------------------------------------------------------------------------
@@ -332,7 +359,7 @@ def test_nothing_but_what_it_says_is_on_the_screen(project: Project, runs: Runs)
 
     first = run("good")
     assert (first.returncode, first.stderr) == (0, "")
-    assert len(first.stdout.splitlines()) == 2
+    assert len(first.stdout.splitlines()) == 3
     second = run("poor")
     assert second.returncode == 1
     assert len(second.stderr.splitlines()) == 1

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import csv
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from conversion import files
 from conversion.errors import InputError, OutputError
@@ -99,6 +103,37 @@ def test_csv_float_format(tmp_path: Path) -> None:
 def test_csv_missing(table: pd.DataFrame, tmp_path: Path) -> None:
     files.write_csv(tmp_path / "t.csv", table[["id", "share"]], missing="NaN")
     assert (tmp_path / "t.csv").read_bytes() == b"id,share\n2,0.1\n1,NaN\n"
+
+
+FORMULAS = [
+    "=HYPERLINK(1)",
+    "+1+cmd|' /C calc'!A0",
+    "-2+3",
+    "@SUM(A1)",
+    "\t=1",
+    " =1",
+    "\u00a0@x",
+    "\uff1d1",
+    "'quoted",
+]
+
+
+def test_csv_has_no_formulas(tmp_path: Path) -> None:
+    harmless = ["a=b", "1 + 1", "", "(+) x", "0"]
+    table = pd.DataFrame({"text": [*FORMULAS, *harmless, None], "number": -1.5})
+    for kind in ("str", "object", "category"):
+        files.write_csv(tmp_path / "t.csv", table.astype({"text": kind}))
+        with (tmp_path / "t.csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file))[1:]
+        assert [text for text, _ in rows] == [*(f"'{text}" for text in FORMULAS), *harmless, ""]
+        assert {number for _, number in rows} == {"-1.5"}
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1))
+def test_csv_texts_come_back_and_begin_no_formula(text: str) -> None:
+    guarded = files.without_formulas(pd.DataFrame({"text": [text]}))["text"]
+    assert files.as_written(guarded).tolist() == [text]
+    assert guarded[0].lstrip()[:1] not in set("=+-@\uff1d\uff0b\uff0d\uff20\t\r\n")
 
 
 @pytest.mark.parametrize("write", [files.write_csv, files.write_parquet])
@@ -219,3 +254,21 @@ def test_the_projects_own_files_and_who_writes_them(
 ) -> None:
     monkeypatch.chdir(root)
     assert files.writer_of(path) == stage
+
+
+@pytest.mark.usefixtures("project")
+def test_a_monday_comes_back() -> None:
+    files.write_json("metrics/a.json", {"as_of": "2020-04-27"})
+    assert files.read_monday("metrics/a.json", "as_of") == dt.date(2020, 4, 27)
+
+
+@pytest.mark.parametrize("given", ["soon", "", "2020-04-28", "2020-04-31", None, 20200427, ["2020-04-27"]])
+@pytest.mark.usefixtures("project")
+def test_what_is_no_monday_is_told_in_one_sentence(given: object) -> None:
+    files.write_json("metrics/a.json", {"as_of": given})
+    with pytest.raises(InputError) as told:
+        files.read_monday("metrics/a.json", "as_of")
+    assert str(told.value) == (
+        f"metrics/a.json: not what the stage before writes (as_of: given {given!r}, should be a Monday like "
+        "2020-02-24); run 'dvc repro before' again"
+    )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import json
 import math
 import tracemalloc
@@ -30,7 +31,7 @@ from conversion.middleware import BENTOML_PATHS
 from conversion.models import ConversionModel
 from conversion.openapi import DOCS_PAGE, openapi_document
 from tests.pipeline import Pipeline
-from tests.serving import EXAMPLE, JSON, VERSION, Client, history, serving_of, small_pipeline, week
+from tests.serving import EXAMPLE, JSON, VERSION, Client, history, leads_of, serving_of, small_pipeline, week
 
 KEYS = (
     "company_id", "conversion_probability", "prediction", "confidence", "tier", "reasons", "basis", "as_of",
@@ -369,8 +370,25 @@ def test_health(client: Client, pipeline: Pipeline) -> None:
         "trained_as_of": f"{pipeline.as_of:%Y-%m-%d}",
         "model_type": "logistic_regression",
         "registered_model": None,
+        "lead_list": {
+            "as_of": f"{pipeline.as_of:%Y-%m-%d}",
+            "model_version": VERSION,
+            "of_served_model": True,
+        },
     }
     Health.model_validate_json(response.content, strict=True, extra="forbid")
+
+
+def test_a_list_of_another_model_is_told_by_health_and_on_each_page(pipeline: Pipeline) -> None:
+    other = dataclasses.replace(leads_of(pipeline), as_of=dt.date(2019, 9, 2), model_sha256="ab" * 32)
+    client = Client(serving_of(pipeline, leads=other))
+    assert client.get("/health").json()["lead_list"] == {
+        "as_of": "2019-09-02",
+        "model_version": "ab" * 6,
+        "of_served_model": False,
+    }
+    answer = client.get("/leads?limit=1").json()
+    assert (answer["as_of"], answer["model_version"]) == ("2019-09-02", "ab" * 6)
 
 
 def test_health_names_the_registered_version(pipeline: Pipeline) -> None:

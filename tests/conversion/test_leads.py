@@ -6,14 +6,13 @@ import pandas as pd
 import pytest
 
 from conversion.contract import LeadWithUsage, UsageWeek
-from conversion.errors import ArtifactError
-from conversion.files import write_json, write_parquet
-from conversion.leads import EXPORT, FOLDER, USAGE, LeadList, find, page, read_lead_list
+from conversion.files import write_parquet
+from conversion.lead_files import write_lead_files
+from conversion.leads import LeadList, find, page, read_lead_list
 from conversion.schemas import MEASURES
 from conversion.scoring import REASON_COLUMNS
-from stages.score import write_leads
 from tests.pipeline import Pipeline
-from tests.serving import history, known, small_pipeline
+from tests.serving import SHA256, VERSION, history, known, small_pipeline
 
 FORMATS = ("csv", "json", "parquet")
 # An export may say any of these; pandas reads them as missing unless it is told not to.
@@ -26,10 +25,11 @@ def pipeline() -> Pipeline:
 
 
 def write(folder: Path, leads: pd.DataFrame, pipeline: Pipeline, file_format: str) -> None:
-    (folder / FOLDER).mkdir(parents=True, exist_ok=True)
-    write_leads(leads, folder / FOLDER / f"leads.{file_format}")
-    write_parquet(folder / USAGE, pipeline.usage)
-    write_json(folder / EXPORT, {"as_of": f"{pipeline.as_of:%Y-%m-%d}"})
+    leads = leads.assign(rank=range(1, len(leads) + 1))
+    usage = folder / "usage.parquet"
+    write_parquet(usage, pipeline.usage)
+    about = {"as_of": f"{pipeline.as_of:%Y-%m-%d}", "model_sha256": SHA256, "inputs": {}}
+    write_lead_files(folder, leads, 2, file_format, usage, about)
 
 
 def read(folder: Path, file_format: str) -> LeadList:
@@ -53,7 +53,7 @@ def lead_list(
 def test_every_format_shows_what_the_list_says(lead_list: LeadList, pipeline: Pipeline) -> None:
     whole = page(lead_list, None, 1000, 0)
     assert (whole.total, whole.limit, whole.offset) == (len(pipeline.leads), 1000, 0)
-    assert whole.as_of == pipeline.as_of.date()
+    assert (whole.as_of, whole.model_version) == (pipeline.as_of.date(), VERSION)
     assert len(whole.leads) == len(pipeline.leads)
     rows = pipeline.leads.astype(object).to_dict("records")
     for lead, row in zip(whole.leads, rows, strict=True):
@@ -163,29 +163,3 @@ def test_a_customer_is_not_on_the_list(lead_list: LeadList, pipeline: Pipeline) 
     assert len(customers)
     for company in customers:
         assert find(lead_list, company) is None
-
-
-# Files
-
-
-@pytest.mark.parametrize("file_format", FORMATS)
-def test_without_a_list_there_is_none(tmp_path: Path, pipeline: Pipeline, file_format: str) -> None:
-    assert read_lead_list(tmp_path, file_format) is None
-    other = "json" if file_format == "csv" else "csv"
-    write(tmp_path, pipeline.leads, pipeline, other)
-    assert read_lead_list(tmp_path, file_format) is None
-
-
-@pytest.mark.parametrize("lost", [USAGE, EXPORT])
-def test_a_list_without_what_it_was_made_from(tmp_path: Path, pipeline: Pipeline, lost: str) -> None:
-    write(tmp_path, pipeline.leads, pipeline, "csv")
-    (tmp_path / lost).unlink()
-    with pytest.raises(ArtifactError, match=rf"{Path(lost).name}: not found, .* run 'dvc repro score'"):
-        read_lead_list(tmp_path, "csv")
-
-
-@pytest.mark.parametrize("file_format", FORMATS)
-def test_a_table_that_is_no_lead_list(tmp_path: Path, pipeline: Pipeline, file_format: str) -> None:
-    write(tmp_path, pipeline.leads.drop(columns=["tier", "reason_2"]), pipeline, file_format)
-    with pytest.raises(ArtifactError, match="lacks the columns tier, reason_2; run 'dvc repro score' again"):
-        read_lead_list(tmp_path, file_format)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conversion.artifact import save_model
+from conversion.artifact import EXPECTED, save_model, sha256
 from conversion.errors import ArtifactError
 from conversion.pyfunc import _load_pyfunc
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
@@ -33,4 +33,20 @@ def test_a_model_file_that_was_changed_is_not_loaded(tmp_path: Path) -> None:
     save_model(pd.Timestamp(0), {}, tmp_path)
     (tmp_path / "model.joblib").write_bytes(b"something else")
     with pytest.raises(ArtifactError, match="sha256"):
+        _load_pyfunc(str(tmp_path))
+
+
+def test_only_the_expected_model_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = Pipeline(dirty_export(), small_params())
+    save_model(pipeline.model, {}, tmp_path)
+    monkeypatch.setenv(EXPECTED, sha256(tmp_path / "model.joblib"))
+    assert len(_load_pyfunc(str(tmp_path)).predict(pipeline.latest)) == len(pipeline.latest)
+    save_model(pipeline.model.summary_, {}, tmp_path)  # its description agrees
+    with pytest.raises(ArtifactError, match=f"but {EXPECTED} allows "):
+        _load_pyfunc(str(tmp_path))
+
+
+def test_another_object_than_a_model_is_not_taken_for_one(tmp_path: Path) -> None:
+    save_model({"weights": [1.0]}, {}, tmp_path)
+    with pytest.raises(ArtifactError, match="holds a dict, should be a ConversionModel"):
         _load_pyfunc(str(tmp_path))

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from conversion.artifact import save_model
-from conversion.errors import ArtifactError
+from conversion.artifact import save_model, sha256
+from conversion.errors import ArtifactError, InputError
 from conversion.files import write_json
-from conversion.scoring import LEAD_COLUMNS
+from conversion.lead_files import write_leads
+from conversion.scoring import LEAD_COLUMNS, REASON_COLUMNS
 from stages import score
 from tests.pipeline import Pipeline, dirty_export, small_params
 
@@ -25,6 +26,8 @@ def export() -> Pipeline:
 def read(path: Path) -> pd.DataFrame:
     if path.suffix == ".csv":
         table = pd.read_csv(path)
+        for name in REASON_COLUMNS:  # as they are in the other formats
+            table[name] = table[name].str.replace(r"^\(([+-])\)", r"\1", regex=True)
     elif path.suffix == ".json":
         table = pd.DataFrame(json.loads(path.read_text(encoding="utf-8")))
     else:
@@ -39,7 +42,7 @@ def test_every_format_holds_the_same_rows(tmp_path: Path) -> None:
     leads = export().leads
     tables = {}
     for suffix in (".csv", ".json", ".parquet"):
-        score.write_leads(leads, tmp_path / f"leads{suffix}")
+        write_leads(leads, tmp_path / f"leads{suffix}")
         tables[suffix] = read(tmp_path / f"leads{suffix}")
         assert tuple(tables[suffix]) == LEAD_COLUMNS
         assert len(tables[suffix]) == len(leads)
@@ -53,7 +56,7 @@ def test_every_format_holds_the_same_rows(tmp_path: Path) -> None:
 
 def test_written_numbers_are_rounded(tmp_path: Path) -> None:
     leads = export().leads.head(1).assign(probability=0.1234567891234, expected_mrr=12.345678)
-    score.write_leads(leads, tmp_path / "leads.csv")
+    write_leads(leads, tmp_path / "leads.csv")
     written = pd.read_csv(tmp_path / "leads.csv").iloc[0]
     assert written["probability"] == 0.123456789
     assert written["expected_mrr"] == 12.3457
@@ -62,7 +65,7 @@ def test_written_numbers_are_rounded(tmp_path: Path) -> None:
 def test_commas_and_letters_of_any_language_survive(tmp_path: Path) -> None:
     leads = export().leads.head(2).assign(INDUSTRY=['Comercio Electrónico, "B2B"', None])
     for suffix in (".csv", ".json", ".parquet"):
-        score.write_leads(leads, tmp_path / f"leads{suffix}")
+        write_leads(leads, tmp_path / f"leads{suffix}")
         industry = read(tmp_path / f"leads{suffix}")["INDUSTRY"]
         assert industry.iloc[0] == 'Comercio Electrónico, "B2B"'
         assert pd.isna(industry.iloc[1])
@@ -134,7 +137,9 @@ def test_the_stage_writes_the_list_its_top_and_the_drift(how: str, project: Path
     score.main()
     assert sorted(path.name for path in (project / "data/leads").iterdir()) == [
         f"leads.{how}",
+        "manifest.json",
         f"top_leads.{how}",
+        "usage.parquet",
     ]
     leads, top = (read(project / f"data/leads/{name}.{how}") for name in ("leads", "top_leads"))
     assert leads["id"].tolist() == export().leads["id"].tolist()
@@ -143,11 +148,43 @@ def test_the_stage_writes_the_list_its_top_and_the_drift(how: str, project: Path
     drift = json.loads((project / "metrics/drift.json").read_text())
     assert drift["as_of"] == "2019-08-26"
     assert set(drift) == {"as_of", "shifted_features", "population_stability_index"}
+    manifest = json.loads((project / "data/leads/manifest.json").read_text())
+    assert manifest["as_of"] == "2019-08-26"
+    assert manifest["model_sha256"] == sha256("models/model.joblib")
+    made_from = (
+        "clean/companies.parquet",
+        "clean/export.json",
+        "clean/usage.parquet",
+        "features/latest.parquet",
+    )
+    assert manifest["inputs"] == {f"data/{name}": sha256(f"data/{name}") for name in made_from}
 
 
 def test_without_a_model_nothing_is_listed(project: Path) -> None:
     Path("params.yaml").write_text(yaml.safe_dump(small_params().model_dump(mode="json")), encoding="utf-8")
     (project / "models/model.joblib").unlink()
     with pytest.raises(ArtifactError, match="not found; run 'dvc repro train'"):
+        score.main()
+    assert not (project / "data/leads").exists()
+
+
+def test_snapshots_of_another_moment_than_the_export_are_refused(project: Path) -> None:
+    Path("params.yaml").write_text(yaml.safe_dump(small_params().model_dump(mode="json")), encoding="utf-8")
+    write_json("data/clean/export.json", {"as_of": "2019-09-02"})
+    with pytest.raises(InputError) as told:
+        score.main()
+    assert str(told.value) == (
+        "data/features/latest.parquet: its snapshots are of 2019-08-26, but data/clean/export.json says "
+        "2019-09-02: they are of different runs; run 'dvc repro featurize'"
+    )
+    assert not (project / "data/leads").exists()
+
+
+def test_a_moment_that_is_none_is_told(project: Path) -> None:
+    Path("params.yaml").write_text(yaml.safe_dump(small_params().model_dump(mode="json")), encoding="utf-8")
+    write_json("data/clean/export.json", {"as_of": "soon"})
+    with pytest.raises(
+        InputError, match=r"export\.json: not what .* \(as_of: given 'soon', should be a Monday"
+    ):
         score.main()
     assert not (project / "data/leads").exists()

@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from conversion.artifact import load_model, sha256
-from conversion.errors import ExportError
+from conversion.errors import ExportError, InputError
 from conversion.files import write_json
+from conversion.models import ConversionModel
 from conversion.snapshots import WEEK
 from stages import train
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
@@ -35,7 +36,7 @@ def write_params(**overrides: object) -> None:
 def test_the_stage_writes_a_model_that_scores_and_its_description(model_type: str, project: Path) -> None:
     write_params(model__type=model_type, train__threshold="f1", train__calibration="sigmoid")
     train.main()
-    model, description = load_model(project / "models")
+    model, description = load_model(ConversionModel, project / "models")
     snapshots = pd.read_parquet("data/features/train.parquet")
     assert ((model.predict_proba(snapshots) >= 0) & (model.predict_proba(snapshots) <= 1)).all()
     assert description["model_type"] == model_type
@@ -71,7 +72,7 @@ def test_a_search_is_described_and_comes_out_the_same_again(project: Path) -> No
         train.main()
         written.append([path.read_bytes() for path in sorted(project.glob("[mp]*s/*.*"))])
     assert written[0] == written[1]
-    model, description = load_model(project / "models")
+    model, description = load_model(ConversionModel, project / "models")
     history = pd.read_csv("plots/search.csv")
     assert history["trial"].tolist() == [0, 1, 2]
     assert description["search"] == {
@@ -90,7 +91,7 @@ def test_a_search_is_described_and_comes_out_the_same_again(project: Path) -> No
 def test_without_a_search_its_plot_has_the_given_hyperparameters_unmeasured(project: Path) -> None:
     write_params()
     train.main()
-    assert load_model(project / "models")[1]["search"] == {}
+    assert load_model(ConversionModel, project / "models")[1]["search"] == {}
     assert Path("plots/search.csv").read_text(encoding="utf-8") == (
         "family,trial,log_loss,best_so_far,C\nlogistic_regression,0,NaN,NaN,0.01\n"
     )
@@ -120,3 +121,13 @@ def test_the_description_counts_what_was_learned_from() -> None:
     }
     assert 0 < window["converting_companies"] < window["converting_snapshots"]
     json.dumps(window, allow_nan=False)
+
+
+def test_a_moment_that_is_none_is_told(project: Path) -> None:
+    write_params()
+    write_json("data/clean/export.json", {"as_of": "soon"})
+    with pytest.raises(
+        InputError, match=r"export\.json: not what .* \(as_of: given 'soon', should be a Monday"
+    ):
+        train.main()
+    assert not (project / "models").exists()
