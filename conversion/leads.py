@@ -13,7 +13,7 @@ import pandas as pd
 
 from conversion.contract import Lead, Leads, LeadWithUsage, Tier, UsageWeek
 from conversion.errors import ArtifactError
-from conversion.files import read_parquet, read_value, reading
+from conversion.files import read_parquet, read_value, reading, verified_parquet
 from conversion.schemas import MEASURES
 from conversion.scoring import LEAD_COLUMNS, REASON_COLUMNS
 
@@ -38,7 +38,7 @@ def _read_json(path: Path) -> pd.DataFrame:
 _READERS: Final[dict[str, Callable[[Path], pd.DataFrame]]] = {
     ".csv": _read_csv,
     ".json": _read_json,
-    ".parquet": pd.read_parquet,
+    ".parquet": verified_parquet,
 }
 
 

@@ -23,7 +23,7 @@ import pyarrow.parquet as parquet
 
 from conversion import schemas
 from conversion.errors import ExportError
-from conversion.files import write_json, write_parquet, writer_of
+from conversion.files import VERIFIED, write_json, write_parquet, writer_of
 from conversion.params import load_params
 from conversion.stage import run
 
@@ -395,7 +395,7 @@ def _read_parquet(path: Path, wanted: tuple[str, ...]) -> Source:
     if path.stat().st_size == 0:
         raise UnreadableError("the file", "a Parquet table", "export the table again", "an empty file")
     try:
-        with parquet.ParquetFile(path) as file:
+        with parquet.ParquetFile(path, **VERIFIED) as file:
             header = _check_header(str(path), file.schema_arrow.names, wanted)
             if file.metadata.num_rows == 0:
                 raise UnreadableError("the file", "rows", "export the table again", "none")

@@ -13,7 +13,7 @@ import pandas as pd
 from conversion.artifact import load_model
 from conversion.drift import population_stability_index
 from conversion.features import Feature
-from conversion.files import read_parquet, read_value, write_atomically, write_json
+from conversion.files import WITH_CHECKSUMS, read_parquet, read_value, write_atomically, write_json
 from conversion.params import load_params
 from conversion.scoring import lead_list
 from conversion.stage import run
@@ -60,7 +60,7 @@ def write_leads(leads: pd.DataFrame, path: Path) -> None:
     writers = {
         ".csv": partial(rounded.to_csv, index=False, lineterminator="\n"),
         ".json": partial(rounded.to_json, orient="records", indent=1, double_precision=9),
-        ".parquet": partial(rounded.to_parquet, index=False),
+        ".parquet": partial(rounded.to_parquet, index=False, **WITH_CHECKSUMS),
     }
     write_atomically(path, writers[path.suffix])
 
