@@ -10,6 +10,8 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,6 +60,7 @@ PROFILE_VALUES: Final = 10
 PROFILE_DIGITS: Final = 6
 
 WHOLE: Final = "a whole number of at most 18 digits"
+ALL_DIGITS: Final = "every digit of a whole number"
 NUMBER: Final = "a number with a decimal point and no thousands separators"
 FINITE: Final = "a finite number"
 DATE: Final = "a date like 2019-12-31"
@@ -69,6 +72,8 @@ ROW_REMEDY: Final = "correct these rows"
 REMEDIES: Final = {
     PRESENT: "fill in the missing values or leave these rows out",
     NAIVE: "export times without zones or offsets",
+    ALL_DIGITS: "here digits may be lost: export this column with all of them, without an exponent (in R: "
+    "options(scipen = 999)), and not by way of a spreadsheet, which shortens long numbers",
 }
 
 log = logging.getLogger(__name__)
@@ -426,12 +431,14 @@ class UnfitError(ValueError):
 
 _WHOLE = re.compile(r"[+-]?\d{1,18}(?:\.0*)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_EXPONENT = re.compile(r"[+-]?\d*(?:\.(?P<decimals>\d*))?[eE](?P<exponent>[+-]?\d{1,4})", re.ASCII)
+_SHORT = re.compile(r"[+-]?\de\+?0{0,2}[0-5]", re.ASCII)
 _INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)?", re.ASCII)
 _ZONED = re.compile(_DATE.pattern + r"\s?(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)", re.ASCII | re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MAX_WHOLE = 10**18
-_MAX_EXACT_FLOAT = 2**53
+_EXACT_BELOW: Final = {pa.float16(): 2**11, pa.float32(): 2**24}
 
 
 def _number(value: Any, expected: str = NUMBER) -> float:
@@ -448,13 +455,37 @@ def _number(value: Any, expected: str = NUMBER) -> float:
     return number
 
 
-def _whole(value: Any) -> int:
-    if isinstance(value, str) and _WHOLE.fullmatch(value):
-        return int(value.partition(".")[0])
+def _whole(value: Any, exact_below: int = 2**53) -> int:
+    """Read a whole number; floats, whose type holds those below ``exact_below``, only where it does."""
+    if isinstance(value, str):
+        return int(value.partition(".")[0]) if _WHOLE.fullmatch(value) else _whole_of_exponent(value)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MAX_WHOLE:
         return value
     number = _number(value, WHOLE)
-    if not number.is_integer() or abs(number) > _MAX_EXACT_FLOAT:
+    if abs(number) >= exact_below:
+        raise UnfitError(ALL_DIGITS)
+    if not number.is_integer():
+        raise UnfitError(WHOLE)
+    return int(number)
+
+
+def _whole_of_exponent(text: str) -> int:
+    """Read a whole number that is written with an exponent, unless digits of it may be lost.
+
+    None is lost where the decimals reach down to the units: ``1.89945123456E+11``. ``1.89945E+11`` may be
+    any of a million numbers, as spreadsheets and C's ``%g`` round long ones to six digits, and ``1.6E+07`` or
+    ``1E+05`` what a spreadsheet makes of a narrow column. One digit, a small ``e`` and an exponent up to 5
+    is no rounding but how R writes a round number, ``1e+05``: ``%g`` writes six digits out, and spreadsheets
+    have a capital ``E``.
+    """
+    _number(text, WHOLE)
+    parts = _EXPONENT.fullmatch(text)
+    if parts is None:
+        raise UnfitError(WHOLE)
+    if len(parts["decimals"] or "") < int(parts["exponent"]) and not _SHORT.fullmatch(text):
+        raise UnfitError(ALL_DIGITS)
+    number = Decimal(text)
+    if number != number.to_integral_value() or abs(number) >= _MAX_WHOLE:
         raise UnfitError(WHOLE)
     return int(number)
 
@@ -525,6 +556,8 @@ def _parse(source: Source) -> Typed:
             cells[name] = pd.Series([None] * len(column), dtype=dtype).array
             bad[name] = np.ones(len(column), dtype=np.bool_)
             continue
+        if parser is _whole and column.type in _EXACT_BELOW:
+            parser = partial(_whole, exact_below=_EXACT_BELOW[column.type])
         parsed, reasons = _parse_distinct(distinct, parser)
         # code -1 (missing) takes the last one
         cells[name] = pd.Series([*parsed, None], dtype=dtype).array.take(codes)

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -351,6 +352,39 @@ BROKEN = [
     ),
     Broken(
         "huge id", cell(CUSTOMERS, "id", "9" * 30), "customers.csv", "id", ("whole number of at most 18",)
+    ),
+    *[
+        Broken(
+            f"{column} {value} in {table}",
+            cell(table, column, value),
+            f"{table}.csv",
+            column,
+            ("every digit of a whole number", "1 row (", f"'{value}'", "without an exponent"),
+        )
+        for table, column, value in [
+            (CUSTOMERS, "id", "1.89945E+11"),
+            (NONCUSTOMERS, "id", "1E+05"),
+            (USAGE_ACTIONS, "id", "1.0e+05"),
+            (NONCUSTOMERS, "ALEXA_RANK", "1.6E+07"),
+            (CUSTOMERS, "ALEXA_RANK", "1.6e+07"),
+            (USAGE_ACTIONS, "ACTIONS_EMAIL", "1.2E+06"),
+        ]
+    ],
+    Broken(
+        "ids as short floats",
+        as_parquet(
+            CUSTOMERS, with_column("id", lambda rows: pa.array([2.0**24 + 2] * rows).cast(pa.float32()))
+        ),
+        "customers.parquet",
+        "id",
+        ("every digit of a whole number", "'16777218.0'"),
+    ),
+    Broken(
+        "ids as long floats",
+        as_parquet(CUSTOMERS, with_column("id", lambda rows: pa.array([2.0**53] * rows))),
+        "customers.parquet",
+        "id",
+        ("every digit of a whole number", "'9007199254740992.0'"),
     ),
     Broken(
         "overlapping ids",
@@ -756,6 +790,54 @@ def test_spellings_that_are_accepted(tables: Tables, tmp_path: Path) -> None:
     assert loaded["ALEXA_RANK"].isna().tolist() == [False, True]
     assert loaded["EMPLOYEE_RANGE"].isna().tolist() == [False, True]
     assert loaded["INDUSTRY"].isna().tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1e+05", 100_000),  # as R writes round numbers
+        ("3e5", 300_000),
+        ("2e+005", 200_000),
+        ("-4e+05", -400_000),
+        ("1.00000E+05", 100_000),  # as digits down to the units
+        ("1.89945123456E+11", 189_945_123_456),
+        ("1.6000001e+07", 16_000_001),
+        ("1.23456789012345678E+17", 123_456_789_012_345_678),  # which no float holds
+        ("120e-1", 12),
+        ("0e+00", 0),
+    ],
+)
+def test_an_exponent_that_loses_no_digit_is_read(text: str, number: int) -> None:
+    assert load.PARSERS["id"][0](text) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1E+05", load.ALL_DIGITS),  # 123456 in a narrow column
+        ("1e+06", load.ALL_DIGITS),  # 1000001 by %g
+        ("1.2e+05", load.ALL_DIGITS),
+        ("1.6E+07", load.ALL_DIGITS),
+        ("1.89945e+11", load.ALL_DIGITS),
+        ("1.89945E+11", load.ALL_DIGITS),
+        ("1.89945E+0011", load.ALL_DIGITS),
+        ("1.234567890123456789e18", load.WHOLE),
+        ("1.00000000000000000000000001", load.WHOLE),
+        ("1.5e0", load.WHOLE),
+        ("12e-1", load.WHOLE),
+        ("e5", load.WHOLE),
+        ("1e999", load.FINITE),
+    ],
+)
+def test_an_exponent_that_may_have_lost_digits_is_not_read(text: str, expected: str) -> None:
+    with pytest.raises(load.UnfitError, match=f"^{re.escape(expected)}$"):
+        load.PARSERS["id"][0](text)
+
+
+@given(st.integers(0, 10**18 - 1), st.integers(0, 20))
+def test_a_number_with_an_exponent_is_read_as_itself_or_not_at_all(number: int, digits: int) -> None:
+    with contextlib.suppress(load.UnfitError):
+        assert load.PARSERS["id"][0](f"{Decimal(number):.{digits}E}") == number
 
 
 def test_large_ids_are_exact(tables: Tables, tmp_path: Path) -> None:
