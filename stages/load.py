@@ -24,9 +24,11 @@ import pyarrow.csv as arrow_csv
 import pyarrow.parquet as parquet
 
 from conversion import schemas
+from conversion.companies import is_listed
 from conversion.errors import ExportError
 from conversion.files import VERIFIED, write_json, write_parquet, writer_of
 from conversion.params import load_params
+from conversion.snapshots import WEEK
 from conversion.stage import run
 
 TYPED: Final = Path("data/typed")
@@ -51,6 +53,11 @@ OTHER_FORMATS: Final = {
 }
 """By the bytes that such a file begins with."""
 MISSING: Final = frozenset({"", "nan", "NaN", "null", "NULL"})
+SAID_OF_MISSING: Final = frozenset(
+    {"na", "n/a", "#n/a", "<na>", "nat", "none", "nil", "null", "nan", "undefined", "unknown", "missing"}
+    | {"no value", "not available", "not set", "blank", "empty", "-", "--", "?", r"\n"}
+)
+"""By what, in small letters and without brackets, exports say that a value is missing; read as a value."""
 
 SHOWN_KEYS: Final = 5
 SHOWN_VALUES: Final = 3
@@ -58,6 +65,10 @@ MAX_LOOKED_AT: Final = 1000
 SHOWN_CHARACTERS: Final = 40
 PROFILE_VALUES: Final = 10
 PROFILE_DIGITS: Final = 6
+MOST_WITHOUT_USAGE: Final = 0.5
+"""A third is usual: many companies convert in the week they come."""
+LEAST_CUSTOMERS: Final = 20
+"""Fewer may be so by chance."""
 
 WHOLE: Final = "a whole number of at most 18 digits"
 ALL_DIGITS: Final = "every digit of a whole number"
@@ -69,6 +80,7 @@ NAIVE: Final = "a time without time zone"
 TEXT: Final = f"text of at most {MAX_TEXT} characters, no control characters"
 PRESENT: Final = "a value in each row"
 ROW_REMEDY: Final = "correct these rows"
+EMPTY_CELL: Final = "where a value is missing, leave the cell empty"
 REMEDIES: Final = {
     PRESENT: "fill in the missing values or leave these rows out",
     NAIVE: "export times without zones or offsets",
@@ -158,8 +170,11 @@ class Typed:
         """Describe rows whose value in ``column`` is not what was expected."""
         name = self.source.label if column == "id" else self.key
         keys = tuple(name(row) for row in rows[:SHOWN_KEYS])
-        values = tuple(_shorten(value) for value in list(dict.fromkeys(found))[:SHOWN_VALUES])
+        distinct = list(dict.fromkeys(found))
+        values = tuple(map(_shorten, distinct[:SHOWN_VALUES]))
         remedy = REMEDIES.get(expected, ROW_REMEDY)
+        if any(map(_says_missing, distinct)):
+            remedy += f"; {EMPTY_CELL}" if column in schemas.FIRMOGRAPHICS else f"; {REMEDIES[PRESENT]}"
         return Fault(self.source.file, column, expected, remedy, len(rows), keys, values)
 
 
@@ -411,6 +426,11 @@ def _read_parquet(path: Path, wanted: tuple[str, ...]) -> Source:
         raise UnreadableError("the file", "a Parquet table", "export the table again", found) from error
     columns = {name: table.column(name) for name in header.columns}
     return Source(str(path), header, columns, lambda row: f"row {row + 1}", ())
+
+
+def _says_missing(value: object) -> bool:
+    text = str(value).strip().casefold()
+    return text in SAID_OF_MISSING or text.strip("()[]") in SAID_OF_MISSING
 
 
 def _shorten(value: object) -> str:
@@ -916,15 +936,138 @@ def warn_of_tells(measured: dict[str, float], customers: int) -> dict[str, Any]:
     return facts
 
 
+# What the three tables say of each other
+
+
+def orphaned_usage(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Find the usage rows of companies that neither company table lists."""
+    usage = tables[schemas.USAGE_ACTIONS]
+    return usage[~usage["id"].isin(pd.concat([tables[name]["id"] for name in COMPANIES]))]
+
+
+def check_orphans(tables: dict[str, pd.DataFrame], folder: Path, most: float) -> dict[str, Any]:
+    """Refuse an export much of whose usage belongs to no company; warn of a little.
+
+    Parameters
+    ----------
+    tables
+        Checked.
+    folder
+        Of the export.
+    most
+        ``data.max_orphan_share``.
+
+    Returns
+    -------
+    dict
+        ``rows`` that are orphaned, ``companies`` they name, their ``share`` of all rows.
+
+    Raises
+    ------
+    ExportError
+        The share is above ``most``.
+    """
+    usage, orphans = tables[schemas.USAGE_ACTIONS], orphaned_usage(tables)
+    share = len(orphans) / len(usage)
+    ids = orphans["id"].drop_duplicates()
+    if share > most:
+        idle = {name: int((~tables[name]["id"].isin(usage["id"])).sum()) for name in COMPANIES}
+        fault = Fault(
+            file=_shown_file(folder, schemas.USAGE_ACTIONS),
+            column="id",
+            expected=f"companies of {' or '.join(COMPANIES)} in all rows but a share of {most:g}",
+            rows=len(orphans),
+            keys=tuple(f"id {value}" for value in ids.head(SHOWN_KEYS)),
+            found=(
+                f"a share of {share:.3f} of others",
+                *(f"no usage for {rows} of {len(tables[name])} {name}" for name, rows in idle.items()),
+            ),
+            remedy="compare the ids of the three tables, of which one may have lost digits or be of another "
+            "time; if these companies are left out on purpose, raise data.max_orphan_share",
+        )
+        raise ExportError(str(fault))
+    facts = {"rows": len(orphans), "companies": len(ids), "share": round(share, PROFILE_DIGITS)}
+    if len(orphans):
+        log.warning("usage of companies that are in neither company table is left out", extra=facts)
+    return facts
+
+
+def usage_before_conversion(tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
+    """Measure how many customers have no week of usage that was over when they converted, and warn of most.
+
+    Parameters
+    ----------
+    tables
+        Checked.
+
+    Returns
+    -------
+    dict
+        ``customers``: those with usage, and a conversion after the export's first week was over, so that
+        usage before it could be there. ``without``: their share that has none. ``warned``.
+    """
+    usage = tables[schemas.USAGE_ACTIONS]
+    converted = tables[schemas.CUSTOMERS].groupby("id")["CLOSEDATE"].min()
+    known_from = usage.groupby("id")["WHEN_TIMESTAMP"].min().reindex(converted.index) + WEEK
+    compared = known_from.notna() & (converted >= usage["WHEN_TIMESTAMP"].min() + WEEK)
+    without = float((converted < known_from)[compared].mean()) if compared.any() else 0.0
+    warned = without > MOST_WITHOUT_USAGE and int(compared.sum()) >= LEAST_CUSTOMERS
+    facts = {"customers": int(compared.sum()), "without": round(without, PROFILE_DIGITS), "warned": warned}
+    if warned:
+        log.warning(
+            "most customers have no week of usage before CLOSEDATE, so nothing precedes their conversions: "
+            "CLOSEDATE should be the day they began to pay, not to sign up or to try",
+            extra={name: facts[name] for name in ("customers", "without")},
+        )
+    return facts
+
+
+def unlisted_industries(tables: dict[str, pd.DataFrame]) -> dict[str, int]:
+    """Count the companies whose industry is in neither taxonomy, and its labels; warn of them.
+
+    Parameters
+    ----------
+    tables
+        Checked.
+
+    Returns
+    -------
+    dict
+        ``companies``, ``labels``.
+    """
+    given = pd.concat([tables[name][["id", "INDUSTRY"]] for name in COMPANIES]).dropna()
+    rows = given.drop_duplicates()
+    counts = rows["INDUSTRY"].value_counts()
+    unlisted = {str(label): int(n) for label, n in counts.items() if not is_listed(str(label))}
+    of_unlisted = rows["INDUSTRY"].isin(list(unlisted))
+    facts = {"companies": int(rows.loc[of_unlisted, "id"].nunique()), "labels": len(unlisted)}
+    if unlisted:
+        frequent = sorted(unlisted, key=lambda label: (-unlisted[label], label))
+        remedy = EMPTY_CELL if any(map(_says_missing, unlisted)) else "use the labels of one"
+        log.warning(
+            "industries that are in neither taxonomy count as unknown; %s",
+            remedy,
+            extra=facts | {"most_frequent": [_shorten(label) for label in frequent[:SHOWN_KEYS]]},
+        )
+    return facts
+
+
 def main() -> None:
     """Read the export, and write typed tables and their profile; or nothing, with every fault reported."""
-    tables = read_export(Path(load_params().data.dir))
+    settings = load_params().data
+    folder = Path(settings.dir)
+    tables = read_export(folder)
+    across = {
+        "orphaned_usage": check_orphans(tables, folder, settings.max_orphan_share),
+        "usage_before_conversion": usage_before_conversion(tables),
+        "unlisted_industries": unlisted_industries(tables),
+    }
     tells = warn_of_tells(separations(tables), len(tables[schemas.CUSTOMERS]))
     for name, table in tables.items():
         write_parquet(TYPED / f"{name}.parquet", table)
         log.info("loaded", extra={"table": name, "rows": len(table)})
     profiles = {name: profile(table, KEYS[name]) for name, table in tables.items()}
-    write_json(PROFILE, profiles | {"file_of_origin": tells})
+    write_json(PROFILE, profiles | across | {"file_of_origin": tells})
 
 
 if __name__ == "__main__":

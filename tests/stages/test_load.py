@@ -946,6 +946,133 @@ def test_parsers_take_linear_time(text: str) -> None:
     assert time.monotonic() - start < 0.5
 
 
+# What the three tables say of each other
+
+
+def with_orphans(tables: Tables, rows: int) -> Tables:
+    """A hundred usage rows, the last ones of two companies that nobody lists."""
+    usage = pd.concat([tables[USAGE_ACTIONS]] * 2, ignore_index=True).head(100)
+    usage.loc[usage.index[100 - rows :], "id"] = np.resize([900_001, 900_002], rows)
+    return tables | {USAGE_ACTIONS: usage}
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if record.levelno == logging.WARNING]
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_a_little_usage_of_no_company_is_warned_of(
+    rows: int, tables: Tables, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    facts = load.check_orphans(with_orphans(tables, rows), tmp_path, 0.03)
+    assert facts == {"rows": rows, "companies": min(rows, 2), "share": rows / 100}
+    assert [(record.rows, record.share) for record in warnings_of(caplog)] == (  # type: ignore[attr-defined]
+        [(3, 0.03)] if rows else []
+    )
+
+
+def test_much_usage_of_no_company_stops_the_load(tables: Tables, tmp_path: Path) -> None:
+    write_export(tables, tmp_path)
+    with pytest.raises(ExportError) as error:
+        load.check_orphans(with_orphans(tables, 4), tmp_path, 0.03)
+    assert str(error.value).startswith(
+        f"{tmp_path}/usage_actions.csv: id: expected companies of customers or noncustomers in all rows "
+        "but a share of 0.03; 4 rows (id 900001, id 900002, ...); found a share of 0.040 of others, "
+    )
+    assert "data.max_orphan_share" in str(error.value)
+
+
+def test_customers_whose_ids_lost_digits_stop_the_load(
+    project: Path, tables: Tables, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In plain digits, which no parser can tell from whole ones: usage no longer finds its company."""
+    cut = tables[CUSTOMERS].assign(id=tables[CUSTOMERS]["id"] // 1000 * 1000 + 10_000_000)
+    write_export(tables | {CUSTOMERS: cut}, project / "export")
+    (line,) = run_and_fail(project, caplog)
+    assert f"no usage for {len(cut)} of {len(cut)} customers" in line
+
+
+def test_how_much_usage_may_be_of_no_company_is_a_param(project: Path, tables: Tables) -> None:
+    write_export(with_orphans(tables, 100), project / "export")
+    params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    params["data"]["max_orphan_share"] = 1.0
+    (project / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    run(load.main)
+    facts = json.loads(Path("metrics/data_quality.json").read_text(encoding="utf-8"))
+    assert facts["orphaned_usage"] == {"rows": 100, "companies": 2, "share": 1.0}
+
+
+def customers_first_seen(days_before_conversion: list[int]) -> Tables:
+    """Customers with one usage row, all converted on a Thursday, and one who was there long before."""
+    tables = tiny_export(companies=400)
+    close = pd.Timestamp("2019-09-12")
+    ids = [*range(1, len(days_before_conversion) + 1)]
+    monday = [close - pd.Timedelta(days=days + 3) for days in days_before_conversion]
+    usage = tables[USAGE_ACTIONS].head(len(ids) + 1)
+    return tables | {
+        CUSTOMERS: tables[CUSTOMERS].head(len(ids)).assign(id=ids, CLOSEDATE=close),
+        USAGE_ACTIONS: usage.assign(id=[*ids, 999], WHEN_TIMESTAMP=[*monday, pd.Timestamp("2019-01-07")]),
+    }
+
+
+@pytest.mark.parametrize(
+    ("days_before_conversion", "without", "warned"),
+    [
+        ([0] * 11 + [7] * 9, 0.55, True),  # in the week of the conversion, which is not over by then
+        ([-7] * 11 + [7] * 9, 0.55, True),
+        ([0] * 10 + [7] * 10, 0.5, False),
+        ([7] * 20, 0.0, False),
+        ([0] * 19, 1.0, False),  # too few to tell
+    ],
+)
+def test_conversions_that_no_usage_precedes_are_warned_of(
+    days_before_conversion: list[int], without: float, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    facts = load.usage_before_conversion(customers_first_seen(days_before_conversion))
+    assert facts == {"customers": len(days_before_conversion), "without": without, "warned": warned}
+    assert [
+        "nothing precedes their conversions" in record.getMessage() for record in warnings_of(caplog)
+    ] == ([True] if warned else [])
+
+
+def test_customers_of_before_the_export_began_are_not_compared() -> None:
+    """Their usage before the conversion is left out of the export, whatever CLOSEDATE means."""
+    tables = customers_first_seen([0] * 30)
+    early = tables[CUSTOMERS].assign(CLOSEDATE=pd.Timestamp("2019-01-13"))
+    assert load.usage_before_conversion(tables | {CUSTOMERS: early})["customers"] == 0
+    on_time = tables[CUSTOMERS].assign(CLOSEDATE=pd.Timestamp("2019-01-14"))
+    assert load.usage_before_conversion(tables | {CUSTOMERS: on_time})["customers"] == 30
+
+
+@pytest.mark.parametrize(
+    ("labels", "companies", "words"),
+    [
+        (["Enterprise", "Enterprise", "SMB"], 3, "use the labels of one"),
+        (["(No value)"], 1, "leave the cell empty"),
+        (["Other", "other", "COMPUTER_SOFTWARE", None], 0, None),
+    ],
+)
+def test_industries_of_neither_taxonomy_are_counted_and_warned_of(
+    labels: list[str | None],
+    companies: int,
+    words: str | None,
+    tables: Tables,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    industry = [*labels, *[None] * (len(tables[NONCUSTOMERS]) - len(labels))]
+    odd = tables | {NONCUSTOMERS: tables[NONCUSTOMERS].assign(INDUSTRY=industry)}
+    expected = {"companies": companies, "labels": len(set(labels)) if companies else 0}
+    assert load.unlisted_industries(odd) == expected
+    assert [words in record.getMessage() for record in warnings_of(caplog)] == ([True] if words else [])
+
+
+def test_a_company_listed_twice_counts_once(tables: Tables) -> None:
+    odd = tables[NONCUSTOMERS].assign(INDUSTRY=None)
+    odd.loc[[0, 1], "INDUSTRY"] = ["Enterprise", "SMB"]
+    odd.loc[1, "id"] = odd.loc[0, "id"]
+    assert load.unlisted_industries(tables | {NONCUSTOMERS: odd}) == {"companies": 1, "labels": 2}
+
+
 # The profile and the warning about ids
 
 
