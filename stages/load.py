@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -44,14 +44,20 @@ LAST_DAY: Final = dt.datetime(2100, 12, 31)
 MAX_COUNT: Final = 2**31 - 1
 MAX_MRR: Final = 1e9
 MAX_RECORD_BYTES: Final = 65_536
+BLOCK_BYTES: Final = 2**20
 MAX_TEXT: Final = 200
+TITLE_LINES: Final = 20
 OTHER_FORMATS: Final = {
     b"PK\x03\x04": "an Excel workbook or another ZIP archive",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
     b"\x1f\x8b": "a gzip archive",
     b"PAR1": "a Parquet table, whose name should end with .parquet",
+    b"%PDF": "a PDF document",
+    b"<": "an HTML or XML page",
+    b"{": "JSON",
+    b"[": "JSON",
 }
-"""By the bytes that such a file begins with."""
+"""By the bytes that such a file begins with, after blanks."""
 MISSING: Final = frozenset({"", "nan", "NaN", "null", "NULL"})
 SAID_OF_MISSING: Final = frozenset(
     {"na", "n/a", "#n/a", "<na>", "nat", "none", "nil", "null", "nan", "undefined", "unknown", "missing"}
@@ -79,6 +85,8 @@ TIMESTAMP: Final = "a timestamp like 2019-12-30 00:00:00"
 NAIVE: Final = "a time without time zone"
 TEXT: Final = f"text of at most {MAX_TEXT} characters, no control characters"
 PRESENT: Final = "a value in each row"
+NAMES_FIRST: Final = "the columns' names in line 1"
+TO_UTF_8: Final = "save it as UTF-8 (in Excel: CSV UTF-8)"
 ROW_REMEDY: Final = "correct these rows"
 EMPTY_CELL: Final = "where a value is missing, leave the cell empty"
 REMEDIES: Final = {
@@ -265,19 +273,24 @@ def _read_table(folder: Path, name: str) -> Source:
 def _read_csv(path: Path, data: bytes, wanted: tuple[str, ...]) -> Source:
     data = _checked_bytes(data)
     # first: to a reader of commas such a file is full of stray quotes and cut-off lines
-    _refuse_other_delimiters(data, wanted)
-    breaks = _record_breaks(data)
+    _refuse_other_headers(data, wanted)
+    data, breaks = _without_empty_end(str(path), data, _record_breaks(data))
+    longest, too_long = _too_long(data, breaks)
     end = breaks[0] if len(breaks) else len(data)
     names = next(csv.reader(io.StringIO(data[:end].decode(), newline="")), [])
     if not names:
-        raise UnreadableError("the header", "the columns' names in line 1", "add them", "a blank line")
+        raise UnreadableError("the header", NAMES_FIRST, "add them", "a blank line")
     header = _check_header(str(path), names, wanted)
+    positions = [names.index(name) for name in header.columns]
+    for start, stop in too_long:
+        if not _is_long_where_ignored(data[start:stop], len(names), positions):
+            _refuse_long_record(data, start, stop)
     body = data[end + 1 :]
     if not body.strip():
         raise UnreadableError(
             "the file", "rows after the header", "export the table again", "nothing but the header"
         )
-    table, ragged = _split_fields(body, len(names), [names.index(name) for name in header.columns])
+    table, ragged = _split_fields(body, len(names), positions, longest)
     lines = _record_lines(data, breaks)
     faults = (_ragged(str(path), len(names), lines[ragged]),) if ragged else ()
     kept_lines = np.delete(lines, ragged)
@@ -285,7 +298,9 @@ def _read_csv(path: Path, data: bytes, wanted: tuple[str, ...]) -> Source:
     return Source(str(path), header, columns, lambda row: f"line {kept_lines[row]}", faults)
 
 
-def _split_fields(body: bytes, width: int, wanted: list[int]) -> tuple[pa.Table, list[int]]:
+def _split_fields(
+    body: bytes, width: int, wanted: list[int], longest: int = MAX_RECORD_BYTES
+) -> tuple[pa.Table, list[int]]:
     """Give the wanted columns as text, and which records were left out for their number of fields."""
     ragged: list[int] = []
 
@@ -297,8 +312,11 @@ def _split_fields(body: bytes, width: int, wanted: list[int]) -> tuple[pa.Table,
     try:
         table = arrow_csv.read_csv(
             pa.py_buffer(body),
-            # only without threads is the handler told row numbers
-            read_options=arrow_csv.ReadOptions(column_names=positions, use_threads=False),
+            read_options=arrow_csv.ReadOptions(
+                column_names=positions,
+                use_threads=False,  # else the handler is told no row numbers
+                block_size=max(BLOCK_BYTES, longest + 1),  # or a record does not fit
+            ),
             parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(positions, pa.string()),
@@ -321,12 +339,15 @@ def _ragged(file: str, fields: int, lines: Positions) -> Fault:
 
 def _checked_bytes(data: bytes) -> bytes:
     """Give the bytes without byte order mark and carriage returns; refuse what is no UTF-8 text."""
-    for magic, kind in OTHER_FORMATS.items():
-        if data.startswith(magic):
-            raise UnreadableError("the file", "a CSV table", "save it as CSV, in UTF-8", kind)
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise UnreadableError("the file", "UTF-8 text", "save it as UTF-8", "UTF-16")
     data = data.removeprefix(b"\xef\xbb\xbf")
+    start = data[:MAX_RECORD_BYTES]
+    for magic, kind in OTHER_FORMATS.items():
+        if start.lstrip().startswith(magic):
+            raise UnreadableError("the file", "a CSV table", "save it as CSV, in UTF-8", kind)
+    # Without a mark it shows in every second byte of what is mostly ASCII.
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or start.count(0) > len(start) / 4:
+        found = "UTF-16, which spreadsheets call Unicode text"
+        raise UnreadableError("the file", "UTF-8 text", TO_UTF_8, found)
     if not data.strip():
         raise UnreadableError("the file", "a header and rows", "export the table again", "an empty file")
     if b"\r" in data:
@@ -338,7 +359,7 @@ def _checked_bytes(data: bytes) -> bytes:
         data.decode()
     except UnicodeDecodeError as error:
         found = f"byte {data[error.start]:#04x} in line {_line(data, error.start)}"
-        raise UnreadableError("the file", "UTF-8 text", "save it as UTF-8", found) from error
+        raise UnreadableError("the file", "UTF-8 text", TO_UTF_8, found) from error
     return data
 
 
@@ -353,14 +374,53 @@ def _record_breaks(data: bytes) -> Positions:
     quotes = np.flatnonzero(characters == ord('"'))
     _refuse_stray_quotes(data, characters, quotes)
     breaks: Positions = newlines[np.searchsorted(quotes, newlines) % 2 == 0]
+    return breaks
+
+
+def _without_empty_end(file: str, data: bytes, breaks: Positions) -> tuple[bytes, Positions]:
+    """Cut off the records at the end that have nothing but delimiters, as spreadsheets leave them."""
+    kept, end, skipped = len(breaks), len(data), 0
+    while kept and _is_empty(record := data[breaks[kept - 1] + 1 : end]):
+        kept -= 1
+        end = int(breaks[kept])
+        skipped += bool(record.strip())
+    if skipped:
+        log.info("empty rows at the end skipped", extra={"file": file, "count": skipped})
+    return data[:end], breaks[:kept]
+
+
+def _is_empty(record: bytes) -> bool:
+    if record.strip(b', \t\n"') or len(record) > MAX_RECORD_BYTES:
+        return False
+    fields = next(csv.reader(io.StringIO(record.decode(), newline="")), [])
+    return not any(field.strip() for field in fields)
+
+
+def _too_long(data: bytes, breaks: Positions) -> tuple[int, list[tuple[int, int]]]:
+    """Give the bytes of the longest record, and where those begin and end that are too long."""
     edges = np.concatenate([[-1], breaks, [len(data)]])
     lengths = np.diff(edges) - 1
-    if lengths.max() > MAX_RECORD_BYTES:
-        longest = int(lengths.argmax())
-        found = f"{lengths[longest]} bytes in line {_line(data, int(edges[longest]) + 1)}"
-        expected = f"lines of at most {MAX_RECORD_BYTES} bytes"
-        raise UnreadableError("the file", expected, "look for a stray quote or a lost line end", found)
-    return breaks
+    if lengths[0] > MAX_RECORD_BYTES:
+        _refuse_long_record(data, 0, int(lengths[0]))
+    long = np.flatnonzero(lengths > MAX_RECORD_BYTES)
+    return int(lengths.max()), [(int(edges[at]) + 1, int(edges[at + 1])) for at in long]
+
+
+def _refuse_long_record(data: bytes, start: int, stop: int) -> NoReturn:
+    found = f"{stop - start} bytes in line {_line(data, start)}"
+    expected = f"lines of at most {MAX_RECORD_BYTES} bytes, but for columns that are ignored"
+    raise UnreadableError("the file", expected, "look for a stray quote or a lost line end", found)
+
+
+def _is_long_where_ignored(record: bytes, width: int, wanted: list[int]) -> bool:
+    """Tell a long text in a column that nothing reads from records that ran into each other."""
+    table, ragged = _split_fields(record, width, wanted, len(record))
+    if ragged or any(len(column[0].as_py() or "") > MAX_RECORD_BYTES for column in table.columns):
+        return False
+    # A lost quote makes the rows up to the next one a single value.
+    *lines, last = record.split(b"\n")[1:] or [b""]
+    rows = (line.split(b",") for line in [*lines, last.partition(b'"')[0]])
+    return not any(len(row) == width and row[at].strip().isdigit() for row in rows for at in wanted[:1])
 
 
 def _refuse_stray_quotes(data: bytes, characters: npt.NDArray[np.uint8], quotes: Positions) -> None:
@@ -403,12 +463,32 @@ def _check_header(file: str, names: list[str], wanted: tuple[str, ...]) -> Heade
     )
 
 
-def _refuse_other_delimiters(data: bytes, wanted: tuple[str, ...]) -> None:
-    first = data[:MAX_RECORD_BYTES].split(b"\n", 1)[0].decode(errors="ignore")
-    for delimiter in (";", "\t", "|"):
-        if set(wanted) & {name.strip(' "') for name in first.split(delimiter)}:
+def _refuse_other_headers(data: bytes, wanted: tuple[str, ...]) -> None:
+    """Refuse a header with other delimiters than commas, or one that does not stand in line 1."""
+    lines = data[:MAX_RECORD_BYTES].decode(errors="ignore").split("\n")[:TITLE_LINES]
+    if (hint := lines[0].strip(' "')).casefold().startswith("sep="):
+        remedy = "delete this line" + ("" if hint[4:] == "," else "; export with commas")
+        raise UnreadableError("the header", NAMES_FIRST, remedy, f"{_shorten(hint)}, a hint for Excel")
+    if _delimiter(lines[0], wanted, 1) == "," or not lines[0].strip():
+        return
+    for number, line in enumerate(lines, start=1):
+        # one name may stand in a title
+        delimiter = _delimiter(line, wanted, 1 if number == 1 else 2)
+        if delimiter and number > 1:
+            remedy = "delete the lines above" + ("" if delimiter == "," else "; export with commas")
+            raise UnreadableError("the header", NAMES_FIRST, remedy, f"them in line {number}")
+        if delimiter:
             found = f"a header that looks like {delimiter!r}-separated"
             raise UnreadableError("the header", "','-separated columns", "export it with commas", found)
+
+
+def _delimiter(line: str, wanted: tuple[str, ...], least: int) -> str | None:
+    """Find by what a line is to be split to have at least so many of the wanted names."""
+    for delimiter in (",", ";", "\t", "|"):
+        names = {name.strip(' "').casefold() for name in line.split(delimiter)}
+        if sum(name.casefold() in names for name in wanted) >= least:
+            return delimiter
+    return None
 
 
 def _read_parquet(path: Path, wanted: tuple[str, ...]) -> Source:

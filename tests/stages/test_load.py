@@ -94,6 +94,15 @@ def line(name: str, number: int, change: Callable[[bytes], bytes]) -> Callable[[
     return edit(name, on_line)
 
 
+def notes_column(data: bytes, *notes: bytes) -> bytes:
+    """Add a column that nothing reads, with some notes in its first rows."""
+    header, *rows = data.rstrip(b"\n").split(b"\n")
+    fields = [*notes, *[b""] * (len(rows) - len(notes))]
+    return b"\n".join(
+        [header + b",NOTES", *(row + b"," + x for row, x in zip(rows, fields, strict=True)), b""]
+    )
+
+
 def as_parquet(table: str, change: Callable[[pa.Table], pa.Table]) -> Callable[[Path], None]:
     def spoil(folder: Path) -> None:
         (folder / f"{table}.csv").unlink()
@@ -230,7 +239,24 @@ BROKEN = [
         edit("customers.csv", lambda data: data.decode().encode("utf-16")),
         "customers.csv",
         "the file",
-        ("UTF-16", "save it as UTF-8"),
+        ("UTF-16", "save it as UTF-8 (in Excel: CSV UTF-8)"),
+    ),
+    *[
+        Broken(
+            f"{encoding} without a mark",
+            edit("noncustomers.csv", lambda data, to=encoding: data.decode().encode(to)),
+            "noncustomers.csv",
+            "the file",
+            ("found UTF-16", "save it as UTF-8 (in Excel: CSV UTF-8)"),
+        )
+        for encoding in ("utf-16-le", "utf-16-be")
+    ],
+    Broken(
+        "a login page after blanks",
+        edit("customers.csv", lambda _: b"\xef\xbb\xbf\r\n  <!DOCTYPE html>\n<title>Log in</title>"),
+        "customers.csv",
+        "the file",
+        ("an HTML or XML page", "save it as CSV"),
     ),
     Broken(
         "NUL byte",
@@ -292,6 +318,36 @@ BROKEN = [
         )
         for delimiter in (";", "\t", "|")
     ],
+    *[
+        Broken(
+            f"sep={delimiter} line",
+            edit(
+                "customers.csv",
+                lambda data, to=delimiter: f"sep={to}\r\n".encode() + data.replace(b",", to.encode()),
+            ),
+            "customers.csv",
+            "the header",
+            (f"'sep={delimiter}', a hint for Excel", remedy),
+        )
+        for delimiter, remedy in ((",", "delete this line"), (";", "delete this line; export with commas"))
+    ],
+    *[
+        Broken(
+            f"{title!r} above {delimiter}-separated names",
+            edit(
+                "usage_actions.csv",
+                lambda data, title=title, to=delimiter: title + data.replace(b",", to.encode()),
+            ),
+            "usage_actions.csv",
+            "the header",
+            ("the columns' names in line 1", f"found them in line {number}", remedy),
+        )
+        for title, delimiter, number, remedy in (
+            (b"Usage, by week\n", ",", 2, "delete the lines above"),
+            (b'"Report ""usage"\n2020-04-26, id 7\n\n', ",", 4, "delete the lines above"),
+            (b"Usage;;;\n", ";", 2, "delete the lines above; export with commas"),
+        )
+    ],
     Broken(
         "missing column",
         edit("customers.csv", lambda data: data.replace(b"MRR", b"REVENUE")),
@@ -335,6 +391,55 @@ BROKEN = [
         "all columns",
         ("2 rows (line 2, line 3)",),
     ),
+    Broken(
+        "empty row between others",
+        line("noncustomers.csv", 6, lambda text: b",,,\n" + text),
+        "noncustomers.csv",
+        "id",
+        ("a value in each row", "1 row (line 6)"),
+    ),
+    Broken(
+        "long text in a column that is read",
+        line("noncustomers.csv", 6, lambda _: b'7,1,"' + b"x" * 70_000 + b'",RETAIL'),
+        "noncustomers.csv",
+        "the file",
+        ("at most 65536 bytes, but for columns that are ignored", "line 6"),
+    ),
+    Broken(
+        "lost quote in a column that is ignored",
+        edit("noncustomers.csv", lambda data: notes_column(data, b'"' + b"x" * 70_000, b'end"')),
+        "noncustomers.csv",
+        "the file",
+        ("at most 65536 bytes, but for columns that are ignored", "a stray quote", "line 2"),
+    ),
+    # missing values
+    *[
+        Broken(
+            f"{word} in {column}",
+            cell(NONCUSTOMERS, column, word),
+            "noncustomers.csv",
+            column,
+            (f"found '{word}'", "where a value is missing, leave the cell empty"),
+        )
+        for word in ("NA", "None", "(No value)", "#N/A", "-")
+        for column in ("ALEXA_RANK", "EMPLOYEE_RANGE")
+    ],
+    *[
+        Broken(
+            f"NA in {column}",
+            cell(table, column, "NA"),
+            f"{table}.csv",
+            column,
+            ("found 'NA'", "fill in the missing values or leave these rows out"),
+        )
+        for table, column in (
+            (CUSTOMERS, "id"),
+            (CUSTOMERS, "CLOSEDATE"),
+            (CUSTOMERS, "MRR"),
+            (USAGE_ACTIONS, "WHEN_TIMESTAMP"),
+            (USAGE_ACTIONS, "USERS_EMAIL"),
+        )
+    ],
     # ids
     Broken("NaN id", cell(CUSTOMERS, "id", "NaN"), "customers.csv", "id", ("a value", "1 row (line 5)")),
     Broken(
@@ -892,6 +997,37 @@ def test_extra_columns_are_dropped_with_a_warning(
     assert record.getMessage() == "extra columns dropped"
     fields = {name: record.__dict__[name] for name in ("file", "count", "columns")}
     assert fields == {"file": str(tmp_path / "customers.csv"), "count": 2, "columns": ["'OWNER'", "'REGION'"]}
+
+
+@pytest.mark.parametrize("size", [70_000, 3_000_000])
+@pytest.mark.parametrize("row", [0, 15])
+def test_a_long_text_in_a_column_that_is_ignored_is_ignored(
+    size: int, row: int, tables: Tables, tmp_path: Path
+) -> None:
+    folder = write_export(tables, tmp_path)
+    notes = [*[b""] * row, b'"' + b'Said ""no"", twice.\n' * (size // 20) + b'"', b"short"]
+    edit("noncustomers.csv", lambda data: notes_column(data, *notes))(folder)
+    pd.testing.assert_frame_equal(load.read_export(folder)[NONCUSTOMERS], tables[NONCUSTOMERS])
+
+
+@pytest.mark.parametrize("rows", [b",,,\n", b",,,\n" * 3, b',"", ,\n\n,\n', b" , , ,"])
+def test_empty_rows_at_the_end_are_skipped(
+    rows: bytes, tables: Tables, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    folder = write_export(tables, tmp_path)
+    edit("noncustomers.csv", lambda data: data + rows)(folder)
+    pd.testing.assert_frame_equal(load.read_export(folder)[NONCUSTOMERS], tables[NONCUSTOMERS])
+    (record,) = caplog.records
+    assert record.getMessage() == "empty rows at the end skipped"
+    assert record.count == len([row for row in rows.split(b"\n") if row])  # type: ignore[attr-defined]
+
+
+def test_a_table_of_empty_rows_has_none(tables: Tables, tmp_path: Path) -> None:
+    folder = write_export(tables, tmp_path)
+    edit("noncustomers.csv", lambda data: data[: data.index(b"\n") + 1] + b",,,\n" * 1000)(folder)
+    with pytest.raises(ExportError, match="found nothing but the header"):
+        load.read_export(folder)
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
