@@ -71,6 +71,9 @@ MAX_LOOKED_AT: Final = 1000
 SHOWN_CHARACTERS: Final = 40
 PROFILE_VALUES: Final = 10
 PROFILE_DIGITS: Final = 6
+KEPT_DIGITS: Final = 15
+LEAST_CUT_IDS: Final = 3
+"""Fewer may end in zeros by chance."""
 MOST_WITHOUT_USAGE: Final = 0.5
 """A third is usual: many companies convert in the week they come."""
 LEAST_CUSTOMERS: Final = 20
@@ -1050,12 +1053,12 @@ def check_orphans(tables: dict[str, pd.DataFrame], folder: Path, most: float) ->
     usage, orphans = tables[schemas.USAGE_ACTIONS], orphaned_usage(tables)
     share = len(orphans) / len(usage)
     ids = orphans["id"].drop_duplicates()
+    idle = {name: int((~tables[name]["id"].isin(usage["id"])).sum()) for name in COMPANIES}
     if share > most:
-        idle = {name: int((~tables[name]["id"].isin(usage["id"])).sum()) for name in COMPANIES}
         fault = Fault(
             file=_shown_file(folder, schemas.USAGE_ACTIONS),
             column="id",
-            expected=f"companies of {' or '.join(COMPANIES)} in all rows but a share of {most:g}",
+            expected=f"ids of {' or '.join(COMPANIES)} in all rows but a share of {most:g}",
             rows=len(orphans),
             keys=tuple(f"id {value}" for value in ids.head(SHOWN_KEYS)),
             found=(
@@ -1068,8 +1071,23 @@ def check_orphans(tables: dict[str, pd.DataFrame], folder: Path, most: float) ->
         raise ExportError(str(fault))
     facts = {"rows": len(orphans), "companies": len(ids), "share": round(share, PROFILE_DIGITS)}
     if len(orphans):
-        log.warning("usage of companies that are in neither company table is left out", extra=facts)
+        log.warning(
+            "usage of companies that are in neither company table is left out",
+            extra=facts | {f"{name}_without_usage": rows for name, rows in idle.items()},
+        )
     return facts
+
+
+def warn_of_cut_ids(tables: dict[str, pd.DataFrame]) -> None:
+    """Warn of ids that look as if a spreadsheet had written them, which keeps 15 digits and adds zeros."""
+    for name, table in tables.items():
+        long = table.loc[table["id"].abs() >= 10**KEPT_DIGITS, "id"].abs().drop_duplicates().astype(str)
+        if len(long) >= LEAST_CUT_IDS and (long.str[KEPT_DIGITS:].str.strip("0") == "").all():
+            log.warning(
+                "all ids of more than 15 digits end in zeros, as a spreadsheet leaves them: different "
+                "companies may have become one; export them as text",
+                extra={"table": name, "ids": len(long)},
+            )
 
 
 def usage_before_conversion(tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
@@ -1123,10 +1141,9 @@ def unlisted_industries(tables: dict[str, pd.DataFrame]) -> dict[str, int]:
     facts = {"companies": int(rows.loc[of_unlisted, "id"].nunique()), "labels": len(unlisted)}
     if unlisted:
         frequent = sorted(unlisted, key=lambda label: (-unlisted[label], label))
-        remedy = EMPTY_CELL if any(map(_says_missing, unlisted)) else "use the labels of one"
         log.warning(
-            "industries that are in neither taxonomy count as unknown; %s",
-            remedy,
+            "industries that are in neither taxonomy count as unknown; use the labels of one%s",
+            f"; {EMPTY_CELL}" if any(map(_says_missing, unlisted)) else "",
             extra=facts | {"most_frequent": [_shorten(label) for label in frequent[:SHOWN_KEYS]]},
         )
     return facts
@@ -1137,6 +1154,7 @@ def main() -> None:
     settings = load_params().data
     folder = Path(settings.dir)
     tables = read_export(folder)
+    warn_of_cut_ids(tables)
     across = {
         "orphaned_usage": check_orphans(tables, folder, settings.max_orphan_share),
         "usage_before_conversion": usage_before_conversion(tables),

@@ -1112,8 +1112,8 @@ def test_much_usage_of_no_company_stops_the_load(tables: Tables, tmp_path: Path)
     with pytest.raises(ExportError) as error:
         load.check_orphans(with_orphans(tables, 4), tmp_path, 0.03)
     assert str(error.value).startswith(
-        f"{tmp_path}/usage_actions.csv: id: expected companies of customers or noncustomers in all rows "
-        "but a share of 0.03; 4 rows (id 900001, id 900002, ...); found a share of 0.040 of others, "
+        f"{tmp_path}/usage_actions.csv: id: expected ids of customers or noncustomers in all rows but a "
+        "share of 0.03; 4 rows (id 900001, id 900002, ...); found a share of 0.040 of others, "
     )
     assert "data.max_orphan_share" in str(error.value)
 
@@ -1136,6 +1136,27 @@ def test_how_much_usage_may_be_of_no_company_is_a_param(project: Path, tables: T
     run(load.main)
     facts = json.loads(Path("metrics/data_quality.json").read_text(encoding="utf-8"))
     assert facts["orphaned_usage"] == {"rows": 100, "companies": 2, "share": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("ids", "warns"),
+    [
+        ([1234567890123450, 12345678901234600, 123456789012347000], True),  # 16, 17 and 18 digits
+        ([1234567890123450, 12345678901234600, 123456789012347001], False),
+        ([1234567890123450, 12345678901234610, 123456789012347000], False),
+        ([1234567890123450, 1234567890123460], False),  # by chance
+        ([100, 200, 300, 400], False),
+    ],
+)
+def test_ids_of_which_a_spreadsheet_kept_15_digits_are_warned_of(
+    ids: list[int], warns: bool, tables: Tables, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = tables[NONCUSTOMERS].copy()
+    odd.loc[: len(ids) - 1, "id"] = ids
+    load.warn_of_cut_ids(tables | {NONCUSTOMERS: odd})
+    assert [record.table for record in warnings_of(caplog)] == (  # type: ignore[attr-defined]
+        [NONCUSTOMERS] if warns else []
+    )
 
 
 def customers_first_seen(days_before_conversion: list[int]) -> Tables:
@@ -1184,7 +1205,7 @@ def test_customers_of_before_the_export_began_are_not_compared() -> None:
     ("labels", "companies", "words"),
     [
         (["Enterprise", "Enterprise", "SMB"], 3, "use the labels of one"),
-        (["(No value)"], 1, "leave the cell empty"),
+        (["(No value)"], 1, "use the labels of one; where a value is missing, leave the cell empty"),
         (["Other", "other", "COMPUTER_SOFTWARE", None], 0, None),
     ],
 )
