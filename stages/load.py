@@ -54,8 +54,7 @@ OTHER_FORMATS: Final = {
     b"PAR1": "a Parquet table, whose name should end with .parquet",
     b"%PDF": "a PDF document",
     b"<": "an HTML or XML page",
-    b"{": "JSON",
-    b"[": "JSON",
+    **dict.fromkeys((b'{"', b"{\n", b"[{", b"[\n"), "JSON"),
 }
 """By the bytes that such a file begins with, after blanks."""
 MISSING: Final = frozenset({"", "nan", "NaN", "null", "NULL"})
@@ -376,8 +375,7 @@ def _record_breaks(data: bytes) -> Positions:
     newlines = np.flatnonzero(characters == ord("\n"))
     quotes = np.flatnonzero(characters == ord('"'))
     _refuse_stray_quotes(data, characters, quotes)
-    breaks: Positions = newlines[np.searchsorted(quotes, newlines) % 2 == 0]
-    return breaks
+    return np.asarray(newlines[np.searchsorted(quotes, newlines) % 2 == 0])
 
 
 def _without_empty_end(file: str, data: bytes, breaks: Positions) -> tuple[bytes, Positions]:
@@ -659,8 +657,9 @@ def _parse(source: Source) -> Typed:
             cells[name] = pd.Series([None] * len(column), dtype=dtype).array
             bad[name] = np.ones(len(column), dtype=np.bool_)
             continue
-        if parser is _whole and column.type in _EXACT_BELOW:
-            parser = partial(_whole, exact_below=_EXACT_BELOW[column.type])
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if parser is _whole and kind in _EXACT_BELOW:
+            parser = partial(_whole, exact_below=_EXACT_BELOW[kind])
         parsed, reasons = _parse_distinct(distinct, parser)
         # code -1 (missing) takes the last one
         cells[name] = pd.Series([*parsed, None], dtype=dtype).array.take(codes)

@@ -475,15 +475,21 @@ BROKEN = [
             (USAGE_ACTIONS, "ACTIONS_EMAIL", "1.2E+06"),
         ]
     ],
-    Broken(
-        "ids as short floats",
-        as_parquet(
-            CUSTOMERS, with_column("id", lambda rows: pa.array([2.0**24 + 2] * rows).cast(pa.float32()))
-        ),
-        "customers.parquet",
-        "id",
-        ("every digit of a whole number", "'16777218.0'"),
-    ),
+    *[
+        Broken(
+            f"ids as short floats, {encoding}",
+            as_parquet(
+                CUSTOMERS,
+                with_column(
+                    "id", lambda rows, encode=encode: encode(pa.array([2.0**24 + 2] * rows, pa.float32()))
+                ),
+            ),
+            "customers.parquet",
+            "id",
+            ("every digit of a whole number", "'16777218.0'"),
+        )
+        for encoding, encode in (("plain", lambda ids: ids), ("dictionary", pa.Array.dictionary_encode))
+    ],
     Broken(
         "ids as long floats",
         as_parquet(CUSTOMERS, with_column("id", lambda rows: pa.array([2.0**53] * rows))),
