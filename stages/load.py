@@ -73,8 +73,8 @@ PROFILE_DIGITS: Final = 6
 KEPT_DIGITS: Final = 15
 LEAST_CUT_IDS: Final = 3
 """Fewer may end in zeros by chance."""
-MOST_WITHOUT_USAGE: Final = 0.5
-"""A third is usual: many companies convert in the week they come."""
+MOST_WITHOUT_USAGE: Final = 2 / 3
+"""A fifth to a half is usual: many companies convert in the week they come. Of trials' starts it is all."""
 LEAST_CUSTOMERS: Final = 20
 """Fewer may be so by chance."""
 

@@ -1181,9 +1181,9 @@ def customers_first_seen(days_before_conversion: list[int]) -> Tables:
 @pytest.mark.parametrize(
     ("days_before_conversion", "without", "warned"),
     [
-        ([0] * 11 + [7] * 9, 0.55, True),  # in the week of the conversion, which is not over by then
-        ([-7] * 11 + [7] * 9, 0.55, True),
-        ([0] * 10 + [7] * 10, 0.5, False),
+        ([0] * 14 + [7] * 6, 0.7, True),  # in the week of the conversion, which is not over by then
+        ([-7] * 14 + [7] * 6, 0.7, True),
+        ([0] * 13 + [7] * 7, 0.65, False),
         ([7] * 20, 0.0, False),
         ([0] * 19, 1.0, False),  # too few to tell
     ],
