@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from benchmarks.export_copy import make_snapshots
 from conversion.errors import UserError
-from conversion.files import write_text
+from conversion.files import WITH_CHECKSUMS, verified_parquet, write_text
 from conversion.hashing import tie_break
 from conversion.headline import headline
 from conversion.models import make_model
@@ -166,7 +166,7 @@ def ask(library: str, command: Sequence[str], given: HandOver, seconds: float, p
     with tempfile.TemporaryDirectory(prefix=f"{library}-") as temporary:
         folder = Path(temporary)
         for name, table in given._asdict().items():
-            table.to_parquet(folder / f"{name}.parquet", index=False)
+            table.to_parquet(folder / f"{name}.parquet", index=False, **WITH_CHECKSUMS)
         options = {"--seconds": f"{seconds:g}", "--seed": str(params.seed), "--cores": cores}
         try:
             done = subprocess.run(
@@ -194,7 +194,7 @@ def ask(library: str, command: Sequence[str], given: HandOver, seconds: float, p
 
 def _answer(library: str, folder: Path, prospects: int) -> Answer:
     path = folder / "probability.parquet"
-    probability = pd.read_parquet(path)["probability"].to_numpy(np.float64) if path.exists() else np.empty(0)
+    probability = verified_parquet(path)["probability"].to_numpy(np.float64) if path.exists() else np.empty(0)
     if len(probability) != prospects or not ((probability >= 0) & (probability <= 1)).all():
         raise UserError(f"{library}: the worker should have given {prospects} probabilities, one a prospect")
     told = json.loads((folder / "run.json").read_text(encoding="utf-8"))
@@ -332,7 +332,7 @@ def read_snapshots(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     for path in paths:
         if not path.exists():
             raise UserError(f"{path}: not found; `make run` makes it")
-    train, snapshots = (pd.read_parquet(path) for path in paths)
+    train, snapshots = (verified_parquet(path) for path in paths)
     return train, snapshots
 
 

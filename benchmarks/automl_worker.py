@@ -111,7 +111,8 @@ def main() -> None:
     package, fit = LIBRARIES[given.library]
     folder: Path = given.folder
     features, targets, prospects = (
-        pd.read_parquet(folder / f"{name}.parquet") for name in ("train", "targets", "prospects")
+        pd.read_parquet(folder / f"{name}.parquet", page_checksum_verification=True)
+        for name in ("train", "targets", "prospects")
     )
 
     start, cpu_start = time.perf_counter(), sum(os.times()[:4])
@@ -119,7 +120,8 @@ def main() -> None:
     probability = score(prospects)
     seconds, cpu_seconds = time.perf_counter() - start, sum(os.times()[:4]) - cpu_start
 
-    pd.DataFrame({"probability": probability}).to_parquet(folder / "probability.parquet", index=False)
+    answer = pd.DataFrame({"probability": probability})
+    answer.to_parquet(folder / "probability.parquet", index=False, write_page_checksum=True)
     run = {
         "version": importlib.metadata.version(package),
         "seconds": seconds,

@@ -27,7 +27,7 @@ from benchmarks.export_copy import EXPORT, chosen_parts, make_snapshots, parts_p
 from benchmarks.leakage_page import RESULTS, SAMPLE_DATA, write_page
 from benchmarks.usual_recipe import FOLDS, LEARNERS, Floats, Learner
 from conversion.errors import UserError
-from conversion.files import read_json, write_json
+from conversion.files import read_json, verified_parquet, write_json
 from conversion.hashing import uniform_hash
 from conversion.headline import headline
 from conversion.params import Params, load_params
@@ -65,16 +65,16 @@ def read_data(folder: Path) -> Data:
     for path in (folder / name for name in names.values()):
         if not path.exists():
             raise UserError(f"{path}: not found; `make run` makes it")
-    companies, usage, train = (pd.read_parquet(folder / name) for name in names.values())
+    companies, usage, train = (verified_parquet(folder / name) for name in names.values())
     as_of = pd.Timestamp(read_json(folder / "data/clean/export.json")["as_of"])
     made = folder / "data/backtest/predictions.parquet"
     if made.exists():
-        predictions = pd.read_parquet(made)
+        predictions = verified_parquet(made)
     else:
-        snapshots = pd.read_parquet(folder / "data/features/backtest.parquet")
+        snapshots = verified_parquet(folder / "data/features/backtest.parquet")
         predictions = backtest(train, snapshots, params)
     if params.data.dir == SAMPLE and ORACLE not in predictions:
-        predictions = with_oracle(predictions, pd.read_parquet(folder / "data/truth.parquet"))
+        predictions = with_oracle(predictions, verified_parquet(folder / "data/truth.parquet"))
     return Data(companies, usage, as_of, train, predictions)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from conversion.files import write_text
+from conversion.files import VERIFIED, verified_parquet, write_text
 from conversion.hashing import uniform_hash
 from conversion.headline import headline
 from conversion.models import make_model
@@ -33,17 +33,18 @@ FEWEST_CONVERTERS = 10
 
 def known_snapshots(first_cutoff: pd.Timestamp, params: Params) -> pd.DataFrame:
     """Read the training snapshots that were mature at the first cutoff."""
-    train = pd.read_parquet("data/features/train.parquet")
+    train = verified_parquet("data/features/train.parquet")
     known = known_training(train, first_cutoff, params.featurize.horizon_days, params.train.history_weeks)
     return train[known].reset_index(drop=True)
 
 
 def tested_snapshots(cutoffs: int) -> pd.DataFrame:
     """Read the snapshots of the last cutoffs, with their true probability."""
-    weeks = pd.read_parquet("data/features/backtest.parquet", columns=["as_of"])["as_of"].unique()
+    weeks = verified_parquet("data/features/backtest.parquet", columns=["as_of"])["as_of"].unique()
     first = np.sort(weeks)[-cutoffs:][0]
-    rows = pd.read_parquet("data/features/backtest.parquet", filters=[("as_of", ">=", pd.Timestamp(first))])
-    rows = with_oracle(rows, pd.read_parquet("data/truth.parquet"))
+    known = [("as_of", ">=", pd.Timestamp(first))]
+    rows = pd.read_parquet("data/features/backtest.parquet", filters=known, **VERIFIED)
+    rows = with_oracle(rows, verified_parquet("data/truth.parquet"))
     return rows.dropna(subset="label").reset_index(drop=True)
 
 

@@ -36,7 +36,7 @@ from benchmarks.modelling_page import (
 )
 from conversion.calibration import Fold, OutOfTime, method_losses
 from conversion.errors import UserError
-from conversion.files import read_json, write_csv, write_json, write_text
+from conversion.files import read_json, verified_parquet, write_csv, write_json, write_text
 from conversion.headline import headline
 from conversion.losses import log_loss
 from conversion.models import make_model
@@ -93,9 +93,9 @@ def read_data(folder: Path, backtested: bool = True) -> Data:
     truth = folder / "data/truth.parquet"
     return Data(
         params,
-        pd.read_parquet(paths["train"]),
-        pd.read_parquet(paths["backtest"]) if backtested else pd.DataFrame(),
-        pd.read_parquet(truth) if params.data.dir == SAMPLE else None,
+        verified_parquet(paths["train"]),
+        verified_parquet(paths["backtest"]) if backtested else pd.DataFrame(),
+        verified_parquet(truth) if params.data.dir == SAMPLE else None,
     )
 
 

@@ -188,13 +188,14 @@ def fit_original(folder: Path) -> None:
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
     from conversion.artifact import load_model
+    from conversion.files import verified_parquet
     from conversion.models import EnsembleModel
     from conversion.schemas import EMPLOYEE_RANGES
 
     with contextlib.chdir(folder):
         model, _ = load_model(EnsembleModel)
     columns = [*NUMBERS[1:], "log_alexa_rank", "size", "sector", "label", "weight"]
-    train = pd.read_parquet(folder / "data/features/train.parquet", columns=columns)
+    train = verified_parquet(folder / "data/features/train.parquet", columns=columns)
     ranges = dict(enumerate(EMPLOYEE_RANGES, start=1))
     rows = train.assign(
         ALEXA_RANK=np.exp(train["log_alexa_rank"]),

@@ -14,6 +14,7 @@ import pandas as pd
 
 from conversion.comparison import NEEDED, compare, comparison_text, middle, verdict
 from conversion.errors import ComparisonError
+from conversion.files import verified_parquet
 from conversion.params import load_params
 from conversion.stage import CommandLine, run, whole_number
 
@@ -41,7 +42,7 @@ def read_predictions(revision: str) -> pd.DataFrame:
     """
     source = _workspace_file() if revision == WORKSPACE else BytesIO(_cached_bytes(revision))
     try:
-        return pd.read_parquet(source, columns=list(NEEDED))
+        return verified_parquet(source, NEEDED)
     except (OSError, ValueError) as error:  # what pyarrow raises is a ValueError
         raise ComparisonError(
             f"{revision}: {PREDICTIONS} is not what 'dvc repro' writes ({error}); run it again there"

@@ -112,6 +112,18 @@ _SECTOR_BY_INDUSTRY: Final = {
 }
 
 
+def is_listed(industry: str) -> bool:
+    """Whether a label is one of a taxonomy's; ``Other`` is, and says as little as none.
+
+    Examples
+    --------
+    >>> is_listed("Computer software"), is_listed("Other"), is_listed("Enterprise")
+    (True, True, False)
+    """
+    label = _normalize(industry)
+    return label in _SECTOR_BY_INDUSTRY or label == "other"
+
+
 @lru_cache(maxsize=4096)  # labels repeat, and the service is asked for one at a time
 def sector_of(industry: object) -> str:
     """Map an ``INDUSTRY`` label of either taxonomy to its sector.

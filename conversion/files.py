@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,10 @@ PIPELINE: Final = "dvc.yaml"
 # What spreadsheets take for the start of a formula (some after spaces, some in full width), and the
 # apostrophe itself, so that what is read back is what was written.
 FORMULA: Final = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n']")
+WITH_CHECKSUMS: Final[dict[str, Any]] = {"write_page_checksum": True}
+"""For whatever writes Parquet: a checksum for each page, which Parquet leaves out by default."""
+VERIFIED: Final[dict[str, Any]] = {"page_checksum_verification": True}
+"""For whatever reads Parquet: compare each page with its checksum, where it has one."""
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
@@ -152,12 +157,42 @@ def read_monday(path: str | Path, key: str) -> dt.date:
         return day
 
 
-def read_parquet(path: str | Path, needed: Iterable[str] = ()) -> pd.DataFrame:
-    """Read a Parquet table that must have the ``needed`` columns; see `reading` for errors."""
+def verified_parquet(
+    source: str | Path | BytesIO, columns: Iterable[str] | None = None, **to_pandas: Any
+) -> pd.DataFrame:
+    """Read a Parquet table whose pages are what was written, as far as they have checksums.
+
+    Parameters
+    ----------
+    source
+        The file, or its bytes.
+    columns
+        Which ones; None: all.
+    **to_pandas
+        Options of `pyarrow.Table.to_pandas`.
+
+    Raises
+    ------
+    OSError, ValueError
+        The file is damaged, lacks a column or is no Parquet file.
+    """
     import pandas as pd  # the service's command line need not wait for it
 
+    names = None if columns is None else list(columns)
+    try:
+        return pd.read_parquet(source, columns=names, to_pandas_kwargs=to_pandas, **VERIFIED)
+    except (KeyError, TypeError, NotImplementedError) as error:
+        # Checksums cover pages, not the description of the columns after them.
+        raise ValueError(f"the description of its columns is damaged: {error}") from error
+
+
+def read_parquet(path: str | Path, needed: Iterable[str] = (), **to_pandas: Any) -> pd.DataFrame:
+    """Read a Parquet table that must have the ``needed`` columns; see `reading` for errors.
+
+    ``to_pandas`` are options of `verified_parquet`.
+    """
     with reading(path):
-        table = pd.read_parquet(path)
+        table = verified_parquet(path, **to_pandas)
         require_columns(table.columns, needed)
         return table
 
@@ -176,8 +211,8 @@ def copy_file(source: str | Path, target: str | Path) -> None:
 
 
 def write_parquet(path: str | Path, table: pd.DataFrame) -> None:
-    """Write a table as Parquet without its index."""
-    write_atomically(path, lambda temporary: table.to_parquet(temporary, index=False))
+    """Write a table as Parquet without its index, with checksums."""
+    write_atomically(path, lambda temporary: table.to_parquet(temporary, index=False, **WITH_CHECKSUMS))
 
 
 def write_csv(

@@ -23,10 +23,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from conversion.artifact import sha256
 from conversion.errors import ArtifactError
 from conversion.files import (
+    WITH_CHECKSUMS,
     as_written,
     read_json,
     reading,
     require_columns,
+    verified_parquet,
     without_formulas,
     write_atomically,
     write_json,
@@ -134,7 +136,7 @@ def write_leads(leads: pd.DataFrame, path: Path) -> None:
     writers = {
         ".csv": partial(rounded.to_csv, index=False, lineterminator="\n"),
         ".json": partial(rounded.to_json, orient="records", indent=1, double_precision=9),
-        ".parquet": partial(rounded.to_parquet, index=False),
+        ".parquet": partial(rounded.to_parquet, index=False, **WITH_CHECKSUMS),
     }
     write_atomically(path, writers[path.suffix])
 
@@ -183,7 +185,7 @@ def read_lead_files(root: Path, file_format: str) -> LeadFiles | None:
     leads = _parsed(folder / name, _read_verified(folder, name, manifest))
     usage_bytes = _read_verified(folder, USAGE, manifest)
     with reading(folder / USAGE):
-        usage = pd.read_parquet(BytesIO(usage_bytes))
+        usage = verified_parquet(BytesIO(usage_bytes))
         require_columns(usage.columns, ["id", "WHEN_TIMESTAMP", *MEASURES])
     return LeadFiles(manifest, leads, usage)
 
@@ -261,5 +263,5 @@ def _read_json(content: BytesIO) -> pd.DataFrame:
 _READERS: Final[dict[str, Callable[[BytesIO], pd.DataFrame]]] = {
     ".csv": _read_csv,
     ".json": _read_json,
-    ".parquet": pd.read_parquet,
+    ".parquet": verified_parquet,
 }

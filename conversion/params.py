@@ -102,6 +102,9 @@ class Data(Section):
 
     dir: str = Field(min_length=1, description="folder with the export's three tables")
     as_of: Monday | None = Field(description="time travel: the Monday 00:00 the list is made; null: latest")
+    max_orphan_share: float = Field(
+        ge=0, le=1, description="share of usage rows at most whose company is in neither company table"
+    )
 
 
 class Simulate(Section):

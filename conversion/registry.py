@@ -11,6 +11,7 @@ import pandas as pd
 
 from conversion.comparison import NEEDED
 from conversion.errors import TrackingError
+from conversion.files import verified_parquet
 from conversion.registered import RegisteredVersion, RegisteredVersions
 from conversion.tracking import Store, asking, first_line
 
@@ -106,8 +107,8 @@ def read_predictions(store: Store, run_id: str) -> pd.DataFrame:
         with asking(what):
             path = store.download_artifacts(run_id, PREDICTIONS_ARTIFACT, folder)
         try:
-            return pd.read_parquet(path, columns=list(NEEDED))
-        except ValueError as error:  # no Parquet, or other columns
+            return verified_parquet(path, NEEDED)
+        except (OSError, ValueError) as error:  # damaged, no Parquet, or other columns
             raise TrackingError(f"{what} is not a backtest: {first_line(error)}") from error
 
 

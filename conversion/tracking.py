@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import mlflow
-import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import (
     Dataset,
@@ -31,6 +30,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from conversion import spool
 from conversion.errors import TrackingError
+from conversion.files import verified_parquet
 
 DATABASE: Final = "mlflow.db"
 ARTIFACTS: Final = "mlartifacts"
@@ -210,7 +210,7 @@ def _save_model(folder: Path, mlflow_model: Model, waiting: Path, columns: dict[
     """Lay the model out as MLflow loads and serves it; ``columns`` are what it takes, by MLflow's types."""
     kinds = {name: DataType[kind] for name, kind in columns.items()}
     inputs: list[ColSpec | TensorSpec] = [ColSpec(kind, name) for name, kind in kinds.items()]
-    example = pd.read_parquet(waiting / spool.EXAMPLE)
+    example = verified_parquet(waiting / spool.EXAMPLE)
     mlflow.pyfunc.save_model(
         folder,
         mlflow_model=mlflow_model,

@@ -185,6 +185,17 @@ DATA_QUALITY: Final = (
     Name("<table>.columns.<column>.min", "least value"),
     Name("<table>.columns.<column>.max", "greatest value"),
     Name("<table>.columns.<column>.most_frequent.<value>", "rows with one of the most frequent values"),
+    Name("orphaned_usage.rows", "usage rows of companies that are in neither company table"),
+    Name("orphaned_usage.companies", "ids they name"),
+    Name("orphaned_usage.share", "their share of all usage rows; above `data.max_orphan_share` `load` stops"),
+    Name(
+        "usage_before_conversion.customers",
+        "customers with usage who converted after the first week of the export was over",
+    ),
+    Name("usage_before_conversion.without", "share of them without a week of usage before they converted"),
+    Name("usage_before_conversion.warned", "whether `load` warned that it is most of them"),
+    Name("unlisted_industries.companies", "companies whose industry is in neither taxonomy"),
+    Name("unlisted_industries.labels", "different industries that are in neither"),
     Name(
         "file_of_origin.<rule>.roc_auc",
         "how well it alone tells customers from others; 0.5 is not at all",

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from joblib import Parallel, delayed
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -21,8 +20,6 @@ from conversion.errors import ExportError
 from conversion.files import (
     read_monday,
     read_parquet,
-    reading,
-    require_columns,
     write_csv,
     write_json,
     write_parquet,
@@ -343,11 +340,8 @@ def write_plots(
 
 def read_backtest(path: str, training: list[str]) -> pd.DataFrame:
     """Read the largest table column by column, so that it is never in memory twice."""
-    with reading(path):
-        table = pq.read_table(path)
-        require_columns(table.column_names, [name for name in (*training, "MRR") if name != "weight"])
-    snapshots: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
-    return snapshots
+    needed = [name for name in (*training, "MRR") if name != "weight"]
+    return read_parquet(path, needed, split_blocks=True, self_destruct=True)
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from conversion.errors import ExportError
 from conversion.features import FeatureSettings, compute_features, feature_frame
-from conversion.files import read_monday, read_parquet, write_atomically
+from conversion.files import WITH_CHECKSUMS, read_monday, read_parquet, write_atomically
 from conversion.params import Featurize, Params, load_params
 from conversion.progress import counting_bar
 from conversion.snapshots import (
@@ -164,7 +164,7 @@ def write_tables(path: str, tables: Iterator[pd.DataFrame]) -> int:
                 arrow = pa.Table.from_pandas(table, preserve_index=False)
                 if writer is None:
                     writer = stack.enter_context(
-                        pq.ParquetWriter(temporary, arrow.schema, compression="zstd")
+                        pq.ParquetWriter(temporary, arrow.schema, compression="zstd", **WITH_CHECKSUMS)
                     )
                 writer.write_table(arrow)
 

@@ -10,8 +10,10 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +24,11 @@ import pyarrow.csv as arrow_csv
 import pyarrow.parquet as parquet
 
 from conversion import schemas
+from conversion.companies import is_listed
 from conversion.errors import ExportError
-from conversion.files import write_json, write_parquet, writer_of
+from conversion.files import VERIFIED, write_json, write_parquet, writer_of
 from conversion.params import load_params
+from conversion.snapshots import WEEK
 from conversion.stage import run
 
 TYPED: Final = Path("data/typed")
@@ -40,15 +44,25 @@ LAST_DAY: Final = dt.datetime(2100, 12, 31)
 MAX_COUNT: Final = 2**31 - 1
 MAX_MRR: Final = 1e9
 MAX_RECORD_BYTES: Final = 65_536
+BLOCK_BYTES: Final = 2**20
 MAX_TEXT: Final = 200
+TITLE_LINES: Final = 20
 OTHER_FORMATS: Final = {
     b"PK\x03\x04": "an Excel workbook or another ZIP archive",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
     b"\x1f\x8b": "a gzip archive",
     b"PAR1": "a Parquet table, whose name should end with .parquet",
+    b"%PDF": "a PDF document",
+    b"<": "an HTML or XML page",
+    **dict.fromkeys((b'{"', b"{\n", b"[{", b"[\n"), "JSON"),
 }
-"""By the bytes that such a file begins with."""
+"""By the bytes that such a file begins with, after blanks."""
 MISSING: Final = frozenset({"", "nan", "NaN", "null", "NULL"})
+SAID_OF_MISSING: Final = frozenset(
+    {"na", "n/a", "#n/a", "<na>", "nat", "none", "nil", "null", "nan", "undefined", "unknown", "missing"}
+    | {"no value", "not available", "not set", "blank", "empty", "-", "--", "?", r"\n"}
+)
+"""By what, in small letters and without brackets, exports say that a value is missing; read as a value."""
 
 SHOWN_KEYS: Final = 5
 SHOWN_VALUES: Final = 3
@@ -56,8 +70,16 @@ MAX_LOOKED_AT: Final = 1000
 SHOWN_CHARACTERS: Final = 40
 PROFILE_VALUES: Final = 10
 PROFILE_DIGITS: Final = 6
+KEPT_DIGITS: Final = 15
+LEAST_CUT_IDS: Final = 3
+"""Fewer may end in zeros by chance."""
+MOST_WITHOUT_USAGE: Final = 2 / 3
+"""A fifth to a half is usual: many companies convert in the week they come. Of trials' starts it is all."""
+LEAST_CUSTOMERS: Final = 20
+"""Fewer may be so by chance."""
 
 WHOLE: Final = "a whole number of at most 18 digits"
+ALL_DIGITS: Final = "every digit of a whole number"
 NUMBER: Final = "a number with a decimal point and no thousands separators"
 FINITE: Final = "a finite number"
 DATE: Final = "a date like 2019-12-31"
@@ -65,10 +87,15 @@ TIMESTAMP: Final = "a timestamp like 2019-12-30 00:00:00"
 NAIVE: Final = "a time without time zone"
 TEXT: Final = f"text of at most {MAX_TEXT} characters, no control characters"
 PRESENT: Final = "a value in each row"
+NAMES_FIRST: Final = "the columns' names in line 1"
+TO_UTF_8: Final = "save it as UTF-8 (in Excel: CSV UTF-8)"
 ROW_REMEDY: Final = "correct these rows"
+EMPTY_CELL: Final = "where a value is missing, leave the cell empty"
 REMEDIES: Final = {
     PRESENT: "fill in the missing values or leave these rows out",
     NAIVE: "export times without zones or offsets",
+    ALL_DIGITS: "here digits may be lost: export this column with all of them, without an exponent (in R: "
+    "options(scipen = 999)), and not by way of a spreadsheet, which shortens long numbers",
 }
 
 log = logging.getLogger(__name__)
@@ -153,8 +180,11 @@ class Typed:
         """Describe rows whose value in ``column`` is not what was expected."""
         name = self.source.label if column == "id" else self.key
         keys = tuple(name(row) for row in rows[:SHOWN_KEYS])
-        values = tuple(_shorten(value) for value in list(dict.fromkeys(found))[:SHOWN_VALUES])
+        distinct = list(dict.fromkeys(found))
+        values = tuple(map(_shorten, distinct[:SHOWN_VALUES]))
         remedy = REMEDIES.get(expected, ROW_REMEDY)
+        if any(map(_says_missing, distinct)):
+            remedy += f"; {EMPTY_CELL}" if column in schemas.FIRMOGRAPHICS else f"; {REMEDIES[PRESENT]}"
         return Fault(self.source.file, column, expected, remedy, len(rows), keys, values)
 
 
@@ -245,19 +275,24 @@ def _read_table(folder: Path, name: str) -> Source:
 def _read_csv(path: Path, data: bytes, wanted: tuple[str, ...]) -> Source:
     data = _checked_bytes(data)
     # first: to a reader of commas such a file is full of stray quotes and cut-off lines
-    _refuse_other_delimiters(data, wanted)
-    breaks = _record_breaks(data)
+    _refuse_other_headers(data, wanted)
+    data, breaks = _without_empty_end(str(path), data, _record_breaks(data))
+    longest, too_long = _too_long(data, breaks)
     end = breaks[0] if len(breaks) else len(data)
     names = next(csv.reader(io.StringIO(data[:end].decode(), newline="")), [])
     if not names:
-        raise UnreadableError("the header", "the columns' names in line 1", "add them", "a blank line")
+        raise UnreadableError("the header", NAMES_FIRST, "add them", "a blank line")
     header = _check_header(str(path), names, wanted)
+    positions = [names.index(name) for name in header.columns]
+    for start, stop in too_long:
+        if not _is_long_where_ignored(data[start:stop], len(names), positions):
+            _refuse_long_record(data, start, stop)
     body = data[end + 1 :]
     if not body.strip():
         raise UnreadableError(
             "the file", "rows after the header", "export the table again", "nothing but the header"
         )
-    table, ragged = _split_fields(body, len(names), [names.index(name) for name in header.columns])
+    table, ragged = _split_fields(body, len(names), positions, longest)
     lines = _record_lines(data, breaks)
     faults = (_ragged(str(path), len(names), lines[ragged]),) if ragged else ()
     kept_lines = np.delete(lines, ragged)
@@ -265,7 +300,9 @@ def _read_csv(path: Path, data: bytes, wanted: tuple[str, ...]) -> Source:
     return Source(str(path), header, columns, lambda row: f"line {kept_lines[row]}", faults)
 
 
-def _split_fields(body: bytes, width: int, wanted: list[int]) -> tuple[pa.Table, list[int]]:
+def _split_fields(
+    body: bytes, width: int, wanted: list[int], longest: int = MAX_RECORD_BYTES
+) -> tuple[pa.Table, list[int]]:
     """Give the wanted columns as text, and which records were left out for their number of fields."""
     ragged: list[int] = []
 
@@ -277,8 +314,11 @@ def _split_fields(body: bytes, width: int, wanted: list[int]) -> tuple[pa.Table,
     try:
         table = arrow_csv.read_csv(
             pa.py_buffer(body),
-            # only without threads is the handler told row numbers
-            read_options=arrow_csv.ReadOptions(column_names=positions, use_threads=False),
+            read_options=arrow_csv.ReadOptions(
+                column_names=positions,
+                use_threads=False,  # else the handler is told no row numbers
+                block_size=max(BLOCK_BYTES, longest + 1),  # or a record does not fit
+            ),
             parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(positions, pa.string()),
@@ -301,12 +341,15 @@ def _ragged(file: str, fields: int, lines: Positions) -> Fault:
 
 def _checked_bytes(data: bytes) -> bytes:
     """Give the bytes without byte order mark and carriage returns; refuse what is no UTF-8 text."""
-    for magic, kind in OTHER_FORMATS.items():
-        if data.startswith(magic):
-            raise UnreadableError("the file", "a CSV table", "save it as CSV, in UTF-8", kind)
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise UnreadableError("the file", "UTF-8 text", "save it as UTF-8", "UTF-16")
     data = data.removeprefix(b"\xef\xbb\xbf")
+    start = data[:MAX_RECORD_BYTES]
+    for magic, kind in OTHER_FORMATS.items():
+        if start.lstrip().startswith(magic):
+            raise UnreadableError("the file", "a CSV table", "save it as CSV, in UTF-8", kind)
+    # Without a mark it shows in every second byte of what is mostly ASCII.
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or start.count(0) > len(start) / 4:
+        found = "UTF-16, which spreadsheets call Unicode text"
+        raise UnreadableError("the file", "UTF-8 text", TO_UTF_8, found)
     if not data.strip():
         raise UnreadableError("the file", "a header and rows", "export the table again", "an empty file")
     if b"\r" in data:
@@ -318,7 +361,7 @@ def _checked_bytes(data: bytes) -> bytes:
         data.decode()
     except UnicodeDecodeError as error:
         found = f"byte {data[error.start]:#04x} in line {_line(data, error.start)}"
-        raise UnreadableError("the file", "UTF-8 text", "save it as UTF-8", found) from error
+        raise UnreadableError("the file", "UTF-8 text", TO_UTF_8, found) from error
     return data
 
 
@@ -332,15 +375,53 @@ def _record_breaks(data: bytes) -> Positions:
     newlines = np.flatnonzero(characters == ord("\n"))
     quotes = np.flatnonzero(characters == ord('"'))
     _refuse_stray_quotes(data, characters, quotes)
-    breaks: Positions = newlines[np.searchsorted(quotes, newlines) % 2 == 0]
+    return np.asarray(newlines[np.searchsorted(quotes, newlines) % 2 == 0])
+
+
+def _without_empty_end(file: str, data: bytes, breaks: Positions) -> tuple[bytes, Positions]:
+    """Cut off the records at the end that have nothing but delimiters, as spreadsheets leave them."""
+    kept, end, skipped = len(breaks), len(data), 0
+    while kept and _is_empty(record := data[breaks[kept - 1] + 1 : end]):
+        kept -= 1
+        end = int(breaks[kept])
+        skipped += bool(record.strip())
+    if skipped:
+        log.info("empty rows at the end skipped", extra={"file": file, "count": skipped})
+    return data[:end], breaks[:kept]
+
+
+def _is_empty(record: bytes) -> bool:
+    if record.strip(b', \t\n"') or len(record) > MAX_RECORD_BYTES:
+        return False
+    fields = next(csv.reader(io.StringIO(record.decode(), newline="")), [])
+    return not any(field.strip() for field in fields)
+
+
+def _too_long(data: bytes, breaks: Positions) -> tuple[int, list[tuple[int, int]]]:
+    """Give the bytes of the longest record, and where those begin and end that are too long."""
     edges = np.concatenate([[-1], breaks, [len(data)]])
     lengths = np.diff(edges) - 1
-    if lengths.max() > MAX_RECORD_BYTES:
-        longest = int(lengths.argmax())
-        found = f"{lengths[longest]} bytes in line {_line(data, int(edges[longest]) + 1)}"
-        expected = f"lines of at most {MAX_RECORD_BYTES} bytes"
-        raise UnreadableError("the file", expected, "look for a stray quote or a lost line end", found)
-    return breaks
+    if lengths[0] > MAX_RECORD_BYTES:
+        _refuse_long_record(data, 0, int(lengths[0]))
+    long = np.flatnonzero(lengths > MAX_RECORD_BYTES)
+    return int(lengths.max()), [(int(edges[at]) + 1, int(edges[at + 1])) for at in long]
+
+
+def _refuse_long_record(data: bytes, start: int, stop: int) -> NoReturn:
+    found = f"{stop - start} bytes in line {_line(data, start)}"
+    expected = f"lines of at most {MAX_RECORD_BYTES} bytes, but for columns that are ignored"
+    raise UnreadableError("the file", expected, "look for a stray quote or a lost line end", found)
+
+
+def _is_long_where_ignored(record: bytes, width: int, wanted: list[int]) -> bool:
+    """Tell a long text in a column that nothing reads from records that ran into each other."""
+    table, ragged = _split_fields(record, width, wanted, len(record))
+    if ragged or any(len(column[0].as_py() or "") > MAX_RECORD_BYTES for column in table.columns):
+        return False
+    # A lost quote makes the rows up to the next one a single value.
+    *lines, last = record.split(b"\n")[1:] or [b""]
+    rows = (line.split(b",") for line in [*lines, last.partition(b'"')[0]])
+    return not any(len(row) == width and row[at].strip().isdigit() for row in rows for at in wanted[:1])
 
 
 def _refuse_stray_quotes(data: bytes, characters: npt.NDArray[np.uint8], quotes: Positions) -> None:
@@ -383,19 +464,39 @@ def _check_header(file: str, names: list[str], wanted: tuple[str, ...]) -> Heade
     )
 
 
-def _refuse_other_delimiters(data: bytes, wanted: tuple[str, ...]) -> None:
-    first = data[:MAX_RECORD_BYTES].split(b"\n", 1)[0].decode(errors="ignore")
-    for delimiter in (";", "\t", "|"):
-        if set(wanted) & {name.strip(' "') for name in first.split(delimiter)}:
+def _refuse_other_headers(data: bytes, wanted: tuple[str, ...]) -> None:
+    """Refuse a header with other delimiters than commas, or one that does not stand in line 1."""
+    lines = data[:MAX_RECORD_BYTES].decode(errors="ignore").split("\n")[:TITLE_LINES]
+    if (hint := lines[0].strip(' "')).casefold().startswith("sep="):
+        remedy = "delete this line" + ("" if hint[4:] == "," else "; export with commas")
+        raise UnreadableError("the header", NAMES_FIRST, remedy, f"{_shorten(hint)}, a hint for Excel")
+    if _delimiter(lines[0], wanted, 1) == "," or not lines[0].strip():
+        return
+    for number, line in enumerate(lines, start=1):
+        # one name may stand in a title
+        delimiter = _delimiter(line, wanted, 1 if number == 1 else 2)
+        if delimiter and number > 1:
+            remedy = "delete the lines above" + ("" if delimiter == "," else "; export with commas")
+            raise UnreadableError("the header", NAMES_FIRST, remedy, f"them in line {number}")
+        if delimiter:
             found = f"a header that looks like {delimiter!r}-separated"
             raise UnreadableError("the header", "','-separated columns", "export it with commas", found)
+
+
+def _delimiter(line: str, wanted: tuple[str, ...], least: int) -> str | None:
+    """Find by what a line is to be split to have at least so many of the wanted names."""
+    for delimiter in (",", ";", "\t", "|"):
+        names = {name.strip(' "').casefold() for name in line.split(delimiter)}
+        if sum(name.casefold() in names for name in wanted) >= least:
+            return delimiter
+    return None
 
 
 def _read_parquet(path: Path, wanted: tuple[str, ...]) -> Source:
     if path.stat().st_size == 0:
         raise UnreadableError("the file", "a Parquet table", "export the table again", "an empty file")
     try:
-        with parquet.ParquetFile(path) as file:
+        with parquet.ParquetFile(path, **VERIFIED) as file:
             header = _check_header(str(path), file.schema_arrow.names, wanted)
             if file.metadata.num_rows == 0:
                 raise UnreadableError("the file", "rows", "export the table again", "none")
@@ -406,6 +507,11 @@ def _read_parquet(path: Path, wanted: tuple[str, ...]) -> Source:
         raise UnreadableError("the file", "a Parquet table", "export the table again", found) from error
     columns = {name: table.column(name) for name in header.columns}
     return Source(str(path), header, columns, lambda row: f"row {row + 1}", ())
+
+
+def _says_missing(value: object) -> bool:
+    text = str(value).strip().casefold()
+    return text in SAID_OF_MISSING or text.strip("()[]") in SAID_OF_MISSING
 
 
 def _shorten(value: object) -> str:
@@ -426,12 +532,14 @@ class UnfitError(ValueError):
 
 _WHOLE = re.compile(r"[+-]?\d{1,18}(?:\.0*)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_EXPONENT = re.compile(r"[+-]?\d*(?:\.(?P<decimals>\d*))?[eE](?P<exponent>[+-]?\d{1,4})", re.ASCII)
+_SHORT = re.compile(r"[+-]?\de\+?0{0,2}[0-5]", re.ASCII)
 _INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)?", re.ASCII)
 _ZONED = re.compile(_DATE.pattern + r"\s?(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)", re.ASCII | re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MAX_WHOLE = 10**18
-_MAX_EXACT_FLOAT = 2**53
+_EXACT_BELOW: Final = {pa.float16(): 2**11, pa.float32(): 2**24}
 
 
 def _number(value: Any, expected: str = NUMBER) -> float:
@@ -448,13 +556,37 @@ def _number(value: Any, expected: str = NUMBER) -> float:
     return number
 
 
-def _whole(value: Any) -> int:
-    if isinstance(value, str) and _WHOLE.fullmatch(value):
-        return int(value.partition(".")[0])
+def _whole(value: Any, exact_below: int = 2**53) -> int:
+    """Read a whole number; floats, whose type holds those below ``exact_below``, only where it does."""
+    if isinstance(value, str):
+        return int(value.partition(".")[0]) if _WHOLE.fullmatch(value) else _whole_of_exponent(value)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MAX_WHOLE:
         return value
     number = _number(value, WHOLE)
-    if not number.is_integer() or abs(number) > _MAX_EXACT_FLOAT:
+    if abs(number) >= exact_below:
+        raise UnfitError(ALL_DIGITS)
+    if not number.is_integer():
+        raise UnfitError(WHOLE)
+    return int(number)
+
+
+def _whole_of_exponent(text: str) -> int:
+    """Read a whole number that is written with an exponent, unless digits of it may be lost.
+
+    None is lost where the decimals reach down to the units: ``1.89945123456E+11``. ``1.89945E+11`` may be
+    any of a million numbers, as spreadsheets and C's ``%g`` round long ones to six digits, and ``1.6E+07`` or
+    ``1E+05`` what a spreadsheet makes of a narrow column. One digit, a small ``e`` and an exponent up to 5
+    is no rounding but how R writes a round number, ``1e+05``: ``%g`` writes six digits out, and spreadsheets
+    have a capital ``E``.
+    """
+    _number(text, WHOLE)
+    parts = _EXPONENT.fullmatch(text)
+    if parts is None:
+        raise UnfitError(WHOLE)
+    if len(parts["decimals"] or "") < int(parts["exponent"]) and not _SHORT.fullmatch(text):
+        raise UnfitError(ALL_DIGITS)
+    number = Decimal(text)
+    if number != number.to_integral_value() or abs(number) >= _MAX_WHOLE:
         raise UnfitError(WHOLE)
     return int(number)
 
@@ -525,6 +657,9 @@ def _parse(source: Source) -> Typed:
             cells[name] = pd.Series([None] * len(column), dtype=dtype).array
             bad[name] = np.ones(len(column), dtype=np.bool_)
             continue
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if parser is _whole and kind in _EXACT_BELOW:
+            parser = partial(_whole, exact_below=_EXACT_BELOW[kind])
         parsed, reasons = _parse_distinct(distinct, parser)
         # code -1 (missing) takes the last one
         cells[name] = pd.Series([*parsed, None], dtype=dtype).array.take(codes)
@@ -883,15 +1018,153 @@ def warn_of_tells(measured: dict[str, float], customers: int) -> dict[str, Any]:
     return facts
 
 
+# What the three tables say of each other
+
+
+def orphaned_usage(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Find the usage rows of companies that neither company table lists."""
+    usage = tables[schemas.USAGE_ACTIONS]
+    return usage[~usage["id"].isin(pd.concat([tables[name]["id"] for name in COMPANIES]))]
+
+
+def check_orphans(tables: dict[str, pd.DataFrame], folder: Path, most: float) -> dict[str, Any]:
+    """Refuse an export much of whose usage belongs to no company; warn of a little.
+
+    Parameters
+    ----------
+    tables
+        Checked.
+    folder
+        Of the export.
+    most
+        ``data.max_orphan_share``.
+
+    Returns
+    -------
+    dict
+        ``rows`` that are orphaned, ``companies`` they name, their ``share`` of all rows.
+
+    Raises
+    ------
+    ExportError
+        The share is above ``most``.
+    """
+    usage, orphans = tables[schemas.USAGE_ACTIONS], orphaned_usage(tables)
+    share = len(orphans) / len(usage)
+    ids = orphans["id"].drop_duplicates()
+    idle = {name: int((~tables[name]["id"].isin(usage["id"])).sum()) for name in COMPANIES}
+    if share > most:
+        fault = Fault(
+            file=_shown_file(folder, schemas.USAGE_ACTIONS),
+            column="id",
+            expected=f"ids of {' or '.join(COMPANIES)} in all rows but a share of {most:g}",
+            rows=len(orphans),
+            keys=tuple(f"id {value}" for value in ids.head(SHOWN_KEYS)),
+            found=(
+                f"a share of {share:.3f} of others",
+                *(f"no usage for {rows} of {len(tables[name])} {name}" for name, rows in idle.items()),
+            ),
+            remedy="compare the ids of the three tables, of which one may have lost digits or be of another "
+            "time; if these companies are left out on purpose, raise data.max_orphan_share",
+        )
+        raise ExportError(str(fault))
+    facts = {"rows": len(orphans), "companies": len(ids), "share": round(share, PROFILE_DIGITS)}
+    if len(orphans):
+        log.warning(
+            "usage of companies that are in neither company table is left out",
+            extra=facts | {f"{name}_without_usage": rows for name, rows in idle.items()},
+        )
+    return facts
+
+
+def warn_of_cut_ids(tables: dict[str, pd.DataFrame]) -> None:
+    """Warn of ids that look as if a spreadsheet had written them, which keeps 15 digits and adds zeros."""
+    for name, table in tables.items():
+        long = table.loc[table["id"].abs() >= 10**KEPT_DIGITS, "id"].abs().drop_duplicates().astype(str)
+        if len(long) >= LEAST_CUT_IDS and (long.str[KEPT_DIGITS:].str.strip("0") == "").all():
+            log.warning(
+                "all ids of more than 15 digits end in zeros, as a spreadsheet leaves them: different "
+                "companies may have become one; export them as text",
+                extra={"table": name, "ids": len(long)},
+            )
+
+
+def usage_before_conversion(tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
+    """Measure how many customers have no week of usage that was over when they converted, and warn of most.
+
+    Parameters
+    ----------
+    tables
+        Checked.
+
+    Returns
+    -------
+    dict
+        ``customers``: those with usage, and a conversion after the export's first week was over, so that
+        usage before it could be there. ``without``: their share that has none. ``warned``.
+    """
+    usage = tables[schemas.USAGE_ACTIONS]
+    converted = tables[schemas.CUSTOMERS].groupby("id")["CLOSEDATE"].min()
+    known_from = usage.groupby("id")["WHEN_TIMESTAMP"].min().reindex(converted.index) + WEEK
+    compared = known_from.notna() & (converted >= usage["WHEN_TIMESTAMP"].min() + WEEK)
+    without = float((converted < known_from)[compared].mean()) if compared.any() else 0.0
+    warned = without > MOST_WITHOUT_USAGE and int(compared.sum()) >= LEAST_CUSTOMERS
+    facts = {"customers": int(compared.sum()), "without": round(without, PROFILE_DIGITS), "warned": warned}
+    if warned:
+        log.warning(
+            "most customers have no week of usage before CLOSEDATE, so nothing precedes their conversions: "
+            "CLOSEDATE should be the day they began to pay, not to sign up or to try",
+            extra={name: facts[name] for name in ("customers", "without")},
+        )
+    return facts
+
+
+def unlisted_industries(tables: dict[str, pd.DataFrame]) -> dict[str, int]:
+    """Count the companies whose industry is in neither taxonomy, and its labels; warn of them.
+
+    Parameters
+    ----------
+    tables
+        Checked.
+
+    Returns
+    -------
+    dict
+        ``companies``, ``labels``.
+    """
+    given = pd.concat([tables[name][["id", "INDUSTRY"]] for name in COMPANIES]).dropna()
+    rows = given.drop_duplicates()
+    counts = rows["INDUSTRY"].value_counts()
+    unlisted = {str(label): int(n) for label, n in counts.items() if not is_listed(str(label))}
+    of_unlisted = rows["INDUSTRY"].isin(list(unlisted))
+    facts = {"companies": int(rows.loc[of_unlisted, "id"].nunique()), "labels": len(unlisted)}
+    if unlisted:
+        frequent = sorted(unlisted, key=lambda label: (-unlisted[label], label))
+        log.warning(
+            "industries that are in neither taxonomy count as unknown; use the labels of one%s",
+            f"; {EMPTY_CELL}" if any(map(_says_missing, unlisted)) else "",
+            extra=facts | {"most_frequent": [_shorten(label) for label in frequent[:SHOWN_KEYS]]},
+        )
+    return facts
+
+
 def main() -> None:
     """Read the export, and write typed tables and their profile; or nothing, with every fault reported."""
-    tables = read_export(Path(load_params().data.dir))
+    settings = load_params().data
+    folder = Path(settings.dir)
+    tables = read_export(folder)
+    warn_of_cut_ids(tables)
+    across = {
+        "orphaned_usage": check_orphans(tables, folder, settings.max_orphan_share),
+        "usage_before_conversion": usage_before_conversion(tables),
+        "unlisted_industries": unlisted_industries(tables),
+    }
     tells = warn_of_tells(separations(tables), len(tables[schemas.CUSTOMERS]))
     for name, table in tables.items():
         write_parquet(TYPED / f"{name}.parquet", table)
         log.info("loaded", extra={"table": name, "rows": len(table)})
     profiles = {name: profile(table, KEYS[name]) for name, table in tables.items()}
-    write_json(PROFILE, profiles | {"file_of_origin": tells})
+    write_json(PROFILE, profiles | across | {"file_of_origin": tells})
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import yaml
 from conversion import spool
 from conversion.artifact import sha256
 from conversion.errors import TrackingError
-from conversion.files import copy_file, read_json, read_text, reading, write_json
+from conversion.files import VERIFIED, WITH_CHECKSUMS, copy_file, read_json, read_text, reading, write_json
 from conversion.params import Params, load_params
 from conversion.stage import run
 
@@ -209,17 +209,17 @@ def fill(folder: Path, columns: Iterable[str]) -> None:
     copy_file(leads, artifacts / "leads" / leads.name)
     (artifacts / PREDICTIONS).parent.mkdir()
     with reading("data/backtest/predictions.parquet"):
-        predictions = pq.read_table("data/backtest/predictions.parquet", columns=PREDICTED)
-    pq.write_table(predictions, artifacts / PREDICTIONS, compression="zstd")
+        predictions = pq.read_table("data/backtest/predictions.parquet", columns=PREDICTED, **VERIFIED)
+    pq.write_table(predictions, artifacts / PREDICTIONS, compression="zstd", **WITH_CHECKSUMS)
     (folder / spool.MODEL).mkdir()
     for name in ("model.joblib", "model.json"):
         copy_file(f"models/{name}", folder / spool.MODEL / name)
     code = Path(spool.__file__).parent
     shutil.copytree(code, folder / spool.CODE, ignore=shutil.ignore_patterns("__pycache__"))
     with reading("data/features/latest.parquet"):
-        latest = pq.ParquetFile("data/features/latest.parquet")
+        latest = pq.ParquetFile("data/features/latest.parquet", **VERIFIED)
         rows = next(latest.iter_batches(batch_size=EXAMPLE_ROWS, columns=list(columns)))
-    pq.write_table(pa.Table.from_batches([rows]), folder / spool.EXAMPLE)
+    pq.write_table(pa.Table.from_batches([rows]), folder / spool.EXAMPLE, **WITH_CHECKSUMS)
 
 
 def _artifacts() -> Iterator[Path]:

@@ -46,7 +46,7 @@ def orphans_only(tables: Tables) -> Tables:
         (first_week_only, "featurize", "no label is mature"),
         (nobody_converts_in_time, "train", "0 of"),
         (conversions_without_revenue, "train", "0 of"),
-        (orphans_only, "clean", "orphan_usage"),
+        (orphans_only, "load", "ids of customers or noncustomers"),
     ],
 )
 def test_nothing_to_learn_from_is_said_once_and_clearly(

@@ -7,6 +7,7 @@ import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import Mock
 
 import mlflow
 import pandas as pd
@@ -15,9 +16,10 @@ import yaml
 from mlflow.entities.model_registry import ModelVersion
 
 from commands import promote
+from conversion import registry
 from conversion.comparison import Comparison, Difference, Extent
 from conversion.errors import ArtifactError, PromotionError, TrackingError
-from conversion.files import write_json
+from conversion.files import write_json, write_parquet
 from conversion.params import Registry
 from conversion.registered import KEY, read_registered
 from conversion.seals import unsealed
@@ -392,3 +394,15 @@ def test_the_rule(measure: str, reached: float, says: str | None) -> None:
 )
 def test_the_recall_that_is_shown_is_the_rule_s(measure: str, length: int) -> None:
     assert promote.recall_length(small_params(registry__measure=measure)) == length
+
+
+def test_a_backtest_that_was_damaged_in_the_store_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.parquet"
+    write_parquet(path, backtest())
+    data = bytearray(path.read_bytes())
+    data[len(data) // 4] ^= 1
+    path.write_bytes(data)
+    store = Mock(download_artifacts=Mock(return_value=str(path)))
+    says = r"run 7: its backtest/predictions\.parquet is not a backtest: .*CRC"
+    with pytest.raises(TrackingError, match=says):
+        registry.read_predictions(store, "7")

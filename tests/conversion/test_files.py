@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import ast
 import csv
 import datetime as dt
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +223,83 @@ def test_missing_columns_are_named(table: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(files.read_parquet("data/features/train.parquet", ["week", "id"]), table)
     with pytest.raises(InputError, match=r"\(it lacks the columns size, sector\); run 'dvc"):
         files.read_parquet("data/features/train.parquet", ["id", "size", "share", "sector"])
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :]
+
+
+def start_of_footer(data: bytes) -> int:
+    """Where the description of the columns begins; its length stands before the last four bytes."""
+    return len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+
+
+@pytest.mark.usefixtures("project")
+def test_a_byte_that_changed_in_any_page_is_noticed(table: pd.DataFrame) -> None:
+    path = Path("data/features/train.parquet")
+    files.write_parquet(path, table)
+    data = path.read_bytes()
+    refused = []
+    for at in range(4, start_of_footer(data)):
+        path.write_bytes(flipped(data, at))
+        try:
+            read = files.read_parquet(path)
+        except InputError as error:
+            refused.append(str(error))
+        else:  # a byte of a page's header that changes nothing
+            pd.testing.assert_frame_equal(read, table)
+    assert len(refused) > 0.6 * start_of_footer(data)
+    assert all(text.endswith("); run 'dvc repro before' again") for text in refused)
+
+
+@pytest.mark.usefixtures("project")
+def test_a_damaged_description_of_the_columns_is_no_fault_of_the_program(table: pd.DataFrame) -> None:
+    path = Path("data/features/train.parquet")
+    files.write_parquet(path, table)
+    data = path.read_bytes()
+    said = set()
+    for at in range(start_of_footer(data), len(data), 5):
+        path.write_bytes(flipped(data, at))
+        try:
+            files.read_parquet(path)
+        except InputError as error:
+            said.add(str(error))
+    assert any("(the description of its columns is damaged: 'pandas_type')" in text for text in said)
+
+
+# What reads and writes Parquet, and the option that it should be given; to_parquet has no name of its own.
+PARQUET_CALLS = {
+    **dict.fromkeys(
+        ["pd.read_parquet", "pq.read_table", "pq.ParquetFile", "parquet.ParquetFile"], "VERIFIED"
+    ),
+    **dict.fromkeys(["to_parquet", "pq.write_table", "pq.ParquetWriter"], "WITH_CHECKSUMS"),
+}
+OPTIONS = {"VERIFIED": "page_checksum_verification", "WITH_CHECKSUMS": "write_page_checksum"}
+
+
+def parquet_calls(path: Path) -> Iterator[tuple[str, set[str]]]:
+    """Each call that reads or writes Parquet with the options it is given, also inside of ``partial``."""
+    for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(call, ast.Call):
+            continue
+        called = call.args[0] if ast.unparse(call.func) == "partial" else call.func
+        text = ast.unparse(called)
+        name = "to_parquet" if text.endswith(".to_parquet") else text
+        if name in PARQUET_CALLS:
+            yield name, {word.arg or ast.unparse(word.value) for word in call.keywords}
+
+
+def test_all_parquet_is_written_with_checksums_and_read_with_them(root: Path) -> None:
+    found = 0
+    for folder in ("conversion", "stages", "commands", "benchmarks"):
+        for path in (root / folder).rglob("*.py"):
+            for name, passed in parquet_calls(path):
+                found += 1
+                options = PARQUET_CALLS[name]
+                assert passed & {options, OPTIONS[options]}, f"{path}: {name} without {options}"
+    assert found > 8
+    assert {OPTIONS["VERIFIED"]: True} == files.VERIFIED
+    assert {OPTIONS["WITH_CHECKSUMS"]: True} == files.WITH_CHECKSUMS
 
 
 def test_a_folder_that_is_a_file_cannot_be_written_into(tmp_path: Path) -> None:

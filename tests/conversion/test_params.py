@@ -433,8 +433,8 @@ BROKEN = [
     case("seed_twice", lambda text: f"{text}\nseed: 2\n", "not valid YAML", "seed is given twice"),
     case(
         "key_of_a_section_twice",
-        lambda text: text.replace("  weeks: 82", "  weeks: 82\n  weeks: 60"),
-        "line 11, column 3: weeks is given twice; keep one of them",
+        lambda text: text.replace("data:\n", "data:\n  dir: a\n", 1),
+        "line 6, column 3: dir is given twice; keep one of them",
     ),
     case("not_yaml", only("seed: [1, 2\ndata: }"), "not valid YAML", "line 2"),
     case("two_documents", only("seed: 1\n---\nseed: 2\n"), "not valid YAML", "expected a single document"),

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,15 @@ def line(name: str, number: int, change: Callable[[bytes], bytes]) -> Callable[[
         return b"\n".join(lines)
 
     return edit(name, on_line)
+
+
+def notes_column(data: bytes, *notes: bytes) -> bytes:
+    """Add a column that nothing reads, with some notes in its first rows."""
+    header, *rows = data.rstrip(b"\n").split(b"\n")
+    fields = [*notes, *[b""] * (len(rows) - len(notes))]
+    return b"\n".join(
+        [header + b",NOTES", *(row + b"," + x for row, x in zip(rows, fields, strict=True)), b""]
+    )
 
 
 def as_parquet(table: str, change: Callable[[pa.Table], pa.Table]) -> Callable[[Path], None]:
@@ -229,7 +239,24 @@ BROKEN = [
         edit("customers.csv", lambda data: data.decode().encode("utf-16")),
         "customers.csv",
         "the file",
-        ("UTF-16", "save it as UTF-8"),
+        ("UTF-16", "save it as UTF-8 (in Excel: CSV UTF-8)"),
+    ),
+    *[
+        Broken(
+            f"{encoding} without a mark",
+            edit("noncustomers.csv", lambda data, to=encoding: data.decode().encode(to)),
+            "noncustomers.csv",
+            "the file",
+            ("found UTF-16", "save it as UTF-8 (in Excel: CSV UTF-8)"),
+        )
+        for encoding in ("utf-16-le", "utf-16-be")
+    ],
+    Broken(
+        "a login page after blanks",
+        edit("customers.csv", lambda _: b"\xef\xbb\xbf\r\n  <!DOCTYPE html>\n<title>Log in</title>"),
+        "customers.csv",
+        "the file",
+        ("an HTML or XML page", "save it as CSV"),
     ),
     Broken(
         "NUL byte",
@@ -291,6 +318,36 @@ BROKEN = [
         )
         for delimiter in (";", "\t", "|")
     ],
+    *[
+        Broken(
+            f"sep={delimiter} line",
+            edit(
+                "customers.csv",
+                lambda data, to=delimiter: f"sep={to}\r\n".encode() + data.replace(b",", to.encode()),
+            ),
+            "customers.csv",
+            "the header",
+            (f"'sep={delimiter}', a hint for Excel", remedy),
+        )
+        for delimiter, remedy in ((",", "delete this line"), (";", "delete this line; export with commas"))
+    ],
+    *[
+        Broken(
+            f"{title!r} above {delimiter}-separated names",
+            edit(
+                "usage_actions.csv",
+                lambda data, title=title, to=delimiter: title + data.replace(b",", to.encode()),
+            ),
+            "usage_actions.csv",
+            "the header",
+            ("the columns' names in line 1", f"found them in line {number}", remedy),
+        )
+        for title, delimiter, number, remedy in (
+            (b"Usage, by week\n", ",", 2, "delete the lines above"),
+            (b'"Report ""usage"\n2020-04-26, id 7\n\n', ",", 4, "delete the lines above"),
+            (b"Usage;;;\n", ";", 2, "delete the lines above; export with commas"),
+        )
+    ],
     Broken(
         "missing column",
         edit("customers.csv", lambda data: data.replace(b"MRR", b"REVENUE")),
@@ -334,6 +391,55 @@ BROKEN = [
         "all columns",
         ("2 rows (line 2, line 3)",),
     ),
+    Broken(
+        "empty row between others",
+        line("noncustomers.csv", 6, lambda text: b",,,\n" + text),
+        "noncustomers.csv",
+        "id",
+        ("a value in each row", "1 row (line 6)"),
+    ),
+    Broken(
+        "long text in a column that is read",
+        line("noncustomers.csv", 6, lambda _: b'7,1,"' + b"x" * 70_000 + b'",RETAIL'),
+        "noncustomers.csv",
+        "the file",
+        ("at most 65536 bytes, but for columns that are ignored", "line 6"),
+    ),
+    Broken(
+        "lost quote in a column that is ignored",
+        edit("noncustomers.csv", lambda data: notes_column(data, b'"' + b"x" * 70_000, b'end"')),
+        "noncustomers.csv",
+        "the file",
+        ("at most 65536 bytes, but for columns that are ignored", "a stray quote", "line 2"),
+    ),
+    # missing values
+    *[
+        Broken(
+            f"{word} in {column}",
+            cell(NONCUSTOMERS, column, word),
+            "noncustomers.csv",
+            column,
+            (f"found '{word}'", "where a value is missing, leave the cell empty"),
+        )
+        for word in ("NA", "None", "(No value)", "#N/A", "-")
+        for column in ("ALEXA_RANK", "EMPLOYEE_RANGE")
+    ],
+    *[
+        Broken(
+            f"NA in {column}",
+            cell(table, column, "NA"),
+            f"{table}.csv",
+            column,
+            ("found 'NA'", "fill in the missing values or leave these rows out"),
+        )
+        for table, column in (
+            (CUSTOMERS, "id"),
+            (CUSTOMERS, "CLOSEDATE"),
+            (CUSTOMERS, "MRR"),
+            (USAGE_ACTIONS, "WHEN_TIMESTAMP"),
+            (USAGE_ACTIONS, "USERS_EMAIL"),
+        )
+    ],
     # ids
     Broken("NaN id", cell(CUSTOMERS, "id", "NaN"), "customers.csv", "id", ("a value", "1 row (line 5)")),
     Broken(
@@ -351,6 +457,45 @@ BROKEN = [
     ),
     Broken(
         "huge id", cell(CUSTOMERS, "id", "9" * 30), "customers.csv", "id", ("whole number of at most 18",)
+    ),
+    *[
+        Broken(
+            f"{column} {value} in {table}",
+            cell(table, column, value),
+            f"{table}.csv",
+            column,
+            ("every digit of a whole number", "1 row (", f"'{value}'", "without an exponent"),
+        )
+        for table, column, value in [
+            (CUSTOMERS, "id", "1.89945E+11"),
+            (NONCUSTOMERS, "id", "1E+05"),
+            (USAGE_ACTIONS, "id", "1.0e+05"),
+            (NONCUSTOMERS, "ALEXA_RANK", "1.6E+07"),
+            (CUSTOMERS, "ALEXA_RANK", "1.6e+07"),
+            (USAGE_ACTIONS, "ACTIONS_EMAIL", "1.2E+06"),
+        ]
+    ],
+    *[
+        Broken(
+            f"ids as short floats, {encoding}",
+            as_parquet(
+                CUSTOMERS,
+                with_column(
+                    "id", lambda rows, encode=encode: encode(pa.array([2.0**24 + 2] * rows, pa.float32()))
+                ),
+            ),
+            "customers.parquet",
+            "id",
+            ("every digit of a whole number", "'16777218.0'"),
+        )
+        for encoding, encode in (("plain", lambda ids: ids), ("dictionary", pa.Array.dictionary_encode))
+    ],
+    Broken(
+        "ids as long floats",
+        as_parquet(CUSTOMERS, with_column("id", lambda rows: pa.array([2.0**53] * rows))),
+        "customers.parquet",
+        "id",
+        ("every digit of a whole number", "'9007199254740992.0'"),
     ),
     Broken(
         "overlapping ids",
@@ -758,6 +903,54 @@ def test_spellings_that_are_accepted(tables: Tables, tmp_path: Path) -> None:
     assert loaded["INDUSTRY"].isna().tolist() == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1e+05", 100_000),  # as R writes round numbers
+        ("3e5", 300_000),
+        ("2e+005", 200_000),
+        ("-4e+05", -400_000),
+        ("1.00000E+05", 100_000),  # as digits down to the units
+        ("1.89945123456E+11", 189_945_123_456),
+        ("1.6000001e+07", 16_000_001),
+        ("1.23456789012345678E+17", 123_456_789_012_345_678),  # which no float holds
+        ("120e-1", 12),
+        ("0e+00", 0),
+    ],
+)
+def test_an_exponent_that_loses_no_digit_is_read(text: str, number: int) -> None:
+    assert load.PARSERS["id"][0](text) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1E+05", load.ALL_DIGITS),  # 123456 in a narrow column
+        ("1e+06", load.ALL_DIGITS),  # 1000001 by %g
+        ("1.2e+05", load.ALL_DIGITS),
+        ("1.6E+07", load.ALL_DIGITS),
+        ("1.89945e+11", load.ALL_DIGITS),
+        ("1.89945E+11", load.ALL_DIGITS),
+        ("1.89945E+0011", load.ALL_DIGITS),
+        ("1.234567890123456789e18", load.WHOLE),
+        ("1.00000000000000000000000001", load.WHOLE),
+        ("1.5e0", load.WHOLE),
+        ("12e-1", load.WHOLE),
+        ("e5", load.WHOLE),
+        ("1e999", load.FINITE),
+    ],
+)
+def test_an_exponent_that_may_have_lost_digits_is_not_read(text: str, expected: str) -> None:
+    with pytest.raises(load.UnfitError, match=f"^{re.escape(expected)}$"):
+        load.PARSERS["id"][0](text)
+
+
+@given(st.integers(0, 10**18 - 1), st.integers(0, 20))
+def test_a_number_with_an_exponent_is_read_as_itself_or_not_at_all(number: int, digits: int) -> None:
+    with contextlib.suppress(load.UnfitError):
+        assert load.PARSERS["id"][0](f"{Decimal(number):.{digits}E}") == number
+
+
 def test_large_ids_are_exact(tables: Tables, tmp_path: Path) -> None:
     folder = write_export(tables, tmp_path)
     line("customers.csv", 2, lambda text: b"123456789012345677" + text[text.index(b",") :])(folder)
@@ -812,6 +1005,37 @@ def test_extra_columns_are_dropped_with_a_warning(
     assert fields == {"file": str(tmp_path / "customers.csv"), "count": 2, "columns": ["'OWNER'", "'REGION'"]}
 
 
+@pytest.mark.parametrize("size", [70_000, 3_000_000])
+@pytest.mark.parametrize("row", [0, 15])
+def test_a_long_text_in_a_column_that_is_ignored_is_ignored(
+    size: int, row: int, tables: Tables, tmp_path: Path
+) -> None:
+    folder = write_export(tables, tmp_path)
+    notes = [*[b""] * row, b'"' + b'Said ""no"", twice.\n' * (size // 20) + b'"', b"short"]
+    edit("noncustomers.csv", lambda data: notes_column(data, *notes))(folder)
+    pd.testing.assert_frame_equal(load.read_export(folder)[NONCUSTOMERS], tables[NONCUSTOMERS])
+
+
+@pytest.mark.parametrize("rows", [b",,,\n", b",,,\n" * 3, b',"", ,\n\n,\n', b" , , ,"])
+def test_empty_rows_at_the_end_are_skipped(
+    rows: bytes, tables: Tables, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    folder = write_export(tables, tmp_path)
+    edit("noncustomers.csv", lambda data: data + rows)(folder)
+    pd.testing.assert_frame_equal(load.read_export(folder)[NONCUSTOMERS], tables[NONCUSTOMERS])
+    (record,) = caplog.records
+    assert record.getMessage() == "empty rows at the end skipped"
+    assert record.count == len([row for row in rows.split(b"\n") if row])  # type: ignore[attr-defined]
+
+
+def test_a_table_of_empty_rows_has_none(tables: Tables, tmp_path: Path) -> None:
+    folder = write_export(tables, tmp_path)
+    edit("noncustomers.csv", lambda data: data[: data.index(b"\n") + 1] + b",,,\n" * 1000)(folder)
+    with pytest.raises(ExportError, match="found nothing but the header"):
+        load.read_export(folder)
+
+
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32 - 1), suffix=st.sampled_from([".csv", ".parquet"]))
 def test_row_order_is_irrelevant(tables: Tables, tmp_path: Path, seed: int, suffix: str) -> None:
@@ -862,6 +1086,154 @@ def test_parsers_take_linear_time(text: str) -> None:
         with pytest.raises(load.UnfitError):
             parser(text)
     assert time.monotonic() - start < 0.5
+
+
+# What the three tables say of each other
+
+
+def with_orphans(tables: Tables, rows: int) -> Tables:
+    """A hundred usage rows, the last ones of two companies that nobody lists."""
+    usage = pd.concat([tables[USAGE_ACTIONS]] * 2, ignore_index=True).head(100)
+    usage.loc[usage.index[100 - rows :], "id"] = np.resize([900_001, 900_002], rows)
+    return tables | {USAGE_ACTIONS: usage}
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if record.levelno == logging.WARNING]
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_a_little_usage_of_no_company_is_warned_of(
+    rows: int, tables: Tables, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    facts = load.check_orphans(with_orphans(tables, rows), tmp_path, 0.03)
+    assert facts == {"rows": rows, "companies": min(rows, 2), "share": rows / 100}
+    assert [(record.rows, record.share) for record in warnings_of(caplog)] == (  # type: ignore[attr-defined]
+        [(3, 0.03)] if rows else []
+    )
+
+
+def test_much_usage_of_no_company_stops_the_load(tables: Tables, tmp_path: Path) -> None:
+    write_export(tables, tmp_path)
+    with pytest.raises(ExportError) as error:
+        load.check_orphans(with_orphans(tables, 4), tmp_path, 0.03)
+    assert str(error.value).startswith(
+        f"{tmp_path}/usage_actions.csv: id: expected ids of customers or noncustomers in all rows but a "
+        "share of 0.03; 4 rows (id 900001, id 900002, ...); found a share of 0.040 of others, "
+    )
+    assert "data.max_orphan_share" in str(error.value)
+
+
+def test_customers_whose_ids_lost_digits_stop_the_load(
+    project: Path, tables: Tables, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In plain digits, which no parser can tell from whole ones: usage no longer finds its company."""
+    cut = tables[CUSTOMERS].assign(id=tables[CUSTOMERS]["id"] // 1000 * 1000 + 10_000_000)
+    write_export(tables | {CUSTOMERS: cut}, project / "export")
+    (line,) = run_and_fail(project, caplog)
+    assert f"no usage for {len(cut)} of {len(cut)} customers" in line
+
+
+def test_how_much_usage_may_be_of_no_company_is_a_param(project: Path, tables: Tables) -> None:
+    write_export(with_orphans(tables, 100), project / "export")
+    params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    params["data"]["max_orphan_share"] = 1.0
+    (project / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    run(load.main)
+    facts = json.loads(Path("metrics/data_quality.json").read_text(encoding="utf-8"))
+    assert facts["orphaned_usage"] == {"rows": 100, "companies": 2, "share": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("ids", "warns"),
+    [
+        ([1234567890123450, 12345678901234600, 123456789012347000], True),  # 16, 17 and 18 digits
+        ([1234567890123450, 12345678901234600, 123456789012347001], False),
+        ([1234567890123450, 12345678901234610, 123456789012347000], False),
+        ([1234567890123450, 1234567890123460], False),  # by chance
+        ([100, 200, 300, 400], False),
+    ],
+)
+def test_ids_of_which_a_spreadsheet_kept_15_digits_are_warned_of(
+    ids: list[int], warns: bool, tables: Tables, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = tables[NONCUSTOMERS].copy()
+    odd.loc[: len(ids) - 1, "id"] = ids
+    load.warn_of_cut_ids(tables | {NONCUSTOMERS: odd})
+    assert [record.table for record in warnings_of(caplog)] == (  # type: ignore[attr-defined]
+        [NONCUSTOMERS] if warns else []
+    )
+
+
+def customers_first_seen(days_before_conversion: list[int]) -> Tables:
+    """Customers with one usage row, all converted on a Thursday, and one who was there long before."""
+    tables = tiny_export(companies=400)
+    close = pd.Timestamp("2019-09-12")
+    ids = [*range(1, len(days_before_conversion) + 1)]
+    monday = [close - pd.Timedelta(days=days + 3) for days in days_before_conversion]
+    usage = tables[USAGE_ACTIONS].head(len(ids) + 1)
+    return tables | {
+        CUSTOMERS: tables[CUSTOMERS].head(len(ids)).assign(id=ids, CLOSEDATE=close),
+        USAGE_ACTIONS: usage.assign(id=[*ids, 999], WHEN_TIMESTAMP=[*monday, pd.Timestamp("2019-01-07")]),
+    }
+
+
+@pytest.mark.parametrize(
+    ("days_before_conversion", "without", "warned"),
+    [
+        ([0] * 14 + [7] * 6, 0.7, True),  # in the week of the conversion, which is not over by then
+        ([-7] * 14 + [7] * 6, 0.7, True),
+        ([0] * 13 + [7] * 7, 0.65, False),
+        ([7] * 20, 0.0, False),
+        ([0] * 19, 1.0, False),  # too few to tell
+    ],
+)
+def test_conversions_that_no_usage_precedes_are_warned_of(
+    days_before_conversion: list[int], without: float, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    facts = load.usage_before_conversion(customers_first_seen(days_before_conversion))
+    assert facts == {"customers": len(days_before_conversion), "without": without, "warned": warned}
+    assert [
+        "nothing precedes their conversions" in record.getMessage() for record in warnings_of(caplog)
+    ] == ([True] if warned else [])
+
+
+def test_customers_of_before_the_export_began_are_not_compared() -> None:
+    """Their usage before the conversion is left out of the export, whatever CLOSEDATE means."""
+    tables = customers_first_seen([0] * 30)
+    early = tables[CUSTOMERS].assign(CLOSEDATE=pd.Timestamp("2019-01-13"))
+    assert load.usage_before_conversion(tables | {CUSTOMERS: early})["customers"] == 0
+    on_time = tables[CUSTOMERS].assign(CLOSEDATE=pd.Timestamp("2019-01-14"))
+    assert load.usage_before_conversion(tables | {CUSTOMERS: on_time})["customers"] == 30
+
+
+@pytest.mark.parametrize(
+    ("labels", "companies", "words"),
+    [
+        (["Enterprise", "Enterprise", "SMB"], 3, "use the labels of one"),
+        (["(No value)"], 1, "use the labels of one; where a value is missing, leave the cell empty"),
+        (["Other", "other", "COMPUTER_SOFTWARE", None], 0, None),
+    ],
+)
+def test_industries_of_neither_taxonomy_are_counted_and_warned_of(
+    labels: list[str | None],
+    companies: int,
+    words: str | None,
+    tables: Tables,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    industry = [*labels, *[None] * (len(tables[NONCUSTOMERS]) - len(labels))]
+    odd = tables | {NONCUSTOMERS: tables[NONCUSTOMERS].assign(INDUSTRY=industry)}
+    expected = {"companies": companies, "labels": len(set(labels)) if companies else 0}
+    assert load.unlisted_industries(odd) == expected
+    assert [words in record.getMessage() for record in warnings_of(caplog)] == ([True] if words else [])
+
+
+def test_a_company_listed_twice_counts_once(tables: Tables) -> None:
+    odd = tables[NONCUSTOMERS].assign(INDUSTRY=None)
+    odd.loc[[0, 1], "INDUSTRY"] = ["Enterprise", "SMB"]
+    odd.loc[1, "id"] = odd.loc[0, "id"]
+    assert load.unlisted_industries(tables | {NONCUSTOMERS: odd}) == {"companies": 1, "labels": 2}
 
 
 # The profile and the warning about ids
