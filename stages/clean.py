@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 import pandas as pd
@@ -33,7 +34,9 @@ USAGE_RULES: Final = {
 log = logging.getLogger(__name__)
 
 
-def deduplicate(table: pd.DataFrame, key: list[str], strategy: str) -> pd.Series:
+def deduplicate(
+    table: pd.DataFrame, key: list[str], strategy: str, uncounted: Sequence[str] = ()
+) -> pd.Series:
     """Tell which row of each key to keep.
 
     Parameters
@@ -46,6 +49,9 @@ def deduplicate(table: pd.DataFrame, key: list[str], strategy: str) -> pd.Series
         ``most_complete``: the row with the most cells that are non-null, non-empty and non-zero; ties: the
         row that sorts last by its values, column after column (missing first), so file order has no say.
         ``first`` and ``last``: by file order.
+    uncounted
+        Columns that make no row more complete, and decide ties last: what is not known at every moment must
+        not choose what else is.
 
     Returns
     -------
@@ -54,8 +60,9 @@ def deduplicate(table: pd.DataFrame, key: list[str], strategy: str) -> pd.Series
     """
     if strategy != "most_complete":
         return ~table.duplicated(key, keep="first" if strategy == "first" else "last")
-    values = [name for name in table.columns if name not in key]
-    cells = table[values]
+    counted = [name for name in table.columns if name not in [*key, *uncounted]]
+    values = [*counted, *uncounted]
+    cells = table[counted]
     complete = (cells.notna() & (cells != 0) & (cells != "")).sum(axis=1)
     order = table.assign(complete=complete).sort_values(
         [*key, "complete", *values], kind="stable", na_position="first"
@@ -68,9 +75,8 @@ def clean_companies(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Make one row a company, as an export taken at ``as_of`` would show it.
 
-    A company's first conversion is the one that counts, whichever of its rows is kept otherwise: from then on
-    it is no prospect. Its firmographics are chosen without a look at conversions, so that the choice is the
-    same before and after them.
+    Of a company that converts more than once the first conversion counts: from then on it is no prospect.
+    Rows of later conversions are never read, not even for firmographics, as no export before had them.
 
     A conversion with ``MRR`` <= 0 is quarantined: ``conversion_valid`` is False, so it is never a positive
     label, but before its ``CLOSEDATE`` the company was a prospect like any other. Dropping it from the past
@@ -83,8 +89,7 @@ def clean_companies(
     as_of
         Conversions from then on are unknown.
     deduplication
-        See `deduplicate`: which row the firmographics are from, and which of several conversions on the
-        first day counts.
+        See `deduplicate`: which of several rows is kept, of a converter among those of its first day.
 
     Returns
     -------
@@ -92,24 +97,23 @@ def clean_companies(
         Sorted by ``id``: ``id``, ``CLOSEDATE``, ``MRR``, ``conversion_valid``, the firmographics as
         exported and as `conversion.companies.with_firmographics` reads them.
     quarantine : pandas.DataFrame
-        Dropped rows with a ``rule`` column: of a company that has converted all but the row of its first
-        conversion, of others all but the row that their firmographics are from.
+        Dropped rows with a ``rule`` column.
     """
     never = noncustomers.reindex(columns=customers.columns).astype(customers.dtypes.to_dict())
-    rows = as_of_view(pd.concat([customers, never], ignore_index=True), as_of)
-    described = deduplicate(rows.drop(columns=["CLOSEDATE", "MRR"]), ["id"], deduplication)
-    first_day = rows.groupby("id")["CLOSEDATE"].transform("min")
-    first = rows[rows["CLOSEDATE"].notna() & (rows["CLOSEDATE"] == first_day)]
-    converting = rows.index.isin(first.index[deduplicate(first, ["id"], deduplication)])
-    keep = converting | (described & first_day.isna())
-    conversions = rows.loc[keep, ["id", "CLOSEDATE", "MRR"]].sort_values("id", ignore_index=True)
-    companies = rows[described].sort_values("id", ignore_index=True).assign(**conversions)
+    recorded = pd.concat([customers, never], ignore_index=True)
+    first_day = recorded.groupby("id")["CLOSEDATE"].transform("min")
+    rule = pd.Series(pd.NA, index=recorded.index, dtype="str")
+    rule = rule.mask(recorded["CLOSEDATE"] > first_day, "later_conversion")
+    # A row without a conversion beside one with: load refuses it, and here it is a duplicate.
+    candidates = recorded[recorded["CLOSEDATE"].eq(first_day) | first_day.isna()]
+    kept = candidates.index[deduplicate(candidates, ["id"], deduplication, uncounted=["CLOSEDATE", "MRR"])]
+    rule = rule.mask(rule.isna() & ~rule.index.isin(kept), "duplicate_company")
+    rows = as_of_view(recorded, as_of)
+    companies = rows.loc[kept].sort_values("id", ignore_index=True)
     companies.insert(3, "conversion_valid", ~(companies["MRR"] <= 0))
-    later = rows["CLOSEDATE"] > first_day
     quarantine = pd.concat(
         [
-            rows[~keep & ~later].assign(rule="duplicate_company"),
-            rows[later].assign(rule="later_conversion"),
+            rows.assign(rule=rule)[rule.notna()],
             companies.loc[~companies["conversion_valid"], rows.columns].assign(rule="mrr_not_positive"),
         ],
         ignore_index=True,

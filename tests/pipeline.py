@@ -6,7 +6,6 @@ import functools
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import yaml
 
@@ -147,13 +146,18 @@ class Pipeline:
 
 
 def cut_at(tables: Tables, as_of: pd.Timestamp) -> Tables:
-    """Cut an export by hand: the tables as they stood at ``as_of``, when later customers were free."""
+    """Cut an export by hand: the tables as they stood at ``as_of``, when later customers were free.
+
+    A company that converts more than once stands there once until its second conversion.
+    """
     customers, others = tables[schemas.CUSTOMERS], tables[schemas.NONCUSTOMERS]
     usage = tables[schemas.USAGE_ACTIONS]
-    free = customers["CLOSEDATE"] >= as_of
+    known = customers["CLOSEDATE"] < as_of
+    first = customers["CLOSEDATE"] == customers.groupby("id")["CLOSEDATE"].transform("min")
+    free = customers.loc[~known & first, list(others)]
     return {
-        schemas.CUSTOMERS: customers[~free].reset_index(drop=True),
-        schemas.NONCUSTOMERS: pd.concat([others, customers.loc[free, list(others)]], ignore_index=True),
+        schemas.CUSTOMERS: customers[known].reset_index(drop=True),
+        schemas.NONCUSTOMERS: pd.concat([others, free], ignore_index=True),
         schemas.USAGE_ACTIONS: usage[usage["WHEN_TIMESTAMP"] + WEEK <= as_of].reset_index(drop=True),
     }
 
@@ -165,11 +169,8 @@ def dirty_export(seed: int = 0, companies: int = 120, weeks: int = 40) -> Tables
     usage = tables[schemas.USAGE_ACTIONS].reset_index(drop=True)
     by_close = customers["CLOSEDATE"].sort_values().index
     customers.loc[by_close[4::6], "MRR"] = [0.0, -5.0, 0.0, -1.0, 0.0][: len(by_close[4::6])]
-    again = customers.loc[by_close[1::6]].assign(MRR=900.0)
+    again = customers.loc[by_close[1::6]].assign(MRR=900.0, EMPLOYEE_RANGE="51 to 200")
     again["CLOSEDATE"] += pd.Timedelta(days=40)
-    blank = by_close[2::6]
-    free_too = customers.loc[blank, list(others)]
-    customers.loc[blank, ["ALEXA_RANK", "EMPLOYEE_RANGE", "INDUSTRY"]] = [np.nan, None, None]
     poorer = others.iloc[3:6].assign(INDUSTRY=None, EMPLOYEE_RANGE=None)
     orphan = usage.iloc[::97].assign(id=999_999_000)
     repeated = usage.iloc[5::60].assign(ACTIONS_EMAIL=lambda table: table["ACTIONS_EMAIL"] + 3)
@@ -179,7 +180,7 @@ def dirty_export(seed: int = 0, companies: int = 120, weeks: int = 40) -> Tables
     usage.loc[negative, "ACTIONS_CRM_DEALS"] = -1
     return {
         schemas.CUSTOMERS: pd.concat([again, customers], ignore_index=True),
-        schemas.NONCUSTOMERS: pd.concat([poorer, others, free_too], ignore_index=True),
+        schemas.NONCUSTOMERS: pd.concat([poorer, others], ignore_index=True),
         schemas.USAGE_ACTIONS: pd.concat([usage, orphan, repeated, stray], ignore_index=True),
     }
 
