@@ -132,7 +132,9 @@ class Clean(Section):
         ge=0, le=1, description="a last week below this share of the usual volume is incomplete; 0: never"
     )
     partial_week_rows: int = Field(
-        ge=10, description="active usage rows that a usual week needs for the last one to be judged"
+        ge=10,
+        le=1_000_000,
+        description="active usage rows that a usual week needs for the last one to be judged",
     )
 
 

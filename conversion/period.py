@@ -41,12 +41,15 @@ class Period(NamedTuple):
         The moment of the list, a Monday 00:00.
     incomplete
         The volume of the week that begins at ``as_of``, if that week is left out because it looks incomplete.
+    latest
+        The latest moment that may be asked for, if ``as_of`` is earlier because last weeks are strays.
     """
 
     first: pd.Timestamp
     last: pd.Timestamp
     as_of: pd.Timestamp
     incomplete: Volume | None = None
+    latest: pd.Timestamp | None = None
 
 
 def find_period(
@@ -78,7 +81,10 @@ def find_period(
     rows = _rows_by_week(usage["WHEN_TIMESTAMP"])
     run = _main_run(rows, settings.max_gap_weeks)
     if as_of is None:
-        period = _latest(usage, _without_strays(run, settings.stray_week), closedate, settings)
+        kept = _without_strays(run, settings.stray_week)
+        period = _latest(usage, kept, closedate, settings)
+        if kept.index[-1] < run.index[-1]:
+            period = period._replace(latest=run.index[-1] + WEEK)
         known = usage
     else:
         _check_inside(as_of, run)

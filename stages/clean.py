@@ -181,13 +181,14 @@ def cleaning_report(
     }
 
 
-def warn_of_strays(quarantine: pd.DataFrame) -> None:
-    """Log how many usage rows lie outside of the weeks of the others, and one of them."""
+def warn_of_strays(quarantine: pd.DataFrame, period: Period) -> None:
+    """Log how many usage rows lie outside of the weeks of the others, one of them, and how to keep a week."""
     outside = quarantine[quarantine["rule"] == "stray_week"]
     if len(outside):
+        keep = {} if period.latest is None else {"keep": _run_as_of(period.latest)}
         log.warning(
             "usage far from the weeks of the other rows left out, see data/quarantine/usage.parquet",
-            extra={"rule": "stray_week", "rows": len(outside), "first": describe_first(outside)},
+            extra={"rule": "stray_week", "rows": len(outside), "first": describe_first(outside), **keep},
         )
 
 
@@ -199,9 +200,13 @@ def warn_of_the_week_left_out(period: Period) -> None:
             extra={
                 "week": f"{period.as_of:%Y-%m-%d}",
                 "share_of_usual_volume": round(period.incomplete.last / period.incomplete.usual, 2),
-                "keep": f"dvc exp run -S data.as_of={period.as_of + WEEK:%Y-%m-%d}",
+                "keep": _run_as_of(period.as_of + WEEK),
             },
         )
+
+
+def _run_as_of(as_of: pd.Timestamp) -> str:
+    return f"dvc exp run -S data.as_of={as_of:%Y-%m-%d}"
 
 
 def main() -> None:
@@ -217,7 +222,7 @@ def main() -> None:
         typed[CUSTOMERS], typed[NONCUSTOMERS], as_of, params.clean.deduplication
     )
     usage, usage_quarantine = clean_usage(typed[USAGE_ACTIONS], companies["id"], period)
-    warn_of_strays(usage_quarantine)
+    warn_of_strays(usage_quarantine, period)
     warn_of_the_week_left_out(period)
     if usage.empty:
         caught = ", ".join(f"{name} {rows}" for name, rows in usage_quarantine["rule"].value_counts().items())

@@ -84,9 +84,10 @@ def test_a_row_far_from_the_others_moves_nothing(weeks: int) -> None:
 @pytest.mark.parametrize("weeks", [1, 2, 9, 13])
 def test_a_last_week_with_hardly_any_rows_is_no_week_of_the_export(weeks: int) -> None:
     usage = usage_of(steady() | {weeks: 9})
-    assert period_of(usage) == Period(AS_OF - 20 * WEEK, AS_OF - WEEK, AS_OF)
-    assert period_of(usage, stray_week=0.09, partial_week=0.0).as_of == AS_OF + weeks * WEEK
-    assert period_of(usage, AS_OF + weeks * WEEK).as_of == AS_OF + weeks * WEEK
+    latest = AS_OF + weeks * WEEK
+    assert period_of(usage) == Period(AS_OF - 20 * WEEK, AS_OF - WEEK, AS_OF, latest=latest)
+    assert period_of(usage, stray_week=0.09, partial_week=0.0).as_of == latest
+    assert period_of(usage, latest).as_of == latest
 
 
 def test_several_such_weeks_are_left_out_too() -> None:
@@ -213,6 +214,15 @@ def test_only_the_last_week_can_be_incomplete() -> None:
 
 
 # Time travel
+
+
+def test_a_list_without_the_last_week_is_the_list_of_time_travel() -> None:
+    usage = in_last_week(usage_of({-30: 2} | steady()), 3)
+    closedates = pd.Series(pd.to_datetime(["2020-02-20"])).astype("datetime64[us]")
+    latest = find_period(usage, closedates, None, settings())
+    travelled = find_period(usage, closedates, AS_OF - WEEK, settings())
+    assert latest.as_of == travelled.as_of == AS_OF - WEEK
+    assert latest.first == travelled.first == AS_OF - 20 * WEEK
 
 
 futures = st.dictionaries(st.integers(1, 300), st.integers(1, 150), max_size=4)
