@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import datetime as dt
+import functools
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from conversion.params import Clean
 from conversion.period import Period, describe_first, find_period, strays
 from conversion.schemas import ACTIONS, MEASURES
 from conversion.snapshots import WEEK
+from stages.simulate import simulate
 from tests.pipeline import small_params
 
 AS_OF = pd.Timestamp("2020-02-24")
@@ -242,3 +245,30 @@ def test_what_is_not_known_yet_says_nothing_of_the_first_week(
 def test_the_first_week_stays_once_the_weeks_after_it_are_known(past: dict[int, int], later: int) -> None:
     usage = usage_of(past | dict.fromkeys(range(-11, later), 100))
     assert period_of(usage).first == period_of(usage, AS_OF).first
+
+
+# The sample
+
+
+@functools.cache
+def sample() -> tuple[pd.DataFrame, pd.Series]:
+    made = simulate(8_000, 52, dt.date(2018, 10, 1), 3)
+    return made.usage_actions, made.customers["CLOSEDATE"]
+
+
+def counts_as_whole(week: pd.Timestamp, share: float) -> bool:
+    """Cut the sample in a week of which a share of the actions is over; tell whether it counts as whole."""
+    usage, closedate = sample()
+    known = usage[usage["WHEN_TIMESTAMP"] <= week].copy()
+    last = known["WHEN_TIMESTAMP"] == week
+    rng = np.random.default_rng(week.day_of_year)
+    known.loc[last, list(ACTIONS)] = rng.binomial(known.loc[last, list(ACTIONS)], share)
+    closed = closedate[closedate < week + share * WEEK]
+    return find_period(known, closed, None, settings()).as_of == week + WEEK
+
+
+@pytest.mark.parametrize(("days", "least", "most"), [(7, 1.0, 1.0), (4, 0.0, 0.4), (3, 0.0, 0.1)])
+def test_weeks_of_the_sample_are_told_from_parts_of_them(days: int, least: float, most: float) -> None:
+    weeks = sorted(sample()[0]["WHEN_TIMESTAMP"].unique())[6:]
+    whole = np.mean([counts_as_whole(week, days / 7) for week in weeks])
+    assert least <= whole <= most
