@@ -121,6 +121,24 @@ class Clean(Section):
     deduplication: Literal["most_complete", "first", "last"] = Field(
         description="which row of a company that is listed more than once is kept"
     )
+    max_gap_weeks: Weeks = Field(
+        description="usage further than this from the next week is apart; the part with most rows is kept"
+    )
+    max_weeks: int = Field(ge=26, le=5_300, description="weeks that usage may span; more is refused")
+    stray_week: float = Field(
+        ge=0, le=0.5, description="a first or last week below this share of the usual rows is left out"
+    )
+    max_stray_rows: float = Field(
+        ge=0, le=0.5, description="share of usage rows that may be left out as strays; more is refused"
+    )
+    partial_week: float = Field(
+        ge=0, le=1, description="a last week below this share of the usual volume is incomplete; 0: never"
+    )
+    partial_week_rows: int = Field(
+        ge=10,
+        le=1_000_000,
+        description="active usage rows that a usual week needs for the last one to be judged",
+    )
 
 
 class KeepNegatives(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 import pandas as pd
@@ -11,15 +12,18 @@ from conversion.companies import with_firmographics
 from conversion.errors import ExportError
 from conversion.files import read_parquet, write_json, write_parquet
 from conversion.params import load_params
+from conversion.period import Period, describe_first, find_period, strays
 from conversion.schemas import ACTIONS, CUSTOMERS, MEASURES, NONCUSTOMERS, USAGE_ACTIONS, USERS
 from conversion.snapshots import WEEK, as_of_view, known_at
 from conversion.stage import run
 
 COMPANY_RULES: Final = {
     "duplicate_company": "another row of the same company was kept (clean.deduplication)",
+    "later_conversion": "the company had converted before: its first conversion was kept",
     "mrr_not_positive": "the conversion's MRR is 0 or less: no positive label; a prospect before CLOSEDATE",
 }
 USAGE_RULES: Final = {
+    "stray_week": "the week is far from the others, or a first or last week with hardly any rows",
     "after_as_of": "the week was not over at as_of",
     "orphan_usage": "the id is in neither company table",
     "negative_count": "a count is below 0",
@@ -30,39 +34,9 @@ USAGE_RULES: Final = {
 log = logging.getLogger(__name__)
 
 
-def resolve_as_of(usage: pd.DataFrame, as_of: pd.Timestamp | None) -> pd.Timestamp:
-    """Find the moment the list is made.
-
-    Parameters
-    ----------
-    usage
-        Typed usage rows.
-    as_of
-        The param; None for the end of the export's last week.
-
-    Returns
-    -------
-    pandas.Timestamp
-        A Monday 00:00.
-
-    Raises
-    ------
-    ExportError
-        No week of the export is over at ``as_of``, or the export ends before it.
-    """
-    weeks = usage["WHEN_TIMESTAMP"]
-    first, last = pd.Timestamp(weeks.min()) + WEEK, pd.Timestamp(weeks.max()) + WEEK
-    if as_of is None:
-        return last
-    if not first <= as_of <= last:
-        raise ExportError(
-            f"data.as_of: given {as_of:%Y-%m-%d}, but the export is known from {first:%Y-%m-%d} "
-            f"to {last:%Y-%m-%d}; choose a Monday between them, or null for the last"
-        )
-    return as_of
-
-
-def deduplicate(table: pd.DataFrame, key: list[str], strategy: str) -> pd.Series:
+def deduplicate(
+    table: pd.DataFrame, key: list[str], strategy: str, uncounted: Sequence[str] = ()
+) -> pd.Series:
     """Tell which row of each key to keep.
 
     Parameters
@@ -75,6 +49,9 @@ def deduplicate(table: pd.DataFrame, key: list[str], strategy: str) -> pd.Series
         ``most_complete``: the row with the most cells that are non-null, non-empty and non-zero; ties: the
         row that sorts last by its values, column after column (missing first), so file order has no say.
         ``first`` and ``last``: by file order.
+    uncounted
+        Columns that make no row more complete, and decide ties last: what is not known at every moment must
+        not choose what else is.
 
     Returns
     -------
@@ -83,8 +60,9 @@ def deduplicate(table: pd.DataFrame, key: list[str], strategy: str) -> pd.Series
     """
     if strategy != "most_complete":
         return ~table.duplicated(key, keep="first" if strategy == "first" else "last")
-    values = [name for name in table.columns if name not in key]
-    cells = table[values]
+    counted = [name for name in table.columns if name not in [*key, *uncounted]]
+    values = [*counted, *uncounted]
+    cells = table[counted]
     complete = (cells.notna() & (cells != 0) & (cells != "")).sum(axis=1)
     order = table.assign(complete=complete).sort_values(
         [*key, "complete", *values], kind="stable", na_position="first"
@@ -97,6 +75,9 @@ def clean_companies(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Make one row a company, as an export taken at ``as_of`` would show it.
 
+    Of a company that converts more than once the first conversion counts: from then on it is no prospect.
+    Rows of later conversions are never read, not even for firmographics, as no export before had them.
+
     A conversion with ``MRR`` <= 0 is quarantined: ``conversion_valid`` is False, so it is never a positive
     label, but before its ``CLOSEDATE`` the company was a prospect like any other. Dropping it from the past
     would use what was not known then.
@@ -108,7 +89,7 @@ def clean_companies(
     as_of
         Conversions from then on are unknown.
     deduplication
-        See `deduplicate`.
+        See `deduplicate`: which of several rows is kept, of a converter among those of its first day.
 
     Returns
     -------
@@ -119,13 +100,20 @@ def clean_companies(
         Dropped rows with a ``rule`` column.
     """
     never = noncustomers.reindex(columns=customers.columns).astype(customers.dtypes.to_dict())
-    rows = as_of_view(pd.concat([customers, never], ignore_index=True), as_of)
-    keep = deduplicate(rows, ["id"], deduplication)
-    companies = rows[keep].sort_values("id", ignore_index=True)
+    recorded = pd.concat([customers, never], ignore_index=True)
+    first_day = recorded.groupby("id")["CLOSEDATE"].transform("min")
+    rule = pd.Series(pd.NA, index=recorded.index, dtype="str")
+    rule = rule.mask(recorded["CLOSEDATE"] > first_day, "later_conversion")
+    # A row without a conversion beside one with: load refuses it, and here it is a duplicate.
+    candidates = recorded[recorded["CLOSEDATE"].eq(first_day) | first_day.isna()]
+    kept = candidates.index[deduplicate(candidates, ["id"], deduplication, uncounted=["CLOSEDATE", "MRR"])]
+    rule = rule.mask(rule.isna() & ~rule.index.isin(kept), "duplicate_company")
+    rows = as_of_view(recorded, as_of)
+    companies = rows.loc[kept].sort_values("id", ignore_index=True)
     companies.insert(3, "conversion_valid", ~(companies["MRR"] <= 0))
     quarantine = pd.concat(
         [
-            rows[~keep].assign(rule="duplicate_company"),
+            rows.assign(rule=rule)[rule.notna()],
             companies.loc[~companies["conversion_valid"], rows.columns].assign(rule="mrr_not_positive"),
         ],
         ignore_index=True,
@@ -133,10 +121,8 @@ def clean_companies(
     return with_firmographics(companies), quarantine
 
 
-def clean_usage(
-    usage: pd.DataFrame, ids: pd.Series, as_of: pd.Timestamp
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Keep the usage rows that are known at ``as_of`` and make sense.
+def clean_usage(usage: pd.DataFrame, ids: pd.Series, period: Period) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Keep the usage rows that are known at the period's ``as_of`` and make sense.
 
     Parameters
     ----------
@@ -144,8 +130,8 @@ def clean_usage(
         Typed usage rows.
     ids
         The companies' ids.
-    as_of
-        Rows whose week is not over by then are quarantined.
+    period
+        Rows whose week lies outside of it, or is not over at its ``as_of``, are quarantined.
 
     Returns
     -------
@@ -154,7 +140,8 @@ def clean_usage(
     """
     actions, users = usage[list(ACTIONS)].to_numpy(), usage[list(USERS)].to_numpy()
     broken = {
-        "after_as_of": ~known_at(usage["WHEN_TIMESTAMP"], as_of),
+        "stray_week": strays(usage["WHEN_TIMESTAMP"], period),
+        "after_as_of": ~known_at(usage["WHEN_TIMESTAMP"], period.as_of),
         "orphan_usage": ~usage["id"].isin(ids),
         "negative_count": (usage[list(MEASURES)] < 0).any(axis=1),
         "actions_below_users": pd.Series((actions < users).any(axis=1), index=usage.index),
@@ -194,6 +181,34 @@ def cleaning_report(
     }
 
 
+def warn_of_strays(quarantine: pd.DataFrame, period: Period) -> None:
+    """Log how many usage rows lie outside of the weeks of the others, one of them, and how to keep a week."""
+    outside = quarantine[quarantine["rule"] == "stray_week"]
+    if len(outside):
+        keep = {} if period.latest is None else {"keep": _run_as_of(period.latest)}
+        log.warning(
+            "usage far from the weeks of the other rows left out, see data/quarantine/usage.parquet",
+            extra={"rule": "stray_week", "rows": len(outside), "first": describe_first(outside), **keep},
+        )
+
+
+def warn_of_the_week_left_out(period: Period) -> None:
+    """Log which last week is left out as incomplete, why, and how to keep it."""
+    if period.incomplete is not None:
+        log.warning(
+            "the last week looks incomplete and is left out; data.as_of keeps it",
+            extra={
+                "week": f"{period.as_of:%Y-%m-%d}",
+                "share_of_usual_volume": round(period.incomplete.last / period.incomplete.usual, 2),
+                "keep": _run_as_of(period.as_of + WEEK),
+            },
+        )
+
+
+def _run_as_of(as_of: pd.Timestamp) -> str:
+    return f"dvc exp run -S data.as_of={as_of:%Y-%m-%d}"
+
+
 def main() -> None:
     """Read the typed tables, write the clean ones, the quarantine and the counts."""
     params = load_params()
@@ -201,11 +216,14 @@ def main() -> None:
         name: read_parquet(f"data/typed/{name}.parquet") for name in (CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS)
     }
     given = None if params.data.as_of is None else pd.Timestamp(params.data.as_of)
-    as_of = resolve_as_of(typed[USAGE_ACTIONS], given)
+    period = find_period(typed[USAGE_ACTIONS], typed[CUSTOMERS]["CLOSEDATE"], given, params.clean)
+    as_of = period.as_of
     companies, company_quarantine = clean_companies(
         typed[CUSTOMERS], typed[NONCUSTOMERS], as_of, params.clean.deduplication
     )
-    usage, usage_quarantine = clean_usage(typed[USAGE_ACTIONS], companies["id"], as_of)
+    usage, usage_quarantine = clean_usage(typed[USAGE_ACTIONS], companies["id"], period)
+    warn_of_strays(usage_quarantine, period)
+    warn_of_the_week_left_out(period)
     if usage.empty:
         caught = ", ".join(f"{name} {rows}" for name, rows in usage_quarantine["rule"].value_counts().items())
         raise ExportError(f"usage_actions: no row is left after cleaning at {as_of:%Y-%m-%d}: {caught}")

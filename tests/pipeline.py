@@ -12,6 +12,7 @@ import yaml
 from conversion import schemas
 from conversion.models import ConversionModel
 from conversion.params import Params, load_params, model_types
+from conversion.period import find_period
 from conversion.recipe import fit_at
 from conversion.scoring import lead_list
 from conversion.snapshots import WEEK
@@ -86,7 +87,10 @@ class Pipeline:
         self.params = params
         self.typed = typed(tables)
         given = None if params.data.as_of is None else pd.Timestamp(params.data.as_of)
-        self.as_of = clean.resolve_as_of(self.typed[schemas.USAGE_ACTIONS], given)
+        self.period = find_period(
+            self.typed[schemas.USAGE_ACTIONS], self.typed[schemas.CUSTOMERS]["CLOSEDATE"], given, params.clean
+        )
+        self.as_of = self.period.as_of
         self.companies, self.company_quarantine = clean.clean_companies(
             self.typed[schemas.CUSTOMERS],
             self.typed[schemas.NONCUSTOMERS],
@@ -94,7 +98,7 @@ class Pipeline:
             params.clean.deduplication,
         )
         self.usage, self.usage_quarantine = clean.clean_usage(
-            self.typed[schemas.USAGE_ACTIONS], self.companies["id"], self.as_of
+            self.typed[schemas.USAGE_ACTIONS], self.companies["id"], self.period
         )
         first_week = self.usage["WHEN_TIMESTAMP"].min()
         self.weeks = featurize.training_weeks(first_week, self.as_of, params.featurize)
@@ -142,13 +146,18 @@ class Pipeline:
 
 
 def cut_at(tables: Tables, as_of: pd.Timestamp) -> Tables:
-    """Cut an export by hand: the tables as they stood at ``as_of``, when later customers were free."""
+    """Cut an export by hand: the tables as they stood at ``as_of``, when later customers were free.
+
+    A company that converts more than once stands there once until its second conversion.
+    """
     customers, others = tables[schemas.CUSTOMERS], tables[schemas.NONCUSTOMERS]
     usage = tables[schemas.USAGE_ACTIONS]
-    free = customers["CLOSEDATE"] >= as_of
+    known = customers["CLOSEDATE"] < as_of
+    first = customers["CLOSEDATE"] == customers.groupby("id")["CLOSEDATE"].transform("min")
+    free = customers.loc[~known & first, list(others)]
     return {
-        schemas.CUSTOMERS: customers[~free].reset_index(drop=True),
-        schemas.NONCUSTOMERS: pd.concat([others, customers.loc[free, list(others)]], ignore_index=True),
+        schemas.CUSTOMERS: customers[known].reset_index(drop=True),
+        schemas.NONCUSTOMERS: pd.concat([others, free], ignore_index=True),
         schemas.USAGE_ACTIONS: usage[usage["WHEN_TIMESTAMP"] + WEEK <= as_of].reset_index(drop=True),
     }
 
@@ -160,16 +169,19 @@ def dirty_export(seed: int = 0, companies: int = 120, weeks: int = 40) -> Tables
     usage = tables[schemas.USAGE_ACTIONS].reset_index(drop=True)
     by_close = customers["CLOSEDATE"].sort_values().index
     customers.loc[by_close[4::6], "MRR"] = [0.0, -5.0, 0.0, -1.0, 0.0][: len(by_close[4::6])]
+    again = customers.loc[by_close[1::6]].assign(MRR=900.0, EMPLOYEE_RANGE="51 to 200")
+    again["CLOSEDATE"] += pd.Timedelta(days=40)
     poorer = others.iloc[3:6].assign(INDUSTRY=None, EMPLOYEE_RANGE=None)
     orphan = usage.iloc[::97].assign(id=999_999_000)
     repeated = usage.iloc[5::60].assign(ACTIONS_EMAIL=lambda table: table["ACTIONS_EMAIL"] + 3)
+    stray = usage.iloc[[3]].assign(WHEN_TIMESTAMP=pd.Timestamp("2009-06-01"))
     fewer, negative = usage.index[7::70], usage.index[11::80]
     usage.loc[fewer, "USERS_EMAIL"] = usage.loc[fewer, "ACTIONS_EMAIL"] + 2
     usage.loc[negative, "ACTIONS_CRM_DEALS"] = -1
     return {
-        schemas.CUSTOMERS: customers,
+        schemas.CUSTOMERS: pd.concat([again, customers], ignore_index=True),
         schemas.NONCUSTOMERS: pd.concat([poorer, others], ignore_index=True),
-        schemas.USAGE_ACTIONS: pd.concat([usage, orphan, repeated], ignore_index=True),
+        schemas.USAGE_ACTIONS: pd.concat([usage, orphan, repeated, stray], ignore_index=True),
     }
 
 

@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 
 from conversion.params import load_params
+from conversion.period import find_period
+from conversion.snapshots import WEEK
 from tests.conftest import ROOT
 from tests.pipeline import run_stages
 
@@ -49,3 +51,24 @@ def test_the_probabilities_are_calibrated_out_of_time(results: tuple[Path, dict[
     probability = results[1]["probability"]
     assert probability["log_loss_ratio"]["value"] < 0.9
     assert 0.67 < probability["expected_over_observed"]["value"] < 1.5
+
+
+def test_it_ends_with_a_complete_week(results: tuple[Path, dict[str, Any]]) -> None:
+    """On a Sunday night: no list is dated a week early, and no row is a stray."""
+    cleaning = json.loads((results[0] / "metrics/cleaning.json").read_text(encoding="utf-8"))
+    last_week = pd.read_parquet(results[0] / "data/typed/usage_actions.parquet")["WHEN_TIMESTAMP"].max()
+    assert cleaning["as_of"] == f"{last_week + WEEK:%Y-%m-%d}"
+    assert cleaning["usage"]["quarantined"]["stray_week"] == 0
+
+
+def test_at_most_a_holiday_looks_like_an_incomplete_week(results: tuple[Path, dict[str, Any]]) -> None:
+    usage = pd.read_parquet(results[0] / "data/typed/usage_actions.parquet")
+    closedate = pd.read_parquet(results[0] / "data/typed/customers.parquet")["CLOSEDATE"]
+    settings = load_params(ROOT / "params.yaml").clean
+    early = []
+    for week in sorted(usage["WHEN_TIMESTAMP"].unique())[6:]:
+        as_of = week + WEEK
+        known = usage[usage["WHEN_TIMESTAMP"] < as_of]
+        if find_period(known, closedate[closedate < as_of], None, settings).as_of != as_of:
+            early.append(week)
+    assert all((week.month, week.day) >= (12, 20) for week in early), early

@@ -78,8 +78,10 @@ def other_futures(draw: st.DrawFn) -> Tables:
         CLOSEDATE=[draw(later_days) for _ in range(len(converting))],
         MRR=[draw(st.floats(-10, 1e6)) for _ in range(len(converting))],
     )
+    returning = known[draw(st.lists(st.booleans(), min_size=len(known), max_size=len(known)))]
+    returning = returning.assign(CLOSEDATE=draw(later_days), MRR=50.0, EMPLOYEE_RANGE="1", ALEXA_RANK=7.0)
     return {
-        CUSTOMERS: pd.concat([again, known], ignore_index=True),
+        CUSTOMERS: pd.concat([returning, again, known], ignore_index=True),
         NONCUSTOMERS: staying[list(others)].reset_index(drop=True),
         USAGE_ACTIONS: usage.reset_index(drop=True),
     }

@@ -117,6 +117,19 @@ BROKEN = [
         "allowed here: dir, as_of",
     ),
     case("negative_trials", with_key("train.search.trials", -1), "train.search.trials: given -1", "0: off"),
+    case("a_gap_of_no_weeks", with_key("clean.max_gap_weeks", 0), "clean.max_gap_weeks: given 0", "greater"),
+    case(
+        "all_rows_are_strays", with_key("clean.max_stray_rows", 0.9), "clean.max_stray_rows: given 0.9", "0.5"
+    ),
+    case("no_first_week_is_usual", with_key("clean.stray_week", 1.0), "clean.stray_week: given 1.0", "0.5"),
+    case("no_week_is_complete", with_key("clean.partial_week", 1.5), "clean.partial_week: given 1.5", "1"),
+    case(
+        "weeks_of_no_calendar",
+        with_key("clean.max_weeks", 10**9),
+        "clean.max_weeks: given 1000000000",
+        "5300",
+    ),
+    case("a_row_is_enough", with_key("clean.partial_week_rows", 1), "clean.partial_week_rows: given 1", "10"),
     case("missing_key", without_key("train.folds"), "train.folds: given nothing", "out-of-time folds"),
     case("missing_top_key", without_key("seed"), "seed: given nothing", "seed of everything random"),
     case("missing_section", without_key("clean"), "clean: given nothing", "keys deduplication"),

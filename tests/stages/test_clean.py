@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conversion.errors import ExportError
+from conversion.period import Period
 from conversion.schemas import CUSTOMERS, MEASURES, NONCUSTOMERS, USAGE_ACTIONS
 from conversion.snapshots import WEEK
 from stages import clean
@@ -19,6 +20,7 @@ from tests.pipeline import Pipeline, Tables, dirty_export, lay_out_typed, small_
 
 AS_OF = pd.Timestamp("2020-02-24")
 LAST_WEEK = AS_OF - WEEK
+PERIOD = Period(AS_OF - 30 * WEEK, AS_OF + 9 * WEEK, AS_OF)
 FINE = [4, 3, 2, 1, 2, 1, 1, 1]
 
 
@@ -67,19 +69,23 @@ def usage_of(*rows: dict[str, Any]) -> pd.DataFrame:
         (week(1, LAST_WEEK, [1] * 8), None),
         (week(1, AS_OF, FINE), "after_as_of"),
         (week(1, AS_OF + 9 * WEEK, FINE), "after_as_of"),
+        (week(1, AS_OF - 30 * WEEK, FINE), None),
+        (week(1, AS_OF - 31 * WEEK, FINE), "stray_week"),
+        (week(1, AS_OF + 10 * WEEK, FINE), "stray_week"),
         (week(2, LAST_WEEK, FINE), "orphan_usage"),
         (week(1, LAST_WEEK, [-1, 0, 0, 0, -1, 0, 0, 0]), "negative_count"),
         (week(1, LAST_WEEK, [4, 3, 2, 1, 2, 1, 1, -1]), "negative_count"),
         (week(1, LAST_WEEK, [4, 3, 2, 1, 2, 1, 1, 2]), "actions_below_users"),
         (week(1, LAST_WEEK, [9, 9, 0, 9, 0, 0, 1, 0]), "actions_below_users"),
         # The first rule that a row breaks is the one that catches it.
+        (week(2, AS_OF + 10 * WEEK, [-1, 0, 0, 0, 0, 0, 0, 7]), "stray_week"),
         (week(2, AS_OF, [-1, 0, 0, 0, 0, 0, 0, 7]), "after_as_of"),
         (week(2, LAST_WEEK, [-1, 0, 0, 0, 0, 0, 0, 7]), "orphan_usage"),
         (week(1, LAST_WEEK, [-1, 0, 0, 0, 0, 0, 0, 7]), "negative_count"),
     ],
 )
 def test_each_usage_rule(row: dict[str, Any], rule: str | None) -> None:
-    kept, quarantine = clean.clean_usage(usage_of(row), pd.Series([1]), AS_OF)
+    kept, quarantine = clean.clean_usage(usage_of(row), pd.Series([1]), PERIOD)
     assert len(kept) == (rule is None)
     assert list(quarantine["rule"]) == ([] if rule is None else [rule])
     assert kept.columns.tolist() == [*quarantine.columns.drop("rule")]
@@ -89,7 +95,7 @@ def test_of_a_repeated_week_the_most_complete_row_is_kept() -> None:
     complete, sparse = week(1, LAST_WEEK, FINE), week(1, LAST_WEEK, [90, 0, 0, 0, 50, 0, 0, 0])
     before = week(1, LAST_WEEK - WEEK, FINE)
     for rows in ([complete, sparse, before], [sparse, before, complete]):
-        kept, quarantine = clean.clean_usage(usage_of(*rows), pd.Series([1]), AS_OF)
+        kept, quarantine = clean.clean_usage(usage_of(*rows), pd.Series([1]), PERIOD)
         assert kept["ACTIONS_CRM_CONTACTS"].tolist() == [4, 4]
         assert quarantine[["rule", "ACTIONS_CRM_CONTACTS"]].to_numpy().tolist() == [["duplicate_week", 90]]
 
@@ -97,14 +103,16 @@ def test_of_a_repeated_week_the_most_complete_row_is_kept() -> None:
 def test_of_equally_complete_rows_the_largest_is_kept() -> None:
     low, high = week(1, LAST_WEEK, [5, *FINE[1:]]), week(1, LAST_WEEK, [6, *FINE[1:]])
     for rows in ([low, high, low], [high, low, low]):
-        kept, quarantine = clean.clean_usage(usage_of(*rows), pd.Series([1]), AS_OF)
+        kept, quarantine = clean.clean_usage(usage_of(*rows), pd.Series([1]), PERIOD)
         assert kept["ACTIONS_CRM_CONTACTS"].tolist() == [6]
         assert len(quarantine) == 2
 
 
 def test_a_broken_row_does_not_displace_its_sound_twin() -> None:
     broken = week(1, LAST_WEEK, [9, 9, 9, 9, 9, 9, 9, 10])
-    kept, quarantine = clean.clean_usage(usage_of(week(1, LAST_WEEK, [0] * 8), broken), pd.Series([1]), AS_OF)
+    kept, quarantine = clean.clean_usage(
+        usage_of(week(1, LAST_WEEK, [0] * 8), broken), pd.Series([1]), PERIOD
+    )
     assert kept["ACTIONS_CRM_CONTACTS"].tolist() == [0]
     assert quarantine["rule"].tolist() == ["actions_below_users"]
 
@@ -132,7 +140,82 @@ def test_zeros_and_empty_cells_are_not_complete() -> None:
 def test_file_order_decides_no_tie(dates: list[str]) -> None:
     rows = [customer(1, date, mrr) for date, mrr in zip(dates, [5.0, 6.0], strict=True)]
     companies, _ = companies_of(rows, [])
-    assert companies["CLOSEDATE"].tolist() == [pd.Timestamp("2020-01-02")]
+    assert companies["CLOSEDATE"].tolist() == [pd.Timestamp("2020-01-01")]
+
+
+@pytest.mark.parametrize("deduplication", ["most_complete", "first", "last"])
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 2, 0]])
+def test_the_first_conversion_counts_and_later_ones_are_quarantined(
+    deduplication: str, order: list[int]
+) -> None:
+    bare = {"ALEXA_RANK": None, "EMPLOYEE_RANGE": None, "INDUSTRY": None}
+    rows = [
+        customer(1, "2019-03-04", 20.0, **bare),
+        customer(1, "2019-09-02", 90.0),
+        customer(1, "2020-01-06", 70.0),
+    ]
+    companies, quarantine = companies_of([rows[place] for place in order], [other(1)], deduplication)
+    assert companies[["CLOSEDATE", "MRR"]].to_numpy().tolist() == [[pd.Timestamp("2019-03-04"), 20.0]]
+    found = quarantine.sort_values(["rule", "CLOSEDATE"])[["rule", "MRR"]]
+    assert found.iloc[1:].to_numpy().tolist() == [["later_conversion", 90.0], ["later_conversion", 70.0]]
+    assert found["rule"].iloc[0] == "duplicate_company"
+
+
+def test_a_conversion_that_is_to_come_again_is_not_known_yet() -> None:
+    rows = [customer(1, "2020-02-20", 20.0), customer(1, "2020-03-02", 90.0), customer(2, "2020-03-02", 5.0)]
+    companies, quarantine = companies_of([*rows, customer(2, "2020-04-01", 6.0)], [])
+    assert companies["CLOSEDATE"].tolist() == [pd.Timestamp("2020-02-20"), pd.NaT]
+    assert quarantine[["id", "rule"]].to_numpy().tolist() == [
+        [1, "later_conversion"],
+        [2, "later_conversion"],
+    ]
+    assert quarantine[["CLOSEDATE", "MRR"]].isna().all(axis=None)
+
+
+def test_a_first_conversion_without_revenue_is_still_the_first() -> None:
+    """From then on the company is no prospect, so what it pays later is no conversion of one."""
+    companies, quarantine = companies_of(
+        [customer(1, "2020-01-20", 50.0), customer(1, "2020-01-06", 0.0)], []
+    )
+    assert companies["CLOSEDATE"].tolist() == [pd.Timestamp("2020-01-06")]
+    assert companies["conversion_valid"].tolist() == [False]
+    assert quarantine["rule"].tolist() == ["later_conversion", "mrr_not_positive"]
+
+
+@pytest.mark.parametrize(("deduplication", "mrr"), [("most_complete", 9.0), ("first", 7.0), ("last", 8.0)])
+def test_of_conversions_on_one_day_the_strategy_chooses(deduplication: str, mrr: float) -> None:
+    rows = [customer(1, "2020-01-06", value) for value in (7.0, 9.0, 8.0)]
+    companies, quarantine = companies_of(rows, [], deduplication)
+    assert companies["MRR"].tolist() == [mrr]
+    assert quarantine["rule"].tolist() == ["duplicate_company"] * 2
+
+
+@pytest.mark.parametrize(("deduplication", "rank"), [("most_complete", 2.0), ("first", 1.0), ("last", 3.0)])
+def test_a_company_is_the_same_before_and_after_its_conversions(deduplication: str, rank: float) -> None:
+    """Of two rows of the first day one has the revenue, the other the firmographics; a later has most."""
+    rows = [
+        customer(1, "2020-01-20", 90.0, ALEXA_RANK=9.0),
+        customer(1, "2020-01-06", 20.0, ALEXA_RANK=1.0, EMPLOYEE_RANGE=None, INDUSTRY=None),
+        customer(1, "2020-01-06", 0.0, ALEXA_RANK=2.0, INDUSTRY=None),
+        customer(1, "2020-01-06", 30.0, ALEXA_RANK=3.0, EMPLOYEE_RANGE=None, INDUSTRY=None),
+    ]
+    tables = tables_of(rows, [], [])
+    for as_of in ("2020-01-06", "2020-01-13", "2020-02-24"):
+        companies, quarantine = clean.clean_companies(
+            tables[CUSTOMERS], tables[NONCUSTOMERS], pd.Timestamp(as_of), deduplication
+        )
+        assert companies["ALEXA_RANK"].tolist() == [rank]
+        dropped = quarantine["rule"][quarantine["rule"] != "mrr_not_positive"]
+        assert sorted(dropped) == ["duplicate_company"] * 2 + ["later_conversion"]
+
+
+@pytest.mark.parametrize("deduplication", ["most_complete", "first", "last"])
+def test_who_stands_in_both_tables_has_converted(deduplication: str) -> None:
+    bare = {"ALEXA_RANK": None, "EMPLOYEE_RANGE": None, "INDUSTRY": None}
+    companies, quarantine = companies_of([customer(1, "2020-01-06", 20.0, **bare)], [other(1)], deduplication)
+    assert companies["CLOSEDATE"].tolist() == [pd.Timestamp("2020-01-06")]
+    assert companies["MRR"].tolist() == [20.0]
+    assert quarantine[["rule", "ALEXA_RANK"]].to_numpy().tolist() == [["duplicate_company", 10.0]]
 
 
 @settings(max_examples=20)
@@ -178,28 +261,6 @@ def test_firmographics_are_read() -> None:
     assert list(companies["sector"]) == ["Travel and leisure", "Unknown"]
 
 
-# The moment of the list
-
-
-def test_as_of_is_the_end_of_the_last_week_unless_given() -> None:
-    usage = usage_of(week(1, AS_OF - 5 * WEEK, FINE), week(1, LAST_WEEK, FINE))
-    assert clean.resolve_as_of(usage, None) == AS_OF
-    for given_as_of in (AS_OF, AS_OF - 4 * WEEK):
-        assert clean.resolve_as_of(usage, given_as_of) == given_as_of
-
-
-@pytest.mark.parametrize("weeks", [-5, 1, 200])
-def test_as_of_outside_of_the_export_is_refused(weeks: int) -> None:
-    usage = usage_of(week(1, AS_OF - 5 * WEEK, FINE), week(1, LAST_WEEK, FINE))
-    as_of = AS_OF + weeks * WEEK
-    with pytest.raises(ExportError) as error:
-        clean.resolve_as_of(usage, as_of)
-    assert str(error.value) == (
-        f"data.as_of: given {as_of:%Y-%m-%d}, but the export is known from 2020-01-27 to 2020-02-24; "
-        "choose a Monday between them, or null for the last"
-    )
-
-
 # The whole tables
 
 
@@ -215,7 +276,7 @@ def test_every_row_is_kept_or_in_quarantine(dirty: Pipeline) -> None:
     pd.testing.assert_frame_equal(
         together.sort_values(order, ignore_index=True), usage.sort_values(order, ignore_index=True)
     )
-    duplicates = (dirty.company_quarantine["rule"] == "duplicate_company").sum()
+    duplicates = dirty.company_quarantine["rule"].isin(["duplicate_company", "later_conversion"]).sum()
     given_rows = len(dirty.typed[CUSTOMERS]) + len(dirty.typed[NONCUSTOMERS])
     assert len(dirty.companies) + duplicates == given_rows
     assert dirty.companies["id"].is_unique
@@ -243,7 +304,7 @@ def test_the_report_counts_the_quarantine(dirty: Pipeline) -> None:
 
 
 def test_cleaning_what_is_clean_changes_nothing(dirty: Pipeline) -> None:
-    usage, quarantine = clean.clean_usage(dirty.usage, dirty.companies["id"], dirty.as_of)
+    usage, quarantine = clean.clean_usage(dirty.usage, dirty.companies["id"], dirty.period)
     pd.testing.assert_frame_equal(usage, dirty.usage)
     assert quarantine.empty
     rows = dirty.companies[list(dirty.typed[CUSTOMERS])].astype({"ALEXA_RANK": "float64"})
@@ -300,6 +361,44 @@ def test_the_stage_says_what_became_of_all_rows(project: Path) -> None:
     path = project / "data/typed/usage_actions.parquet"
     usage = pd.read_parquet(path)
     usage.assign(id=1, ACTIONS_EMAIL=5).to_parquet(path, index=False)
-    with pytest.raises(ExportError, match=r"no row is left after cleaning at 2019-10-14: orphan_usage \d+$"):
+    caught = r"no row is left after cleaning at 2019-10-14: orphan_usage \d+, stray_week 1$"
+    with pytest.raises(ExportError, match=caught):
         clean.main()
     assert not (project / "data/clean").exists()
+
+
+def test_the_stage_names_the_week_it_leaves_out_and_how_to_keep_it(
+    project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    typed_tables = project / "data/typed"
+    customers = pd.read_parquet(typed_tables / "customers.parquet")
+    customers[customers["CLOSEDATE"] < "2019-10-10"].to_parquet(typed_tables / "customers.parquet")
+    usage = pd.read_parquet(typed_tables / "usage_actions.parquet")
+    weeks = pd.date_range("2019-08-05", "2019-10-07", freq="7D").astype("datetime64[us]")
+    row = usage.iloc[[0]].assign(**(dict.fromkeys(MEASURES, 0) | {"ACTIONS_EMAIL": 8}))
+    busy = [row.assign(id=company, WHEN_TIMESTAMP=when) for when in weeks for company in range(400)]
+    usage = pd.concat([usage, *busy], ignore_index=True)
+    last = usage["WHEN_TIMESTAMP"] == weeks[-1]
+    usage["ACTIONS_EMAIL"] = usage["ACTIONS_EMAIL"].mask(last & (usage["id"] < 400), 4)
+    usage.to_parquet(typed_tables / "usage_actions.parquet")
+    clean.main()
+    assert json.loads((project / "data/clean/export.json").read_text()) == {"as_of": "2019-10-07"}
+    quarantined = json.loads((project / "metrics/cleaning.json").read_text())["usage"]["quarantined"]
+    assert quarantined["after_as_of"] == last.sum()
+    said: Any = next(record for record in caplog.records if "incomplete" in record.getMessage())
+    assert said.getMessage() == "the last week looks incomplete and is left out; data.as_of keeps it"
+    assert (said.week, said.keep) == ("2019-10-07", "dvc exp run -S data.as_of=2019-10-14")
+    assert 0.5 <= said.share_of_usual_volume < 0.6
+
+
+def test_the_stage_names_the_rows_that_are_far_from_the_others(
+    project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clean.main()
+    said: Any = next(record for record in caplog.records if record.levelname == "WARNING")
+    usage = pd.read_parquet(project / "data/typed/usage_actions.parquet")
+    assert said.getMessage() == (
+        "usage far from the weeks of the other rows left out, see data/quarantine/usage.parquet"
+    )
+    assert (said.rule, said.rows) == ("stray_week", 1)
+    assert said.first == f"id {usage.loc[usage['WHEN_TIMESTAMP'].idxmin(), 'id']} at 2009-06-01"
