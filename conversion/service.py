@@ -24,13 +24,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from threadpoolctl import threadpool_limits
 
 from conversion.artifact import load_model
+from conversion.connections import use_bounded_connections
 from conversion.contract import History, Prediction, Predictions, Summary
 from conversion.errors import UserError
 from conversion.http_api import REQUEST_SECONDS, http_api
 from conversion.leads import read_lead_list
 from conversion.logs import log_format, set_up_service_logs
+from conversion.middleware import check_token
 from conversion.online import places_of, predict
 from conversion.params import load_params
+from conversion.prediction_log import PredictionLog
 from conversion.refusals import RefusalError
 from conversion.registered import read_registered
 from conversion.serving import SERVICE, make_serving, token_from
@@ -104,9 +107,9 @@ class ConversionService:
         threadpool_limits(limits=1)
         set_up_service_logs(SERVICE)
         params = load_params()
-        record = log_predictions if params.serve.log_predictions else None
+        record = PredictionLog(log_predictions) if params.serve.log_predictions else None
         version = bentoml.server_context.bento_version
-        self.serving = make_serving(params, token_from(os.environ), version, record)
+        self.serving = make_serving(params, check_token(token_from(os.environ)), version, record)
         # What has been loaded stays: collections of garbage need not look at it, which takes 0.1 s and more.
         gc.collect()
         gc.freeze()
@@ -123,7 +126,7 @@ class ConversionService:
                 load_model()
                 read_lead_list(Path(), params.score.format)
                 read_registered(Path())
-            token_from(os.environ)
+            check_token(token_from(os.environ))
             log_format()
         except UserError as error:
             raise BentoMLException(str(error)) from error
@@ -147,6 +150,8 @@ class ConversionService:
 
 
 ConversionService.add_asgi_middleware(ContractMiddleware)  # type: ignore[attr-defined]  # it is a Service
+# Before a worker makes its server, which it does as soon as it has imported this.
+use_bounded_connections()
 
 
 def log_predictions(companies: Sequence[Summary | History], predictions: Sequence[Prediction]) -> None:
