@@ -15,10 +15,14 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     Tag,
     WithJsonSchema,
     create_model,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from conversion.schemas import EMPLOYEE_RANGES
 
@@ -29,6 +33,9 @@ MAX_WEEKS: Final = 520
 """Weeks of history that one company may have, and that its rows may reach back."""
 MAX_LEADS: Final = 1000
 """Leads on one page."""
+
+MAX_EXACT: Final = 2**53 - 1
+"""Whole numbers up to here are exact when they are read as JSON numbers with a point or an exponent."""
 
 # A day, or as exports write it a day with the time 00:00.
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}([T ]00:00(:00(\.0{1,6})?)?)?", re.ASCII)
@@ -50,6 +57,36 @@ def _day_of(value: object) -> object:
         return value
 
 
+def _without_point(value: object) -> object:
+    """Read 5.0 as 5; whatever is no exact whole number is left for pydantic to refuse."""
+    if isinstance(value, float) and value.is_integer() and abs(value) <= MAX_EXACT:
+        return int(value)
+    return value
+
+
+class _Whole:
+    """Take 5.0 for 5, as JSON Schema does, but neither true nor "5" nor 5.5.
+
+    Only what is no strict integer reaches Python: the counts of a large batch are hundreds of thousands.
+    """
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Put the reading before the bounds of the annotated integer."""
+        readings: list[CoreSchema | tuple[CoreSchema, str]] = [
+            core_schema.int_schema(strict=True),
+            core_schema.no_info_plain_validator_function(_without_point),
+        ]
+        first = core_schema.union_schema(readings, mode="left_to_right")
+        return core_schema.chain_schema([first, handler(source)])
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Describe the bounded integer: of a chain pydantic would describe the first step."""
+        assert schema["type"] == "chain"
+        return handler(schema["steps"][-1])
+
+
 def _digits(value: object) -> object:
     if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,18}", value):
         raise ValueError("a whole number")
@@ -68,7 +105,8 @@ Day = Annotated[
         }
     ),
 ]
-Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+CompanyId = Annotated[int, Field(ge=-MAX_ID, le=MAX_ID), _Whole()]
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT), _Whole()]
 Total = Annotated[float, Field(ge=0, le=MAX_TOTAL)]
 WholeNumber = Annotated[int, BeforeValidator(_digits)]
 """A number in a query, of digits only, not all that Python reads as one."""
@@ -113,7 +151,7 @@ class Company(Message):
 
     example: ClassVar[dict[str, Any]]
 
-    id: int = Field(ge=-MAX_ID, le=MAX_ID, description="returned as company_id; never a feature")
+    id: CompanyId = Field(description="returned as company_id; never a feature")
     ALEXA_RANK: Annotated[float, Field(gt=0, le=MAX_TOTAL)] | None = Field(
         None, description="rank of the web site; 16000001 is unranked, null is not known"
     )
@@ -215,11 +253,13 @@ class Prediction(Answer):
     )
     prediction: Literal[0, 1] = Field(description="1 where the probability is at least the model's threshold")
     confidence: Confidence = Field(
-        description="how far the odds are from those of the threshold (serve.confidence in params.yaml)"
+        description="how far the odds are from those of the threshold (serve.confidence in params.yaml); low "
+        "where nothing is known of the company"
     )
     tier: Tier = Field(description="by lift over the training prevalence (score.tiers in params.yaml)")
     reasons: list[str] = Field(
-        description="the strongest contributions, strongest first; + raises the probability, - lowers it"
+        description="the strongest contributions, strongest first; + raises the probability, - lowers it; "
+        "where nothing is known of the company, one sentence that says so"
     )
     basis: Basis = Field(description="whether the answer rests on weekly usage or on totals only")
     as_of: dt.date | None = Field(description="moment of the prediction; null for a summary")

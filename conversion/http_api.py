@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import logging
 from collections.abc import Sequence
 from functools import partial
@@ -20,6 +21,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from conversion.batches import ByteLimit, Held
 from conversion.contract import (
     Error,
     Fault,
@@ -37,16 +39,26 @@ from conversion.middleware import (
     BENTOML_PATHS,
     JSON,
     ObserveMiddleware,
+    PrefixMiddleware,
     TokenMiddleware,
     json_response,
 )
 from conversion.online import places_of, predict
 from conversion.openapi import DOCS_PAGE, openapi_document
-from conversion.refusals import MAX_SHOWN, RefusalError, invalid_fields, refusal_of, shown
+from conversion.refusals import (
+    MAX_SHOWN,
+    RefusalError,
+    invalid_fields,
+    refusal_of,
+    refuse_repeated_names,
+    shown,
+)
 from conversion.serving import Serving
 
 # Seven times a company with all the weeks it may have; it is read on the event loop, so it must be quick.
 MAX_SINGLE_BYTES: Final = 2**20
+# Single companies have room of their own, so that no batch, however large, keeps them out.
+MAX_SINGLES_BYTES: Final = 32 * MAX_SINGLE_BYTES
 REQUEST_SECONDS: Final = 30
 # Less than that, so that the client hears what was wrong.
 BODY_SECONDS: Final = 20
@@ -77,6 +89,7 @@ def http_api(serving: Serving, bentoml_app: ASGIApp) -> ASGIApp:
     app = Starlette(
         routes=routes,
         middleware=[
+            Middleware(PrefixMiddleware, prefix=serving.settings.root_path),
             Middleware(ObserveMiddleware, telemetry=serving.telemetry, routes=routes),
             *(cors if origins else []),
             Middleware(TokenMiddleware, token=serving.token, telemetry=serving.telemetry),
@@ -89,6 +102,7 @@ def http_api(serving: Serving, bentoml_app: ASGIApp) -> ASGIApp:
         },
     )
     app.state.serving = serving
+    app.state.singles = ByteLimit(MAX_SINGLES_BYTES)
     app.router.default = _only(bentoml_app)
     app.router.redirect_slashes = False
     return app
@@ -114,19 +128,22 @@ async def predict_single(request: Request) -> Response:
     """Predict one company."""
     serving: Serving = request.app.state.serving
     limit = min(MAX_SINGLE_BYTES, serving.settings.max_body_bytes)
-    company = _parsed(serving.company, await _body(request, limit))
-    predictions = _predicted(serving, [company], [""])
+    singles: ByteLimit = request.app.state.singles
+    with singles.hold() as held:
+        company = _parsed(serving.company, await _body(request, limit, held))
+        predictions = _predicted(serving, [company], [""])
     return json_response(predictions[0])
 
 
 async def predict_batch(request: Request) -> Response:
     """Predict companies in the order given, beside the event loop: a large batch must not hold up probes."""
     serving: Serving = request.app.state.serving
-    body = await _body(request, serving.settings.max_body_bytes)
-    return await serving.batches.run(partial(_answer_batch, serving), body)
+    with serving.batches.bodies.hold() as held:
+        body = await _body(request, serving.settings.max_body_bytes, held)
+        return await serving.batches.run(partial(_answer_batch, serving), body)
 
 
-def _answer_batch(serving: Serving, body: bytes) -> Response:
+def _answer_batch(serving: Serving, body: bytearray) -> Response:
     companies = _parsed(serving.companies, body).companies
     predictions = _predicted(serving, companies, places_of(companies))
     answer = Predictions(predictions=predictions, model_version=serving.predictor.version)
@@ -176,7 +193,8 @@ async def metrics(request: Request) -> Response:
 async def openapi(request: Request) -> Response:
     """Give the OpenAPI document."""
     serving: Serving = request.app.state.serving
-    return Response(openapi_document(serving.settings.max_companies), media_type=JSON)
+    settings = serving.settings
+    return Response(openapi_document(settings.max_companies, settings.root_path), media_type=JSON)
 
 
 async def docs(request: Request) -> Response:  # noqa: ARG001 - a route's signature
@@ -184,9 +202,12 @@ async def docs(request: Request) -> Response:  # noqa: ARG001 - a route's signat
     return HTMLResponse(DOCS_PAGE)
 
 
-async def index(request: Request) -> Response:  # noqa: ARG001 - a route's signature
+async def index(request: Request) -> Response:
     """Lead people who open the root to the documentation."""
-    return RedirectResponse("/docs")
+    serving: Serving = request.app.state.serving
+    prefix = serving.settings.root_path
+    # Relative where no prefix is set: a proxy may have taken off one that nobody told of.
+    return RedirectResponse(f"{prefix}/docs" if prefix else "docs")
 
 
 def _predicted(
@@ -226,30 +247,32 @@ def _read(model: type[Asked], texts: dict[str, str]) -> Asked:
         raise refusal_of(error) from error
 
 
-def _parsed(adapter: TypeAdapter[T], body: bytes) -> T:
+def _parsed(adapter: TypeAdapter[T], body: bytearray) -> T:
+    if body.startswith(codecs.BOM_UTF8):  # as some editors and PowerShell write it
+        del body[: len(codecs.BOM_UTF8)]
     try:
-        return adapter.validate_json(body)
+        parsed = adapter.validate_json(body)
     except ValidationError as error:
         raise refusal_of(error) from error
+    refuse_repeated_names(body)
+    return parsed
 
 
-async def _body(request: Request, limit: int) -> bytes:
-    """Read a JSON body; one that is too large is read to its end, so that the client hears the answer."""
-    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if media_type != JSON:
-        given = shown(media_type) if media_type else "none"
-        raise RefusalError(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            "media_type",
-            f"Content-Type: given {given}, should be {JSON}",
-        )
-    chunks, size = [], 0
+async def _body(request: Request, limit: int, held: Held) -> bytearray:
+    """Read a JSON body; one there is no room for is read to its end, so that the client hears the answer."""
+    _check_media(request)
+    # One buffer: as a list, pieces of a few bytes would take many times their size.
+    body, size, room = bytearray(), 0, True
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
                 size += len(chunk)
-                if size <= limit:
-                    chunks.append(chunk)
+                room = room and size <= limit and held.take(len(chunk))
+                if room:
+                    body += chunk
+                else:
+                    body.clear()
+                    held.release()
     except TimeoutError as error:
         raise RefusalError(
             HTTPStatus.REQUEST_TIMEOUT,
@@ -262,7 +285,34 @@ async def _body(request: Request, limit: int) -> bytes:
             "too_large",
             f"the body has {size} bytes, {limit} are allowed",
         )
-    return b"".join(chunks)
+    if not room:
+        raise RefusalError(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            "busy",
+            f"bodies of {held.limit.bytes} bytes are received or wait already; send this one again later",
+            headers={"Retry-After": "1"},
+        )
+    return body
+
+
+def _check_media(request: Request) -> None:
+    """Refuse what is not declared as plain JSON: a compressed body could be a bomb."""
+    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if media_type != JSON:
+        given = shown(media_type) if media_type else "none"
+        raise RefusalError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "media_type",
+            f"Content-Type: given {given}, should be {JSON}",
+        )
+    encoding = ", ".join(request.headers.getlist("content-encoding")).strip().lower()
+    if encoding not in ("", "identity"):
+        raise RefusalError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "media_type",
+            f"Content-Encoding: given {shown(encoding)}, should be identity; send the body uncompressed",
+            headers={"Accept-Encoding": "identity"},
+        )
 
 
 async def _send_refusal(request: Request, error: Exception) -> Response:
@@ -279,7 +329,8 @@ async def _send_http_error(request: Request, error: Exception) -> Response:
     serving.telemetry.count_rejected("not_found" if error.status_code == HTTPStatus.NOT_FOUND else "method")
     allowed = (error.headers or {}).get("Allow")
     what = f"{request.method} {request.url.path[:MAX_SHOWN]}: {error.detail.lower()}"
-    sentence = f"{what}; allowed is {allowed}" if allowed else f"{what}; see /docs"
+    docs_path = f"{serving.settings.root_path}/docs"
+    sentence = f"{what}; allowed is {allowed}" if allowed else f"{what}; see {docs_path}"
     return json_response(Error(error=sentence, detail=[]), error.status_code, dict(error.headers or {}))
 
 

@@ -37,12 +37,36 @@ class TextFormatter(logging.Formatter):
         )
 
 
+class OneLineFilter(logging.Filter):
+    """Escapes what would end a line, or steer a terminal, in messages that quote what clients send."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass, with its message on one line."""
+        record.msg, record.args = escaped(record.getMessage()), None
+        return True
+
+
+def escaped(text: str) -> str:
+    r"""Write line ends, NUL and other characters that are not shown as Python does in quotes.
+
+    Examples
+    --------
+    >>> print(escaped("a\r\nb\x00 Zoë"))
+    a\r\nb\x00 Zoë
+    """
+    if text.isprintable():
+        return text
+    shown = (each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    return "".join(shown)
+
+
 def _shown(value: Any) -> str:
     """Write a field's value; text with spaces in quotes, so that one sees where it ends."""
     if isinstance(value, float):
         return f"{value:.4f}"
     text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    return text if text and not set(text) & set(' "\n') else json.dumps(text, ensure_ascii=False)
+    plain = text and text.isprintable() and not set(text) & set(' "')
+    return text if plain else escaped(json.dumps(text, ensure_ascii=False))
 
 
 def log_format() -> LogFormat:
@@ -118,9 +142,11 @@ def set_up_service_logs(program: str) -> None:
     ours = logging.getLogger(__package__)
     ours.handlers = [stderr_handler(kind, program)]
     ours.propagate = False  # the server would say it again, without the fields
-    if kind == "json":
-        for handler in logging.getLogger().handlers:
+    for handler in logging.getLogger().handlers:
+        if kind == "json":
             handler.setFormatter(formatter(kind, program))
+        else:  # the access log has paths as clients send them
+            handler.addFilter(OneLineFilter())
 
 
 def _log_warning(

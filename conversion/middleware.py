@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -13,6 +14,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from conversion.contract import Error
+from conversion.errors import ServiceError
+from conversion.serving import TOKEN
 from conversion.telemetry import Telemetry
 
 JSON: Final = "application/json"
@@ -30,6 +33,51 @@ def json_response(
     return Response(answer.model_dump_json(), status_code=status, media_type=JSON, headers=headers)
 
 
+def check_token(token: str | None) -> str | None:
+    """Check that clients can send the token; None is none.
+
+    Raises
+    ------
+    ServiceError
+        It has a control character, such as a line end, or a space at one end. No header keeps these, so that
+        everybody would be refused.
+    """
+    if token is None:
+        return None
+    control = re.search(r"[\x00-\x08\x0a-\x1f\x7f]", token)
+    if control:
+        hint = "; $(cat FILE) takes a file's last line end off" if control[0] in "\r\n" else ""
+        raise ServiceError(f"{TOKEN}: has {control[0]!r} in it, which no client can send{hint}")
+    if token != token.strip(" \t"):
+        raise ServiceError(f"{TOKEN}: begins or ends with a space, which no client can send; take it off")
+    return token
+
+
+class PrefixMiddleware:
+    """Takes the prefix off that a proxy in front leaves before the paths.
+
+    Proxies that take it off themselves work as well: a path without the prefix stays as it is.
+
+    Parameters
+    ----------
+    app
+        Answers the paths without the prefix.
+    prefix
+        Like ``/crm``; empty: there is none.
+    """
+
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
+        self.app = app
+        self.prefix = prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer an HTTP request."""
+        path: str = scope["path"]
+        if self.prefix and f"{path}/".startswith(f"{self.prefix}/"):
+            scope = {**scope, "path": path.removeprefix(self.prefix) or "/"}
+        await self.app(scope, receive, send)
+
+
 class TokenMiddleware:
     """Refuses requests without the token, but for `OPEN_PATHS`.
 
@@ -45,7 +93,7 @@ class TokenMiddleware:
 
     def __init__(self, app: ASGIApp, token: str | None, telemetry: Telemetry) -> None:
         self.app = app
-        self.expected = None if token is None else f"Bearer {token}".encode()
+        self.expected = None if token is None else token.encode("utf-8", "surrogateescape")
         self.telemetry = telemetry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,7 +101,8 @@ class TokenMiddleware:
         if self.expected is None or self._open(scope["path"]):
             return await self.app(scope, receive, send)
         given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        if hmac.compare_digest(given, self.expected):
+        scheme, _, token = given.partition(b" ")
+        if scheme.lower() == b"bearer" and hmac.compare_digest(token.lstrip(b" "), self.expected):
             return await self.app(scope, receive, send)
         self.telemetry.count_rejected("unauthorized")
         body = Error(error="Authorization: a bearer token is required, or the one given is wrong", detail=[])

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError
 
-from conversion.companies import SECTORS, firmographic_values
+from conversion.companies import SECTORS, firmographic_values, sector_of
 from conversion.contract import MAX_WEEKS, Company, Confidence, Fault, History, Prediction, Summary
 from conversion.errors import ArtifactError
 from conversion.explain import Writer, reason_writer
@@ -35,6 +35,7 @@ from conversion.snapshots import FIRST_MONDAY
 
 VERSION_DIGITS: Final = 12
 PROBABILITY_DECIMALS: Final = 9  # as in the lead list
+NOTHING_KNOWN: Final = "nothing but its id is known of this company; the probability is not specific to it"
 
 _FIRST_MONDAY: Final = FIRST_MONDAY.date().toordinal()
 _COUNTS: Final = attrgetter(*MEASURES)
@@ -208,7 +209,30 @@ def _of_summaries(predictor: Predictor, companies: Sequence[Summary]) -> list[Pr
     model = predictor.model.summary_
     values = summary_values(companies, tuple(feature.name for feature in model.features))
     as_ofs = [None] * len(companies)
-    return _answers(predictor, model, predictor.summary_reasons, companies, values, as_ofs)
+    answers = _answers(predictor, model, predictor.summary_reasons, companies, values, as_ofs)
+    # Far from the threshold as the probability may be: nothing says that it is this company's.
+    unknown: dict[str, Any] = {"confidence": "low", "reasons": [NOTHING_KNOWN]}
+    return [
+        answer if is_anything_known(company) else answer.model_copy(update=unknown)
+        for company, answer in zip(companies, answers, strict=True)
+    ]
+
+
+def is_anything_known(company: Summary) -> bool:
+    """Tell whether a summary has more than an id; an industry of neither taxonomy is as good as none.
+
+    Examples
+    --------
+    >>> is_anything_known(Summary(id=1)), is_anything_known(Summary(id=1, INDUSTRY="x"))
+    (False, False)
+    >>> is_anything_known(Summary(id=1, total_actions=0.0))
+    True
+    """
+    totals = (company.total_actions, company.total_users, company.days_active, company.activity_frequency)
+    return (
+        any(value is not None for value in (*totals, company.ALEXA_RANK, company.EMPLOYEE_RANGE))
+        or sector_of(company.INDUSTRY) != UNKNOWN_SECTOR
+    )
 
 
 def _answers(

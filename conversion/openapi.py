@@ -36,8 +36,9 @@ REFUSALS: Final = {
     HTTPStatus.NOT_FOUND: "There is no such lead, or no lead list.",
     HTTPStatus.REQUEST_TIMEOUT: "The body did not arrive in time.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not declared as application/json.",
-    HTTPStatus.TOO_MANY_REQUESTS: "Too many large batches wait already; Retry-After says when to try again.",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not declared as application/json, or is compressed.",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too much is being received or waits already; Retry-After says when to try "
+    "again.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "A field is wrong; detail names each one. Nothing was scored.",
 }
 ON_BODIES: Final = (
@@ -47,8 +48,8 @@ ON_BODIES: Final = (
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.TOO_MANY_REQUESTS,
 )
-ON_BATCHES: Final = (*ON_BODIES, HTTPStatus.TOO_MANY_REQUESTS)
 ON_LEADS: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 DESCRIPTION: Final = """\
@@ -57,6 +58,8 @@ How likely free-tier companies convert to paying within `featurize.horizon_days`
 A company is sent as a **history** (with `usage`, its weekly usage), which gives the probability of the lead
 list, or as a **summary** (lifetime totals only). A summary cannot tell last week's activity from last
 year's, so its answers rank worse. Each answer says its `basis`.
+
+Numbers without a fraction may be written as `5` or `5.0`. A name given twice in an object is refused.
 
 Days: a day given as `WHEN_TIMESTAMP` or `as_of` counts for the Monday of its week. Only weeks that are over
 at `as_of` may be given, each once, not more than 520 weeks back, and in each module at least as many actions
@@ -85,13 +88,15 @@ DOCS_PAGE: Final = """\
 
 
 @lru_cache
-def openapi_document(max_companies: int) -> bytes:
+def openapi_document(max_companies: int, root_path: str = "") -> bytes:
     """Write the OpenAPI 3.1 document.
 
     Parameters
     ----------
     max_companies
         Companies in one ``POST /predict`` at most.
+    root_path
+        Prefix of the paths that a proxy in front takes off; empty: there is none.
 
     Returns
     -------
@@ -101,6 +106,7 @@ def openapi_document(max_companies: int) -> bytes:
     document = {
         "openapi": "3.1.0",
         "info": {"title": "Who converts next", "version": "1.0.0", "description": DESCRIPTION},
+        "servers": [{"url": root_path or "/"}],
         "paths": _paths(),
         "components": {
             "schemas": _schemas(max_companies),
@@ -133,7 +139,7 @@ def _paths() -> Json:
             | _body(company, examples)
         },
         "/predict": {
-            "post": _operation("predict", "Predict companies, in the order given", Predictions, ON_BATCHES)
+            "post": _operation("predict", "Predict companies, in the order given", Predictions, ON_BODIES)
             | _body(_reference(Companies), batch)
         },
         "/leads": {

@@ -375,6 +375,10 @@ class Serve(Section):
     max_companies: PositiveInt = Field(description="companies in one POST /predict at most")
     max_body_bytes: int = Field(ge=1024, description="bytes of a request's body at most")
     confidence: ConfidenceOdds
+    root_path: str = Field(
+        pattern=r"^(/[\w.~-]+)*$",
+        description="prefix of the paths behind a proxy, like /crm/conversion; empty: none",
+    )
     cors_origins: Names = Field(description="origins whose web pages may call the service; none: CORS is off")
     log_predictions: bool = Field(description="log inputs and answers as JSON lines in logs/")
 

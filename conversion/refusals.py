@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
+import json
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from conversion.contract import Error, Fault
+from conversion.contract import MAX_EXACT, Error, Fault
 
 Reason = Literal[
     "invalid_json",
@@ -33,6 +35,15 @@ MAX_LISTED: Final = 100_000
 
 # What stands before the field in the location of a fault of a union: the name of its member.
 _MEMBERS: Final = ("summary", "history")
+
+# How bodies begin that are no UTF-8; UTF-32 before UTF-16, whose mark begins its own.
+_OTHER_THAN_UTF8: Final = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+    (b"\x1f\x8b", "compressed with gzip"),
+)
 
 
 class RefusalError(Exception):
@@ -127,7 +138,59 @@ def refusal_of(error: ValidationError) -> RefusalError:
     return invalid_fields([_fault(detail) for detail in details[:MAX_FAULTS]], len(details))
 
 
+def refuse_repeated_names(body: bytes | bytearray) -> None:
+    """Refuse a body in which an object has a name twice: which of the two values counts, no client can know.
+
+    Parameters
+    ----------
+    body
+        JSON, parsed already, so that it is neither broken nor nested too deep.
+
+    Raises
+    ------
+    RefusalError
+        It names each such name.
+    """
+    found = False
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        nonlocal found
+        found = found or len({name for name, _ in pairs}) < len(pairs)
+
+    # Nothing is kept of a large batch; numbers stay text, as Python refuses to read very long ones.
+    _walk(body, look)
+    if found:
+        paths = list(_repeated(_walk(body, _Pairs), ()))
+        faults = [
+            Fault(field=path_of(path), given="it twice", allowed="each name once")
+            for path in paths[:MAX_FAULTS]
+        ]
+        raise invalid_fields(faults, len(paths))
+
+
+class _Pairs(tuple[tuple[str, Any], ...]):
+    """An object of JSON with all its names."""
+
+
+def _walk(body: bytes | bytearray, hook: Callable[[list[tuple[str, Any]]], Any]) -> Any:
+    return json.loads(body, object_pairs_hook=hook, parse_int=str, parse_float=str, parse_constant=str)
+
+
+def _repeated(value: Any, path: tuple[int | str, ...]) -> Iterator[tuple[int | str, ...]]:
+    inner = value if isinstance(value, _Pairs) else enumerate(value) if isinstance(value, list) else ()
+    seen = set()
+    for name, part in inner:
+        if name in seen:
+            yield (*path, name)
+        seen.add(name)
+        yield from _repeated(part, (*path, name))
+
+
 def _cause(detail: ErrorDetails) -> str:
+    start = detail["input"][:4] if isinstance(detail["input"], bytes | bytearray) else b""
+    for mark, what in _OTHER_THAN_UTF8:
+        if start.startswith(mark):
+            return f"it is {what}; send plain UTF-8"
     return str(detail.get("ctx", {}).get("error", detail["msg"]))
 
 
@@ -163,6 +226,8 @@ def _allowed(detail: ErrorDetails) -> str:
         "model_type": "an object",
         "union_tag_not_found": "an object",
     }
+    if detail["type"] == "int_type" and isinstance(detail["input"], float) and detail["input"].is_integer():
+        return f"a whole number without point or exponent, which are exact up to {MAX_EXACT} only"
     if detail["type"] in special:
         return special[detail["type"]]
     return detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ").removeprefix("Input ")

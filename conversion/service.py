@@ -25,12 +25,15 @@ from pydantic_core import CoreSchema
 from starlette.types import ASGIApp, Receive, Scope, Send
 from threadpoolctl import threadpool_limits
 
+from conversion.connections import use_bounded_connections
 from conversion.contract import History, Prediction, Predictions, Summary
 from conversion.errors import UserError
 from conversion.http_api import REQUEST_SECONDS, http_api
 from conversion.logs import log_format, set_up_service_logs
+from conversion.middleware import check_token
 from conversion.online import places_of, predict
 from conversion.params import load_params
+from conversion.prediction_log import PredictionLog
 from conversion.refusals import RefusalError
 from conversion.serving import SERVICE, make_serving, read_files, token_from
 
@@ -139,9 +142,9 @@ class ConversionService:
         threadpool_limits(limits=1)
         set_up_service_logs(SERVICE)
         params = load_params()
-        record = log_predictions if params.serve.log_predictions else None
+        record = PredictionLog(log_predictions) if params.serve.log_predictions else None
         version = bentoml.server_context.bento_version
-        self.serving = make_serving(params, token_from(os.environ), version, record)
+        self.serving = make_serving(params, check_token(token_from(os.environ)), version, record)
         # What has been loaded stays: collections of garbage need not look at it, which takes 0.1 s and more.
         gc.collect()
         gc.freeze()
@@ -155,7 +158,7 @@ class ConversionService:
             folder: str = ConversionService.working_dir  # type: ignore[attr-defined]  # it is a Service
             with contextlib.chdir(folder):
                 read_files(load_params(), os.environ)
-            token_from(os.environ)
+            check_token(token_from(os.environ))
             log_format()
         except UserError as error:
             raise BentoMLException(str(error)) from error
@@ -179,6 +182,8 @@ class ConversionService:
 
 
 ConversionService.add_asgi_middleware(ContractMiddleware)  # type: ignore[attr-defined]  # it is a Service
+# Before a worker makes its server, which it does as soon as it has imported this.
+use_bounded_connections()
 
 
 def log_predictions(companies: Sequence[Summary | History], predictions: Sequence[Prediction]) -> None:

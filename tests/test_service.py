@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
+import resource
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -17,10 +21,12 @@ from typing import Any
 import httpx
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import yaml
 
 from conversion.artifact import save_model
+from conversion.connections import HEAD_SECONDS
 from conversion.files import write_json
 from conversion.registered import RegisteredVersion, RegisteredVersions, write_registered
 from conversion.schemas import UNRANKED
@@ -33,6 +39,7 @@ pytestmark = pytest.mark.slow
 SAMPLE = 1000
 BATCH = 100
 TOKEN = "s3cret token"
+OPEN_FILES = 256
 ASKED = {"company_id", "conversion_probability", "prediction", "confidence"}
 ADDED = {"model_version", "tier", "reasons", "basis", "as_of"}
 
@@ -273,6 +280,38 @@ class TestProbesMetricsAndDocs:
         assert not (served / "logs").exists()
 
 
+class TestConnections:
+    def test_silent_connections_keep_nobody_out(self, server: Server) -> None:
+        """More of them than the worker may have files open."""
+        (worker,) = server.workers()
+        before = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (OPEN_FILES, before[1]))
+        try:
+            with contextlib.ExitStack() as stack:
+                address = ("127.0.0.1", server.port)
+                silent = [
+                    stack.enter_context(socket.create_connection(address)) for _ in range(OPEN_FILES + 50)
+                ]
+                for _ in range(10):
+                    with server.client() as client:
+                        assert client.post("/predict/single", json=EXAMPLE).status_code == httpx.codes.OK
+                silent[0].settimeout(30)
+                assert silent[0].recv(1) == b"", "it gave its place up"
+        finally:
+            resource.prlimit(worker, resource.RLIMIT_NOFILE, before)
+
+    def test_a_silent_connection_is_closed(self, server: Server) -> None:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=6 * HEAD_SECONDS) as connection:
+            connection.sendall(b"POST /predict HTT")
+            assert connection.recv(1) == b""
+
+    def test_a_path_ends_no_line_of_the_access_log(self, server: Server, client: httpx.Client) -> None:
+        assert client.get("/odd%0d%0a2026-01-01%20forged%00%1b[31m").status_code == httpx.codes.NOT_FOUND
+        (line,) = [line for line in server.log().split("\n") if "path=/odd" in line]
+        assert r"path=/odd\r\n2026-01-01 forged\x00\x1b[31m," in line
+        assert "status=404" in line
+
+
 class TestRefusalToStart:
     @staticmethod
     def refuses(folder: Path, home: Path, message: str, **env: str) -> None:
@@ -319,6 +358,10 @@ class TestRefusalToStart:
     def test_with_an_empty_token(self, served: Path, tmp_path: Path) -> None:
         message = "CONVERSION_API_TOKEN: set, but empty"
         self.refuses(served, tmp_path, message, CONVERSION_API_TOKEN="")
+
+    def test_with_a_token_that_no_client_can_send(self, served: Path, tmp_path: Path) -> None:
+        message = r"CONVERSION_API_TOKEN: has '\n' in it, which no client can send"
+        self.refuses(served, tmp_path, message, CONVERSION_API_TOKEN="s3cret\n")
 
     def test_with_a_lead_list_but_not_its_usage(self, copied: Path, tmp_path: Path) -> None:
         (copied / "data" / "leads" / "usage.parquet").unlink()
@@ -404,6 +447,34 @@ def test_two_workers_share_metrics_and_each_logs_predictions(copied: Path, tmp_p
         assert record["timestamp"]
     assert [path for path in files if re.search(r"\.log\.\d+$", path.name)], files
     assert max(path.stat().st_size for path in files) <= small
+
+
+def test_predictions_that_cannot_be_logged_are_answered(copied: Path, tmp_path: Path) -> None:
+    set_serve(copied, log_predictions=True)
+    (copied / "logs").touch()  # where its folder should be
+    with Server(copied, tmp_path / "home") as server, server.client() as client:
+        for _ in range(3):
+            assert client.post("/predict/single", json=EXAMPLE).status_code == httpx.codes.OK
+            assert client.post("/predict", json={"companies": [EXAMPLE]}).status_code == httpx.codes.OK
+        assert server.log().count("predictions are answered, but cannot be logged") == 1
+        (copied / "logs").unlink()
+        assert client.post("/predict/single", json=EXAMPLE).status_code == httpx.codes.OK
+        assert server.log().count("predictions are logged again requests_lost=6") == 1
+        assert "Traceback" not in server.log()
+    (path,) = (copied / "logs" / "predictions" / "data").glob("*")
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 1
+
+
+def test_while_a_killed_worker_is_started_again_the_other_answers(served: Path, tmp_path: Path) -> None:
+    env = {"BENTOML_CONFIG_OPTIONS": "services.conversion.workers=2"}
+    with Server(served, tmp_path / "home", env=env) as server:
+        killed, other = server.workers()
+        os.kill(killed, signal.SIGKILL)
+        psutil.wait_procs([psutil.Process(killed)] if psutil.pid_exists(killed) else [], timeout=30)
+        for _ in range(50):
+            with server.client() as client:
+                assert client.post("/predict/single", json=EXAMPLE).status_code == httpx.codes.OK
+        assert other in server.workers()
 
 
 def test_the_prediction_log_keeps_requests_apart(copied: Path, tmp_path: Path) -> None:

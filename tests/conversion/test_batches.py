@@ -6,14 +6,13 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from conversion.batches import BatchQueue
-from conversion.refusals import RefusalError
+from conversion.batches import BatchQueue, ByteLimit
 
 
 def test_batches_are_answered_one_at_a_time_beside_the_loop() -> None:
     queue, running, most = BatchQueue(1000), 0, 0
 
-    def answer(body: bytes) -> int:
+    def answer(body: bytearray) -> int:
         nonlocal running, most
         running += 1
         most = max(most, running)
@@ -26,7 +25,7 @@ def test_batches_are_answered_one_at_a_time_beside_the_loop() -> None:
         answers: list[int] = []
 
         async def ask(size: int) -> None:
-            answers.append(await queue.run(answer, bytes(size)))
+            answers.append(await queue.run(answer, bytearray(size)))
 
         async with anyio.create_task_group() as tasks:
             for size in range(1, 6):
@@ -35,45 +34,47 @@ def test_batches_are_answered_one_at_a_time_beside_the_loop() -> None:
 
     assert sorted(anyio.run(ask_all)) == [1, 2, 3, 4, 5]
     assert most == 1
-    assert queue.bytes == 0
 
 
-def test_more_than_may_wait_is_refused_and_what_waits_is_not() -> None:
-    queue, release = BatchQueue(100), threading.Event()
-
-    def answer(body: bytes) -> int:
-        assert release.wait(10)
-        return len(body)
-
-    async def ask_all() -> tuple[list[int], RefusalError]:
-        answers: list[int] = []
-
-        async def ask(size: int) -> None:
-            answers.append(await queue.run(answer, bytes(size)))
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(ask, 60)
-            tasks.start_soon(ask, 40)
-            await anyio.wait_all_tasks_blocked()
-            with pytest.raises(RefusalError) as refused:
-                await queue.run(answer, b"1")
-            release.set()
-        return answers, refused.value
-
-    answers, refused = anyio.run(ask_all)
-    assert sorted(answers) == [40, 60]
-    assert refused.status == 429
-    assert refused.headers == {"Retry-After": "1"}
-    assert "100 bytes wait" in refused.body.error
+def test_more_bytes_than_may_be_held_are_refused_and_those_held_are_not() -> None:
+    limit = ByteLimit(100)
+    with limit.hold() as one, limit.hold() as other:
+        assert one.take(60)
+        assert other.take(30)
+        assert not other.take(11)
+        assert limit.bytes == 90
+        assert other.take(10)
+        with limit.hold() as third:
+            assert not third.take(1)
+        one.release()
+        assert limit.bytes == 40
+        with limit.hold() as third:
+            assert third.take(60)
+        assert limit.bytes == 40
+    assert limit.bytes == 0
 
 
-def test_a_lone_batch_may_be_larger_and_one_that_fails_leaves_its_place() -> None:
+def test_a_lone_body_may_be_larger_but_nobody_beside_it() -> None:
+    limit = ByteLimit(10)
+    with limit.hold() as lone, limit.hold() as other:
+        assert lone.take(30)
+        assert lone.take(20)
+        assert not other.take(1)
+    assert limit.bytes == 0
+
+
+def test_what_fails_gives_its_bytes_back() -> None:
     queue = BatchQueue(10)
 
-    def fail(body: bytes) -> int:
+    def fail(body: bytearray) -> int:
         raise ValueError(len(body))
 
+    def hold_and_fail() -> None:
+        with queue.bodies.hold() as held:
+            assert held.take(50)
+            anyio.run(queue.run, fail, bytearray(50))
+
     with pytest.raises(ValueError, match="50"):
-        anyio.run(queue.run, fail, bytes(50))
-    assert queue.bytes == 0
-    assert anyio.run(queue.run, len, bytes(50)) == 50
+        hold_and_fail()
+    assert queue.bodies.bytes == 0
+    assert anyio.run(queue.run, len, bytearray(50)) == 50

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import gzip
 import json
 import math
+import os
 import tracemalloc
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -26,8 +28,9 @@ from conversion.contract import (
     RegisteredModel,
     Summary,
 )
+from conversion.errors import ServiceError
 from conversion.leads import page
-from conversion.middleware import BENTOML_PATHS
+from conversion.middleware import BENTOML_PATHS, check_token
 from conversion.models import ConversionModel
 from conversion.openapi import DOCS_PAGE, openapi_document
 from tests.pipeline import Pipeline
@@ -233,6 +236,45 @@ def test_only_json_is_read(client: Client, path: str, media_type: str | None) ->
 
 
 @pytest.mark.parametrize("path", ["/predict/single", "/predict"])
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "deflate", "identity, gzip", "x"])
+def test_a_compressed_body_is_refused_unread(client: Client, path: str, encoding: str) -> None:
+    body = gzip.compress(json.dumps(EXAMPLE).encode())
+    response = client.post(path, body, headers=JSON | {"content-encoding": encoding})
+    assert "Content-Encoding: given" in error_of(response, 415).error
+    assert response.headers["accept-encoding"] == "identity"
+
+
+def test_what_is_sent_as_it_is_may_say_so(client: Client) -> None:
+    for encoding in ("identity", "Identity", ""):
+        response = client.post("/predict/single", EXAMPLE, headers=JSON | {"content-encoding": encoding})
+        assert response.status_code == 200
+
+
+def test_a_byte_order_mark_is_passed_over(client: Client) -> None:
+    mark = b"\xef\xbb\xbf"
+    expected = client.post("/predict/single", EXAMPLE).json()
+    assert client.post("/predict/single", mark + json.dumps(EXAMPLE).encode()).json() == expected
+    batch = client.post("/predict", mark + json.dumps({"companies": [EXAMPLE]}).encode())
+    assert batch.json()["predictions"] == [expected]
+    error_of(client.post("/predict/single", mark * 2 + b"{}"), 400)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/predict/single", '{"id": 1, "id": 2}', "id"),
+        ("/predict/single", '{"id": 1, "usage": [], "usage": []}', "usage"),
+        ("/predict", '{"companies": [{"id": 1}, {"id": 1, "id": 1}]}', "companies[1].id"),
+        ("/predict", '{"companies": [], "companies": []}', "companies"),
+    ],
+)
+def test_a_name_given_twice_is_refused(client: Client, path: str, body: str, field: str) -> None:
+    response = client.post(path, body)
+    assert fields_of(response) == [field]
+    assert response.json()["error"] == f"{field}: given it twice, allowed is each name once"
+
+
+@pytest.mark.parametrize("path", ["/predict/single", "/predict"])
 def test_a_body_that_is_too_large(client: Client, path: str) -> None:
     fits = client.post(path, " " * 20_000)
     assert error_of(fits, 400)
@@ -279,6 +321,70 @@ def test_a_huge_body_is_not_kept(client: Client) -> None:
     assert sent[0]["status"] == 413
     assert left == 0
     assert peak < 5_000_000
+
+
+class Sender:
+    """Sends one body and keeps its last byte back until it is told to go on."""
+
+    def __init__(self, client: Client, path: str, body: bytes) -> None:
+        self.client, self.path = client, path
+        self.pieces = [body[:-1], body[-1:]]
+        self.go_on = anyio.Event()
+        self.sent: list[Message] = []
+
+    async def receive(self) -> Message:
+        if len(self.pieces) == 1:
+            await self.go_on.wait()
+        return {"type": "http.request", "body": self.pieces.pop(0), "more_body": bool(self.pieces)}
+
+    async def send(self, message: Message) -> None:
+        self.sent.append(message)
+
+    async def ask(self) -> None:
+        scope = {"type": "http", "method": "POST", "path": self.path, "query_string": b"", "root_path": ""}
+        scope |= {"headers": [(b"content-type", b"application/json")]}
+        await self.client.app(scope, self.receive, self.send)
+
+
+@pytest.mark.parametrize(
+    ("path", "size", "fitting"),
+    [("/predict", 20_000, 2), ("/predict/single", 20_000, 3)],
+)
+def test_bodies_on_their_way_are_held_up_to_a_limit(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, path: str, size: int, fitting: int
+) -> None:
+    """Before any of them has arrived: what waits for its last byte takes memory too."""
+    monkeypatch.setattr(http_api_module, "MAX_SINGLES_BYTES", 60_000)
+    client = Client(serving_of(pipeline, max_body_bytes=20_000))
+    text = json.dumps(EXAMPLE if path == "/predict/single" else {"companies": [EXAMPLE]}).encode()
+
+    async def ask_all() -> list[Sender]:
+        senders = [Sender(client, path, text.ljust(size)) for _ in range(6)]
+        async with anyio.create_task_group() as tasks:
+            for sender in senders:
+                tasks.start_soon(sender.ask)
+            await anyio.wait_all_tasks_blocked()
+            for sender in senders:
+                sender.go_on.set()
+        return senders
+
+    senders = anyio.run(ask_all)
+    assert [sender.sent[0]["status"] for sender in senders] == [200] * fitting + [429] * (6 - fitting)
+    busy = senders[-1].sent
+    assert (b"retry-after", b"1") in busy[0]["headers"]
+    sentence = Error.model_validate_json(busy[1]["body"]).error
+    assert sentence.endswith("bytes are received or wait already; send this one again later")
+    assert client.serving.batches.bodies.bytes == client.app.state.singles.bytes == 0  # type: ignore[attr-defined]
+    assert f'conversion_rejected_total{{reason="busy"}} {6 - fitting}.0' in client.get("/metrics").text
+    assert client.post(path, text).status_code == 200
+
+
+def test_large_batches_on_their_way_keep_no_single_company_out(pipeline: Pipeline) -> None:
+    client = Client(serving_of(pipeline, max_body_bytes=20_000))
+    with client.serving.batches.bodies.hold() as held:
+        assert held.take(40_000)
+        assert client.post("/predict/single", EXAMPLE).status_code == 200
+        error_of(client.post("/predict", {"companies": [EXAMPLE]}), 429)
 
 
 def test_a_body_that_does_not_arrive(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -408,10 +514,50 @@ def test_the_documentation(client: Client) -> None:
     assert page_of.headers["content-type"].startswith("text/html")
     index = client.get("/")
     assert index.is_redirect
-    assert index.headers["location"] == "/docs"
+    assert index.headers["location"] == "docs", "relative: a proxy may have taken a prefix off"
     for path in ("/openapi.json", "/docs.json"):
         assert client.get(path).content == openapi_document(5)
         assert client.get(path).headers["content-type"] == "application/json"
+
+
+# Behind a proxy
+
+PREFIX = "/crm/conversion"
+
+
+@pytest.fixture(scope="module")
+def prefixed(pipeline: Pipeline) -> Client:
+    return Client(serving_of(pipeline, token=TOKEN, max_companies=5, root_path=PREFIX))
+
+
+@pytest.mark.parametrize("prefix", [PREFIX, ""], ids=["left", "taken off"])
+def test_a_proxy_may_leave_the_prefix_or_take_it_off(prefixed: Client, prefix: str) -> None:
+    assert prefixed.get(f"{prefix}/health").status_code == 200
+    assert prefixed.get(f"{prefix}/docs").text == DOCS_PAGE
+    assert prefixed.get(f"{prefix}/livez").text == "bentoml /livez"
+    index = prefixed.get(f"{prefix}/")
+    assert index.headers["location"] == f"{PREFIX}/docs"
+    document = prefixed.get(f"{prefix}/openapi.json")
+    assert document.content == openapi_document(5, PREFIX)
+    assert document.json()["servers"] == [{"url": PREFIX}]
+    right = with_token(f"Bearer {TOKEN}".encode())
+    assert prefixed.post(f"{prefix}/predict/single", EXAMPLE, **right).status_code == 200
+    assert error_of(prefixed.get(f"{prefix}/nowhere", **right), 404).error.endswith(f"see {PREFIX}/docs")
+    for path in ("/leads", "/metrics", "/nowhere"):
+        error_of(prefixed.get(f"{prefix}{path}"), 401)
+    assert 'endpoint="/predict/single"' in prefixed.get(f"{prefix}/metrics", **right).text
+
+
+def test_the_prefix_alone_is_the_root(prefixed: Client) -> None:
+    assert prefixed.get(PREFIX).headers["location"] == f"{PREFIX}/docs"
+
+
+@pytest.mark.parametrize(
+    "path", ["/crm", "/crm/conversionhealth", "/conversion/health", f"{PREFIX}{PREFIX}/docs"]
+)
+def test_other_paths_are_not_taken_for_the_prefix(prefixed: Client, path: str) -> None:
+    error_of(prefixed.get(path), 401)
+    error_of(prefixed.get(path, **with_token(f"Bearer {TOKEN}".encode())), 404)
 
 
 # Leads
@@ -526,8 +672,10 @@ def test_no_token(guarded: Client, client: Client) -> None:
     assert client.post("/predict/single", EXAMPLE, **with_token(b"Bearer x")).status_code == 200
 
 
-def test_the_right_token(guarded: Client) -> None:
-    right = with_token(f"Bearer {TOKEN}".encode())
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR", "Bearer  "])
+def test_the_right_token(guarded: Client, scheme: str) -> None:
+    """Schemes are case-insensitive, and any number of spaces may follow."""
+    right = with_token(f"{scheme} {TOKEN}".encode())
     assert guarded.post("/predict/single", EXAMPLE, **right).status_code == 200
     assert guarded.get("/leads", **right).status_code == 200
     assert guarded.get("/metrics", **right).status_code == 200
@@ -538,6 +686,42 @@ def test_a_token_may_be_any_text(pipeline: Pipeline) -> None:
     client = Client(serving_of(pipeline, token="Schlüssel"))
     assert client.get("/leads", **with_token("Bearer Schlüssel".encode())).status_code == 200
     error_of(client.get("/leads", **with_token(b"Bearer Schl\xfcssel")), 401)
+
+
+def test_a_token_that_is_no_utf8_is_taken_byte_by_byte(pipeline: Pipeline) -> None:
+    client = Client(serving_of(pipeline, token=os.fsdecode(b"Schl\xfcssel")))
+    assert client.get("/leads", **with_token(b"Bearer Schl\xfcssel")).status_code == 200
+    error_of(client.get("/leads", **with_token("Bearer Schlüssel".encode())), 401)
+
+
+@pytest.mark.parametrize("token", ["a", "a token with spaces", "a\ttab", "Schlüssel", "\xa0"])
+def test_a_token_that_can_be_sent(token: str) -> None:
+    assert check_token(token) == token
+    assert check_token(None) is None
+
+
+@pytest.mark.parametrize(
+    ("token", "why"),
+    [
+        (
+            "s3cret\n",
+            r"has '\n' in it, which no client can send; $(cat FILE) takes a file's last line end off",
+        ),
+        (
+            "s3cret\r\n",
+            r"has '\r' in it, which no client can send; $(cat FILE) takes a file's last line end off",
+        ),
+        ("s3\x00cret", r"has '\x00' in it, which no client can send"),
+        ("s3cret\x7f", r"has '\x7f' in it, which no client can send"),
+        (" s3cret", "begins or ends with a space, which no client can send; take it off"),
+        ("s3cret\t", "begins or ends with a space, which no client can send; take it off"),
+    ],
+)
+def test_a_token_that_no_client_can_send(token: str, why: str) -> None:
+    with pytest.raises(ServiceError) as caught:
+        check_token(token)
+    assert str(caught.value) == f"CONVERSION_API_TOKEN: {why}"
+    assert "cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,9 @@ def test_the_text_form_has_the_fields_behind_the_event() -> None:
         ("", '""'),
         ('say "hi"', '"say \\"hi\\""'),
         ("two\nlines", '"two\\nlines"'),
+        ("/x\r\nforged", '"/x\\r\\nforged"'),
+        ("/x\x00\x1b[31m", '"/x\\u0000\\u001b[31m"'),
+        ("/x\x7f\x85\u2028", '"/x\\x7f\\x85\\u2028"'),
         ("Zoë", "Zoë"),
         (["'A'", "'B'"], "\"'A', 'B'\""),
         ([], '""'),
@@ -244,6 +247,13 @@ SERVICE = """
     logging.getLogger("conversion.http_api").error("request failed", extra={"path": "/x"})
     logging.getLogger("uvicorn").error("theirs")
 """
+HOSTILE = r"""
+    import logging
+    from conversion.logs import set_up_service_logs
+    logging.getLogger().handlers = [logging.StreamHandler()]
+    set_up_service_logs("service")
+    logging.getLogger("bentoml.access").error("(path=%s)", "/x\r\nforged\x00\x1b[31m \u2028 ü 100 %")
+"""
 
 
 def test_the_services_lines_are_said_once_and_the_servers_are_json_lines_too(project: Path) -> None:
@@ -254,6 +264,13 @@ def test_the_services_lines_are_said_once_and_the_servers_are_json_lines_too(pro
     _, lines = run_program(project, SERVICE, log_format="text")
     assert lines[0].endswith("service ERROR request failed path=/x")
     assert lines[1:] == ["theirs"]
+
+
+def test_what_clients_send_ends_no_line_of_the_servers_log(project: Path) -> None:
+    _, lines = run_program(project, HOSTILE, log_format="text")
+    assert lines == [r"(path=/x\r\nforged\x00\x1b[31m \u2028 ü 100 %)"]
+    _, lines = run_program(project, HOSTILE)
+    assert parsed(lines)[0]["event"] == "(path=/x\r\nforged\x00\x1b[31m \u2028 ü 100 %)"
 
 
 # A terminal of our own, as bars are shown on one only

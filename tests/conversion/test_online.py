@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import itertools
 import json
@@ -293,6 +294,30 @@ def test_a_summary_is_predicted_from_totals(pipeline: Pipeline, predictor: Predi
     assert answer.prediction == (answer.conversion_probability >= model.threshold_)
     assert (answer.basis, answer.as_of, answer.model_version) == ("summary", None, VERSION)
     assert len(answer.reasons) == len(set(answer.reasons)) == 3
+
+
+@pytest.mark.parametrize(
+    "known", [{}, {"INDUSTRY": "Sorcery"}, {"INDUSTRY": "Other"}, dict.fromkeys(EXAMPLE)]
+)
+def test_where_nothing_is_known_the_answer_says_so(
+    pipeline: Pipeline, predictor: Predictor, known: dict[str, Any]
+) -> None:
+    """However far from the threshold the probability is: nothing says that it is this company's."""
+    eager = dataclasses.replace(predictor, confidence=ConfidenceOdds(high=1.00002, medium=1.00001))
+    (answer,) = answers(eager, [summary(**known | {"id": 7})])
+    threshold = pipeline.model.summary_.threshold_
+    assert confidence_of(answer.conversion_probability, threshold, eager.confidence) == "high"
+    assert answer.confidence == "low"
+    assert answer.reasons == [
+        "nothing but its id is known of this company; the probability is not specific to it"
+    ]
+
+
+@pytest.mark.parametrize("known", [{"total_actions": 0}, {"ALEXA_RANK": 16_000_001}, {"EMPLOYEE_RANGE": "1"}])
+def test_where_anything_is_known_the_reasons_are_given(predictor: Predictor, known: dict[str, Any]) -> None:
+    unknown, answer = answers(predictor, [summary(), summary(**known)])
+    assert len(unknown.reasons) == 1
+    assert len(answer.reasons) == 3
 
 
 def values_of(company: Summary) -> dict[str, float]:

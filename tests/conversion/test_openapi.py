@@ -94,6 +94,23 @@ def test_the_size_of_a_batch_follows_the_params(most: int) -> None:
     assert Client(serving_of(small_pipeline(), max_companies=most)).get("/openapi.json").json() == document
 
 
+def test_the_server_is_where_a_proxy_puts_it(document: dict[str, Any]) -> None:
+    assert document["servers"] == [{"url": "/"}]
+    behind = json.loads(openapi_document(1000, "/crm"))
+    validate(behind, cls=OpenAPIV31SpecValidator)
+    assert behind["servers"] == [{"url": "/crm"}]
+    assert {**behind, "servers": None} == {**document, "servers": None}
+
+
+def test_5_0_is_an_integer_to_the_schema_and_to_the_service(document: dict[str, Any]) -> None:
+    schema = bodies(document)["/predict/single"]["schema"]
+    client = Client(serving_of(small_pipeline()))
+    for text, allowed in (("5.0", True), ("5e0", True), ("5.5", False), ("true", False), ('"5"', False)):
+        body = f'{{"id": {text}}}'
+        assert validator(document, schema).is_valid(json.loads(body)) is allowed
+        assert client.post("/predict/single", body).status_code == (200 if allowed else 422)
+
+
 def test_every_example_is_what_its_schema_says(document: dict[str, Any]) -> None:
     for content in bodies(document).values():
         assert content["examples"]

@@ -374,6 +374,16 @@ BROKEN = [
         "increasing order",
     ),
     case(
+        "root_path_without_its_slash",
+        with_key("serve.root_path", "crm"),
+        "serve.root_path: given 'crm'",
+    ),
+    case(
+        "root_path_with_a_slash_at_its_end",
+        with_key("serve.root_path", "/crm/"),
+        "serve.root_path: given '/crm/'",
+    ),
+    case(
         "confidence_not_descending",
         with_key("serve.confidence", {"high": 2.0, "medium": 2.0}),
         "serve.confidence: given {'high': 2.0, 'medium': 2.0}",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 from http import HTTPStatus
 from typing import Any
@@ -27,6 +28,7 @@ from conversion.refusals import (
     invalid_fields,
     path_of,
     refusal_of,
+    refuse_repeated_names,
     shown,
 )
 from tests.serving import week
@@ -286,3 +288,75 @@ def test_any_value_is_refused_in_the_shape_of_errors(value: object) -> None:
         except ValidationError as error:
             told = refusal_of(error).body
             assert Error.model_validate_json(told.model_dump_json()) == told
+
+
+# Numbers that lost digits, and other encodings
+
+
+def test_a_large_number_with_a_point_is_told_why() -> None:
+    assert only_fault(refused('{"id": 1e17}')) == (
+        "id",
+        "1e+17",
+        "a whole number without point or exponent, which are exact up to 9007199254740991 only",
+    )
+    assert only_fault(refused('{"id": 1.5}')) == ("id", "1.5", "a whole number")
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        ('{"id": 1}'.encode("utf-16"), "it is UTF-16"),
+        (b"\xfe\xff" + '{"id": 1}'.encode("utf-16-be"), "it is UTF-16"),
+        ('{"id": 1}'.encode("utf-32"), "it is UTF-32"),
+        (gzip.compress(b'{"id": 1}'), "it is compressed with gzip"),
+    ],
+)
+def test_what_is_no_utf8_is_named(body: bytes, what: str) -> None:
+    refusal = refused(body)
+    assert refusal.status == HTTPStatus.BAD_REQUEST
+    assert refusal.body.error == f"the body is not JSON: {what}; send plain UTF-8"
+
+
+# Names given twice
+
+
+def repeated_in(body: str) -> list[str]:
+    try:
+        refuse_repeated_names(body.encode())
+    except RefusalError as refusal:
+        return [fault.field for fault in refusal.body.detail]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ('{"id": 1, "total_users": 2}', []),
+        ('{"a": {"id": 1}, "b": [{"id": 1}, {"id": 1}]}', []),
+        ('{"id": 1, "id": 1}', ["id"]),
+        ('{"id": 1, "\\u0069d": 2}', ["id"]),
+        ('{"id": %s, "id": 2}' % ("9" * 5000), ["id"]),
+        ('{"id": NaN, "id": 2}', ["id"]),
+        ('{"id": [{"x": 1, "x": 2}], "id": 2}', ["id[0].x", "id"]),
+        ('{"companies": [{"id": 1}, {"usage": [{}, {"a": 1, "a": 2}]}]}', ["companies[1].usage[1].a"]),
+        ('{"id": 1, "id": 2, "id": 3}', ["id", "id"]),
+        ("[]", []),
+    ],
+)
+def test_a_name_that_is_given_twice(body: str, fields: list[str]) -> None:
+    assert repeated_in(body) == fields
+
+
+def test_of_many_names_given_twice_some_are_listed() -> None:
+    body = "[" + ",".join(['{"a": 1, "a": 2}'] * 1000) + "]"
+    with pytest.raises(RefusalError) as caught:
+        refuse_repeated_names(body.encode())
+    refusal = caught.value
+    assert (refusal.status, refusal.reason) == (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_field")
+    assert len(refusal.body.detail) == MAX_FAULTS
+    assert refusal.body.error == "[0].a: given it twice, allowed is each name once (999 more)"
+
+
+@given(st.recursive(st.integers(), lambda part: st.lists(part) | st.dictionaries(st.text(), part)))
+def test_what_python_writes_has_no_name_twice(value: object) -> None:
+    assert repeated_in(json.dumps(value)) == []
