@@ -168,6 +168,7 @@ def log_waiting(root: Path, experiment: str) -> int:
     with spool.locked(root):
         spool.remove_leftovers(root)
         client = open_store(root)
+        _close_abandoned(client, root)
         waiting = spool.waiting_runs(root)
         if waiting:
             with asking(f"experiment {experiment}"):
@@ -181,7 +182,6 @@ def log_waiting(root: Path, experiment: str) -> int:
             else:
                 spool.remove(run)
                 logged += 1
-        _close_abandoned(client, root)
     if failed:
         raise TrackingError("; ".join(failed))
     return logged

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -271,3 +272,24 @@ def test_the_projects_own_files_and_who_writes_them(
 ) -> None:
     monkeypatch.chdir(root)
     assert files.writer_of(path) == stage
+
+
+# --- git -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "mlflow.db",
+        "mlflow.db-journal",
+        "mlflow.db.lock",
+        ".mlflow.4711.tmp.db",
+        "plots/.reliability.4711.tmp.png",
+        "models/.model.4711.tmp.joblib",
+        ".tracking/.00000000000000000001-0123abcd.4711.tmp/run.json",
+    ],
+)
+def test_git_ignores_what_a_killed_process_leaves(path: str) -> None:
+    root = Path(__file__).resolve().parents[2]
+    ignored = subprocess.run(["git", "check-ignore", "--quiet", "--no-index", path], cwd=root)
+    assert ignored.returncode == 0
