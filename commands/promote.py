@@ -135,7 +135,12 @@ def _arguments() -> argparse.Namespace:
         description="Register a tracked run's model as the champion, if it beats the present champion on the "
         "backtest by the rule in params.yaml (registry).",
     )
-    parser.add_argument("--run", metavar="RUN_ID", help="default: the run that tracked models/model.joblib")
+    parser.add_argument(
+        "--run",
+        metavar="RUN",
+        help="its id, its name, or that of the DVC experiment; default: the run that tracked "
+        "models/model.joblib",
+    )
     parser.add_argument(
         "--force", metavar="WHY", type=_reason, help="promote it even if it is not better; why is kept"
     )

@@ -1,4 +1,8 @@
-"""Log to MLflow the runs that wait because the tracking server was down when they were made."""
+"""Log to MLflow the runs that wait because the tracking server was down when they were made.
+
+The project's own store is looked after even if none waits: it follows a moved project, and runs that were cut
+short are closed.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +18,18 @@ log = logging.getLogger(__name__)
 def main() -> None:
     """Log every run that waits; exit 1 when some could not be."""
     root = spool.project_root()
-    if not spool.waiting_runs(root):
+    if not (root / spool.FOLDER).is_dir():
         log.info("no run waits")
         return
     from conversion import tracking
 
-    logged = tracking.log_waiting(root, load_params().tracking.experiment)
-    log.info("tracked", extra={"runs": logged})
+    waits = bool(spool.waiting_runs(root))
+    if waits or tracking.is_ours(root):
+        logged = tracking.log_waiting(root, load_params().tracking.experiment)
+    if waits:
+        log.info("tracked", extra={"runs": logged})
+    else:
+        log.info("no run waits")
 
 
 if __name__ == "__main__":

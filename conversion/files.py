@@ -6,7 +6,6 @@ import datetime as dt
 import json
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -28,6 +27,9 @@ WITH_CHECKSUMS: Final[dict[str, Any]] = {"write_page_checksum": True}
 """For whatever writes Parquet: a checksum for each page, which Parquet leaves out by default."""
 VERIFIED: Final[dict[str, Any]] = {"page_checksum_verification": True}
 """For whatever reads Parquet: compare each page with its checksum, where it has one."""
+COPIED_AT_ONCE: Final = 1 << 20  # bytes
+TEMPORARY: Final = re.compile(r"\.(?P<stem>.+)\.(?P<pid>\d{1,7})\.tmp(?P<suffix>\.[^.]+)?")
+"""Name of a file that is being written, and by which process; one that was killed leaves it behind."""
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
@@ -47,13 +49,27 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
     """
     target = Path(path)
     temporary = target.with_name(f".{target.stem}.{os.getpid()}.tmp{target.suffix}")
-    try:
+    with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(target)
         try:
             write(temporary)
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Report, for a file or folder that the block cannot write, which one it is and what to do.
+
+    Raises
+    ------
+    OutputError
+        The disk is full, the folder is read-only, or is no folder.
+    """
+    try:
+        yield
     except (FileExistsError, NotADirectoryError) as error:
         raise OutputError(
             f"{target}: cannot be written: {target.parent} is no folder; move away what is there"
@@ -63,6 +79,36 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
             f"{target}: cannot be written: {_reason(error)}; what was there before is untouched: see to the "
             "disk and the folder's permissions, then run it again"
         ) from error
+
+
+def is_temporary(path: Path) -> bool:
+    """Return whether a file is one that is, or was, being written beside its target."""
+    return TEMPORARY.fullmatch(path.name) is not None
+
+
+def is_leftover(path: Path) -> bool:
+    """Return whether a temporary file or folder belongs to a process that no longer runs."""
+    match = TEMPORARY.fullmatch(path.name)
+    return match is not None and not _is_running(int(match["pid"]))
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove what killed processes left of ``target``; the next one to write it knows of it first."""
+    for path in target.parent.iterdir():
+        match = TEMPORARY.fullmatch(path.name)
+        of_target = match and (match["stem"], match["suffix"] or "") == (target.stem, target.suffix)
+        if of_target and is_leftover(path):
+            path.unlink(missing_ok=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)  # sends nothing
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -205,9 +251,21 @@ def require_columns(names: Iterable[str], needed: Iterable[str]) -> None:
 
 
 def copy_file(source: str | Path, target: str | Path) -> None:
-    """Copy what a stage wrote; see `reading` for errors."""
-    with reading(source):
-        shutil.copyfile(source, target)
+    """Copy what a stage wrote; see `reading` and `writing` for errors.
+
+    The two are told apart: a full disk is no fault of the file that is read.
+    """
+    chunks = _chunks(source)
+    first = next(chunks, b"")  # there is no copy of what cannot be read
+    with writing(Path(target)), Path(target).open("wb") as copy:
+        copy.write(first)
+        copy.writelines(chunks)
+
+
+def _chunks(path: str | Path) -> Iterator[bytes]:
+    with reading(path), Path(path).open("rb") as opened:
+        while chunk := opened.read(COPIED_AT_ONCE):
+            yield chunk
 
 
 def write_parquet(path: str | Path, table: pd.DataFrame) -> None:

@@ -2,6 +2,8 @@
 
 A call names the event and gives the fields: ``log.info("trained", extra={"threshold": 0.05})``. Fields must
 not have the names of `logging.LogRecord`'s own attributes, such as ``name`` or ``module``.
+
+Credentials in addresses are never written: whatever a library says of one passes through `redacted`.
 """
 
 from __future__ import annotations
@@ -9,8 +11,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import warnings
+from collections.abc import Iterator
 from typing import Any, Final, Literal, TextIO, get_args
 
 from pythonjsonlogger.core import RESERVED_ATTRS, merge_record_extra
@@ -23,11 +27,53 @@ LogFormat = Literal["text", "json"]
 # No key of params.yaml: it has to work before params.yaml is read, and must rerun no stage.
 VARIABLE: Final = "CONVERSION_LOG_FORMAT"
 
+ADDRESSES: Final = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+"""Variables that hold an address, perhaps with credentials."""
+REDACTED: Final = "***"
+# Up to the last @ before the path begins, as programs that open the address read it.
+USERINFO: Final = re.compile(r"(?<=://)[^\s/?#]+@")
+SECRET_QUERY: Final = re.compile(
+    r"(?<=[?&])([\w.-]*(?:password|passwd|pwd|token|secret|key))=[^&#\s'\"]+", re.IGNORECASE
+)
+
 log = logging.getLogger(__name__)
+
+
+def redacted(text: str) -> str:
+    """Replace the credentials of addresses in a text.
+
+    Examples
+    --------
+    >>> redacted("https://ann:pa55@mlflow.example.com/api does not answer")
+    'https://***@mlflow.example.com/api does not answer'
+    >>> redacted("postgresql://db/mlflow?user=ann&password=pa55")
+    'postgresql://db/mlflow?user=ann&password=***'
+    """
+    for given in _given_credentials():
+        text = text.replace(f"{given}@", f"{REDACTED}@")
+    if "://" not in text:
+        return text
+    return SECRET_QUERY.sub(rf"\1={REDACTED}", USERINFO.sub(f"{REDACTED}@", text))
+
+
+def _given_credentials() -> Iterator[str]:
+    """Yield what stands before the @ in the variables' addresses, as given and as JSON writes it.
+
+    A password may hold what ends an address elsewhere, such as a slash or a space.
+    """
+    for variable in ADDRESSES:
+        _, _, address = os.environ.get(variable, "").partition("://")
+        if credentials := address.rpartition("@")[0]:
+            yield credentials
+            yield json.dumps(credentials)[1:-1]
 
 
 class TextFormatter(logging.Formatter):
     """One line a record: time, program, level, the event and its fields as ``name=value``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write the record, tracebacks too, without credentials."""
+        return redacted(super().format(record))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """Put the fields behind the event."""
@@ -58,6 +104,14 @@ def escaped(text: str) -> str:
         return text
     shown = (each if each.isprintable() else ascii(each)[1:-1] for each in text)
     return "".join(shown)
+
+
+class RedactingJsonFormatter(JsonFormatter):
+    """An object a line, without credentials."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write the record, tracebacks too, without credentials."""
+        return redacted(super().format(record))
 
 
 def _shown(value: Any) -> str:
@@ -97,7 +151,7 @@ def formatter(kind: LogFormat, program: str) -> logging.Formatter:
     """
     if kind == "text":
         return TextFormatter(f"%(asctime)s {program} %(levelname)s %(message)s")
-    return JsonFormatter(
+    return RedactingJsonFormatter(
         "%(levelname)s %(message)s",
         # The keys in their order; what a record has replaces them.
         defaults={"time": None, "level": None, "program": program},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,14 +14,18 @@ from conversion.comparison import NEEDED
 from conversion.errors import TrackingError
 from conversion.files import verified_parquet
 from conversion.registered import RegisteredVersion, RegisteredVersions
-from conversion.tracking import Store, asking, first_line
+from conversion.tracking import Store, asking, finished_runs, first_line, is_deleted, run_with_id
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
 CHAMPION: Final = "champion"
 PREDICTIONS_ARTIFACT: Final = "backtest/predictions.parquet"
 SHA256_TAG: Final = "model_sha256"
+NAMES: Final = ("tags.dvc_exp_name", "attributes.run_name")
+"""What a run may be named by, other than its id."""
+LISTED: Final = 5  # runs of one name
 
 
 @dataclass(frozen=True)
@@ -54,16 +59,18 @@ class Champion:
     model_sha256: str
 
 
-def tracked_run(store: Store, run_id: str) -> TrackedRun:
-    """Read a run.
+def tracked_run(store: Store, name: str) -> TrackedRun:
+    """Find a run by its id, its name, or the name of the DVC experiment that it was.
 
     Raises
     ------
     TrackingError
-        There is no such run, or it has no model.
+        There is no such run, there are several, it was deleted, or it has no model.
     """
-    with asking(f"run {run_id}"):
-        run = store.get_run(run_id)
+    run = run_with_id(store, name) or _run_named(store, name)
+    run_id = run.info.run_id
+    if is_deleted(run.info):
+        raise TrackingError(_deleted(store, run))
     models = run.outputs.model_outputs if run.outputs else []
     sha256 = run.data.tags.get(SHA256_TAG)
     if not models or not sha256:
@@ -74,6 +81,53 @@ def tracked_run(store: Store, run_id: str) -> TrackedRun:
     return TrackedRun(run_id, models[-1].model_id, sha256, run.data.tags.get("git_commit", ""))
 
 
+def _run_named(store: Store, name: str) -> Run:
+    """Find the run with a name: of several with one model the latest, a deleted one if there is no other."""
+    named = [f"{attribute} = {_quoted(name)}" for attribute in NAMES]
+    found: dict[str, Run] = {}
+    for deleted_too in (False, True):
+        if not found:
+            runs = (run for condition in named for run in finished_runs(store, condition, deleted_too))
+            found = {run.info.run_id: run for run in runs}
+    if not found:
+        raise TrackingError(
+            f"run {name}: not found: neither the id nor the name of a finished run, nor of a DVC experiment "
+            "that was tracked; 'mlflow ui' and 'dvc exp show' list what there is"
+        )
+    latest = sorted(found.values(), key=lambda run: run.info.start_time, reverse=True)
+    if len({run.data.tags.get(SHA256_TAG) for run in latest}) > 1:
+        listed = "; ".join(f"{run.info.run_id} of {_day(run)}" for run in latest[:LISTED])
+        raise TrackingError(
+            f"run {name}: {len(latest)} runs with different models have this name; name one by its id: "
+            f"{listed}"
+        )
+    return latest[0]
+
+
+def _quoted(text: str) -> str:
+    """Quote a text for a query, which knows no way to escape a quote."""
+    for quote in ("'", '"'):
+        if quote not in text:
+            return f"{quote}{text}{quote}"
+    raise TrackingError(f"run {text}: not found: a name with both kinds of quotes; name the run by its id")
+
+
+def _day(run: Run) -> str:
+    return dt.datetime.fromtimestamp(run.info.start_time / 1000, dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _deleted(store: Store, run: Run) -> str:
+    """Say how to bring a deleted run back; those of a deleted experiment come back with it."""
+    with asking(f"run {run.info.run_id}"):
+        experiment = store.get_experiment(run.info.experiment_id)
+    if is_deleted(experiment):
+        what = f"with its experiment {experiment.name}"
+        remedy = f"mlflow experiments restore --experiment-id {experiment.experiment_id}"
+    else:
+        what, remedy = "in MLflow", f"mlflow runs restore --run-id {run.info.run_id}"
+    return f"run {run.info.run_id}: it was deleted {what}: bring it back with '{remedy}', or take another run"
+
+
 def run_of_model(store: Store, sha256: str) -> TrackedRun:
     """Find the run that tracked a model file, the latest one of several.
 
@@ -82,16 +136,14 @@ def run_of_model(store: Store, sha256: str) -> TrackedRun:
     TrackingError
         None did.
     """
-    query = f"tags.{SHA256_TAG} = '{sha256}' and attributes.status = 'FINISHED'"
-    with asking("the tracking store"):
-        experiments = [experiment.experiment_id for experiment in store.search_experiments()]
-        found = store.search_runs(experiments, query, max_results=1, order_by=["attributes.start_time DESC"])
-    if not found:
-        raise TrackingError(
-            f"no run has tracked the model file with sha256 {sha256}; run 'dvc repro --single-item --force "
-            "track' with tracking.enabled, or name a run by --run"
-        )
-    return tracked_run(store, found[0].info.run_id)
+    condition = f"tags.{SHA256_TAG} = '{sha256}'"
+    for found in (finished_runs(store, condition), finished_runs(store, condition, deleted_too=True)):
+        if found:
+            return tracked_run(store, found[0].info.run_id)
+    raise TrackingError(
+        f"no run has tracked the model file with sha256 {sha256}; run 'dvc repro --single-item --force "
+        "track' with tracking.enabled, or name a run by --run"
+    )
 
 
 def read_predictions(store: Store, run_id: str) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -13,15 +14,22 @@ from pathlib import Path
 from typing import Any, Final
 
 import mlflow
+from alembic.script import ScriptDirectory
 from mlflow import MlflowClient
 from mlflow.entities import (
     Dataset,
     DatasetInput,
+    Experiment,
+    LifecycleStage,
     LoggedModelOutput,
     LoggedModelStatus,
     Metric,
     Param,
+    Run,
+    RunInfo,
+    RunStatus,
     RunTag,
+    ViewType,
 )
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
@@ -29,14 +37,18 @@ from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from sqlalchemy.exc import SQLAlchemyError
 
 from conversion import spool
-from conversion.errors import TrackingError
+from conversion.database import SCHEME, database_file, ensure_migrated, follow_artifacts
+from conversion.errors import InputError, TrackingError
 from conversion.files import verified_parquet
+from conversion.logs import redacted
 
 DATABASE: Final = "mlflow.db"
 ARTIFACTS: Final = "mlartifacts"
 MODEL_NAME: Final = "model"
 WAITING_TAG: Final = "waiting_run"
 """Names the folder in which a run waited, so that logging that was cut short goes on in the same run."""
+OUTBOX_TAG: Final = "waiting_in"
+"""Names the machine and the folder of the outbox, so that nobody else's runs are closed."""
 LOADER: Final = "conversion.pyfunc"
 MODEL_REQUIREMENTS: Final = (
     "joblib",
@@ -57,8 +69,14 @@ PARAMS_BATCH: Final = 100
 
 # What keeps us from a store: MLflow's own errors, the network and files, its database, a missing driver.
 UNREACHABLE: Final = (MlflowException, OSError, SQLAlchemyError, ImportError)
+NO_SUCH_RUN: Final = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
+"""What MLflow answers to the id of no run, and to what cannot be one."""
+NO_CAUSE: Final = "(raised as a result of "
+"""Begins the line with which SQLAlchemy says when, not why."""
+FULL: Final = ("No space left on device", "Disk quota exceeded", "File too large", "database or disk is full")
 
 Store = MlflowClient
+log = logging.getLogger(__name__)
 
 
 def tracking_uri(root: Path) -> str:
@@ -66,15 +84,17 @@ def tracking_uri(root: Path) -> str:
 
     A relative SQLite path is the main checkout's, as some experiments run in temporary folders.
     """
-    given = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DATABASE}"
-    relative = given.removeprefix("sqlite:///")
+    given = os.environ.get("MLFLOW_TRACKING_URI") or f"{SCHEME}{DATABASE}"
+    relative = given.removeprefix(SCHEME)
     if relative == given or Path(relative).is_absolute():
         return given
-    return f"sqlite:///{root / relative}"
+    return f"{SCHEME}{root / relative}"
 
 
 def open_store(root: Path) -> MlflowClient:
     """Connect to the store and see whether it answers.
+
+    A database in a file is made if there is none, or mended; ours follows the project if that was moved.
 
     Parameters
     ----------
@@ -94,15 +114,37 @@ def open_store(root: Path) -> MlflowClient:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     uri = tracking_uri(root)
-    with asking(f"{uri} does not answer"):
+    database = database_file(uri)
+    if database is not None:
+        ensure_migrated(database, _schema_revisions(), _migrate)
+    if is_ours(root):
+        follow_artifacts(root / DATABASE, root / ARTIFACTS)
+    with asking(f"{redacted(uri)} does not answer"):
         mlflow.set_tracking_uri(uri)
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
     return client
 
 
+def _migrate(database: Path) -> None:
+    """Have MLflow make or upgrade the database, as it does when it is opened."""
+    with asking(f"MLflow cannot make or upgrade {database}"):
+        MlflowClient(f"{SCHEME}{database}").search_experiments(max_results=1)
+
+
+def _schema_revisions() -> list[str]:
+    """List the revisions of MLflow's schema, the latest first."""
+    scripts = ScriptDirectory(str(Path(mlflow.__file__).parent / "store" / "db_migrations"))
+    return [script.revision for script in scripts.walk_revisions()]
+
+
+def is_ours(root: Path) -> bool:
+    """Return whether the store is the database in the main checkout, with its artifacts beside it."""
+    return tracking_uri(root) == f"{SCHEME}{root / DATABASE}"
+
+
 def log_waiting(root: Path, experiment: str) -> int:
-    """Log every run that waits, oldest first.
+    """Log every run that waits, oldest first, and clear away what killed processes left.
 
     Parameters
     ----------
@@ -124,7 +166,9 @@ def log_waiting(root: Path, experiment: str) -> int:
     failed: list[str] = []
     logged = 0
     with spool.locked(root):
+        spool.remove_leftovers(root)
         client = open_store(root)
+        _close_abandoned(client, root)
         waiting = spool.waiting_runs(root)
         if waiting:
             with asking(f"experiment {experiment}"):
@@ -132,8 +176,8 @@ def log_waiting(root: Path, experiment: str) -> int:
         for run in waiting:
             try:
                 with asking(run.name):
-                    _log_run(client, experiment_id, run)
-            except TrackingError as error:
+                    _log_run(client, experiment_id, run, _outbox(root))
+            except (TrackingError, InputError) as error:
                 failed.append(str(error))
             else:
                 spool.remove(run)
@@ -146,17 +190,71 @@ def log_waiting(root: Path, experiment: str) -> int:
 def _experiment_id(client: MlflowClient, root: Path, name: str) -> str:
     """Find or make the experiment; artifacts beside the database, where it is ours."""
     experiment = client.get_experiment_by_name(name)
-    if experiment is not None:
-        return str(experiment.experiment_id)
-    ours = tracking_uri(root) == f"sqlite:///{root / DATABASE}"
-    location = (root / ARTIFACTS).as_uri() if ours else None
-    return str(client.create_experiment(name, location, tags=EXPERIMENT_TAGS))
+    if experiment is None:
+        location = (root / ARTIFACTS).as_uri() if is_ours(root) else None
+        return str(client.create_experiment(name, location, tags=EXPERIMENT_TAGS))
+    if is_deleted(experiment):
+        raise TrackingError(
+            f"experiment {name} was deleted in MLflow: bring it back with 'mlflow experiments restore "
+            f"--experiment-id {experiment.experiment_id}', or name another one in params.yaml "
+            "(tracking.experiment)"
+        )
+    return str(experiment.experiment_id)
 
 
-def _log_run(client: MlflowClient, experiment_id: str, waiting: Path) -> None:
+def _outbox(root: Path) -> str:
+    return f"{socket.gethostname()}:{root / spool.FOLDER}"
+
+
+def _close_abandoned(client: MlflowClient, root: Path) -> None:
+    """End the runs that were begun here and wait no longer, which MLflow would show as running for ever.
+
+    Call it with the lock held: nobody logs from here meanwhile.
+    """
+    waiting = {run.name for run in spool.waiting_runs(root)}
+    with asking("runs that were cut short"):
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+        abandoned = [
+            run.info.run_id
+            for run in client.search_runs(experiments, "attributes.status = 'RUNNING'")
+            if run.data.tags.get(WAITING_TAG, "") not in {"", *waiting}
+            and (is_ours(root) or run.data.tags.get(OUTBOX_TAG) == _outbox(root))
+        ]
+        for run_id in abandoned:
+            client.set_terminated(run_id, RunStatus.to_string(RunStatus.KILLED))
+    if abandoned:
+        log.warning("runs that were cut short are closed", extra={"runs": abandoned})
+
+
+def run_with_id(store: Store, run_id: str) -> Run | None:
+    """Read a run, deleted or not; None: no run has this id."""
+    with asking(f"run {run_id}"):
+        try:
+            return store.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code in NO_SUCH_RUN:
+                return None
+            raise
+
+
+def finished_runs(store: Store, condition: str, deleted_too: bool = False) -> list[Run]:
+    """List the finished runs of all experiments for which a condition holds, the latest first."""
+    view = ViewType.ALL if deleted_too else ViewType.ACTIVE_ONLY
+    query = f"{condition} and attributes.status = 'FINISHED'"
+    with asking("the tracking store"):
+        experiments = [experiment.experiment_id for experiment in store.search_experiments(view)]
+        return list(store.search_runs(experiments, query, view, order_by=["attributes.start_time DESC"]))
+
+
+def is_deleted(entity: Experiment | RunInfo) -> bool:
+    """Return whether MLflow keeps it only until its garbage is collected."""
+    return str(entity.lifecycle_stage) == LifecycleStage.DELETED
+
+
+def _log_run(client: MlflowClient, experiment_id: str, waiting: Path, outbox: str) -> None:
     record = spool.read_record(waiting)
     time = int(record["time_ms"])
-    run_id = _run_id(client, experiment_id, waiting.name, record)
+    run_id = _run_id(client, experiment_id, {WAITING_TAG: waiting.name, OUTBOX_TAG: outbox}, record)
     params = [Param(key, value) for key, value in record["params"].items()]
     for start in range(0, len(params), PARAMS_BATCH):
         client.log_batch(run_id, params=params[start : start + PARAMS_BATCH])
@@ -179,13 +277,11 @@ def _log_run(client: MlflowClient, experiment_id: str, waiting: Path) -> None:
     client.set_terminated(run_id)
 
 
-def _run_id(client: MlflowClient, experiment_id: str, waiting: str, record: dict[str, Any]) -> str:
-    begun = client.search_runs([experiment_id], f"tags.{WAITING_TAG} = '{waiting}'", max_results=1)
+def _run_id(client: MlflowClient, experiment_id: str, tags: dict[str, str], record: dict[str, Any]) -> str:
+    begun = client.search_runs([experiment_id], f"tags.{WAITING_TAG} = '{tags[WAITING_TAG]}'", max_results=1)
     if begun:
         return str(begun[0].info.run_id)
-    run = client.create_run(
-        experiment_id, start_time=record["time_ms"], tags={WAITING_TAG: waiting}, run_name=record["name"]
-    )
+    run = client.create_run(experiment_id, start_time=record["time_ms"], tags=tags, run_name=record["name"])
     return str(run.info.run_id)
 
 
@@ -247,7 +343,9 @@ def asking(what: str) -> Iterator[None]:
         try:
             yield
         except UNREACHABLE as error:
-            raise TrackingError(f"{what}: {first_line(error)}") from error
+            said = redacted(first_line(error))
+            remedy = ": free some space on the disk" if any(words in said for words in FULL) else ""
+            raise TrackingError(f"{what}: {said}{remedy}") from error
 
 
 @contextmanager
@@ -259,7 +357,7 @@ def _quiet() -> Iterator[None]:
     chatty = [logging.getLogger(name) for name in ("mlflow", "alembic", "urllib3")]
     levels = [logger.level for logger in chatty]
     for logger in chatty:
-        logger.setLevel(logging.ERROR)
+        logger.setLevel(logging.CRITICAL)  # as an error it would also print what it raises
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -270,5 +368,14 @@ def _quiet() -> Iterator[None]:
 
 
 def first_line(error: Exception) -> str:
-    """Take the first line of what an error says, which in MLflow may be a page."""
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    r"""Take the first line of what an error says, which in MLflow may be a page.
+
+    Examples
+    --------
+    >>> first_line(OSError("(raised as a result of Query-invoked autoflush)\n(sqlite3) disk is full\nSQL"))
+    '(sqlite3) disk is full'
+    >>> first_line(OSError())
+    'OSError'
+    """
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith(NO_CAUSE)]
+    return lines[0].strip() if lines else type(error).__name__

@@ -23,7 +23,16 @@ import yaml
 from conversion import spool
 from conversion.artifact import sha256
 from conversion.errors import TrackingError
-from conversion.files import VERIFIED, WITH_CHECKSUMS, copy_file, read_json, read_text, reading, write_json
+from conversion.files import (
+    VERIFIED,
+    WITH_CHECKSUMS,
+    copy_file,
+    is_temporary,
+    read_json,
+    read_text,
+    reading,
+    write_json,
+)
 from conversion.params import Params, load_params
 from conversion.stage import run
 
@@ -33,6 +42,7 @@ PREDICTIONS: Final = "backtest/predictions.parquet"
 PREDICTED: Final = ["id", "as_of", "label", "MRR", "probability", "base_rate"]
 """What comparing two models' backtests takes; the baselines are the same for all."""
 EXAMPLE_ROWS: Final = 3
+PACKAGE: Final = Path(spool.__file__).parent
 
 log = logging.getLogger(__name__)
 
@@ -214,8 +224,10 @@ def fill(folder: Path, columns: Iterable[str]) -> None:
     (folder / spool.MODEL).mkdir()
     for name in ("model.joblib", "model.json"):
         copy_file(f"models/{name}", folder / spool.MODEL / name)
-    code = Path(spool.__file__).parent
-    shutil.copytree(code, folder / spool.CODE, ignore=shutil.ignore_patterns("__pycache__"))
+    for source in _code():
+        target = folder / spool.CODE / source.relative_to(PACKAGE)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy_file(source, target)
     with reading("data/features/latest.parquet"):
         latest = pq.ParquetFile("data/features/latest.parquet", **VERIFIED)
         rows = next(latest.iter_batches(batch_size=EXAMPLE_ROWS, columns=list(columns)))
@@ -226,8 +238,18 @@ def _artifacts() -> Iterator[Path]:
     yield Path("params.yaml")
     for folder in RESULTS:
         with reading(folder):
-            files = sorted(path for path in Path(folder).iterdir() if path.is_file())
+            # A killed stage leaves a file that it was writing; no result of any run.
+            files = sorted(
+                path for path in Path(folder).iterdir() if path.is_file() and not is_temporary(path)
+            )
         yield from files
+
+
+def _code() -> Iterator[Path]:
+    """List the files of the package that reads the model."""
+    yield from (
+        path for path in sorted(PACKAGE.rglob("*")) if path.is_file() and "__pycache__" not in path.parts
+    )
 
 
 def _top_leads() -> Path:

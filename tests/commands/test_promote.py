@@ -338,9 +338,59 @@ def test_a_model_that_no_run_tracked(project: Project) -> None:
         project.promote()
 
 
-def test_no_such_run(project: Project) -> None:
-    with pytest.raises(TrackingError, match=r"run 0123abcd: .*not found"):
-        project.promote(run="0123abcd")
+@pytest.mark.parametrize("name", ["0123abcd", "0" * 32, "no such run", "it's", 'say "hi"'])
+def test_no_such_run(project: Project, name: str) -> None:
+    with pytest.raises(
+        TrackingError, match=f"^run {name}: not found: neither the id nor the name of a .* run"
+    ):
+        project.promote(run=name)
+
+
+def test_a_name_that_cannot_be_asked_for(project: Project) -> None:
+    with pytest.raises(TrackingError, match=r"a name with both kinds of quotes; name the run by its id"):
+        project.promote(run='it\'s "both"')
+
+
+def test_a_run_is_found_by_its_name_or_its_experiment_s(project: Project, store: Store) -> None:
+    """The one by MLflow's name, the other by the tag that DVC's experiments have."""
+    named = store.track("dvc's own words", backtest(), 0.1)
+    experiment = store.track("renamed in MLflow", backtest(), 0.2)
+    store.client.set_tag(experiment, "dvc_exp_name", "sixty-weir")
+    project.promote("--force", "by name", "--run", "dvc's own words")
+    assert project.champion().run_id == named
+    project.promote("--force", "by experiment", "--run", "sixty-weir")
+    assert project.champion().run_id == experiment
+
+
+def test_of_several_runs_with_a_name_it_is_the_latest_unless_their_models_differ(
+    project: Project, store: Store
+) -> None:
+    runs = [store.track("thrice", backtest(), 0.1) for _ in range(3)]
+    store.client.set_terminated(runs[2], "FAILED")
+    project.promote("--run", "thrice")
+    assert project.champion().run_id == runs[1], "the latest that came to its end"
+
+    store.client.set_tag(runs[0], "model_sha256", sha256_of("another"))
+    with pytest.raises(
+        TrackingError, match="run thrice: 2 runs with different models have this name"
+    ) as error:
+        project.promote("--run", "thrice")
+    assert [run for run in runs if run in str(error.value)] == runs[:2]
+
+
+def test_a_deleted_run_is_not_promoted_and_the_way_back_is_named(project: Project, store: Store) -> None:
+    run = store.track("deleted", backtest(), 0.1)
+    store.client.delete_run(run)
+    for name in (run, "deleted"):
+        with pytest.raises(TrackingError, match=f"'mlflow runs restore --run-id {run}'"):
+            project.promote("--run", name)
+    project.lay_model("deleted")
+    with pytest.raises(TrackingError, match=f"run {run}: it was deleted in MLflow"):
+        project.promote()
+    assert project.versions() == []
+    store.client.restore_run(run)
+    project.promote("--run", "deleted")
+    assert project.champion().run_id == run
 
 
 def test_a_run_without_a_model(project: Project, runs: Runs) -> None:

@@ -4,6 +4,8 @@ import ast
 import csv
 import datetime as dt
 import json
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 from conversion import files
 from conversion.errors import InputError, OutputError
+from tests.leftovers import ended_process, no_file_longer_than
 
 
 @pytest.fixture
@@ -58,6 +61,56 @@ def test_a_write_is_seen_whole_or_not_at_all(tmp_path: Path) -> None:
 
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_of_a_file_goes_when_it_is_written_again(tmp_path: Path) -> None:
+    killed = ended_process()
+    kept = {
+        f".out.{os.getppid()}.tmp.png",  # a process that runs
+        f".out.{killed}.tmp.csv",
+        f".other.{killed}.tmp.png",
+        ".out.tmp.png",
+        f"out.{killed}.tmp.png",
+    }
+    for name in {f".out.{killed}.tmp.png", *kept}:
+        (tmp_path / name).write_text("half of the")
+    files.write_text(tmp_path / "out.png", "whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"out.png", *kept}
+
+
+@pytest.mark.parametrize(
+    ("name", "temporary"),
+    [
+        (".reliability.4711.tmp.png", True),
+        (".model.1.tmp.joblib", True),
+        (".no_suffix.4711.tmp", True),
+        ("reliability.png", False),
+        (".gitignore", False),
+        ("a.4711.tmp.png", False),
+    ],
+)
+def test_the_names_of_files_that_are_being_written(name: str, temporary: bool) -> None:
+    assert files.is_temporary(Path("plots") / name) == temporary
+
+
+def test_the_names_are_those_that_files_have_while_they_are_written(tmp_path: Path) -> None:
+    for name in ("a.csv", "a.csv.gz", "a"):
+        files.write_atomically(
+            tmp_path / name,
+            lambda temporary: temporary.write_text(str(files.is_temporary(temporary)), encoding="utf-8"),
+        )
+        assert (tmp_path / name).read_text(encoding="utf-8") == "True"
+
+
+def test_a_copy_that_does_not_fit_is_no_fault_of_what_is_copied(tmp_path: Path) -> None:
+    source, target = tmp_path / "gains.png", tmp_path / "copy" / "gains.png"
+    source.write_bytes(bytes(100_000))
+    target.parent.mkdir()
+    files.copy_file(source, target)
+    assert target.read_bytes() == bytes(100_000)
+    with no_file_longer_than(1000), pytest.raises(OutputError) as error:
+        files.copy_file(source, target)
+    assert str(error.value).startswith(f"{target}: cannot be written: File too large; ")
 
 
 def test_folders_are_made(tmp_path: Path) -> None:
@@ -351,3 +404,24 @@ def test_what_is_no_monday_is_told_in_one_sentence(given: object) -> None:
         f"metrics/a.json: not what the stage before writes (as_of: given {given!r}, should be a Monday like "
         "2020-02-24); run 'dvc repro before' again"
     )
+
+
+# --- git -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "mlflow.db",
+        "mlflow.db-journal",
+        "mlflow.db.lock",
+        ".mlflow.4711.tmp.db",
+        "plots/.reliability.4711.tmp.png",
+        "models/.model.4711.tmp.joblib",
+        ".tracking/.00000000000000000001-0123abcd.4711.tmp/run.json",
+    ],
+)
+def test_git_ignores_what_a_killed_process_leaves(path: str) -> None:
+    root = Path(__file__).resolve().parents[2]
+    ignored = subprocess.run(["git", "check-ignore", "--quiet", "--no-index", path], cwd=root)
+    assert ignored.returncode == 0

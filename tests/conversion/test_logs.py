@@ -59,6 +59,41 @@ def test_text_shows_where_a_value_ends(value: object, shown: str) -> None:
     assert text("e", field=value) == f"train INFO e field={shown}"
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("http://ann:s3cret@host:5000/api failed", "http://***@host:5000/api failed"),
+        ("postgresql+psycopg://ann:s3cret@host/db", "postgresql+psycopg://***@host/db"),
+        ("with an @ in it: http://ann:s3cret@s3cret@host", "with an @ in it: http://***@host"),
+        ("http://s3cret-token@host", "http://***@host"),
+        ("postgresql://host/db?user=ann&password=s3cret", "postgresql://host/db?user=ann&password=***"),
+        ("url: 'http://ann:s3cret@a', 'http://ann:s3cret@b'", "url: 'http://***@a', 'http://***@b'"),
+        ("http://host/path?page=2 says ann@example.com", "http://host/path?page=2 says ann@example.com"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["text", "json"])
+def test_credentials_are_not_written(said: str, shown: str, kind: Any) -> None:
+    for made in (record(said), record("e", reason=said)):
+        line = formatter(kind, "track").format(made)
+        assert "s3cret" not in line
+        assert shown in line
+
+
+@pytest.mark.parametrize("kind", ["text", "json"])
+def test_credentials_of_the_store_are_not_written_whatever_they_hold(
+    kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = 'http://ann:s3/c"r#e t@host:5000'
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    error = ValueError(f"Failed to parse: {address}/api")
+    info = (ValueError, error, None)
+    made = logging.LogRecord("m", logging.ERROR, "f.py", 1, f"{address} fails", None, info)
+    line = formatter(kind, "track").format(made)
+    assert "s3/c" not in line
+    assert "r#e t" not in line
+    assert "ValueError: Failed to parse: http://***@host:5000/api" in line
+
+
 def test_json_keeps_types_and_names_what_every_line_has() -> None:
     line = formatter("json", "load").format(
         record("loaded", rows=7, share=0.25, columns=["a", "b"], note="Zoë \n x", none=None, flag=True)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
 from conversion import spool
+from conversion.errors import OutputError
+from tests.leftovers import ended_process
 
 
 def put(root: Path, name: str) -> Path:
@@ -33,10 +36,38 @@ def test_a_run_that_cannot_be_written_whole_leaves_nothing(tmp_path: Path) -> No
         (folder / "file").write_text("half", encoding="utf-8")
         raise OSError("no space left on device")
 
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(OutputError, match=r"\.tracking/\S+: cannot be written: no space left"):
         spool.put(tmp_path, {}, half_way)
     assert spool.waiting_runs(tmp_path) == []
     assert list((tmp_path / spool.FOLDER).iterdir()) == []
+
+
+def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    outbox = tmp_path / spool.FOLDER
+    run = put(tmp_path, "waits")
+    half_written = outbox / f".{1:020d}-0123abcd.{ended_process()}.tmp"
+    being_written = outbox / f".{2:020d}-0123abcd.{os.getpid()}.tmp"
+    of_no_process = outbox / f".{3:020d}-0123abcd.tmp"
+    for folder in (half_written, being_written, of_no_process):
+        (folder / "artifacts").mkdir(parents=True)
+    spool.remove_leftovers(tmp_path)
+    assert set(outbox.iterdir()) == {run, being_written}
+
+
+def test_a_run_that_is_half_removed_does_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = put(tmp_path, "logged")
+    monkeypatch.setattr(spool.shutil, "rmtree", lambda _: None)  # killed here
+    spool.remove(run)
+    assert spool.waiting_runs(tmp_path) == []
+    assert [spool.read_record(left)["name"] for left in (tmp_path / spool.FOLDER).iterdir()] == ["logged"]
+
+
+def test_an_outbox_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / spool.FOLDER).write_text("a file", encoding="utf-8")
+    with pytest.raises(OutputError, match=r"\.tracking is no folder; move away what is there"):
+        put(tmp_path, "any")
+    with pytest.raises(OutputError, match=r"\.tracking is no folder"), spool.locked(tmp_path):
+        pass
 
 
 def test_a_run_that_is_being_written_does_not_wait_yet(tmp_path: Path) -> None:

@@ -80,6 +80,29 @@ def test_what_is_kept_of_the_backtest_is_enough_to_compare_by() -> None:
     assert set(NEEDED) <= set(track.PREDICTED)
 
 
+# --- files -----------------------------------------------------------------------------------------------
+
+
+def test_what_a_killed_stage_left_is_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("params.yaml", "metrics/evaluation.json", "plots/reliability.png"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).touch()
+    Path("plots/.reliability.4711.tmp.png").touch()
+    Path("metrics/.evaluation.4711.tmp.json").touch()
+    assert list(map(str, track._artifacts())) == [
+        "params.yaml",
+        "metrics/evaluation.json",
+        "plots/reliability.png",
+    ]
+
+
+def test_the_code_is_the_whole_package_without_what_python_keeps() -> None:
+    names = {str(path.relative_to(track.PACKAGE)) for path in track._code()}
+    assert {"__init__.py", "pyfunc.py", "prediction_log.yaml"} <= names
+    assert not any("__pycache__" in name for name in names)
+
+
 # --- git -------------------------------------------------------------------------------------------------
 
 
