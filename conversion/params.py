@@ -6,6 +6,7 @@ import datetime as dt
 import difflib
 import re
 import reprlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
@@ -37,22 +38,14 @@ LAST_MONDAY: Final = dt.date(2100, 12, 27)
 """The Mondays of the days that an export may have, see `stages.load`."""
 MAX_DEPTH: Final = 20
 """Levels that params.yaml may be nested; it needs five."""
+NOTHING: Final = object()
+"""In place of the value of a key that is not there."""
 
 
 class BareDate(str):
     """A date without quotes in params.yaml: DVC refuses to read it, so it is refused here too."""
 
     __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
-
-
-def _must_be_quoted(value: object) -> object:
-    bare = [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, BareDate)]
-    if bare:
-        raise ValueError(f"should be in quotes: '{bare[0]}'; DVC cannot read a date without them")
-    return value
 
 
 def _as_date(value: object) -> object:
@@ -134,8 +127,6 @@ class Section(BaseModel):
     """A section of params.yaml: frozen, strictly typed, unknown keys refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-    _quoted = field_validator("*", mode="before")(_must_be_quoted)
 
 
 class Data(Section):
@@ -459,7 +450,13 @@ def load_params(path: str | Path = "params.yaml") -> Params:
 
 
 def read_values(path: str | Path = "params.yaml") -> dict[str, Any]:
-    """Read the params file as it stands, unchecked; see `load_params` for errors."""
+    """Read the params file as DVC does: as it stands, names, types and ranges unchecked.
+
+    Raises
+    ------
+    ParamsError
+        The file is missing, is not YAML, or has a date without quotes.
+    """
     try:
         # The loader is a SafeLoader with other number and date patterns: it makes no objects.
         raw = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
@@ -472,7 +469,27 @@ def read_values(path: str | Path = "params.yaml") -> dict[str, Any]:
     if not isinstance(raw, dict):
         found = "an empty file" if raw is None else _shorten(raw)
         raise ParamsError(f"{path}: given {found}, should have the keys {', '.join(Params.model_fields)}")
+    bare = [
+        f"{path}: {key}: given {date}, should be in quotes: '{date}'; DVC cannot read a date without them"
+        for key, date in _bare_dates(raw)
+    ]
+    if bare:
+        raise ParamsError("\n".join(bare))
     return raw
+
+
+def _bare_dates(values: dict[str, Any]) -> Iterator[tuple[str, BareDate]]:
+    """Find the dates without quotes, by their dotted keys; what aliases repeat is looked at once."""
+    waiting: list[tuple[str, object]] = [("", values)]
+    seen: set[int] = set()
+    while waiting:
+        key, node = waiting.pop()
+        if isinstance(node, BareDate):
+            yield key, node
+        elif isinstance(node, dict | list) and id(node) not in seen:
+            seen.add(id(node))
+            below = node.items() if isinstance(node, dict) else [("", each) for each in node]
+            waiting += [(f"{key}.{name}".strip("."), each) for name, each in below][::-1]
 
 
 class _Loader(yaml.SafeLoader):
@@ -552,6 +569,7 @@ def _shorten(value: object) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     short = reprlib.Repr()
     short.maxstring = short.maxother = short.maxlong = 80
+    short.maxlevel = 2
     return " ".join(short.repr(value).split())
 
 
@@ -569,6 +587,47 @@ def _meaning(location: tuple[int | str, ...]) -> str:
     if field and field.description:
         return field.description
     return f"keys {', '.join(_section(tuple(names)).model_fields)}"
+
+
+def value_at(values: Any, key: str) -> Any:
+    """Return the value of a dotted key, `NOTHING` where there is none.
+
+    Examples
+    --------
+    >>> value_at({"model": {"ensemble": {"members": ["a", "b"]}}}, "model.ensemble.members[-1]")
+    'b'
+    """
+    for name in re.findall(r"[^.\[\]]+", key):
+        try:
+            values = values[int(name)] if isinstance(values, list) else values[name]
+        except (KeyError, IndexError, TypeError, ValueError):
+            return NOTHING
+    return values
+
+
+def changes(old: Any, new: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
+    """Compare two values of a key of params.yaml, sections key by key.
+
+    Yields
+    ------
+    tuple
+        The dotted key, and the two values that differ there, of which one may be `NOTHING`.
+
+    Examples
+    --------
+    >>> list(changes({"weeks": 30, "companies": 500}, {"weeks": 30, "companies": 900}, "simulate"))
+    [('simulate.companies', 500, 900)]
+    """
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in dict.fromkeys((*old, *new)):
+            yield from changes(old.get(name, NOTHING), new.get(name, NOTHING), f"{key}.{name}")
+    elif old != new:
+        yield key, old, new
+
+
+def as_written(value: object) -> str:
+    """Show a value as it could stand in params.yaml, a long one cut short."""
+    return "nothing" if value is NOTHING else _shorten(value)
 
 
 def model_types() -> tuple[str, ...]:
