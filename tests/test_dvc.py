@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +60,33 @@ def test_usage_alone_is_one_experiment_away(clone: Clone) -> None:
     names = json.loads(clone.read("models/model.json"))["features"]
     assert not {"size", "sector", "log_alexa_rank", "size_missing"} & set(names)
     assert "users_max_4w" in names
+
+
+def test_a_train_that_fails_leaves_the_last_model(clone: Clone) -> None:
+    before = {name: clone.read(f"models/model.{name}") for name in ("joblib", "json")}
+    clone.set_params({"train.history_weeks": 1})
+    assert "there is nothing to learn from" in clone.dvc("repro", "train", fails=True)
+    assert {name: clone.read(f"models/model.{name}") for name in before} == before
+    assert clone.status() == [" M params.yaml"]
+
+
+def test_a_param_that_is_edited_while_its_stage_runs_is_not_recorded(clone: Clone) -> None:
+    """Nor is it lost: the next run is with the new value."""
+    clone.set_params({"train.min_frequency": 6})
+    with subprocess.Popen(
+        ["dvc", "repro"], cwd=clone.folder, env=clone.env, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if "train INFO fitting" in line)
+        clone.set_params({"train.min_frequency": 7})
+        said = process.stderr.read()
+    assert process.returncode != 0
+    assert "train.min_frequency: was 6 when train began and is 7 now; what it wrote was made with 6" in said
+    assert "min_frequency: 5\n" in clone.read("dvc.lock").decode(), "as it was committed"
+    assert stages_run(clone.dvc("repro")) == AFTER_FEATURIZE
+    assert "min_frequency: 7\n" in clone.read("dvc.lock").decode()
+    assert json.loads(clone.read("models/model.json"))["params"]["train"]["min_frequency"] == 7
+    clone.run(sys.executable, "-m", "commands.check_lock")
 
 
 def test_a_change_of_score_runs_score_only(clone: Clone) -> None:

@@ -72,6 +72,7 @@ def described(model: dict[str, Any], model_type: str = "ensemble", **more: Any) 
     return {"model_type": model_type, "search": {}, "params": params} | more
 
 
+TRAINED_WITH = "models/model.json was trained with"
 BOTH = {"members": {"a": {"C": 1.0}, "b": {"depth": 3}}}
 
 
@@ -95,10 +96,7 @@ BOTH = {"members": {"a": {"C": 1.0}, "b": {"depth": 3}}}
         (
             recorded(model__ensemble={"members": ["b", "a"]}),
             described(BOTH),
-            [
-                "model.ensemble.members: dvc.lock has ['b', 'a'], models/model.json was trained with "
-                "['a', 'b']"
-            ],
+            [f"model.ensemble.members: dvc.lock has ['b', 'a'], {TRAINED_WITH} ['a', 'b']"],
         ),
         # an inactive family's block is in dvc.lock too
         (recorded(model__type="c", model__c={"k": 1}), described({"k": 1}, "c"), []),
@@ -208,7 +206,7 @@ def test_a_model_whose_description_is_broken_is_named(ran: Clone, root: Path, tm
     project = ran.copy_to(tmp_path / "here")
     (project.folder / "models/model.json").write_text("{", encoding="utf-8")
     (line,) = check(project, root, fails=True)
-    assert "models/model.json: not what the pipeline writes" in line
+    assert "models/model.json: not what the stage copy writes" in line
 
 
 def test_each_changed_key_is_named(project: Clone, root: Path) -> None:
