@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from conversion.params import load_params
 from tests.clone import AFTER_FEATURIZE, Clone, stages_run
 
 QUEUE_SECONDS = 300
@@ -87,6 +88,15 @@ def test_a_param_that_is_edited_while_its_stage_runs_is_not_recorded(clone: Clon
     assert "min_frequency: 7\n" in clone.read("dvc.lock").decode()
     assert json.loads(clone.read("models/model.json"))["params"]["train"]["min_frequency"] == 7
     clone.run(sys.executable, "-m", "commands.check_lock")
+
+
+def test_a_path_of_any_characters_can_be_given(clone: Clone, tmp_path: Path) -> None:
+    """In DVC's own quotes, as the page on one's own export shows."""
+    folder = tmp_path / "März 2020, all [2] #3 (new)=x"
+    shutil.copytree(clone.folder / "data/sample", folder)
+    clone.dvc("exp", "run", "-S", f"data.dir={folder}", "load", fails=True)
+    assert stages_run(clone.dvc("exp", "run", "-S", f"data.dir='{folder}'", "load")) == ("load",)
+    assert load_params(clone.folder / "params.yaml").data.dir == str(folder)
 
 
 def test_a_change_of_score_runs_score_only(clone: Clone) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -55,4 +56,24 @@ def test_git_s_setting_of_line_ends_changes_no_byte(autocrlf: str, tmp_path: Pat
     assert [name for name in names if clone.read(name) != source.read(name)] == []
     for name in names:
         os.utime(clone.folder / name)  # git compares the bytes again
+    assert clone.status() == []
+
+
+def test_a_clone_with_other_line_ends_is_mended_as_the_page_says(tmp_path: Path) -> None:
+    source = Clone(tmp_path / "source", tmp_path)
+    source.folder.mkdir()
+    source.copy_project(without=(".gitattributes",))
+    source.start("before there was a .gitattributes")
+    source.git("clone", "--quiet", "-c", "core.autocrlf=true", ".", str(tmp_path / "clone"))
+    clone = Clone(tmp_path / "clone", tmp_path)
+    assert b"\r\n" in clone.read("params.yaml")
+    shutil.copy(ROOT / ".gitattributes", source.folder)
+    source.commit("and now there is")
+    clone.git("pull", "--quiet")
+    page = (ROOT / "docs/how-to/troubleshooting.md").read_text(encoding="utf-8")
+    for command in ("git rm -r --cached --quiet .", "git reset --hard"):
+        assert f"\n{command}\n" in page
+        clone.run(*command.split())
+    names = [name for name in source.git("ls-files", "-z").split("\0") if name]
+    assert [name for name in names if clone.read(name) != source.read(name)] == []
     assert clone.status() == []
