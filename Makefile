@@ -24,6 +24,15 @@ import os; os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True"); os.environ.set
 endef
 export NO_TELEMETRY
 
+# The locks are for one version of Python. Asked before anything is made or installed.
+VERSION := 3.11
+define NEEDS_PYTHON
+found="$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')" \
+	|| { echo "PYTHON=$(PYTHON): cannot be run; try: make PYTHON=/path/to/python$(VERSION)" >&2; exit 1; }; \
+	[ "$$found" = $(VERSION) ] \
+	|| { echo "PYTHON=$(PYTHON): is Python $$found, the locks are for $(VERSION); try: make PYTHON=/path/to/python$(VERSION)" >&2; exit 1; }
+endef
+
 # Not exported for all recipes: making the environment needs the PYTHON from outside of it.
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
@@ -36,15 +45,15 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 run: $(VENV)/run.stamp ## run the pipeline: the model, its evaluation and the list of prospects to call
+	@$(IN_VENV) python -m commands.check_params
 	@$(IN_VENV) dvc repro
 	@echo && cat metrics/summary.txt
-	@echo && head -n 11 data/leads/top_leads.*
+	@echo && $(IN_VENV) python -m commands.first_leads
 
 test: $(VENV)/dev.stamp ## run the tests; PYTEST_ARGS="-k params", --cov, --html=report.html
 	@$(IN_VENV) pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 sweep: $(VENV)/run.stamp ## try hyperparameters of every family; SWEEP_ARGS="--random 20 --seed 1" draws them
-	@$(IN_VENV) dvc repro
 	@$(IN_VENV) python -m commands.sweep $(SWEEP_ARGS)
 
 track-replay: $(VENV)/run.stamp ## log to MLflow the runs that wait because the tracking server was down
@@ -106,11 +115,11 @@ clean: ## remove the virtual environments and the tools' caches; what the stages
 
 # A changed lock starts from an empty environment, so that nothing stays that the lock no longer has.
 $(VENV)/run.stamp: requirements.txt
-	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) not found; try: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(NEEDS_PYTHON)
 	@echo "making $(VENV) from requirements.txt"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(VENV)/$(PIP_INSTALL) -r requirements.txt
-	@echo "$$NO_TELEMETRY" > $(VENV)/lib/python3.11/site-packages/no_telemetry.pth
+	@echo "$$NO_TELEMETRY" > $(VENV)/lib/python$(VERSION)/site-packages/no_telemetry.pth
 	@touch $@
 
 $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
@@ -119,6 +128,7 @@ $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
 	@touch $@
 
 $(VENV)-%/run.stamp: benchmarks/requirements-%.txt
+	@$(NEEDS_PYTHON)
 	@echo "making $(VENV)-$* from $<"
 	@$(PYTHON) -m venv --clear $(VENV)-$*
 	@$(VENV)-$*/$(PIP_INSTALL) -r $<

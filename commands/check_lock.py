@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
-from conversion.errors import UserError
+from conversion.errors import ParamsError, UserError
+from conversion.files import read_json
+from conversion.params import NOTHING, changes, read_values, value_at
 from conversion.stage import run
 
-NOTHING: Final = object()
+MODEL: Final = "models/model.json"
 REMEDY: Final = "run: dvc repro"
+RETRAIN: Final = "run: dvc repro --force --single-item train, then dvc repro"
 
 
 def changed_keys(recorded: object, given: object, key: str) -> Iterator[str]:
@@ -32,11 +36,8 @@ def changed_keys(recorded: object, given: object, key: str) -> Iterator[str]:
     >>> list(changed_keys({"companies": 500, "weeks": 30}, {"companies": 900, "weeks": 30}, "simulate"))
     ['simulate.companies: dvc.lock has 500, params.yaml has 900']
     """
-    if isinstance(recorded, dict) and isinstance(given, dict):
-        for name in dict.fromkeys((*recorded, *given)):
-            yield from changed_keys(recorded.get(name, NOTHING), given.get(name, NOTHING), f"{key}.{name}")
-    elif recorded != given:
-        yield f"{key}: dvc.lock has {_shown(recorded)}, params.yaml has {_shown(given)}"
+    for name, old, new in changes(recorded, given, key):
+        yield f"{name}: dvc.lock has {_shown(old)}, params.yaml has {_shown(new)}"
 
 
 def _shown(value: object) -> str:
@@ -65,13 +66,15 @@ def changed_params(recorded: dict[str, Any], given: dict[str, Any], keys: list[s
     ]
 
 
-def by_difference(found: Iterable[tuple[str, str]]) -> list[str]:
+def by_difference(found: Iterable[tuple[str, str]], remedy: str = REMEDY) -> list[str]:
     """Give each difference one line, with the stages that it concerns.
 
     Parameters
     ----------
     found
         Stages and what differs for each, in any order.
+    remedy
+        What to do, at the end of each line.
 
     Returns
     -------
@@ -85,14 +88,14 @@ def by_difference(found: Iterable[tuple[str, str]]) -> list[str]:
     stages: dict[str, dict[str, None]] = {}
     for stage, line in found:
         stages.setdefault(line, {})[stage] = None
-    return [f"{line} ({', '.join(names)}); {REMEDY}" for line, names in stages.items()]
+    return [f"{line} ({', '.join(names)}); {remedy}" for line, names in stages.items()]
 
 
 def stage_differences(stage: Any) -> list[str]:
     """Compare a stage with its entry in dvc.lock.
 
     Only what is in git is looked at: the command, the params, the modules, and metrics and plots. So the data
-    need not be there.
+    need not be there; the model is compared where it is.
 
     Parameters
     ----------
@@ -114,6 +117,84 @@ def stage_differences(stage: Any) -> list[str]:
         elif dependency.def_path.endswith(".py"):
             lines += _file_differences(dependency)
     return [*lines, *(line for out in stage.outs if not out.use_cache for line in _file_differences(out))]
+
+
+def trained_with(description: dict[str, Any], key: str) -> Any:
+    """Find what a model was trained with.
+
+    Parameters
+    ----------
+    description
+        A model's, as `stages.train` writes it.
+    key
+        One of those by which dvc.yaml lists the params of ``train``.
+
+    Returns
+    -------
+    object
+        The value, in the form that dvc.lock has it in; `NOTHING` where the description has none.
+
+    Examples
+    --------
+    >>> params = {"seed": 1, "model": {"members": {"a": {"k": 2}, "b": {}}}}
+    >>> both = {"model_type": "ensemble", "params": params}
+    >>> [trained_with(both, key) for key in ("seed", "model.type", "model.a", "model.ensemble")]
+    [1, 'ensemble', {'k': 2}, {'members': ['a', 'b']}]
+    """
+    if key == "model.type":
+        return value_at(description, "model_type")
+    if not key.startswith("model."):
+        return value_at(description, f"params.{key}")
+    model = value_at(description, "params.model")
+    members = value_at(model, "members")
+    if members is NOTHING:
+        return model
+    name = key.removeprefix("model.")
+    return {"members": list(members)} if name == "ensemble" else value_at(members, name)
+
+
+def model_differences(recorded: dict[str, Any], description: dict[str, Any]) -> Iterator[str]:
+    """Compare a model with what dvc.lock says that it was trained with.
+
+    They differ where params.yaml was edited in the moment between the end of ``train`` and that in which DVC
+    wrote dvc.lock.
+
+    Parameters
+    ----------
+    recorded
+        The stage's params in dvc.lock, by the keys under which dvc.yaml lists them.
+    description
+        The model's.
+
+    Yields
+    ------
+    str
+        What differs, one key at a time.
+    """
+    kind = recorded.get("model.type")
+    used = {"model.type", f"model.{kind}"}
+    if kind == "ensemble":
+        used |= {f"model.{name}" for name in recorded.get("model.ensemble", {}).get("members", ())}
+    searched = bool(description.get("search"))  # then the model has other hyperparameters than it was given
+    for key, value in recorded.items():
+        inactive = key.startswith("model.") and (key not in used or (searched and key != "model.type"))
+        if not inactive:
+            for name, old, new in changes(value, trained_with(description, key), key):
+                yield f"{name}: dvc.lock has {_shown(old)}, {MODEL} was trained with {_shown(new)}"
+
+
+def _differences_of_model(stage: Any) -> list[str]:
+    """Compare the model with the entry in dvc.lock of the stage that writes it, where it is here."""
+    from dvc.dependency.param import ParamsDependency
+
+    written = [out for out in stage.outs if out.def_path == MODEL and out.exists]
+    return [
+        line
+        for out in written
+        for dependency in stage.deps
+        if isinstance(dependency, ParamsDependency)
+        for line in model_differences(dependency.hash_info.value or {}, read_json(str(out)))
+    ]
 
 
 def _file_differences(file: Any) -> list[str]:
@@ -145,11 +226,14 @@ def differences(root: str) -> list[str]:
     from dvc.repo import Repo
 
     try:
+        # What DVC would stop at with an error of Python's: a date without quotes, endless nesting.
+        read_values(Path(root) / "params.yaml")
         with Repo(root) as repo:
-            return by_difference(
-                (stage.name, line) for stage in repo.index.stages for line in stage_differences(stage)
-            )
-    except DvcException as error:
+            stages = list(repo.index.stages)
+            behind = [(stage.name, line) for stage in stages for line in stage_differences(stage)]
+            other = [(stage.name, line) for stage in stages for line in _differences_of_model(stage)]
+            return [*by_difference(behind), *by_difference(other, RETRAIN)]
+    except (DvcException, ParamsError) as error:
         raise UserError(f"{error}; mend it, then {REMEDY}") from error
 
 

@@ -108,8 +108,9 @@ def sweep(settings: Sequence[Settings], jobs: int) -> None:
     UserError
         The workspace is not committed, the queue is not empty, some experiment failed, or the workers died.
     """
-    _require_an_empty_queue()
     commit = _require_a_clean_workspace()
+    _require_an_empty_queue()
+    _reproduce()
     names: list[str] = []
     try:
         for each in progress_bar(settings, what="queue", unit="commands"):
@@ -236,6 +237,19 @@ def _require_a_clean_workspace() -> str:
             "are compared with the last commit and the best one is applied over the workspace"
         )
     return _head()
+
+
+def _reproduce() -> None:
+    """Make what the experiments start from: the results of the last commit, whose data a fresh clone lacks.
+
+    Raises
+    ------
+    UserError
+        The commit's dvc.lock is behind, which is told before anything runs, or its results are others.
+    """
+    _run(sys.executable, "-m", "commands.check_lock")
+    _run("dvc", "repro", captured=False)
+    _require_a_clean_workspace()
 
 
 def _require_an_empty_queue() -> None:

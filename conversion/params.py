@@ -6,6 +6,7 @@ import datetime as dt
 import difflib
 import re
 import reprlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
@@ -32,6 +33,21 @@ BASELINE_WEEKS: Final = 4
 """Weeks that the rules look back on which the model is measured against in the backtest."""
 
 
+FIRST_MONDAY: Final = dt.date(2000, 1, 3)
+LAST_MONDAY: Final = dt.date(2100, 12, 27)
+"""The Mondays of the days that an export may have, see `stages.load`."""
+MAX_DEPTH: Final = 20
+"""Levels that params.yaml may be nested; it needs five."""
+NOTHING: Final = object()
+"""In place of the value of a key that is not there."""
+
+
+class BareDate(str):
+    """A date without quotes in params.yaml: DVC refuses to read it, so it is refused here too."""
+
+    __slots__ = ()
+
+
 def _as_date(value: object) -> object:
     if isinstance(value, str):
         try:
@@ -44,6 +60,8 @@ def _as_date(value: object) -> object:
 def _must_be_monday(value: dt.date) -> dt.date:
     if value.weekday() != 0:
         raise ValueError(f"should be a Monday like 2020-02-24; {value:%Y-%m-%d} is a {value:%A}")
+    if not FIRST_MONDAY <= value <= LAST_MONDAY:
+        raise ValueError(f"should be a Monday from {FIRST_MONDAY} to {LAST_MONDAY}")
     return value
 
 
@@ -78,17 +96,31 @@ def _must_have_the_baselines(values: tuple[int, ...]) -> tuple[int, ...]:
 
 
 Monday = Annotated[dt.date, BeforeValidator(_as_date), AfterValidator(_must_be_monday)]
-PositiveInt = Annotated[int, Field(ge=1)]
+PositiveInt = Annotated[int, Field(ge=1, le=1_000_000)]
+Rounds = Annotated[int, Field(ge=1, le=10_000)]
+Depth = Annotated[int, Field(ge=1, le=32)]
 Weeks = Annotated[int, Field(ge=1, le=520)]
-Share = Annotated[float, Field(gt=0, le=1)]
+Share = Annotated[float, Field(ge=1e-6, le=1)]
+Money = Annotated[float, Field(ge=0, le=1e9)]
 IncreasingInts = Annotated[
-    tuple[PositiveInt, ...], BeforeValidator(_as_tuple), Field(min_length=1), AfterValidator(_must_increase)
+    tuple[PositiveInt, ...],
+    BeforeValidator(_as_tuple),
+    Field(min_length=1, max_length=20),
+    AfterValidator(_must_increase),
 ]
 IncreasingWeeks = Annotated[
-    tuple[Weeks, ...], BeforeValidator(_as_tuple), Field(min_length=1), AfterValidator(_must_increase)
+    tuple[Weeks, ...],
+    BeforeValidator(_as_tuple),
+    Field(min_length=1, max_length=20),
+    AfterValidator(_must_increase),
 ]
 RegistryMeasure = Annotated[str, AfterValidator(_must_be_a_measure)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), AfterValidator(_must_not_repeat)]
+Names = Annotated[
+    tuple[Annotated[str, Field(max_length=200)], ...],
+    BeforeValidator(_as_tuple),
+    Field(max_length=100),
+    AfterValidator(_must_not_repeat),
+]
 
 
 class Section(BaseModel):
@@ -100,7 +132,7 @@ class Section(BaseModel):
 class Data(Section):
     """Where the export is, and as of when it is read."""
 
-    dir: str = Field(min_length=1, description="folder with the export's three tables")
+    dir: str = Field(min_length=1, max_length=1024, description="folder with the export's three tables")
     as_of: Monday | None = Field(description="time travel: the Monday 00:00 the list is made; null: latest")
     max_orphan_share: float = Field(
         ge=0, le=1, description="share of usage rows at most whose company is in neither company table"
@@ -156,7 +188,7 @@ class Featurize(Section):
         description="weeks of the window features"
     )
     half_lives: IncreasingWeeks = Field(description="weeks, of the exponentially weighted users")
-    spacing_weeks: PositiveInt = Field(description="weeks between training snapshots")
+    spacing_weeks: Weeks = Field(description="weeks between training snapshots")
     keep_negatives: KeepNegatives
     chunk_companies: PositiveInt = Field(description="companies a block of the feature computation")
 
@@ -198,17 +230,17 @@ class LogisticRegression(Section):
     """Hyperparameters of the family ``logistic_regression``."""
 
     C: Annotated[float, Span(0.0001, 1.0, log=True)] = Field(
-        gt=0, description="inverse strength of the L2 penalty"
+        ge=1e-8, le=1e8, description="inverse strength of the L2 penalty"
     )
-    max_iter: PositiveInt = Field(description="iterations of the solver at most")
+    max_iter: Rounds = Field(description="iterations of the solver at most")
     quadratic: Names = Field(description="features whose squares and products are added")
 
 
 class RandomForest(Section):
     """Hyperparameters of the family ``random_forest``."""
 
-    n_estimators: PositiveInt = Field(description="trees")
-    max_depth: Annotated[PositiveInt | None, Span(3, 15)] = Field(
+    n_estimators: Rounds = Field(description="trees")
+    max_depth: Annotated[Depth | None, Span(3, 15)] = Field(
         description="depth of a tree at most; null: unbounded"
     )
     min_samples_leaf: Annotated[PositiveInt, Span(5, 100, log=True)] = Field(
@@ -223,16 +255,16 @@ class RandomForest(Section):
 class XGBoost(Section):
     """Hyperparameters of the family ``xgboost``."""
 
-    n_estimators: Annotated[PositiveInt, Span(50, 400, log=True)] = Field(description="boosting rounds")
-    max_depth: Annotated[PositiveInt, Span(2, 6)] = Field(description="depth of a tree at most")
+    n_estimators: Annotated[Rounds, Span(50, 400, log=True)] = Field(description="boosting rounds")
+    max_depth: Annotated[Depth, Span(2, 6)] = Field(description="depth of a tree at most")
     learning_rate: Annotated[Share, Span(0.01, 0.3, log=True)] = Field(description="shrinkage of each tree")
     min_child_weight: Annotated[float, Span(0.5, 50.0, log=True)] = Field(
-        ge=0, description="sum of instance hessians in a leaf at least"
+        ge=0, le=1e6, description="sum of instance hessians in a leaf at least"
     )
     subsample: Annotated[Share, Span(0.5, 1.0)] = Field(description="share of snapshots a tree sees")
     colsample_bytree: Annotated[Share, Span(0.2, 1.0)] = Field(description="share of features a tree sees")
     reg_lambda: Annotated[float, Span(0.1, 100.0, log=True)] = Field(
-        ge=0, description="L2 penalty on leaf weights"
+        ge=0, le=1e6, description="L2 penalty on leaf weights"
     )
     monotone: bool = Field(description="hold each feature to the direction of its definition")
 
@@ -267,20 +299,22 @@ class Model(Section):
 class HyperparameterSearch(Section):
     """The search for hyperparameters inside the training period."""
 
-    trials: int = Field(ge=0, description="hyperparameters tried at most, the given ones first; 0: off")
+    trials: int = Field(
+        ge=0, le=1000, description="hyperparameters tried at most, the given ones first; 0: off"
+    )
 
 
 class Train(Section):
     """How the model is fitted."""
 
-    history_weeks: PositiveInt | None = Field(description="weeks of training snapshots; null: all")
-    recency_half_life_weeks: PositiveInt | None = Field(
+    history_weeks: Weeks | None = Field(description="weeks of training snapshots; null: all")
+    recency_half_life_weeks: Weeks | None = Field(
         description="weeks in which a training snapshot's weight halves; null: all weigh the same"
     )
     imputation: Literal["auto", "mean", "median", "most_frequent", "zero", "constant"] = Field(
         description="how missing values are filled; auto: median, and most frequent of flags and ranges"
     )
-    fill_value: float = Field(description="what imputation: constant fills in")
+    fill_value: float = Field(ge=-1e9, le=1e9, description="what imputation: constant fills in")
     scaling: Literal["standard", "minmax", "robust", "none"] = Field(description="scaling of numbers")
     min_frequency: PositiveInt = Field(description="sectors with fewer training snapshots are grouped")
     calibration: Literal["none", "sigmoid", "isotonic", "auto"] = Field(
@@ -292,7 +326,7 @@ class Train(Section):
     threshold_value: float = Field(
         gt=0, lt=1, description="fixed: the threshold; precision, recall: the floor"
     )
-    folds: PositiveInt = Field(description="out-of-time folds inside the training period")
+    folds: int = Field(ge=1, le=20, description="out-of-time folds inside the training period")
     search: HyperparameterSearch
 
 
@@ -300,14 +334,14 @@ class Evaluate(Section):
     """The backtest and the measures."""
 
     first_cutoff: Monday | None = Field(description="first week of the backtest; null: half-way")
-    spacing_weeks: PositiveInt = Field(description="weeks between cutoffs")
-    refit_weeks: PositiveInt = Field(description="weeks between refits, a multiple of spacing_weeks")
+    spacing_weeks: Weeks = Field(description="weeks between cutoffs")
+    refit_weeks: Weeks = Field(description="weeks between refits, a multiple of spacing_weeks")
     top_k: IncreasingInts = Field(description="list lengths of precision, recall and lift")
-    bootstrap_samples: int = Field(ge=20, description="bootstrap samples of the 95 % intervals")
-    jobs: PositiveInt = Field(description="refits at once, in threads; changes no result")
-    cross_validation_folds: int = Field(ge=0, description="stratified folds, NOT out of time; 0: off")
-    value_per_conversion: float = Field(ge=0, description="revenue of one conversion that was called in time")
-    cost_per_contact: float = Field(ge=0, description="cost of one call")
+    bootstrap_samples: int = Field(ge=20, le=10_000, description="bootstrap samples of the 95 % intervals")
+    jobs: int = Field(ge=1, le=256, description="refits at once, in threads; changes no result")
+    cross_validation_folds: int = Field(ge=0, le=100, description="stratified folds, NOT out of time; 0: off")
+    value_per_conversion: Money = Field(description="revenue of one conversion that was called in time")
+    cost_per_contact: Money = Field(description="cost of one call")
     contacts_per_week: PositiveInt = Field(description="calls the reps make from each list")
 
     @field_validator("refit_weeks")
@@ -329,9 +363,9 @@ class Evaluate(Section):
 class Tiers(Section):
     """Least lift of each tier, highest first."""
 
-    very_high: float = Field(gt=0, description="least lift of tier very_high")
-    high: float = Field(gt=0, description="least lift of tier high")
-    medium: float = Field(gt=0, description="least lift of tier medium")
+    very_high: float = Field(gt=0, le=1e6, description="least lift of tier very_high")
+    high: float = Field(gt=0, le=1e6, description="least lift of tier high")
+    medium: float = Field(gt=0, le=1e6, description="least lift of tier medium")
 
     @model_validator(mode="after")
     def _descending(self) -> Tiers:
@@ -346,14 +380,16 @@ class Score(Section):
     format: Literal["csv", "json", "parquet"] = Field(description="file format of the lead list")
     top_n: PositiveInt = Field(description="rows of the short list")
     tiers: Tiers
-    mrr_prior: float = Field(gt=0, description="conversions' worth of overall MRR in each size's estimate")
+    mrr_prior: float = Field(
+        gt=0, le=1e9, description="conversions' worth of overall MRR in each size's estimate"
+    )
 
 
 class ConfidenceOdds(Section):
     """Least ratio between the odds and those of the threshold, either way, of each level of confidence."""
 
-    high: float = Field(gt=1, description="least ratio of confidence high")
-    medium: float = Field(gt=1, description="least ratio of confidence medium")
+    high: float = Field(gt=1, le=1e9, description="least ratio of confidence high")
+    medium: float = Field(gt=1, le=1e9, description="least ratio of confidence medium")
 
     @model_validator(mode="after")
     def _descending(self) -> ConfidenceOdds:
@@ -366,14 +402,14 @@ class Tracking(Section):
     """What MLflow is told of each run."""
 
     enabled: bool = Field(description="log each run to MLflow; changes no result")
-    experiment: str = Field(min_length=1, description="name of the MLflow experiment")
+    experiment: str = Field(min_length=1, max_length=200, description="name of the MLflow experiment")
 
 
 class Serve(Section):
     """The HTTP service."""
 
-    max_companies: PositiveInt = Field(description="companies in one POST /predict at most")
-    max_body_bytes: int = Field(ge=1024, description="bytes of a request's body at most")
+    max_companies: int = Field(ge=1, le=100_000, description="companies in one POST /predict at most")
+    max_body_bytes: int = Field(ge=1024, le=2**30, description="bytes of a request's body at most")
     confidence: ConfidenceOdds
     root_path: str = Field(
         pattern=r"^(/[\w.~-]+)*$",
@@ -386,7 +422,7 @@ class Serve(Section):
 class Registry(Section):
     """When a tracked run's model is promoted to champion of the registered model."""
 
-    model_name: str = Field(pattern=r"^[\w.-]+$", description="name of the registered model")
+    model_name: str = Field(max_length=200, pattern=r"^[\w.-]+$", description="name of the registered model")
     measure: RegistryMeasure = Field(description="the measure by which a model has to beat the champion")
     least_probability: float = Field(
         ge=0.5, le=1, description="least probability that it is better than the champion"
@@ -430,6 +466,22 @@ def load_params(path: str | Path = "params.yaml") -> Params:
         The file is missing, is not YAML, or some keys are unknown, missing, of the wrong type or out of
         range; the message lists every such key, what was given and what is allowed.
     """
+    raw = read_values(path)
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        lines = [_describe(dict(fault)) for fault in error.errors(include_url=False)]
+        raise ParamsError("\n".join(f"{path}: {line}" for line in lines)) from error
+
+
+def read_values(path: str | Path = "params.yaml") -> dict[str, Any]:
+    """Read the params file as DVC does: as it stands, names, types and ranges unchecked.
+
+    Raises
+    ------
+    ParamsError
+        The file is missing, is not YAML, or has a date without quotes.
+    """
     try:
         # The loader is a SafeLoader with other number and date patterns: it makes no objects.
         raw = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
@@ -442,23 +494,54 @@ def load_params(path: str | Path = "params.yaml") -> Params:
     if not isinstance(raw, dict):
         found = "an empty file" if raw is None else _shorten(raw)
         raise ParamsError(f"{path}: given {found}, should have the keys {', '.join(Params.model_fields)}")
-    try:
-        return Params.model_validate(raw)
-    except ValidationError as error:
-        lines = [_describe(dict(fault)) for fault in error.errors(include_url=False)]
-        raise ParamsError("\n".join(f"{path}: {line}" for line in lines)) from error
+    bare = [
+        f"{path}: {key}: given {date}, should be in quotes: '{date}'; DVC cannot read a date without them"
+        for key, date in _bare_dates(raw)
+    ]
+    if bare:
+        raise ParamsError("\n".join(bare))
+    return raw
+
+
+def _bare_dates(values: dict[str, Any]) -> Iterator[tuple[str, BareDate]]:
+    """Find the dates without quotes, by their dotted keys; what aliases repeat is looked at once."""
+    waiting: list[tuple[str, object]] = [("", values)]
+    seen: set[int] = set()
+    while waiting:
+        key, node = waiting.pop()
+        if isinstance(node, BareDate):
+            yield key, node
+        elif isinstance(node, dict | list) and id(node) not in seen:
+            seen.add(id(node))
+            below = node.items() if isinstance(node, dict) else [("", each) for each in node]
+            waiting += [(f"{key}.{name}".strip("."), each) for name, each in below][::-1]
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads numbers as DVC writes them (``1e-05``); dates stay text, so that a bad one is told by its key."""
+    """Reads numbers as DVC writes them (``1e-05``), and dates as `BareDate`, to be refused by their key."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - typed as in the base class
         first: [
-            *((tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")),
+            *resolvers,
             ("tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")),
         ]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Refuse what is nested so deeply that reading it would exhaust the stack."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            mark = self.get_mark()
+            raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def construct_bare_date(self, node: yaml.ScalarNode) -> BareDate:
+        """Keep a date without quotes as it is written."""
+        return BareDate(self.construct_scalar(node))
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Refuse a key that is given twice, of which the last one would count."""
@@ -472,6 +555,9 @@ class _Loader(yaml.SafeLoader):
                 )
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_bare_date)
 
 
 def _yaml_fault(error: Exception) -> str:
@@ -508,6 +594,7 @@ def _shorten(value: object) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     short = reprlib.Repr()
     short.maxstring = short.maxother = short.maxlong = 80
+    short.maxlevel = 2
     return " ".join(short.repr(value).split())
 
 
@@ -525,6 +612,47 @@ def _meaning(location: tuple[int | str, ...]) -> str:
     if field and field.description:
         return field.description
     return f"keys {', '.join(_section(tuple(names)).model_fields)}"
+
+
+def value_at(values: Any, key: str) -> Any:
+    """Return the value of a dotted key, `NOTHING` where there is none.
+
+    Examples
+    --------
+    >>> value_at({"model": {"ensemble": {"members": ["a", "b"]}}}, "model.ensemble.members[-1]")
+    'b'
+    """
+    for name in re.findall(r"[^.\[\]]+", key):
+        try:
+            values = values[int(name)] if isinstance(values, list) else values[name]
+        except (KeyError, IndexError, TypeError, ValueError):
+            return NOTHING
+    return values
+
+
+def changes(old: Any, new: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
+    """Compare two values of a key of params.yaml, sections key by key.
+
+    Yields
+    ------
+    tuple
+        The dotted key, and the two values that differ there, of which one may be `NOTHING`.
+
+    Examples
+    --------
+    >>> list(changes({"weeks": 30, "companies": 500}, {"weeks": 30, "companies": 900}, "simulate"))
+    [('simulate.companies', 500, 900)]
+    """
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in dict.fromkeys((*old, *new)):
+            yield from changes(old.get(name, NOTHING), new.get(name, NOTHING), f"{key}.{name}")
+    elif old != new:
+        yield key, old, new
+
+
+def as_written(value: object) -> str:
+    """Show a value as it could stand in params.yaml, a long one cut short."""
+    return "nothing" if value is NOTHING else _shorten(value)
 
 
 def model_types() -> tuple[str, ...]:

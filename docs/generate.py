@@ -32,6 +32,7 @@ COMMAND_PAGES: Final = (
     "docs/how-to/own_export.md",
     "docs/how-to/time_travel.md",
     "docs/how-to/tune_and_compare.md",
+    "docs/how-to/troubleshooting.md",
     "docs/how-to/promote.md",
     "docs/how-to/deploy.md",
     "docs/reference/logs.md",

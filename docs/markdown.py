@@ -20,7 +20,13 @@ KINDS: Final = {
     "null": "null",
     "object": "object",
 }
-COUNTS: Final = {"minItems": "at least", "maxItems": "at most"}
+# Of a list that is made from text or a tuple, pydantic says how long it is as of a text.
+COUNTS: Final = {
+    "minItems": "at least",
+    "minLength": "at least",
+    "maxItems": "at most",
+    "maxLength": "at most",
+}
 
 
 def table(header: list[str], rows: list[list[str]], right: int = 0) -> str:
@@ -51,6 +57,8 @@ def allowed(schema: Json, date: str = "a day, as `2020-02-24`") -> str:
     'whole number, at least 1; or null'
     >>> allowed({"type": "array", "items": {"enum": ["a", "b"]}, "minItems": 1})
     'list, at least 1 of: `a`, `b`'
+    >>> allowed({"type": "array", "items": {"type": "boolean"}, "maxLength": 3})
+    'list, at most 3 of: true or false'
     """
     if "anyOf" in schema or "oneOf" in schema:
         return "; or ".join(allowed(each, date) for each in schema.get("anyOf") or schema["oneOf"])

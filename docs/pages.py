@@ -31,7 +31,7 @@ A stage is run again when one of its modules, one of the params that it reads, o
 `dvc repro` does that, `dvc status` says why.
 """
 PARAM_HEADER: Final = ["key", "default", "allowed", "meaning"]
-MONDAY: Final = "a Monday, as `2020-02-24`"
+MONDAY: Final = "a Monday in quotes, as `'2020-02-24'`"
 
 
 def makers(root: Path) -> dict[str, Callable[[], str]]:

@@ -25,6 +25,7 @@ PATH_ENDINGS = (".py", ".md", ".yaml", ".json", ".csv", ".txt", ".png", ".in", "
 # Placeholders of the reader's own, what the service, MLflow and Sphinx write, and endings in a sentence.
 NOT_OURS = {
     "logs/",
+    ".dvc/tmp/rwlock",
     "mlflow.db",
     ".tracking/",
     "mlartifacts/",

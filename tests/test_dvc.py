@@ -6,12 +6,15 @@ import csv
 import io
 import json
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from conversion.params import load_params
 from tests.clone import AFTER_FEATURIZE, Clone, stages_run
 
 QUEUE_SECONDS = 300
@@ -58,6 +61,42 @@ def test_usage_alone_is_one_experiment_away(clone: Clone) -> None:
     names = json.loads(clone.read("models/model.json"))["features"]
     assert not {"size", "sector", "log_alexa_rank", "size_missing"} & set(names)
     assert "users_max_4w" in names
+
+
+def test_a_train_that_fails_leaves_the_last_model(clone: Clone) -> None:
+    before = {name: clone.read(f"models/model.{name}") for name in ("joblib", "json")}
+    clone.set_params({"train.history_weeks": 1})
+    assert "there is nothing to learn from" in clone.dvc("repro", "train", fails=True)
+    assert {name: clone.read(f"models/model.{name}") for name in before} == before
+    assert clone.status() == [" M params.yaml"]
+
+
+def test_a_param_that_is_edited_while_its_stage_runs_is_not_recorded(clone: Clone) -> None:
+    """Nor is it lost: the next run is with the new value."""
+    clone.set_params({"train.min_frequency": 6})
+    with subprocess.Popen(
+        ["dvc", "repro"], cwd=clone.folder, env=clone.env, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if "train INFO fitting" in line)
+        clone.set_params({"train.min_frequency": 7})
+        said = process.stderr.read()
+    assert process.returncode != 0
+    assert "train.min_frequency: was 6 when train began and is 7 now; what it wrote was made with 6" in said
+    assert "min_frequency: 5\n" in clone.read("dvc.lock").decode(), "as it was committed"
+    assert stages_run(clone.dvc("repro")) == AFTER_FEATURIZE
+    assert "min_frequency: 7\n" in clone.read("dvc.lock").decode()
+    assert json.loads(clone.read("models/model.json"))["params"]["train"]["min_frequency"] == 7
+    clone.run(sys.executable, "-m", "commands.check_lock")
+
+
+def test_a_path_of_any_characters_can_be_given(clone: Clone, tmp_path: Path) -> None:
+    """In DVC's own quotes, as the page on one's own export shows."""
+    folder = tmp_path / "März 2020, all [2] #3 (new)=x"
+    shutil.copytree(clone.folder / "data/sample", folder)
+    clone.dvc("exp", "run", "-S", f"data.dir={folder}", "load", fails=True)
+    assert stages_run(clone.dvc("exp", "run", "-S", f"data.dir='{folder}'", "load")) == ("load",)
+    assert load_params(clone.folder / "params.yaml").data.dir == str(folder)
 
 
 def test_a_change_of_score_runs_score_only(clone: Clone) -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from commands.check_lock import NOTHING, by_difference, changed_keys, changed_params
+from commands.check_lock import by_difference, changed_keys, changed_params, model_differences
+from conversion.params import NOTHING
 from tests.clone import Clone
 
 
@@ -49,16 +51,95 @@ def test_a_difference_of_several_stages_is_one_line() -> None:
     assert by_difference(found) == ["seed: x (load, clean); run: dvc repro", "other (load); run: dvc repro"]
 
 
+# What dvc.lock has of the stage train, and what stages.train writes into models/model.json
+
+
+def recorded(**changed: Any) -> dict[str, Any]:
+    return {
+        "seed": 1,
+        "featurize.windows": [1, 4],
+        "model.type": "ensemble",
+        "model.ensemble": {"members": ["a", "b"]},
+        "model.a": {"C": 1.0},
+        "model.b": {"depth": 3},
+        "train": {"threshold_value": 0.05, "search": {"trials": 0}},
+    } | {name.replace("__", "."): value for name, value in changed.items()}
+
+
+def described(model: dict[str, Any], model_type: str = "ensemble", **more: Any) -> dict[str, Any]:
+    train = {"threshold_value": 0.05, "search": {"trials": 0}}
+    params = {"seed": 1, "featurize": {"windows": [1, 4], "more": 2}, "model": model, "train": train}
+    return {"model_type": model_type, "search": {}, "params": params} | more
+
+
+TRAINED_WITH = "models/model.json was trained with"
+BOTH = {"members": {"a": {"C": 1.0}, "b": {"depth": 3}}}
+
+
+@pytest.mark.parametrize(
+    ("lock", "model", "expected"),
+    [
+        (recorded(), described(BOTH), []),
+        (
+            recorded(train={"threshold_value": 0.5, "search": {"trials": 0}}),
+            described(BOTH),
+            ["train.threshold_value: dvc.lock has 0.5, models/model.json was trained with 0.05"],
+        ),
+        (
+            recorded(model__b={"depth": 4}, featurize__windows=[4]),
+            described(BOTH),
+            [
+                "model.b.depth: dvc.lock has 4, models/model.json was trained with 3",
+                "featurize.windows: dvc.lock has [4], models/model.json was trained with [1, 4]",
+            ],
+        ),
+        (
+            recorded(model__ensemble={"members": ["b", "a"]}),
+            described(BOTH),
+            [f"model.ensemble.members: dvc.lock has ['b', 'a'], {TRAINED_WITH} ['a', 'b']"],
+        ),
+        # an inactive family's block is in dvc.lock too
+        (recorded(model__type="c", model__c={"k": 1}), described({"k": 1}, "c"), []),
+        (
+            recorded(model__type="c", model__c={"k": 1}),
+            described({"k": 2}, "c"),
+            ["model.c.k: dvc.lock has 1, models/model.json was trained with 2"],
+        ),
+        (
+            recorded(model__type="c", model__c={"k": 1}),
+            described(BOTH),
+            [
+                "model.type: dvc.lock has 'c', models/model.json was trained with 'ensemble'",
+                "model.c: dvc.lock has {'k': 1}, models/model.json was trained with nothing",
+            ],
+        ),
+        # what a search found is not what was given
+        (recorded(model__b={"depth": 4}), described(BOTH, search={"b": {"trials": 9}}), []),
+        (
+            recorded(seed=2),
+            described(BOTH, search={"b": {"trials": 9}}),
+            ["seed: dvc.lock has 2, models/model.json was trained with 1"],
+        ),
+        ({"seed": 1}, {}, ["seed: dvc.lock has 1, models/model.json was trained with nothing"]),
+    ],
+)
+def test_a_model_is_compared_with_what_dvc_lock_says_of_it(
+    lock: dict[str, Any], model: dict[str, Any], expected: list[str]
+) -> None:
+    assert sorted(model_differences(lock, model)) == sorted(expected)
+
+
 # A pipeline of two stages that has run, and whose data are gone: what a fresh clone has
 
-COPY = "cp in.txt data.txt"
+COPY = "cp in.txt data.txt && cp described.json models/model.json"
 COUNT = "wc -l data.txt > count.txt"
+MODEL = {"model_type": "a", "params": {"seed": 1, "copy": {"rows": 3, "how": "fast"}, "model": {"k": 1}}}
 STAGES = {
     "copy": {
         "cmd": COPY,
         "deps": ["in.txt", "shared.py", "own.py"],
-        "params": ["seed", "copy", "model.${model.type}"],
-        "outs": ["data.txt"],
+        "params": ["seed", "copy", "model.type", "model.${model.type}"],
+        "outs": ["data.txt", "models/model.json"],
     },
     "count": {
         "cmd": COUNT,
@@ -78,6 +159,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     (folder / "params.yaml").write_text(yaml.safe_dump(PARAMS), encoding="utf-8")
     for name in ("in.txt", "shared.py", "own.py"):
         (folder / name).write_text(f"# {name}\n", encoding="utf-8")
+    (folder / "described.json").write_text(json.dumps(MODEL), encoding="utf-8")
+    (folder / "models").mkdir()
     project.git("init", "--quiet", "--initial-branch=main")
     project.identify()
     project.dvc("init", "--quiet")
@@ -103,6 +186,27 @@ def test_a_fresh_clone_without_data_is_in_step(project: Clone, root: Path) -> No
     assert not (project.folder / "data.txt").exists()
     assert check(project, root) == []
     assert project.status() == [], "the check changes nothing"
+
+
+def test_a_model_that_dvc_lock_does_not_tell_of_is_named(ran: Clone, root: Path, tmp_path: Path) -> None:
+    """As when params.yaml was edited before DVC wrote dvc.lock, which `dvc status` finds up to date."""
+    project = ran.copy_to(tmp_path / "here")
+    assert check(project, root) == []
+    project.set_params({"copy.rows": 5, "model.a.k": 7})
+    project.dvc("commit", "--force", "--quiet")
+    assert "up to date" in project.dvc("status")
+    assert sorted(check(project, root, fails=True)) == [
+        f"{key}: dvc.lock has {given}, models/model.json was trained with {used} (copy); "
+        "run: dvc repro --force --single-item train, then dvc repro"
+        for key, given, used in (("copy.rows", 5, 3), ("model.a.k", 7, 1))
+    ]
+
+
+def test_a_model_whose_description_is_broken_is_named(ran: Clone, root: Path, tmp_path: Path) -> None:
+    project = ran.copy_to(tmp_path / "here")
+    (project.folder / "models/model.json").write_text("{", encoding="utf-8")
+    (line,) = check(project, root, fails=True)
+    assert "models/model.json: not what the stage copy writes" in line
 
 
 def test_each_changed_key_is_named(project: Clone, root: Path) -> None:
@@ -148,6 +252,8 @@ def test_a_stage_that_never_ran_is_named(project: Clone, root: Path) -> None:
     [
         ("dvc.lock", "<<<<<<< HEAD\nschema: '2.0'\n", "dvc.lock"),
         ("params.yaml", "seed: [\n", "params.yaml"),
+        ("params.yaml", "seed: 2020-02-24\n", "seed: given 2020-02-24, should be in quotes: '2020-02-24'"),
+        ("params.yaml", f"seed: {'[' * 2000}{']' * 2000}\n", "nested deeper than 20 levels"),
         ("dvc.yaml", "stages: {copy: {}}\n", "dvc.yaml"),
     ],
 )

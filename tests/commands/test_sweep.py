@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -176,14 +177,25 @@ def test_changes_that_are_not_committed_are_refused(run_by: RunBy) -> None:
     dvc = run_by({"git status": [" M params.yaml\n M dvc.lock\n"]})
     with pytest.raises(UserError, match=r"params\.yaml, dvc\.lock; commit or stash"):
         sweep.sweep(sweep.grid(), jobs=2)
-    assert not any(asked.startswith("dvc exp") for asked in dvc.asked)
+    assert dvc.asked == ["git status --porcelain --untracked-files=no"], "nothing is run before"
+
+
+def test_results_that_the_commit_does_not_have_are_refused_before_anything_is_queued(run_by: RunBy) -> None:
+    dvc = run_by({"git status": ["", " M dvc.lock\n"]})
+    with pytest.raises(UserError, match=r"changed since the last commit: dvc\.lock; commit or stash"):
+        sweep.sweep(sweep.grid(), jobs=2)
+    assert dvc.asked[-3:] == [
+        f"{sys.executable} -m commands.check_lock",
+        "dvc repro",
+        "git status --porcelain --untracked-files=no",
+    ]
 
 
 def test_a_queue_that_is_in_use_is_refused(run_by: RunBy) -> None:
     dvc = run_by({"dvc queue status": [status("Queued", "Running")]})
     with pytest.raises(UserError, match="in the queue already: hazel-kago, wersh-scab"):
         sweep.sweep(sweep.grid(), jobs=2)
-    assert dvc.asked == ["dvc queue status"]
+    assert [asked for asked in dvc.asked if not asked.startswith("git")] == ["dvc queue status"]
 
 
 # --- which one is applied --------------------------------------------------------------------------------

@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -72,6 +73,8 @@ def one_of(kind: Any) -> str:
 def case(name: str, mutation: Mutation, *says: str) -> Any:
     return pytest.param(mutation, says, id=name)
 
+
+ALIASES = [f"&a{n + 1} [{', '.join([f'*a{n}'] * 9)}]" for n in range(15)]
 
 # Each case: what is broken, and what the message must say (the key, what was given, what is allowed).
 BROKEN = [
@@ -191,7 +194,7 @@ BROKEN = [
         "zero_rate",
         with_key("model.xgboost.learning_rate", 0),
         "model.xgboost.learning_rate: given 0",
-        "greater than 0",
+        "greater than or equal to 0.000001",
     ),
     case(
         "share_above_one",
@@ -288,8 +291,8 @@ BROKEN = [
         "a Monday like",
     ),
     case(
-        "as_of_unquoted_sunday",
-        with_raw("data.as_of", "2020-02-23"),
+        "as_of_a_sunday",
+        with_raw("data.as_of", "'2020-02-23'"),
         "data.as_of",
         "'2020-02-23'",
         "Sunday",
@@ -302,16 +305,56 @@ BROKEN = [
     ),
     case(
         "as_of_no_such_day",
-        with_raw("data.as_of", "2020-02-30"),
+        with_raw("data.as_of", "'2020-02-30'"),
         "data.as_of: given '2020-02-30'",
         "a Monday",
     ),
     case(
         "as_of_with_time",
-        with_raw("data.as_of", "2020-02-24 08:00:00"),
+        with_raw("data.as_of", "'2020-02-24 08:00:00'"),
         "data.as_of",
         "08:00:00",
         "a Monday",
+    ),
+    case(
+        "as_of_of_the_far_future",
+        with_key("evaluate.first_cutoff", "9999-12-27"),
+        "evaluate.first_cutoff: given '9999-12-27', should be a Monday from 2000-01-03 to 2100-12-27",
+    ),
+    *(
+        case(
+            f"{key}_without_quotes",
+            with_raw(key, "2020-02-24"),
+            f"{key}: given 2020-02-24, should be in quotes: '2020-02-24'; DVC cannot read a date without",
+        )
+        for key in ("data.as_of", "simulate.first_week", "evaluate.first_cutoff", "tracking.experiment")
+    ),
+    case(
+        "a_time_without_quotes",
+        with_raw("data.as_of", "2020-02-24 08:00:00"),
+        "data.as_of: given 2020-02-24 08:00:00, should be in quotes: '2020-02-24 08:00:00'",
+    ),
+    case(
+        "a_date_without_quotes_in_a_list",
+        with_raw("serve.cors_origins", "[a, 2020-02-24]"),
+        "serve.cors_origins: given 2020-02-24, should be in quotes: '2020-02-24'",
+    ),
+    case(
+        "nested_2000_levels",
+        lambda text: f"{text}\ndeep: {'[' * 2000}{']' * 2000}\n",
+        "not valid YAML: line ",
+        "nested deeper than 20 levels",
+    ),
+    case(
+        "sections_nested_2000_levels",
+        only("{seed: " * 2000 + "1" + "}" * 2000),
+        "nested deeper than 20 levels",
+    ),
+    case("an_alias_of_itself", lambda text: f"{text}\ndeep: &deep [*deep]\n", "deep: unknown key"),
+    case(
+        "aliases_of_aliases",  # 9 ** 15 words, if each was looked at
+        lambda text: f"{text}\ndeep: [&a0 [1], {', '.join(ALIASES)}]\n",
+        "deep: unknown key",
     ),
     case(
         "as_of_without_dashes",
@@ -442,6 +485,32 @@ BROKEN = [
         "'random_forest'",
     ),
     case("value_of_many_lines", with_key("model.type", "a\n\nb"), "model.type: given", "'random_forest'"),
+    *(
+        case(f"absurd_{key}", with_key(key, value), f"{key}: given {value!r}", f"than or equal to {bound} (")
+        for key, value, bound in (
+            ("evaluate.refit_weeks", 10**9, 520),
+            ("train.history_weeks", 10**5, 520),
+            ("model.xgboost.reg_lambda", 1e300, 1000000),
+            ("model.logistic_regression.C", 1e-300, "0.00000001"),
+            ("model.xgboost.n_estimators", 10**18, 10000),
+            ("evaluate.bootstrap_samples", 10**12, 10000),
+            ("evaluate.jobs", 10**6, 256),
+            ("train.fill_value", 1e300, 1000000000),
+            ("model.xgboost.subsample", 1e-300, "0.000001"),
+        )
+    ),
+    case(
+        "absurd_folder",
+        with_key("data.dir", "x" * 5000),
+        "data.dir: given 'xxx",
+        "at most 1024 characters",
+    ),
+    case(
+        "absurd_number_of_windows",
+        with_key("featurize.windows", list(range(1, 521))),
+        "featurize.windows: given [1, 2, 3",
+        "at most 20 items",
+    ),
     case("empty_file", only(""), "given an empty file", "should have the keys seed, data"),
     case("only_comments", only("# nothing\n"), "given an empty file", "should have the keys seed, data"),
     case("a_list", only("- seed\n- data\n"), "given ['seed', 'data']", "should have the keys seed, data"),
@@ -560,10 +629,15 @@ def test_the_shipped_file_loads_from_the_current_folder(root: Path, monkeypatch:
     assert set(model_types()) == set(type(params.model).model_fields) - {"type"}
 
 
-@pytest.mark.parametrize("text", ["2020-02-24", "'2020-02-24'"])
-def test_dates_may_be_quoted_or_not(text: str, shipped: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["'2020-02-24'", '"2020-02-24"'])
+def test_a_date_is_in_quotes(text: str, shipped: str, tmp_path: Path) -> None:
     path = broken_file(tmp_path, with_raw("data.as_of", text), shipped)
     assert load_params(path).data.as_of == dt.date(2020, 2, 24)
+
+
+def test_the_shipped_file_shows_dates_as_they_have_to_be_written(shipped: str) -> None:
+    assert re.findall(r"'\d{4}-\d\d-\d\d'", shipped)
+    assert not re.findall(r"(?<!')\d{4}-\d\d-\d\d(?!')", shipped)
 
 
 @pytest.mark.parametrize(("text", "number"), [("1e-05", 1e-5), ("2E3", 2e3), ("1.5e-2", 0.015), ("3", 3.0)])
@@ -604,3 +678,26 @@ def leaves(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, st
             yield from leaves(kind, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", field.description
+
+
+def test_every_number_text_and_list_is_bounded() -> None:
+    """What is allowed must come to an end, and not in a library's traceback."""
+    schema = Params.model_json_schema()
+    unbounded = {
+        f"{section}.{key}"
+        for section, definition in schema["$defs"].items()
+        for key, field in definition["properties"].items()
+        if not all(map(bounded, field.get("anyOf", [field])))
+    }
+    assert unbounded == {"Registry.measure"}, "its pattern has six digits at most"
+
+
+def bounded(field: dict[str, Any]) -> bool:
+    if field.get("type") in ("integer", "number"):
+        low, high = {"minimum", "exclusiveMinimum"}, {"maximum", "exclusiveMaximum"}
+        return bool(low & set(field)) and bool(high & set(field))
+    if field.get("type") == "string":
+        return bool({"maxLength", "enum", "format"} & set(field))
+    if field.get("type") == "array":  # of choices, each once, or so many
+        return "enum" in field["items"] or ("maxLength" in field and bounded(field["items"]))
+    return True

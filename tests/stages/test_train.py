@@ -7,11 +7,14 @@ import pandas as pd
 import pytest
 import yaml
 
+from commands.check_lock import model_differences
 from conversion.artifact import load_model, sha256
 from conversion.errors import ExportError, InputError
 from conversion.files import write_json
 from conversion.models import ConversionModel
+from conversion.params import value_at
 from conversion.snapshots import WEEK
+from conversion.stage import TEMPLATE
 from stages import train
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
 
@@ -25,6 +28,22 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "data/features").mkdir()
     pipeline.train.to_parquet("data/features/train.parquet", index=False)
     return tmp_path
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_a_model_s_description_agrees_with_the_params_that_dvc_records(
+    model_type: str, project: Path, root: Path
+) -> None:
+    write_params(model__type=model_type)
+    train.main()
+    values = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    listed = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]["train"]["params"]
+    keys = [TEMPLATE.sub(lambda found: str(value_at(values, found[1])), key) for key in listed]
+    description = json.loads((project / "models/model.json").read_text(encoding="utf-8"))
+    recorded = {key: value_at(values, key) for key in keys}
+    assert list(model_differences(recorded, description)) == []
+    recorded["train"]["min_frequency"] += 1
+    assert len(list(model_differences(recorded, description))) == 1
 
 
 def write_params(**overrides: object) -> None:

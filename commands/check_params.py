@@ -1,0 +1,15 @@
+"""Check params.yaml before DVC reads it, whose messages name no key: ``python -m commands.check_params``."""
+
+from __future__ import annotations
+
+from conversion.params import load_params
+from conversion.stage import run
+
+
+def main() -> None:
+    """Stop with one line for each mistake."""
+    load_params()
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,47 @@
+"""Print the first rows of the lead list, whatever its format: ``python -m commands.first_leads``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Final
+
+from conversion.files import read_json, read_parquet, read_text
+from conversion.params import load_params
+from conversion.stage import run
+
+ROWS: Final = 10
+
+
+def first_rows(path: Path, rows: int) -> str:
+    """Return the first rows of a lead list as CSV text with its header.
+
+    Parameters
+    ----------
+    path
+        A ``.csv`` file, whose lines are returned as they are; a ``.json`` file with an array of objects; or a
+        ``.parquet`` file.
+    rows
+        Rows at most.
+
+    Raises
+    ------
+    InputError
+        The file is missing, or is not of its format.
+    """
+    if path.suffix == ".csv":
+        return "".join(read_text(path).splitlines(keepends=True)[: rows + 1])
+    import pandas as pd
+
+    table = read_parquet(path) if path.suffix == ".parquet" else pd.DataFrame(read_json(path))
+    return table.head(rows).to_csv(index=False, lineterminator="\n")
+
+
+def main() -> None:
+    """Print the first rows of the short list, in the format that params.yaml asks for."""
+    path = Path(f"data/leads/top_leads.{load_params().score.format}")
+    sys.stdout.write(first_rows(path, ROWS))
+
+
+if __name__ == "__main__":
+    run(main)
