@@ -35,12 +35,12 @@ GRID: Final[dict[str, dict[str, tuple[Number, ...]]]] = {
     "random_forest": {"max_depth": (6, 9), "min_samples_leaf": (10, 20)},
     "xgboost": {"max_depth": (2, 3, 4), "learning_rate": (0.03, 0.06)},
 }
-AVERAGE_PRECISION: Final = "ranking.probability.average_precision.value"
+AVERAGE_PRECISION: Final = "average_precision"
 MEASURES: Final = (
     AVERAGE_PRECISION,
-    "ranking.probability.roc_auc.value",
-    "ranking.probability.recall_at_50.value",
-    "probability.log_loss_ratio.value",
+    "roc_auc",
+    "recall_at_50",
+    "log_loss_ratio",
 )
 PENDING: Final = frozenset({"Queued", "Running"})
 POLL_SECONDS: Final = 10  # asking takes dvc itself a second of a processor that the workers need

@@ -30,8 +30,9 @@ from conversion.params import ConfidenceOdds, Params, Tiers
 from conversion.portable_math import log
 from conversion.refusals import invalid_fields
 from conversion.schemas import ACTIONS, MEASURES, UNKNOWN_SECTOR, UNRANKED, USERS
-from conversion.scoring import REASONS, tier_of
+from conversion.scoring import REASONS
 from conversion.snapshots import FIRST_MONDAY
+from conversion.tiers import tier_of
 
 VERSION_DIGITS: Final = 12
 PROBABILITY_DECIMALS: Final = 9  # as in the lead list

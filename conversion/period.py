@@ -14,6 +14,7 @@ import pandas as pd
 
 from conversion.errors import ExportError
 from conversion.params import Clean
+from conversion.portable_math import exp, log
 from conversion.schemas import ACTIONS
 from conversion.snapshots import WEEK, known_at
 
@@ -177,9 +178,10 @@ def _incomplete(usage: pd.DataFrame, weeks: pd.Index, settings: Clean) -> Volume
     recent = usage[usage["WHEN_TIMESTAMP"].isin(weeks)]
     actions = recent[list(ACTIONS)].clip(lower=0).sum(axis=1)
     active = actions > 0
-    log_actions = np.log(actions[active]).groupby(recent.loc[active, "WHEN_TIMESTAMP"])
+    weekly = pd.Series(log(actions[active]), index=actions.index[active])
+    log_actions = weekly.groupby(recent.loc[active, "WHEN_TIMESTAMP"])
     count = log_actions.size().reindex(weeks, fill_value=0)
-    volume = count * np.exp(log_actions.mean().reindex(weeks, fill_value=0.0))
+    volume = count * exp(log_actions.mean().reindex(weeks, fill_value=0.0))
     last, before = float(volume.iloc[-1]), volume.iloc[:-1]
     usual = float(before.median())
     if count.iloc[:-1].median() < settings.partial_week_rows:

@@ -19,6 +19,7 @@ from conversion.files import write_atomically
 from conversion.order import rank_order
 from conversion.portable_math import log
 from conversion.predictions import MODEL
+from conversion.slices import observed_shares
 from conversion.threshold import cumulative_decisions
 
 RANKER_NAMES: Final = {
@@ -33,6 +34,11 @@ RANKER_NAMES: Final = {
 
 RELIABILITY_LEVELS: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 """Deciles, the top one cut finer, as with a base rate below 1 % it holds nearly all conversions."""
+
+GAINS_CALLS: Final = 500
+"""Calls of each list that gains are followed to: reps get no further in a week."""
+FIRST_CALLS: Final = 50
+"""Calls that gains are shown one by one for."""
 
 # Okabe and Ito's palette, told apart by the colour-blind.
 _COLOURS: Final = {
@@ -60,10 +66,10 @@ _SLICE_EVEN: Final = {
     "log loss over the base rate's": 1.0,
     "ROC AUC within the slice": 0.5,
 }
-_LIFT_TICKS: Final = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+_MONTHS_ABREAST: Final = 12
 _SMALLEST_PROBABILITY: Final = 1e-6
 _CURVE_POINTS: Final = 100
-_GAINS_SHARES: Final = np.concatenate(([0.0], np.round(np.geomspace(0.0005, 1, 39), 6)))
+_CALLS: Final = np.concatenate((np.arange(FIRST_CALLS), np.arange(FIRST_CALLS, GAINS_CALLS, 10)))
 
 
 def roc_curve_table(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -114,35 +120,30 @@ def precision_recall_table(predictions: pd.DataFrame) -> pd.DataFrame:
     return table.round(6)
 
 
-def reliability_table(predictions: pd.DataFrame) -> pd.DataFrame:
+def reliability_table(predictions: pd.DataFrame, samples: int, seed: int) -> pd.DataFrame:
     """Compare predicted probability and observed share in quantile bins of the probability.
 
     Parameters
     ----------
     predictions
         See `conversion.predictions`.
+    samples, seed
+        Of `conversion.bootstrap.company_weights`.
 
     Returns
     -------
     DataFrame
-        One row a bin of `RELIABILITY_LEVELS`: ``mean_probability``, ``observed_share``, ``prospects``,
-        ``conversions``.
+        One row a bin of `RELIABILITY_LEVELS`: ``mean_probability``, ``observed_share``, the bounds ``low``
+        and ``high`` of its 95 % interval, ``prospects``, ``conversions``.
     """
     bins = quantile_bins(predictions[MODEL], RELIABILITY_LEVELS)
-    grouped = predictions.groupby(bins, sort=True)
-    table = pd.DataFrame(
-        {
-            "mean_probability": grouped[MODEL].mean(),
-            "observed_share": grouped["label"].mean(),
-            "prospects": grouped.size(),
-            "conversions": grouped["label"].sum(),
-        }
-    )
-    return table.round(8).reset_index(drop=True)
+    table = observed_shares(predictions, bins, int(bins.max()) + 1, samples, seed)
+    columns = ["mean_probability", "observed_share", "low", "high", "prospects", "conversions"]
+    return table.loc[table["prospects"] > 0, columns].round(8).reset_index(drop=True)
 
 
 def gains_table(predictions: pd.DataFrame, rankers: Sequence[str] | None = None) -> pd.DataFrame:
-    """Share of all conversions that calling the first share of every cutoff's list would catch.
+    """Share of all conversions that the first calls of every cutoff's list would catch.
 
     Parameters
     ----------
@@ -154,8 +155,8 @@ def gains_table(predictions: pd.DataFrame, rankers: Sequence[str] | None = None)
     Returns
     -------
     DataFrame
-        Long: ``ranker`` (its legend name), ``share_of_prospects``, ``share_of_conversions``, ``lift``; 40
-        rows a ranker.
+        Long: ``ranker`` (its legend name), ``calls`` of each list (none to `GAINS_CALLS`, or to the end of
+        the longest list), ``share_of_conversions``, ``lift`` (over calling in random order).
     """
     chosen = [name for name in RANKER_NAMES if name in predictions] if rankers is None else rankers
     weeks = [week for _, week in predictions.groupby("as_of", sort=True)]
@@ -381,13 +382,27 @@ def reliability_figure(table: pd.DataFrame) -> Figure:
         To save with `save_png`.
     """
     predicted = np.maximum(table["mean_probability"].to_numpy(), _SMALLEST_PROBABILITY)
-    observed = table["observed_share"].to_numpy()
+    observed, below, above = (table[name].to_numpy() for name in ("observed_share", "low", "high"))
     seen = observed > 0
     shown = np.concatenate((predicted, observed[seen]))
-    low = 10.0 ** np.floor(np.log10(shown.min() * 0.7))
+    low = 10.0 ** np.floor(np.log10(shown.min()))
     figure, axes = _figure("Reliability: predicted and observed, by quantiles of the probability", 6.8, 6.0)
     axes.plot([low, 1], [low, 1], color=_GREY, linestyle="--", label="perfectly calibrated")
-    axes.plot(predicted[seen], observed[seen], color=_COLOURS[MODEL], marker="o", label="model")
+    # An interval that reaches down to nothing reaches the lower edge.
+    axes.vlines(
+        *(predicted[seen], np.maximum(below[seen], low), above[seen]),
+        color=_COLOURS[MODEL],
+        linewidth=1.2,
+        label="95 % interval",
+    )
+    axes.plot(
+        *(predicted[seen], observed[seen]),
+        color=_COLOURS[MODEL],
+        marker="o",
+        markersize=5,
+        linestyle="none",
+        label="model, a quantile bin each",
+    )
     if not seen.all():
         floor = np.full(int((~seen).sum()), low)
         axes.plot(
@@ -397,19 +412,6 @@ def reliability_figure(table: pd.DataFrame) -> Figure:
             linestyle="none",
             clip_on=False,
             label="no conversion observed",
-        )
-    for x, y, count in zip(predicted[seen], observed[seen], table["conversions"][seen], strict=True):
-        # On the side away from the diagonal, where no line runs.
-        above = y > x
-        axes.annotate(
-            f"{count:,}",
-            (x, y),
-            xytext=(-5, 4) if above else (5, -4),
-            textcoords="offset points",
-            ha="right" if above else "left",
-            va="bottom" if above else "top",
-            fontsize=8,
-            color="#444444",
         )
     axes.set(
         xscale="log",
@@ -424,7 +426,7 @@ def reliability_figure(table: pd.DataFrame) -> Figure:
     axes.minorticks_off()
     axes.set_aspect("equal")
     axes.grid(alpha=0.3)
-    axes.legend(loc="upper left", title="numbers: conversions in the bin", title_fontsize=8)
+    axes.legend(loc="upper left")
     return figure
 
 
@@ -447,13 +449,12 @@ def expected_over_observed_figure(table: pd.DataFrame) -> Figure:
     axes.axhline(1, color=_GREY, linestyle="--", label="as many observed as expected")
     axes.vlines(place, table["low"], table["high"], color=_COLOURS[MODEL], label="95 % interval")
     axes.plot(place, ratio, color=_COLOURS[MODEL], marker="o", linestyle="none", label="model")
-    for x, y, count in zip(place, ratio, table["conversions"], strict=True):
-        axes.annotate(
-            f"{count:,}", (x, y), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8
-        )
     _ratio_axis(axes, "y", table)
-    axes.set_xticks(place, table["month"].astype(str))
-    axes.set(xlabel="Month of the cutoff", ylabel="Expected over observed (numbers: observed)")
+    months = [
+        f"{month}\n{count:,}" for month, count in zip(table["month"], table["conversions"], strict=True)
+    ]
+    axes.set_xticks(place, months, rotation=90 if len(months) > _MONTHS_ABREAST else 0)
+    axes.set(xlabel="Month of the cutoff, and conversions observed", ylabel="Expected over observed")
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
     return figure
@@ -487,7 +488,7 @@ def slices_figure(table: pd.DataFrame) -> Figure:
 
 
 def gains_figure(table: pd.DataFrame) -> Figure:
-    """Draw `gains_table`: conversions caught, and lift, by the share of each list that is called.
+    """Draw `gains_table`: conversions caught by the first few calls of each list, and by the first hundreds.
 
     Parameters
     ----------
@@ -499,37 +500,31 @@ def gains_figure(table: pd.DataFrame) -> Figure:
     Figure
         To save with `save_png`.
     """
-    figure = Figure(figsize=(11.0, 5.0), layout="constrained")
-    gains, lift = figure.subplots(1, 2)
+    figure = Figure(figsize=(11.0, 5.4), layout="constrained")
+    first, all_calls = figure.subplots(1, 2)
     names = {name: ranker for ranker, name in RANKER_NAMES.items()}
-    for name, rows in table.groupby("ranker", sort=False):
-        ranker = names.get(str(name), str(name))
-        style = {"color": _COLOURS.get(ranker, "black"), "linestyle": _STYLES.get(ranker, "-")}
-        width = 2.4 if ranker == MODEL else 1.6
-        called = rows[rows["share_of_prospects"] > 0]
-        gains.plot(
-            *(rows["share_of_prospects"], rows["share_of_conversions"]),
-            label=str(name),
-            linewidth=width,
-            **style,
-        )
-        lift.plot(called["share_of_prospects"], called["lift"], label=str(name), linewidth=width, **style)
-    gains.set(title="Gains", ylabel="Share of conversions caught", xlim=(0, 1), ylim=(0, 1.02))
-    gains.xaxis.set_major_formatter(FuncFormatter(_percent))
-    gains.yaxis.set_major_formatter(FuncFormatter(_percent))
-    gains.legend(loc="lower right")
-    top = max(2.0, 1.3 * float(table["lift"].max()))
-    first = float(table.loc[table["share_of_prospects"] > 0, "share_of_prospects"].min())
-    lift.set(title="Lift", ylabel="Times better than random order", xscale="log", xlim=(first, 1))
-    lift.set_yscale("symlog", linthresh=1.0)  # a baseline may catch nothing at first
-    lift.set_yticks([tick for tick in _LIFT_TICKS if tick <= top])
-    lift.set_ylim(0, top)
-    lift.xaxis.set_major_formatter(FuncFormatter(_percent))
-    lift.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    lift.minorticks_off()
-    for axes in (gains, lift):
-        axes.set_xlabel("Share of each week's list that is called")
+    longest = max(int(table["calls"].max()), 1)
+    for axes, upto in ((first, min(FIRST_CALLS, longest)), (all_calls, longest)):
+        shown = table[table["calls"] <= upto]
+        for name, rows in shown.groupby("ranker", sort=False):
+            ranker = names.get(str(name), str(name))
+            axes.plot(
+                *(rows["calls"], rows["share_of_conversions"]),
+                label=str(name),
+                color=_COLOURS.get(ranker, "black"),
+                linestyle=_STYLES.get(ranker, "-"),
+                linewidth=2.4 if ranker == MODEL else 1.6,
+            )
+        top = max(1.08 * float(shown["share_of_conversions"].max()), 0.01)
+        axes.set(title=f"The first {upto} calls", xlim=(0, upto), ylim=(0, min(top, 1.02)))
+        axes.set(xlabel="Companies called of each week's list", ylabel="Share of conversions caught")
+        axes.yaxis.set_major_formatter(FuncFormatter(_percent))
         axes.grid(alpha=0.3)
+    if longest > FIRST_CALLS:
+        all_calls.axvspan(0, FIRST_CALLS, color=_GREY, alpha=0.12, linewidth=0)
+    figure.suptitle("Conversions caught by the first calls of each week's list")
+    handles, labels = first.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 
@@ -718,22 +713,21 @@ def _ratio_axis(axes: Axes, which: Literal["x", "y"], rows: pd.DataFrame) -> Non
 
 
 def _gains(weeks: Sequence[pd.DataFrame], ranker: str) -> pd.DataFrame:
-    caught, conversions = np.zeros(len(_GAINS_SHARES)), 0
-    for week in weeks:
-        order = rank_order(week[ranker], week["id"])
-        position = np.flatnonzero(week["label"].to_numpy()[order] == 1)
-        called = _GAINS_SHARES * len(week)
-        # The last company called counts by the part of a call that the share leaves for it.
-        caught += np.clip(called[:, None] - position, 0.0, 1.0).sum(axis=1)
-        conversions += len(position)
-    share = caught / max(conversions, 1)
-    lift = np.divide(share, _GAINS_SHARES, out=np.full_like(share, np.nan), where=_GAINS_SHARES > 0)
+    prospects = np.array([len(week) for week in weeks])
+    longest = min(int(prospects.max()), GAINS_CALLS)
+    calls = np.append(_CALLS[longest > _CALLS], longest)
+    places = [
+        np.flatnonzero(week["label"].to_numpy()[rank_order(week[ranker], week["id"])] == 1) for week in weeks
+    ]
+    caught = np.searchsorted(np.sort(np.concatenate(places)), calls, side="left")
+    share = caught / max(sum(map(len, places)), 1)
+    called = np.minimum(calls[:, None], prospects).sum(axis=1) / prospects.sum()
     return pd.DataFrame(
         {
             "ranker": RANKER_NAMES.get(ranker, ranker),
-            "share_of_prospects": _GAINS_SHARES,
+            "calls": calls,
             "share_of_conversions": share,
-            "lift": lift,
+            "lift": np.divide(share, called, out=np.full_like(share, np.nan), where=called > 0),
         }
     ).round(6)
 

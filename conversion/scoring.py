@@ -6,7 +6,6 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
 
 from conversion.explain import reason_writer
 from conversion.models import ConversionModel
@@ -14,6 +13,7 @@ from conversion.order import rank_order
 from conversion.params import Tiers
 from conversion.portable_math import exp, log
 from conversion.schemas import FIRMOGRAPHICS, MEASURES, UNRANKED
+from conversion.tiers import tier_of
 
 REASONS: Final = 3
 REASON_COLUMNS: Final = tuple(f"reason_{place}" for place in range(1, REASONS + 1))
@@ -84,29 +84,6 @@ def lead_list(
     leads = pd.concat([leads, firmographics, texts], axis=1).merge(last_activity(usage), on="id", how="left")
     leads = leads.iloc[rank_order(leads["probability"], leads["id"])].reset_index(drop=True)
     return leads.assign(rank=np.arange(1, len(leads) + 1))[list(LEAD_COLUMNS)]
-
-
-def tier_of(probability: ArrayLike, base_rate: float, tiers: Tiers) -> NDArray[np.str_]:
-    """Name each probability's tier by its lift over the training prevalence.
-
-    Parameters
-    ----------
-    probability
-        One, or an array of any shape.
-    base_rate
-        Prevalence among training snapshots.
-    tiers
-        Least lift of each tier.
-
-    Returns
-    -------
-    numpy.ndarray of str, of the same shape
-        ``very_high``, ``high``, ``medium`` or ``low``.
-    """
-    names = list(Tiers.model_fields)[::-1]
-    least = [getattr(tiers, name) for name in names]
-    reached = np.searchsorted(least, np.asarray(probability) / base_rate, side="right")
-    return np.array(["low", *names])[reached]
 
 
 def overall_mrr(companies: pd.DataFrame) -> float:

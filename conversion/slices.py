@@ -71,6 +71,77 @@ def slice_measures(
     return table[[*first, *middle, *last]]
 
 
+def without_repeats(slices: pd.DataFrame) -> pd.DataFrame:
+    """Leave out each slice that holds the same prospects as one above it.
+
+    Two ways to part the prospects can come to the same slice: who was never seen has no first week either.
+
+    Parameters
+    ----------
+    slices
+        From `slice_measures`.
+
+    Returns
+    -------
+    DataFrame
+        The same columns, fewer rows.
+    """
+    # The same rows have the same measures, to the last bits of their sums; others do not agree on all.
+    repeated = slices.drop(columns=["by", "slice"]).round(9).duplicated()
+    return slices[~repeated].reset_index(drop=True)
+
+
+def observed_shares(
+    predictions: pd.DataFrame, group: Ints, count: int, samples: int, seed: int
+) -> pd.DataFrame:
+    """Compare each group's mean probability with the share of it that converted.
+
+    Parameters
+    ----------
+    predictions
+        See `conversion.predictions`.
+    group
+        Each row's group, from 0 to ``count`` - 1.
+    count
+        Groups.
+    samples, seed
+        Of `conversion.bootstrap.company_weights`.
+
+    Returns
+    -------
+    DataFrame
+        One row a group, in order: ``prospects``, ``conversions``, ``mean_probability``, ``observed_share``
+        with the bounds ``low`` and ``high`` of its 95 % interval. NaN in a group without rows.
+    """
+    companies = companies_of(predictions)
+    cell = companies.index * count + group
+    prospects, conversions, expected = (
+        np.bincount(cell, each, companies.count * count).reshape(companies.count, count)
+        for each in (None, predictions["label"].to_numpy(dtype=np.float64), finite(predictions[MODEL]))
+    )
+    sampled = np.concatenate(
+        [
+            divide(
+                sums_at_counts(weights, conversions.astype(np.float64)),
+                sums_at_counts(weights, prospects.astype(np.float64)),
+            )
+            for weights in company_weights(companies.count, samples, seed)
+        ]
+    )
+    rows = prospects.sum(axis=0)
+    bounds = np.array([percentiles(each) for each in sampled.T])
+    return pd.DataFrame(
+        {
+            "prospects": rows.astype(np.int64),
+            "conversions": conversions.sum(axis=0).astype(np.int64),
+            "mean_probability": divide(expected.sum(axis=0), rows),
+            "observed_share": divide(conversions.sum(axis=0), rows),
+            "low": bounds[:, 0],
+            "high": bounds[:, 1],
+        }
+    )
+
+
 def _places(predictions: pd.DataFrame) -> Ints:
     """Each row's place on the model's list of its cutoff, from 0."""
     place = np.empty(len(predictions), dtype=np.int64)

@@ -34,6 +34,7 @@ MEASURES: Final = {
     "recall_at_50": "recall at 50",
     "recall_at_250": "recall at 250",
 }
+WITHOUT: Final = ", without the never seen"
 ORACLE_SHARE: Final = "share of the oracle's average precision"
 LOG_LOSS: Final = "log loss over the base rate's"
 LOG_LOSS_OF: Final = {"probability": "probability", "summary_only": "summary_only_probability"}
@@ -124,8 +125,18 @@ def filled(root: Path, page: str, name: str) -> tuple[str, list[str]]:
 def results_block(root: Path) -> str:
     """Show the backtest's headline numbers with their intervals."""
     result = read_json(root / "metrics/evaluation.json")
+    measures = [name for name in MEASURES if name in result["ranking"]["probability"]]
+    without = result.get("without_never_seen", {})
+    rows = _result_rows(result, measures)
+    if "ranking" in without:
+        rows += [[f"{name}{WITHOUT}", *cells] for name, *cells in _result_rows(without, measures)]
+    header = ["list by", *(MEASURES[measure] for measure in measures), LOG_LOSS, ORACLE_SHARE]
+    below = "\n".join([*_left_out(without), _margins(result), *_ceiling(result)])
+    return f"{_setting(result)}\n{table(header, rows, right=len(header) - 1)}\n{below}"
+
+
+def _result_rows(result: dict[str, Any], measures: list[str]) -> list[list[str]]:
     ranking = result["ranking"]
-    measures = [name for name in MEASURES if name in ranking["probability"]]
     oracle = ranking.get("oracle", {}).get("average_precision", {}).get("value")
     rows = []
     for ranker, name in RANKERS.items():
@@ -134,9 +145,21 @@ def results_block(root: Path) -> str:
         cells = [_interval(ranking[ranker][measure]) for measure in measures]
         loss = _interval(result[LOG_LOSS_OF[ranker]]["log_loss_ratio"]) if ranker in LOG_LOSS_OF else "-"
         rows.append([name, *cells, loss, _share(ranking[ranker]["average_precision"]["value"], oracle)])
-    header = ["list by", *(MEASURES[measure] for measure in measures), LOG_LOSS, ORACLE_SHARE]
-    below = "\n".join([_margins(result), *_ceiling(result)])
-    return f"{_setting(result)}\n{table(header, rows, right=len(header) - 1)}\n{below}"
+    return rows
+
+
+def _left_out(without: dict[str, Any]) -> list[str]:
+    """Describe who is left out of the second half of the table."""
+    if "left_out" not in without:
+        return []
+    shares = without["left_out"]
+    text = (
+        "Without the never seen: the same lists without the companies that had not used the product by then, "
+        f"{100 * shares['share_of_prospects']:.1f} % of the prospects, with "
+        f"{100 * shares['share_of_conversions']:.1f} % of the conversions and "
+        f"{100 * shares['share_of_expected_conversions']:.1f} % of those expected.\n"
+    )
+    return [text]
 
 
 def slices_block(root: Path) -> str:

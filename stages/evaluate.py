@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
 from conversion import plots
+from conversion.arrays import rounded
 from conversion.artifact import load_model
 from conversion.decisions import business_measures, classification_measures, classification_report
 from conversion.errors import ExportError
@@ -35,14 +36,16 @@ from conversion.progress import progress_bar
 from conversion.ranking import weekly_measures
 from conversion.recipe import fit_at, training_columns
 from conversion.schemas import UNKNOWN_SECTOR
-from conversion.slices import slice_measures
+from conversion.slices import observed_shares, slice_measures, without_repeats
 from conversion.snapshots import WEEK, week_number
 from conversion.stage import run
+from conversion.tiers import TIERS, tier_of
 
 SAMPLE: Final = "data/sample"
 SUMMARY: Final = "summary_only"
 PROBABILITIES: Final = (MODEL, SUMMARY, BASE_RATE, ORACLE)
 BASELINES: Final = (SUMMARY, "users_rule", "actions_rule", "random")
+NEVER_SEEN: Final = "never seen"
 SLICES: Final = ("usage_state", "tenure_group", "size_group", "sector_known")
 SIZE_GROUPS: Final = {
     1: "1 employee",
@@ -144,7 +147,7 @@ def slice_columns(snapshots: pd.DataFrame) -> dict[str, pd.Categorical[str]]:
     active = snapshots[f"active_weeks_{BASELINE_WEEKS}w"].to_numpy() > 0
     seen = snapshots["seen"].to_numpy() > 0
     unknown = (snapshots["sector"] == UNKNOWN_SECTOR).to_numpy()
-    states = (f"active in the last {BASELINE_WEEKS} weeks", "dormant", "never seen")
+    states = (f"active in the last {BASELINE_WEEKS} weeks", "dormant", NEVER_SEEN)
     return {
         "usage_state": _categorical(np.where(active, 0, np.where(seen, 1, 2)), states),
         "tenure_group": _grouped(snapshots["weeks_since_first_seen"], TENURE_GROUPS, "not seen yet"),
@@ -172,35 +175,140 @@ def with_oracle(predictions: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
 
 
 def evaluation(predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
-    """Put the headline numbers together; JSON-ready."""
+    """Put the measures of the whole backtest together; JSON-ready."""
     settings = params.evaluate
-    rankers = rankers_of(predictions)
-    probabilities = [name for name in PROBABILITIES if name in predictions]
-    ranking = headline(
-        predictions, rankers, settings.top_k, settings.bootstrap_samples, params.seed, probabilities
-    )
-    by_ranker = ranking.pop("rankers")
     decided = predictions["probability"] >= predictions["threshold"]
-    converters = predictions.loc[predictions["label"] == 1, "id"].nunique()
     return {
         "model_type": params.model.type,
         "first_cutoff": f"{predictions['as_of'].min():%Y-%m-%d}",
         "last_cutoff": f"{predictions['as_of'].max():%Y-%m-%d}",
-        "converters": int(converters),
-        "prevalence": round(float(predictions["label"].mean()), 8),
-        "ranking": by_ranker,
-        "model_minus_baseline": ranking.pop("differences"),
-        **ranking,
-        "probability": probability_measures(predictions, settings.bootstrap_samples, params.seed),
-        "summary_only_probability": probability_measures(
-            predictions.assign(probability=predictions[SUMMARY]), settings.bootstrap_samples, params.seed
-        ),
+        **list_measures(predictions, params),
+        "without_never_seen": without_never_seen(predictions, params),
+        "tiers": tier_measures(predictions, params),
         "decision": classification_measures(predictions["label"], decided)
         | {"threshold": round(float(predictions["threshold"].iloc[-1]), 8)},
         "business": business_measures(
             predictions, settings.contacts_per_week, settings.value_per_conversion, settings.cost_per_contact
         ),
     }
+
+
+def list_measures(predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
+    """Measure the lists of some or all prospects: their order, and their probabilities."""
+    settings = params.evaluate
+    samples, seed = settings.bootstrap_samples, params.seed
+    probabilities = [name for name in PROBABILITIES if name in predictions]
+    ranking = headline(predictions, rankers_of(predictions), settings.top_k, samples, seed, probabilities)
+    by_ranker = ranking.pop("rankers")
+    totals_only = predictions.assign(probability=predictions[SUMMARY])
+    return {
+        "converters": int(predictions.loc[predictions["label"] == 1, "id"].nunique()),
+        "prevalence": round(float(predictions["label"].mean()), 8),
+        "ranking": by_ranker,
+        "model_minus_baseline": ranking.pop("differences"),
+        **ranking,
+        "probability": probability_measures(predictions, samples, seed),
+        "summary_only_probability": probability_measures(totals_only, samples, seed),
+    }
+
+
+def without_never_seen(predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
+    """Measure the lists again without the companies that had not used the product by the cutoff.
+
+    An export without sign-up dates has companies whose first usage is still to come on the lists of the
+    past, where nobody could have called them. Some are there only because they convert later.
+
+    Returns
+    -------
+    dict
+        ``left_out``: the shares of rows, of conversions and of expected conversions that those companies
+        have; and what `list_measures` gives for the others, where one of these converts.
+    """
+    never = predictions["usage_state"] == NEVER_SEEN
+    shares = {
+        "share_of_prospects": np.ones(len(predictions)),
+        "share_of_conversions": predictions["label"].to_numpy(dtype=np.float64),
+        "share_of_expected_conversions": predictions[MODEL].to_numpy(),
+    }
+    left_out = {name: round(float(each[never].sum() / each.sum()), 6) for name, each in shares.items()}
+    others = predictions[~never]
+    measured = list_measures(others, params) if others["label"].any() else {}
+    return {"left_out": left_out} | measured
+
+
+def tier_measures(predictions: pd.DataFrame, params: Params) -> dict[str, dict[str, Any]]:
+    """Compare what each tier of the past lists promised with what came of it.
+
+    Returns
+    -------
+    dict
+        By tier, highest first: ``prospects`` and ``conversions`` over all lists, ``mean_probability``, and
+        the ``observed_rate``, the share that converted. None where no prospect was in the tier.
+    """
+    tier = tier_of(predictions[MODEL], predictions["base_rate"], params.score.tiers)
+    group = pd.Categorical(tier, categories=TIERS).codes.astype(np.int64)
+    samples = params.evaluate.bootstrap_samples
+    table = observed_shares(predictions, group, len(TIERS), samples, params.seed)
+    return {
+        name: {
+            "prospects": int(row["prospects"]),
+            "conversions": int(row["conversions"]),
+            "mean_probability": rounded(row["mean_probability"]),
+            "observed_rate": {
+                key: rounded(row[column])
+                for key, column in (("value", "observed_share"), ("low", "low"), ("high", "high"))
+            },
+        }
+        for name, (_, row) in zip(TIERS, table.iterrows(), strict=True)
+    }
+
+
+def headline_numbers(result: dict[str, Any], top_k: tuple[int, ...]) -> dict[str, float]:
+    """Choose the few numbers that tell one run from another, under names without dots.
+
+    Parameters
+    ----------
+    result
+        From `evaluation`.
+    top_k
+        List lengths: precision is of the first, recall of the middle and the last one.
+
+    Returns
+    -------
+    dict
+        Without what is undefined, such as the oracle's share on an export whose truth is not known.
+    """
+    first, middle, last = top_k[0], top_k[len(top_k) // 2], top_k[-1]
+    model, probability, seen = result["ranking"][MODEL], result["probability"], result["without_never_seen"]
+    seen_model = seen.get("ranking", {}).get(MODEL, {})
+    chosen = {
+        "converters": result["converters"],
+        "average_precision": model["average_precision"],
+        "roc_auc": model["roc_auc"],
+        f"precision_at_{first}": model[f"precision_at_{first}"],
+        f"recall_at_{middle}": model[f"recall_at_{middle}"],
+        f"recall_at_{last}": model[f"recall_at_{last}"],
+        f"mrr_recall_at_{middle}": model[f"mrr_recall_at_{middle}"],
+        "average_precision_over_users_rule": result["model_minus_baseline"]["users_rule"][
+            "average_precision"
+        ],
+        "average_precision_without_never_seen": seen_model.get("average_precision"),
+        "roc_auc_without_never_seen": seen_model.get("roc_auc"),
+        "share_of_oracle": result.get("share_of_oracle", {}).get("average_precision"),
+        **{
+            name: probability[name]
+            for name in ("log_loss", "log_loss_ratio", "ece", "expected_over_observed")
+        },
+    }
+    numbers = {name: _estimate(measure) for name, measure in chosen.items()}
+    return {name: number for name, number in numbers.items() if number is not None}
+
+
+def _estimate(measure: dict[str, float | None] | float | None) -> float | None:
+    """Take the number of a measure, without its interval."""
+    if isinstance(measure, dict):
+        return measure.get("value", measure.get("difference"))
+    return measure
 
 
 def by_month(predictions: pd.DataFrame, params: Params) -> pd.DataFrame:
@@ -231,22 +339,65 @@ def monthly_drift(months: pd.DataFrame) -> dict[str, dict[str, float | None]]:
 
 
 def summary(result: dict[str, Any], top_k: tuple[int, ...]) -> str:
-    """Write the headline numbers for a person: each ranker's measures with their 95 % intervals."""
-    measures = ["average_precision", "roc_auc", f"precision_at_{top_k[0]}", f"recall_at_{top_k[-1]}"]
+    """Write the measures for a person: each ranker's, without the never seen too, and what tiers came to."""
     title = (
         f"{result['model_type']}: {result['cutoffs']} weekly lists from {result['first_cutoff']} to "
         f"{result['last_cutoff']}, {result['converters']} converters,\n"
         f"{result['prevalence']:.2%} of prospects convert within the horizon; means [95 % intervals]"
     )
-    lines = [title, "", " " * 14 + "".join(f"{name:>24}" for name in measures)]
-    for ranker, values in result["ranking"].items():
-        name = "model" if ranker == "probability" else ranker
+    seen = result["without_never_seen"]
+    shares = seen["left_out"]
+    without = (
+        f"without the companies that were never seen by then: {shares['share_of_prospects']:.1%} of the "
+        f"prospects,\n{shares['share_of_conversions']:.1%} of the conversions, "
+        f"{shares['share_of_expected_conversions']:.1%} of those expected"
+    )
+    parts = [title, _ranking_table(result["ranking"], top_k), without]
+    if "ranking" in seen:
+        parts.append(_ranking_table(seen["ranking"], top_k))
+    parts += ["what became of each tier, over all lists", _tier_table(result["tiers"], result["cutoffs"])]
+    return "\n\n".join(parts) + "\n"
+
+
+def _ranking_table(ranking: dict[str, Any], top_k: tuple[int, ...]) -> str:
+    measures = ["average_precision", "roc_auc", f"precision_at_{top_k[0]}", f"recall_at_{top_k[-1]}"]
+    lines = [" " * 14 + "".join(f"{name:>24}" for name in measures)]
+    for ranker, values in ranking.items():
+        name = "model" if ranker == MODEL else ranker
         lines.append(f"{name:<14}" + "".join(f"{_with_interval(values[name]):>24}" for name in measures))
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
-def _with_interval(measure: dict[str, float]) -> str:
-    return f"{measure['value']:.3f} [{measure['low']:.3f}, {measure['high']:.3f}]"
+def _tier_table(tiers: dict[str, Any], cutoffs: int) -> str:
+    header = ("prospects a list", "conversions", "mean probability", "observed rate")
+    widths = (18, 13, 18, 28)
+    lines = [" " * 14 + "".join(f"{name:>{width}}" for name, width in zip(header, widths, strict=True))]
+    for name, tier in tiers.items():
+        cells = (
+            f"{tier['prospects'] / cutoffs:.1f}",
+            f"{tier['conversions']}",
+            _percent(tier["mean_probability"]),
+            _with_interval(tier["observed_rate"], _percent),
+        )
+        lines.append(
+            f"{name:<14}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+        )
+    return "\n".join(lines)
+
+
+def _with_interval(
+    measure: dict[str, float | None], show: Callable[[float | None], str] | None = None
+) -> str:
+    show = show or _three_digits
+    return f"{show(measure['value'])} [{show(measure['low'])}, {show(measure['high'])}]"
+
+
+def _three_digits(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"
 
 
 def rankers_of(predictions: pd.DataFrame) -> tuple[str, ...]:
@@ -311,6 +462,7 @@ def write_plots(
     months: pd.DataFrame,
     slices: pd.DataFrame,
     importance: pd.Series,
+    params: Params,
 ) -> None:
     """Write each plot's data for ``dvc plots``, and its picture."""
     decided = predictions["probability"] >= predictions["threshold"]
@@ -318,7 +470,10 @@ def write_plots(
     drawings: dict[str, tuple[pd.DataFrame, Callable[[pd.DataFrame], Figure]]] = {
         "roc": (plots.roc_curve_table(predictions), plots.roc_figure),
         "precision_recall": (plots.precision_recall_table(predictions), plots.precision_recall_figure),
-        "reliability": (plots.reliability_table(predictions), plots.reliability_figure),
+        "reliability": (
+            plots.reliability_table(predictions, params.evaluate.bootstrap_samples, params.seed),
+            plots.reliability_figure,
+        ),
         "expected_over_observed": (
             plots.expected_over_observed_table(months),
             plots.expected_over_observed_figure,
@@ -368,7 +523,8 @@ def main() -> None:
         result["cross_validation_not_out_of_time"] = cross_validation(train, predictions, params)
     settings = params.evaluate
     weekly = weekly_measures(predictions, MODEL, settings.top_k)
-    slices = slice_measures(predictions, SLICES, settings.top_k, settings.bootstrap_samples, params.seed)
+    samples = settings.bootstrap_samples
+    slices = without_repeats(slice_measures(predictions, SLICES, settings.top_k, samples, params.seed))
     months = by_month(predictions, params)
     result["probability"]["expected_over_observed_by_month"] = monthly_drift(months)
     decided = predictions["probability"] >= predictions["threshold"]
@@ -378,8 +534,9 @@ def main() -> None:
     write_csv("metrics/slices.csv", slices, float_format="%.6f")
     write_text("metrics/classification_report.txt", classification_report(predictions["label"], decided))
     write_json("metrics/evaluation.json", result)
+    write_json("metrics/headline.json", headline_numbers(result, settings.top_k))
     write_text("metrics/summary.txt", summary(result, settings.top_k))
-    write_plots(predictions, weekly, months, slices, model.get_feature_importance())
+    write_plots(predictions, weekly, months, slices, model.get_feature_importance(), params)
     log.info("evaluated", extra={"cutoffs": len(weekly), "converters": result["converters"]})
 
 

@@ -63,21 +63,21 @@ def flat(values: Any, path: str = "") -> dict[str, str]:
     return found
 
 
-def headline_metrics(measured: Any, path: str = "") -> dict[str, float]:
+def metrics_of(measured: Any, path: str = "") -> dict[str, float]:
     """Give each number its dotted path in the metrics file, without the intervals.
 
     Examples
     --------
-    >>> headline_metrics({"ranking": {"roc_auc": {"value": 0.9, "low": 0.8, "high": 1.0}}, "converters": 7})
+    >>> metrics_of({"ranking": {"roc_auc": {"value": 0.9, "low": 0.8, "high": 1.0}}, "converters": 7})
     {'ranking.roc_auc': 0.9, 'converters': 7.0}
     """
     if isinstance(measured, dict):
         if "value" in measured:
-            return headline_metrics(measured["value"], path)
+            return metrics_of(measured["value"], path)
         found: dict[str, float] = {}
         for key, value in measured.items():
             if key not in {"low", "high"}:
-                found |= headline_metrics(value, f"{path}.{key}" if path else key)
+                found |= metrics_of(value, f"{path}.{key}" if path else key)
         return found
     number = isinstance(measured, int | float) and not isinstance(measured, bool)
     return {path: float(measured)} if number else {}
@@ -194,7 +194,9 @@ def record(params: Params, model: dict[str, Any], who: dict[str, str], started: 
         "tags": who
         | {f"dvc.{path}": digest for path, digest in hashes.items()}
         | {"mlflow.note.content": f"```\n{summary}```", "mlflow.source.name": "dvc.yaml"},
-        "metrics": headline_metrics(read_json("metrics/evaluation.json")),
+        # The few that DVC shows have the names that DVC shows them by.
+        "metrics": metrics_of(read_json("metrics/evaluation.json"))
+        | metrics_of(read_json("metrics/headline.json")),
         "weekly": weekly,
         "datasets": [
             {"name": path, "digest": digest}

@@ -45,6 +45,10 @@ SMALL: dict[str, Any] = {
     "evaluate__top_k": [5, 10],
     "evaluate__bootstrap_samples": 20,
     "evaluate__contacts_per_week": 5,
+    # As more companies of a small export convert, fewer times the prevalence is possible at all.
+    "score__tiers__very_high": 20.0,
+    "score__tiers__high": 8.0,
+    "score__tiers__medium": 2.0,
 }
 
 

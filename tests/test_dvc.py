@@ -130,7 +130,13 @@ def test_an_experiment_in_a_temporary_folder_can_be_compared(clone: Clone) -> No
     params = json.loads(clone.answer("params", "diff", "HEAD", "boosted", "--json"))["params.yaml"]
     assert params["model.type"] == {"old": "ensemble", "new": "xgboost"}
     metrics = json.loads(clone.answer("metrics", "diff", "HEAD", "boosted", "--json"))
-    measures = metrics["metrics/evaluation.json"]
+    assert set(metrics) == {"metrics/headline.json"}, "the few numbers that tell one run from another"
+    assert "diff" in metrics["metrics/headline.json"]["average_precision"]
+    assert len(metrics["metrics/headline.json"]) <= 15
+    targets = ("--json", "--targets", "metrics/evaluation.json")
+    measures = json.loads(clone.answer("metrics", "diff", "HEAD", "boosted", *targets))[
+        "metrics/evaluation.json"
+    ]
     assert measures["model_type"] == {"old": "ensemble", "new": "xgboost"}
     assert "diff" in measures["ranking.probability.average_precision.value"]
     assert not any(name.startswith("ranking.oracle") for name in measures), "the oracle is the same"
@@ -143,11 +149,19 @@ def test_an_experiment_in_a_temporary_folder_can_be_compared(clone: Clone) -> No
 
 def test_metrics_and_plots_are_shown(clone: Clone) -> None:
     shown = json.loads(clone.answer("metrics", "show", "--json"))[""]["data"]
-    assert set(shown) == {
-        f"metrics/{name}.json" for name in ("data_quality", "cleaning", "evaluation", "drift")
-    }
+    assert set(shown) == {"metrics/headline.json"}
+    headline = shown["metrics/headline.json"]["data"]
+    assert 10 <= len(headline) <= 15
+    assert all(isinstance(number, int | float) for number in headline.values())
+    assert headline["share_of_oracle"] > 0
+    rest = [f"metrics/{name}.json" for name in ("data_quality", "cleaning", "evaluation", "drift")]
+    shown = json.loads(clone.answer("metrics", "show", "--json", *rest))[""]["data"]
+    assert set(shown) == set(rest)
     assert all("error" not in metric for metric in shown.values())
-    assert shown["metrics/evaluation.json"]["data"]["share_of_oracle"]["average_precision"]["value"] > 0
+    columns = clone.answer("exp", "show", "--csv").splitlines()[0].split(",")
+    own = {name.strip('"') for name in columns} & set(headline)
+    assert own == set(headline), "under their own names"
+    assert not any(name.startswith(("ranking.", "without_never_seen.")) for name in columns)
     clone.dvc("plots", "show")
     assert (clone.folder / "dvc_plots/index.html").is_file()
 

@@ -255,6 +255,23 @@ def test_what_is_drawn_from_a_table_is_declared_once() -> None:
     assert not any(stage.get("plots") for stage in STAGES.values())
 
 
+def test_the_reliability_plot_has_the_intervals_of_its_table() -> None:
+    layers = json.loads((ROOT / ".dvc/plots/reliability.json").read_text(encoding="utf-8"))["layer"]
+    (rule,) = [layer for layer in layers if layer["mark"]["type"] == "rule"]
+    ends = {each["as"]: each["calculate"] for each in rule["transform"] if "as" in each}
+    assert "toNumber(datum.low)" in ends[rule["encoding"]["y"]["field"]]
+    assert "toNumber(datum.high)" in ends[rule["encoding"]["y2"]["field"]]
+
+
+def test_the_search_plot_says_when_no_search_was_run() -> None:
+    layers = json.loads((ROOT / ".dvc/plots/search_lines.json").read_text(encoding="utf-8"))["layer"]
+    (said,) = [layer for layer in layers if layer["mark"]["type"] == "text"]
+    assert "train.search.trials is 0" in " ".join(said["mark"]["text"])
+    # Of all revisions that are drawn: one with a search is drawn as ever.
+    assert said["transform"][1]["aggregate"][0]["op"] == "sum"
+    assert said["transform"][2] == {"filter": "datum.measured === 0"}
+
+
 # --- params ----------------------------------------------------------------------------------------------
 
 

@@ -47,6 +47,23 @@ def test_the_model_looks_forward_better_than_the_rules_and_no_better_than_is_hon
     assert model["average_precision"]["value"] < 0.2, "at this base rate a leak until proven otherwise"
 
 
+def test_the_first_fifty_are_told_apart_by_tiers_that_keep_their_order(
+    results: tuple[Path, dict[str, Any]],
+) -> None:
+    folder, evaluation = results
+    top = pd.read_csv(folder / "data/leads/top_leads.csv")
+    assert top["tier"].nunique() >= 2
+    assert top["tier"].value_counts().max() <= 40
+    rates = [tier["observed_rate"]["value"] for tier in evaluation["tiers"].values()]
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_nothing_has_shifted_beyond_what_time_does(results: tuple[Path, dict[str, Any]]) -> None:
+    drift = json.loads((results[0] / "metrics/drift.json").read_text(encoding="utf-8"))
+    assert drift["against_training"]["weeks_since_first_seen"] > 0.25, "a clock moves"
+    assert drift["shifted_features"] == 0
+
+
 def test_the_probabilities_are_calibrated_out_of_time(results: tuple[Path, dict[str, Any]]) -> None:
     probability = results[1]["probability"]
     assert probability["log_loss_ratio"]["value"] < 0.9

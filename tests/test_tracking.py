@@ -131,6 +131,8 @@ def test_the_run_has_the_params_and_the_metrics_that_dvc_has(clone: Clone) -> No
         assert run.data.metrics[f"ranking.{ranker}.{measure}"] == ranking[ranker][measure]["value"]
     assert run.data.metrics["probability.log_loss"] == evaluation["probability"]["log_loss"]["value"]
     assert run.data.metrics["converters"] == evaluation["converters"]
+    headline = json.loads(clone.read("metrics/headline.json"))
+    assert {name: run.data.metrics[name] for name in headline} == headline, "the names that DVC shows"
 
 
 def test_the_run_has_each_cutoff_as_a_step(clone: Clone) -> None:
@@ -225,7 +227,8 @@ def test_experiments_wherever_they_run_land_in_the_main_store(clone: Clone, expe
         assert run.data.tags["dvc_exp_baseline_rev"] == run.data.tags["git_commit"] == head
         assert run.data.tags["dirty"] == "true", "the params differ from the commit"
         shown = json.loads(clone.answer("metrics", "diff", "HEAD", name, "--all", "--json"))
-        value = shown["metrics/evaluation.json"]["ranking.probability.average_precision.value"]["new"]
+        value = shown["metrics/headline.json"]["average_precision"]["new"]
+        assert run.data.metrics["average_precision"] == value
         assert run.data.metrics["ranking.probability.average_precision"] == value
     assert not spool.waiting_runs(clone.folder)
     assert clone.status() == []

@@ -39,8 +39,10 @@ def test_a_commit_and_an_experiment(clone: Clone) -> None:
         ("log_loss", "probability.log_loss.value"),
     ):
         measure = found["measures"][name]
-        metrics = json.loads(clone.answer("metrics", "diff", "main", "boosted", "--json", "--all"))
+        of_all = ("--json", "--all", "--targets", "metrics/evaluation.json", "metrics/headline.json")
+        metrics = json.loads(clone.answer("metrics", "diff", "main", "boosted", *of_all))
         both = metrics["metrics/evaluation.json"][path]
+        assert metrics["metrics/headline.json"][name] == both
         assert (measure["first"], measure["second"]) == (both["old"], both["new"]), "as DVC's metrics say"
         assert measure["low"] <= measure["high"]
     assert clone.status() == []

@@ -84,14 +84,29 @@ class TestCurves:
 class TestReliability:
     def test_by_hand(self) -> None:
         scores = np.arange(1, 101) / 200
-        table = plots.reliability_table(tiny([0] * 90 + [1] * 10, scores.tolist()))
+        table = reliability(tiny([0] * 90 + [1] * 10, scores.tolist()))
         assert table["prospects"].tolist() == [10] * 9 + [5, 3, 1, 1]
         assert table["conversions"].tolist() == [0] * 9 + [5, 3, 1, 1]
         assert table["mean_probability"].iloc[0] == pytest.approx(5.5 / 200)
         assert table["observed_share"].tolist() == [0] * 9 + [1] * 4
 
+    def test_the_interval_is_drawn_around_each_point(self, predictions: pd.DataFrame) -> None:
+        table = reliability(predictions)
+        seen = table[table["conversions"] > 0]
+        assert (seen["low"] <= seen["observed_share"]).all()
+        assert (seen["observed_share"] <= seen["high"]).all()
+        assert (seen["low"] < seen["high"]).any()
+        axes = plots.reliability_figure(table).axes[0]
+        assert "95 % interval" in axes.get_legend_handles_labels()[1]
+        (intervals,) = axes.collections
+        drawn = [path.vertices[:, 1].tolist() for path in intervals.get_paths()]
+        lower_edge = axes.get_ylim()[0]
+        expected = [[max(low, lower_edge), high] for low, high in zip(seen["low"], seen["high"], strict=True)]
+        np.testing.assert_allclose(drawn, expected)
+        assert not list(axes.texts), "no numbers that could collide"
+
     def test_every_prospect_is_in_one_bin(self, predictions: pd.DataFrame) -> None:
-        table = plots.reliability_table(predictions)
+        table = reliability(predictions)
         assert table["prospects"].sum() == len(predictions)
         assert table["conversions"].sum() == predictions["label"].sum()
         assert table["mean_probability"].is_monotonic_increasing
@@ -110,6 +125,15 @@ class TestSlices:
         np.testing.assert_allclose(table["expected_over_observed"], ratio, rtol=1e-3)
         assert (table["low"] < ratio).all()
         assert (ratio < table["high"]).all()
+
+    def test_the_conversions_of_a_month_stand_below_it_where_no_line_runs(
+        self, predictions: pd.DataFrame
+    ) -> None:
+        table = plots.expected_over_observed_table(sliced(predictions, "month"))
+        axes = plots.expected_over_observed_figure(table).axes[0]
+        assert not list(axes.texts)
+        labels = [label.get_text() for label in axes.get_xticklabels()]
+        assert labels == [f"{row.month}\n{row.conversions:,}" for row in table.itertuples()]
 
     def test_a_month_without_conversions_is_left_out(self, predictions: pd.DataFrame) -> None:
         quiet = predictions.assign(label=predictions["label"].where(predictions["as_of"] < "2020-02-01", 0))
@@ -132,36 +156,58 @@ class TestSlices:
 class TestGains:
     def test_by_hand(self) -> None:
         labels, scores = [1] * 2 + [0] * 8, list(np.linspace(1, 0, 10))
-        table = plots.gains_table(tiny(labels, scores)).set_index("share_of_prospects")
+        table = plots.gains_table(tiny(labels, scores))
         assert table["ranker"].unique().tolist() == ["model"]
-        # Shares of 10 prospects are fractions of a call: a tenth of the list is one of two conversions.
-        share = table["share_of_conversions"]
-        expected = np.minimum(share.index.to_numpy() * 10, 2) / 2
-        np.testing.assert_allclose(share, expected, atol=1e-6)
-        assert table["lift"].iloc[1] == pytest.approx(5, abs=1e-3)
-        assert table["lift"].iloc[-1] == 1
+        assert table["calls"].tolist() == list(range(11)), "to the end of the list"
+        assert table["share_of_conversions"].tolist() == [0, 0.5] + [1] * 9
+        assert np.isnan(table["lift"].iloc[0])
+        assert table["lift"].iloc[[1, 2, 4, 10]].tolist() == [5, 5, 2.5, 1]
 
     def test_is_the_recall_of_the_lists(self, predictions: pd.DataFrame) -> None:
         table = plots.gains_table(predictions)
-        model = table[table["ranker"] == "model"]
-        row = model.iloc[20]
-        called = row["share_of_prospects"] * 600
-        caught = 0.0
-        for _, week in predictions.groupby("as_of"):
-            label = week["label"].to_numpy()[rank_order(week["probability"], week["id"])]
-            caught += label[: int(called)].sum() + label[int(called)] * (called % 1)
-        expected = caught / predictions["label"].sum()
-        assert row["share_of_conversions"] == pytest.approx(expected, abs=1e-5)
+        model = table[table["ranker"] == "model"].set_index("calls")["share_of_conversions"]
+        labels = [
+            week["label"].to_numpy()[rank_order(week["probability"], week["id"])]
+            for _, week in predictions.groupby("as_of")
+        ]
+        for calls in (1, 17, 50, 60, 490, 500):
+            caught = sum(int(label[:calls].sum()) for label in labels)
+            assert model[calls] == pytest.approx(caught / predictions["label"].sum(), abs=1e-6)
+
+    def test_the_first_fifty_calls_one_by_one_and_five_hundred_at_most(
+        self, predictions: pd.DataFrame
+    ) -> None:
+        model = plots.gains_table(predictions, ["probability"])
+        assert model["calls"].tolist() == [*range(50), *range(50, 501, 10)]
+
+    def test_shorter_lists_than_others_are_called_to_their_end(self) -> None:
+        longer = tiny([0, 1, 0, 1], [0.4, 0.3, 0.2, 0.1])
+        shorter = tiny([0, 1], [0.4, 0.3]).assign(as_of=pd.Timestamp("2020-01-13"))
+        table = plots.gains_table(pd.concat([longer, shorter], ignore_index=True))
+        assert table["calls"].tolist() == [0, 1, 2, 3, 4]
+        assert table["share_of_conversions"].tolist() == pytest.approx([0, 0, 2 / 3, 2 / 3, 1], abs=1e-6)
+        assert table["lift"].iloc[3] == pytest.approx((2 / 3) / (5 / 6), abs=1e-6)
 
     def test_rankers_that_are_there_in_legend_order(self, predictions: pd.DataFrame) -> None:
         names = plots.gains_table(predictions)["ranker"].unique().tolist()
         assert names == ["model", "rule: most users", "rule: most actions", "random order"]
         with_oracle = plots.gains_table(predictions.assign(oracle=predictions["label"] * 1.0))
         assert with_oracle["ranker"].unique()[1] == "oracle (true probability)"
-        assert len(with_oracle) == 200
+
+    def test_the_figure_has_the_first_fifty_calls_and_all_with_the_rules(
+        self, predictions: pd.DataFrame
+    ) -> None:
+        first, all_calls = plots.gains_figure(plots.gains_table(predictions)).axes
+        assert (first.get_xlim(), all_calls.get_xlim()) == ((0, 50), (0, 500))
+        for axes in (first, all_calls):
+            drawn = {line.get_label() for line in axes.lines}
+            assert drawn == {"model", "rule: most users", "rule: most actions", "random order"}
+        highest = max(line.get_ydata().max() for line in first.lines)
+        assert highest > 0.8 * first.get_ylim()[1], "the first calls fill their panel"
 
     def test_starts_at_nothing_and_ends_at_everything(self, predictions: pd.DataFrame) -> None:
-        by_ranker = plots.gains_table(predictions).groupby("ranker")["share_of_conversions"]
+        few = predictions[predictions["id"] < 300]
+        by_ranker = plots.gains_table(few).groupby("ranker")["share_of_conversions"]
         assert (by_ranker.first() == 0).all()
         assert (by_ranker.last() == 1).all()
 
@@ -199,19 +245,23 @@ class TestOtherTables:
     @pytest.mark.parametrize("labels", [[0, 0, 0], [1, 1, 1]])
     def test_one_class_alone(self, labels: list[int]) -> None:
         week = tiny(labels, [0.3, 0.2, 0.2])
-        for table in (plots.roc_curve_table, plots.precision_recall_table, plots.reliability_table):
+        for table in (plots.roc_curve_table, plots.precision_recall_table, reliability):
             assert not table(week).isna().any(axis=None)
         weekly = weekly_measures(week, "probability", [1])
         drawn = [
             plots.gains_figure(plots.gains_table(week)),
             plots.probability_histogram_figure(plots.probability_histogram_table(week)),
             plots.precision_over_time_figure(plots.precision_over_time_table(weekly)),
-            plots.reliability_figure(plots.reliability_table(week)),
+            plots.reliability_figure(reliability(week)),
             plots.roc_figure(plots.roc_curve_table(week)),
             plots.precision_recall_figure(plots.precision_recall_table(week)),
         ]
         for figure in drawn:
             figure.draw_without_rendering()
+
+
+def reliability(predictions: pd.DataFrame) -> pd.DataFrame:
+    return plots.reliability_table(predictions, samples=50, seed=1)
 
 
 def sliced(predictions: pd.DataFrame, column: str, all_too: bool = False) -> pd.DataFrame:
@@ -243,7 +293,7 @@ def over_time(predictions: pd.DataFrame) -> pd.DataFrame:
 FIGURES = [
     (plots.roc_curve_table, plots.roc_figure),
     (plots.precision_recall_table, plots.precision_recall_figure),
-    (plots.reliability_table, plots.reliability_figure),
+    (reliability, plots.reliability_figure),
     (plots.gains_table, plots.gains_figure),
     (months, plots.expected_over_observed_figure),
     (slices, plots.slices_figure),

@@ -7,8 +7,9 @@ import pytest
 from conversion.hashing import tie_break
 from conversion.params import Tiers
 from conversion.schemas import CUSTOMERS, MEASURES
-from conversion.scoring import LEAD_COLUMNS, last_activity, lead_list, mrr_by_size, overall_mrr, tier_of
+from conversion.scoring import LEAD_COLUMNS, last_activity, lead_list, mrr_by_size, overall_mrr
 from conversion.snapshots import WEEK
+from conversion.tiers import tier_of
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
 from tests.reasons import top_reasons
 

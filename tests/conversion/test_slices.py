@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from conversion.headline import headline
 from conversion.probabilities import probability_measures
-from conversion.slices import slice_measures
+from conversion.slices import observed_shares, slice_measures, without_repeats
 from tests.predictions import TOP_K, make_predictions, one_week
 
 
@@ -68,3 +68,46 @@ class TestSliceMeasures:
         shuffled = predictions.sample(frac=1, random_state=seed)
         again = slice_measures(shuffled, ["part"], [5], samples=20, seed=1)
         pd.testing.assert_frame_equal(again, table, check_exact=False, rtol=1e-9)
+
+
+class TestWithoutRepeats:
+    def test_the_same_prospects_are_one_slice(self) -> None:
+        predictions = make_predictions().assign(by_use="seen", by_age="old")
+        unseen = predictions["id"] % 3 == 0
+        predictions.loc[unseen, ["by_use", "by_age"]] = ["never seen", "no age"]
+        predictions.loc[~unseen & (predictions["id"] % 2 == 0), "by_age"] = "young"
+        table = slice_measures(predictions, ["by_use", "by_age"], [5], samples=20, seed=1)
+        assert table["slice"].tolist() == ["all prospects", "never seen", "seen", "no age", "old", "young"]
+        kept = without_repeats(table)
+        assert kept["slice"].tolist() == ["all prospects", "never seen", "seen", "old", "young"]
+        pd.testing.assert_frame_equal(kept, table.drop(index=3).reset_index(drop=True))
+
+    def test_as_many_other_prospects_are_another_slice(self) -> None:
+        predictions = one_week([1, 0, 1, 0], [0.5, 0.4, 0.3, 0.2]).assign(
+            size=["a", "a", "b", "b"], sector=["c", "d", "d", "c"], base_rate=0.4
+        )
+        table = slice_measures(predictions, ["size", "sector"], [1], samples=20, seed=1)
+        pd.testing.assert_frame_equal(without_repeats(table), table)
+
+
+class TestObservedShares:
+    def test_by_hand(self) -> None:
+        predictions = one_week([1, 0, 0, 1, 0], [0.5, 0.3, 0.1, 0.9, 0.2])
+        table = observed_shares(predictions, np.array([0, 0, 0, 2, 2]), 3, samples=200, seed=1)
+        assert table["prospects"].tolist() == [3, 0, 2]
+        assert table["conversions"].tolist() == [1, 0, 1]
+        assert table["mean_probability"].tolist() == pytest.approx([0.3, np.nan, 0.55], nan_ok=True)
+        assert table["observed_share"].tolist() == pytest.approx([1 / 3, np.nan, 0.5], nan_ok=True)
+        assert table.loc[[0, 2], ["low", "high"]].to_numpy().tolist() == [[0, 1], [0, 1]]
+        assert table.loc[1, ["low", "high"]].isna().all()
+
+    def test_the_intervals_resample_companies_and_not_rows(self) -> None:
+        # Fifty lists of the same companies with the same outcome are no more evidence than one.
+        once = make_predictions(companies=200, cutoffs=1)
+        weeks = [once.assign(as_of=once["as_of"] + pd.Timedelta(weeks=week)) for week in range(50)]
+        group = np.zeros(len(once), dtype=np.int64)
+        one = observed_shares(once, group, 1, samples=100, seed=1)
+        many = observed_shares(pd.concat(weeks), np.tile(group, 50), 1, samples=100, seed=1)
+        shares = ["observed_share", "low", "high"]
+        pd.testing.assert_frame_equal(many[shares], one[shares])
+        assert one.loc[0, "low"] < one.loc[0, "observed_share"] < one.loc[0, "high"]

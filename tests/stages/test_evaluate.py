@@ -181,6 +181,100 @@ def test_a_perfect_oracle_is_measured_beside() -> None:
     assert result["model_minus_baseline"]["oracle"]["log_loss"]["probability_better"] == 0
 
 
+def test_the_lists_are_measured_again_without_the_never_seen() -> None:
+    params, predictions = export().params, predicted()
+    result = evaluate.evaluation(predictions, params)
+    without = result["without_never_seen"]
+    never = predictions["usage_state"] == "never seen"
+    assert 0 < never.sum() < len(predictions)
+    assert without["left_out"] == {
+        "share_of_prospects": pytest.approx(never.mean(), abs=1e-6),
+        "share_of_conversions": pytest.approx(
+            predictions.loc[never, "label"].sum() / predictions["label"].sum(), abs=1e-6
+        ),
+        "share_of_expected_conversions": pytest.approx(
+            predictions.loc[never, "probability"].sum() / predictions["probability"].sum(), abs=1e-6
+        ),
+    }
+    by_hand = []
+    for _, week in predictions[~never].groupby("as_of"):
+        if week["label"].any():
+            by_hand.append(roc_auc_score(week["label"], week["probability"]))
+    found = without["ranking"]["probability"]["roc_auc"]
+    assert found["value"] == pytest.approx(np.mean(by_hand), abs=1e-6)
+    assert found["low"] < found["value"] < found["high"]
+    assert set(without["ranking"]) == set(result["ranking"])
+    assert without["probability"]["log_loss"]["value"] != result["probability"]["log_loss"]["value"]
+
+
+def test_where_only_the_never_seen_convert_nothing_is_measured_without_them() -> None:
+    predictions = predicted()
+    never = predictions["usage_state"] == "never seen"
+    label = predictions["label"].where(never, 0)
+    label[predictions.index[never][0]] = 1
+    result = evaluate.evaluation(predictions.assign(label=label), export().params)
+    assert list(result["without_never_seen"]) == ["left_out"]
+    assert result["without_never_seen"]["left_out"]["share_of_conversions"] == 1
+    assert "without the companies that were never seen" in evaluate.summary(result, (5, 10))
+    numbers = evaluate.headline_numbers(result, (5, 10))
+    assert "average_precision" in numbers
+    assert not any("without_never_seen" in name for name in numbers)
+
+
+def test_what_became_of_each_tier_is_counted() -> None:
+    params, predictions = export().params, predicted()
+    tiers = evaluate.evaluation(predictions, params)["tiers"]
+    assert list(tiers) == ["very_high", "high", "medium", "low"]
+    lift = predictions["probability"] / predictions["base_rate"]
+    least, top = params.score.tiers.medium, params.score.tiers.high
+    rows = predictions[(lift >= least) & (lift < top)]
+    medium = tiers["medium"]
+    assert medium["prospects"] == len(rows) > 0
+    assert medium["conversions"] == rows["label"].sum()
+    assert medium["mean_probability"] == pytest.approx(rows["probability"].mean(), abs=1e-6)
+    rate = medium["observed_rate"]
+    assert rate["value"] == pytest.approx(rows["label"].mean(), abs=1e-6)
+    assert rate["low"] <= rate["value"] <= rate["high"]
+    assert sum(tier["prospects"] for tier in tiers.values()) == len(predictions)
+
+
+def test_the_summary_says_the_rate_of_each_tier_and_a_dash_where_none_was_in_it() -> None:
+    tiers = params_with_tiers(very_high=1e9, high=1e8, medium=2.0)
+    result = evaluate.evaluation(predicted(), tiers)
+    lines = evaluate.summary(result, tiers.evaluate.top_k).splitlines()
+    (empty,) = [line.split() for line in lines if line.startswith("very_high")]
+    assert empty == ["very_high", "0.0", "0", "-", "-", "[-,", "-]"]
+    (medium,) = [line for line in lines if line.startswith("medium")]
+    rate = result["tiers"]["medium"]["observed_rate"]
+    assert f"{rate['value']:.2%} [{rate['low']:.2%}, {rate['high']:.2%}]" in medium
+    rankers = [line.split()[0] for line in lines if line.startswith(("model", "users_rule", "random"))]
+    assert rankers == ["model", "users_rule", "random"] * 2, "with and without the never seen"
+
+
+def params_with_tiers(**least: float) -> Any:
+    given = {f"score__tiers__{name}": value for name, value in least.items()}
+    return small_params(evaluate__refit_weeks=8, **given)
+
+
+def test_the_headline_is_a_dozen_numbers_of_the_evaluation() -> None:
+    result = evaluate.evaluation(predicted(), export().params)
+    numbers = evaluate.headline_numbers(result, export().params.evaluate.top_k)
+    assert json.loads(json.dumps(numbers, allow_nan=False)) == numbers
+    assert 10 <= len(numbers) <= 15
+    assert all(isinstance(number, int | float) for number in numbers.values())
+    model = result["ranking"]["probability"]
+    assert numbers["average_precision"] == model["average_precision"]["value"]
+    assert numbers["precision_at_5"] == model["precision_at_5"]["value"]
+    assert numbers["recall_at_10"] == model["recall_at_10"]["value"]
+    over_rule = result["model_minus_baseline"]["users_rule"]["average_precision"]["difference"]
+    assert numbers["average_precision_over_users_rule"] == over_rule
+    without = result["without_never_seen"]["ranking"]["probability"]["roc_auc"]["value"]
+    assert numbers["roc_auc_without_never_seen"] == without
+    assert numbers["log_loss"] == result["probability"]["log_loss"]["value"]
+    assert numbers["converters"] == result["converters"]
+    assert "share_of_oracle" not in numbers, "the truth is not known here"
+
+
 def test_slices_say_what_was_known_at_the_cutoff() -> None:
     snapshots = pd.DataFrame(
         {
@@ -313,7 +407,10 @@ def test_the_stage_writes_measures_predictions_and_plots(
     assert "not out of time" in result["cross_validation_not_out_of_time"]["warning"]
     assert set(result["share_of_oracle"]) == {"average_precision", "log_loss_reduction"}
     assert next(iter(result["probability"]["expected_over_observed_by_month"])) == "2019-05"
+    headline = json.loads((project / "metrics/headline.json").read_text())
+    assert headline["share_of_oracle"] == result["share_of_oracle"]["average_precision"]["value"]
     slices = pd.read_csv("metrics/slices.csv")
+    assert not slices["slice"].isin(["not seen yet"]).any(), "those are the never seen"
     assert list(dict.fromkeys(slices["by"])) == ["all", *evaluate.SLICES]
     predictions = pd.read_parquet("data/backtest/predictions.parquet")
     assert list(predictions) == [*COLUMNS, "oracle"]

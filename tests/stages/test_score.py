@@ -15,6 +15,7 @@ from conversion.files import write_json
 from conversion.lead_files import write_leads
 from conversion.scoring import LEAD_COLUMNS, REASON_COLUMNS
 from stages import score
+from tests.exports import tiny_export
 from tests.pipeline import Pipeline, dirty_export, small_params
 
 
@@ -78,11 +79,18 @@ def test_commas_and_letters_of_any_language_survive(tmp_path: Path) -> None:
 def test_nothing_has_drifted_from_itself() -> None:
     pipeline = export()
     same = pipeline.latest.assign(weight=1.0)
-    moved = score.drift(same, pipeline.latest, pipeline.model.features)
+    moved = score.drift(same, pipeline.latest, pipeline.model.features, pipeline.as_of)
     assert moved["shifted_features"] == 0
-    index = moved["population_stability_index"]
-    assert set(index.values()) == {0.0}
-    assert sorted(index) == sorted(feature.name for feature in pipeline.model.features)
+    for index in (moved["population_stability_index"], moved["against_training"]):
+        assert set(index.values()) == {0.0}
+        assert sorted(index) == sorted(feature.name for feature in pipeline.model.features)
+
+
+def test_a_steady_export_is_quiet_though_its_clocks_run() -> None:
+    pipeline = Pipeline(tiny_export(companies=600, weeks=60), small_params())
+    moved = score.drift(pipeline.train, pipeline.latest, pipeline.model.features, pipeline.as_of)
+    assert moved["against_training"]["weeks_since_first_seen"] > 0.25
+    assert moved["shifted_features"] == 0
 
 
 def test_a_moved_feature_comes_first() -> None:
@@ -91,7 +99,8 @@ def test_a_moved_feature_comes_first() -> None:
         tenure_weeks=pipeline.latest["tenure_weeks"] + 1000,
         sector=pd.Categorical(["Education"] * len(pipeline.latest), pipeline.latest["sector"].cat.categories),
     )
-    moved = score.drift(pipeline.latest.assign(weight=1.0), latest, pipeline.model.features)
+    train = pipeline.latest.assign(weight=1.0)
+    moved = score.drift(train, latest, pipeline.model.features, pipeline.as_of)
     assert moved["shifted_features"] == 2
     index = moved["population_stability_index"]
     assert set(list(index)[:2]) == {"tenure_weeks", "sector"}
@@ -106,10 +115,12 @@ def test_drift_counts_each_snapshot_with_its_weight() -> None:
         latest["seen"] == 1, 1.0, (latest["seen"] == 0).sum() / (kept & latest["seen"].eq(0)).sum()
     )
     train = latest.assign(weight=weight)[kept]
-    seen = score.drift(train, latest, pipeline.model.features)["population_stability_index"]["seen"]
-    unweighted = score.drift(train.assign(weight=1.0), latest, pipeline.model.features)
-    assert seen == 0
-    assert unweighted["population_stability_index"]["seen"] > 0.01
+    weighted, unweighted = (
+        score.drift(each, latest, pipeline.model.features, pipeline.as_of)["against_training"]["seen"]
+        for each in (train, train.assign(weight=1.0))
+    )
+    assert weighted == 0
+    assert unweighted > 0.01
 
 
 # The stage
@@ -147,7 +158,7 @@ def test_the_stage_writes_the_list_its_top_and_the_drift(how: str, project: Path
     assert top["id"].tolist() == leads["id"].tolist()[:7]
     drift = json.loads((project / "metrics/drift.json").read_text())
     assert drift["as_of"] == "2019-08-26"
-    assert set(drift) == {"as_of", "shifted_features", "population_stability_index"}
+    assert set(drift) == {"as_of", "shifted_features", "population_stability_index", "against_training"}
     manifest = json.loads((project / "data/leads/manifest.json").read_text())
     assert manifest["as_of"] == "2019-08-26"
     assert manifest["model_sha256"] == sha256("models/model.joblib")
@@ -158,6 +169,16 @@ def test_the_stage_writes_the_list_its_top_and_the_drift(how: str, project: Path
         "features/latest.parquet",
     )
     assert manifest["inputs"] == {f"data/{name}": sha256(f"data/{name}") for name in made_from}
+
+
+@pytest.mark.usefixtures("project")
+def test_tiers_that_no_prospect_can_be_in_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    params = small_params(model__type="xgboost", score__tiers__very_high=1e6).model_dump(mode="json")
+    Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    score.main()
+    (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert "no prospect can be in some tiers" in warning.getMessage()
+    assert warning.__dict__["tiers"] == "very_high"
 
 
 def test_without_a_model_nothing_is_listed(project: Path) -> None:

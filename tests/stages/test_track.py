@@ -38,7 +38,7 @@ def test_metrics_are_the_numbers_without_their_intervals() -> None:
         "undefined": {"value": None, "low": None, "high": None},
         "flag": True,
     }
-    assert track.headline_metrics(measured) == {
+    assert track.metrics_of(measured) == {
         "converters": 450.0,
         "ranking.probability.roc_auc": 0.9,
         "model_minus_baseline.random.roc_auc.difference": 0.4,
