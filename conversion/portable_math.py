@@ -14,9 +14,9 @@ reduced to a small range, where a minimax polynomial is off by less than 2**-58.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from functools import wraps
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -51,48 +51,32 @@ _EXP: Final = (
 )
 _LARGEST_EXPONENT: Final = 700.0
 _SMALLEST_EXPONENT: Final = -900
+_TO_WHOLE: Final = 1.5 * 2.0**52  # added and taken off again, it rounds to a whole number
 _FEW_ROWS: Final = 64
+_FEW_VALUES: Final = 8  # for so few Python's floats are faster, and the same doubles
 _VALUES_AT_ONCE: Final = 16384  # what is computed on the way stays in the processor's cache
 
-
-def _by_blocks(function: Callable[[Floats], Floats]) -> Callable[[ArrayLike], Floats]:
-    """Let a function of each element alone see arrays of any shape, as blocks of bounded size."""
-
-    @wraps(function)
-    def of_array(x: ArrayLike) -> Floats:
-        values = np.asarray(x, dtype=np.float64)
-        if values.size <= _VALUES_AT_ONCE:
-            return function(values)
-        flat, result = values.ravel(), np.empty(values.size)
-        for start in range(0, values.size, _VALUES_AT_ONCE):
-            block = slice(start, start + _VALUES_AT_ONCE)
-            result[block] = function(flat[block])
-        return result.reshape(values.shape)
-
-    return of_array
+# A Python float or an array of doubles: the same operations round both in the same way.
+_Number = TypeVar("_Number", float, Floats)
 
 
-@_by_blocks
-def log(x: Floats) -> Floats:
+def log(x: ArrayLike) -> Floats:
     """Natural logarithm, to within one unit in the last place.
 
     Parameters
     ----------
     x
-        At least 0 and finite, or NaN.
+        Finite, or NaN.
 
     Returns
     -------
     numpy.ndarray of float64
-        In the shape of ``x``; of 0 it is ``-inf``, of NaN NaN.
+        In the shape of ``x``; of 0 it is ``-inf``, of NaN and negative numbers NaN.
     """
-    exponent, fraction = _exponent_and_fraction(x)
-    result = _assembled_log(exponent, fraction, exponent * _LN2_LOW)
-    return np.where(x > 0, result, np.where(x == 0, -np.inf, np.nan))
+    return _elementwise(x, _log_of_float, _log_of_array)
 
 
-@_by_blocks
-def log1p(x: Floats) -> Floats:
+def log1p(x: ArrayLike) -> Floats:
     """``log(1 + x)``, also where ``x`` is tiny.
 
     Parameters
@@ -105,15 +89,10 @@ def log1p(x: Floats) -> Floats:
     numpy.ndarray of float64
         In the shape of ``x``.
     """
-    whole = 1.0 + x
-    exponent, fraction = _exponent_and_fraction(whole)
-    # What was lost when 1 was added, to first order.
-    lost = np.where(x < 1.0, x - (whole - 1.0), 1.0 - (whole - x)) / whole
-    return _assembled_log(exponent, fraction, exponent * _LN2_LOW + lost)
+    return _elementwise(x, _log1p_of_float, _log1p_of_array)
 
 
-@_by_blocks
-def exp(x: Floats) -> Floats:
+def exp(x: ArrayLike) -> Floats:
     """Exponential, to within one unit in the last place; beyond -700 and 700 that of -700 and 700.
 
     Parameters
@@ -126,21 +105,14 @@ def exp(x: Floats) -> Floats:
     numpy.ndarray of float64
         In the shape of ``x``.
     """
-    values = np.minimum(np.maximum(x, -_LARGEST_EXPONENT), _LARGEST_EXPONENT)
-    steps = np.rint(values * _PER_LN2)
-    high = values - steps * _LN2_HIGH
-    low = steps * _LN2_LOW
-    rest = high - low
-    square = rest * rest
-    tail = rest - square * _polynomial(square, _EXP)
-    result = 1.0 - ((low - rest * tail / (2.0 - tail)) - high)
-    return np.asarray(np.ldexp(result, np.where(np.isnan(steps), 0.0, steps).astype(np.int32)))
+    return _elementwise(x, _exp_of_float, _exp_of_array)
 
 
-@_by_blocks
-def expit(x: Floats) -> Floats:
+def expit(x: ArrayLike) -> Floats:
     """``1 / (1 + exp(-x))``: the probability with log-odds ``x``."""
-    return 1.0 / (1.0 + exp(-x))
+    return _elementwise(
+        x, lambda each: 1.0 / (1.0 + _exp_of_float(-each)), lambda block: 1.0 / (1.0 + _exp_of_array(-block))
+    )
 
 
 def power(base: ArrayLike, exponent: ArrayLike) -> Floats:
@@ -240,30 +212,97 @@ def column_exponents(values: Floats) -> Ints:
     return np.asarray(np.maximum(exponent, _SMALLEST_EXPONENT))
 
 
-def _exponent_and_fraction(x: Floats) -> tuple[Floats, Floats]:
-    """Write ``x`` as ``2 ** exponent * (1 + fraction)``, with ``1 + fraction`` in [sqrt(1/2), sqrt(2))."""
+def _elementwise(
+    x: ArrayLike, of_float: Callable[[float], float], of_array: Callable[[Floats], Floats]
+) -> Floats:
+    """Apply a function to each element, one by one where there are few, and else block by block."""
+    values = np.asarray(x, dtype=np.float64)
+    if values.size <= _FEW_VALUES:
+        return np.array([of_float(each) for each in values.ravel().tolist()]).reshape(values.shape)
+    flat, result = values.ravel(), np.empty(values.size)
+    for start in range(0, values.size, _VALUES_AT_ONCE):
+        block = slice(start, start + _VALUES_AT_ONCE)
+        result[block] = of_array(flat[block])
+    return result.reshape(values.shape)
+
+
+def _log_of_float(x: float) -> float:
+    if x > 0:
+        return _log(*math.frexp(x), 0.0)
+    return -math.inf if x == 0 else math.nan
+
+
+def _log_of_array(x: Floats) -> Floats:
+    inside = x > 0
+    if inside.all():
+        return _log(*_parts(x), 0.0)
+    result = _log(*_parts(np.where(inside, x, 1.0)), 0.0)
+    return np.where(inside, result, np.where(x == 0, -np.inf, np.nan))
+
+
+def _log1p_of_float(x: float) -> float:
+    whole = 1.0 + x
+    return _log(*math.frexp(whole), _lost(x, whole) / whole)
+
+
+def _log1p_of_array(x: Floats) -> Floats:
+    whole = 1.0 + x
+    return _log(*_parts(whole), _lost(x, whole) / whole)
+
+
+def _exp_of_float(x: float) -> float:
+    if math.isnan(x):
+        return x
+    result, steps = _exp(min(max(x, -_LARGEST_EXPONENT), _LARGEST_EXPONENT))
+    return math.ldexp(result, int(steps))
+
+
+def _exp_of_array(x: Floats) -> Floats:
+    result, steps = _exp(np.minimum(np.maximum(x, -_LARGEST_EXPONENT), _LARGEST_EXPONENT))
+    return np.asarray(np.ldexp(result, np.nan_to_num(steps).astype(np.int32)))
+
+
+def _parts(x: Floats) -> tuple[Floats, Floats]:
     significand, exponent = np.frexp(x)
+    return significand, exponent.astype(np.float64)
+
+
+def _lost(x: _Number, whole: _Number) -> _Number:
+    """Return what ``whole = 1 + x`` lost in rounding, exactly (Knuth's two-sum)."""
+    added = whole - 1.0
+    return (1.0 - (whole - added)) + (x - added)
+
+
+def _log(significand: _Number, exponent: _Number, extra: _Number | float) -> _Number:
+    """Return ``log(significand * 2 ** exponent) + extra``, with a tiny ``extra``."""
+    # The significand moves from [1/2, 1) to [sqrt(1/2), sqrt(2)), around 1.
     small = significand < _SQRT_HALF
-    return exponent - small.astype(np.float64), significand * np.where(small, 2.0, 1.0) - 1.0
-
-
-def _assembled_log(exponent: Floats, fraction: Floats, low: Floats) -> Floats:
-    """``exponent * log(2) + log(1 + fraction)``; ``low`` has the small terms, that are added first."""
+    power_of_two = exponent - small
+    fraction = significand * (1.0 + small) - 1.0
     ratio = fraction / (2.0 + fraction)
     square = ratio * ratio
     half = 0.5 * fraction * fraction
-    part = ratio * (half + square * _polynomial(square, _LOG))
-    return np.asarray(exponent * _LN2_HIGH - ((half - (part + low)) - fraction))
+    part = ratio * (half + square * _polynomial(square, _LOG)) + (power_of_two * _LN2_LOW + extra)
+    return power_of_two * _LN2_HIGH - ((half - part) - fraction)
 
 
-def _polynomial(x: Floats, coefficients: tuple[float, ...]) -> Floats:
+def _exp(x: _Number) -> tuple[_Number, _Number]:
+    """Return ``exp(x)`` as a number near 1 and the power of two it is to be multiplied by."""
+    steps = (x * _PER_LN2 + _TO_WHOLE) - _TO_WHOLE
+    high = x - steps * _LN2_HIGH
+    low = steps * _LN2_LOW
+    rest = high - low
+    square = rest * rest
+    tail = rest - square * _polynomial(square, _EXP)
+    return 1.0 - ((low - rest * tail / (2.0 - tail)) - high), steps
+
+
+def _polynomial(x: _Number, coefficients: tuple[float, ...]) -> _Number:
     """Sum the coefficients times the powers of ``x``, the constant first, by Horner's rule."""
     total = x * coefficients[-1]
     for coefficient in coefficients[-2:0:-1]:
-        total += coefficient
-        total *= x
-    total += coefficients[0]
-    return total
+        total = (total + coefficient) * x
+    return total + coefficients[0]
 
 
 def _bits_of(largest: float) -> int:

@@ -53,10 +53,22 @@ def test_log1p_is_right_to_one_unit(x: float) -> None:
     assert units_off(float(log1p(x)), true) <= 1.0
 
 
+@given(st.lists(st.floats(-50, 1e9), min_size=1, max_size=8))
+def test_few_values_and_many_give_the_same_bits(values: list[float]) -> None:
+    few = np.array(values)
+    positive = np.abs(few)
+    for function, x in ((log, positive), (log1p, positive), (exp, few), (expit, few)):
+        many = function(np.resize(x, 20000))
+        np.testing.assert_array_equal(function(x), many[: len(x)])
+        np.testing.assert_array_equal(np.resize(function(x), 20000), many)
+
+
 @pytest.mark.parametrize(
     ("computed", "expected"),
     [
-        (log([1.0, 0.0, math.nan]), [0.0, -math.inf, math.nan]),
+        (log([1.0, 0.0, math.nan, -1.0]), [0.0, -math.inf, math.nan, math.nan]),
+        (log([1.0, 0.0, math.nan, -1.0] * 3), [0.0, -math.inf, math.nan, math.nan] * 3),
+        (exp([math.nan, 0.0] * 8), [math.nan, 1.0] * 8),
         (log1p([0.0, math.nan]), [0.0, math.nan]),
         (exp([0.0, math.nan]), [1.0, math.nan]),
         (exp([-1e9, 1e9]), exp([-700.0, 700.0])),
