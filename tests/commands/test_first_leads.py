@@ -7,7 +7,7 @@ import pytest
 
 from commands import first_leads
 from conversion.errors import InputError
-from stages.score import write_leads
+from conversion.lead_files import write_leads
 
 LEADS = pd.DataFrame({"rank": range(1, 13), "probability": [0.5] * 12, "reason": ["+ users, 4 weeks"] * 12})
 FIRST = "rank,probability,reason\n" + "".join(f'{rank},0.5,"+ users, 4 weeks"\n' for rank in range(1, 11))
