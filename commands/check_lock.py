@@ -95,7 +95,7 @@ def stage_differences(stage: Any) -> list[str]:
     """Compare a stage with its entry in dvc.lock.
 
     Only what is in git is looked at: the command, the params, the modules, and metrics and plots. So the data
-    need not be there; the model is compared where it is.
+    need not be there.
 
     Parameters
     ----------
