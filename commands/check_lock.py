@@ -234,7 +234,7 @@ def differences(root: str) -> list[str]:
             other = [(stage.name, line) for stage in stages for line in _differences_of_model(stage)]
             return [*by_difference(behind), *by_difference(other, RETRAIN)]
     except (DvcException, ParamsError) as error:
-        raise UserError(f"{error}; mend it, then {REMEDY}") from error
+        raise UserError(f"{error}; fix it, then {REMEDY}") from error
 
 
 def main() -> None:
