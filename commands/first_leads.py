@@ -30,7 +30,9 @@ def first_rows(path: Path, rows: int) -> str:
         The file is missing, or is not of its format.
     """
     if path.suffix == ".csv":
-        return "".join(read_text(path).splitlines(keepends=True)[: rows + 1])
+        # Not splitlines: a name may hold what Unicode, but not CSV, takes for the end of a line.
+        lines = read_text(path).split("\n", rows + 1)[: rows + 1]
+        return "".join(f"{line}\n" for line in lines if line)
     import pandas as pd
 
     table = read_parquet(path) if path.suffix == ".parquet" else pd.DataFrame(read_json(path))
