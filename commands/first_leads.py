@@ -14,7 +14,7 @@ ROWS: Final = 10
 
 
 def first_rows(path: Path, rows: int) -> str:
-    """Return the first rows of a lead list as CSV text with its header.
+    """Return the first rows of a lead list as CSV text with its header, no cell of which is a formula.
 
     Parameters
     ----------
@@ -35,8 +35,10 @@ def first_rows(path: Path, rows: int) -> str:
         return "".join(f"{line}\n" for line in lines if line)
     import pandas as pd
 
+    from conversion.lead_files import in_csv_form
+
     table = read_parquet(path) if path.suffix == ".parquet" else pd.DataFrame(read_json(path))
-    return table.head(rows).to_csv(index=False, lineterminator="\n")
+    return in_csv_form(table.head(rows)).to_csv(index=False, lineterminator="\n")
 
 
 def main() -> None:

@@ -131,14 +131,19 @@ def write_leads(leads: pd.DataFrame, path: Path) -> None:
     """
     rounded = leads.round(DECIMALS)
     if path.suffix == ".csv":
-        signs = {name: _sign_in_brackets(leads[name]) for name in REASON_COLUMNS if name in leads}
-        rounded = without_formulas(rounded.assign(**signs))
+        rounded = in_csv_form(rounded)
     writers = {
         ".csv": partial(rounded.to_csv, index=False, lineterminator="\n"),
         ".json": partial(rounded.to_json, orient="records", indent=1, double_precision=9),
         ".parquet": partial(rounded.to_parquet, index=False, **WITH_CHECKSUMS),
     }
     write_atomically(path, writers[path.suffix])
+
+
+def in_csv_form(leads: pd.DataFrame) -> pd.DataFrame:
+    """Give leads as CSV has them, no cell of which is a formula; see `write_leads`."""
+    signs = {name: _sign_in_brackets(leads[name]) for name in REASON_COLUMNS if name in leads}
+    return without_formulas(leads.assign(**signs))
 
 
 def _sign_in_brackets(reasons: pd.Series) -> pd.Series:

@@ -10,29 +10,29 @@ from conversion.errors import InputError
 from conversion.lead_files import write_leads
 
 LEADS = pd.DataFrame({"rank": range(1, 13), "probability": [0.5] * 12, "reason_1": ["+ users, 4 weeks"] * 12})
+FIRST = "rank,probability,reason_1\n" + "".join(f'{rank},0.5,"(+) users, 4 weeks"\n' for rank in range(1, 11))
 
 
-@pytest.mark.parametrize(("how", "sign"), [("csv", "(+)"), ("json", "+"), ("parquet", "+")])
+@pytest.mark.parametrize("how", ["csv", "json", "parquet"])
 def test_the_first_ten_leads_are_text_in_every_format(
-    how: str,
-    sign: str,
-    root: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    how: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = (root / "params.yaml").read_text(encoding="utf-8")
     (tmp_path / "params.yaml").write_text(text.replace("format: csv", f"format: {how}"), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     write_leads(LEADS, Path(f"data/leads/top_leads.{how}"))
     first_leads.main()
-    lines = [f'{rank},0.5,"{sign} users, 4 weeks"' for rank in range(1, 11)]
-    assert capsys.readouterr().out.split("\n") == ["rank,probability,reason_1", *lines, ""]
+    assert capsys.readouterr().out == FIRST
 
 
 def test_fewer_leads_than_ten_are_all_of_them(tmp_path: Path) -> None:
     write_leads(LEADS.head(2), tmp_path / "leads.csv")
     assert first_leads.first_rows(tmp_path / "leads.csv", 10).count("\n") == 1 + 2
+
+
+def test_a_list_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not found"):
+        first_leads.first_rows(tmp_path / "leads.parquet", 10)
 
 
 def test_a_line_separator_in_a_name_ends_no_line(tmp_path: Path) -> None:
