@@ -41,8 +41,3 @@ def test_a_line_separator_in_a_name_ends_no_line(tmp_path: Path) -> None:
     first = first_leads.first_rows(tmp_path / "leads.csv", 10)
     assert first.count("Food\u2028and drink\n") == 10
     assert first.count("\n") == 1 + 10
-
-
-def test_a_list_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not found"):
-        first_leads.first_rows(tmp_path / "leads.parquet", 10)
