@@ -24,7 +24,7 @@ import os; os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True"); os.environ.set
 endef
 export NO_TELEMETRY
 
-# The locks are for one version of Python. Asked before anything is made or installed.
+# The locks are for one version of Python. This is checked before anything is made or installed.
 VERSION := 3.11
 define NEEDS_PYTHON
 found="$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')" \

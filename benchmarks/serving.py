@@ -59,7 +59,6 @@ SERVED = (
     "bentofile.yaml",
     "params.yaml",
     "data/clean/export.json",
-    "data/clean/usage.parquet",
     "data/features/train.parquet",
     "data/leads",
 )

@@ -95,7 +95,7 @@ def stage_differences(stage: Any) -> list[str]:
     """Compare a stage with its entry in dvc.lock.
 
     Only what is in git is looked at: the command, the params, the modules, and metrics and plots. So the data
-    need not be there; the model is compared where it is.
+    need not be there.
 
     Parameters
     ----------
@@ -234,7 +234,7 @@ def differences(root: str) -> list[str]:
             other = [(stage.name, line) for stage in stages for line in _differences_of_model(stage)]
             return [*by_difference(behind), *by_difference(other, RETRAIN)]
     except (DvcException, ParamsError) as error:
-        raise UserError(f"{error}; mend it, then {REMEDY}") from error
+        raise UserError(f"{error}; fix it, then {REMEDY}") from error
 
 
 def main() -> None:

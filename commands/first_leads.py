@@ -14,7 +14,7 @@ ROWS: Final = 10
 
 
 def first_rows(path: Path, rows: int) -> str:
-    """Return the first rows of a lead list as CSV text with its header.
+    """Return the first rows of a lead list as CSV text with its header, no cell of which is a formula.
 
     Parameters
     ----------
@@ -30,11 +30,15 @@ def first_rows(path: Path, rows: int) -> str:
         The file is missing, or is not of its format.
     """
     if path.suffix == ".csv":
-        return "".join(read_text(path).splitlines(keepends=True)[: rows + 1])
+        # Not splitlines: a name may hold what Unicode, but not CSV, takes for the end of a line.
+        lines = read_text(path).split("\n", rows + 1)[: rows + 1]
+        return "".join(f"{line}\n" for line in lines if line)
     import pandas as pd
 
+    from conversion.lead_files import in_csv_form
+
     table = read_parquet(path) if path.suffix == ".parquet" else pd.DataFrame(read_json(path))
-    return table.head(rows).to_csv(index=False, lineterminator="\n")
+    return in_csv_form(table.head(rows)).to_csv(index=False, lineterminator="\n")
 
 
 def main() -> None:

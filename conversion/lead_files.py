@@ -33,10 +33,10 @@ from conversion.files import (
     write_atomically,
     write_json,
 )
-from conversion.params import Tiers
 from conversion.schemas import MEASURES
 from conversion.scoring import LEAD_COLUMNS, REASON_COLUMNS
 from conversion.seals import sealed, sha256_of, unsealed
+from conversion.tiers import TIERS
 
 FOLDER: Final = "data/leads"
 MANIFEST: Final = "manifest.json"
@@ -52,7 +52,7 @@ _ALLOWED: Final[dict[str, tuple[str, Callable[[pd.Series], pd.Series]]]] = {
     "rank": ("the places 1, 2, 3, ...", lambda ranks: ranks == np.arange(1, len(ranks) + 1)),
     "id": ("each company once", lambda ids: ~ids.duplicated()),
     "probability": ("from 0 to 1", lambda values: values.between(0, 1)),
-    "tier": ("a tier", lambda tiers: tiers.isin([*Tiers.model_fields, "low"])),
+    "tier": ("a tier", lambda tiers: tiers.isin(TIERS)),
 }
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -131,14 +131,19 @@ def write_leads(leads: pd.DataFrame, path: Path) -> None:
     """
     rounded = leads.round(DECIMALS)
     if path.suffix == ".csv":
-        signs = {name: _sign_in_brackets(leads[name]) for name in REASON_COLUMNS if name in leads}
-        rounded = without_formulas(rounded.assign(**signs))
+        rounded = in_csv_form(rounded)
     writers = {
         ".csv": partial(rounded.to_csv, index=False, lineterminator="\n"),
         ".json": partial(rounded.to_json, orient="records", indent=1, double_precision=9),
         ".parquet": partial(rounded.to_parquet, index=False, **WITH_CHECKSUMS),
     }
     write_atomically(path, writers[path.suffix])
+
+
+def in_csv_form(leads: pd.DataFrame) -> pd.DataFrame:
+    """Give leads as CSV has them, no cell of which is a formula; see `write_leads`."""
+    signs = {name: _sign_in_brackets(leads[name]) for name in REASON_COLUMNS if name in leads}
+    return without_formulas(leads.assign(**signs))
 
 
 def _sign_in_brackets(reasons: pd.Series) -> pd.Series:

@@ -84,11 +84,14 @@ class TextFormatter(logging.Formatter):
 
 
 class OneLineFilter(logging.Filter):
-    """Escapes what would end a line, or steer a terminal, in messages that quote what clients send."""
+    """Escapes what would end a line, or steer a terminal, in messages that quote what clients send.
+
+    Credentials are taken out of addresses there too.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record pass, with its message on one line."""
-        record.msg, record.args = escaped(record.getMessage()), None
+        """Let every record pass, with its message on one line and without credentials."""
+        record.msg, record.args = redacted(escaped(record.getMessage())), None
         return True
 
 

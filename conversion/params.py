@@ -412,6 +412,7 @@ class Serve(Section):
     max_body_bytes: int = Field(ge=1024, le=2**30, description="bytes of a request's body at most")
     confidence: ConfidenceOdds
     root_path: str = Field(
+        max_length=200,
         pattern=r"^(/[\w.~-]+)*$",
         description="prefix of the paths behind a proxy, like /crm/conversion; empty: none",
     )

@@ -17,7 +17,7 @@ from conversion.bins import quantile_bins
 from conversion.decisions import CLASSES
 from conversion.files import write_atomically
 from conversion.order import rank_order
-from conversion.portable_math import log
+from conversion.portable_math import exp, log
 from conversion.predictions import MODEL
 from conversion.slices import observed_shares
 from conversion.threshold import cumulative_decisions
@@ -262,7 +262,7 @@ def probability_histogram_table(predictions: pd.DataFrame, bins: int = 40) -> pd
     """
     probability = np.clip(predictions[MODEL].to_numpy(dtype=np.float64), _SMALLEST_PROBABILITY, 1.0)
     lowest = min(float(probability.min(initial=1.0)), 0.5)
-    edges = np.geomspace(lowest, 1.0, bins + 1)
+    edges = exp(np.linspace(float(log(lowest)), 0.0, bins + 1))
     # The outer bins hold the extremes, whatever the last bit of a rounded edge is.
     number = np.clip(np.searchsorted(edges, probability, side="right") - 1, 0, bins - 1)
     parts = []
@@ -385,7 +385,7 @@ def reliability_figure(table: pd.DataFrame) -> Figure:
     observed, below, above = (table[name].to_numpy() for name in ("observed_share", "low", "high"))
     seen = observed > 0
     shown = np.concatenate((predicted, observed[seen]))
-    low = 10.0 ** np.floor(np.log10(shown.min()))
+    low = float(f"1e{int(np.floor(log(shown.min()) / log(10.0)))}")
     figure, axes = _figure("Reliability: predicted and observed, by quantiles of the probability", 6.8, 6.0)
     axes.plot([low, 1], [low, 1], color=_GREY, linestyle="--", label="perfectly calibrated")
     # An interval that reaches down to nothing reaches the lower edge.

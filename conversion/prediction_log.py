@@ -53,11 +53,10 @@ class PredictionLog:
             log.error("predictions are answered, but cannot be logged", extra=fields)
 
     def _count_written(self) -> None:
-        if not self.lost:
-            return
         with self._lock:
             lost, self.lost = self.lost, 0
-        log.warning("predictions are logged again", extra={"requests_lost": lost})
+        if lost:
+            log.warning("predictions are logged again", extra={"requests_lost": lost})
 
 
 class PredictionFile(RotatingFileHandler):

@@ -97,9 +97,8 @@ class BentoImage(Image):  # type: ignore[misc]  # BentoML's types are not export
     def freeze(self, bento_fs: Path, *arguments: Any, **options: Any) -> Any:
         """Put copies in the place of links, then do what BentoML does."""
         copy_links(bento_fs / "src")
-        self.commands: list[str] = list(
-            dict.fromkeys(self.commands)
-        )  # BentoML adds its own with each of bentofile.yaml's
+        # BentoML adds its own commands once for each of bentofile.yaml's.
+        self.commands: list[str] = list(dict.fromkeys(self.commands))
         return super().freeze(bento_fs, *arguments, **options)
 
 

@@ -58,6 +58,7 @@ MODEL_REQUIREMENTS: Final = (
     "PyYAML",
     "scikit-learn",
     "scipy",
+    "threadpoolctl",
     "xgboost-cpu",
     "xgboost",
     "mlflow",

@@ -109,7 +109,7 @@ PROBABILITY: Final = (
 HEADLINE: Final = (
     Name("converters", "companies that convert within the horizon of a list"),
     *(
-        Name(f"{name}", f"{meaning}. Mean over the lists", better)
+        Name(name, f"{meaning}. Mean over the lists", better)
         for name, meaning, better in RANKING
         if name != "lift_at_<k>"
     ),
@@ -128,7 +128,7 @@ HEADLINE: Final = (
     *(
         Name(name, f"{meaning}. Over all rows", better)
         for name, meaning, better in PROBABILITY
-        if not name.startswith("b")
+        if name in {"log_loss", "log_loss_ratio", "ece", "expected_over_observed"}
     ),
 )
 EVALUATION: Final = (

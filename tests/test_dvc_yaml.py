@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import packages_distributions
 from itertools import permutations
 from pathlib import Path
 from typing import Any, get_args
@@ -33,6 +34,7 @@ from conversion.params import (
     model_types,
 )
 from conversion.serving import make_serving
+from conversion.tracking import MODEL_REQUIREMENTS
 from tests.backtests import backtest
 from tests.exports import tiny_export, write_export
 from tests.pipeline import run_stages, small_params
@@ -93,16 +95,20 @@ def imports(path: Path) -> frozenset[Path]:
     return frozenset(found for name in names if (found := module_path(name)))
 
 
-def imports_of_stage(stage: str) -> set[str]:
-    """List the project modules that a stage imports, directly or not, and itself."""
+def reached_from(path: Path) -> set[Path]:
+    """List the project modules that a module imports, directly or not, and itself."""
     seen: set[Path] = set()
-    waiting = [ROOT / "stages" / f"{stage}.py"]
+    waiting = [path]
     while waiting:
         path = waiting.pop()
         if path not in seen:
             seen.add(path)
             waiting.extend(imports(path))
-    return {path.relative_to(ROOT).as_posix() for path in seen}
+    return seen
+
+
+def imports_of_stage(stage: str) -> set[str]:
+    return {path.relative_to(ROOT).as_posix() for path in reached_from(ROOT / "stages" / f"{stage}.py")}
 
 
 def project_modules(package: str) -> list[Path]:
@@ -196,6 +202,20 @@ def test_a_stage_from_training_on_imports_what_it_needs(stage: str) -> None:
         "xgboost and optuna only when params ask for them"
     )
     assert ("matplotlib" in imported) == (stage == "evaluate")
+
+
+def test_whatever_reading_the_model_imports_is_pinned_beside_it_in_mlflow() -> None:
+    imported: set[str] = set()
+    for path in reached_from(ROOT / "conversion/pyfunc.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(str(node.module))
+    packages = {name.partition(".")[0] for name in imported} - sys.stdlib_module_names - set(PACKAGES)
+    assert {"sklearn", "threadpoolctl"} <= packages
+    named = packages_distributions()
+    assert not {name for name in packages if not set(named[name]) & set(MODEL_REQUIREMENTS)}
 
 
 # --- files -----------------------------------------------------------------------------------------------

@@ -280,6 +280,16 @@ class TestProbesMetricsAndDocs:
         assert not (served / "logs").exists()
 
 
+def logged(server: Server, part: str) -> str:
+    """Give the one line of the log with this part; the access log has it just after the answer."""
+    deadline = time.monotonic() + 10
+    while not (lines := [line for line in server.log().split("\n") if part in line]):
+        assert time.monotonic() < deadline, f"not logged: {part}"
+        time.sleep(0.05)
+    (line,) = lines
+    return line
+
+
 class TestConnections:
     def test_silent_connections_keep_nobody_out(self, server: Server) -> None:
         """More of them than the worker may have files open."""
@@ -307,9 +317,15 @@ class TestConnections:
 
     def test_a_path_ends_no_line_of_the_access_log(self, server: Server, client: httpx.Client) -> None:
         assert client.get("/odd%0d%0a2026-01-01%20forged%00%1b[31m").status_code == httpx.codes.NOT_FOUND
-        (line,) = [line for line in server.log().split("\n") if "path=/odd" in line]
+        line = logged(server, "path=/odd")
         assert r"path=/odd\r\n2026-01-01 forged\x00\x1b[31m," in line
         assert "status=404" in line
+
+    def test_no_credentials_reach_the_access_log(self, server: Server, client: httpx.Client) -> None:
+        sent = "/see/https%3A%2F%2Fann%3Apa%0d%0a55%40crm.example.com%2Fx"
+        assert client.get(sent).status_code == httpx.codes.NOT_FOUND
+        line = logged(server, "path=/see/")
+        assert "path=/see/https://***@crm.example.com/x," in line
 
 
 class TestRefusalToStart:

@@ -263,4 +263,4 @@ def test_a_file_that_cannot_be_read_is_named(
     (project.folder / name).write_text(text, encoding="utf-8")
     lines = check(project, root, fails=True)
     assert message in lines[0]
-    assert lines[-1].endswith("mend it, then run: dvc repro")
+    assert lines[-1].endswith("fix it, then run: dvc repro")

@@ -9,8 +9,8 @@ from commands import first_leads
 from conversion.errors import InputError
 from conversion.lead_files import write_leads
 
-LEADS = pd.DataFrame({"rank": range(1, 13), "probability": [0.5] * 12, "reason": ["+ users, 4 weeks"] * 12})
-FIRST = "rank,probability,reason\n" + "".join(f'{rank},0.5,"+ users, 4 weeks"\n' for rank in range(1, 11))
+LEADS = pd.DataFrame({"rank": range(1, 13), "probability": [0.5] * 12, "reason_1": ["+ users, 4 weeks"] * 12})
+FIRST = "rank,probability,reason_1\n" + "".join(f'{rank},0.5,"(+) users, 4 weeks"\n' for rank in range(1, 11))
 
 
 @pytest.mark.parametrize("how", ["csv", "json", "parquet"])
@@ -33,3 +33,11 @@ def test_fewer_leads_than_ten_are_all_of_them(tmp_path: Path) -> None:
 def test_a_list_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not found"):
         first_leads.first_rows(tmp_path / "leads.parquet", 10)
+
+
+def test_a_line_separator_in_a_name_ends_no_line(tmp_path: Path) -> None:
+    leads = LEADS.assign(INDUSTRY="Food\u2028and drink")
+    write_leads(leads, tmp_path / "leads.csv")
+    first = first_leads.first_rows(tmp_path / "leads.csv", 10)
+    assert first.count("Food\u2028and drink\n") == 10
+    assert first.count("\n") == 1 + 10

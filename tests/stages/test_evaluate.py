@@ -239,7 +239,7 @@ def test_what_became_of_each_tier_is_counted() -> None:
 
 
 def test_the_summary_says_the_rate_of_each_tier_and_a_dash_where_none_was_in_it() -> None:
-    tiers = params_with_tiers(very_high=1e9, high=1e8, medium=2.0)
+    tiers = params_with_tiers(very_high=1e6, high=1e5, medium=2.0)
     result = evaluate.evaluation(predicted(), tiers)
     lines = evaluate.summary(result, tiers.evaluate.top_k).splitlines()
     (empty,) = [line.split() for line in lines if line.startswith("very_high")]
