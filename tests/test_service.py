@@ -28,6 +28,7 @@ import yaml
 from conversion.artifact import save_model
 from conversion.connections import HEAD_SECONDS
 from conversion.files import write_json
+from conversion.lead_files import read_lead_files
 from conversion.registered import RegisteredVersion, RegisteredVersions, write_registered
 from conversion.schemas import UNRANKED
 from conversion.scoring import REASONS
@@ -64,7 +65,9 @@ def client(server: Server) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def leads(served: Path) -> pd.DataFrame:
-    return pd.read_csv(served / "data" / "leads" / "leads.csv")
+    written = read_lead_files(served, "csv")
+    assert written is not None
+    return written.leads
 
 
 @pytest.fixture(scope="module")
