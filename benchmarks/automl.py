@@ -28,17 +28,17 @@ import pandas as pd
 from tqdm import tqdm
 
 from benchmarks.export_copy import make_snapshots
-from conversion.errors import UserError
-from conversion.files import WITH_CHECKSUMS, verified_parquet, write_text
-from conversion.hashing import tie_break
-from conversion.headline import headline
-from conversion.models import make_model
-from conversion.params import Params, load_params
-from conversion.predictions import MODEL
-from conversion.probabilities import probability_measures
-from conversion.recipe import known_training
-from conversion.snapshots import WEEK
-from conversion.stage import run
+from conversion.config.params import Params, load_params
+from conversion.data.timeline import WEEK
+from conversion.evaluation.overall_metrics import headline
+from conversion.evaluation.predictions import MODEL
+from conversion.evaluation.probability_metrics import probability_measures
+from conversion.modelling.base import make_model
+from conversion.modelling.training import known_training
+from conversion.runtime.cli import run
+from conversion.runtime.errors import UserError
+from conversion.runtime.files import WITH_CHECKSUMS, verified_parquet, write_text
+from conversion.stats.hashing import tie_break
 from stages.evaluate import SAMPLE, backtest
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -143,7 +143,7 @@ def _span(params: Params) -> pd.Timedelta:
 
 
 def hand_over(train: pd.DataFrame, prospects: pd.DataFrame, refit: pd.Timestamp, params: Params) -> HandOver:
-    """Give a library the rows that `conversion.recipe.fit_at` fits on, and the columns that ours reads."""
+    """Return the rows that `training.fit_at` fits on, with the columns that our model reads."""
     rows = train[
         known_training(train, refit, params.featurize.horizon_days, params.train.history_weeks).to_numpy()
     ]

@@ -13,7 +13,7 @@ from typing import Any, Final
 import yaml
 
 from benchmarks.pipeline import copy_project, measure
-from conversion.errors import UserError
+from conversion.runtime.errors import UserError
 
 EXPORT: Final = "export"
 """What an export of one's own is called among the parts of a measurement."""

@@ -26,16 +26,16 @@ from benchmarks import usual_recipe
 from benchmarks.export_copy import EXPORT, chosen_parts, make_snapshots, parts_parser
 from benchmarks.leakage_page import RESULTS, SAMPLE_DATA, write_page
 from benchmarks.usual_recipe import FOLDS, LEARNERS, Floats, Learner
-from conversion.errors import UserError
-from conversion.files import read_json, verified_parquet, write_json
-from conversion.hashing import uniform_hash
-from conversion.headline import headline
-from conversion.params import Params, load_params
-from conversion.predictions import MODEL, ORACLE
-from conversion.probabilities import probability_measures
-from conversion.recipe import known_training
-from conversion.snapshots import WEEK, week_number
-from conversion.stage import run
+from conversion.config.params import Params, load_params
+from conversion.data.timeline import WEEK, week_number
+from conversion.evaluation.overall_metrics import headline
+from conversion.evaluation.predictions import MODEL, ORACLE
+from conversion.evaluation.probability_metrics import probability_measures
+from conversion.modelling.training import known_training
+from conversion.runtime.cli import run
+from conversion.runtime.errors import UserError
+from conversion.runtime.files import read_json, verified_parquet, write_json
+from conversion.stats.hashing import uniform_hash
 from stages.evaluate import SAMPLE, backtest, cross_validation, with_oracle
 
 ROOT: Final = Path(__file__).resolve().parents[1]

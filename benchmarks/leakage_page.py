@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.export_copy import EXPORT
-from conversion.files import write_text
-from conversion.plots import save_png
-from conversion.predictions import MODEL, ORACLE
+from conversion.evaluation.figures import save_png
+from conversion.evaluation.predictions import MODEL, ORACLE
+from conversion.runtime.files import write_text
 
 PAGE: Final = "random_splits.md"
 RESULTS: Final = "random_splits.json"

@@ -18,13 +18,13 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from conversion.files import VERIFIED, verified_parquet, write_text
-from conversion.hashing import uniform_hash
-from conversion.headline import headline
-from conversion.models import make_model
-from conversion.params import Params, load_params, model_types
-from conversion.predictions import BASE_RATE, MODEL, ORACLE
-from conversion.recipe import known_training
+from conversion.config.params import Params, load_params, model_types
+from conversion.evaluation.overall_metrics import headline
+from conversion.evaluation.predictions import BASE_RATE, MODEL, ORACLE
+from conversion.modelling.base import make_model
+from conversion.modelling.training import known_training
+from conversion.runtime.files import VERIFIED, verified_parquet, write_text
+from conversion.stats.hashing import uniform_hash
 from stages.evaluate import SAMPLE, with_oracle
 
 MEASURES = ("average_precision", "log_loss_reduction")

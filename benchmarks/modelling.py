@@ -34,17 +34,17 @@ from benchmarks.modelling_page import (
     TYPES,
     page,
 )
-from conversion.calibration import Fold, OutOfTime, method_losses
-from conversion.errors import UserError
-from conversion.files import read_json, verified_parquet, write_csv, write_json, write_text
-from conversion.headline import headline
-from conversion.losses import log_loss
-from conversion.models import make_model
-from conversion.params import Params, load_params
-from conversion.predictions import MODEL, ORACLE
-from conversion.probabilities import probability_measures
-from conversion.recipe import recency_weights
-from conversion.stage import run
+from conversion.config.params import Params, load_params
+from conversion.evaluation.overall_metrics import headline
+from conversion.evaluation.predictions import MODEL, ORACLE
+from conversion.evaluation.probability_metrics import probability_measures
+from conversion.modelling.base import make_model
+from conversion.modelling.calibration import Fold, OutOfTime, method_losses
+from conversion.modelling.training import recency_weights
+from conversion.runtime.cli import run
+from conversion.runtime.errors import UserError
+from conversion.runtime.files import read_json, verified_parquet, write_csv, write_json, write_text
+from conversion.stats.losses import log_loss
 from stages.evaluate import SAMPLE, backtest, with_oracle
 from stages.simulate import as_text, simulate
 

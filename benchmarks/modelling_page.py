@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from benchmarks.export_copy import EXPORT
-from conversion.predictions import MODEL, ORACLE
+from conversion.evaluation.predictions import MODEL, ORACLE
 from docs.blocks import BLOCK
 from docs.markdown import table
 

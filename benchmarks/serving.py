@@ -186,10 +186,10 @@ def fit_original(folder: Path) -> None:
     from sklearn.impute import SimpleImputer
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    from conversion.artifact import load_model
-    from conversion.files import verified_parquet
-    from conversion.models import EnsembleModel
-    from conversion.schemas import EMPLOYEE_RANGES
+    from conversion.config.contract import EMPLOYEE_RANGES
+    from conversion.modelling.artifact import load_model
+    from conversion.modelling.base import EnsembleModel
+    from conversion.runtime.files import verified_parquet
 
     with contextlib.chdir(folder):
         model, _ = load_model(EnsembleModel)
@@ -594,10 +594,10 @@ def measure_inside(folder: Path, rounds: int) -> dict[str, Inside]:
     """Time the parts of a batch in this process, as the endpoint goes through them."""
     from threadpoolctl import threadpool_limits
 
-    from conversion.contract import Predictions
-    from conversion.online import predict
-    from conversion.params import load_params
-    from conversion.serving import make_serving
+    from conversion.config.params import load_params
+    from conversion.serving.messages import Predictions
+    from conversion.serving.predictor import predict
+    from conversion.serving.state import make_serving
 
     with contextlib.chdir(folder), threadpool_limits(limits=1):
         serving = make_serving(load_params(), None, "benchmark", None)

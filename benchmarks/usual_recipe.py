@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
-from conversion.companies import SECTORS
-from conversion.losses import log_loss
-from conversion.predictions import BASE_RATE, MODEL
-from conversion.ranking import weekly_measures
-from conversion.schemas import ACTIONS, EMPLOYEE_RANGES, MEASURES, UNRANKED, USERS
-from conversion.snapshots import WEEK, known_at, prospects_at
+from conversion.config.contract import ACTIONS, EMPLOYEE_RANGES, MEASURES, UNRANKED, USERS
+from conversion.data.firmographics import SECTORS
+from conversion.data.timeline import WEEK, known_at, prospects_at
+from conversion.evaluation.predictions import BASE_RATE, MODEL
+from conversion.evaluation.ranking_metrics import weekly_measures
+from conversion.stats.losses import log_loss
 
 Floats = NDArray[np.float64]
 Learner = Callable[[int], Any]

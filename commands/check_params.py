@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from conversion.params import load_params
-from conversion.stage import run
+from conversion.config.params import load_params
+from conversion.runtime.cli import run
 
 
 def main() -> None:

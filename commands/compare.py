@@ -12,11 +12,11 @@ from typing import Final
 
 import pandas as pd
 
-from conversion.comparison import NEEDED, compare, comparison_text, middle, verdict
-from conversion.errors import ComparisonError
-from conversion.files import verified_parquet
-from conversion.params import load_params
-from conversion.stage import CommandLine, run, whole_number
+from conversion.config.params import load_params
+from conversion.evaluation.comparison import NEEDED, compare, comparison_text, middle, verdict
+from conversion.runtime.cli import CommandLine, run, whole_number
+from conversion.runtime.errors import ComparisonError
+from conversion.runtime.files import verified_parquet
 
 PREDICTIONS: Final = "data/backtest/predictions.parquet"
 WORKSPACE: Final = "workspace"
@@ -33,7 +33,7 @@ def read_predictions(revision: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        What `conversion.comparison.compare` needs of it.
+        What `conversion.evaluation.comparison.compare` needs of it.
 
     Raises
     ------

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from conversion.files import read_json, read_parquet, read_text
-from conversion.params import load_params
-from conversion.stage import run
+from conversion.config.params import load_params
+from conversion.runtime.cli import run
+from conversion.runtime.files import read_json, read_parquet, read_text
 
 ROWS: Final = 10
 
@@ -35,7 +35,7 @@ def first_rows(path: Path, rows: int) -> str:
         return "".join(f"{line}\n" for line in lines if line)
     import pandas as pd
 
-    from conversion.lead_files import in_csv_form
+    from conversion.leads.lead_files import in_csv_form
 
     table = read_parquet(path) if path.suffix == ".parquet" else pd.DataFrame(read_json(path))
     return in_csv_form(table.head(rows)).to_csv(index=False, lineterminator="\n")

@@ -7,16 +7,23 @@ import os
 import sys
 from pathlib import Path
 
-from conversion import registry
-from conversion.artifact import EXPECTED, verify_model
-from conversion.comparison import LOG_LOSS, Comparison, compare, comparison_text, measure_words, middle
-from conversion.errors import ComparisonError, PromotionError, TrackingError
-from conversion.params import Params, Registry, load_params
-from conversion.registered import registry_key, write_registered
-from conversion.registry import Champion, TrackedRun
-from conversion.spool import project_root
-from conversion.stage import CommandLine, run
-from conversion.tracking import Store, open_store
+from conversion.config.params import Params, Registry, load_params
+from conversion.evaluation.comparison import (
+    LOG_LOSS,
+    Comparison,
+    compare,
+    comparison_text,
+    measure_words,
+    middle,
+)
+from conversion.modelling.artifact import EXPECTED, verify_model
+from conversion.modelling.registered_versions import registry_key, write_registered
+from conversion.runtime.cli import CommandLine, run
+from conversion.runtime.errors import ComparisonError, PromotionError, TrackingError
+from conversion.tracking import model_registry
+from conversion.tracking.mlflow_runs import Store, open_store
+from conversion.tracking.model_registry import Champion, TrackedRun
+from conversion.tracking.outbox import project_root
 
 
 def shortfall(comparison: Comparison, rule: Registry) -> str | None:
@@ -35,7 +42,7 @@ def shortfall(comparison: Comparison, rule: Registry) -> str | None:
     better = "lower" if rule.measure == LOG_LOSS else "higher"
     return (
         f"that its {measure_words(rule.measure)} is {better} has probability {reached:.3f}, "
-        f"{rule.least_probability - reached:.3f} below registry.least_probability, which is "
+        f"{rule.least_probability - reached:.3f} below model_registry.least_probability, which is "
         f"{rule.least_probability:g}"
     )
 
@@ -54,7 +61,7 @@ def judge(
     Parameters
     ----------
     store
-        From `conversion.tracking.open_store`.
+        From `conversion.tracking.mlflow_runs.open_store`.
     candidate
         The run that may be promoted.
     champion
@@ -82,8 +89,8 @@ def judge(
     missed: str | None
     try:
         comparison = compare(
-            registry.read_predictions(store, champion.run_id),
-            registry.read_predictions(store, candidate.run_id),
+            model_registry.read_predictions(store, champion.run_id),
+            model_registry.read_predictions(store, candidate.run_id),
             recall_length(params),
             params.evaluate.bootstrap_samples,
             params.seed,
@@ -114,18 +121,18 @@ def main() -> None:
     key = registry_key(os.environ)
     store = open_store(project_root())
     candidate = (
-        registry.tracked_run(store, arguments.run)
+        model_registry.tracked_run(store, arguments.run)
         if arguments.run
-        else registry.run_of_model(store, verify_model()["sha256"])
+        else model_registry.run_of_model(store, verify_model()["sha256"])
     )
-    champion = registry.champion_of(store, name)
+    champion = model_registry.champion_of(store, name)
     if champion is not None and champion.model_sha256 == candidate.model_sha256:
         outcome = f"run {candidate.run_id} made the champion: it is {name} version {champion.version} already"
     else:
         tags = judge(store, candidate, champion, params, arguments.force)
-        version = registry.register(store, name, candidate, tags)
+        version = model_registry.register(store, name, candidate, tags)
         outcome = f"promoted: run {candidate.run_id} is {name} version {version}, the champion"
-    write_registered(registry.registered_versions(store, name), Path(), key)
+    write_registered(model_registry.registered_versions(store, name), Path(), key)
     _say(f"{outcome}\nto serve no other model: {EXPECTED}={candidate.model_sha256}\n")
 
 

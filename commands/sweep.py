@@ -20,10 +20,10 @@ from typing import Final
 
 import numpy as np
 
-from conversion.errors import UserError
-from conversion.params import Span, model_types, search_space
-from conversion.progress import counting_bar, progress_bar
-from conversion.stage import CommandLine, run, whole_number
+from conversion.config.params import Span, model_types, search_space
+from conversion.runtime.cli import CommandLine, run, whole_number
+from conversion.runtime.errors import UserError
+from conversion.runtime.progress import counting_bar, progress_bar
 
 Number = int | float
 Settings = Mapping[str, Sequence[Number | str]]
@@ -55,7 +55,7 @@ def grid() -> list[Settings]:
 
 
 def draws(count: int, seed: int) -> list[Settings]:
-    """Draw hyperparameters from `conversion.params.search_space`, the families in turn.
+    """Draw hyperparameters from `conversion.config.params.search_space`, the families in turn.
 
     Parameters
     ----------

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import logging
 
-from conversion import spool
-from conversion.params import load_params
-from conversion.stage import run
+from conversion.config.params import load_params
+from conversion.runtime.cli import run
+from conversion.tracking import outbox
 
 log = logging.getLogger(__name__)
 
 
 def main() -> None:
     """Log every run that waits; exit 1 when some could not be."""
-    root = spool.project_root()
-    if not (root / spool.FOLDER).is_dir():
+    root = outbox.project_root()
+    if not (root / outbox.FOLDER).is_dir():
         log.info("no run waits")
         return
-    from conversion import tracking
+    from conversion.tracking import mlflow_runs
 
-    waits = bool(spool.waiting_runs(root))
-    if waits or tracking.is_ours(root):
-        logged = tracking.log_waiting(root, load_params().tracking.experiment)
+    waits = bool(outbox.waiting_runs(root))
+    if waits or mlflow_runs.is_ours(root):
+        logged = mlflow_runs.log_waiting(root, load_params().tracking.experiment)
     if waits:
         log.info("tracked", extra={"runs": logged})
     else:

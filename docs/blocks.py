@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from conversion.errors import InputError
-from conversion.files import read_json
+from conversion.runtime.errors import InputError
+from conversion.runtime.files import read_json
 from docs.markdown import code, table
 from docs.pages import stages_table
 

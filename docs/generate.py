@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from conversion.files import write_text
+from conversion.runtime.files import write_text
 from docs import blocks, pages, session
 
 ROOT: Final = Path(__file__).resolve().parents[1]

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from conversion.tiers import TIERS
+from conversion.modelling.tiers import TIERS
 from docs.markdown import code, table
 
 Json = dict[str, Any]

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import yaml
 
-from conversion.features import FeatureSettings, feature_definitions
-from conversion.openapi import openapi_document
-from conversion.params import Params, load_params, search_space
+from conversion.config.params import Params, load_params, search_space
+from conversion.features.compute import FeatureSettings, feature_definitions
+from conversion.serving.openapi import openapi_document
 from docs.drawing import data_flow
 from docs.markdown import allowed, code, table
 from docs.metric_names import metrics_page
@@ -53,7 +53,7 @@ def params_page(root: Path) -> str:
     own = {name: part for name, part in schema["properties"].items() if "$ref" not in part}
     parts = [
         "# Params\n\n",
-        MADE_FROM.format(sources="`conversion/params.py` and `params.yaml`"),
+        MADE_FROM.format(sources="`conversion/config/params.py` and `params.yaml`"),
         ABOUT_PARAMS,
         table(PARAM_HEADER, [_param_row(name, part, values[name]) for name, part in own.items()]),
     ]
@@ -112,7 +112,7 @@ def features_page(root: Path) -> str:
     header = ["name", "what it measures", "group", "unit", "window", "kind", "monotone"]
     return (
         "# Features\n\n"
-        + MADE_FROM.format(sources="`conversion/features.py` and `params.yaml`")
+        + MADE_FROM.format(sources="`conversion/features/compute.py` and `params.yaml`")
         + f"{len(features)} features. *Window*: the weeks before `as_of` that are looked at, `lifetime` for "
         "all of them, `-` for what does not depend on usage. *Group*: `features.groups` in `params.yaml` has "
         "the groups that the model may use. *Monotone*: where a higher value may move the probability in the "

@@ -8,14 +8,14 @@ from typing import Final
 
 import pandas as pd
 
-from conversion.companies import with_firmographics
-from conversion.errors import ExportError
-from conversion.files import read_parquet, write_json, write_parquet
-from conversion.params import load_params
-from conversion.period import Period, describe_first, find_period, strays
-from conversion.schemas import ACTIONS, CUSTOMERS, MEASURES, NONCUSTOMERS, USAGE_ACTIONS, USERS
-from conversion.snapshots import WEEK, as_of_view, known_at
-from conversion.stage import run
+from conversion.config.contract import ACTIONS, CUSTOMERS, MEASURES, NONCUSTOMERS, USAGE_ACTIONS, USERS
+from conversion.config.params import load_params
+from conversion.data.firmographics import with_firmographics
+from conversion.data.period import Period, describe_first, find_period, strays
+from conversion.data.timeline import WEEK, as_of_view, known_at
+from conversion.runtime.cli import run
+from conversion.runtime.errors import ExportError
+from conversion.runtime.files import read_parquet, write_json, write_parquet
 
 COMPANY_RULES: Final = {
     "duplicate_company": "another row of the same company was kept (clean.deduplication)",
@@ -85,7 +85,7 @@ def clean_companies(
     Parameters
     ----------
     customers, noncustomers
-        Typed tables, see `conversion.schemas.COLUMNS`.
+        Typed tables, see `conversion.config.contract.COLUMNS`.
     as_of
         Conversions from then on are unknown.
     deduplication
@@ -95,7 +95,7 @@ def clean_companies(
     -------
     companies : pandas.DataFrame
         Sorted by ``id``: ``id``, ``CLOSEDATE``, ``MRR``, ``conversion_valid``, the firmographics as
-        exported and as `conversion.companies.with_firmographics` reads them.
+        exported and as `conversion.data.firmographics.with_firmographics` reads them.
     quarantine : pandas.DataFrame
         Dropped rows with a ``rule`` column.
     """

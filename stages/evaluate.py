@@ -13,12 +13,27 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
-from conversion import plots
-from conversion.arrays import rounded
-from conversion.artifact import load_model
-from conversion.decisions import business_measures, classification_measures, classification_report
-from conversion.errors import ExportError
-from conversion.files import (
+from conversion.config.contract import UNKNOWN_SECTOR
+from conversion.config.params import BASELINE_WEEKS, Params, load_params
+from conversion.data.timeline import WEEK, week_number
+from conversion.evaluation import figures
+from conversion.evaluation.decision_metrics import (
+    business_measures,
+    classification_measures,
+    classification_report,
+)
+from conversion.evaluation.overall_metrics import headline
+from conversion.evaluation.predictions import BASE_RATE, MODEL, ORACLE
+from conversion.evaluation.probability_metrics import probability_measures
+from conversion.evaluation.ranking_metrics import weekly_measures
+from conversion.evaluation.slice_metrics import observed_shares, slice_measures, without_repeats
+from conversion.modelling.artifact import load_model
+from conversion.modelling.base import ConversionModel, make_model
+from conversion.modelling.tiers import TIERS, tier_of
+from conversion.modelling.training import fit_at, training_columns
+from conversion.runtime.cli import run
+from conversion.runtime.errors import ExportError
+from conversion.runtime.files import (
     read_monday,
     read_parquet,
     write_csv,
@@ -26,20 +41,9 @@ from conversion.files import (
     write_parquet,
     write_text,
 )
-from conversion.hashing import uniform_hash
-from conversion.headline import headline
-from conversion.models import ConversionModel, make_model
-from conversion.params import BASELINE_WEEKS, Params, load_params
-from conversion.predictions import BASE_RATE, MODEL, ORACLE
-from conversion.probabilities import probability_measures
-from conversion.progress import progress_bar
-from conversion.ranking import weekly_measures
-from conversion.recipe import fit_at, training_columns
-from conversion.schemas import UNKNOWN_SECTOR
-from conversion.slices import observed_shares, slice_measures, without_repeats
-from conversion.snapshots import WEEK, week_number
-from conversion.stage import run
-from conversion.tiers import TIERS, tier_of
+from conversion.runtime.progress import progress_bar
+from conversion.stats.arrays import rounded
+from conversion.stats.hashing import uniform_hash
 
 SAMPLE: Final = "data/sample"
 SUMMARY: Final = "summary_only"
@@ -317,7 +321,7 @@ def by_month(predictions: pd.DataFrame, params: Params) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a month in time order, as `conversion.slices.slice_measures` gives it.
+        One row a month in time order, as `conversion.evaluation.slice_metrics.slice_measures` gives it.
     """
     months = predictions.assign(month=predictions["as_of"].dt.strftime("%Y-%m"))
     settings = params.evaluate
@@ -468,29 +472,32 @@ def write_plots(
     decided = predictions["probability"] >= predictions["threshold"]
     named = importance.rename_axis("feature").reset_index()
     drawings: dict[str, tuple[pd.DataFrame, Callable[[pd.DataFrame], Figure]]] = {
-        "roc": (plots.roc_curve_table(predictions), plots.roc_figure),
-        "precision_recall": (plots.precision_recall_table(predictions), plots.precision_recall_figure),
+        "roc": (figures.roc_curve_table(predictions), figures.roc_figure),
+        "precision_recall": (figures.precision_recall_table(predictions), figures.precision_recall_figure),
         "reliability": (
-            plots.reliability_table(predictions, params.evaluate.bootstrap_samples, params.seed),
-            plots.reliability_figure,
+            figures.reliability_table(predictions, params.evaluate.bootstrap_samples, params.seed),
+            figures.reliability_figure,
         ),
         "expected_over_observed": (
-            plots.expected_over_observed_table(months),
-            plots.expected_over_observed_figure,
+            figures.expected_over_observed_table(months),
+            figures.expected_over_observed_figure,
         ),
-        "slices": (plots.slices_table(slices), plots.slices_figure),
-        "gains": (plots.gains_table(predictions), plots.gains_figure),
-        "precision_over_time": (plots.precision_over_time_table(weekly), plots.precision_over_time_figure),
+        "slices": (figures.slices_table(slices), figures.slices_figure),
+        "gains": (figures.gains_table(predictions), figures.gains_figure),
+        "precision_over_time": (
+            figures.precision_over_time_table(weekly),
+            figures.precision_over_time_figure,
+        ),
         "probability_histogram": (
-            plots.probability_histogram_table(predictions),
-            plots.probability_histogram_figure,
+            figures.probability_histogram_table(predictions),
+            figures.probability_histogram_figure,
         ),
-        "confusion": (plots.confusion_table(predictions["label"], decided), plots.confusion_figure),
-        "importance": (named, plots.importance_figure),
+        "confusion": (figures.confusion_table(predictions["label"], decided), figures.confusion_figure),
+        "importance": (named, figures.importance_figure),
     }
     for name, (table, draw) in progress_bar(drawings.items(), what="plots", unit="plots"):
         write_csv(f"plots/{name}.csv", table, float_format="%.6g")
-        plots.save_png(draw(table), f"plots/{name}.png")
+        figures.save_png(draw(table), f"plots/{name}.png")
 
 
 def read_backtest(path: str, training: list[str]) -> pd.DataFrame:

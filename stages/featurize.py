@@ -12,12 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from conversion.errors import ExportError
-from conversion.features import FeatureSettings, compute_features, feature_frame
-from conversion.files import WITH_CHECKSUMS, read_monday, read_parquet, write_atomically
-from conversion.params import Featurize, Params, load_params
-from conversion.progress import counting_bar
-from conversion.snapshots import (
+from conversion.config.params import Featurize, Params, load_params
+from conversion.data.timeline import (
     WEEK,
     cutoff_weeks,
     labels,
@@ -25,7 +21,11 @@ from conversion.snapshots import (
     negative_weights,
     prospects_at,
 )
-from conversion.stage import run
+from conversion.features.compute import FeatureSettings, compute_features, feature_frame
+from conversion.runtime.cli import run
+from conversion.runtime.errors import ExportError
+from conversion.runtime.files import WITH_CHECKSUMS, read_monday, read_parquet, write_atomically
+from conversion.runtime.progress import counting_bar
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def training_snapshots(
     -------
     pandas.DataFrame
         ``id``, ``as_of``, ``label``, ``weight`` and the features: all positives, and the negatives that
-        `conversion.snapshots.negative_weights` keeps.
+        `conversion.data.timeline.negative_weights` keeps.
     """
     settings = FeatureSettings(params.windows, params.half_lives)
     values = compute_features(companies, usage, weeks, settings)

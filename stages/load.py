@@ -23,22 +23,22 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as parquet
 
-from conversion import schemas
-from conversion.companies import is_listed
-from conversion.errors import ExportError
-from conversion.files import VERIFIED, write_json, write_parquet, writer_of
-from conversion.params import load_params
-from conversion.snapshots import WEEK
-from conversion.stage import run
+from conversion.config import contract
+from conversion.config.params import load_params
+from conversion.data.firmographics import is_listed
+from conversion.data.timeline import WEEK
+from conversion.runtime.cli import run
+from conversion.runtime.errors import ExportError
+from conversion.runtime.files import VERIFIED, write_json, write_parquet, writer_of
 
 TYPED: Final = Path("data/typed")
 PROFILE: Final = Path("metrics/data_quality.json")
 KEYS: Final = {
-    schemas.CUSTOMERS: ("id",),
-    schemas.NONCUSTOMERS: ("id",),
-    schemas.USAGE_ACTIONS: ("id", "WHEN_TIMESTAMP"),
+    contract.CUSTOMERS: ("id",),
+    contract.NONCUSTOMERS: ("id",),
+    contract.USAGE_ACTIONS: ("id", "WHEN_TIMESTAMP"),
 }
-COMPANIES: Final = (schemas.CUSTOMERS, schemas.NONCUSTOMERS)
+COMPANIES: Final = (contract.CUSTOMERS, contract.NONCUSTOMERS)
 FIRST_DAY: Final = dt.datetime(2000, 1, 1)
 LAST_DAY: Final = dt.datetime(2100, 12, 31)
 MAX_COUNT: Final = 2**31 - 1
@@ -184,7 +184,7 @@ class Typed:
         values = tuple(map(_shorten, distinct[:SHOWN_VALUES]))
         remedy = REMEDIES.get(expected, ROW_REMEDY)
         if any(map(_says_missing, distinct)):
-            remedy += f"; {EMPTY_CELL}" if column in schemas.FIRMOGRAPHICS else f"; {REMEDIES[PRESENT]}"
+            remedy += f"; {EMPTY_CELL}" if column in contract.FIRMOGRAPHICS else f"; {REMEDIES[PRESENT]}"
         return Fault(self.source.file, column, expected, remedy, len(rows), keys, values)
 
 
@@ -218,7 +218,7 @@ def read_export(folder: Path) -> dict[str, pd.DataFrame]:
         raise ExportError(str(Fault(str(folder), "data.dir", "a folder", remedy, found=(found,))))
     faults: list[Fault] = []
     typed: dict[str, Typed] = {}
-    for name in schemas.COLUMNS:
+    for name in contract.COLUMNS:
         try:
             source = _read_table(folder, name)
         except UnreadableError as fault:
@@ -234,7 +234,7 @@ def read_export(folder: Path) -> dict[str, pd.DataFrame]:
     faults += _check_disjoint(typed)
     if faults:
         raise ExportError("\n".join(map(str, faults)))
-    return {name: _final_types(table.cells[list(schemas.COLUMNS[name])]) for name, table in typed.items()}
+    return {name: _final_types(table.cells[list(contract.COLUMNS[name])]) for name, table in typed.items()}
 
 
 def _candidates(folder: Path, name: str) -> list[Path]:
@@ -261,8 +261,8 @@ def _read_table(folder: Path, name: str) -> Source:
         raise UnreadableError("the file", "a file", "replace it by the table", "a folder or device")
     try:
         if path.suffix == ".csv":
-            return _read_csv(path, path.read_bytes(), schemas.COLUMNS[name])
-        return _read_parquet(path, schemas.COLUMNS[name])
+            return _read_csv(path, path.read_bytes(), contract.COLUMNS[name])
+        return _read_parquet(path, contract.COLUMNS[name])
     except PermissionError as error:
         fault = "one without permission to read it"
         raise UnreadableError("the file", "a readable file", "see to its permissions", fault) from error
@@ -639,7 +639,7 @@ PARSERS: Final[dict[str, tuple[Parser, str]]] = {
     "ALEXA_RANK": (_whole, "Int64"),
     "EMPLOYEE_RANGE": (_text, "str"),
     "INDUSTRY": (_text, "str"),
-    **dict.fromkeys(schemas.MEASURES, (_whole, "Int64")),
+    **dict.fromkeys(contract.MEASURES, (_whole, "Int64")),
 }
 
 
@@ -712,7 +712,7 @@ def _parse_distinct(distinct: list[Any], parser: Parser) -> tuple[list[Any], dic
 
 
 def _final_types(table: pd.DataFrame) -> pd.DataFrame:
-    whole = [name for name in table if name == "id" or name in schemas.MEASURES]
+    whole = [name for name in table if name == "id" or name in contract.MEASURES]
     ranks = {"ALEXA_RANK": "float64"} if "ALEXA_RANK" in table else {}
     return table.astype(dict.fromkeys(whole, "int64") | ranks)
 
@@ -736,8 +736,8 @@ def _date_column(*checks: pandera.Check) -> pandera.Column:
 
 def _firmographics() -> dict[str, pandera.Column]:
     ranges = pandera.Check.isin(
-        schemas.EMPLOYEE_RANGES,
-        error="one of " + ", ".join(f"'{name}'" for name in schemas.EMPLOYEE_RANGES),
+        contract.EMPLOYEE_RANGES,
+        error="one of " + ", ".join(f"'{name}'" for name in contract.EMPLOYEE_RANGES),
     )
     rank = pandera.Check.ge(1, error="a rank of at least 1")
     return {
@@ -773,15 +773,15 @@ def usage_schema() -> pandera.DataFrameSchema:
         {
             "id": pandera.Column("Int64"),
             "WHEN_TIMESTAMP": _date_column(monday),
-            **{name: pandera.Column("Int64", count) for name in schemas.MEASURES},
+            **{name: pandera.Column("Int64", count) for name in contract.MEASURES},
         }
     )
 
 
 SCHEMAS: Final[dict[str, Callable[[], pandera.DataFrameSchema]]] = {
-    schemas.CUSTOMERS: customers_schema,
-    schemas.NONCUSTOMERS: noncustomers_schema,
-    schemas.USAGE_ACTIONS: usage_schema,
+    contract.CUSTOMERS: customers_schema,
+    contract.NONCUSTOMERS: noncustomers_schema,
+    contract.USAGE_ACTIONS: usage_schema,
 }
 
 
@@ -969,18 +969,18 @@ def separations(tables: dict[str, pd.DataFrame]) -> dict[str, float]:
         ids and the other way round; companies with and without usage are not compared with each other.
         ``usage_row_order``: of a usage row's position in the file, among rows of the same week.
     """
-    usage = tables[schemas.USAGE_ACTIONS]
+    usage = tables[contract.USAGE_ACTIONS]
     companies = pd.concat(
-        [tables[name].assign(customer=name == schemas.CUSTOMERS) for name in COMPANIES], ignore_index=True
+        [tables[name].assign(customer=name == contract.CUSTOMERS) for name in COMPANIES], ignore_index=True
     )
     customer = companies["customer"]
-    missing = companies[list(schemas.FIRMOGRAPHICS)].isna().to_numpy()
+    missing = companies[list(contract.FIRMOGRAPHICS)].isna().to_numpy()
     pattern = pd.Series(missing @ (1 << np.arange(missing.shape[1])))
     half = companies["id"] % 2
     known = customer.groupby([pattern, half]).mean()
     share = pd.Series(known.reindex([*zip(pattern, 1 - half, strict=True)]).to_numpy())
     position = pd.Series(np.arange(len(usage)), index=usage.index)
-    owners = usage["id"].isin(tables[schemas.CUSTOMERS]["id"])
+    owners = usage["id"].isin(tables[contract.CUSTOMERS]["id"])
     return {
         "id_order": separation(companies["id"], customer),
         "missing_firmographics": separation(
@@ -1023,7 +1023,7 @@ def warn_of_tells(measured: dict[str, float], customers: int) -> dict[str, Any]:
 
 def orphaned_usage(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Find the usage rows of companies that neither company table lists."""
-    usage = tables[schemas.USAGE_ACTIONS]
+    usage = tables[contract.USAGE_ACTIONS]
     return usage[~usage["id"].isin(pd.concat([tables[name]["id"] for name in COMPANIES]))]
 
 
@@ -1049,13 +1049,13 @@ def check_orphans(tables: dict[str, pd.DataFrame], folder: Path, most: float) ->
     ExportError
         The share is above ``most``.
     """
-    usage, orphans = tables[schemas.USAGE_ACTIONS], orphaned_usage(tables)
+    usage, orphans = tables[contract.USAGE_ACTIONS], orphaned_usage(tables)
     share = len(orphans) / len(usage)
     ids = orphans["id"].drop_duplicates()
     idle = {name: int((~tables[name]["id"].isin(usage["id"])).sum()) for name in COMPANIES}
     if share > most:
         fault = Fault(
-            file=_shown_file(folder, schemas.USAGE_ACTIONS),
+            file=_shown_file(folder, contract.USAGE_ACTIONS),
             column="id",
             expected=f"ids of {' or '.join(COMPANIES)} in all rows but a share of {most:g}",
             rows=len(orphans),
@@ -1103,8 +1103,8 @@ def usage_before_conversion(tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
         ``customers``: those with usage, and a conversion after the export's first week was over, so that
         usage before it could be there. ``without``: their share that has none. ``warned``.
     """
-    usage = tables[schemas.USAGE_ACTIONS]
-    converted = tables[schemas.CUSTOMERS].groupby("id")["CLOSEDATE"].min()
+    usage = tables[contract.USAGE_ACTIONS]
+    converted = tables[contract.CUSTOMERS].groupby("id")["CLOSEDATE"].min()
     known_from = usage.groupby("id")["WHEN_TIMESTAMP"].min().reindex(converted.index) + WEEK
     compared = known_from.notna() & (converted >= usage["WHEN_TIMESTAMP"].min() + WEEK)
     without = float((converted < known_from)[compared].mean()) if compared.any() else 0.0
@@ -1159,7 +1159,7 @@ def main() -> None:
         "usage_before_conversion": usage_before_conversion(tables),
         "unlisted_industries": unlisted_industries(tables),
     }
-    tells = warn_of_tells(separations(tables), len(tables[schemas.CUSTOMERS]))
+    tells = warn_of_tells(separations(tables), len(tables[contract.CUSTOMERS]))
     for name, table in tables.items():
         write_parquet(TYPED / f"{name}.parquet", table)
         log.info("loaded", extra={"table": name, "rows": len(table)})

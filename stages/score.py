@@ -8,18 +8,18 @@ from typing import Any, Final
 
 import pandas as pd
 
-from conversion.artifact import load_model, sha256
-from conversion.drift import index_beyond_time, population_stability_index
-from conversion.errors import InputError
-from conversion.features import Feature
-from conversion.files import read_monday, read_parquet, write_json
-from conversion.lead_files import write_lead_files
-from conversion.models import ConversionModel
-from conversion.params import load_params
-from conversion.scoring import lead_list
-from conversion.snapshots import week_number
-from conversion.stage import run
-from conversion.tiers import out_of_reach
+from conversion.config.params import load_params
+from conversion.data.timeline import week_number
+from conversion.features.compute import Feature
+from conversion.leads.drift import index_beyond_time, population_stability_index
+from conversion.leads.lead_files import write_lead_files
+from conversion.leads.lead_list import lead_list
+from conversion.modelling.artifact import load_model, sha256
+from conversion.modelling.base import ConversionModel
+from conversion.modelling.tiers import out_of_reach
+from conversion.runtime.cli import run
+from conversion.runtime.errors import InputError
+from conversion.runtime.files import read_monday, read_parquet, write_json
 
 EXPORT: Final = "data/clean/export.json"
 COMPANIES: Final = "data/clean/companies.parquet"
@@ -51,9 +51,9 @@ def drift(
     Returns
     -------
     dict
-        ``population_stability_index`` by feature, largest first: `conversion.drift.index_beyond_time`, and in
-        ``shifted_features`` the count above `SHIFT`. ``against_training`` is the plain index, that of the
-        training snapshots, in which clocks always move.
+        ``population_stability_index`` by feature, largest first: `conversion.leads.drift.index_beyond_time`,
+        and in ``shifted_features`` the count above `SHIFT`. ``against_training`` is the plain index, that of
+        the training snapshots, in which clocks always move.
     """
     week, now = week_number(train["as_of"]), int(week_number(pd.DatetimeIndex([as_of]))[0])
     weight = train["weight"].to_numpy()

@@ -44,11 +44,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from conversion.files import write_csv, write_parquet
-from conversion.params import load_params
-from conversion.portable_math import exp, log1p, power
-from conversion.portable_math import log as ln
-from conversion.schemas import (
+from conversion.config.contract import (
     ACTIONS,
     CUSTOMERS,
     EMPLOYEE_RANGES,
@@ -58,7 +54,11 @@ from conversion.schemas import (
     UNRANKED,
     USAGE_ACTIONS,
 )
-from conversion.stage import run
+from conversion.config.params import load_params
+from conversion.runtime.cli import run
+from conversion.runtime.files import write_csv, write_parquet
+from conversion.stats.portable_math import exp, log1p, power
+from conversion.stats.portable_math import log as ln
 
 log = logging.getLogger(__name__)
 

@@ -20,10 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from conversion import spool
-from conversion.artifact import sha256
-from conversion.errors import TrackingError
-from conversion.files import (
+from conversion.config.params import Params, load_params
+from conversion.modelling.artifact import sha256
+from conversion.runtime.cli import run
+from conversion.runtime.errors import TrackingError
+from conversion.runtime.files import (
     VERIFIED,
     WITH_CHECKSUMS,
     copy_file,
@@ -33,8 +34,7 @@ from conversion.files import (
     reading,
     write_json,
 )
-from conversion.params import Params, load_params
-from conversion.stage import run
+from conversion.tracking import outbox
 
 LOCK: Final = Path("dvc.lock")
 RESULTS: Final = ("metrics", "plots")
@@ -42,7 +42,7 @@ PREDICTIONS: Final = "backtest/predictions.parquet"
 PREDICTED: Final = ["id", "as_of", "label", "MRR", "probability", "base_rate"]
 """What comparing two models' backtests takes; the baselines are the same for all."""
 EXAMPLE_ROWS: Final = 3
-PACKAGE: Final = Path(spool.__file__).parent
+PACKAGE: Final = Path(outbox.__file__).parent
 
 log = logging.getLogger(__name__)
 
@@ -211,7 +211,7 @@ def record(params: Params, model: dict[str, Any], who: dict[str, str], started: 
 
 def fill(folder: Path, columns: Iterable[str]) -> None:
     """Copy the run's files into ``folder``: artifacts, the model with its code, and an input example."""
-    artifacts = folder / spool.ARTIFACTS
+    artifacts = folder / outbox.ARTIFACTS
     for source in _artifacts():
         target = artifacts / source
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -223,17 +223,17 @@ def fill(folder: Path, columns: Iterable[str]) -> None:
     with reading("data/backtest/predictions.parquet"):
         predictions = pq.read_table("data/backtest/predictions.parquet", columns=PREDICTED, **VERIFIED)
     pq.write_table(predictions, artifacts / PREDICTIONS, compression="zstd", **WITH_CHECKSUMS)
-    (folder / spool.MODEL).mkdir()
+    (folder / outbox.MODEL).mkdir()
     for name in ("model.joblib", "model.json"):
-        copy_file(f"models/{name}", folder / spool.MODEL / name)
+        copy_file(f"models/{name}", folder / outbox.MODEL / name)
     for source in _code():
-        target = folder / spool.CODE / source.relative_to(PACKAGE)
+        target = folder / outbox.CODE / source.relative_to(PACKAGE)
         target.parent.mkdir(parents=True, exist_ok=True)
         copy_file(source, target)
     with reading("data/features/latest.parquet"):
         latest = pq.ParquetFile("data/features/latest.parquet", **VERIFIED)
         rows = next(latest.iter_batches(batch_size=EXAMPLE_ROWS, columns=list(columns)))
-    pq.write_table(pa.Table.from_batches([rows]), folder / spool.EXAMPLE, **WITH_CHECKSUMS)
+    pq.write_table(pa.Table.from_batches([rows]), folder / outbox.EXAMPLE, **WITH_CHECKSUMS)
 
 
 def _artifacts() -> Iterator[Path]:
@@ -265,17 +265,17 @@ def _top_leads() -> Path:
 
 def track(params: Params, model: dict[str, Any], known_as: dict[str, str]) -> None:
     """Give the run to MLflow; where that fails it waits, and is logged with a later one."""
-    root = spool.project_root()
+    root = outbox.project_root()
     told = record(params, model, known_as | git_tags(dict(os.environ)), time.time())
-    spool.put(root, told, partial(fill, columns=model["features"]))
-    from conversion import tracking
+    outbox.put(root, told, partial(fill, columns=model["features"]))
+    from conversion.tracking import mlflow_runs
 
     try:
-        logged = tracking.log_waiting(root, params.tracking.experiment)
+        logged = mlflow_runs.log_waiting(root, params.tracking.experiment)
     except TrackingError as error:
         log.warning(
             "not tracked, the run waits: log it with 'make track-replay'",
-            extra={"folder": str(root / spool.FOLDER), "reason": str(error)},
+            extra={"folder": str(root / outbox.FOLDER), "reason": str(error)},
         )
     else:
         log.info("tracked", extra={"runs": logged, "experiment": params.tracking.experiment})

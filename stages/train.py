@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from conversion.artifact import save_model, sha256
-from conversion.files import read_monday, read_parquet, write_csv
-from conversion.models import ConversionModel
-from conversion.params import Params, load_params
-from conversion.recipe import known_training, search_and_fit_at, training_columns
-from conversion.stage import run
+from conversion.config.params import Params, load_params
+from conversion.modelling.artifact import save_model, sha256
+from conversion.modelling.base import ConversionModel
+from conversion.modelling.training import known_training, search_and_fit_at, training_columns
+from conversion.runtime.cli import run
+from conversion.runtime.files import read_monday, read_parquet, write_csv
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from conversion import schemas
+from conversion.config import contract
 
 FIRST_WEEK = "2019-01-07"
 INDUSTRIES = ("COMPUTER_SOFTWARE", "Technology - Software", "REAL_ESTATE", "Consulting/Advisory")
@@ -40,9 +40,9 @@ def tiny_export(seed: int = 0, companies: int = 120, weeks: int = 40) -> dict[st
         {
             "id": ids,
             "ALEXA_RANK": np.where(
-                rng.random(companies) < 0.3, schemas.UNRANKED, rng.integers(1_000, 15_000_000, companies)
+                rng.random(companies) < 0.3, contract.UNRANKED, rng.integers(1_000, 15_000_000, companies)
             ).astype("float64"),
-            "EMPLOYEE_RANGE": rng.choice(schemas.EMPLOYEE_RANGES, companies).astype(object),
+            "EMPLOYEE_RANGE": rng.choice(contract.EMPLOYEE_RANGES, companies).astype(object),
             "INDUSTRY": rng.choice(INDUSTRIES, companies).astype(object),
         }
     )
@@ -55,11 +55,13 @@ def tiny_export(seed: int = 0, companies: int = 120, weeks: int = 40) -> dict[st
     customers["CLOSEDATE"] = start + pd.to_timedelta(close_days, unit="D")
     customers["MRR"] = np.round(rng.lognormal(5.5, 0.8, converters) + 10, 2)
     tables = {
-        schemas.CUSTOMERS: customers,
-        schemas.NONCUSTOMERS: firmographics.iloc[converters:],
-        schemas.USAGE_ACTIONS: _usage(rng, ids, close_days, weeks, start),
+        contract.CUSTOMERS: customers,
+        contract.NONCUSTOMERS: firmographics.iloc[converters:],
+        contract.USAGE_ACTIONS: _usage(rng, ids, close_days, weeks, start),
     }
-    return {name: table[list(schemas.COLUMNS[name])].reset_index(drop=True) for name, table in tables.items()}
+    return {
+        name: table[list(contract.COLUMNS[name])].reset_index(drop=True) for name, table in tables.items()
+    }
 
 
 def _usage(
@@ -76,13 +78,13 @@ def _usage(
     rate = np.where(warm, 0.7, 0.1) * ~silent[:, None]
     company, at = np.nonzero(rng.random((companies, weeks)) < rate)
 
-    shape = (len(company), len(schemas.MODULES))
+    shape = (len(company), len(contract.MODULES))
     level = np.where(after, 8.0, np.where(warm, 3.0, 1.0))[company, at][:, None]
     users = rng.poisson(0.5 * level, shape) * (rng.random(shape) < 0.6)
     actions = users + rng.poisson(4 * level, shape) * (users > 0)
     table = pd.DataFrame({"id": ids[company], "WHEN_TIMESTAMP": start + pd.to_timedelta(7 * at, unit="D")})
-    table[list(schemas.ACTIONS)] = actions.astype("int64")
-    table[list(schemas.USERS)] = users.astype("int64")
+    table[list(contract.ACTIONS)] = actions.astype("int64")
+    table[list(contract.USERS)] = users.astype("int64")
     return table.sample(frac=1, random_state=int(rng.integers(2**31)))
 
 

@@ -9,14 +9,14 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from conversion import schemas
-from conversion.models import ConversionModel
-from conversion.params import Params, load_params, model_types
-from conversion.period import find_period
-from conversion.recipe import fit_at
-from conversion.scoring import lead_list
-from conversion.snapshots import WEEK
-from conversion.stage import run
+from conversion.config import contract
+from conversion.config.params import Params, load_params, model_types
+from conversion.data.period import find_period
+from conversion.data.timeline import WEEK
+from conversion.leads.lead_list import lead_list
+from conversion.modelling.base import ConversionModel
+from conversion.modelling.training import fit_at
+from conversion.runtime.cli import run
 from stages import clean, evaluate, featurize, load, score, train
 from tests.exports import tiny_export
 
@@ -92,17 +92,20 @@ class Pipeline:
         self.typed = typed(tables)
         given = None if params.data.as_of is None else pd.Timestamp(params.data.as_of)
         self.period = find_period(
-            self.typed[schemas.USAGE_ACTIONS], self.typed[schemas.CUSTOMERS]["CLOSEDATE"], given, params.clean
+            self.typed[contract.USAGE_ACTIONS],
+            self.typed[contract.CUSTOMERS]["CLOSEDATE"],
+            given,
+            params.clean,
         )
         self.as_of = self.period.as_of
         self.companies, self.company_quarantine = clean.clean_companies(
-            self.typed[schemas.CUSTOMERS],
-            self.typed[schemas.NONCUSTOMERS],
+            self.typed[contract.CUSTOMERS],
+            self.typed[contract.NONCUSTOMERS],
             self.as_of,
             params.clean.deduplication,
         )
         self.usage, self.usage_quarantine = clean.clean_usage(
-            self.typed[schemas.USAGE_ACTIONS], self.companies["id"], self.period
+            self.typed[contract.USAGE_ACTIONS], self.companies["id"], self.period
         )
         first_week = self.usage["WHEN_TIMESTAMP"].min()
         self.weeks = featurize.training_weeks(first_week, self.as_of, params.featurize)
@@ -154,23 +157,23 @@ def cut_at(tables: Tables, as_of: pd.Timestamp) -> Tables:
 
     A company that converts more than once stands there once until its second conversion.
     """
-    customers, others = tables[schemas.CUSTOMERS], tables[schemas.NONCUSTOMERS]
-    usage = tables[schemas.USAGE_ACTIONS]
+    customers, others = tables[contract.CUSTOMERS], tables[contract.NONCUSTOMERS]
+    usage = tables[contract.USAGE_ACTIONS]
     known = customers["CLOSEDATE"] < as_of
     first = customers["CLOSEDATE"] == customers.groupby("id")["CLOSEDATE"].transform("min")
     free = customers.loc[~known & first, list(others)]
     return {
-        schemas.CUSTOMERS: customers[known].reset_index(drop=True),
-        schemas.NONCUSTOMERS: pd.concat([others, free], ignore_index=True),
-        schemas.USAGE_ACTIONS: usage[usage["WHEN_TIMESTAMP"] + WEEK <= as_of].reset_index(drop=True),
+        contract.CUSTOMERS: customers[known].reset_index(drop=True),
+        contract.NONCUSTOMERS: pd.concat([others, free], ignore_index=True),
+        contract.USAGE_ACTIONS: usage[usage["WHEN_TIMESTAMP"] + WEEK <= as_of].reset_index(drop=True),
     }
 
 
 def dirty_export(seed: int = 0, companies: int = 120, weeks: int = 40) -> Tables:
     """Give a tiny export with something for each cleaning rule, spread over its whole period."""
     tables = tiny_export(seed, companies, weeks)
-    customers, others = tables[schemas.CUSTOMERS].copy(), tables[schemas.NONCUSTOMERS]
-    usage = tables[schemas.USAGE_ACTIONS].reset_index(drop=True)
+    customers, others = tables[contract.CUSTOMERS].copy(), tables[contract.NONCUSTOMERS]
+    usage = tables[contract.USAGE_ACTIONS].reset_index(drop=True)
     by_close = customers["CLOSEDATE"].sort_values().index
     customers.loc[by_close[4::6], "MRR"] = [0.0, -5.0, 0.0, -1.0, 0.0][: len(by_close[4::6])]
     again = customers.loc[by_close[1::6]].assign(MRR=900.0, EMPLOYEE_RANGE="51 to 200")
@@ -183,9 +186,9 @@ def dirty_export(seed: int = 0, companies: int = 120, weeks: int = 40) -> Tables
     usage.loc[fewer, "USERS_EMAIL"] = usage.loc[fewer, "ACTIONS_EMAIL"] + 2
     usage.loc[negative, "ACTIONS_CRM_DEALS"] = -1
     return {
-        schemas.CUSTOMERS: pd.concat([again, customers], ignore_index=True),
-        schemas.NONCUSTOMERS: pd.concat([poorer, others], ignore_index=True),
-        schemas.USAGE_ACTIONS: pd.concat([usage, orphan, repeated, stray], ignore_index=True),
+        contract.CUSTOMERS: pd.concat([again, customers], ignore_index=True),
+        contract.NONCUSTOMERS: pd.concat([poorer, others], ignore_index=True),
+        contract.USAGE_ACTIONS: pd.concat([usage, orphan, repeated, stray], ignore_index=True),
     }
 
 

@@ -1,11 +1,11 @@
-"""Small tables of a backtest's predictions, see conversion/predictions.py."""
+"""Small tables of a backtest's predictions, see conversion/evaluation/predictions.py."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from conversion.hashing import uniform_hash
+from conversion.stats.hashing import uniform_hash
 
 RANKERS = ["probability", "users_rule", "actions_rule", "random"]
 TOP_K = (2, 5, 100)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from conversion.explain import reason_writer
-from conversion.models import ConversionModel
+from conversion.leads.reasons import reason_writer
+from conversion.modelling.base import ConversionModel
 
 
 def top_reasons(model: ConversionModel, features: pd.DataFrame, count: int) -> pd.DataFrame:

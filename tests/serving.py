@@ -13,15 +13,15 @@ import pandas as pd
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from conversion.contract import History, RegisteredModel, Summary
-from conversion.http_api import http_api
-from conversion.leads import LeadList
-from conversion.models import ConversionModel
-from conversion.online import Predictor, make_predictor
-from conversion.params import FeatureGroup
-from conversion.schemas import FIRMOGRAPHICS, MEASURES
-from conversion.serving import Record, Serving
-from conversion.telemetry import Telemetry
+from conversion.config.contract import FIRMOGRAPHICS, MEASURES
+from conversion.config.params import FeatureGroup
+from conversion.modelling.base import ConversionModel
+from conversion.serving.lead_pages import LeadList
+from conversion.serving.messages import History, RegisteredModel, Summary
+from conversion.serving.predictor import Predictor, make_predictor
+from conversion.serving.routes import http_api
+from conversion.serving.state import Record, Serving
+from conversion.serving.telemetry import Telemetry
 from stages.train import describe
 from tests.pipeline import Pipeline, dirty_export, small_params
 

@@ -16,12 +16,12 @@ import yaml
 
 from benchmarks import automl
 from benchmarks.automl_worker import TUNING_SHARE, in_tuning_weeks, weighted_log_loss
-from conversion import recipe
-from conversion.errors import UserError
-from conversion.hashing import tie_break
-from conversion.losses import log_loss
-from conversion.params import Params, load_params
-from conversion.snapshots import WEEK
+from conversion.config.params import Params, load_params
+from conversion.data.timeline import WEEK
+from conversion.modelling import training
+from conversion.runtime.errors import UserError
+from conversion.stats.hashing import tie_break
+from conversion.stats.losses import log_loss
 from stages import evaluate
 from tests.exports import write_export
 from tests.pipeline import Pipeline, dirty_export, small_params
@@ -82,7 +82,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, automl.Com
 
 def rows_of_our_fits(monkeypatch: pytest.MonkeyPatch) -> list[pd.DataFrame]:
     """Note what each model of the backtest is fitted on."""
-    fits, make_model = [], recipe.make_model
+    fits, make_model = [], training.make_model
 
     def noted(params: Params) -> Any:
         model = make_model(params)
@@ -95,7 +95,7 @@ def rows_of_our_fits(monkeypatch: pytest.MonkeyPatch) -> list[pd.DataFrame]:
         monkeypatch.setattr(model, "fit_with_summary", noting)
         return model
 
-    monkeypatch.setattr(recipe, "make_model", noted)
+    monkeypatch.setattr(training, "make_model", noted)
     return fits
 
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from conversion.registered import RegisteredVersions, write_registered
+from conversion.modelling.registered_versions import RegisteredVersions, write_registered
 from tests.server import ROOT, Server, copy_of, environment, history_of
 from tests.serving import EXAMPLE
 
@@ -218,7 +218,7 @@ def test_it_installs_into_a_fresh_environment_and_serves(
     assert done.returncode == 0, done.stdout
     seconds = time.monotonic() - start
     done = subprocess.run(
-        [str(python), "-c", "import conversion.service as service; print(service.ConversionService.name)"],
+        [str(python), "-c", "from conversion.serving import service; print(service.ConversionService.name)"],
         cwd=bento / "src", env=environment(tmp_path / "home"), capture_output=True, text=True,
     )  # fmt: skip
     assert done.stdout == f"{NAME}\n", done.stderr

@@ -53,7 +53,7 @@ def test_a_new_model_family(clone: Clone) -> None:
     tests, experiment, comparison = follow(clone, "new-model-family")
     assert "passed" in tests
     assert "failed" not in tests
-    assert stages_run(experiment) == ALL, "every stage reads conversion/params.py"
+    assert stages_run(experiment) == ALL, "every stage reads conversion/config/params.py"
     described = json.loads(clone.read("models/model.json"))
     assert described["model_type"] == "lightgbm"
     assert described["params"]["model"]["num_leaves"] == 8

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from conversion.http_api import http_routes
-from conversion.middleware import BENTOML_PATHS
+from conversion.serving.middleware import BENTOML_PATHS
+from conversion.serving.routes import http_routes
 from docs import blocks, drawing, generate, metric_names, pages, session
 
 ROOT = Path(__file__).resolve().parents[1]

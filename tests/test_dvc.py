@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from conversion.params import load_params
+from conversion.config.params import load_params
 from tests.clone import AFTER_FEATURIZE, Clone, stages_run
 
 QUEUE_SECONDS = 300
@@ -113,10 +113,10 @@ def test_a_change_of_score_runs_score_only(clone: Clone) -> None:
 
 
 def test_an_edit_of_plots_runs_evaluate_only_and_changes_no_result(clone: Clone) -> None:
-    with (clone.folder / "conversion/plots.py").open("a", encoding="utf-8") as file:
+    with (clone.folder / "conversion/evaluation/figures.py").open("a", encoding="utf-8") as file:
         file.write("# edited\n")
     assert stages_run(clone.dvc("repro")) == ("evaluate",)
-    assert clone.status() == [" M conversion/plots.py", " M dvc.lock"]
+    assert clone.status() == [" M conversion/evaluation/figures.py", " M dvc.lock"]
 
 
 # --- experiments -----------------------------------------------------------------------------------------

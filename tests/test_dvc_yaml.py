@@ -22,8 +22,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from conversion.online import confidence_of
-from conversion.params import (
+from conversion.config.params import (
     MemberType,
     Params,
     Registry,
@@ -33,8 +32,9 @@ from conversion.params import (
     load_params,
     model_types,
 )
-from conversion.serving import make_serving
-from conversion.tracking import MODEL_REQUIREMENTS
+from conversion.serving.predictor import confidence_of
+from conversion.serving.state import make_serving
+from conversion.tracking.mlflow_runs import MODEL_REQUIREMENTS
 from tests.backtests import backtest
 from tests.exports import tiny_export, write_export
 from tests.pipeline import run_stages, small_params
@@ -206,7 +206,7 @@ def test_a_stage_from_training_on_imports_what_it_needs(stage: str) -> None:
 
 def test_whatever_reading_the_model_imports_is_pinned_beside_it_in_mlflow() -> None:
     imported: set[str] = set()
-    for path in reached_from(ROOT / "conversion/pyfunc.py"):
+    for path in reached_from(ROOT / "conversion/tracking/pyfunc.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 imported.update(alias.name for alias in node.names)

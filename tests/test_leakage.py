@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestClassifier
 
 from benchmarks import export_copy, leakage, leakage_page, usual_recipe
-from conversion.companies import with_firmographics
-from conversion.errors import UserError
-from conversion.files import read_json, write_json
-from conversion.params import load_params
-from conversion.predictions import MODEL, ORACLE
-from conversion.recipe import known_training
-from conversion.schemas import MEASURES
-from conversion.snapshots import WEEK
+from conversion.config.contract import MEASURES
+from conversion.config.params import load_params
+from conversion.data.firmographics import with_firmographics
+from conversion.data.timeline import WEEK
+from conversion.evaluation.predictions import MODEL, ORACLE
+from conversion.modelling.training import known_training
+from conversion.runtime.errors import UserError
+from conversion.runtime.files import read_json, write_json
 from stages import evaluate
 from tests.exports import tiny_export, write_export
 from tests.pipeline import Pipeline, cut_at, dirty_export, small_params

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from benchmarks import learning_curve
-from conversion.predictions import ORACLE
-from conversion.recipe import known_training
+from conversion.evaluation.predictions import ORACLE
+from conversion.modelling.training import known_training
 from tests.exports import tiny_export
 from tests.pipeline import Pipeline, small_params
 

@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 from benchmarks import modelling, modelling_page
-from conversion.errors import UserError
-from conversion.files import read_json
-from conversion.models import make_model
-from conversion.predictions import MODEL, ORACLE
+from conversion.evaluation.predictions import MODEL, ORACLE
+from conversion.modelling.base import make_model
+from conversion.runtime.errors import UserError
+from conversion.runtime.files import read_json
 from docs.blocks import BLOCK, MODELLING_TABLES
 from stages import evaluate
 from tests.exports import tiny_export

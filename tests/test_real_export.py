@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from conversion.params import load_params
-from conversion.period import find_period
-from conversion.snapshots import WEEK
+from conversion.config.params import load_params
+from conversion.data.period import find_period
+from conversion.data.timeline import WEEK
 from tests.conftest import ROOT
 from tests.pipeline import run_stages
 

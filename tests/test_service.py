@@ -25,13 +25,13 @@ import psutil
 import pytest
 import yaml
 
-from conversion.artifact import save_model
-from conversion.connections import HEAD_SECONDS
-from conversion.files import write_json
-from conversion.lead_files import read_lead_files
-from conversion.registered import RegisteredVersion, RegisteredVersions, write_registered
-from conversion.schemas import UNRANKED
-from conversion.scoring import REASONS
+from conversion.config.contract import UNRANKED
+from conversion.leads.lead_files import read_lead_files
+from conversion.leads.lead_list import REASONS
+from conversion.modelling.artifact import save_model
+from conversion.modelling.registered_versions import RegisteredVersion, RegisteredVersions, write_registered
+from conversion.runtime.files import write_json
+from conversion.serving.connections import HEAD_SECONDS
 from tests.server import Server, bentoml_client, copy_of, history_of, refusal_to_start
 from tests.serving import EXAMPLE
 

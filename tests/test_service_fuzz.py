@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conversion.contract import Error, Prediction, Predictions
+from conversion.serving.messages import Error, Prediction, Predictions
 from tests.server import ROOT, Server, environment
 from tests.serving import EXAMPLE
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from commands import sweep
-from conversion.errors import UserError
+from conversion.runtime.errors import UserError
 from tests.clone import TIMEOUT, Clone, stages_run
 
 TINY = {

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from conversion.lead_files import write_leads
-from conversion.schemas import CUSTOMERS, MEASURES, NONCUSTOMERS, USAGE_ACTIONS
-from conversion.snapshots import WEEK
+from conversion.config.contract import CUSTOMERS, MEASURES, NONCUSTOMERS, USAGE_ACTIONS
+from conversion.data.timeline import WEEK
+from conversion.leads.lead_files import write_leads
 from stages import evaluate, load
 from tests.exports import tiny_export, write_export
 from tests.pipeline import MODEL_TYPES, Pipeline, Tables, cut_at, dirty_export, small_params, typed

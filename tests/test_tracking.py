@@ -18,9 +18,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from conversion import spool
-from conversion.artifact import load_model
-from conversion.models import ConversionModel
+from conversion.modelling.artifact import load_model
+from conversion.modelling.base import ConversionModel
+from conversion.tracking import outbox
 from tests.clone import Clone, stages_run
 from tests.server import HttpServer, free_port
 from tests.test_dvc import wait_for_queue
@@ -230,7 +230,7 @@ def test_experiments_wherever_they_run_land_in_the_main_store(clone: Clone, expe
         value = shown["metrics/headline.json"]["average_precision"]["new"]
         assert run.data.metrics["average_precision"] == value
         assert run.data.metrics["ranking.probability.average_precision"] == value
-    assert not spool.waiting_runs(clone.folder)
+    assert not outbox.waiting_runs(clone.folder)
     assert clone.status() == []
 
 
@@ -313,11 +313,11 @@ def test_a_server_that_is_down_costs_a_warning_and_the_run_is_logged_later(clone
     assert "make track-replay" in warned[0]
     assert "Traceback" not in output + refused
     assert len(clone.read("data/leads/top_leads.csv").splitlines()) == 10, "the results are written"
-    assert len(spool.waiting_runs(clone.folder)) == 1
+    assert len(outbox.waiting_runs(clone.folder)) == 1
     assert len(runs_of(clone)) == before
 
     clone.run(sys.executable, "-m", "commands.track_replay")
-    assert not spool.waiting_runs(clone.folder)
+    assert not outbox.waiting_runs(clone.folder)
     assert len(runs_of(clone)) == before + 1
     assert "no run waits" in clone.run(sys.executable, "-m", "commands.track_replay")
 

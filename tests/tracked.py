@@ -12,7 +12,7 @@ import mlflow
 import pandas as pd
 from mlflow import MlflowClient
 
-from conversion.registry import PREDICTIONS_ARTIFACT
+from conversion.tracking.model_registry import PREDICTIONS_ARTIFACT
 
 EXPERIMENT = "conversion"
 

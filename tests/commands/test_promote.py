@@ -16,13 +16,13 @@ import yaml
 from mlflow.entities.model_registry import ModelVersion
 
 from commands import promote
-from conversion import registry
-from conversion.comparison import Comparison, Difference, Extent
-from conversion.errors import ArtifactError, PromotionError, TrackingError
-from conversion.files import write_json, write_parquet
-from conversion.params import Registry
-from conversion.registered import KEY, read_registered
-from conversion.seals import unsealed
+from conversion.config.params import Registry
+from conversion.evaluation.comparison import Comparison, Difference, Extent
+from conversion.modelling.registered_versions import KEY, read_registered
+from conversion.runtime.errors import ArtifactError, PromotionError, TrackingError
+from conversion.runtime.files import write_json, write_parquet
+from conversion.runtime.seals import unsealed
+from conversion.tracking import model_registry
 from tests.backtests import backtest
 from tests.pipeline import small_params
 from tests.tracked import Store, model_file, sha256_of
@@ -194,7 +194,7 @@ def test_a_worse_model_is_not_promoted(
     better = "lower" if measure == "log_loss" else "higher"
     assert str(caught.value) == (
         f"run {runs['poor']} is not promoted: that its {words} is {better} has probability 0.000, 0.800 "
-        'below registry.least_probability, which is 0.8; --force "why" does it anyway'
+        'below model_registry.least_probability, which is 0.8; --force "why" does it anyway'
     )
     assert words in capsys.readouterr().out
     assert [version.run_id for version in project.versions()] == [runs["good"]]
@@ -455,4 +455,4 @@ def test_a_backtest_that_was_damaged_in_the_store_is_told(tmp_path: Path) -> Non
     store = Mock(download_artifacts=Mock(return_value=str(path)))
     says = r"run 7: its backtest/predictions\.parquet is not a backtest: .*CRC"
     with pytest.raises(TrackingError, match=says):
-        registry.read_predictions(store, "7")
+        model_registry.read_predictions(store, "7")

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from commands import sweep
-from conversion.errors import UserError
-from conversion.params import Params, model_types, search_space
+from conversion.config.params import Params, model_types, search_space
+from conversion.runtime.errors import UserError
 
 STATUS = """Task     Name        Created    Status
 ded5ded  handy-robe  09:43 PM   Failed

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conversion.errors import ExportError
-from conversion.period import Period
-from conversion.schemas import CUSTOMERS, MEASURES, NONCUSTOMERS, USAGE_ACTIONS
-from conversion.snapshots import WEEK
+from conversion.config.contract import CUSTOMERS, MEASURES, NONCUSTOMERS, USAGE_ACTIONS
+from conversion.data.period import Period
+from conversion.data.timeline import WEEK
+from conversion.runtime.errors import ExportError
 from stages import clean
 from tests.exports import tiny_export
 from tests.pipeline import Pipeline, Tables, dirty_export, lay_out_typed, small_params, typed

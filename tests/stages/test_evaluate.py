@@ -11,12 +11,12 @@ import pytest
 import yaml
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from conversion import recipe
-from conversion.artifact import save_model
-from conversion.errors import ExportError
-from conversion.files import write_json
-from conversion.schemas import EMPLOYEE_RANGES
-from conversion.snapshots import WEEK
+from conversion.config.contract import EMPLOYEE_RANGES
+from conversion.data.timeline import WEEK
+from conversion.modelling import training
+from conversion.modelling.artifact import save_model
+from conversion.runtime.errors import ExportError
+from conversion.runtime.files import write_json
 from stages import evaluate
 from tests.exports import tiny_export
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
@@ -63,7 +63,7 @@ def test_the_recipe_is_fitted_anew_on_schedule_and_only_on_the_past(monkeypatch:
 
     def recorded(*args: Any) -> Any:
         fits.append(args[1])
-        return recipe.fit_at(*args)
+        return training.fit_at(*args)
 
     monkeypatch.setattr(evaluate, "fit_at", recorded)
     predictions = evaluate.backtest(pipeline.train, pipeline.backtest, pipeline.params)

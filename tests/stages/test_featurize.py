@@ -9,9 +9,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from conversion.errors import ExportError
-from conversion.features import FeatureSettings, compute_features, feature_definitions, feature_frame
-from conversion.snapshots import WEEK
+from conversion.data.timeline import WEEK
+from conversion.features.compute import FeatureSettings, compute_features, feature_definitions, feature_frame
+from conversion.runtime.errors import ExportError
 from stages import clean, featurize
 from tests.pipeline import Pipeline, dirty_export, lay_out_typed, small_params
 

@@ -23,10 +23,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conversion import schemas
-from conversion.errors import ExportError
-from conversion.schemas import COLUMNS, CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS
-from conversion.stage import run
+from conversion.config import contract
+from conversion.config.contract import COLUMNS, CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS
+from conversion.runtime.cli import run
+from conversion.runtime.errors import ExportError
 from stages import load
 from tests.exports import tiny_export, write_export
 
@@ -635,7 +635,7 @@ BROKEN = [
         cell(NONCUSTOMERS, "EMPLOYEE_RANGE", "2-5", 2),
         "noncustomers.csv",
         "EMPLOYEE_RANGE",
-        (*(f"'{name}'" for name in schemas.EMPLOYEE_RANGES), "2 rows (id", "'2-5'"),
+        (*(f"'{name}'" for name in contract.EMPLOYEE_RANGES), "2 rows (id", "'2-5'"),
     ),
     Broken(
         "long industry",
@@ -857,7 +857,7 @@ def test_types_and_columns_of_the_outputs(project: Path, tables: Tables) -> None
         table = pd.read_parquet(f"data/typed/{name}.parquet")
         assert tuple(table) == columns
         for column in columns:
-            if column == "id" or column in schemas.MEASURES:
+            if column == "id" or column in contract.MEASURES:
                 assert table[column].dtype == np.int64
             elif column in ("CLOSEDATE", "WHEN_TIMESTAMP"):
                 assert table[column].dtype == "datetime64[us]"
@@ -897,7 +897,7 @@ def test_spellings_that_are_accepted(tables: Tables, tmp_path: Path) -> None:
     assert loaded["id"].tolist() == [7, 8]
     assert loaded["CLOSEDATE"].tolist() == [pd.Timestamp("2019-03-04")] * 2
     assert loaded["MRR"].tolist() == [100.0, 50.0]
-    assert loaded["ALEXA_RANK"].tolist()[0] == schemas.UNRANKED
+    assert loaded["ALEXA_RANK"].tolist()[0] == contract.UNRANKED
     assert loaded["ALEXA_RANK"].isna().tolist() == [False, True]
     assert loaded["EMPLOYEE_RANGE"].isna().tolist() == [False, True]
     assert loaded["INDUSTRY"].isna().tolist() == [True, False]

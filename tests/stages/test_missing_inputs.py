@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conversion.errors import UserError
-from conversion.files import write_json
+from conversion.runtime.errors import UserError
+from conversion.runtime.files import write_json
 from stages import clean, evaluate, featurize, score, track, train
 from tests.pipeline import small_params
 

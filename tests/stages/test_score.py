@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from conversion.artifact import save_model, sha256
-from conversion.errors import ArtifactError, InputError
-from conversion.files import write_json
-from conversion.lead_files import write_leads
-from conversion.scoring import LEAD_COLUMNS, REASON_COLUMNS
+from conversion.leads.lead_files import write_leads
+from conversion.leads.lead_list import LEAD_COLUMNS, REASON_COLUMNS
+from conversion.modelling.artifact import save_model, sha256
+from conversion.runtime.errors import ArtifactError, InputError
+from conversion.runtime.files import write_json
 from stages import score
 from tests.exports import tiny_export
 from tests.pipeline import Pipeline, dirty_export, small_params

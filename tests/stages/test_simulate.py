@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conversion import schemas
+from conversion.config import contract
 from stages import simulate as stage
 from stages.simulate import Sample, simulate
 
@@ -82,7 +82,7 @@ class TestFormat:
     def test_columns_and_cells_are_those_of_the_crm(self, small: Sample) -> None:
         text = stage.as_text(small)
         for name, table in text.items():
-            assert set(table.columns) == set(schemas.COLUMNS[name])
+            assert set(table.columns) == set(contract.COLUMNS[name])
             assert list(table.columns)[-1] == "id"
         assert text["usage_actions"]["WHEN_TIMESTAMP"].str.fullmatch(r"\d{4}-\d\d-\d\d 00:00:00\.000").all()
         assert text["customers"]["CLOSEDATE"].str.fullmatch(r"\d{4}-\d\d-\d\d").all()
@@ -93,8 +93,8 @@ class TestFormat:
         usage = small.usage_actions
         assert (usage["WHEN_TIMESTAMP"].dt.day_name() == "Monday").all()
         assert not usage.duplicated(["id", "WHEN_TIMESTAMP"]).any()
-        users = usage[list(schemas.USERS)].to_numpy()
-        actions = usage[list(schemas.ACTIONS)].to_numpy()
+        users = usage[list(contract.USERS)].to_numpy()
+        actions = usage[list(contract.ACTIONS)].to_numpy()
         assert (actions >= users).all()
         assert ((actions > 0) == (users > 0)).all()
 
@@ -171,7 +171,7 @@ class TestTraps:
     def test_usage_jumps_at_the_conversion(self, default: Sample) -> None:
         usage = with_close_date(default.customers, default.usage_actions)
         after = usage["WHEN_TIMESTAMP"] >= usage["CLOSEDATE"]
-        users = usage[list(schemas.USERS)].max(axis=1)
+        users = usage[list(contract.USERS)].max(axis=1)
         assert users[after].mean() > 1.5 * users[usage["CLOSEDATE"].notna() & ~after].mean()
 
     def test_ids_tell_nothing(self, default: Sample) -> None:
@@ -266,7 +266,7 @@ class TestMarginals:
         assert 800 < len(default.customers) < 1050
 
     def test_heavy_tail(self, default: Sample) -> None:
-        actions = default.usage_actions[list(schemas.ACTIONS)].to_numpy()
+        actions = default.usage_actions[list(contract.ACTIONS)].to_numpy()
         assert 10_000 < actions.max() < 100_000
 
     def test_conversions_are_steady(self, default: Sample) -> None:
@@ -322,7 +322,7 @@ def close_dates(sample: Sample) -> pd.Series:
 def firmographics(sample: Sample) -> pd.DataFrame:
     both = pd.concat([sample.customers.astype({"ALEXA_RANK": "float64"}), sample.noncustomers])
     complete = both.assign(gaps=both.isna().sum(axis=1)).sort_values(["id", "gaps"]).drop_duplicates("id")
-    return complete.set_index("id")[list(schemas.FIRMOGRAPHICS)]
+    return complete.set_index("id")[list(contract.FIRMOGRAPHICS)]
 
 
 def probability_by_hand(firm: pd.Series, rows: pd.DataFrame, as_of: pd.Timestamp) -> float:
@@ -341,19 +341,19 @@ def hazard_by_hand(firm: pd.Series, rows: pd.DataFrame, now: pd.Timestamp) -> fl
     used = set()
     for row in known.to_dict("records"):
         ago = (now - row["WHEN_TIMESTAMP"]) // WEEK
-        users += (1 - ratio) * ratio ** (ago - 1) * max(row[name] for name in schemas.USERS)
-        used |= {name for name in schemas.USERS if row[name] > 0 and ago <= 13}
+        users += (1 - ratio) * ratio ** (ago - 1) * max(row[name] for name in contract.USERS)
+        used |= {name for name in contract.USERS if row[name] > 0 and ago <= 13}
     log_hazard = -6.75 + 2.2 * math.log(1 + 2 * min(users, 8)) + 0.4 * len(used)
     if len(known):
         since = (now - known["WHEN_TIMESTAMP"].min()) // WEEK
         log_hazard += 1.2 * 2 ** (-since / 6) - 1.0
     if isinstance(firm["EMPLOYEE_RANGE"], str):
-        log_hazard -= 0.13 * (schemas.EMPLOYEE_RANGES.index(firm["EMPLOYEE_RANGE"]) + 1 - 4.7) ** 2
+        log_hazard -= 0.13 * (contract.EMPLOYEE_RANGES.index(firm["EMPLOYEE_RANGE"]) + 1 - 4.7) ** 2
     else:
         log_hazard -= 2.0
     if math.isnan(firm["ALEXA_RANK"]):
         log_hazard -= 1.5
-    elif firm["ALEXA_RANK"] == schemas.UNRANKED:
+    elif firm["ALEXA_RANK"] == contract.UNRANKED:
         log_hazard -= 1.3
     else:
         log_hazard -= 0.40 * (math.log10(firm["ALEXA_RANK"]) - 6.0) ** 2
@@ -373,22 +373,22 @@ def snapshot(sample: Sample, week: int) -> pd.DataFrame:
     as_of = START + week * WEEK
     known = sample.usage_actions[sample.usage_actions["WHEN_TIMESTAMP"] < as_of]
     ago = (as_of - known["WHEN_TIMESTAMP"]) // WEEK
-    users = known[list(schemas.USERS)].max(axis=1)
+    users = known[list(contract.USERS)].max(axis=1)
     for weeks in (4, 13):
         recent = users[ago <= weeks].groupby(known["id"]).max()
         table[f"users_{weeks}w"] = recent.reindex(table.index).fillna(0)
     for half_life in (2, 6):
         decayed = (users * 2 ** (-ago / half_life)).groupby(known["id"]).sum()
         table[f"users_ewm_{half_life}w"] = decayed.reindex(table.index).fillna(0)
-    used = (known.loc[ago <= 13, list(schemas.USERS)] > 0).groupby(known["id"]).any().sum(axis=1)
+    used = (known.loc[ago <= 13, list(contract.USERS)] > 0).groupby(known["id"]).any().sum(axis=1)
     table["modules_13w"] = used.reindex(table.index).fillna(0)
     table["weeks_since_first"] = ago.groupby(known["id"]).max().reindex(table.index)
     firms = firmographics(sample).reindex(table.index)
-    unranked = firms["ALEXA_RANK"] == schemas.UNRANKED
+    unranked = firms["ALEXA_RANK"] == contract.UNRANKED
     table["log_rank"] = np.log10(firms["ALEXA_RANK"].where(~unranked).clip(lower=1))
     table["unranked"] = unranked
     table["size"] = firms["EMPLOYEE_RANGE"].map(
-        {name: i for i, name in enumerate(schemas.EMPLOYEE_RANGES, 1)}
+        {name: i for i, name in enumerate(contract.EMPLOYEE_RANGES, 1)}
     )
     return table
 
@@ -427,7 +427,7 @@ def marginals(customers: pd.DataFrame, noncustomers: pd.DataFrame, usage: pd.Dat
 
 def company_marginals(customers: pd.DataFrame, noncustomers: pd.DataFrame) -> dict[str, float]:
     both = pd.concat([customers.astype({"ALEXA_RANK": "float64"}), noncustomers]).drop_duplicates("id")
-    rank = np.log10(both["ALEXA_RANK"][both["ALEXA_RANK"] < schemas.UNRANKED].clip(lower=1))
+    rank = np.log10(both["ALEXA_RANK"][both["ALEXA_RANK"] < contract.UNRANKED].clip(lower=1))
     sizes = both["EMPLOYEE_RANGE"].value_counts() / len(both)
     return {
         "customers: industry missing": customers["INDUSTRY"].isna().mean(),
@@ -435,9 +435,9 @@ def company_marginals(customers: pd.DataFrame, noncustomers: pd.DataFrame) -> di
         "customers: range missing": customers["EMPLOYEE_RANGE"].isna().mean(),
         "non-customers: range missing": noncustomers["EMPLOYEE_RANGE"].isna().mean(),
         "non-customers: rank missing": noncustomers["ALEXA_RANK"].isna().mean(),
-        "customers: unranked": (customers["ALEXA_RANK"] == schemas.UNRANKED).mean(),
-        "non-customers: unranked": (noncustomers["ALEXA_RANK"] == schemas.UNRANKED).mean(),
-        **{f"size {i}": sizes.get(name, 0.0) for i, name in enumerate(schemas.EMPLOYEE_RANGES, 1)},
+        "customers: unranked": (customers["ALEXA_RANK"] == contract.UNRANKED).mean(),
+        "non-customers: unranked": (noncustomers["ALEXA_RANK"] == contract.UNRANKED).mean(),
+        **{f"size {i}": sizes.get(name, 0.0) for i, name in enumerate(contract.EMPLOYEE_RANGES, 1)},
         **{f"log10 rank, {q}%": rank.quantile(q / 100) for q in (5, 25, 50, 75, 95)},
         "median MRR": customers["MRR"].median(),
     }
@@ -460,13 +460,13 @@ def row_marginals(noncustomers: pd.DataFrame, usage: pd.DataFrame, free: pd.Data
 
 
 def count_marginals(free: pd.DataFrame) -> dict[str, float]:
-    actions = free[list(schemas.ACTIONS)].sum(axis=1)
-    users = free[list(schemas.USERS)].max(axis=1)
+    actions = free[list(contract.ACTIONS)].sum(axis=1)
+    users = free[list(contract.USERS)].max(axis=1)
     return {
         "non-customer rows all zero": (users == 0).mean(),
         **{f"non-customer actions, {q}%": actions.quantile(q / 100) for q in (50, 75, 90, 99)},
         **{f"non-customer users, {q}%": users.quantile(q / 100) for q in (75, 90, 99)},
-        **{f"zero share {module}": (free[f"USERS_{module}"] == 0).mean() for module in schemas.MODULES},
+        **{f"zero share {module}": (free[f"USERS_{module}"] == 0).mean() for module in contract.MODULES},
     }
 
 

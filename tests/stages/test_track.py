@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from conversion.comparison import NEEDED
+from conversion.evaluation.comparison import NEEDED
 from stages import track
 from tests.pipeline import PARAMS, small_params
 

@@ -8,13 +8,13 @@ import pytest
 import yaml
 
 from commands.check_lock import model_differences
-from conversion.artifact import load_model, sha256
-from conversion.errors import ExportError, InputError
-from conversion.files import write_json
-from conversion.models import ConversionModel
-from conversion.params import value_at
-from conversion.snapshots import WEEK
-from conversion.stage import TEMPLATE
+from conversion.config.params import value_at
+from conversion.data.timeline import WEEK
+from conversion.modelling.artifact import load_model, sha256
+from conversion.modelling.base import ConversionModel
+from conversion.runtime.cli import TEMPLATE
+from conversion.runtime.errors import ExportError, InputError
+from conversion.runtime.files import write_json
 from stages import train
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
 

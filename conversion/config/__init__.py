@@ -1,0 +1,1 @@
+"""params.yaml and the data contract as strict, frozen values."""

@@ -1,0 +1,678 @@
+"""``params.yaml`` as strict, frozen, typed values; a wrong key stops the run with one clear message."""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import re
+import reprlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, get_args
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from conversion.runtime.errors import ParamsError
+
+MemberType = Literal["logistic_regression", "random_forest", "xgboost"]
+ModelType = Literal[MemberType, "ensemble"]
+FeatureGroup = Literal["usage", "firmographics", "missingness"]
+BASELINE_WEEKS: Final = 4
+"""Weeks that the rules look back on which the model is measured against in the backtest."""
+
+
+FIRST_MONDAY: Final = dt.date(2000, 1, 3)
+LAST_MONDAY: Final = dt.date(2100, 12, 27)
+"""The Mondays of the days that an export may have, see `stages.load`."""
+MAX_DEPTH: Final = 20
+"""Levels that params.yaml may be nested; it needs five."""
+NOTHING: Final = object()
+"""In place of the value of a key that is not there."""
+
+
+class BareDate(str):
+    """A date without quotes in params.yaml: DVC refuses to read it, so it is refused here too."""
+
+    __slots__ = ()
+
+
+def _as_date(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return dt.date.fromisoformat(value)
+        except ValueError as error:
+            raise ValueError("should be a Monday like 2020-02-24") from error
+    return value
+
+
+def _must_be_monday(value: dt.date) -> dt.date:
+    if value.weekday() != 0:
+        raise ValueError(f"should be a Monday like 2020-02-24; {value:%Y-%m-%d} is a {value:%A}")
+    if not FIRST_MONDAY <= value <= LAST_MONDAY:
+        raise ValueError(f"should be a Monday from {FIRST_MONDAY} to {LAST_MONDAY}")
+    return value
+
+
+def _must_increase(values: tuple[int, ...]) -> tuple[int, ...]:
+    if list(values) != sorted(set(values)):
+        raise ValueError("should be in increasing order without repeats")
+    return values
+
+
+def _must_not_repeat(values: tuple[str, ...]) -> tuple[str, ...]:
+    if len(values) != len(set(values)):
+        raise ValueError("should not name anything twice")
+    return values
+
+
+def _must_be_a_measure(value: str) -> str:
+    if not re.fullmatch(r"average_precision|log_loss|recall_at_[1-9]\d{0,5}", value, re.ASCII):
+        raise ValueError("should be average_precision, log_loss or recall_at_ and a list length")
+    return value
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _must_have_the_baselines(values: tuple[int, ...]) -> tuple[int, ...]:
+    if BASELINE_WEEKS not in values:
+        raise ValueError(
+            f"should have {BASELINE_WEEKS} among them, the weeks of the rules that the model is measured by"
+        )
+    return values
+
+
+Monday = Annotated[dt.date, BeforeValidator(_as_date), AfterValidator(_must_be_monday)]
+PositiveInt = Annotated[int, Field(ge=1, le=1_000_000)]
+Rounds = Annotated[int, Field(ge=1, le=10_000)]
+Depth = Annotated[int, Field(ge=1, le=32)]
+Weeks = Annotated[int, Field(ge=1, le=520)]
+Share = Annotated[float, Field(ge=1e-6, le=1)]
+Money = Annotated[float, Field(ge=0, le=1e9)]
+IncreasingInts = Annotated[
+    tuple[PositiveInt, ...],
+    BeforeValidator(_as_tuple),
+    Field(min_length=1, max_length=20),
+    AfterValidator(_must_increase),
+]
+IncreasingWeeks = Annotated[
+    tuple[Weeks, ...],
+    BeforeValidator(_as_tuple),
+    Field(min_length=1, max_length=20),
+    AfterValidator(_must_increase),
+]
+RegistryMeasure = Annotated[str, AfterValidator(_must_be_a_measure)]
+Names = Annotated[
+    tuple[Annotated[str, Field(max_length=200)], ...],
+    BeforeValidator(_as_tuple),
+    Field(max_length=100),
+    AfterValidator(_must_not_repeat),
+]
+
+
+class Section(BaseModel):
+    """A section of params.yaml: frozen, strictly typed, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Data(Section):
+    """Where the export is, and as of when it is read."""
+
+    dir: str = Field(min_length=1, max_length=1024, description="folder with the export's three tables")
+    as_of: Monday | None = Field(description="time travel: the Monday 00:00 the list is made; null: latest")
+    max_orphan_share: float = Field(
+        ge=0, le=1, description="share of usage rows at most whose company is in neither company table"
+    )
+
+
+class Simulate(Section):
+    """The size of the sample export."""
+
+    companies: int = Field(ge=500, le=1_000_000, description="companies of the sample export")
+    weeks: int = Field(ge=30, le=520, description="weeks of usage of the sample export")
+    first_week: Monday = Field(description="first usage week of the sample export")
+
+
+class Clean(Section):
+    """How the export's tables are cleaned."""
+
+    deduplication: Literal["most_complete", "first", "last"] = Field(
+        description="which row of a company that is listed more than once is kept"
+    )
+    max_gap_weeks: Weeks = Field(
+        description="usage further than this from the next week is apart; the part with most rows is kept"
+    )
+    max_weeks: int = Field(ge=26, le=5_300, description="weeks that usage may span; more is refused")
+    stray_week: float = Field(
+        ge=0, le=0.5, description="a first or last week below this share of the usual rows is left out"
+    )
+    max_stray_rows: float = Field(
+        ge=0, le=0.5, description="share of usage rows that may be left out as strays; more is refused"
+    )
+    partial_week: float = Field(
+        ge=0, le=1, description="a last week below this share of the usual volume is incomplete; 0: never"
+    )
+    partial_week_rows: int = Field(
+        ge=10,
+        le=1_000_000,
+        description="active usage rows that a usual week needs for the last one to be judged",
+    )
+
+
+class KeepNegatives(Section):
+    """Shares of the negative training snapshots that are kept."""
+
+    seen: Share = Field(description="share kept of negatives with a usage row so far")
+    never_seen: Share = Field(description="share kept of negatives without any usage row so far")
+
+
+class Featurize(Section):
+    """Which snapshots and features are made."""
+
+    horizon_days: int = Field(ge=1, le=365, description="days after as_of in which a conversion counts")
+    windows: Annotated[IncreasingWeeks, AfterValidator(_must_have_the_baselines)] = Field(
+        description="weeks of the window features"
+    )
+    half_lives: IncreasingWeeks = Field(description="weeks, of the exponentially weighted users")
+    spacing_weeks: Weeks = Field(description="weeks between training snapshots")
+    keep_negatives: KeepNegatives
+    chunk_companies: PositiveInt = Field(description="companies a block of the feature computation")
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where a search or a sweep looks for a hyperparameter: whole numbers if both ends are.
+
+    Attributes
+    ----------
+    low, high
+        The ends, both included.
+    log
+        Whether ratios count, not differences: as many draws between 1 and 10 as between 10 and 100.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether the hyperparameter is a whole number."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+
+class Features(Section):
+    """Which features the model may use."""
+
+    groups: Annotated[
+        tuple[FeatureGroup, ...],
+        BeforeValidator(_as_tuple),
+        Field(min_length=1),
+        AfterValidator(_must_not_repeat),
+    ] = Field(description="groups of features that the model may use")
+
+
+class LogisticRegression(Section):
+    """Hyperparameters of the family ``logistic_regression``."""
+
+    C: Annotated[float, Span(0.0001, 1.0, log=True)] = Field(
+        ge=1e-8, le=1e8, description="inverse strength of the L2 penalty"
+    )
+    max_iter: Rounds = Field(description="iterations of the solver at most")
+    quadratic: Names = Field(description="features whose squares and products are added")
+
+
+class RandomForest(Section):
+    """Hyperparameters of the family ``random_forest``."""
+
+    n_estimators: Rounds = Field(description="trees")
+    max_depth: Annotated[Depth | None, Span(3, 15)] = Field(
+        description="depth of a tree at most; null: unbounded"
+    )
+    min_samples_leaf: Annotated[PositiveInt, Span(5, 100, log=True)] = Field(
+        description="snapshots in a leaf at least"
+    )
+    max_features: Annotated[Share, Span(0.05, 0.6, log=True)] = Field(
+        description="share of features tried at a split"
+    )
+    monotone: bool = Field(description="hold each feature to the direction of its definition")
+
+
+class XGBoost(Section):
+    """Hyperparameters of the family ``xgboost``."""
+
+    n_estimators: Annotated[Rounds, Span(50, 400, log=True)] = Field(description="boosting rounds")
+    max_depth: Annotated[Depth, Span(2, 6)] = Field(description="depth of a tree at most")
+    learning_rate: Annotated[Share, Span(0.01, 0.3, log=True)] = Field(description="shrinkage of each tree")
+    min_child_weight: Annotated[float, Span(0.5, 50.0, log=True)] = Field(
+        ge=0, le=1e6, description="sum of instance hessians in a leaf at least"
+    )
+    subsample: Annotated[Share, Span(0.5, 1.0)] = Field(description="share of snapshots a tree sees")
+    colsample_bytree: Annotated[Share, Span(0.2, 1.0)] = Field(description="share of features a tree sees")
+    reg_lambda: Annotated[float, Span(0.1, 100.0, log=True)] = Field(
+        ge=0, le=1e6, description="L2 penalty on leaf weights"
+    )
+    monotone: bool = Field(description="hold each feature to the direction of its definition")
+
+
+class Ensemble(Section):
+    """What the model type ``ensemble`` is the mean log-odds of."""
+
+    members: Annotated[
+        tuple[MemberType, ...],
+        BeforeValidator(_as_tuple),
+        Field(min_length=2, max_length=3),  # as many as dvc.yaml can name
+        AfterValidator(_must_not_repeat),
+    ] = Field(description="families whose log-odds are averaged, each with its own block")
+
+
+class Model(Section):
+    """The model type, and the hyperparameters of each."""
+
+    type: ModelType = Field(description="the model family, or ensemble")
+    logistic_regression: LogisticRegression
+    random_forest: RandomForest
+    xgboost: XGBoost
+    ensemble: Ensemble
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """Give the block of the chosen type; of the ensemble each member's, by its name in ``members``."""
+        if self.type != "ensemble":
+            return dict(getattr(self, self.type).model_dump())
+        return {"members": {name: getattr(self, name).model_dump() for name in self.ensemble.members}}
+
+
+class HyperparameterSearch(Section):
+    """The search for hyperparameters inside the training period."""
+
+    trials: int = Field(
+        ge=0, le=1000, description="hyperparameters tried at most, the given ones first; 0: off"
+    )
+
+
+class Train(Section):
+    """How the model is fitted."""
+
+    history_weeks: Weeks | None = Field(description="weeks of training snapshots; null: all")
+    recency_half_life_weeks: Weeks | None = Field(
+        description="weeks in which a training snapshot's weight halves; null: all weigh the same"
+    )
+    imputation: Literal["auto", "mean", "median", "most_frequent", "zero", "constant"] = Field(
+        description="how missing values are filled; auto: median, and most frequent of flags and ranges"
+    )
+    fill_value: float = Field(ge=-1e9, le=1e9, description="what imputation: constant fills in")
+    scaling: Literal["standard", "minmax", "robust", "none"] = Field(description="scaling of numbers")
+    min_frequency: PositiveInt = Field(description="sectors with fewer training snapshots are grouped")
+    calibration: Literal["none", "sigmoid", "isotonic", "auto"] = Field(
+        description="how probabilities are calibrated on out-of-time predictions; auto: by least log loss"
+    )
+    threshold: Literal["fixed", "f1", "precision", "recall"] = Field(
+        description="how the decision threshold is chosen"
+    )
+    threshold_value: float = Field(
+        gt=0, lt=1, description="fixed: the threshold; precision, recall: the floor"
+    )
+    folds: int = Field(ge=1, le=20, description="out-of-time folds inside the training period")
+    search: HyperparameterSearch
+
+
+class Evaluate(Section):
+    """The backtest and the measures."""
+
+    first_cutoff: Monday | None = Field(description="first week of the backtest; null: half-way")
+    spacing_weeks: Weeks = Field(description="weeks between cutoffs")
+    refit_weeks: Weeks = Field(description="weeks between refits, a multiple of spacing_weeks")
+    top_k: IncreasingInts = Field(description="list lengths of precision, recall and lift")
+    bootstrap_samples: int = Field(ge=20, le=10_000, description="bootstrap samples of the 95 % intervals")
+    jobs: int = Field(ge=1, le=256, description="refits at once, in threads; changes no result")
+    cross_validation_folds: int = Field(ge=0, le=100, description="stratified folds, NOT out of time; 0: off")
+    value_per_conversion: Money = Field(description="revenue of one conversion that was called in time")
+    cost_per_contact: Money = Field(description="cost of one call")
+    contacts_per_week: PositiveInt = Field(description="calls the reps make from each list")
+
+    @field_validator("refit_weeks")
+    @classmethod
+    def _refits_on_cutoffs(cls, refit_weeks: int, info: ValidationInfo) -> int:
+        spacing_weeks = info.data.get("spacing_weeks")  # absent when it is itself at fault
+        if spacing_weeks and refit_weeks % spacing_weeks:
+            raise ValueError(f"should be a multiple of evaluate.spacing_weeks, which is {spacing_weeks}")
+        return refit_weeks
+
+    @field_validator("cross_validation_folds")
+    @classmethod
+    def _at_least_two_folds(cls, folds: int) -> int:
+        if folds == 1:
+            raise ValueError("should be 0 (off) or at least 2")
+        return folds
+
+
+class Tiers(Section):
+    """Least lift of each tier, highest first."""
+
+    very_high: float = Field(gt=0, le=1e6, description="least lift of tier very_high")
+    high: float = Field(gt=0, le=1e6, description="least lift of tier high")
+    medium: float = Field(gt=0, le=1e6, description="least lift of tier medium")
+
+    @model_validator(mode="after")
+    def _descending(self) -> Tiers:
+        if not self.very_high > self.high > self.medium:
+            raise ValueError("should be descending: very_high > high > medium")
+        return self
+
+
+class Score(Section):
+    """The lead list."""
+
+    format: Literal["csv", "json", "parquet"] = Field(description="file format of the lead list")
+    top_n: PositiveInt = Field(description="rows of the short list")
+    tiers: Tiers
+    mrr_prior: float = Field(
+        gt=0, le=1e9, description="conversions' worth of overall MRR in each size's estimate"
+    )
+
+
+class ConfidenceOdds(Section):
+    """Least ratio between the odds and those of the threshold, either way, of each level of confidence."""
+
+    high: float = Field(gt=1, le=1e9, description="least ratio of confidence high")
+    medium: float = Field(gt=1, le=1e9, description="least ratio of confidence medium")
+
+    @model_validator(mode="after")
+    def _descending(self) -> ConfidenceOdds:
+        if not self.high > self.medium:
+            raise ValueError("should be descending: high > medium")
+        return self
+
+
+class Tracking(Section):
+    """What MLflow is told of each run."""
+
+    enabled: bool = Field(description="log each run to MLflow; changes no result")
+    experiment: str = Field(min_length=1, max_length=200, description="name of the MLflow experiment")
+
+
+class Serve(Section):
+    """The HTTP service."""
+
+    max_companies: int = Field(ge=1, le=100_000, description="companies in one POST /predict at most")
+    max_body_bytes: int = Field(ge=1024, le=2**30, description="bytes of a request's body at most")
+    confidence: ConfidenceOdds
+    root_path: str = Field(
+        max_length=200,
+        pattern=r"^(/[\w.~-]+)*$",
+        description="prefix of the paths behind a proxy, like /crm/conversion; empty: none",
+    )
+    cors_origins: Names = Field(description="origins whose web pages may call the service; none: CORS is off")
+    log_predictions: bool = Field(description="log inputs and answers as JSON lines in logs/")
+
+
+class Registry(Section):
+    """When a tracked run's model is promoted to champion of the registered model."""
+
+    model_name: str = Field(max_length=200, pattern=r"^[\w.-]+$", description="name of the registered model")
+    measure: RegistryMeasure = Field(description="the measure by which a model has to beat the champion")
+    least_probability: float = Field(
+        ge=0.5, le=1, description="least probability that it is better than the champion"
+    )
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    seed: int = Field(ge=0, lt=2**32, description="seed of everything random")
+    data: Data
+    simulate: Simulate
+    clean: Clean
+    featurize: Featurize
+    features: Features
+    model: Model
+    train: Train
+    evaluate: Evaluate
+    score: Score
+    tracking: Tracking
+    serve: Serve
+    registry: Registry
+
+
+def load_params(path: str | Path = "params.yaml") -> Params:
+    """Read and check the params file.
+
+    Parameters
+    ----------
+    path
+        The YAML file.
+
+    Returns
+    -------
+    Params
+        The checked, frozen values.
+
+    Raises
+    ------
+    ParamsError
+        The file is missing, is not YAML, or some keys are unknown, missing, of the wrong type or out of
+        range; the message lists every such key, what was given and what is allowed.
+    """
+    raw = read_values(path)
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        lines = [_describe(dict(fault)) for fault in error.errors(include_url=False)]
+        raise ParamsError("\n".join(f"{path}: {line}" for line in lines)) from error
+
+
+def read_values(path: str | Path = "params.yaml") -> dict[str, Any]:
+    """Read the params file as DVC does: as it stands, names, types and ranges unchecked.
+
+    Raises
+    ------
+    ParamsError
+        The file is missing, is not YAML, or has a date without quotes.
+    """
+    try:
+        # The loader is a SafeLoader with other number and date patterns: it makes no objects.
+        raw = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
+    except FileNotFoundError as error:
+        raise ParamsError(f"{path}: not found; run from the root of the project") from error
+    except OSError as error:
+        raise ParamsError(f"{path}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path}: not valid YAML: {_yaml_fault(error)}") from error
+    if not isinstance(raw, dict):
+        found = "an empty file" if raw is None else _shorten(raw)
+        raise ParamsError(f"{path}: given {found}, should have the keys {', '.join(Params.model_fields)}")
+    bare = [
+        f"{path}: {key}: given {date}, should be in quotes: '{date}'; DVC cannot read a date without them"
+        for key, date in _bare_dates(raw)
+    ]
+    if bare:
+        raise ParamsError("\n".join(bare))
+    return raw
+
+
+def _bare_dates(values: dict[str, Any]) -> Iterator[tuple[str, BareDate]]:
+    """Find the dates without quotes, by their dotted keys; what aliases repeat is looked at once."""
+    waiting: list[tuple[str, object]] = [("", values)]
+    seen: set[int] = set()
+    while waiting:
+        key, node = waiting.pop()
+        if isinstance(node, BareDate):
+            yield key, node
+        elif isinstance(node, dict | list) and id(node) not in seen:
+            seen.add(id(node))
+            below = node.items() if isinstance(node, dict) else [("", each) for each in node]
+            waiting += [(f"{key}.{name}".strip("."), each) for name, each in below][::-1]
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads numbers as DVC writes them (``1e-05``), and dates as `BareDate`, to be refused by their key."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - typed as in the base class
+        first: [
+            *resolvers,
+            ("tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")),
+        ]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Refuse what is nested so deeply that reading it would exhaust the stack."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            mark = self.get_mark()
+            raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def construct_bare_date(self, node: yaml.ScalarNode) -> BareDate:
+        """Keep a date without quotes as it is written."""
+        return BareDate(self.construct_scalar(node))
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuse a key that is given twice, of which the last one would count."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"{key.value} is given twice; keep one of them", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_bare_date)
+
+
+def _yaml_fault(error: Exception) -> str:
+    """Say in one line where the text stops to be YAML, and why."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark and error.problem:
+        mark = error.problem_mark
+        hint = "; indent with spaces, not with tabs" if "'\\t'" in error.problem else ""
+        context = f" ({error.context})" if error.context else ""
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}{context}{hint}"
+    return " ".join(str(error).split())
+
+
+def _describe(fault: dict[str, Any]) -> str:
+    location = tuple(fault["loc"])
+    key = ".".join(map(str, location))
+    given = _shorten(fault["input"])
+    if fault["type"] in {"extra_forbidden", "invalid_key"}:
+        allowed = list(_section(location[:-1]).model_fields)
+        near = difflib.get_close_matches(str(location[-1]), allowed, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"{key}: unknown key, given {given}; allowed here: {', '.join(allowed)}{hint}"
+    if fault["type"] == "missing":
+        return f"{key}: given nothing, add it: {_meaning(location)}"
+    if fault["type"] == "model_type":
+        return f"{key}: given {given}, should be a section: {_meaning(location)}"
+    message = str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input ").removeprefix("Value ")
+    message = re.sub(r" after validation, not \d+$", "", message.replace("a valid tuple", "a list"))
+    return f"{key}: given {given}, {message} ({_meaning(location)})"
+
+
+def _shorten(value: object) -> str:
+    """Show a value as it could stand in params.yaml, on one line, not too long."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = short.maxlong = 80
+    short.maxlevel = 2
+    return " ".join(short.repr(value).split())
+
+
+def _section(location: tuple[int | str, ...]) -> type[BaseModel]:
+    section: type[BaseModel] = Params
+    for name in location:
+        section = section.model_fields[str(name)].annotation  # type: ignore[assignment]
+    return section
+
+
+def _meaning(location: tuple[int | str, ...]) -> str:
+    """Say what a key is for, or which keys a section has; an item of a list is explained by the list."""
+    names = [name for name in location if isinstance(name, str)]
+    field = _section(tuple(names[:-1])).model_fields[names[-1]] if names else None
+    if field and field.description:
+        return field.description
+    return f"keys {', '.join(_section(tuple(names)).model_fields)}"
+
+
+def value_at(values: Any, key: str) -> Any:
+    """Return the value of a dotted key, `NOTHING` where there is none.
+
+    Examples
+    --------
+    >>> value_at({"model": {"ensemble": {"members": ["a", "b"]}}}, "model.ensemble.members[-1]")
+    'b'
+    """
+    for name in re.findall(r"[^.\[\]]+", key):
+        try:
+            values = values[int(name)] if isinstance(values, list) else values[name]
+        except (KeyError, IndexError, TypeError, ValueError):
+            return NOTHING
+    return values
+
+
+def changes(old: Any, new: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
+    """Compare two values of a key of params.yaml, sections key by key.
+
+    Yields
+    ------
+    tuple
+        The dotted key, and the two values that differ there, of which one may be `NOTHING`.
+
+    Examples
+    --------
+    >>> list(changes({"weeks": 30, "companies": 500}, {"weeks": 30, "companies": 900}, "simulate"))
+    [('simulate.companies', 500, 900)]
+    """
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in dict.fromkeys((*old, *new)):
+            yield from changes(old.get(name, NOTHING), new.get(name, NOTHING), f"{key}.{name}")
+    elif old != new:
+        yield key, old, new
+
+
+def as_written(value: object) -> str:
+    """Show a value as it could stand in params.yaml, a long one cut short."""
+    return "nothing" if value is NOTHING else _shorten(value)
+
+
+def model_types() -> tuple[str, ...]:
+    """Names of the model families that params.yaml may choose."""
+    return get_args(ModelType)
+
+
+def search_space(family: str) -> dict[str, Span]:
+    """Give the hyperparameters of a family that can be searched for, and where.
+
+    Examples
+    --------
+    >>> search_space("logistic_regression")
+    {'C': Span(low=0.0001, high=1.0, log=True)}
+    """
+    block = _section(("model", family))
+    return {
+        name: span
+        for name, field in block.model_fields.items()
+        for span in field.metadata
+        if isinstance(span, Span)
+    }

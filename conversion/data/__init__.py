@@ -1,0 +1,1 @@
+"""Companies and weeks: firmographics, the timeline, the period of an export, cleaning."""

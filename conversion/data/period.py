@@ -1,0 +1,223 @@
+"""Which weeks an export covers: its strays, and its last complete week.
+
+A wrong date puts a usage row years away from the others, and an export that is taken in the middle of a week
+has half of that week. Both would move ``as_of``, the moment of the list. What is decided here depends on the
+rows alone: with a given ``as_of`` on those that were known then, so time travel stays exact.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from conversion.config.contract import ACTIONS
+from conversion.config.params import Clean
+from conversion.data.timeline import WEEK, known_at
+from conversion.runtime.errors import ExportError
+from conversion.stats.portable_math import exp, log
+
+USUAL_WEEKS: Final = 8
+"""Weeks next to a week that say what is usual."""
+LEAST_WEEKS: Final = 4
+"""Weeks before the last that are needed to judge it."""
+
+
+class Volume(NamedTuple):
+    """How much usage the last week has, and the median of the weeks before it."""
+
+    last: float
+    usual: float
+
+
+class Period(NamedTuple):
+    """The weeks that an export covers.
+
+    Attributes
+    ----------
+    first, last
+        Usage of weeks before ``first`` or after ``last`` is a stray.
+    as_of
+        The moment of the list, a Monday 00:00.
+    incomplete
+        The volume of the week that begins at ``as_of``, if that week is left out because it looks incomplete.
+    latest
+        The latest moment that may be asked for, if ``as_of`` is earlier because last weeks are strays.
+    """
+
+    first: pd.Timestamp
+    last: pd.Timestamp
+    as_of: pd.Timestamp
+    incomplete: Volume | None = None
+    latest: pd.Timestamp | None = None
+
+
+def find_period(
+    usage: pd.DataFrame, closedate: pd.Series, as_of: pd.Timestamp | None, settings: Clean
+) -> Period:
+    """Find the weeks that the export covers, and the moment of the list.
+
+    Parameters
+    ----------
+    usage
+        Typed usage rows.
+    closedate
+        Days of conversion.
+    as_of
+        The param ``data.as_of``; None for the end of the last complete week.
+    settings
+        The thresholds, section ``clean`` of the params.
+
+    Returns
+    -------
+    Period
+        With a given ``as_of`` it depends only on the rows known then, and the last week is kept as it is.
+
+    Raises
+    ------
+    ExportError
+        ``as_of`` lies outside of the export, too many rows are strays, or the weeks span too long a time.
+    """
+    rows = _rows_by_week(usage["WHEN_TIMESTAMP"])
+    run = _main_run(rows, settings.max_gap_weeks)
+    if as_of is None:
+        kept = _without_strays(run, settings.stray_week)
+        period = _latest(usage, kept, closedate, settings)
+        if kept.index[-1] < run.index[-1]:
+            period = period._replace(latest=run.index[-1] + WEEK)
+        known = usage
+    else:
+        _check_inside(as_of, run)
+        known = usage[known_at(usage["WHEN_TIMESTAMP"], as_of)]
+        run = _runs(_rows_by_week(known["WHEN_TIMESTAMP"]), settings.max_gap_weeks)[-1]
+        first = _without_early_strays(run, settings.stray_week).index[0]
+        period = Period(first, rows.index[-1], as_of)
+    _check_strays(known, period, settings)
+    _check_span(known, period, settings.max_weeks)
+    return period
+
+
+def strays(when: pd.Series, period: Period) -> pd.Series:
+    """Tell which usage rows (by ``WHEN_TIMESTAMP``) lie outside of the weeks that the export covers."""
+    return (when < period.first) | (when > period.last)
+
+
+def describe_first(usage: pd.DataFrame) -> str:
+    """Name the earliest usage row, of several the one of the lowest id."""
+    row = usage.sort_values(["WHEN_TIMESTAMP", "id"], kind="stable").iloc[0]
+    return f"id {row['id']} at {row['WHEN_TIMESTAMP']:%Y-%m-%d}"
+
+
+def _rows_by_week(when: pd.Series) -> pd.Series:
+    return when.value_counts().sort_index()
+
+
+def _runs(rows: pd.Series, max_gap_weeks: int) -> list[pd.Series]:
+    """Cut the weeks where the next one with rows is further away than the gap."""
+    cuts = np.flatnonzero(np.diff(rows.index) > max_gap_weeks * WEEK) + 1
+    return [rows.iloc[start:end] for start, end in zip([0, *cuts], [*cuts, len(rows)], strict=True)]
+
+
+def _main_run(rows: pd.Series, max_gap_weeks: int) -> pd.Series:
+    """Choose the run of weeks with the most rows; of equals the latest."""
+    return max(reversed(_runs(rows, max_gap_weeks)), key=lambda run: run.sum())
+
+
+def _without_early_strays(run: pd.Series, share: float) -> pd.Series:
+    """Drop first weeks that have hardly any rows beside the weeks that follow.
+
+    Only the next weeks are asked, never the whole export: once they are known, the answer stays the same.
+    """
+    start = 0
+    while start + USUAL_WEEKS < len(run):
+        if run.iloc[start] >= share * run.iloc[start + 1 : start + 1 + USUAL_WEEKS].median():
+            break
+        start += 1
+    return run.iloc[start:]
+
+
+def _without_strays(run: pd.Series, share: float) -> pd.Series:
+    """Drop first and last weeks that have hardly any rows beside their neighbours.
+
+    A row dated ahead moves the list, so a last week behind empty weeks is also compared with the week of the
+    typical row: many such weeks in a line do not vouch for each other.
+    """
+    by_size = np.sort(run.to_numpy())
+    typical = by_size[np.searchsorted(by_size.cumsum(), by_size.sum() / 2)]
+    end = len(run)
+    while end > LEAST_WEEKS:
+        alone = run.index[end - 1] - run.index[end - 2] > WEEK
+        usual = run.iloc[max(end - 1 - USUAL_WEEKS, 0) : end - 1].median()
+        if run.iloc[end - 1] >= share * (max(usual, typical) if alone else usual):
+            break
+        end -= 1
+    return _without_early_strays(run.iloc[:end], share)
+
+
+def _latest(usage: pd.DataFrame, run: pd.Series, closedate: pd.Series, settings: Clean) -> Period:
+    """End the period with the last complete week of the run."""
+    first, last = run.index[0], run.index[-1]
+    # A conversion on the week's last day or in the next week: the export was not taken before. One that is
+    # later still was planned, and says nothing of when.
+    newest = closedate.max()
+    whole = last + WEEK - pd.Timedelta(days=1) <= newest < last + 2 * WEEK
+    volume = None if whole else _incomplete(usage, run.index, settings)
+    return Period(first, last, last + WEEK if volume is None else last, volume)
+
+
+def _incomplete(usage: pd.DataFrame, weeks: pd.Index, settings: Clean) -> Volume | None:
+    """Judge the last week by its volume: the active rows times the geometric mean of their actions.
+
+    Totals will not do: a few companies have most of the actions, so a complete week often has half of them.
+    Rows will not do either: half a week has nearly as many as a whole one.
+    """
+    weeks = weeks[-1 - USUAL_WEEKS :]
+    if len(weeks) <= LEAST_WEEKS:
+        return None
+    recent = usage[usage["WHEN_TIMESTAMP"].isin(weeks)]
+    actions = recent[list(ACTIONS)].clip(lower=0).sum(axis=1)
+    active = actions > 0
+    weekly = pd.Series(log(actions[active]), index=actions.index[active])
+    log_actions = weekly.groupby(recent.loc[active, "WHEN_TIMESTAMP"])
+    count = log_actions.size().reindex(weeks, fill_value=0)
+    volume = count * exp(log_actions.mean().reindex(weeks, fill_value=0.0))
+    last, before = float(volume.iloc[-1]), volume.iloc[:-1]
+    usual = float(before.median())
+    if count.iloc[:-1].median() < settings.partial_week_rows:
+        return None
+    return Volume(last, usual) if last < before.min() and last < settings.partial_week * usual else None
+
+
+def _check_inside(as_of: pd.Timestamp, run: pd.Series) -> None:
+    first, last = run.index[0] + WEEK, run.index[-1] + WEEK
+    if not first <= as_of <= last:
+        raise ExportError(
+            f"data.as_of: given {as_of:%Y-%m-%d}, but the export is known from {first:%Y-%m-%d} "
+            f"to {last:%Y-%m-%d}; choose a Monday between them, or null for the last complete week"
+        )
+
+
+def _check_strays(known: pd.DataFrame, period: Period, settings: Clean) -> None:
+    outside = known[strays(known["WHEN_TIMESTAMP"], period)]
+    if len(outside) > settings.max_stray_rows * len(known):
+        last = min(period.last, known["WHEN_TIMESTAMP"].max())
+        raise ExportError(
+            f"usage_actions: WHEN_TIMESTAMP: expected at most clean.max_stray_rows "
+            f"({settings.max_stray_rows:g}) of the rows far from the weeks of the others, "
+            f"{period.first:%Y-%m-%d} to {last:%Y-%m-%d}; found {len(outside)} of {len(known)}, first "
+            f"{describe_first(outside)}; correct their dates or leave them out; if the gap is real, raise "
+            f"clean.max_gap_weeks ({settings.max_gap_weeks})"
+        )
+
+
+def _check_span(known: pd.DataFrame, period: Period, max_weeks: int) -> None:
+    inside = known[~strays(known["WHEN_TIMESTAMP"], period)]
+    last = inside["WHEN_TIMESTAMP"].max()
+    weeks = (last - period.first) // WEEK + 1
+    if weeks > max_weeks:
+        raise ExportError(
+            f"usage_actions: WHEN_TIMESTAMP: the rows span {weeks} weeks, from {describe_first(inside)} to "
+            f"{describe_first(inside[inside['WHEN_TIMESTAMP'] == last])}; expected at most clean.max_weeks "
+            f"({max_weeks}); correct the dates, leave old rows out, or raise it"
+        )

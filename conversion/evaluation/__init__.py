@@ -1,0 +1,1 @@
+"""The rolling-origin backtest: measures, intervals, comparison, figures."""

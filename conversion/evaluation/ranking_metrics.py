@@ -1,0 +1,169 @@
+"""How good the list of each cutoff is: measures of the order alone, whatever the scores mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from conversion.evaluation.predictions import Cutoff, companies_of, cutoffs_of
+from conversion.stats.arrays import Floats, Ints, divide
+from conversion.stats.portable_math import sums_at_counts
+from conversion.stats.rank_order import rank_order
+
+
+def measure_names(top_k: Sequence[int]) -> tuple[str, ...]:
+    """Names of the ranking measures, in the order of the columns of `weekly_measures`.
+
+    Parameters
+    ----------
+    top_k
+        List lengths.
+
+    Returns
+    -------
+    tuple of str
+        The names.
+    """
+    at_k = ("precision_at_{}", "recall_at_{}", "lift_at_{}", "mrr_recall_at_{}")
+    return ("average_precision", "roc_auc", *(name.format(k) for k in top_k for name in at_k))
+
+
+def weekly_measures(predictions: pd.DataFrame, ranker: str, top_k: Sequence[int]) -> pd.DataFrame:
+    """Ranking measures of each cutoff's list.
+
+    ROC AUC counts tied pairs half; average precision and the top k follow `rank_order`. A list shorter than k
+    is taken whole.
+
+    Parameters
+    ----------
+    predictions
+        See `conversion.evaluation.predictions`.
+    ranker
+        The column to rank by.
+    top_k
+        List lengths.
+
+    Returns
+    -------
+    DataFrame
+        One row a cutoff in time order; NaN where a measure is undefined (no conversion that week).
+    """
+    companies = companies_of(predictions)
+    everyone = np.ones((companies.count, 1), dtype=np.float32)
+    rows = []
+    for cutoff in cutoffs_of(predictions, companies.index):
+        measures = _ranking_measures(ranked_list(cutoff, ranker), everyone, top_k)[:, 0]
+        prospects, conversions = len(cutoff.label), int(cutoff.label.sum())
+        rows.append((cutoff.as_of, prospects, conversions, conversions / prospects, *measures))
+    columns = ["as_of", "prospects", "conversions", "prevalence", *measure_names(top_k)]
+    return pd.DataFrame(rows, columns=columns)
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One cutoff's list: companies in rank order, and for each conversion its place, MRR and tie group."""
+
+    company: Ints
+    position: Ints
+    mrr: Floats
+    tie_start: Ints
+    tie_stop: Ints
+
+
+def ranked_list(cutoff: Cutoff, ranker: str) -> Ranked:
+    """Order a cutoff's companies by a ranker."""
+    score = cutoff.score(ranker)
+    order = rank_order(score, cutoff.ids)
+    position = np.flatnonzero(cutoff.label[order] == 1)
+    descending = -score[order]
+    at = descending[position]
+    return Ranked(
+        company=cutoff.company[order],
+        position=position,
+        mrr=cutoff.mrr[order][position],
+        tie_start=np.searchsorted(descending, at, side="left"),
+        tie_stop=np.searchsorted(descending, at, side="right"),
+    )
+
+
+def mean_measures(lists: Sequence[Ranked], weights: NDArray[np.float32], top_k: Sequence[int]) -> Floats:
+    """Average the ranking measures over the cutoffs where they are defined.
+
+    Parameters
+    ----------
+    lists
+        One a cutoff, from `ranked_list`.
+    weights
+        How often each company stands on the lists, companies by samples.
+    top_k
+        List lengths.
+
+    Returns
+    -------
+    ndarray of float64
+        The measures of `measure_names` by samples; NaN where undefined at every cutoff.
+    """
+    total = np.zeros((len(measure_names(top_k)), weights.shape[1]))
+    defined = np.zeros_like(total)
+    for ranked in lists:
+        measures = _ranking_measures(ranked, weights, top_k)
+        known = ~np.isnan(measures)
+        total += np.where(known, measures, 0.0)
+        defined += known
+    return divide(total, defined)
+
+
+def _ranking_measures(ranked: Ranked, weights: NDArray[np.float32], top_k: Sequence[int]) -> Floats:
+    """Measures by samples of one list in which each company stands as often as its weight says.
+
+    Only the conversions' places matter, so weights are cumulated to those alone. Average precision takes the
+    precision at a company's first copy: its further copies are no other converters, and counting them would
+    double the average precision of a poor ranker in every bootstrap sample.
+    """
+    position = ranked.position
+    if not len(position):
+        return np.full((len(measure_names(top_k)), weights.shape[1]), np.nan)
+    cuts, cumulated = _cumulated(ranked, weights)
+    total = cumulated[-1]
+    upto = cumulated[np.searchsorted(cuts, position + 1)]
+    weight = upto - cumulated[np.searchsorted(cuts, position)]
+    hits = np.concatenate((np.zeros((1, weights.shape[1])), np.cumsum(weight, axis=0)))
+    conversions = hits[-1]
+    precision = (hits[:-1] + 1) / (upto - weight + 1)
+    average_precision = divide(np.sum(weight * precision, axis=0), conversions)
+
+    hits_above = hits[np.searchsorted(position, ranked.tie_start)]
+    hits_through = hits[np.searchsorted(position, ranked.tie_stop)]
+    above = cumulated[np.searchsorted(cuts, ranked.tie_start)] - hits_above
+    through = cumulated[np.searchsorted(cuts, ranked.tie_stop)] - hits_through
+    others = total - conversions
+    roc_auc = divide(np.sum(weight * (others - (above + through) / 2), axis=0), conversions * others)
+
+    measures = [average_precision, roc_auc]
+    mrr = ranked.mrr[:, None]
+    revenue = sums_at_counts(weight, mrr)[:, 0]
+    for k in top_k:
+        caught = np.clip(k - (upto - weight), 0.0, weight)
+        precision_at_k = divide(caught.sum(axis=0), np.minimum(k, total))
+        measures += [
+            np.where(conversions > 0, precision_at_k, np.nan),
+            divide(caught.sum(axis=0), conversions),
+            divide(precision_at_k * total, conversions),
+            divide(sums_at_counts(caught, mrr)[:, 0], revenue),
+        ]
+    return np.stack(measures)
+
+
+def _cumulated(ranked: Ranked, weights: NDArray[np.float32]) -> tuple[Ints, Floats]:
+    """Places where something is asked, and the weight of all rows before each of them, by samples."""
+    ends = (np.array([0, len(ranked.company)]),)
+    places = (ranked.position, ranked.position + 1, ranked.tie_start, ranked.tie_stop)
+    cuts = np.unique(np.concatenate(ends + places))
+    between = np.add.reduceat(np.take(weights, ranked.company, axis=0), cuts[:-1], axis=0)
+    cumulated = np.zeros((len(cuts), weights.shape[1]))
+    np.cumsum(between, axis=0, dtype=np.float64, out=cumulated[1:])
+    return cuts, cumulated

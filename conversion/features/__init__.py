@@ -1,0 +1,1 @@
+"""The one definition of every feature; snapshots and their labels."""

@@ -1,0 +1,1 @@
+"""Reading an export, checking it and reporting every fault."""

@@ -1,0 +1,1 @@
+"""Model families, preprocessing, calibration, thresholds, training and the model file."""

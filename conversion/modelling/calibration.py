@@ -1,0 +1,149 @@
+"""From a model's raw probabilities to calibrated ones, learned and chosen on out-of-time predictions.
+
+An out-of-time prediction is of a later snapshot, by a model of labels that were mature before it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.isotonic import IsotonicRegression
+
+from conversion.stats.portable_logistic_regression import PortableLogisticRegression
+from conversion.stats.portable_math import expit, log, log1p
+
+Method = Literal["none", "sigmoid", "isotonic"]
+Floats = NDArray[np.float64]
+Fold = tuple[NDArray[np.bool_], NDArray[np.bool_]]
+
+METHODS: Final[tuple[Method, ...]] = ("none", "sigmoid", "isotonic")
+"""The simplest first."""
+
+TINIEST: Final = 1e-9  # probability; whoever says 0 or 1 is held to this
+
+
+class OutOfTime(NamedTuple):
+    """Out-of-time predictions: arrays of one length, and the weeks they are of."""
+
+    raw: Floats
+    y: NDArray[np.int64]
+    weight: Floats
+    as_of: pd.Series
+
+
+def out_of_time_folds(as_of: pd.Series, folds: int, horizon_days: int) -> list[Fold]:
+    """Cut the later half of the training period into folds, each predicted from what was known before it.
+
+    Parameters
+    ----------
+    as_of
+        Weeks of the training snapshots.
+    folds
+        Number of consecutive test periods.
+    horizon_days
+        A fold learns only from labels that were mature when its test period began.
+
+    Returns
+    -------
+    list of (learn, test) masks
+    """
+    weeks = np.sort(as_of.unique())
+    if len(weeks) < 2 * folds:
+        return []
+    blocks = np.array_split(weeks[len(weeks) // 2 :], folds)
+    horizon = pd.Timedelta(days=horizon_days)
+    return [
+        (
+            (as_of + horizon <= block[0]).to_numpy(),
+            ((as_of >= block[0]) & (as_of <= block[-1])).to_numpy(),
+        )
+        for block in blocks
+    ]
+
+
+def folds_with_conversions(as_of: pd.Series, y: np.ndarray, folds: int, horizon_days: int) -> list[Fold]:
+    """Give the folds of `out_of_time_folds` that have conversions both to learn from and to be tested on."""
+    masks = out_of_time_folds(as_of, folds, horizon_days)
+    return [(learn, test) for learn, test in masks if y[learn].any() and y[test].any()]
+
+
+def fit_calibrator(method: Method, raw: Floats, y: np.ndarray, weight: np.ndarray) -> Any:
+    """Fit Platt's sigmoid (on log-odds) or an isotonic curve; None for none."""
+    if method == "none":
+        return None
+    if method == "sigmoid":
+        return PortableLogisticRegression(C=np.inf).fit(log_odds(raw)[:, None], y, sample_weight=weight)
+    return IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(raw, y, sample_weight=weight)
+
+
+def calibrated(calibrator: Any, raw: Floats) -> Floats:
+    """Apply what `fit_calibrator` fitted, without the libraries' checks, which cost more than the rest."""
+    if calibrator is None:
+        return raw
+    if isinstance(calibrator, IsotonicRegression):
+        return np.asarray(np.interp(raw, calibrator.X_thresholds_, calibrator.y_thresholds_))
+    slope, intercept = calibrator.coef_[0, 0], calibrator.intercept_[0]
+    return expit(log_odds(raw) * slope + intercept)
+
+
+def choose_method(predictions: OutOfTime, folds: int, horizon_days: int) -> Method:
+    """Choose the calibration of least log loss, each judged on later predictions than it was fitted on.
+
+    Parameters
+    ----------
+    predictions
+        By models that learned of none of these snapshots.
+    folds
+        The later half of the predictions' weeks is cut into so many; a calibrator is fitted on the
+        predictions whose labels were mature when a fold began, and judged on the fold.
+    horizon_days
+        Days until a label is mature.
+
+    Returns
+    -------
+    str
+        ``none``, ``sigmoid`` or ``isotonic``; the simpler one on a tie, and ``none`` where there is too
+        little history to tell.
+    """
+    losses = method_losses(predictions, folds, horizon_days)
+    return min(METHODS, key=lambda method: losses[method]) if losses else "none"
+
+
+def method_losses(predictions: OutOfTime, folds: int, horizon_days: int) -> dict[Method, float]:
+    """Give the weighted log loss of each calibration, summed over the folds of `choose_method`.
+
+    Empty where no fold has conversions both to fit on and to be judged by.
+    """
+    raw, y, weight, as_of = predictions
+    judged = folds_with_conversions(as_of, y, folds, horizon_days)
+    return {
+        method: sum(
+            weighted_log_loss(
+                calibrated(fit_calibrator(method, raw[learn], y[learn], weight[learn]), raw[test]),
+                y[test],
+                weight[test],
+            )
+            for learn, test in judged
+        )
+        for method in METHODS
+        if judged
+    }
+
+
+def weighted_log_loss(probability: Floats, y: np.ndarray, weight: np.ndarray) -> float:
+    """Sum the weighted log losses, in nats; probabilities are held to [1e-9, 1 - 1e-9]."""
+    clipped = _clipped(probability)
+    return -float((weight * np.where(y == 1, log(clipped), log1p(-clipped))).sum())
+
+
+def log_odds(probability: Floats) -> Floats:
+    """Give the log-odds, of probabilities held to [1e-9, 1 - 1e-9]."""
+    clipped = _clipped(probability)
+    return log(clipped / (1 - clipped))
+
+
+def _clipped(probability: Floats) -> Floats:
+    return np.minimum(np.maximum(probability, TINIEST), 1 - TINIEST)

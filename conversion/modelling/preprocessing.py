@@ -1,0 +1,319 @@
+"""From feature values to an estimator's design matrix, fitted once for batch and online use alike.
+
+scikit-learn's imputers, scalers and encoders learn the statistics. Applying them is a handful of array
+operations, as a pipeline of transformers spends milliseconds on finding columns and on checks of its input,
+however few rows there are.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations_with_replacement
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.impute import SimpleImputer
+from sklearn.preprocessing import (
+    MinMaxScaler,
+    OneHotEncoder,
+    PolynomialFeatures,
+    RobustScaler,
+    StandardScaler,
+)
+
+from conversion.config.contract import UNKNOWN_SECTOR
+from conversion.data.firmographics import SECTORS
+from conversion.features.compute import Feature
+from conversion.stats.portable_math import log1p
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+HEAVY_TAILED: Final = ("count", "duration", "share")
+NUMBERS: Final = (*HEAVY_TAILED, "change", "ordinal", "flag")
+# In the place behind the last sector: not among them.
+NO_SECTOR: Final = -1.0
+
+
+# Without scikit-learn's wrapper for other containers, which costs as much as the transformation of one row.
+class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[misc,call-arg]
+    """Impute, mark gaps, take logs, encode the sector, add squares and products, scale.
+
+    Only gaps of usage are marked (nothing was ever seen). A gap of firmographics is filled in without a
+    trace, an unknown sector with the most frequent one: that it is missing is a feature of its own, in the
+    group missingness.
+
+    Parameters
+    ----------
+    features
+        Definitions of the input's columns, in their order; at most one of kind ``category``, the sector.
+    imputation, fill_value, scaling, min_frequency
+        As in params.yaml's ``train``.
+    logs
+        Whether heavy-tailed features are taken in logs, see `signed_log1p`.
+    quadratic
+        Names of the features whose squares and products are added, of centered logs.
+
+    Attributes
+    ----------
+    sources_ : numpy.ndarray of float64, shape (columns, features)
+        How much of each design column comes from each feature: rows sum to 1, and a product of two features
+        belongs to each by half.
+    monotone_ : numpy.ndarray of int64, shape (columns,)
+        Direction in which a column that is a feature itself may move the probability; 0 of all others.
+    """
+
+    def __init__(
+        self,
+        features: tuple[Feature, ...],
+        imputation: str,
+        fill_value: float,
+        scaling: str,
+        min_frequency: int,
+        logs: bool = False,
+        quadratic: tuple[str, ...] = (),
+    ) -> None:
+        self.features = features
+        self.imputation = imputation
+        self.fill_value = fill_value
+        self.scaling = scaling
+        self.min_frequency = min_frequency
+        self.logs = logs
+        self.quadratic = quadratic
+
+    def fit(self, X: Floats, y: object = None) -> Self:
+        """Learn what to fill in, the gaps to mark, the sectors to tell apart, and scales.
+
+        Parameters
+        ----------
+        X
+            Feature values, shape (rows, features); NaN is missing, the sector is its position in
+            `conversion.data.firmographics.SECTORS`.
+        y
+            Not looked at.
+        """
+        self.fit_transform(X, y)
+        return self
+
+    def fit_transform(self, X: Floats, y: object = None) -> Floats:  # noqa: ARG002
+        """Fit, and give the design matrix that scales were learned from."""
+        self._lay_numbers_out(X)
+        self._learn_sectors(X)
+        self._learn_products(X)
+        columns = self._unscaled(X)
+        self._learn_scales(columns)
+        self.sources_ = self._sources()
+        self._lay_sources_out()
+        self.monotone_ = self._monotone()
+        return self._scaled(columns)
+
+    def transform(self, X: NDArray[np.floating[Any]]) -> Floats:
+        """Give the design matrix.
+
+        Parameters
+        ----------
+        X
+            As in `fit`; float32 is as good.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (rows, columns)
+            Columns as `get_feature_names_out` names them.
+
+        Raises
+        ------
+        ValueError
+            There is not one column for each feature.
+        """
+        if X.ndim != 2 or X.shape[1] != len(self.features):
+            raise ValueError(f"feature values of shape {X.shape}, should be (rows, {len(self.features)})")
+        return self._scaled(self._unscaled(X))
+
+    def by_feature(self, columns: Floats) -> Floats:
+        """Add up what belongs to each feature: ``columns @ sources_``, in the order of the columns.
+
+        Parameters
+        ----------
+        columns
+            Shape (rows, columns), such as contributions or importances; or of one row, shape (columns,).
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (rows, features)
+            Or (features,).
+        """
+        shares = columns.take(self.shared_columns_, axis=-1)
+        shares *= self.shares_
+        sums = np.zeros((*columns.shape[:-1], len(self.features)))
+        sums[..., self.sharing_features_] = np.add.reduceat(shares, self.share_starts_, axis=-1)
+        return sums
+
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:  # noqa: ARG002
+        """Name the design matrix's columns: ``<kind, category or quadratic>__<what it is>``."""
+        numbers = [
+            f"{self.features[origin].kind}__{'missingindicator_' * (column in self.marks_)}"
+            f"{self.features[origin].name}"
+            for column, origin in enumerate(self.origins_)
+        ]
+        sectors = [f"category__{name}" for name in self.sectors_]
+        products = [f"quadratic__{name}" for name in self.products_]
+        return np.array([*numbers, *sectors, *products], dtype=object)
+
+    def _members(self, *kinds: str) -> list[int]:
+        return [index for index, feature in enumerate(self.features) if feature.kind in kinds]
+
+    def _imputer(self, kind: str) -> SimpleImputer:
+        strategy, fill_value = self.imputation, None
+        if strategy == "auto":
+            strategy = "most_frequent" if kind in ("flag", "ordinal") else "median"
+        elif strategy in ("zero", "constant"):
+            fill_value = 0.0 if strategy == "zero" else self.fill_value
+            strategy = "constant"
+        return SimpleImputer(strategy=strategy, fill_value=fill_value, keep_empty_features=True)
+
+    def _lay_numbers_out(self, X: Floats) -> None:
+        """Order the numbers by kind, each kind's values before the marks of its gaps; learn what fills."""
+        usage = np.array([feature.group == "usage" for feature in self.features])
+        gaps = np.asarray(np.isnan(X).any(axis=0)) & usage
+        layout = [
+            (index, mark)
+            for kind in NUMBERS
+            for mark in (False, True)
+            for index in self._members(kind)
+            if gaps[index] or not mark
+        ]
+        self.origins_: Indices = np.array([index for index, _ in layout], dtype=np.intp)
+        self.marks_: Indices = np.flatnonzero([mark for _, mark in layout])
+        self.fill_ = self._learn_fill(X)[self.origins_]
+        # Heavy tails come first, so that one slice is taken in logs; marks among them are 0 or log(2) then.
+        self.heavy_ = sum(self.features[index].kind in HEAVY_TAILED for index, _ in layout)
+
+    def _learn_fill(self, X: Floats) -> Floats:
+        """Go column by column, as the imputer makes several copies of its input."""
+        fill = np.full(len(self.features), np.nan)
+        for index in self._members(*NUMBERS):
+            imputer = self._imputer(self.features[index].kind)
+            fill[index] = imputer.fit(X[:, [index]]).statistics_[0]
+        return fill
+
+    def _learn_sectors(self, X: Floats) -> None:
+        """Let the encoder encode every sector there is; what is none of them comes last."""
+        self.one_hot_: Floats = np.zeros((len(SECTORS) + 1, 0))
+        self.sectors_ = np.array([], dtype=object)
+        place = self._members("category")
+        if not place:
+            return
+        (self.sector_,) = place
+        codes = self._sector_codes(X)
+        unknown = SECTORS.index(UNKNOWN_SECTOR)
+        known = np.bincount(codes[(codes != unknown) & (codes >= 0)], minlength=len(SECTORS))
+        fill = int(known.argmax()) if known.any() else unknown
+        names = np.array([*SECTORS, None], dtype=object)[:, None]
+        encoder = OneHotEncoder(
+            min_frequency=self.min_frequency, handle_unknown="infrequent_if_exist", sparse_output=False
+        )
+        encoder.fit(names[np.where(codes == unknown, fill, codes)])
+        self.one_hot_ = encoder.transform(names)
+        self.one_hot_[unknown] = self.one_hot_[fill]
+        self.sectors_ = encoder.get_feature_names_out([self.features[self.sector_].name])
+
+    def _learn_products(self, X: Floats) -> None:
+        """Lay squares and products out as `PolynomialFeatures` does: each factor, then each pair."""
+        squared = [
+            column
+            for column, origin in enumerate(self.origins_)
+            if self.features[origin].name in self.quadratic and column not in self.marks_
+        ]
+        self.squared_: Indices = np.array(squared, dtype=np.intp)
+        self.powers_, self.products_ = np.zeros((0, 0)), []
+        if squared:
+            factors = X[:, self.origins_[squared]]
+            factors = signed_log1p(np.where(np.isnan(factors), self.fill_[squared], factors))
+            scaler = StandardScaler().fit(factors)
+            self.factor_center_, self.factor_scale_ = scaler.mean_, scaler.scale_
+            terms = PolynomialFeatures(2, include_bias=False).fit(factors)
+            names = [self.features[origin].name for origin in self.origins_[squared]]
+            self.powers_, self.products_ = terms.powers_, terms.get_feature_names_out(names)
+            pairs = list(combinations_with_replacement(range(len(squared)), 2))
+            self.left_, self.right_ = np.array(pairs, dtype=np.intp).T.copy()
+
+    def _learn_scales(self, columns: Floats) -> None:
+        center, scale = _center_and_scale(self.scaling, columns)
+        numbers, sectors = len(self.origins_), len(self.sectors_)
+        center[numbers : numbers + sectors], scale[numbers : numbers + sectors] = 0.0, 1.0
+        self.center_, self.scale_ = center, scale
+
+    def _sources(self) -> Floats:
+        numbers, sectors, products = len(self.origins_), len(self.sectors_), len(self.products_)
+        sources = np.zeros((numbers + sectors + products, len(self.features)))
+        sources[np.arange(numbers), self.origins_] = 1.0
+        if sectors:
+            sources[numbers : numbers + sectors, self.sector_] = 1.0
+        if products:
+            shares = self.powers_ / self.powers_.sum(axis=1, keepdims=True)
+            sources[numbers + sectors :, self.origins_[self.squared_]] = shares
+        return sources
+
+    def _lay_sources_out(self) -> None:
+        """List the shares in ``sources_`` feature after feature, so that one pass adds them up."""
+        feature, column = np.nonzero(self.sources_.T)
+        self.shared_columns_, self.shares_ = column, self.sources_[column, feature]
+        self.sharing_features_, self.share_starts_ = np.unique(feature, return_index=True)
+
+    def _monotone(self) -> NDArray[np.int64]:
+        direction = np.array([feature.monotone for feature in self.features], dtype=np.int64)
+        monotone = np.zeros(len(self.sources_), dtype=np.int64)
+        monotone[: len(self.origins_)] = direction[self.origins_]
+        monotone[self.marks_] = 0
+        return monotone
+
+    def _unscaled(self, X: NDArray[np.floating[Any]]) -> Floats:
+        # In place where it can be: what is added to the training snapshots' memory here is its peak.
+        numbers = X.take(self.origins_, axis=1).astype(np.float64, copy=False)
+        missing = np.isnan(numbers)
+        np.copyto(numbers, self.fill_, where=missing)
+        numbers[:, self.marks_] = missing.take(self.marks_, axis=1)
+        products = self._products(numbers)
+        if self.logs:
+            heavy = numbers[:, : self.heavy_]
+            heavy[...] = signed_log1p(heavy)
+        sectors = [self.one_hot_[self._sector_codes(X)]] if len(self.sectors_) else []
+        return np.concatenate([numbers, *sectors, *products], axis=1)
+
+    def _sector_codes(self, X: NDArray[np.floating[Any]]) -> Indices:
+        sector = X[:, self.sector_]
+        return np.where(np.isnan(sector), NO_SECTOR, sector).astype(np.intp)
+
+    def _products(self, numbers: Floats) -> list[Floats]:
+        if not len(self.squared_):
+            return []
+        factors = signed_log1p(numbers.take(self.squared_, axis=1))
+        factors -= self.factor_center_
+        factors /= self.factor_scale_
+        return [factors, factors.take(self.left_, axis=1) * factors.take(self.right_, axis=1)]
+
+    def _scaled(self, columns: Floats) -> Floats:
+        columns -= self.center_
+        columns /= self.scale_
+        return columns
+
+
+def signed_log1p(values: Floats) -> Floats:
+    """Take ``log(1 + x)``, of negative values (changes, a negative ``fill_value``) ``-log(1 - x)``."""
+    logs = log1p(np.abs(values))
+    return np.copysign(logs, values, out=logs)
+
+
+def _center_and_scale(scaling: str, columns: Floats) -> tuple[Floats, Floats]:
+    """Learn what to subtract from each column, and what to divide it by then."""
+    if scaling == "standard":
+        standard = StandardScaler().fit(columns)
+        return standard.mean_, standard.scale_
+    if scaling == "minmax":
+        minmax = MinMaxScaler().fit(columns)
+        return minmax.data_min_, 1.0 / minmax.scale_
+    if scaling == "robust":
+        robust = RobustScaler().fit(columns)
+        return robust.center_, robust.scale_
+    return np.zeros(columns.shape[1]), np.ones(columns.shape[1])

@@ -1,0 +1,107 @@
+"""The whole recipe, fitted anew at each ``as_of`` on what was known: by train once, by evaluate often."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from conversion.config.params import Params
+from conversion.data.timeline import WEEK
+from conversion.modelling.base import ConversionModel, make_model
+from conversion.modelling.search import Search, search
+from conversion.runtime.errors import ExportError
+from conversion.stats.portable_math import power
+
+
+def training_columns(params: Params) -> list[str]:
+    """List the columns that training snapshots must have."""
+    return ["id", "as_of", "label", "weight", *(feature.name for feature in make_model(params).features)]
+
+
+def known_training(
+    snapshots: pd.DataFrame, as_of: pd.Timestamp, horizon_days: int, history_weeks: int | None
+) -> pd.Series:
+    """Tell which training snapshots were mature at ``as_of`` and lie within the history."""
+    mature = snapshots["as_of"] + pd.Timedelta(days=horizon_days) <= as_of
+    if history_weeks is None:
+        return mature
+    return mature & (snapshots["as_of"] > as_of - pd.Timedelta(weeks=history_weeks))
+
+
+def recency_weights(
+    snapshot_as_of: pd.Series, as_of: pd.Timestamp, half_life_weeks: int | None
+) -> NDArray[np.float64]:
+    """Weigh snapshots by their age at ``as_of``: half as much for each half-life.
+
+    The weighted prevalence, and with it the probabilities, are then those of the recent past.
+
+    Parameters
+    ----------
+    snapshot_as_of
+        Weeks of the training snapshots.
+    as_of
+        Moment of the fit; no later snapshot or fit has a say.
+    half_life_weeks
+        None: all weigh 1.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (snapshots,)
+        ``0.5 ** (age in weeks / half_life_weeks)``.
+    """
+    if half_life_weeks is None:
+        return np.ones(len(snapshot_as_of))
+    age = (as_of - snapshot_as_of).to_numpy() / WEEK.to_timedelta64()
+    return power(0.5, age / half_life_weeks)
+
+
+def fit_at(snapshots: pd.DataFrame, as_of: pd.Timestamp, params: Params) -> ConversionModel:
+    """Fit the whole recipe on what was known at ``as_of``, with the model of summaries beside it.
+
+    If ``train.search`` says so, better hyperparameters are searched for first, on what was known too.
+
+    Parameters
+    ----------
+    snapshots
+        Training snapshots: ``id``, ``as_of``, ``label``, ``weight`` and the features, in any order.
+    as_of
+        Snapshots whose labels were not mature by then are not looked at.
+
+    Returns
+    -------
+    ConversionModel
+        Fitted.
+
+    Raises
+    ------
+    ExportError
+        There is no snapshot, or one class only, or too little history for what params ask.
+    """
+    model, _ = search_and_fit_at(snapshots, as_of, params)
+    return model
+
+
+def search_and_fit_at(
+    snapshots: pd.DataFrame, as_of: pd.Timestamp, params: Params, progress: bool = False
+) -> tuple[ConversionModel, Search]:
+    """Do what `fit_at` does, and give what the search found; ``progress`` shows a bar of its trials."""
+    known = known_training(snapshots, as_of, params.featurize.horizon_days, params.train.history_weeks)
+    # In one order, as forests and boosters draw rows by their place.
+    rows = snapshots[known].sort_values(["id", "as_of"], kind="stable")
+    positives = int((rows["label"] == 1).sum())
+    if not 0 < positives < len(rows):
+        raise ExportError(
+            f"customers: at {as_of:%Y-%m-%d} {positives} of {len(rows)} training snapshots with mature "
+            "labels are conversions; there is nothing to learn from: give a longer export, or a later "
+            "evaluate.first_cutoff or data.as_of"
+        )
+    weight = rows["weight"].to_numpy(dtype=np.float64) * recency_weights(
+        rows["as_of"], as_of, params.train.recency_half_life_weeks
+    )
+    rows = rows.assign(weight=weight)
+    found = search(rows, params, progress)
+    model = make_model(found.params).fit_with_summary(
+        rows, rows["label"].to_numpy(dtype=np.int64), weight, rows["as_of"]
+    )
+    return model, found

@@ -1,0 +1,1 @@
+"""Errors, files, logs, progress bars and the command line."""

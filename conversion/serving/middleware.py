@@ -1,0 +1,151 @@
+"""What every request goes through: who may ask, and how many ask what."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from pydantic import BaseModel
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from conversion.runtime.errors import ServiceError
+from conversion.serving.messages import Error
+from conversion.serving.state import TOKEN
+from conversion.serving.telemetry import Telemetry
+
+JSON: Final = "application/json"
+# BentoML's own answers: probes, the schema that its client reads, the files of the documentation page.
+BENTOML_PATHS: Final = ("/livez", "/readyz", "/healthz", "/schema.json")
+BENTOML_FOLDER: Final = "/static_content/"
+# Nothing of any company: open to whoever has no token.
+OPEN_PATHS: Final = ("/health", "/livez", "/readyz", "/healthz", "/", "/docs", "/docs.json", "/openapi.json")
+
+
+def json_response(
+    answer: BaseModel, status: int = HTTPStatus.OK, headers: dict[str, str] | None = None
+) -> Response:
+    """Send an answer of the contract."""
+    return Response(answer.model_dump_json(), status_code=status, media_type=JSON, headers=headers)
+
+
+def check_token(token: str | None) -> str | None:
+    """Check that clients can send the token; None is none.
+
+    Raises
+    ------
+    ServiceError
+        It has a control character, such as a line end, or a space at one end. No header keeps these, so that
+        everybody would be refused.
+    """
+    if token is None:
+        return None
+    control = re.search(r"[\x00-\x08\x0a-\x1f\x7f]", token)
+    if control:
+        hint = "; $(cat FILE) takes a file's last line end off" if control[0] in "\r\n" else ""
+        raise ServiceError(f"{TOKEN}: has {control[0]!r} in it, which no client can send{hint}")
+    if token != token.strip(" \t"):
+        raise ServiceError(f"{TOKEN}: begins or ends with a space, which no client can send; take it off")
+    return token
+
+
+class PrefixMiddleware:
+    """Takes the prefix off that a proxy in front leaves before the paths.
+
+    Proxies that take it off themselves work as well: a path without the prefix stays as it is.
+
+    Parameters
+    ----------
+    app
+        Answers the paths without the prefix.
+    prefix
+        Like ``/crm``; empty: there is none.
+    """
+
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
+        self.app = app
+        self.prefix = prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer an HTTP request."""
+        path: str = scope["path"]
+        if self.prefix and f"{path}/".startswith(f"{self.prefix}/"):
+            scope = {**scope, "path": path.removeprefix(self.prefix) or "/"}
+        await self.app(scope, receive, send)
+
+
+class TokenMiddleware:
+    """Refuses requests without the token, but for `OPEN_PATHS`.
+
+    Parameters
+    ----------
+    app
+        Answers the others.
+    token
+        None: everybody is let in.
+    telemetry
+        Counts the refused.
+    """
+
+    def __init__(self, app: ASGIApp, token: str | None, telemetry: Telemetry) -> None:
+        self.app = app
+        self.expected = None if token is None else token.encode("utf-8", "surrogateescape")
+        self.telemetry = telemetry
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer an HTTP request."""
+        if self.expected is None or self._open(scope["path"]):
+            return await self.app(scope, receive, send)
+        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        scheme, _, token = given.partition(b" ")
+        if scheme.lower() == b"bearer" and hmac.compare_digest(token.lstrip(b" "), self.expected):
+            return await self.app(scope, receive, send)
+        self.telemetry.count_rejected("unauthorized")
+        body = Error(error="Authorization: a bearer token is required, or the one given is wrong", detail=[])
+        refusal = json_response(body, HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": "Bearer"})
+        return await refusal(scope, receive, send)
+
+    def _open(self, path: str) -> bool:
+        return path in OPEN_PATHS or path.startswith(BENTOML_FOLDER)
+
+
+class ObserveMiddleware:
+    """Counts and times requests by route.
+
+    Parameters
+    ----------
+    app
+        Answers them.
+    telemetry
+        Where they are counted.
+    routes
+        Named by their paths; all others are BentoML's own, or ``other``.
+    """
+
+    def __init__(self, app: ASGIApp, telemetry: Telemetry, routes: Sequence[Route]) -> None:
+        self.app = app
+        self.telemetry = telemetry
+        self.paths: dict[Callable[..., Any] | None, str] = {route.endpoint: route.path for route in routes}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer an HTTP request."""
+        with self.telemetry.request() as observed:
+
+            async def send_observed(message: Any) -> None:
+                if message["type"] == "http.response.start":
+                    observed.status = message["status"]
+                await send(message)
+
+            try:
+                await self.app(scope, receive, send_observed)
+            finally:
+                observed.endpoint = self._endpoint(scope)
+
+    def _endpoint(self, scope: Scope) -> str:
+        """Name the route, not the path: of those there are as many as clients can think of."""
+        path: str = scope["path"]
+        return self.paths.get(scope.get("endpoint"), path if path in BENTOML_PATHS else "other")

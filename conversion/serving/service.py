@@ -1,0 +1,196 @@
+"""The BentoML service: loads the model, and puts the HTTP contract in front of BentoML's own routes.
+
+The two predictions are BentoML API methods, so that its client, its schema and other services know them.
+Over HTTP `conversion.serving.routes` answers their routes, by the same pydantic models and the same
+`conversion.serving.predictor.predict`: BentoML's own endpoints send errors that its OpenAPI document does
+not describe, answer some bad numbers with 500, bound no body's size, and take about twice as long.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import bentoml
+from bentoml.exceptions import BentoMLException, InvalidArgument
+from bentoml.images import Image
+from pydantic import GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+from starlette.types import ASGIApp, Receive, Scope, Send
+from threadpoolctl import threadpool_limits
+
+from conversion.config.params import load_params
+from conversion.runtime.errors import UserError
+from conversion.runtime.logs import log_format, set_up_service_logs
+from conversion.serving.connections import use_bounded_connections
+from conversion.serving.messages import History, Prediction, Predictions, Summary
+from conversion.serving.middleware import check_token
+from conversion.serving.prediction_log import PredictionLog
+from conversion.serving.predictor import places_of, predict
+from conversion.serving.refusals import RefusalError
+from conversion.serving.routes import REQUEST_SECONDS, http_api
+from conversion.serving.state import SERVICE, make_serving, read_files, token_from
+
+LOG_FOLDER: Final = "logs"
+LOG_CONFIG: Final = Path(__file__).with_name("prediction_log.yaml")
+LOGGED: Final = {
+    "conversion_probability": "numerical",
+    "prediction": "numerical",
+    "tier": "categorical",
+    "basis": "categorical",
+    "model_version": "categorical",
+}
+
+
+class _OneOf:
+    """Describes a union by ``oneOf``.
+
+    Of ``anyOf`` BentoML reads the first member: its client would send what a summary has, so no usage, and
+    ``bentoml build`` would fail.
+    """
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        described = handler(schema)
+        return {"oneOf": described["anyOf"]} if "anyOf" in described else described
+
+
+OneCompany = Annotated[Summary | History, _OneOf()]
+
+
+class ContractMiddleware:
+    """Answers the contract's routes before BentoML's are looked at.
+
+    Parameters
+    ----------
+    app
+        BentoML's app.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.bentoml_app = app
+        self.contract: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer an HTTP request; the rest (starting up, shutting down) is BentoML's."""
+        if scope["type"] != "http":
+            return await self.bentoml_app(scope, receive, send)
+        if self.contract is None:  # the worker's service is made after the app
+            self.contract = http_api(bentoml.get_current_service().serving, self.bentoml_app)
+        return await self.contract(scope, receive, send)
+
+
+class BentoImage(Image):  # type: ignore[misc]  # BentoML's types are not exported
+    """The bento's image; ``bentoml build`` freezes it once the bento's files are laid out.
+
+    They are laid out as links where DVC's cache is linked (``cache.type``): copies take their place here, or
+    the bento would end with the cache, and at the machine's limits.
+    """
+
+    def freeze(self, bento_fs: Path, *arguments: Any, **options: Any) -> Any:
+        """Put copies in the place of links, then do what BentoML does."""
+        copy_links(bento_fs / "src")
+        # BentoML adds its own commands once for each of bentofile.yaml's.
+        self.commands: list[str] = list(dict.fromkeys(self.commands))
+        return super().freeze(bento_fs, *arguments, **options)
+
+
+def copy_links(folder: Path) -> None:
+    """Put a copy in the place of each link to a file.
+
+    Raises
+    ------
+    BentoMLException
+        A link leads nowhere.
+    """
+    for link in sorted(path for path in folder.rglob("*") if path.is_symlink()):
+        target = link.resolve()
+        if not target.is_file():
+            raise BentoMLException(
+                f"{link.relative_to(folder)}: is a link to {target}, which is not there; run 'dvc checkout' "
+                "and build again"
+            )
+        link.unlink()
+        shutil.copyfile(target, link)
+
+
+@bentoml.service(
+    name=SERVICE,
+    image=BentoImage(python_version="3.11"),
+    http={"host": "127.0.0.1", "port": 8000},
+    traffic={"timeout": REQUEST_SECONDS},
+    # Spans nobody collects until an exporter is configured, each kept until its request's timeout: they took
+    # a third of a request's time, and made collections of garbage stop the service for 0.1 s and more.
+    tracing={"excluded_urls": ".*"},
+    metrics={"enabled": False},  # see conversion.serving.telemetry
+    # BentoML's access log fails, and the answer with it, on a Content-Type that is not UTF-8.
+    logging={"access": {"request_content_type": False}},
+)
+class ConversionService:
+    """Predicts which free-tier companies convert to paying, and why."""
+
+    def __init__(self) -> None:
+        # Sums split over threads differ in the last bits; requests run side by side instead.
+        threadpool_limits(limits=1)
+        set_up_service_logs(SERVICE)
+        params = load_params()
+        record = PredictionLog(log_predictions) if params.serve.log_predictions else None
+        version = bentoml.server_context.bento_version
+        self.serving = make_serving(params, check_token(token_from(os.environ)), version, record)
+        # What has been loaded stays: collections of garbage need not look at it, which takes 0.1 s and more.
+        gc.collect()
+        gc.freeze()
+
+    @bentoml.on_deployment
+    @staticmethod
+    def check() -> None:
+        """Refuse to start, before any worker does, where something that is served or set is broken."""
+        try:
+            # Workers run in the bento's folder; this runs where the command was given.
+            folder: str = ConversionService.working_dir  # type: ignore[attr-defined]  # it is a Service
+            with contextlib.chdir(folder):
+                read_files(load_params(), os.environ)
+            check_token(token_from(os.environ))
+            log_format()
+        except UserError as error:
+            raise BentoMLException(str(error)) from error
+
+    @bentoml.api(route="/predict/single")
+    def predict_single(self, company: OneCompany, /) -> Prediction:
+        """Predict one company."""
+        return self._predicted([company], [""])[0]
+
+    @bentoml.api(route="/predict")
+    def predict(self, companies: list[OneCompany]) -> Predictions:
+        """Predict companies, in the order given."""
+        predictions = self._predicted(companies, places_of(companies))
+        return Predictions(predictions=predictions, model_version=self.serving.predictor.version)
+
+    def _predicted(self, companies: Sequence[Summary | History], where: Sequence[str]) -> list[Prediction]:
+        try:
+            return predict(self.serving.predictor, companies, where)
+        except RefusalError as error:
+            raise InvalidArgument(str(error)) from error
+
+
+ConversionService.add_asgi_middleware(ContractMiddleware)  # type: ignore[attr-defined]  # it is a Service
+# Before a worker makes its server, which it does as soon as it has imported this.
+use_bounded_connections()
+
+
+def log_predictions(companies: Sequence[Summary | History], predictions: Sequence[Prediction]) -> None:
+    """Log inputs and answers as JSON lines to logs/, through BentoML's monitoring."""
+    options = {"log_path": LOG_FOLDER, "log_config_file": str(LOG_CONFIG)}
+    with bentoml.monitor("predictions", monitor_class="default", monitor_options=options) as monitor:
+        inputs = [company.model_dump(mode="json") for company in companies]
+        monitor.log_batch(inputs, name="input", role="feature", data_type="categorical")
+        for name, kind in LOGGED.items():
+            values = [getattr(prediction, name) for prediction in predictions]
+            monitor.log_batch(values, name=name, role="prediction", data_type=kind)

@@ -1,0 +1,92 @@
+"""Prometheus metrics of the service, of all its workers."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter as Tally
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+from conversion.serving.messages import Prediction
+from conversion.serving.refusals import Reason
+
+SCORE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+# BentoML's names and labels, so that dashboards made for it work here. Its own middleware is switched off: it
+# labels by path, and makes some twenty series for each company whose lead is asked for.
+NAMESPACE: Final = "bentoml_service"
+REQUEST_LABELS: Final = ("endpoint", "service_name", "service_version", "http_response_code", "runner_name")
+
+
+@dataclass
+class Observed:
+    """What becomes of one request: its route, and the status of its answer."""
+
+    endpoint: str = "other"
+    status: int = HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+class Telemetry:
+    """The metrics, made once a worker.
+
+    Parameters
+    ----------
+    service_name, service_version
+        Labels, as BentoML gives them.
+    """
+
+    def __init__(self, service_name: str, service_version: str) -> None:
+        # Not at the top: it decides at import, by PROMETHEUS_MULTIPROC_DIR, whether workers share metrics.
+        from prometheus_client import CollectorRegistry, Counter, Histogram
+
+        self.registry = CollectorRegistry()
+        common: dict[str, Any] = {"registry": self.registry}
+        self._names = (service_name, service_version)
+        self._predictions = Counter(
+            "conversion_predictions", "Predictions by basis and tier", ("basis", "tier"), **common
+        )
+        self._score = Histogram(
+            "conversion_score", "Predicted probabilities", buckets=SCORE_BUCKETS, **common
+        )
+        self._rejected = Counter("conversion_rejected", "Refused requests by reason", ("reason",), **common)
+        self._requests = Counter(f"{NAMESPACE}_request", "Requests", REQUEST_LABELS, **common)
+        self._duration = Histogram(
+            f"{NAMESPACE}_request_duration_seconds", "Seconds a request", REQUEST_LABELS, **common
+        )
+
+    def count_predictions(self, predictions: Sequence[Prediction]) -> None:
+        """Count predictions and their scores."""
+        for (basis, tier), count in Tally((answer.basis, answer.tier) for answer in predictions).items():
+            self._predictions.labels(basis, tier).inc(count)
+        for answer in predictions:
+            self._score.observe(answer.conversion_probability)
+
+    def count_rejected(self, reason: Reason) -> None:
+        """Count a refused request."""
+        self._rejected.labels(reason).inc()
+
+    @contextmanager
+    def request(self) -> Iterator[Observed]:
+        """Count and time one request; the block says what became of it."""
+        start, observed = time.perf_counter(), Observed()
+        try:
+            yield observed
+        finally:
+            name, version = self._names
+            labels = (observed.endpoint, name, version, str(int(observed.status)), name)
+            self._requests.labels(*labels).inc()
+            self._duration.labels(*labels).observe(time.perf_counter() - start)
+
+    def exposition(self) -> tuple[bytes, str]:
+        """Give the metrics of all workers as text, and its media type."""
+        from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        registry = self.registry
+        if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry), CONTENT_TYPE_LATEST

@@ -1,0 +1,1 @@
+"""The sample export and the truth behind it."""

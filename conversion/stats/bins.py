@@ -1,0 +1,60 @@
+"""Bins of about equal count, in which equal values are never parted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from conversion.stats.arrays import Floats, Ints, finite
+
+
+def quantile_bins(values: ArrayLike, levels: int | Sequence[float] = 10) -> Ints:
+    """Give each value the number of its quantile bin: equal values share a bin, whatever their order.
+
+    Parameters
+    ----------
+    values
+        Finite numbers.
+    levels
+        How many bins of about equal count, or the increasing levels in (0, 1) that part the bins.
+
+    Returns
+    -------
+    ndarray of int64
+        From 0 (lowest); ties can leave fewer bins.
+
+    Examples
+    --------
+    >>> quantile_bins([5, 1, 1, 1, 9, 7], 3).tolist()
+    [1, 0, 0, 0, 2, 2]
+    """
+    array = finite(values)
+    cuts = np.arange(1, levels) / levels if isinstance(levels, int) else np.asarray(levels, dtype=np.float64)
+    return np.searchsorted(bin_edges(array, np.ones_like(array), cuts), array, side="left")
+
+
+def bin_edges(values: Floats, weight: Floats, levels: Floats) -> Floats:
+    """Find the values that close a bin from above, all but the last bin's; few distinct ones are a bin each.
+
+    Parameters
+    ----------
+    values
+        Finite numbers.
+    weight
+        How many rows each stands for.
+    levels
+        The increasing levels in (0, 1) that part the bins.
+
+    Returns
+    -------
+    ndarray of float64
+        Increasing.
+    """
+    distinct, group = np.unique(values, return_inverse=True)
+    if len(distinct) <= len(levels) + 1:
+        return distinct[:-1]
+    cumulated = np.cumsum(np.bincount(group, weight, len(distinct)))
+    at = np.searchsorted(cumulated / cumulated[-1], levels, side="left")
+    return np.unique(distinct[at[at < len(distinct) - 1]])

@@ -1,0 +1,27 @@
+"""The order of a list: the highest score first, equal ones in an order that no file decides."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from conversion.stats.arrays import Ints, finite
+from conversion.stats.hashing import tie_break
+
+
+def rank_order(score: ArrayLike, ids: ArrayLike) -> Ints:
+    """Positions of the rows from the highest score to the lowest, ties by `hashing.tie_break`.
+
+    Parameters
+    ----------
+    score
+        Higher is called earlier.
+    ids
+        Company ids, each once.
+
+    Returns
+    -------
+    ndarray of int64
+        ``score[rank_order(score, ids)]`` descends.
+    """
+    return np.lexsort((tie_break(ids), -finite(score)))

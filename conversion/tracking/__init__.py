@@ -1,0 +1,1 @@
+"""MLflow: runs, the outbox, the model registry."""

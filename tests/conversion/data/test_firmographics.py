@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conversion.config.contract import EMPLOYEE_RANGES, UNRANKED
+from conversion.data.firmographics import (
+    INDUSTRIES_BY_SECTOR,
+    SECTORS,
+    firmographic_values,
+    sector_of,
+    with_firmographics,
+)
+
+
+@pytest.mark.parametrize(
+    ("industry", "sector"),
+    [
+        ("COMPUTER_SOFTWARE", "Software and IT"),
+        ("Technology - Software", "Software and IT"),
+        ("technology software", "Software and IT"),
+        ("  Consulting/Advisory ", "Professional services"),
+        ("Comercio Electrónico", "Retail and consumer goods"),
+        ("REAL_ESTATE", "Construction and real estate"),
+        ("Other", "Unknown"),
+        ("no such industry", "Unknown"),
+        ("", "Unknown"),
+        (None, "Unknown"),
+        (float("nan"), "Unknown"),
+        (pd.NA, "Unknown"),
+        (7, "Unknown"),
+    ],
+)
+def test_both_taxonomies_map_to_sectors(industry: object, sector: str) -> None:
+    assert sector_of(industry) == sector
+
+
+def test_each_industry_belongs_to_one_sector() -> None:
+    by_label: dict[str, set[str]] = {}
+    for sector, labels in INDUSTRIES_BY_SECTOR.items():
+        for label in labels:
+            by_label.setdefault(sector_of(label), set()).add(sector)
+    assert by_label == {sector: {sector} for sector in INDUSTRIES_BY_SECTOR}
+    assert SECTORS[-1] == "Unknown"
+    assert len(set(SECTORS)) == len(SECTORS)
+
+
+@given(st.text())
+def test_any_text_has_a_sector(text: str) -> None:
+    assert sector_of(text) in SECTORS
+
+
+def test_firmographics_are_read_as_documented() -> None:
+    companies = pd.DataFrame(
+        {
+            "id": [1, 2, 3, 4],
+            "ALEXA_RANK": [250.0, float(UNRANKED), np.nan, 16_000_000.0],
+            "EMPLOYEE_RANGE": ["1", "10,001 or more", None, "11 to 25"],
+            "INDUSTRY": ["INTERNET", None, "Travel", "who knows"],
+        }
+    )
+    read = with_firmographics(companies)
+    np.testing.assert_array_equal(read["ALEXA_RANK"], [250.0, np.nan, np.nan, 16_000_000.0])
+    np.testing.assert_array_equal(read["unranked"], [0.0, 1.0, np.nan, 0.0])
+    np.testing.assert_array_equal(read["size"], [1.0, 9.0, np.nan, 4.0])
+    assert list(read["sector"]) == ["Software and IT", "Unknown", "Travel and leisure", "Unknown"]
+    assert tuple(read["sector"].cat.categories) == SECTORS
+    assert list(read["INDUSTRY"].fillna("-")) == ["INTERNET", "-", "Travel", "who knows"]
+    assert companies["ALEXA_RANK"].iloc[1] == UNRANKED, "the input is left as it was"
+
+
+def test_sizes_follow_the_order_of_the_ranges() -> None:
+    companies = pd.DataFrame({"ALEXA_RANK": 1.0, "EMPLOYEE_RANGE": EMPLOYEE_RANGES, "INDUSTRY": None})
+    assert list(with_firmographics(companies)["size"]) == [float(size) for size in range(1, 10)]
+
+
+@pytest.mark.parametrize("dtype", ["str", "object"])
+def test_nothing_known_of_any_company(dtype: str) -> None:
+    unknown = pd.Series([None, None], dtype=dtype)
+    companies = pd.DataFrame({"ALEXA_RANK": np.nan, "EMPLOYEE_RANGE": unknown, "INDUSTRY": unknown})
+    read = with_firmographics(companies)
+    assert read[["ALEXA_RANK", "unranked", "size"]].isna().all(axis=None)
+    assert list(read["sector"]) == ["Unknown", "Unknown"]
+
+
+# One company without a table
+
+companies_of = st.tuples(
+    st.none()
+    | st.floats(0.001, 2e7)
+    | st.sampled_from([1.0, UNRANKED - 1.0, float(UNRANKED), UNRANKED + 1.0]),
+    st.none() | st.sampled_from(EMPLOYEE_RANGES),
+    st.none()
+    | st.sampled_from([label for labels in INDUSTRIES_BY_SECTOR.values() for label in labels])
+    | st.text(st.characters(exclude_categories=("Cs",)), max_size=20),
+)
+
+
+@given(st.lists(companies_of, min_size=1, max_size=20))
+def test_values_of_one_company_are_those_of_the_table(
+    rows: list[tuple[float | None, str | None, str | None]],
+) -> None:
+    ranks, ranges, industries = zip(*rows, strict=True)
+    table = with_firmographics(
+        pd.DataFrame(
+            {
+                "ALEXA_RANK": np.array(ranks, dtype=np.float64),
+                "EMPLOYEE_RANGE": pd.Series(ranges, dtype="str"),
+                "INDUSTRY": pd.Series(industries, dtype="str"),
+            }
+        )
+    )
+    expected = table[["ALEXA_RANK", "unranked", "size"]].assign(sector=table["sector"].cat.codes)
+    np.testing.assert_array_equal([firmographic_values(*row) for row in rows], expected.to_numpy())
+
+
+def test_values_of_one_company_by_hand() -> None:
+    nan = float("nan")
+    np.testing.assert_array_equal(firmographic_values(None, None, None), (nan, nan, nan, len(SECTORS) - 1))
+    np.testing.assert_array_equal(firmographic_values(UNRANKED, "1", "SaaS"), (nan, 1.0, 1.0, 0))

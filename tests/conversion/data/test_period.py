@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+import datetime as dt
+import functools
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conversion.config.contract import ACTIONS, MEASURES
+from conversion.config.params import Clean
+from conversion.data.period import Period, describe_first, find_period, strays
+from conversion.data.timeline import WEEK
+from conversion.runtime.errors import ExportError
+from stages.simulate import simulate
+from tests.pipeline import small_params
+
+AS_OF = pd.Timestamp("2020-02-24")
+NEVER = pd.Series([pd.NaT], dtype="datetime64[us]")
+
+
+def settings(**changed: Any) -> Clean:
+    return small_params(**{f"clean__{name}": value for name, value in changed.items()}).clean
+
+
+def usage_of(rows: dict[int, int], actions: int = 8) -> pd.DataFrame:
+    """Give so many usage rows of each week; week 0 is the one that ends at `AS_OF`."""
+    weeks = np.repeat(list(rows), list(rows.values()))
+    ids = np.concatenate([np.arange(count) for count in rows.values()])
+    usage = pd.DataFrame({"id": ids, "WHEN_TIMESTAMP": AS_OF - WEEK + weeks * WEEK})
+    return usage.assign(**dict.fromkeys(MEASURES, 0)).assign(ACTIONS_EMAIL=actions)
+
+
+def steady(weeks: int = 20, rows: int = 100) -> dict[int, int]:
+    return dict.fromkeys(range(1 - weeks, 1), rows)
+
+
+def period_of(usage: pd.DataFrame, as_of: pd.Timestamp | None = None, **changed: Any) -> Period:
+    return find_period(usage, NEVER, as_of, settings(**changed))
+
+
+def in_last_week(usage: pd.DataFrame, actions: int) -> pd.DataFrame:
+    last = usage["WHEN_TIMESTAMP"] == AS_OF - WEEK
+    return usage.assign(ACTIONS_EMAIL=usage["ACTIONS_EMAIL"].mask(last, actions))
+
+
+# A given moment
+
+
+def test_as_of_is_the_end_of_the_last_week_unless_given() -> None:
+    usage = usage_of({-5: 1, 0: 1})
+    assert period_of(usage) == Period(AS_OF - 6 * WEEK, AS_OF - WEEK, AS_OF)
+    for given_as_of in (AS_OF, AS_OF - 4 * WEEK):
+        assert period_of(usage, given_as_of).as_of == given_as_of
+
+
+@pytest.mark.parametrize("weeks", [-6, 1, 200])
+def test_as_of_outside_of_the_export_is_refused(weeks: int) -> None:
+    as_of = AS_OF + weeks * WEEK
+    with pytest.raises(ExportError) as error:
+        period_of(usage_of({-5: 1, 0: 1}), as_of)
+    assert str(error.value) == (
+        f"data.as_of: given {as_of:%Y-%m-%d}, but the export is known from 2020-01-20 to 2020-02-24; "
+        "choose a Monday between them, or null for the last complete week"
+    )
+
+
+def test_the_weeks_of_strays_are_no_moments_of_a_list() -> None:
+    with pytest.raises(ExportError, match="from 2019-10-14 to 2020-02-24; choose"):
+        period_of(usage_of(steady() | {52: 1}), AS_OF + 53 * WEEK)
+
+
+# Strays
+
+
+@pytest.mark.parametrize("weeks", [-1043, -53, 52, 4174])
+def test_a_row_far_from_the_others_moves_nothing(weeks: int) -> None:
+    usage = usage_of(steady() | {weeks: 1})
+    period = period_of(usage)
+    assert period == Period(AS_OF - 20 * WEEK, AS_OF - WEEK, AS_OF)
+    assert usage.index[strays(usage["WHEN_TIMESTAMP"], period)].tolist() == [len(usage) - 1]
+
+
+@pytest.mark.parametrize("weeks", [1, 2, 9, 13])
+def test_a_last_week_with_hardly_any_rows_is_no_week_of_the_export(weeks: int) -> None:
+    usage = usage_of(steady() | {weeks: 9})
+    latest = AS_OF + weeks * WEEK
+    assert period_of(usage) == Period(AS_OF - 20 * WEEK, AS_OF - WEEK, AS_OF, latest=latest)
+    assert period_of(usage, stray_week=0.09, partial_week=0.0).as_of == latest
+    assert period_of(usage, latest).as_of == latest
+
+
+def test_several_such_weeks_are_left_out_too() -> None:
+    assert period_of(usage_of(steady() | {1: 2, 2: 1})).as_of == AS_OF
+    assert period_of(usage_of(steady() | dict.fromkeys(range(2, 30, 3), 1))).as_of == AS_OF
+
+
+@pytest.mark.parametrize(("rows", "first"), [(9, -19), (10, -25)])
+def test_a_first_week_with_hardly_any_rows_is_no_week_of_the_export(rows: int, first: int) -> None:
+    assert period_of(usage_of({-25: rows} | steady())).first == AS_OF - WEEK + first * WEEK
+
+
+def test_a_slow_start_is_no_stray() -> None:
+    growth = {week - 40: int(1.3**week) for week in range(21)} | steady(rows=200)
+    assert period_of(usage_of(growth)).first == AS_OF - 41 * WEEK
+
+
+def test_few_rows_are_usual_in_a_small_export() -> None:
+    usage = usage_of({-30: 1, -24: 1, -12: 2, -7: 1, -1: 3, 0: 1})
+    assert period_of(usage) == Period(AS_OF - 31 * WEEK, AS_OF - WEEK, AS_OF)
+
+
+def test_a_holiday_is_no_gap() -> None:
+    usage = usage_of(steady(8) | {-20: 100, -21: 100})
+    assert period_of(usage).first == AS_OF - 22 * WEEK
+    assert period_of(usage, max_gap_weeks=12, max_stray_rows=0.5).first == AS_OF - 8 * WEEK
+
+
+def test_many_rows_far_from_the_others_are_refused_by_name() -> None:
+    usage = usage_of(steady() | {-53: 100, -54: 6})
+    with pytest.raises(ExportError) as error:
+        period_of(usage)
+    assert str(error.value) == (
+        "usage_actions: WHEN_TIMESTAMP: expected at most clean.max_stray_rows (0.05) of the rows far from "
+        "the weeks of the others, 2019-10-07 to 2020-02-17; found 106 of 2106, first id 0 at 2019-02-04; "
+        "correct their dates or leave them out; if the gap is real, raise clean.max_gap_weeks (13)"
+    )
+    assert period_of(usage, max_gap_weeks=40, stray_week=0.05).first == AS_OF - 55 * WEEK
+    assert period_of(usage, max_stray_rows=0.06).first == AS_OF - 20 * WEEK
+
+
+def test_cost_follows_the_rows_not_the_calendar() -> None:
+    """Usage that a row here and there stretches over decades is refused, before anything is computed."""
+    usage = usage_of(dict.fromkeys(range(-1100, -20, 10), 50) | steady())
+    with pytest.raises(ExportError) as error:
+        period_of(usage)
+    assert str(error.value) == (
+        "usage_actions: WHEN_TIMESTAMP: the rows span 1101 weeks, from id 0 at 1999-01-18 to id 0 at "
+        "2020-02-17; expected at most clean.max_weeks (1040); correct the dates, leave old rows out, or "
+        "raise it"
+    )
+    assert period_of(usage, max_weeks=1101).first == AS_OF - 1101 * WEEK
+
+
+def test_the_first_row_is_named_by_week_and_then_id() -> None:
+    usage = usage_of({-1: 2, -3: 2}).iloc[[1, 0, 3, 2]]
+    assert describe_first(usage) == "id 0 at 2020-01-27"
+
+
+# The last complete week
+
+
+@pytest.mark.parametrize(("actions", "whole"), [(8, True), (7, True), (6, False), (4, False), (0, False)])
+def test_a_week_below_the_usual_volume_is_not_complete(actions: int, whole: bool) -> None:
+    """100 rows of 8 actions each are a volume of 800, and 80 % of it is 640."""
+    period = period_of(in_last_week(usage_of(steady()), actions))
+    assert period.as_of == (AS_OF if whole else AS_OF - WEEK)
+    assert period.last == AS_OF - WEEK
+    if not whole:
+        assert period.incomplete == pytest.approx((100 * actions, 800))
+
+
+def test_fewer_companies_are_less_volume_too() -> None:
+    assert period_of(usage_of(steady() | {0: 81})).incomplete is None
+    assert period_of(usage_of(steady() | {0: 79})).incomplete == pytest.approx((79 * 8, 800))
+
+
+def test_a_few_large_companies_are_no_volume() -> None:
+    """One company has nine tenths of all actions, and none in the last week."""
+    usage = usage_of(steady())
+    heavy = usage["id"] == 7
+    usage.loc[heavy, list(ACTIONS)] = 2000
+    assert period_of(usage[~(heavy & (usage["WHEN_TIMESTAMP"] == AS_OF - WEEK))]).as_of == AS_OF
+
+
+def test_a_week_that_is_not_the_least_is_complete() -> None:
+    quiet = usage_of(steady() | {-4: 60, 0: 61})
+    assert period_of(quiet).as_of == AS_OF
+    assert period_of(usage_of(steady() | {-9: 60, 0: 61})).as_of == AS_OF - WEEK
+
+
+@pytest.mark.parametrize(
+    ("closedate", "whole"),
+    [
+        ("2020-02-22", False),  # Saturday
+        ("2020-02-23", True),
+        ("2020-02-24", True),
+        ("2020-03-01", True),
+        ("2020-03-02", False),  # planned: nothing says how far the export goes
+    ],
+)
+def test_a_conversion_at_the_weeks_end_shows_that_it_is_over(closedate: str, whole: bool) -> None:
+    usage = in_last_week(usage_of(steady()), 3)
+    closedates = pd.Series(pd.to_datetime([closedate, "2019-12-01", None])).astype("datetime64[us]")
+    assert find_period(usage, closedates, None, settings()).as_of == (AS_OF if whole else AS_OF - WEEK)
+
+
+def test_a_given_as_of_keeps_the_week() -> None:
+    usage = in_last_week(usage_of(steady()), 3)
+    assert period_of(usage, AS_OF).as_of == AS_OF
+    assert period_of(usage, AS_OF).incomplete is None
+    assert period_of(usage, partial_week=0.0).as_of == AS_OF
+
+
+@pytest.mark.parametrize(("weeks", "rows"), [(4, 100), (20, 49)])
+def test_little_is_not_judged(weeks: int, rows: int) -> None:
+    assert period_of(in_last_week(usage_of(steady(weeks, rows)), 1)).as_of == AS_OF
+    enough = in_last_week(usage_of(steady(max(weeks, 5), max(rows, 50))), 1)
+    assert period_of(enough).as_of == AS_OF - WEEK
+
+
+def test_only_the_last_week_can_be_incomplete() -> None:
+    assert period_of(usage_of(steady() | {0: 70, -1: 75})).as_of == AS_OF - WEEK
+
+
+# Time travel
+
+
+def test_a_list_without_the_last_week_is_the_list_of_time_travel() -> None:
+    usage = in_last_week(usage_of({-30: 2} | steady()), 3)
+    closedates = pd.Series(pd.to_datetime(["2020-02-20"])).astype("datetime64[us]")
+    latest = find_period(usage, closedates, None, settings())
+    travelled = find_period(usage, closedates, AS_OF - WEEK, settings())
+    assert latest.as_of == travelled.as_of == AS_OF - WEEK
+    assert latest.first == travelled.first == AS_OF - 20 * WEEK
+
+
+futures = st.dictionaries(st.integers(1, 300), st.integers(1, 150), max_size=4)
+pasts = st.dictionaries(st.integers(-300, -12), st.integers(1, 3), max_size=2)
+
+
+@given(past=pasts, future=futures)
+def test_what_is_not_known_yet_says_nothing_of_the_first_week(
+    past: dict[int, int], future: dict[int, int]
+) -> None:
+    known = usage_of(past | steady(12))
+    later = usage_of(past | steady(12) | future)
+    assert period_of(later, AS_OF)[0::2] == period_of(known, AS_OF)[0::2]
+
+
+@given(past=pasts, later=st.integers(1, 20))
+def test_the_first_week_stays_once_the_weeks_after_it_are_known(past: dict[int, int], later: int) -> None:
+    usage = usage_of(past | dict.fromkeys(range(-11, later), 100))
+    assert period_of(usage).first == period_of(usage, AS_OF).first
+
+
+# The sample
+
+
+@functools.cache
+def sample() -> tuple[pd.DataFrame, pd.Series]:
+    made = simulate(8_000, 52, dt.date(2018, 10, 1), 3)
+    return made.usage_actions, made.customers["CLOSEDATE"]
+
+
+def counts_as_whole(week: pd.Timestamp, share: float) -> bool:
+    """Cut the sample in a week of which a share of the actions is over; tell whether it counts as whole."""
+    usage, closedate = sample()
+    known = usage[usage["WHEN_TIMESTAMP"] <= week].copy()
+    last = known["WHEN_TIMESTAMP"] == week
+    rng = np.random.default_rng(week.day_of_year)
+    known.loc[last, list(ACTIONS)] = rng.binomial(known.loc[last, list(ACTIONS)], share)
+    closed = closedate[closedate < week + share * WEEK]
+    return find_period(known, closed, None, settings()).as_of == week + WEEK
+
+
+@pytest.mark.parametrize(("days", "least", "most"), [(7, 1.0, 1.0), (4, 0.0, 0.4), (3, 0.0, 0.1)])
+def test_weeks_of_the_sample_are_told_from_parts_of_them(days: int, least: float, most: float) -> None:
+    weeks = sorted(sample()[0]["WHEN_TIMESTAMP"].unique())[6:]
+    whole = np.mean([counts_as_whole(week, days / 7) for week in weeks])
+    assert least <= whole <= most

@@ -1,0 +1,45 @@
+import json
+
+import numpy as np
+import pytest
+
+from conversion.evaluation.probability_metrics import expected_calibration_error, probability_measures
+from conversion.stats.losses import brier_score, log_loss
+from tests.predictions import make_predictions, one_week
+
+
+def test_expected_calibration_error_by_hand() -> None:
+    # Bins {.1, .1} and {.9, .9}: |.1 - 0| and |.9 - .5|, equally heavy.
+    error = expected_calibration_error([0, 0, 1, 0], [0.1, 0.1, 0.9, 0.9], bins=2)
+    assert error == pytest.approx((0.1 + 0.4) / 2)
+
+
+class TestProbabilityMeasures:
+    def test_the_whole_table(self) -> None:
+        predictions = make_predictions()
+        result = probability_measures(predictions, samples=100, seed=1)
+        label, probability = predictions["label"], predictions["probability"]
+        base = np.full(len(label), 0.07)
+        expected = {
+            "log_loss": log_loss(label, probability),
+            "brier_score": brier_score(label, probability),
+            "ece": expected_calibration_error(label, probability),
+            "expected_over_observed": probability.sum() / label.sum(),
+            "base_rate_log_loss": log_loss(label, base),
+            "base_rate_brier_score": brier_score(label, base),
+            "log_loss_ratio": log_loss(label, probability) / log_loss(label, base),
+        }
+        assert set(result) == set(expected)
+        for name, value in expected.items():
+            assert result[name]["value"] == pytest.approx(value, abs=1e-6)
+            assert result[name]["low"] < result[name]["high"]
+        json.dumps(result, allow_nan=False)
+
+    def test_without_a_base_rate_its_measures_are_null(self) -> None:
+        result = probability_measures(make_predictions().drop(columns="base_rate"), samples=5, seed=1)
+        assert result["log_loss_ratio"] == {"value": None, "low": None, "high": None}
+        assert result["log_loss"]["value"] is not None
+
+    def test_without_conversions_the_ratio_to_the_observed_is_null(self) -> None:
+        result = probability_measures(one_week([0, 0], [0.2, 0.1]), samples=5, seed=1)
+        assert result["expected_over_observed"]["value"] is None

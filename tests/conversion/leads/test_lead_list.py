@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from conversion.config.contract import CUSTOMERS, MEASURES
+from conversion.config.params import Tiers
+from conversion.data.timeline import WEEK
+from conversion.leads.lead_list import LEAD_COLUMNS, last_activity, lead_list, mrr_by_size, overall_mrr
+from conversion.modelling.tiers import tier_of
+from conversion.stats.hashing import tie_break
+from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
+from tests.reasons import top_reasons
+
+TIERS = Tiers(very_high=20.0, high=8.0, medium=2.0)
+
+
+@pytest.fixture(scope="module", params=MODEL_TYPES)
+def pipeline(request: pytest.FixtureRequest) -> Pipeline:
+    return Pipeline(dirty_export(), small_params(model__type=request.param, data__as_of="2019-08-26"))
+
+
+# The list
+
+
+def test_each_prospect_is_listed_once(pipeline: Pipeline) -> None:
+    leads = pipeline.leads
+    assert tuple(leads) == LEAD_COLUMNS
+    closed = pipeline.typed[CUSTOMERS].set_index("id")["CLOSEDATE"]
+    converted = set(closed.index[closed < pipeline.as_of])
+    assert set(leads["id"]) == set(pipeline.companies["id"]) - converted
+    assert leads["id"].is_unique
+    assert converted
+
+
+def test_ranks_follow_the_probabilities_and_ties_the_hash(pipeline: Pipeline) -> None:
+    leads = pipeline.leads
+    assert leads["rank"].tolist() == list(range(1, len(leads) + 1))
+    assert leads["probability"].is_monotonic_decreasing
+    order = np.lexsort((tie_break(leads["id"]), -leads["probability"].to_numpy()))
+    assert order.tolist() == list(range(len(leads)))
+
+
+def test_probabilities_are_the_models(pipeline: Pipeline) -> None:
+    probability = pipeline.model.predict_proba(pipeline.latest)[:, 1]
+    expected = pd.Series(probability, index=pipeline.latest["id"]).loc[pipeline.leads["id"]]
+    np.testing.assert_allclose(pipeline.leads["probability"], expected, rtol=0, atol=5.1e-10)
+
+
+def test_reasons_are_the_models(pipeline: Pipeline) -> None:
+    latest = pipeline.latest.set_index("id", drop=False)
+    expected = top_reasons(pipeline.model, latest, 3).loc[pipeline.leads["id"]]
+    assert pipeline.leads[list(expected)].to_numpy().tolist() == expected.to_numpy().tolist()
+
+
+def test_a_lead_carries_its_company_and_its_revenue(pipeline: Pipeline) -> None:
+    companies = pipeline.companies.set_index("id")
+    companies["ALEXA_RANK"] = companies["ALEXA_RANK"].mask(companies["unranked"] == 1.0, 16_000_001.0)
+    estimate = mrr_by_size(pipeline.companies, pipeline.params.score.mrr_prior)
+    overall = overall_mrr(pipeline.companies)
+    for _, lead in pipeline.leads.iterrows():
+        company = companies.loc[lead["id"]]
+        for name in ("ALEXA_RANK", "EMPLOYEE_RANGE", "INDUSTRY", "sector"):
+            assert lead[name] == company[name] or (pd.isna(lead[name]) and pd.isna(company[name]))
+        mrr = estimate.get(company["size"], overall)
+        assert lead["expected_mrr"] == pytest.approx(lead["probability"] * mrr)
+    assert pipeline.leads["EMPLOYEE_RANGE"].isna().any(), "one of unknown size is among them"
+    assert (pipeline.leads["ALEXA_RANK"] == 16_000_001).any(), "and one that is not ranked"
+
+
+def test_order_of_snapshots_and_usage_is_irrelevant(pipeline: Pipeline) -> None:
+    shuffled = lead_list(
+        pipeline.model,
+        pipeline.latest.sample(frac=1, random_state=1),
+        pipeline.companies,
+        pipeline.usage.sample(frac=1, random_state=1),
+        pipeline.params.score.tiers,
+        pipeline.params.score.mrr_prior,
+    )
+    pd.testing.assert_frame_equal(shuffled, pipeline.leads, rtol=0, atol=1e-9)
+
+
+def test_one_prospect_alone_scores_the_same(pipeline: Pipeline) -> None:
+    lead = pipeline.leads.iloc[3]
+    alone = lead_list(
+        pipeline.model,
+        pipeline.latest[pipeline.latest["id"] == lead["id"]],
+        pipeline.companies,
+        pipeline.usage,
+        pipeline.params.score.tiers,
+        pipeline.params.score.mrr_prior,
+    )
+    assert len(alone) == 1
+    assert alone["rank"].iloc[0] == 1
+    same = ["id", "tier", "reason_1", "reason_2", "reason_3", "last_active_week"]
+    assert alone[same].iloc[0].fillna("-").tolist() == lead[same].fillna("-").tolist()
+    assert alone["probability"].iloc[0] == pytest.approx(lead["probability"], abs=2e-9)
+
+
+# Tiers
+
+
+@pytest.mark.parametrize(
+    ("lift", "tier"),
+    [
+        (0.0, "low"), (1.99, "low"), (2.0, "medium"), (7.99, "medium"), (8.0, "high"), (19.99, "high"),
+        (20.0, "very_high"), (400.0, "very_high"),
+    ],
+)  # fmt: skip
+def test_tiers_by_lift(lift: float, tier: str) -> None:
+    assert tier_of(np.array([lift * 0.25]), 0.25, TIERS).tolist() == [tier]
+    assert tier_of(lift * 0.25, 0.25, TIERS) == tier
+
+
+def test_tiers_of_the_list(pipeline: Pipeline) -> None:
+    leads, tiers = pipeline.leads, pipeline.params.score.tiers
+    for _, lead in leads.iterrows():
+        lift = lead["probability"] / pipeline.model.base_rate_
+        reached = [name for name in ("very_high", "high", "medium") if lift >= getattr(tiers, name)]
+        assert lead["tier"] == (reached[0] if reached else "low")
+    weight, label = pipeline.train["weight"], pipeline.train["label"]
+    assert pipeline.model.base_rate_ == pytest.approx((weight * label).sum() / weight.sum(), rel=1e-6)
+
+
+# Revenue
+
+
+def paying(*rows: tuple[float, float, bool]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["size", "MRR", "conversion_valid"])
+
+
+def test_expected_mrr_by_hand() -> None:
+    """Size 1 has 100, 200 and 900 (median 200), size 2 has 50; the overall median of the four is 150."""
+    companies = paying(
+        (1.0, 100.0, True), (1.0, 200.0, True), (1.0, 900.0, True), (2.0, 50.0, True),
+        (2.0, 9e9, False), (3.0, np.nan, True),
+    )  # fmt: skip
+    estimate = mrr_by_size(companies, 10.0)
+    assert overall_mrr(companies) == 150
+    assert estimate[1.0] == pytest.approx(200 ** (3 / 13) * 150 ** (10 / 13))
+    assert estimate[2.0] == pytest.approx(50 ** (1 / 11) * 150 ** (10 / 11))
+    assert list(estimate.index) == [1.0, 2.0]
+
+
+def test_shrinkage_fades_with_data() -> None:
+    rows = [(1.0, 100.0, True), *[(2.0, 900.0, True)] * 40]
+    few, many = (mrr_by_size(paying(*rows), prior) for prior in (1e-9, 1e9))
+    assert few[1.0] == pytest.approx(100)
+    assert many[1.0] == pytest.approx(900)
+    assert mrr_by_size(paying(*rows), 5.0)[1.0] > 500, "one conversion says little"
+
+
+def test_without_any_conversion_nothing_is_expected() -> None:
+    companies = paying((1.0, np.nan, True), (2.0, -5.0, False))
+    assert overall_mrr(companies) == 0
+    assert mrr_by_size(companies, 10.0).empty
+
+
+# Last activity
+
+
+def test_last_activity() -> None:
+    monday = pd.Timestamp("2020-02-03")
+    rows = [
+        (1, monday, [1, 2, 0, 4, 1, 0, 0, 3]),
+        (1, monday - WEEK, [99] * 8),
+        (1, monday + WEEK, [0] * 8),
+        (2, monday, [0] * 8),
+        (3, monday - 5 * WEEK, [0, 0, 0, 0, 0, 2, 0, 0]),
+    ]
+    usage = pd.DataFrame([(company, when, *counts) for company, when, counts in rows])
+    usage.columns = ["id", "WHEN_TIMESTAMP", *MEASURES]
+    for order in ([0, 1, 2, 3, 4], [4, 2, 0, 3, 1]):
+        last = last_activity(usage.iloc[order]).sort_values("id")
+        assert last.to_numpy().tolist() == [[1, "2020-02-03", 7, 3], [3, "2019-12-30", 0, 2]]
+
+
+def test_the_list_says_when_a_prospect_was_last_active(pipeline: Pipeline) -> None:
+    usage = pipeline.usage
+    leads = pipeline.leads.set_index("id")
+    active = usage[(usage[list(MEASURES)] > 0).any(axis=1)]
+    expected = active.groupby("id")["WHEN_TIMESTAMP"].max().reindex(leads.index).dt.strftime("%Y-%m-%d")
+    assert leads["last_active_week"].fillna("").tolist() == expected.fillna("").tolist()
+    assert leads["last_active_week"].isna().any()
+    assert (leads["last_active_week"].dropna() < f"{pipeline.as_of:%Y-%m-%d}").all()
+    assert leads["last_week_users"].isna().equals(leads["last_active_week"].isna())

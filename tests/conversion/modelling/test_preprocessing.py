@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    OneHotEncoder,
+    PolynomialFeatures,
+    RobustScaler,
+    StandardScaler,
+)
+
+from conversion.data.firmographics import SECTORS
+from conversion.features.compute import FeatureSettings, feature_definitions
+from conversion.modelling.preprocessing import HEAVY_TAILED, Preprocessor, signed_log1p
+
+FEATURES = feature_definitions(FeatureSettings((1, 4), (2,)))
+NAMES = [feature.name for feature in FEATURES]
+QUADRATIC = ("size", "recency_weeks", "users_max_4w", "trend")
+UNKNOWN, MOST_FREQUENT = SECTORS.index("Unknown"), 2
+SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
+
+# The same preprocessing put together of scikit-learn's own transformers, columns found by name in a frame.
+
+
+def reference(
+    imputation: str, scaling: str, fill_value: float, logs: bool, quadratic: tuple[str, ...]
+) -> ColumnTransformer:
+    def imputer(kind: str) -> SimpleImputer:
+        strategy, fill = imputation, None
+        if strategy == "auto":
+            strategy = "most_frequent" if kind in ("flag", "ordinal") else "median"
+        elif strategy in ("zero", "constant"):
+            fill = 0.0 if strategy == "zero" else fill_value
+            strategy = "constant"
+        return SimpleImputer(strategy=strategy, fill_value=fill, keep_empty_features=True)
+
+    def names(kind: str, *groups: str) -> list[str]:
+        return [
+            feature.name
+            for feature in FEATURES
+            if feature.kind == kind and (not groups or feature.group in groups)
+        ]
+
+    def marked(kind: str) -> FeatureUnion | SimpleImputer:
+        """Fill in all of a kind, and mark the gaps of usage behind them."""
+        fill = ColumnTransformer([("fill", imputer(kind), names(kind))], verbose_feature_names_out=False)
+        mark = ColumnTransformer(
+            [("mark", MissingIndicator(error_on_new=False), names(kind, "usage"))],
+            verbose_feature_names_out=False,
+        )
+        return FeatureUnion([("fill", fill), ("mark", mark)], verbose_feature_names_out=False)
+
+    def log(kind: str) -> FunctionTransformer:
+        heavy = logs and kind in HEAVY_TAILED
+        return FunctionTransformer(slow_log if heavy else None, feature_names_out="one-to-one")
+
+    scaler = SCALERS.get(scaling, functools.partial(FunctionTransformer, feature_names_out="one-to-one"))
+    parts: list[Any] = [
+        (
+            kind,
+            Pipeline([("impute", marked(kind)), ("log", log(kind)), ("scale", scaler())]),
+            names(kind),
+        )
+        for kind in (*HEAVY_TAILED, "change", "ordinal", "flag")
+    ]
+    encoder = OneHotEncoder(min_frequency=5, handle_unknown="infrequent_if_exist", sparse_output=False)
+    parts.append(("category", encoder, ["sector"]))
+    if quadratic:
+        by_kind = [
+            (kind, imputer(kind), sorted({*quadratic} & {*names(kind)}))
+            for kind in dict.fromkeys(feature.kind for feature in FEATURES if feature.name in quadratic)
+        ]
+        steps = [
+            ("impute", ColumnTransformer(by_kind, verbose_feature_names_out=False)),
+            ("log", FunctionTransformer(slow_log, feature_names_out="one-to-one")),
+            ("center", StandardScaler()),
+            ("products", PolynomialFeatures(2, include_bias=False)),
+            ("scale", scaler()),
+        ]
+        parts.append(("quadratic", Pipeline(steps), list(quadratic)))
+    return ColumnTransformer(parts)
+
+
+def slow_log(values: np.ndarray) -> np.ndarray:
+    return np.sign(values) * np.log1p(np.abs(values))
+
+
+def snapshots(rows: int, seed: int, gaps: float = 0.1) -> np.ndarray:
+    """Invent feature values: heavy tails, gaps in some features only, one feature without a single value."""
+    rng = np.random.default_rng(seed)
+    values = np.exp(rng.normal(1, 2, (rows, len(FEATURES))))
+    for index, feature in enumerate(FEATURES):
+        if feature.kind == "flag":
+            values[:, index] = rng.integers(0, 2, rows)
+        elif feature.kind == "ordinal":
+            values[:, index] = rng.integers(1, 10, rows)
+        elif feature.kind == "change":
+            values[:, index] = rng.normal(0, 3, rows)
+    with_gaps = np.arange(len(FEATURES)) % 3 == 0
+    values[(rng.random(values.shape) < gaps) & with_gaps] = np.nan
+    values[:, NAMES.index("days_active")] = np.nan
+    values[:, NAMES.index("actions_1w")] = 0.0
+    values[:, NAMES.index("sector")] = rng.choice([0, MOST_FREQUENT, MOST_FREQUENT, 3, UNKNOWN], rows)
+    return values
+
+
+def frame(values: np.ndarray) -> pd.DataFrame:
+    table = pd.DataFrame(values, columns=NAMES)
+    codes = table["sector"].astype(int).replace(UNKNOWN, MOST_FREQUENT)
+    return table.assign(sector=pd.Categorical.from_codes(codes, categories=pd.Index(SECTORS)))
+
+
+def make(**settings: Any) -> Preprocessor:
+    defaults = {"imputation": "auto", "fill_value": -1.5, "scaling": "standard", "min_frequency": 5}
+    return Preprocessor(FEATURES, **(defaults | settings))
+
+
+def canonical(name: str) -> str:
+    """Name a product of two features the same in either order."""
+    part, column = name.split("__", 1)
+    return f"{part}__{' '.join(sorted(column.split(' ')))}" if part == "quadratic" else name
+
+
+@pytest.mark.parametrize("scaling", ["standard", "minmax", "robust", "none"])
+@pytest.mark.parametrize("imputation", ["auto", "mean", "median", "most_frequent", "zero", "constant"])
+@pytest.mark.parametrize("linear", [True, False])
+def test_the_numbers_are_those_of_a_pipeline_of_transformers(
+    imputation: str, scaling: str, linear: bool
+) -> None:
+    quadratic = QUADRATIC if linear else ()
+    values = snapshots(150, 0)
+    values[:3, NAMES.index("sector")] = 7  # too few to be told apart
+    expected = reference(imputation, scaling, -1.5, linear, quadratic).fit(frame(values))
+    found = make(imputation=imputation, scaling=scaling, logs=linear, quadratic=quadratic)
+    names = [canonical(name) for name in expected.get_feature_names_out()]
+    learned = found.fit_transform(values)
+    order = [[canonical(name) for name in found.get_feature_names_out()].index(name) for name in names]
+    assert sorted(order) == list(range(learned.shape[1]))
+    if not linear:
+        assert order == sorted(order), "trees draw columns at random by their place"
+    np.testing.assert_allclose(learned[:, order], expected.transform(frame(values)), rtol=1e-12, atol=1e-13)
+    for other in (snapshots(40, 1), snapshots(40, 2, gaps=1.0), snapshots(1, 3), snapshots(1, 4, gaps=0.0)):
+        other[:, NAMES.index("days_active")] = 3.0
+        other[:1, NAMES.index("sector")] = 11  # never seen in training
+        design = found.transform(other)
+        np.testing.assert_allclose(design[:, order], expected.transform(frame(other)), rtol=1e-12, atol=1e-13)
+        alone = np.concatenate([found.transform(other[[row]]) for row in range(len(other))])
+        np.testing.assert_array_equal(alone, design)
+
+
+def test_single_precision_is_as_good() -> None:
+    values = snapshots(60, 0).astype(np.float32)
+    found = make(logs=True, quadratic=QUADRATIC).fit(values.astype(np.float64))
+    design = found.transform(values)
+    assert design.dtype == np.float64
+    np.testing.assert_array_equal(design, found.transform(values.astype(np.float64)))
+
+
+def test_the_input_is_left_alone() -> None:
+    values = snapshots(60, 0)
+    before = values.copy()
+    found = make(logs=True, quadratic=QUADRATIC).fit(values)
+    found.transform(values)
+    np.testing.assert_array_equal(values, before)
+
+
+@pytest.mark.parametrize("sector", [np.nan, -1.0, float(len(SECTORS))])
+def test_no_sector_is_a_rare_one(sector: float) -> None:
+    values = snapshots(60, 0)
+    values[:3, NAMES.index("sector")] = 7
+    found = make().fit(values)
+    rare, none = values[:1].copy(), values[:1].copy()
+    none[:, NAMES.index("sector")] = sector
+    np.testing.assert_array_equal(found.transform(none), found.transform(rare))
+
+
+def test_only_usage_with_gaps_in_training_is_marked() -> None:
+    values = snapshots(60, 0)
+    values[:9, NAMES.index("size")] = np.nan
+    names = make().fit(values).get_feature_names_out()
+    marked = {name.split("missingindicator_")[1] for name in names if "missingindicator_" in name}
+    assert all(feature.group == "usage" for feature in FEATURES if feature.name in marked)
+    assert "days_active" in marked
+    assert "actions_1w" not in marked
+    values = snapshots(60, 0, gaps=0.0)
+    values[:, NAMES.index("days_active")] = 1.0
+    assert not any("missingindicator" in name for name in make().fit(values).get_feature_names_out())
+
+
+def test_where_columns_come_from() -> None:
+    found = make(logs=True, quadratic=QUADRATIC).fit(snapshots(60, 0))
+    sources = pd.DataFrame(found.sources_, index=found.get_feature_names_out(), columns=NAMES)
+    np.testing.assert_array_equal(sources.sum(axis=1), 1.0)
+    assert sources.loc["count__actions_4w", "actions_4w"] == 1
+    assert sources.loc["duration__missingindicator_days_active", "days_active"] == 1
+    assert sources.loc[f"category__sector_{SECTORS[2]}", "sector"] == 1
+    assert sources.loc["quadratic__trend^2", "trend"] == 1
+    product = sources.loc["quadratic__users_max_4w recency_weeks"]
+    assert product[product > 0].to_dict() == {"users_max_4w": 0.5, "recency_weeks": 0.5}
+
+
+def test_only_columns_that_are_a_feature_itself_have_its_direction() -> None:
+    found = make().fit(snapshots(60, 0))
+    direction = {f"{feature.kind}__{feature.name}": feature.monotone for feature in FEATURES}
+    expected = [direction.get(name, 0) for name in found.get_feature_names_out()]
+    assert found.monotone_.tolist() == expected
+    assert set(expected) == {-1, 0, 1}
+
+
+def test_any_choice_of_features_will_do() -> None:
+    some = tuple(feature for feature in FEATURES if feature.name in ("size", "sector"))
+    columns = [NAMES.index(feature.name) for feature in some]
+    values = snapshots(60, 0)[:, columns]
+    design = make().set_params(features=some).fit_transform(values)
+    assert design.shape == (60, 1 + 3), "gaps of firmographics are not marked"
+    alone = make().set_params(features=some[:1]).fit_transform(values[:, :1])
+    np.testing.assert_allclose(alone, design[:, :1], rtol=1e-12)
+
+
+def test_values_of_another_shape_are_refused() -> None:
+    found = make().fit(snapshots(60, 0))
+    for values in (snapshots(2, 0)[:, :-1], snapshots(2, 0)[0]):
+        with pytest.raises(ValueError, match=rf"should be \(rows, {len(FEATURES)}\)"):
+            found.transform(values)
+
+
+def test_there_is_one_sector_at_most() -> None:
+    numbers = [index for index, feature in enumerate(FEATURES) if feature.kind != "category"]
+    without = make().set_params(features=tuple(FEATURES[index] for index in numbers))
+    values = snapshots(60, 0)
+    names = without.fit(values[:, numbers]).get_feature_names_out()
+    assert not any(name.startswith("category") for name in names)
+    np.testing.assert_array_equal(without.sources_.sum(axis=1), 1.0)
+    sector = FEATURES[NAMES.index("sector")]
+    with pytest.raises(ValueError, match="unpack"):
+        make().set_params(features=(sector, sector)).fit(snapshots(20, 0)[:, :2])
+
+
+def test_an_unknown_sector_is_taken_for_the_most_frequent() -> None:
+    """So that without the group missingness nothing tells that it is missing."""
+    values = snapshots(60, 0)
+    found = make().fit(values)
+    unknown, frequent = values[:1].copy(), values[:1].copy()
+    unknown[:, NAMES.index("sector")] = UNKNOWN
+    frequent[:, NAMES.index("sector")] = MOST_FREQUENT
+    np.testing.assert_array_equal(found.transform(unknown), found.transform(frequent))
+    assert not any("Unknown" in name for name in found.get_feature_names_out())
+
+
+def test_where_no_sector_is_known_all_are_the_same() -> None:
+    values = snapshots(60, 0)
+    values[:, NAMES.index("sector")] = UNKNOWN
+    found = make().fit(values)
+    column = found.get_feature_names_out().tolist().index("category__sector_Unknown")
+    assert set(found.fit_transform(values)[:, column]) == {1.0}
+
+
+def test_signed_logs() -> None:
+    values = np.array([-9.0, -1.0, 0.0, 1.0, 1e9])
+    logs = signed_log1p(values)
+    np.testing.assert_array_equal(logs[2:], np.log1p(values[2:]))
+    np.testing.assert_array_equal(logs[:2], -np.log1p(-values[:2]))
+    assert values[0] == -9.0, "the input is left alone"

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conversion.data.timeline import WEEK
+from conversion.modelling.base import make_model
+from conversion.modelling.training import fit_at, recency_weights
+from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
+
+AS_OF = pd.Timestamp("2020-03-02")
+
+
+@functools.cache
+def export() -> Pipeline:
+    return Pipeline(dirty_export(), small_params())
+
+
+def test_recency_weights_by_hand() -> None:
+    weeks = pd.Series([AS_OF - age * WEEK for age in (0, 5, 10, 20, 25)])
+    assert recency_weights(weeks, AS_OF, 10).tolist() == pytest.approx([1, 0.5**0.5, 0.5, 0.25, 0.5**2.5])
+    assert recency_weights(weeks, AS_OF, None).tolist() == [1.0] * 5
+
+
+@given(st.lists(st.integers(5, 200), min_size=1), st.integers(1, 200), st.integers(0, 52))
+def test_recency_weights_are_relative_to_the_moment_of_the_fit(
+    ages: list[int], half_life: int, later: int
+) -> None:
+    """A fit some weeks later weighs the same snapshots less, all by one factor."""
+    weeks = pd.Series([AS_OF - age * WEEK for age in ages])
+    now = recency_weights(weeks, AS_OF, half_life)
+    then = recency_weights(weeks, AS_OF + later * WEEK, half_life)
+    np.testing.assert_allclose(then, now * 0.5 ** (later / half_life), rtol=1e-12)
+    assert ((now > 0) & (now <= 1)).all()
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@pytest.mark.parametrize("weeks_back", [0, 6])
+def test_the_fit_weighs_by_recency_times_the_sampling_weights(model_type: str, weeks_back: int) -> None:
+    pipeline = export()
+    as_of = pipeline.as_of - weeks_back * WEEK
+    params = small_params(model__type=model_type, train__recency_half_life_weeks=8)
+    found = fit_at(pipeline.train, as_of, params)
+    rows = pipeline.train[pipeline.train["as_of"] + pd.Timedelta(days=30) <= as_of]
+    recency = recency_weights(rows["as_of"], as_of, 8)
+    age = (as_of - rows["as_of"]).dt.days.to_numpy() / 7
+    np.testing.assert_allclose(recency, 0.5 ** (age / 8), rtol=1e-14)
+    weight = rows["weight"].to_numpy(dtype=np.float64) * recency
+    label = rows["label"].to_numpy(dtype=np.int64)
+    expected = make_model(params).fit_with_summary(rows, label, weight, rows["as_of"])
+    assert found.base_rate_ == expected.base_rate_ == np.average(label, weights=weight)
+    for one, other in ((found, expected), (found.summary_, expected.summary_)):
+        np.testing.assert_array_equal(
+            one.predict_proba(pipeline.latest), other.predict_proba(pipeline.latest)
+        )
+
+
+def test_recency_moves_the_prior_towards_the_recent_past() -> None:
+    train = export().train
+    recent = train["as_of"] >= train["as_of"].max() - 8 * WEEK
+    train = train[recent | (train["label"] == 0)]  # all conversions are recent
+    rates = [
+        fit_at(train, export().as_of, small_params(train__recency_half_life_weeks=weeks)).base_rate_
+        for weeks in (None, 26, 4)
+    ]
+    assert rates == sorted(rates)
+    assert rates[2] > 1.5 * rates[0]
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_the_order_of_rows_is_of_no_account(model_type: str) -> None:
+    pipeline = export()
+    params = small_params(model__type=model_type, train__recency_half_life_weeks=20)
+    one, other = (
+        fit_at(train, pipeline.as_of, params).predict_proba(pipeline.latest)
+        for train in (pipeline.train, pipeline.train.sample(frac=1, random_state=3))
+    )
+    np.testing.assert_array_equal(one, other)

@@ -1,0 +1,18 @@
+import numpy as np
+import pytest
+
+from conversion.stats import hashing
+from conversion.stats.rank_order import rank_order
+
+
+class TestRankOrder:
+    def test_descends_and_breaks_ties_by_hash(self) -> None:
+        ids = np.array([1, 2, 3, 4])
+        order = rank_order([0.1, 0.5, 0.5, 0.9], ids)
+        tied = sorted([1, 2], key=lambda row: int(hashing.tie_break(ids)[row]))
+        assert order.tolist() == [3, *tied, 0]
+
+    @pytest.mark.parametrize("bad", [np.nan, np.inf])
+    def test_refuses_scores_that_are_no_numbers(self, bad: float) -> None:
+        with pytest.raises(ValueError, match="1 of 2"):
+            rank_order([0.1, bad], [1, 2])
