@@ -28,18 +28,20 @@ import pandas as pd
 from tqdm import tqdm
 
 from benchmarks.export_copy import make_snapshots
-from conversion.config.params import Params, load_params
+from conversion.config.params import Params
+from conversion.config.params_file import load_params
 from conversion.data.timeline import WEEK
+from conversion.evaluation.backtest import backtest
 from conversion.evaluation.overall_metrics import headline
 from conversion.evaluation.predictions import MODEL
 from conversion.evaluation.probability_metrics import probability_measures
-from conversion.modelling.base import make_model
+from conversion.modelling.families import make_model
 from conversion.modelling.training import known_training
 from conversion.runtime.cli import run
 from conversion.runtime.errors import UserError
 from conversion.runtime.files import WITH_CHECKSUMS, verified_parquet, write_text
 from conversion.stats.hashing import tie_break
-from stages.evaluate import SAMPLE, backtest
+from stages.evaluate import SAMPLE
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 WORKER: Final = ROOT / "benchmarks/automl_worker.py"
@@ -118,7 +120,9 @@ class Answer(NamedTuple):
 class Comparison(NamedTuple):
     """All recipes on the same rows."""
 
-    predictions: pd.DataFrame  # as `stages.evaluate.backtest` gives, and a column for each library
+    predictions: (
+        pd.DataFrame
+    )  # as `conversion.evaluation.backtest.backtest` gives, and a column for each library
     refits: int
     times: dict[str, Time]  # mean of a refit, by column
     versions: dict[str, str]  # of the libraries
@@ -214,7 +218,7 @@ def compare(
     Parameters
     ----------
     train, snapshots
-        As `stages.evaluate.backtest` takes them.
+        As `conversion.evaluation.backtest.backtest` takes them.
     params
         Of our recipe, the refits and the cores (``evaluate.jobs``).
     commands

@@ -26,8 +26,11 @@ from benchmarks import usual_recipe
 from benchmarks.export_copy import EXPORT, chosen_parts, make_snapshots, parts_parser
 from benchmarks.leakage_page import RESULTS, SAMPLE_DATA, write_page
 from benchmarks.usual_recipe import FOLDS, LEARNERS, Floats, Learner
-from conversion.config.params import Params, load_params
+from conversion.config.params import Params
+from conversion.config.params_file import load_params
 from conversion.data.timeline import WEEK, week_number
+from conversion.evaluation.backtest import backtest, with_oracle
+from conversion.evaluation.cross_validation import cross_validation
 from conversion.evaluation.overall_metrics import headline
 from conversion.evaluation.predictions import MODEL, ORACLE
 from conversion.evaluation.probability_metrics import probability_measures
@@ -36,7 +39,7 @@ from conversion.runtime.cli import run
 from conversion.runtime.errors import UserError
 from conversion.runtime.files import read_json, verified_parquet, write_json
 from conversion.stats.hashing import uniform_hash
-from stages.evaluate import SAMPLE, backtest, cross_validation, with_oracle
+from stages.evaluate import SAMPLE
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 OUT: Final = ROOT / "docs/explanation"

@@ -18,14 +18,16 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from conversion.config.params import Params, load_params, model_types
+from conversion.config.params import Params, model_types
+from conversion.config.params_file import load_params
+from conversion.evaluation.backtest import with_oracle
 from conversion.evaluation.overall_metrics import headline
 from conversion.evaluation.predictions import BASE_RATE, MODEL, ORACLE
-from conversion.modelling.base import make_model
+from conversion.modelling.families import make_model
 from conversion.modelling.training import known_training
 from conversion.runtime.files import VERIFIED, verified_parquet, write_text
 from conversion.stats.hashing import uniform_hash
-from stages.evaluate import SAMPLE, with_oracle
+from stages.evaluate import SAMPLE
 
 MEASURES = ("average_precision", "log_loss_reduction")
 FEWEST_CONVERTERS = 10

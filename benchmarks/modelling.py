@@ -34,19 +34,23 @@ from benchmarks.modelling_page import (
     TYPES,
     page,
 )
-from conversion.config.params import Params, load_params
+from conversion.config.params import Params
+from conversion.config.params_file import load_params
+from conversion.evaluation.backtest import backtest, with_oracle
 from conversion.evaluation.overall_metrics import headline
 from conversion.evaluation.predictions import MODEL, ORACLE
 from conversion.evaluation.probability_metrics import probability_measures
-from conversion.modelling.base import make_model
-from conversion.modelling.calibration import Fold, OutOfTime, method_losses
+from conversion.modelling.calibration import method_losses
+from conversion.modelling.families import make_model
+from conversion.modelling.time_folds import Fold, OutOfTime
 from conversion.modelling.training import recency_weights
 from conversion.runtime.cli import run
 from conversion.runtime.errors import UserError
 from conversion.runtime.files import read_json, verified_parquet, write_csv, write_json, write_text
+from conversion.simulation.export import as_text
+from conversion.simulation.sample import simulate
 from conversion.stats.losses import log_loss
-from stages.evaluate import SAMPLE, backtest, with_oracle
-from stages.simulate import as_text, simulate
+from stages.evaluate import SAMPLE
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 OUT: Final = ROOT / "docs/explanation"

@@ -188,7 +188,7 @@ def fit_original(folder: Path) -> None:
 
     from conversion.config.contract import EMPLOYEE_RANGES
     from conversion.modelling.artifact import load_model
-    from conversion.modelling.base import EnsembleModel
+    from conversion.modelling.families import EnsembleModel
     from conversion.runtime.files import verified_parquet
 
     with contextlib.chdir(folder):
@@ -594,7 +594,7 @@ def measure_inside(folder: Path, rounds: int) -> dict[str, Inside]:
     """Time the parts of a batch in this process, as the endpoint goes through them."""
     from threadpoolctl import threadpool_limits
 
-    from conversion.config.params import load_params
+    from conversion.config.params_file import load_params
     from conversion.serving.messages import Predictions
     from conversion.serving.predictor import predict
     from conversion.serving.state import make_serving

@@ -16,7 +16,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from conversion.config.contract import ACTIONS, EMPLOYEE_RANGES, MEASURES, UNRANKED, USERS
-from conversion.data.firmographics import SECTORS
+from conversion.data.industries import SECTORS
 from conversion.data.timeline import WEEK, known_at, prospects_at
 from conversion.evaluation.predictions import BASE_RATE, MODEL
 from conversion.evaluation.ranking_metrics import weekly_measures

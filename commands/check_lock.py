@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from conversion.config.params import NOTHING, changes, read_values, value_at
 from conversion.runtime.cli import run
 from conversion.runtime.errors import ParamsError, UserError
 from conversion.runtime.files import read_json
+from conversion.runtime.yaml_values import NOTHING, changes, read_values, value_at
 
 MODEL: Final = "models/model.json"
 REMEDY: Final = "run: dvc repro"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conversion.config.params import load_params
+from conversion.config.params_file import load_params
 from conversion.runtime.cli import run
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import pandas as pd
 
-from conversion.config.params import load_params
+from conversion.config.params_file import load_params
 from conversion.evaluation.comparison import NEEDED, compare, comparison_text, middle, verdict
 from conversion.runtime.cli import CommandLine, run, whole_number
 from conversion.runtime.errors import ComparisonError

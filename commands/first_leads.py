@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from conversion.config.params import load_params
+from conversion.config.params_file import load_params
 from conversion.runtime.cli import run
 from conversion.runtime.files import read_json, read_parquet, read_text
 

@@ -7,7 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from conversion.config.params import Params, Registry, load_params
+from conversion.config.params import Params, Registry
+from conversion.config.params_file import load_params
 from conversion.evaluation.comparison import (
     LOG_LOSS,
     Comparison,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from conversion.config.params import load_params
+from conversion.config.params_file import load_params
 from conversion.runtime.cli import run
 from conversion.tracking import outbox
 

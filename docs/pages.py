@@ -10,8 +10,10 @@ from typing import Any, Final
 
 import yaml
 
-from conversion.config.params import Params, load_params, search_space
-from conversion.features.compute import FeatureSettings, feature_definitions
+from conversion.config.params import Params, search_space
+from conversion.config.params_file import load_params
+from conversion.features.compute import feature_definitions
+from conversion.features.definitions import FeatureSettings
 from conversion.serving.openapi import openapi_document
 from docs.drawing import data_flow
 from docs.markdown import allowed, code, table

@@ -4,76 +4,26 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 
-from conversion.config.params import load_params
-from conversion.data.timeline import week_number
-from conversion.features.compute import Feature
-from conversion.leads.drift import index_beyond_time, population_stability_index
+from conversion.config.params_file import load_params
+from conversion.leads.drift import drift
 from conversion.leads.lead_files import write_lead_files
 from conversion.leads.lead_list import lead_list
-from conversion.modelling.artifact import load_model, sha256
+from conversion.modelling.artifact import load_model
 from conversion.modelling.base import ConversionModel
 from conversion.modelling.tiers import out_of_reach
 from conversion.runtime.cli import run
 from conversion.runtime.errors import InputError
-from conversion.runtime.files import read_monday, read_parquet, write_json
+from conversion.runtime.files import read_monday, read_parquet, sha256, write_json
 
 EXPORT: Final = "data/clean/export.json"
 COMPANIES: Final = "data/clean/companies.parquet"
 USAGE: Final = "data/clean/usage.parquet"
 LATEST: Final = "data/features/latest.parquet"
-DRIFT_DIGITS: Final = 4
-SHIFT: Final = 0.25
-"""An index above it is a shift, by Siddiqi's reading."""
-
 log = logging.getLogger(__name__)
-
-
-def drift(
-    train: pd.DataFrame, latest: pd.DataFrame, features: tuple[Feature, ...], as_of: pd.Timestamp
-) -> dict[str, Any]:
-    """Measure how far each feature of the prospects has moved, beyond what time alone does.
-
-    Parameters
-    ----------
-    train
-        Training snapshots with ``weight`` and ``as_of``.
-    latest
-        Snapshots to score.
-    features
-        The model's features.
-    as_of
-        The moment the list is made.
-
-    Returns
-    -------
-    dict
-        ``population_stability_index`` by feature, largest first: `conversion.leads.drift.index_beyond_time`,
-        and in ``shifted_features`` the count above `SHIFT`. ``against_training`` is the plain index, that of
-        the training snapshots, in which clocks always move.
-    """
-    week, now = week_number(train["as_of"]), int(week_number(pd.DatetimeIndex([as_of]))[0])
-    weight = train["weight"].to_numpy()
-    beyond: dict[str, float] = {}
-    plain: dict[str, float] = {}
-    for feature in features:
-        old, new = train[feature.name], latest[feature.name]
-        if feature.kind == "category":
-            old, new = old.cat.codes, new.cat.codes
-        beyond[feature.name] = round(
-            index_beyond_time(old.to_numpy(), new.to_numpy(), weight, week, now), DRIFT_DIGITS
-        )
-        plain[feature.name] = round(
-            population_stability_index(old.to_numpy(), new.to_numpy(), weight), DRIFT_DIGITS
-        )
-    return {
-        "shifted_features": sum(index > SHIFT for index in beyond.values()),
-        "population_stability_index": _largest_first(beyond),
-        "against_training": _largest_first(plain),
-    }
 
 
 def as_of_list(latest: pd.DataFrame) -> str:
@@ -92,10 +42,6 @@ def as_of_list(latest: pd.DataFrame) -> str:
             "are of different runs; run 'dvc repro featurize'"
         )
     return as_of.isoformat()
-
-
-def _largest_first(index: dict[str, float]) -> dict[str, float]:
-    return dict(sorted(index.items(), key=lambda item: (-item[1], item[0])))
 
 
 def main() -> None:

@@ -10,9 +10,13 @@ import pandas as pd
 import yaml
 
 from conversion.config import contract
-from conversion.config.params import Params, load_params, model_types
+from conversion.config.params import Params, model_types
+from conversion.config.params_file import load_params
+from conversion.data import cleaning
 from conversion.data.period import find_period
 from conversion.data.timeline import WEEK
+from conversion.features import snapshots
+from conversion.ingest import cells
 from conversion.leads.lead_list import lead_list
 from conversion.modelling.base import ConversionModel
 from conversion.modelling.training import fit_at
@@ -71,7 +75,7 @@ def small_params(**overrides: Any) -> Params:
 def typed(tables: Tables) -> Tables:
     """Give tables the types that ``stages.load`` writes."""
     return {
-        name: load._final_types(table.astype({column: load.PARSERS[column][1] for column in table}))
+        name: cells.final_types(table.astype({column: cells.PARSERS[column][1] for column in table}))
         for name, table in tables.items()
     }
 
@@ -98,22 +102,22 @@ class Pipeline:
             params.clean,
         )
         self.as_of = self.period.as_of
-        self.companies, self.company_quarantine = clean.clean_companies(
+        self.companies, self.company_quarantine = cleaning.clean_companies(
             self.typed[contract.CUSTOMERS],
             self.typed[contract.NONCUSTOMERS],
             self.as_of,
             params.clean.deduplication,
         )
-        self.usage, self.usage_quarantine = clean.clean_usage(
+        self.usage, self.usage_quarantine = cleaning.clean_usage(
             self.typed[contract.USAGE_ACTIONS], self.companies["id"], self.period
         )
         first_week = self.usage["WHEN_TIMESTAMP"].min()
-        self.weeks = featurize.training_weeks(first_week, self.as_of, params.featurize)
-        self.cutoffs = featurize.backtest_weeks(first_week, self.as_of, params)
+        self.weeks = snapshots.training_weeks(first_week, self.as_of, params.featurize)
+        self.cutoffs = snapshots.backtest_weeks(first_week, self.as_of, params)
 
     def _by_chunk(self, make: Any) -> pd.DataFrame:
         size = self.params.featurize.chunk_companies
-        tables = featurize.snapshots_by_chunk(self.companies, self.usage, size, make, "snapshots")
+        tables = snapshots.snapshots_by_chunk(self.companies, self.usage, size, make, "snapshots")
         return pd.concat(list(tables), ignore_index=True)
 
     @functools.cached_property
@@ -121,7 +125,7 @@ class Pipeline:
         """Training snapshots."""
         settings, seed = self.params.featurize, self.params.seed
         return self._by_chunk(
-            lambda some, used: featurize.training_snapshots(some, used, self.weeks, settings, seed)
+            lambda some, used: snapshots.training_snapshots(some, used, self.weeks, settings, seed)
         )
 
     @functools.cached_property
@@ -129,7 +133,7 @@ class Pipeline:
         """Every prospect at every cutoff, labelled."""
         settings = self.params.featurize
         return self._by_chunk(
-            lambda some, used: featurize.backtest_snapshots(some, used, self.cutoffs, settings)
+            lambda some, used: snapshots.backtest_snapshots(some, used, self.cutoffs, settings)
         )
 
     @functools.cached_property
@@ -137,7 +141,7 @@ class Pipeline:
         """Snapshots to score."""
         settings = self.params.featurize
         return self._by_chunk(
-            lambda some, used: featurize.prospect_snapshots(some, used, self.as_of, settings)
+            lambda some, used: snapshots.prospect_snapshots(some, used, self.as_of, settings)
         )
 
     @functools.cached_property

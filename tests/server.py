@@ -22,7 +22,7 @@ import httpx
 import pandas as pd
 import psutil
 
-from conversion.config.params import load_params
+from conversion.config.params_file import load_params
 from tests.exports import write_export
 from tests.pipeline import dirty_export, run_stages, small_params
 

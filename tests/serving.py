@@ -16,13 +16,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from conversion.config.contract import FIRMOGRAPHICS, MEASURES
 from conversion.config.params import FeatureGroup
 from conversion.modelling.base import ConversionModel
+from conversion.modelling.training import describe
 from conversion.serving.lead_pages import LeadList
 from conversion.serving.messages import History, RegisteredModel, Summary
 from conversion.serving.predictor import Predictor, make_predictor
 from conversion.serving.routes import http_api
 from conversion.serving.state import Record, Serving
 from conversion.serving.telemetry import Telemetry
-from stages.train import describe
 from tests.pipeline import Pipeline, dirty_export, small_params
 
 SHA256 = "0123456789abcdef" * 4

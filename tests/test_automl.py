@@ -16,13 +16,14 @@ import yaml
 
 from benchmarks import automl
 from benchmarks.automl_worker import TUNING_SHARE, in_tuning_weeks, weighted_log_loss
-from conversion.config.params import Params, load_params
+from conversion.config.params import Params
+from conversion.config.params_file import load_params
 from conversion.data.timeline import WEEK
+from conversion.evaluation import backtest
 from conversion.modelling import training
 from conversion.runtime.errors import UserError
 from conversion.stats.hashing import tie_break
 from conversion.stats.losses import log_loss
-from stages import evaluate
 from tests.exports import write_export
 from tests.pipeline import Pipeline, dirty_export, small_params
 
@@ -106,7 +107,7 @@ def test_a_library_learns_from_the_rows_of_our_own_fits(
     pipeline = export(train__history_weeks=history_weeks)
     train, params = pipeline.train, pipeline.params
     fits = rows_of_our_fits(monkeypatch)
-    predictions = evaluate.backtest(train, pipeline.backtest, params)
+    predictions = backtest.backtest(train, pipeline.backtest, params)
     refits = automl.refits_of(pipeline.backtest, params)
     assert refits == list(predictions["fitted_as_of"].unique())
     assert len(fits) == len(refits) == 4
@@ -207,7 +208,7 @@ def test_the_table_has_what_the_workers_answered(recorded: tuple[Path, automl.Co
     our_columns = [name for name in predictions if name not in ("ruled", "constant")]
     pd.testing.assert_frame_equal(
         predictions[our_columns],
-        evaluate.backtest(export().train, export().backtest, params),
+        backtest.backtest(export().train, export().backtest, params),
     )
 
     rows = cells(automl.table(comparison, params))

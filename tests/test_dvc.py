@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from conversion.config.params import load_params
+from conversion.config.params_file import load_params
 from tests.clone import AFTER_FEATURIZE, Clone, stages_run
 
 QUEUE_SECONDS = 300

@@ -22,16 +22,8 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from conversion.config.params import (
-    MemberType,
-    Params,
-    Registry,
-    Section,
-    Serve,
-    Tracking,
-    load_params,
-    model_types,
-)
+from conversion.config.params import MemberType, Params, Registry, Section, Serve, Tracking, model_types
+from conversion.config.params_file import load_params
 from conversion.serving.predictor import confidence_of
 from conversion.serving.state import make_serving
 from conversion.tracking.mlflow_runs import MODEL_REQUIREMENTS

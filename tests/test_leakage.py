@@ -17,14 +17,14 @@ from sklearn.ensemble import RandomForestClassifier
 
 from benchmarks import export_copy, leakage, leakage_page, usual_recipe
 from conversion.config.contract import MEASURES
-from conversion.config.params import load_params
+from conversion.config.params_file import load_params
 from conversion.data.firmographics import with_firmographics
 from conversion.data.timeline import WEEK
+from conversion.evaluation import backtest
 from conversion.evaluation.predictions import MODEL, ORACLE
 from conversion.modelling.training import known_training
 from conversion.runtime.errors import UserError
 from conversion.runtime.files import read_json, write_json
-from stages import evaluate
 from tests.exports import tiny_export, write_export
 from tests.pipeline import Pipeline, cut_at, dirty_export, small_params
 
@@ -45,7 +45,7 @@ def pipeline() -> Pipeline:
 @functools.cache
 def data() -> leakage.Data:
     made = pipeline()
-    predictions = evaluate.backtest(made.train, made.backtest, made.params)
+    predictions = backtest.backtest(made.train, made.backtest, made.params)
     truth = predictions["label"] * 0.3 + predictions["random"] * 0.01
     return leakage.Data(
         made.companies, made.usage, made.as_of, made.train, predictions.assign(**{ORACLE: truth})

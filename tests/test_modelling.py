@@ -13,12 +13,12 @@ import pytest
 import yaml
 
 from benchmarks import modelling, modelling_page
+from conversion.evaluation import backtest, report
 from conversion.evaluation.predictions import MODEL, ORACLE
-from conversion.modelling.base import make_model
+from conversion.modelling.families import make_model
 from conversion.runtime.errors import UserError
 from conversion.runtime.files import read_json
 from docs.blocks import BLOCK, MODELLING_TABLES
-from stages import evaluate
 from tests.exports import tiny_export
 from tests.pipeline import PARAMS, Pipeline, small_params
 
@@ -100,7 +100,7 @@ def test_a_recipe_is_measured_as_evaluate_does() -> None:
     made = data()
     found = modelling.measured(made, {"model.type": "random_forest", "features.groups": ["usage"]})
     params = modelling.changed(made.params, {"model.type": "random_forest", "features.groups": ["usage"]})
-    result = evaluate.evaluation(evaluate.backtest(made.train, made.snapshots, params), params)
+    result = report.evaluation(backtest.backtest(made.train, made.snapshots, params), params)
     ours = found["rankers"][MODEL]
     assert ours["average_precision"] == result["ranking"]["probability"]["average_precision"]
     assert ours["log_loss_ratio"] == result["probability"]["log_loss_ratio"]

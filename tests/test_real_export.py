@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from conversion.config.params import load_params
+from conversion.config.params_file import load_params
 from conversion.data.period import find_period
 from conversion.data.timeline import WEEK
 from tests.conftest import ROOT

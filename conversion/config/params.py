@@ -1,51 +1,31 @@
-"""``params.yaml`` as strict, frozen, typed values; a wrong key stops the run with one clear message."""
+"""The sections of params.yaml as strict, frozen values: types, ranges and meanings."""
 
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 import re
-import reprlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
-
-from conversion.runtime.errors import ParamsError
 
 MemberType = Literal["logistic_regression", "random_forest", "xgboost"]
 ModelType = Literal[MemberType, "ensemble"]
 FeatureGroup = Literal["usage", "firmographics", "missingness"]
 BASELINE_WEEKS: Final = 4
 """Weeks that the rules look back on which the model is measured against in the backtest."""
-
-
 FIRST_MONDAY: Final = dt.date(2000, 1, 3)
 LAST_MONDAY: Final = dt.date(2100, 12, 27)
 """The Mondays of the days that an export may have, see `stages.load`."""
-MAX_DEPTH: Final = 20
-"""Levels that params.yaml may be nested; it needs five."""
-NOTHING: Final = object()
-"""In place of the value of a key that is not there."""
-
-
-class BareDate(str):
-    """A date without quotes in params.yaml: DVC refuses to read it, so it is refused here too."""
-
-    __slots__ = ()
 
 
 def _as_date(value: object) -> object:
@@ -448,212 +428,12 @@ class Params(Section):
     registry: Registry
 
 
-def load_params(path: str | Path = "params.yaml") -> Params:
-    """Read and check the params file.
-
-    Parameters
-    ----------
-    path
-        The YAML file.
-
-    Returns
-    -------
-    Params
-        The checked, frozen values.
-
-    Raises
-    ------
-    ParamsError
-        The file is missing, is not YAML, or some keys are unknown, missing, of the wrong type or out of
-        range; the message lists every such key, what was given and what is allowed.
-    """
-    raw = read_values(path)
-    try:
-        return Params.model_validate(raw)
-    except ValidationError as error:
-        lines = [_describe(dict(fault)) for fault in error.errors(include_url=False)]
-        raise ParamsError("\n".join(f"{path}: {line}" for line in lines)) from error
-
-
-def read_values(path: str | Path = "params.yaml") -> dict[str, Any]:
-    """Read the params file as DVC does: as it stands, names, types and ranges unchecked.
-
-    Raises
-    ------
-    ParamsError
-        The file is missing, is not YAML, or has a date without quotes.
-    """
-    try:
-        # The loader is a SafeLoader with other number and date patterns: it makes no objects.
-        raw = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
-    except FileNotFoundError as error:
-        raise ParamsError(f"{path}: not found; run from the root of the project") from error
-    except OSError as error:
-        raise ParamsError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParamsError(f"{path}: not valid YAML: {_yaml_fault(error)}") from error
-    if not isinstance(raw, dict):
-        found = "an empty file" if raw is None else _shorten(raw)
-        raise ParamsError(f"{path}: given {found}, should have the keys {', '.join(Params.model_fields)}")
-    bare = [
-        f"{path}: {key}: given {date}, should be in quotes: '{date}'; DVC cannot read a date without them"
-        for key, date in _bare_dates(raw)
-    ]
-    if bare:
-        raise ParamsError("\n".join(bare))
-    return raw
-
-
-def _bare_dates(values: dict[str, Any]) -> Iterator[tuple[str, BareDate]]:
-    """Find the dates without quotes, by their dotted keys; what aliases repeat is looked at once."""
-    waiting: list[tuple[str, object]] = [("", values)]
-    seen: set[int] = set()
-    while waiting:
-        key, node = waiting.pop()
-        if isinstance(node, BareDate):
-            yield key, node
-        elif isinstance(node, dict | list) and id(node) not in seen:
-            seen.add(id(node))
-            below = node.items() if isinstance(node, dict) else [("", each) for each in node]
-            waiting += [(f"{key}.{name}".strip("."), each) for name, each in below][::-1]
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads numbers as DVC writes them (``1e-05``), and dates as `BareDate`, to be refused by their key."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 - typed as in the base class
-        first: [
-            *resolvers,
-            ("tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")),
-        ]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-    depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Refuse what is nested so deeply that reading it would exhaust the stack."""
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            mark = self.get_mark()
-            raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=mark)
-        node = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
-
-    def construct_bare_date(self, node: yaml.ScalarNode) -> BareDate:
-        """Keep a date without quotes as it is written."""
-        return BareDate(self.construct_scalar(node))
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuse a key that is given twice, of which the last one would count."""
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"{key.value} is given twice; keep one of them", problem_mark=key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_bare_date)
-
-
-def _yaml_fault(error: Exception) -> str:
-    """Say in one line where the text stops to be YAML, and why."""
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark and error.problem:
-        mark = error.problem_mark
-        hint = "; indent with spaces, not with tabs" if "'\\t'" in error.problem else ""
-        context = f" ({error.context})" if error.context else ""
-        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}{context}{hint}"
-    return " ".join(str(error).split())
-
-
-def _describe(fault: dict[str, Any]) -> str:
-    location = tuple(fault["loc"])
-    key = ".".join(map(str, location))
-    given = _shorten(fault["input"])
-    if fault["type"] in {"extra_forbidden", "invalid_key"}:
-        allowed = list(_section(location[:-1]).model_fields)
-        near = difflib.get_close_matches(str(location[-1]), allowed, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        return f"{key}: unknown key, given {given}; allowed here: {', '.join(allowed)}{hint}"
-    if fault["type"] == "missing":
-        return f"{key}: given nothing, add it: {_meaning(location)}"
-    if fault["type"] == "model_type":
-        return f"{key}: given {given}, should be a section: {_meaning(location)}"
-    message = str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input ").removeprefix("Value ")
-    message = re.sub(r" after validation, not \d+$", "", message.replace("a valid tuple", "a list"))
-    return f"{key}: given {given}, {message} ({_meaning(location)})"
-
-
-def _shorten(value: object) -> str:
-    """Show a value as it could stand in params.yaml, on one line, not too long."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    short = reprlib.Repr()
-    short.maxstring = short.maxother = short.maxlong = 80
-    short.maxlevel = 2
-    return " ".join(short.repr(value).split())
-
-
-def _section(location: tuple[int | str, ...]) -> type[BaseModel]:
+def section_at(location: tuple[int | str, ...]) -> type[BaseModel]:
+    """Return the section at a path of keys; the empty path is `Params` itself."""
     section: type[BaseModel] = Params
     for name in location:
         section = section.model_fields[str(name)].annotation  # type: ignore[assignment]
     return section
-
-
-def _meaning(location: tuple[int | str, ...]) -> str:
-    """Say what a key is for, or which keys a section has; an item of a list is explained by the list."""
-    names = [name for name in location if isinstance(name, str)]
-    field = _section(tuple(names[:-1])).model_fields[names[-1]] if names else None
-    if field and field.description:
-        return field.description
-    return f"keys {', '.join(_section(tuple(names)).model_fields)}"
-
-
-def value_at(values: Any, key: str) -> Any:
-    """Return the value of a dotted key, `NOTHING` where there is none.
-
-    Examples
-    --------
-    >>> value_at({"model": {"ensemble": {"members": ["a", "b"]}}}, "model.ensemble.members[-1]")
-    'b'
-    """
-    for name in re.findall(r"[^.\[\]]+", key):
-        try:
-            values = values[int(name)] if isinstance(values, list) else values[name]
-        except (KeyError, IndexError, TypeError, ValueError):
-            return NOTHING
-    return values
-
-
-def changes(old: Any, new: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
-    """Compare two values of a key of params.yaml, sections key by key.
-
-    Yields
-    ------
-    tuple
-        The dotted key, and the two values that differ there, of which one may be `NOTHING`.
-
-    Examples
-    --------
-    >>> list(changes({"weeks": 30, "companies": 500}, {"weeks": 30, "companies": 900}, "simulate"))
-    [('simulate.companies', 500, 900)]
-    """
-    if isinstance(old, dict) and isinstance(new, dict):
-        for name in dict.fromkeys((*old, *new)):
-            yield from changes(old.get(name, NOTHING), new.get(name, NOTHING), f"{key}.{name}")
-    elif old != new:
-        yield key, old, new
-
-
-def as_written(value: object) -> str:
-    """Show a value as it could stand in params.yaml, a long one cut short."""
-    return "nothing" if value is NOTHING else _shorten(value)
 
 
 def model_types() -> tuple[str, ...]:
@@ -669,7 +449,7 @@ def search_space(family: str) -> dict[str, Span]:
     >>> search_space("logistic_regression")
     {'C': Span(low=0.0001, high=1.0, log=True)}
     """
-    block = _section(("model", family))
+    block = section_at(("model", family))
     return {
         name: span
         for name, field in block.model_fields.items()

@@ -12,8 +12,6 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from conversion.stats.hashing import uniform_hash
-
 WEEK: Final = pd.Timedelta(days=7)
 FIRST_MONDAY: Final = pd.Timestamp("1970-01-05")
 
@@ -118,35 +116,3 @@ def cutoff_weeks(
 ) -> pd.DatetimeIndex:
     """List the backtest's cutoffs: every ``spacing_weeks`` from the first one, while labels are mature."""
     return pd.date_range(first_cutoff, as_of - horizon, freq=spacing_weeks * WEEK, unit="ns")
-
-
-def negative_weights(
-    ids: np.ndarray,
-    as_ofs: pd.DatetimeIndex,
-    seen: np.ndarray,
-    keep_seen: float,
-    keep_never: float,
-    seed: int,
-) -> np.ndarray:
-    """Choose which negatives to keep, by a hash of id and week: no other row has a say in it.
-
-    Parameters
-    ----------
-    ids
-        Company ids, length companies.
-    as_ofs
-        Snapshot weeks.
-    seen
-        Whether the company had a usage row by then; shape (companies, as_ofs).
-    keep_seen, keep_never
-        Share kept of the seen and of the never-seen negatives.
-
-    Returns
-    -------
-    numpy.ndarray of float32, shape (companies, as_ofs)
-        0 where dropped, else 1 / share kept: the weighted counts are unbiased, so no prior is shifted
-        (Horvitz and Thompson 1952).
-    """
-    share = np.where(seen, keep_seen, keep_never)
-    draw = uniform_hash(ids[:, None], week_number(as_ofs)[None, :], seed=seed)
-    return np.where(draw < share, 1.0 / share, 0.0).astype(np.float32)

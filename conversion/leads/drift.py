@@ -8,11 +8,14 @@ it a shift. Shares below 0.0001 count as that, so an empty bin is finite.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
+from conversion.data.timeline import week_number
+from conversion.features.definitions import Feature
 from conversion.stats.arrays import Floats, Ints
 from conversion.stats.bins import bin_edges
 from conversion.stats.portable_math import log
@@ -181,3 +184,56 @@ def _shares(values: Floats, weight: Floats, edges: Floats) -> Floats:
     counts = np.bincount(group, weight, len(edges) + 2)
     shares: Floats = np.maximum(counts / counts.sum(), _SMALLEST_SHARE)
     return shares
+
+
+DRIFT_DIGITS: Final = 4
+SHIFT: Final = 0.25
+"""An index above it is a shift, by Siddiqi's reading."""
+
+
+def drift(
+    train: pd.DataFrame, latest: pd.DataFrame, features: tuple[Feature, ...], as_of: pd.Timestamp
+) -> dict[str, Any]:
+    """Measure how far each feature of the prospects has moved, beyond what time alone does.
+
+    Parameters
+    ----------
+    train
+        Training snapshots with ``weight`` and ``as_of``.
+    latest
+        Snapshots to score.
+    features
+        The model's features.
+    as_of
+        The moment the list is made.
+
+    Returns
+    -------
+    dict
+        ``population_stability_index`` by feature, largest first: `conversion.leads.drift.index_beyond_time`,
+        and in ``shifted_features`` the count above `SHIFT`. ``against_training`` is the plain index, that of
+        the training snapshots, in which clocks always move.
+    """
+    week, now = week_number(train["as_of"]), int(week_number(pd.DatetimeIndex([as_of]))[0])
+    weight = train["weight"].to_numpy()
+    beyond: dict[str, float] = {}
+    plain: dict[str, float] = {}
+    for feature in features:
+        old, new = train[feature.name], latest[feature.name]
+        if feature.kind == "category":
+            old, new = old.cat.codes, new.cat.codes
+        beyond[feature.name] = round(
+            index_beyond_time(old.to_numpy(), new.to_numpy(), weight, week, now), DRIFT_DIGITS
+        )
+        plain[feature.name] = round(
+            population_stability_index(old.to_numpy(), new.to_numpy(), weight), DRIFT_DIGITS
+        )
+    return {
+        "shifted_features": sum(index > SHIFT for index in beyond.values()),
+        "population_stability_index": _largest_first(beyond),
+        "against_training": _largest_first(plain),
+    }
+
+
+def _largest_first(index: dict[str, float]) -> dict[str, float]:
+    return dict(sorted(index.items(), key=lambda item: (-item[1], item[0])))

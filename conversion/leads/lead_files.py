@@ -22,7 +22,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from conversion.config.contract import MEASURES
 from conversion.leads.lead_list import LEAD_COLUMNS, REASON_COLUMNS
-from conversion.modelling.artifact import sha256
 from conversion.modelling.tiers import TIERS
 from conversion.runtime.errors import ArtifactError
 from conversion.runtime.files import (
@@ -31,6 +30,7 @@ from conversion.runtime.files import (
     read_json,
     reading,
     require_columns,
+    sha256,
     verified_parquet,
     without_formulas,
     write_atomically,

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conversion.config.contract import EMPLOYEE_RANGES, UNKNOWN_SECTOR, UNRANKED
-from conversion.data.firmographics import SECTORS
-from conversion.features.compute import Feature
+from conversion.data.industries import SECTORS
+from conversion.features.definitions import Feature
 from conversion.stats.portable_math import exp
 
 RAISES: Final = "+"
@@ -39,7 +39,7 @@ def reason_writer(features: tuple[Feature, ...], count: int) -> Writer:
     -------
     callable
         Takes feature values and their contributions, both of shape (rows, features), the sector as its
-        position in `conversion.data.firmographics.SECTORS`; gives for each row its reasons, strongest first.
+        position in `conversion.data.industries.SECTORS`; gives for each row its reasons, strongest first.
     """
     groups = _groups(features)
     members = np.concatenate(groups)
@@ -90,7 +90,7 @@ def describe_value(feature: Feature, value: float) -> str:
     feature
         Its definition.
     value
-        Its value, of the sector its position in `conversion.data.firmographics.SECTORS`; NaN is "not known".
+        Its value, of the sector its position in `conversion.data.industries.SECTORS`; NaN is "not known".
 
     Returns
     -------

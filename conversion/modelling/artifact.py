@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import re
@@ -17,20 +16,13 @@ from typing import Any, Final
 import joblib
 
 from conversion.runtime.errors import ArtifactError
-from conversion.runtime.files import write_atomically, write_json
+from conversion.runtime.files import sha256, write_atomically, write_json
 from conversion.runtime.seals import sha256_of
 
 EXPECTED: Final = "CONVERSION_MODEL_SHA256"
 """Environment variable: the sha256 of the one model file that may be read."""
-
 # What unpickling raises where classes or libraries are not those that the file was written with.
 UNREADABLE: Final = (ImportError, AttributeError, TypeError, ValueError, KeyError, EOFError, UnpicklingError)
-
-
-def sha256(path: str | Path) -> str:
-    """Hash a file's bytes."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def library_versions() -> dict[str, str]:

@@ -1,53 +1,26 @@
-"""Model types by name. Each is one object from feature frame to calibrated probability.
-
-Encoding, imputation, scaling, the estimator, its calibration and the decision threshold are fitted together
-on training snapshots; nothing that is fitted lives outside of the object.
-"""
+"""What all model families share: columns by name, calibration, threshold."""
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Collection
-from difflib import get_close_matches
 from typing import Any, Final, Literal, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.ensemble import RandomForestClassifier
 
-from conversion.config.params import Params
-from conversion.data.firmographics import SECTORS
-from conversion.features.compute import Feature, FeatureSettings, feature_definitions
-from conversion.modelling.calibration import (
-    Fold,
-    Method,
-    OutOfTime,
-    calibrated,
-    choose_method,
-    fit_calibrator,
-    folds_with_conversions,
-    log_odds,
-)
-from conversion.modelling.preprocessing import NUMBERS, Preprocessor
+from conversion.data.industries import SECTORS
+from conversion.features.definitions import Feature
+from conversion.modelling.calibration import Method, calibrated, choose_method, fit_calibrator
+from conversion.modelling.preprocessing import Preprocessor
 from conversion.modelling.threshold import Strategy, choose_threshold
-from conversion.modelling.tree_paths import Trees, margin_of
-from conversion.runtime.errors import ExportError, ParamsError
-from conversion.stats.portable_logistic_regression import PortableLogisticRegression
-from conversion.stats.portable_math import expit
+from conversion.modelling.time_folds import Fold, OutOfTime, folds_with_conversions
+from conversion.runtime.errors import ExportError
 
 Floats = NDArray[np.float64]
 Values = NDArray[np.floating[Any]]
-
-# One thread a fit: a forest's threads add votes up as they finish, so the last bits would vary from run to
-# run; the backtest runs refits side by side instead.
-THREADS: Final = 1
-# Rows that are walked down a forest at once; their paths stay within the processor's caches.
-BLOCK_ROWS: Final = 64
-# Probabilities so close are one: a quotient of their differences would be noise.
-SAME: Final = 1e-9
 # What lifetime totals and firmographics alone can tell.
 SUMMARY_FEATURES: Final = (
     "total_actions",
@@ -224,7 +197,7 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
         -------
         numpy.ndarray of float64, shape (rows, features)
             In the order of ``features``, as `conversion.features.compute.compute_features` gives them; a
-            sector that is none of `conversion.data.firmographics.SECTORS` is NaN.
+            sector that is none of `conversion.data.industries.SECTORS` is NaN.
 
         Raises
         ------
@@ -247,7 +220,7 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
     ) -> OutOfTime:
         """Predict later training snapshots by models of what was known before.
 
-        The folds are those of `conversion.modelling.calibration.folds_with_conversions`.
+        The folds are those of `conversion.modelling.time_folds.folds_with_conversions`.
 
         Parameters
         ----------
@@ -412,268 +385,3 @@ class FamilyModel(ConversionModel):
 
     def _by_feature(self, columns: Floats) -> Floats:
         return self.preprocessor_.by_feature(columns)
-
-
-class LogisticRegressionModel(FamilyModel):
-    """L2-penalised logistic regression on logs of the heavy-tailed features, with chosen quadratic terms."""
-
-    def preprocessing(self) -> Preprocessor:
-        """Impute, take logs, scale, encode; add squares and products of the ``quadratic`` features."""
-        quadratic = tuple(self.hyperparameters["quadratic"])
-        allowed = self._names(*NUMBERS)
-        unknown = sorted(set(quadratic) - set(allowed))
-        if unknown:
-            near = get_close_matches(unknown[0], allowed, n=1)
-            raise ParamsError(
-                f"params.yaml: model.logistic_regression.quadratic: given {', '.join(unknown)}, "
-                f"allowed are the features {', '.join(allowed)}"
-                + (f"; did you mean {near[0]}?" if near else "")
-            )
-        return Preprocessor(self.features, **self.preparation, logs=True, quadratic=quadratic)
-
-    def estimator(self, preprocessor: Preprocessor) -> PortableLogisticRegression:  # noqa: ARG002
-        """Give the regression."""
-        return PortableLogisticRegression(
-            C=self.hyperparameters["C"], max_iter=self.hyperparameters["max_iter"]
-        )
-
-    def of_features(self, names: Collection[str]) -> Self:
-        """Give the same recipe, unfitted, for some of the features; the others are not squared either."""
-        left_out = set(self._names()) - set(names)
-        quadratic = tuple(name for name in self.hyperparameters["quadratic"] if name not in left_out)
-        return self._squaring(super().of_features(names), quadratic)
-
-    def of_summary(self) -> Self:
-        """Give the same recipe, unfitted, for what a summary can know; with so few, all are squared."""
-        restricted = super().of_summary()
-        return self._squaring(restricted, tuple(restricted._names(*NUMBERS)))
-
-    def _squaring(self, restricted: Self, quadratic: tuple[str, ...]) -> Self:
-        restricted.hyperparameters = self.hyperparameters | {"quadratic": quadratic}
-        return restricted
-
-    def _fit_estimator(self, values: Floats, y: np.ndarray, weight: np.ndarray) -> Floats:
-        """Remember each column's mean, to explain by, and its spread, to compare coefficients by."""
-        columns = super()._fit_estimator(values, y, weight)
-        self.center_ = np.average(columns, axis=0, weights=weight)
-        self.spread_ = columns.std(axis=0)
-        return columns
-
-    def _column_importance(self) -> Floats:
-        return np.asarray(np.abs(self.estimator_.coef_[0]) * self.spread_)
-
-    def _raw(self, columns: Floats) -> Floats:
-        return expit(self.estimator_.decision_function(columns))
-
-    def _column_contributions(self, columns: Floats) -> Floats:
-        return np.asarray((columns - self.center_) * self.estimator_.coef_[0])
-
-
-class _TreeModel(FamilyModel):
-    """Trees take numbers as they are, imputed, with the sector one-hot."""
-
-    def preprocessing(self) -> Preprocessor:
-        """Impute and encode; scale as params say (of no effect on trees)."""
-        return Preprocessor(self.features, **self.preparation)
-
-    def _column_importance(self) -> Floats:
-        return np.asarray(self.estimator_.feature_importances_, dtype=np.float64)
-
-
-class _TreeWalkModel(_TreeModel):
-    """Trees that are also laid out as arrays, see `conversion.modelling.tree_paths`.
-
-    For many rows the library gives the probabilities; contributions come from the arrays however many rows
-    there are.
-    """
-
-    @abstractmethod
-    def _trees(self) -> Trees:
-        """Lay the fitted trees out."""
-
-    @abstractmethod
-    def _raw_of_many(self, columns: Floats) -> Floats:
-        """Give the probability of conversion before calibration by the library."""
-
-    @abstractmethod
-    def _raw_of_leaves(self, values: Floats) -> Floats:
-        """Give the same from the values of the leaves that each row ends in, shape (rows, trees)."""
-
-    @abstractmethod
-    def _in_log_odds(self, contributions: Floats, raw: Floats) -> Floats:
-        """Turn what the splits change of the values, summed over trees, into log-odds."""
-
-    def _fit_estimator(self, values: Floats, y: np.ndarray, weight: np.ndarray) -> Floats:
-        columns = super()._fit_estimator(values, y, weight)
-        self.trees_ = self._trees()
-        return columns
-
-    def _raw(self, columns: Floats) -> Floats:
-        if len(columns) > BLOCK_ROWS:
-            return self._raw_of_many(columns)
-        return self._raw_of_leaves(self.trees_.leaf_values(self.trees_.paths(columns)))
-
-    def _column_contributions(self, columns: Floats) -> Floats:
-        return self._both_of_columns(columns)[1]
-
-    def _both_of_columns(self, columns: Floats) -> tuple[Floats, Floats]:
-        """Walk block by block, to bound the memory of the paths."""
-        raw, contributions = np.empty(len(columns)), np.empty(columns.shape)
-        for start in range(0, len(columns), BLOCK_ROWS):
-            block = slice(start, start + BLOCK_ROWS)
-            paths = self.trees_.paths(columns[block])
-            raw[block] = self._raw_of_leaves(self.trees_.leaf_values(paths))
-            changes = self.trees_.contributions(paths, columns.shape[1])
-            contributions[block] = self._in_log_odds(changes, raw[block])
-        return raw, contributions
-
-
-class RandomForestModel(_TreeWalkModel):
-    """A forest of shallow trees with large leaves, as positives are sparse, monotone as definitions say."""
-
-    def estimator(self, preprocessor: Preprocessor) -> RandomForestClassifier:
-        """Give the forest with each column's constraint."""
-        settings = {name: value for name, value in self.hyperparameters.items() if name != "monotone"}
-        monotone = preprocessor.monotone_ if self.hyperparameters["monotone"] else None
-        return RandomForestClassifier(
-            **settings, monotonic_cst=monotone, n_jobs=THREADS, random_state=self.seed
-        )
-
-    def _trees(self) -> Trees:
-        return Trees.of_forest(self.estimator_)
-
-    def _raw_of_many(self, columns: Floats) -> Floats:
-        return np.asarray(self.estimator_.predict_proba(columns)[:, 1])
-
-    def _raw_of_leaves(self, values: Floats) -> Floats:
-        return np.asarray(values.mean(axis=1))
-
-    def _in_log_odds(self, contributions: Floats, raw: Floats) -> Floats:
-        """Stretch each row's, so that they add up to a difference of log-odds, not of probabilities."""
-        start = float(self.trees_.value[self.trees_.roots].mean())
-        moved = raw - start
-        slope = np.full(len(raw), 1.0 / (start * (1.0 - start)))
-        np.divide(log_odds(raw) - log_odds(np.array(start)), moved, out=slope, where=np.abs(moved) > SAME)
-        return contributions * (slope / len(self.trees_.roots))[:, None]
-
-
-class XGBoostModel(_TreeWalkModel):
-    """Gradient-boosted trees, monotone in the features whose definition says so."""
-
-    def estimator(self, preprocessor: Preprocessor) -> Any:
-        """Give the booster with each column's constraint."""
-        from xgboost import XGBClassifier
-
-        settings = {name: value for name, value in self.hyperparameters.items() if name != "monotone"}
-        monotone = tuple(preprocessor.monotone_.tolist()) if self.hyperparameters["monotone"] else None
-        return XGBClassifier(
-            **settings,
-            monotone_constraints=monotone,
-            tree_method="hist",
-            n_jobs=THREADS,
-            random_state=self.seed,
-        )
-
-    def _trees(self) -> Trees:
-        learner = json.loads(self.estimator_.get_booster().save_raw("json"))["learner"]
-        self.margin_ = margin_of(learner)
-        return Trees.of_booster(learner)
-
-    def _raw_of_many(self, columns: Floats) -> Floats:
-        booster = self.estimator_.get_booster()
-        margin = booster.inplace_predict(columns, predict_type="margin", validate_features=False)
-        return expit(margin.astype(np.float64))
-
-    def _raw_of_leaves(self, values: Floats) -> Floats:
-        # Added up as the library does: tree after tree, in single precision.
-        start = np.full((len(values), 1), self.margin_, dtype=np.float32)
-        margin = np.cumsum(np.concatenate([start, values.astype(np.float32)], axis=1), axis=1)[:, -1]
-        return expit(margin.astype(np.float64))
-
-    def _in_log_odds(self, contributions: Floats, raw: Floats) -> Floats:  # noqa: ARG002
-        return contributions
-
-
-class EnsembleModel(ConversionModel):
-    """The mean of its members' log-odds; calibration and threshold are the ensemble's own.
-
-    ``hyperparameters["members"]`` has each member's block by the name of its family.
-    """
-
-    def members(self) -> dict[str, ConversionModel]:
-        """Give the unfitted members by name."""
-        shared = self.get_params(deep=False)
-        return {
-            name: FAMILIES[name](**shared | {"hyperparameters": block})
-            for name, block in self.hyperparameters["members"].items()
-        }
-
-    def of_features(self, names: Collection[str]) -> Self:
-        """Give the ensemble, unfitted, of members for some of the features."""
-        restricted = {name: member.of_features(names) for name, member in self.members().items()}
-        return self._of(super().of_features(names), restricted)
-
-    def of_summary(self) -> Self:
-        """Give the ensemble, unfitted, of members for what a summary can know."""
-        restricted = {name: member.of_summary() for name, member in self.members().items()}
-        return self._of(super().of_summary(), restricted)
-
-    def _of(self, ensemble: Self, members: dict[str, ConversionModel]) -> Self:
-        ensemble.hyperparameters = {
-            "members": {name: member.hyperparameters for name, member in members.items()}
-        }
-        return ensemble
-
-    def contributions(self, values: Values) -> Floats:
-        """Average the members' contributions, see `ConversionModel.contributions`."""
-        return _mean([member.contributions(values) for member in self.members_.values()])
-
-    def _fit_raw(self, values: Floats, y: np.ndarray, weight: np.ndarray) -> None:
-        self.members_ = self.members()
-        for member in self.members_.values():
-            member._fit_raw(values, y, weight)
-
-    def _raw_probability(self, values: Values) -> Floats:
-        return _mean_probability([member._raw_probability(values) for member in self.members_.values()])
-
-    def _raw_with_contributions(self, values: Values) -> tuple[Floats, Floats]:
-        both = [member._raw_with_contributions(values) for member in self.members_.values()]
-        return _mean_probability([raw for raw, _ in both]), _mean([shares for _, shares in both])
-
-    def _importance(self) -> Floats:
-        names = self._names()
-        return _mean([member.get_feature_importance()[names].to_numpy() for member in self.members_.values()])
-
-
-def _mean_probability(probabilities: list[Floats]) -> Floats:
-    return expit(_mean([log_odds(probability) for probability in probabilities]))
-
-
-def _mean(parts: list[Floats]) -> Floats:
-    """Average arrays one after the other: a few of them fast, and in one order of summation."""
-    return np.asarray(sum(parts[1:], start=parts[0]) / len(parts))
-
-
-FAMILIES: Final[dict[str, type[ConversionModel]]] = {
-    "logistic_regression": LogisticRegressionModel,
-    "random_forest": RandomForestModel,
-    "xgboost": XGBoostModel,
-    "ensemble": EnsembleModel,
-}
-
-
-def make_model(params: Params) -> ConversionModel:
-    """Make the unfitted model that params.yaml asks for, of the features in ``features.groups``."""
-    features = feature_definitions(FeatureSettings(params.featurize.windows, params.featurize.half_lives))
-    model = FAMILIES[params.model.type](
-        features=features,
-        hyperparameters=params.model.hyperparameters(),
-        preparation=params.train.model_dump(include={"imputation", "fill_value", "scaling", "min_frequency"}),
-        calibration=params.train.calibration,
-        threshold=params.train.threshold,
-        threshold_value=params.train.threshold_value,
-        folds=params.train.folds,
-        horizon_days=params.featurize.horizon_days,
-        seed=params.seed,
-    )
-    return model.of_features([each.name for each in features if each.group in params.features.groups])

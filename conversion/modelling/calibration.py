@@ -5,69 +5,21 @@ An out-of-time prediction is of a later snapshot, by a model of labels that were
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
 
+from conversion.modelling.time_folds import OutOfTime, folds_with_conversions
+from conversion.stats.losses import log_odds, weighted_log_loss
 from conversion.stats.portable_logistic_regression import PortableLogisticRegression
-from conversion.stats.portable_math import expit, log, log1p
+from conversion.stats.portable_math import expit
 
 Method = Literal["none", "sigmoid", "isotonic"]
 Floats = NDArray[np.float64]
-Fold = tuple[NDArray[np.bool_], NDArray[np.bool_]]
-
 METHODS: Final[tuple[Method, ...]] = ("none", "sigmoid", "isotonic")
 """The simplest first."""
-
-TINIEST: Final = 1e-9  # probability; whoever says 0 or 1 is held to this
-
-
-class OutOfTime(NamedTuple):
-    """Out-of-time predictions: arrays of one length, and the weeks they are of."""
-
-    raw: Floats
-    y: NDArray[np.int64]
-    weight: Floats
-    as_of: pd.Series
-
-
-def out_of_time_folds(as_of: pd.Series, folds: int, horizon_days: int) -> list[Fold]:
-    """Cut the later half of the training period into folds, each predicted from what was known before it.
-
-    Parameters
-    ----------
-    as_of
-        Weeks of the training snapshots.
-    folds
-        Number of consecutive test periods.
-    horizon_days
-        A fold learns only from labels that were mature when its test period began.
-
-    Returns
-    -------
-    list of (learn, test) masks
-    """
-    weeks = np.sort(as_of.unique())
-    if len(weeks) < 2 * folds:
-        return []
-    blocks = np.array_split(weeks[len(weeks) // 2 :], folds)
-    horizon = pd.Timedelta(days=horizon_days)
-    return [
-        (
-            (as_of + horizon <= block[0]).to_numpy(),
-            ((as_of >= block[0]) & (as_of <= block[-1])).to_numpy(),
-        )
-        for block in blocks
-    ]
-
-
-def folds_with_conversions(as_of: pd.Series, y: np.ndarray, folds: int, horizon_days: int) -> list[Fold]:
-    """Give the folds of `out_of_time_folds` that have conversions both to learn from and to be tested on."""
-    masks = out_of_time_folds(as_of, folds, horizon_days)
-    return [(learn, test) for learn, test in masks if y[learn].any() and y[test].any()]
 
 
 def fit_calibrator(method: Method, raw: Floats, y: np.ndarray, weight: np.ndarray) -> Any:
@@ -131,19 +83,3 @@ def method_losses(predictions: OutOfTime, folds: int, horizon_days: int) -> dict
         for method in METHODS
         if judged
     }
-
-
-def weighted_log_loss(probability: Floats, y: np.ndarray, weight: np.ndarray) -> float:
-    """Sum the weighted log losses, in nats; probabilities are held to [1e-9, 1 - 1e-9]."""
-    clipped = _clipped(probability)
-    return -float((weight * np.where(y == 1, log(clipped), log1p(-clipped))).sum())
-
-
-def log_odds(probability: Floats) -> Floats:
-    """Give the log-odds, of probabilities held to [1e-9, 1 - 1e-9]."""
-    clipped = _clipped(probability)
-    return log(clipped / (1 - clipped))
-
-
-def _clipped(probability: Floats) -> Floats:
-    return np.minimum(np.maximum(probability, TINIEST), 1 - TINIEST)

@@ -23,8 +23,8 @@ from sklearn.preprocessing import (
 )
 
 from conversion.config.contract import UNKNOWN_SECTOR
-from conversion.data.firmographics import SECTORS
-from conversion.features.compute import Feature
+from conversion.data.industries import SECTORS
+from conversion.features.definitions import Feature
 from conversion.stats.portable_math import log1p
 
 Floats = NDArray[np.float64]
@@ -89,7 +89,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         ----------
         X
             Feature values, shape (rows, features); NaN is missing, the sector is its position in
-            `conversion.data.firmographics.SECTORS`.
+            `conversion.data.industries.SECTORS`.
         y
             Not looked at.
         """

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from conversion.config.params import Params, Section, Span, search_space
-from conversion.modelling.base import make_model
+from conversion.modelling.families import make_model
 from conversion.runtime.progress import progress_bar
 from conversion.stats.losses import log_loss
 
@@ -85,7 +85,7 @@ def search_family(rows: pd.DataFrame, params: Params, family: str, progress: boo
 
     A trial is measured by the weighted log loss of the snapshots in the later half of the training period,
     each predicted from what was known before its fold, see
-    `conversion.modelling.calibration.out_of_time_folds`.
+    `conversion.modelling.time_folds.out_of_time_folds`.
 
     Parameters, returned value and errors are those of `search`; ``family`` need not be the active one.
     """

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from conversion.config.params import Params
 from conversion.data.timeline import WEEK
-from conversion.modelling.base import ConversionModel, make_model
+from conversion.modelling.base import ConversionModel
+from conversion.modelling.families import make_model
 from conversion.modelling.search import Search, search
 from conversion.runtime.errors import ExportError
 from conversion.stats.portable_math import power
@@ -105,3 +108,33 @@ def search_and_fit_at(
         rows, rows["label"].to_numpy(dtype=np.int64), weight, rows["as_of"]
     )
     return model, found
+
+
+def describe(
+    model: ConversionModel, snapshots: pd.DataFrame, as_of: pd.Timestamp, params: Params
+) -> dict[str, Any]:
+    """Say what the model is and what it learned from; JSON-ready."""
+    known = known_training(snapshots, as_of, params.featurize.horizon_days, params.train.history_weeks)
+    rows = snapshots[known]
+    return {
+        "model_type": params.model.type,
+        "trained_as_of": f"{as_of:%Y-%m-%d}",
+        "training_window": {
+            "first_snapshot": f"{rows['as_of'].min():%Y-%m-%d}",
+            "last_snapshot": f"{rows['as_of'].max():%Y-%m-%d}",
+            "snapshots": len(rows),
+            "converting_snapshots": int(rows["label"].sum()),
+            "converting_companies": int(rows.loc[rows["label"] == 1, "id"].nunique()),
+        },
+        "base_rate": round(model.base_rate_, 8),
+        "calibration": model.calibration_,
+        "threshold": round(float(model.threshold_), 8),
+        "features": {feature.name: str(snapshots[feature.name].dtype) for feature in model.features},
+        "params": {
+            "seed": params.seed,
+            "featurize": params.featurize.model_dump(mode="json", exclude={"chunk_companies"}),
+            "features": params.features.model_dump(mode="json"),
+            "model": params.model.hyperparameters(),
+            "train": params.train.model_dump(mode="json"),
+        },
+    }

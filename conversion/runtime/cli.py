@@ -15,10 +15,10 @@ from typing import Final, NoReturn
 import yaml
 from threadpoolctl import threadpool_limits
 
-from conversion.config.params import as_written, changes, read_values, value_at
 from conversion.runtime.errors import ParamsError, UsageError, UserError
 from conversion.runtime.files import PIPELINE
 from conversion.runtime.logs import log_format, set_up_logs
+from conversion.runtime.yaml_values import as_written, changes, read_values, value_at
 
 TEMPLATE: Final = re.compile(r"\$\{([^}]+)\}")
 INTERRUPTED: Final = 130  # what shells say of a program that Ctrl-C ended

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 import os
 import re
@@ -18,7 +19,6 @@ from conversion.runtime.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     import pandas as pd
-
 PIPELINE: Final = "dvc.yaml"
 # What spreadsheets take for the start of a formula (some after spaces, some in full width), and the
 # apostrophe itself, so that what is read back is what was written.
@@ -302,3 +302,9 @@ def as_written(texts: pd.Series) -> pd.Series:
 
 def _harmless(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value
+
+
+def sha256(path: str | Path) -> str:
+    """Hash a file's bytes."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -44,7 +44,7 @@ from conversion.serving.middleware import (
     json_response,
 )
 from conversion.serving.openapi import DOCS_PAGE, openapi_document
-from conversion.serving.predictor import places_of, predict
+from conversion.serving.predictor import predict
 from conversion.serving.refusals import (
     MAX_SHOWN,
     RefusalError,
@@ -53,6 +53,7 @@ from conversion.serving.refusals import (
     refuse_repeated_names,
     shown,
 )
+from conversion.serving.request_arrays import places_of
 from conversion.serving.state import Serving
 
 # Seven times a company with all the weeks it may have; it is read on the event loop, so it must be quick.

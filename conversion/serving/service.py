@@ -25,15 +25,16 @@ from pydantic_core import CoreSchema
 from starlette.types import ASGIApp, Receive, Scope, Send
 from threadpoolctl import threadpool_limits
 
-from conversion.config.params import load_params
+from conversion.config.params_file import load_params
 from conversion.runtime.errors import UserError
 from conversion.runtime.logs import log_format, set_up_service_logs
 from conversion.serving.connections import use_bounded_connections
 from conversion.serving.messages import History, Prediction, Predictions, Summary
 from conversion.serving.middleware import check_token
 from conversion.serving.prediction_log import PredictionLog
-from conversion.serving.predictor import places_of, predict
+from conversion.serving.predictor import predict
 from conversion.serving.refusals import RefusalError
+from conversion.serving.request_arrays import places_of
 from conversion.serving.routes import REQUEST_SECONDS, http_api
 from conversion.serving.state import SERVICE, make_serving, read_files, token_from
 

@@ -30,3 +30,6 @@ def divide(numerator: Floats, denominator: Floats) -> Floats:
 def rounded(value: float | np.floating[Any]) -> float | None:
     """Round to the six digits that are written; None for what is no number."""
     return round(float(value), 6) if np.isfinite(value) else None
+
+
+Bools = NDArray[np.bool_]

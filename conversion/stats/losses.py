@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from conversion.stats.arrays import Floats, finite
-from conversion.stats.portable_math import log
+from conversion.stats.portable_math import log, log1p
 
 
 def log_loss(label: ArrayLike, probability: ArrayLike, weight: ArrayLike | None = None) -> float:
@@ -56,3 +56,22 @@ def log_losses(label: NDArray[Any], probability: Floats) -> Floats:
     inside = np.clip(probability, epsilon, 1 - epsilon)
     losses: Floats = -log(np.where(label == 1, inside, 1 - inside))
     return losses
+
+
+TINIEST: Final = 1e-9  # probability; whoever says 0 or 1 is held to this
+
+
+def weighted_log_loss(probability: Floats, y: np.ndarray, weight: np.ndarray) -> float:
+    """Sum the weighted log losses, in nats; probabilities are held to [1e-9, 1 - 1e-9]."""
+    clipped = _clipped(probability)
+    return -float((weight * np.where(y == 1, log(clipped), log1p(-clipped))).sum())
+
+
+def log_odds(probability: Floats) -> Floats:
+    """Give the log-odds, of probabilities held to [1e-9, 1 - 1e-9]."""
+    clipped = _clipped(probability)
+    return log(clipped / (1 - clipped))
+
+
+def _clipped(probability: Floats) -> Floats:
+    return np.minimum(np.maximum(probability, TINIEST), 1 - TINIEST)

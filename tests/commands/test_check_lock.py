@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from commands.check_lock import by_difference, changed_keys, changed_params, model_differences
-from conversion.config.params import NOTHING
+from conversion.runtime.yaml_values import NOTHING
 from tests.clone import Clone
 
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conversion.config.contract import CUSTOMERS, MEASURES, NONCUSTOMERS, USAGE_ACTIONS
+from conversion.data import cleaning
 from conversion.data.period import Period
 from conversion.data.timeline import WEEK
 from conversion.runtime.errors import ExportError
@@ -51,7 +52,7 @@ def companies_of(
     customers: list[dict[str, Any]], noncustomers: list[dict[str, Any]], deduplication: str = "most_complete"
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     tables = tables_of(customers, noncustomers, [])
-    return clean.clean_companies(tables[CUSTOMERS], tables[NONCUSTOMERS], AS_OF, deduplication)
+    return cleaning.clean_companies(tables[CUSTOMERS], tables[NONCUSTOMERS], AS_OF, deduplication)
 
 
 def usage_of(*rows: dict[str, Any]) -> pd.DataFrame:
@@ -85,7 +86,7 @@ def usage_of(*rows: dict[str, Any]) -> pd.DataFrame:
     ],
 )
 def test_each_usage_rule(row: dict[str, Any], rule: str | None) -> None:
-    kept, quarantine = clean.clean_usage(usage_of(row), pd.Series([1]), PERIOD)
+    kept, quarantine = cleaning.clean_usage(usage_of(row), pd.Series([1]), PERIOD)
     assert len(kept) == (rule is None)
     assert list(quarantine["rule"]) == ([] if rule is None else [rule])
     assert kept.columns.tolist() == [*quarantine.columns.drop("rule")]
@@ -95,7 +96,7 @@ def test_of_a_repeated_week_the_most_complete_row_is_kept() -> None:
     complete, sparse = week(1, LAST_WEEK, FINE), week(1, LAST_WEEK, [90, 0, 0, 0, 50, 0, 0, 0])
     before = week(1, LAST_WEEK - WEEK, FINE)
     for rows in ([complete, sparse, before], [sparse, before, complete]):
-        kept, quarantine = clean.clean_usage(usage_of(*rows), pd.Series([1]), PERIOD)
+        kept, quarantine = cleaning.clean_usage(usage_of(*rows), pd.Series([1]), PERIOD)
         assert kept["ACTIONS_CRM_CONTACTS"].tolist() == [4, 4]
         assert quarantine[["rule", "ACTIONS_CRM_CONTACTS"]].to_numpy().tolist() == [["duplicate_week", 90]]
 
@@ -103,14 +104,14 @@ def test_of_a_repeated_week_the_most_complete_row_is_kept() -> None:
 def test_of_equally_complete_rows_the_largest_is_kept() -> None:
     low, high = week(1, LAST_WEEK, [5, *FINE[1:]]), week(1, LAST_WEEK, [6, *FINE[1:]])
     for rows in ([low, high, low], [high, low, low]):
-        kept, quarantine = clean.clean_usage(usage_of(*rows), pd.Series([1]), PERIOD)
+        kept, quarantine = cleaning.clean_usage(usage_of(*rows), pd.Series([1]), PERIOD)
         assert kept["ACTIONS_CRM_CONTACTS"].tolist() == [6]
         assert len(quarantine) == 2
 
 
 def test_a_broken_row_does_not_displace_its_sound_twin() -> None:
     broken = week(1, LAST_WEEK, [9, 9, 9, 9, 9, 9, 9, 10])
-    kept, quarantine = clean.clean_usage(
+    kept, quarantine = cleaning.clean_usage(
         usage_of(week(1, LAST_WEEK, [0] * 8), broken), pd.Series([1]), PERIOD
     )
     assert kept["ACTIONS_CRM_CONTACTS"].tolist() == [0]
@@ -133,7 +134,7 @@ def test_deduplication_strategies(deduplication: str, kept: float) -> None:
 
 def test_zeros_and_empty_cells_are_not_complete() -> None:
     table = pd.DataFrame({"id": [1, 1, 2, 2], "count": [0.0, 3.0, np.nan, 1.0], "text": ["b", "", "", "c"]})
-    assert clean.deduplicate(table, ["id"], "most_complete").tolist() == [False, True, False, True]
+    assert cleaning.deduplicate(table, ["id"], "most_complete").tolist() == [False, True, False, True]
 
 
 @pytest.mark.parametrize("dates", [["2020-01-01", "2020-01-02"], ["2020-01-02", "2020-01-01"]])
@@ -201,7 +202,7 @@ def test_a_company_is_the_same_before_and_after_its_conversions(deduplication: s
     ]
     tables = tables_of(rows, [], [])
     for as_of in ("2020-01-06", "2020-01-13", "2020-02-24"):
-        companies, quarantine = clean.clean_companies(
+        companies, quarantine = cleaning.clean_companies(
             tables[CUSTOMERS], tables[NONCUSTOMERS], pd.Timestamp(as_of), deduplication
         )
         assert companies["ALEXA_RANK"].tolist() == [rank]
@@ -284,12 +285,12 @@ def test_every_row_is_kept_or_in_quarantine(dirty: Pipeline) -> None:
 
 
 def test_the_report_counts_the_quarantine(dirty: Pipeline) -> None:
-    report: Any = clean.cleaning_report(
+    report: Any = cleaning.cleaning_report(
         dirty.companies, dirty.company_quarantine, dirty.usage, dirty.usage_quarantine, dirty.as_of
     )
     assert report["as_of"] == "2019-08-26"
-    assert set(report["companies"]["quarantined"]) == set(clean.COMPANY_RULES)
-    assert set(report["usage"]["quarantined"]) == set(clean.USAGE_RULES)
+    assert set(report["companies"]["quarantined"]) == set(cleaning.COMPANY_RULES)
+    assert set(report["usage"]["quarantined"]) == set(cleaning.USAGE_RULES)
     for part, quarantine in (("companies", dirty.company_quarantine), ("usage", dirty.usage_quarantine)):
         counts = report[part]["quarantined"]
         assert {rule: count for rule, count in counts.items() if count} == dict(
@@ -304,13 +305,13 @@ def test_the_report_counts_the_quarantine(dirty: Pipeline) -> None:
 
 
 def test_cleaning_what_is_clean_changes_nothing(dirty: Pipeline) -> None:
-    usage, quarantine = clean.clean_usage(dirty.usage, dirty.companies["id"], dirty.period)
+    usage, quarantine = cleaning.clean_usage(dirty.usage, dirty.companies["id"], dirty.period)
     pd.testing.assert_frame_equal(usage, dirty.usage)
     assert quarantine.empty
     rows = dirty.companies[list(dirty.typed[CUSTOMERS])].astype({"ALEXA_RANK": "float64"})
     rows["ALEXA_RANK"] = rows["ALEXA_RANK"].mask(dirty.companies["unranked"] == 1, 16_000_001.0)
     paying = rows["CLOSEDATE"].notna()
-    companies, quarantine = clean.clean_companies(
+    companies, quarantine = cleaning.clean_companies(
         rows[paying], rows.loc[~paying, list(dirty.typed[NONCUSTOMERS])], dirty.as_of, "most_complete"
     )
     pd.testing.assert_frame_equal(companies, dirty.companies)

@@ -13,6 +13,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from conversion.config.contract import EMPLOYEE_RANGES
 from conversion.data.timeline import WEEK
+from conversion.evaluation import backtest as backtest_module
+from conversion.evaluation import cross_validation, report, summary
 from conversion.modelling import training
 from conversion.modelling.artifact import save_model
 from conversion.runtime.errors import ExportError
@@ -35,7 +37,7 @@ def export(**overrides: Any) -> Pipeline:
 @functools.cache
 def predicted() -> pd.DataFrame:
     pipeline = export()
-    return evaluate.backtest(pipeline.train, pipeline.backtest, pipeline.params)
+    return backtest_module.backtest(pipeline.train, pipeline.backtest, pipeline.params)
 
 
 # The backtest
@@ -65,8 +67,8 @@ def test_the_recipe_is_fitted_anew_on_schedule_and_only_on_the_past(monkeypatch:
         fits.append(args[1])
         return training.fit_at(*args)
 
-    monkeypatch.setattr(evaluate, "fit_at", recorded)
-    predictions = evaluate.backtest(pipeline.train, pipeline.backtest, pipeline.params)
+    monkeypatch.setattr(backtest_module, "fit_at", recorded)
+    predictions = backtest_module.backtest(pipeline.train, pipeline.backtest, pipeline.params)
     first = pipeline.cutoffs[0]
     assert sorted(fits) == [first, first + 8 * WEEK]
     age = (predictions["as_of"] - predictions["fitted_as_of"]) / WEEK
@@ -85,7 +87,7 @@ def test_labels_of_the_test_weeks_do_not_reach_the_model() -> None:
     train.loc[unknown, "label"] = 1 - train.loc[unknown, "label"]
     rows = pipeline.backtest[pipeline.backtest["as_of"] < cutoff + 8 * WEEK]
     rows = rows.assign(label=rows["label"].mask(rows["label"].notna(), 1.0))
-    predictions = evaluate.backtest(train, rows, pipeline.params)
+    predictions = backtest_module.backtest(train, rows, pipeline.params)
     same = predicted()["fitted_as_of"] == cutoff
     np.testing.assert_array_equal(predictions["probability"], predicted().loc[same, "probability"])
 
@@ -93,7 +95,7 @@ def test_labels_of_the_test_weeks_do_not_reach_the_model() -> None:
 def test_order_of_snapshots_changes_no_prediction() -> None:
     pipeline = export()
     shuffled = pipeline.backtest.sample(frac=1, random_state=0)
-    found = evaluate.backtest(pipeline.train, shuffled, pipeline.params).sort_values(["id", "as_of"])
+    found = backtest_module.backtest(pipeline.train, shuffled, pipeline.params).sort_values(["id", "as_of"])
     expected = predicted().sort_values(["id", "as_of"])
     np.testing.assert_allclose(found["probability"], expected["probability"], rtol=0, atol=1e-9)
 
@@ -110,7 +112,7 @@ def test_shuffled_labels_teach_nothing(model_type: str) -> None:
         rng = np.random.default_rng(seed)
         train = pipeline.train.assign(label=rng.permutation(pipeline.train["label"]), weight=1.0)
         rows = pipeline.backtest.assign(label=rng.permutation(pipeline.backtest["label"]))
-        predictions = evaluate.backtest(train, rows, pipeline.params)
+        predictions = backtest_module.backtest(train, rows, pipeline.params)
         aucs.append(roc_auc_score(predictions["label"], predictions["probability"]))
     assert np.mean(aucs) == pytest.approx(0.5, abs=0.08)
 
@@ -129,10 +131,10 @@ def test_labels_shuffled_within_each_week_leave_the_prevalence(model_type: str) 
         return snapshots.assign(label=label)
 
     train = shuffled(pipeline.train).assign(weight=1.0)
-    fake = evaluate.backtest(train, shuffled(pipeline.backtest), pipeline.params)
+    fake = backtest_module.backtest(train, shuffled(pipeline.backtest), pipeline.params)
     prevalence = fake["label"].mean()
     assert 0.6 < average_precision_score(fake["label"], fake["probability"]) / prevalence < 1.5
-    true = evaluate.backtest(pipeline.train, pipeline.backtest, pipeline.params)
+    true = backtest_module.backtest(pipeline.train, pipeline.backtest, pipeline.params)
     assert average_precision_score(true["label"], true["probability"]) > 10 * prevalence, "there is a signal"
 
 
@@ -140,7 +142,7 @@ def test_labels_shuffled_within_each_week_leave_the_prevalence(model_type: str) 
 
 
 def test_the_evaluation_is_json_and_says_what_it_is_of() -> None:
-    result = evaluate.evaluation(predicted(), export().params)
+    result = report.evaluation(predicted(), export().params)
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert result["model_type"] == "logistic_regression"
     assert result["first_cutoff"] == "2019-05-27"
@@ -153,7 +155,7 @@ def test_the_evaluation_is_json_and_says_what_it_is_of() -> None:
 
 
 def test_the_model_is_compared_with_each_baseline_by_what_the_baseline_is() -> None:
-    result = evaluate.evaluation(predicted(), export().params)
+    result = report.evaluation(predicted(), export().params)
     compared = result["model_minus_baseline"]
     assert set(compared) == {"summary_only", "users_rule", "actions_rule", "random", "base_rate"}
     assert set(compared["base_rate"]) == {"log_loss", "brier_score"}
@@ -169,10 +171,10 @@ def test_a_perfect_oracle_is_measured_beside() -> None:
     predictions = predicted()
     truth = predictions[["id", "as_of"]].assign(probability=predictions["label"].astype(float))
     truth["as_of"] = truth["as_of"].astype("datetime64[us]")
-    with_oracle = evaluate.with_oracle(predictions, truth.sample(frac=1, random_state=0))
+    with_oracle = backtest_module.with_oracle(predictions, truth.sample(frac=1, random_state=0))
     pd.testing.assert_frame_equal(with_oracle.drop(columns="oracle"), predictions)
-    assert evaluate.rankers_of(with_oracle)[-1] == "oracle"
-    result = evaluate.evaluation(with_oracle, export().params)
+    assert report.rankers_of(with_oracle)[-1] == "oracle"
+    result = report.evaluation(with_oracle, export().params)
     assert result["ranking"]["oracle"]["average_precision"]["value"] == 1
     share = result["share_of_oracle"]
     value = result["ranking"]["probability"]["average_precision"]["value"]
@@ -183,7 +185,7 @@ def test_a_perfect_oracle_is_measured_beside() -> None:
 
 def test_the_lists_are_measured_again_without_the_never_seen() -> None:
     params, predictions = export().params, predicted()
-    result = evaluate.evaluation(predictions, params)
+    result = report.evaluation(predictions, params)
     without = result["without_never_seen"]
     never = predictions["usage_state"] == "never seen"
     assert 0 < never.sum() < len(predictions)
@@ -212,18 +214,18 @@ def test_where_only_the_never_seen_convert_nothing_is_measured_without_them() ->
     never = predictions["usage_state"] == "never seen"
     label = predictions["label"].where(never, 0)
     label[predictions.index[never][0]] = 1
-    result = evaluate.evaluation(predictions.assign(label=label), export().params)
+    result = report.evaluation(predictions.assign(label=label), export().params)
     assert list(result["without_never_seen"]) == ["left_out"]
     assert result["without_never_seen"]["left_out"]["share_of_conversions"] == 1
-    assert "without the companies that were never seen" in evaluate.summary(result, (5, 10))
-    numbers = evaluate.headline_numbers(result, (5, 10))
+    assert "without the companies that were never seen" in summary.summary(result, (5, 10))
+    numbers = report.headline_numbers(result, (5, 10))
     assert "average_precision" in numbers
     assert not any("without_never_seen" in name for name in numbers)
 
 
 def test_what_became_of_each_tier_is_counted() -> None:
     params, predictions = export().params, predicted()
-    tiers = evaluate.evaluation(predictions, params)["tiers"]
+    tiers = report.evaluation(predictions, params)["tiers"]
     assert list(tiers) == ["very_high", "high", "medium", "low"]
     lift = predictions["probability"] / predictions["base_rate"]
     least, top = params.score.tiers.medium, params.score.tiers.high
@@ -240,8 +242,8 @@ def test_what_became_of_each_tier_is_counted() -> None:
 
 def test_the_summary_says_the_rate_of_each_tier_and_a_dash_where_none_was_in_it() -> None:
     tiers = params_with_tiers(very_high=1e6, high=1e5, medium=2.0)
-    result = evaluate.evaluation(predicted(), tiers)
-    lines = evaluate.summary(result, tiers.evaluate.top_k).splitlines()
+    result = report.evaluation(predicted(), tiers)
+    lines = summary.summary(result, tiers.evaluate.top_k).splitlines()
     (empty,) = [line.split() for line in lines if line.startswith("very_high")]
     assert empty == ["very_high", "0.0", "0", "-", "-", "[-,", "-]"]
     (medium,) = [line for line in lines if line.startswith("medium")]
@@ -257,8 +259,8 @@ def params_with_tiers(**least: float) -> Any:
 
 
 def test_the_headline_is_a_dozen_numbers_of_the_evaluation() -> None:
-    result = evaluate.evaluation(predicted(), export().params)
-    numbers = evaluate.headline_numbers(result, export().params.evaluate.top_k)
+    result = report.evaluation(predicted(), export().params)
+    numbers = report.headline_numbers(result, export().params.evaluate.top_k)
     assert json.loads(json.dumps(numbers, allow_nan=False)) == numbers
     assert 10 <= len(numbers) <= 15
     assert all(isinstance(number, int | float) for number in numbers.values())
@@ -285,8 +287,8 @@ def test_slices_say_what_was_known_at_the_cutoff() -> None:
             "sector": ["Education", "Unknown", "Unknown", "Health"],
         }
     )
-    slices = pd.DataFrame(evaluate.slice_columns(snapshots))
-    assert tuple(slices) == evaluate.SLICES
+    slices = pd.DataFrame(backtest_module.slice_columns(snapshots))
+    assert tuple(slices) == backtest_module.SLICES
     active = "active in the last 4 weeks"
     assert slices["usage_state"].tolist() == [active, "dormant", "never seen", active]
     assert slices["tenure_group"].tolist() == [
@@ -307,7 +309,7 @@ def test_slices_say_what_was_known_at_the_cutoff() -> None:
 
 def test_size_groups_hold_the_employee_ranges_that_they_name() -> None:
     numbers = pd.Series(np.arange(1.0, len(EMPLOYEE_RANGES) + 1))
-    groups = evaluate._grouped(numbers, evaluate.SIZE_GROUPS, "size unknown")
+    groups = backtest_module._grouped(numbers, backtest_module.SIZE_GROUPS, "size unknown")
     by_range = dict(zip(EMPLOYEE_RANGES, groups, strict=True))
     assert by_range == {
         "1": "1 employee",
@@ -323,10 +325,10 @@ def test_size_groups_hold_the_employee_ranges_that_they_name() -> None:
 
 
 def test_every_month_of_cutoffs_is_compared_with_what_happened() -> None:
-    months = evaluate.by_month(predicted(), export().params)
+    months = report.by_month(predicted(), export().params)
     assert months["slice"].tolist() == ["2019-05", "2019-06", "2019-07", "2019-08", "2019-09"]
     assert months["conversions"].sum() == predicted()["label"].sum()
-    drift = evaluate.monthly_drift(months.assign(expected_over_observed=[1.5, np.nan, 1, 1, 1]))
+    drift = report.monthly_drift(months.assign(expected_over_observed=[1.5, np.nan, 1, 1, 1]))
     assert drift["2019-05"]["value"] == 1.5
     assert drift["2019-06"]["value"] is None
     assert list(drift) == months["slice"].tolist()
@@ -335,7 +337,7 @@ def test_every_month_of_cutoffs_is_compared_with_what_happened() -> None:
 
 def test_cross_validation_is_labelled_as_not_out_of_time() -> None:
     pipeline = export(evaluate__cross_validation_folds=3)
-    result = evaluate.cross_validation(pipeline.train, predicted(), pipeline.params)
+    result = cross_validation.cross_validation(pipeline.train, predicted(), pipeline.params)
     assert result["folds"] == 3
     assert "not out of time" in result["warning"]
     label, probability = predicted()["label"], predicted()["probability"]
@@ -369,8 +371,8 @@ def test_a_random_split_promises_what_no_later_week_keeps() -> None:
         return snapshots.assign(label=labels.reindex(keys).fillna(0).to_numpy())
 
     train = swapped(pipeline.train)
-    predictions = evaluate.backtest(train, swapped(pipeline.backtest), pipeline.params)
-    result = evaluate.cross_validation(train, predictions, pipeline.params)
+    predictions = backtest_module.backtest(train, swapped(pipeline.backtest), pipeline.params)
+    result = cross_validation.cross_validation(train, predictions, pipeline.params)
     assert result["random_split"]["roc_auc"] > 0.8
     assert result["out_of_time"]["roc_auc"] < 0.6
     assert result["gap"]["average_precision"] > 0.2
@@ -411,7 +413,7 @@ def test_the_stage_writes_measures_predictions_and_plots(
     assert headline["share_of_oracle"] == result["share_of_oracle"]["average_precision"]["value"]
     slices = pd.read_csv("metrics/slices.csv")
     assert not slices["slice"].isin(["not seen yet"]).any(), "those are the never seen"
-    assert list(dict.fromkeys(slices["by"])) == ["all", *evaluate.SLICES]
+    assert list(dict.fromkeys(slices["by"])) == ["all", *backtest_module.SLICES]
     predictions = pd.read_parquet("data/backtest/predictions.parquet")
     assert list(predictions) == [*COLUMNS, "oracle"]
     weekly = pd.read_csv("metrics/backtest.csv")

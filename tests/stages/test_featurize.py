@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from conversion.data.timeline import WEEK
-from conversion.features.compute import FeatureSettings, compute_features, feature_definitions, feature_frame
+from conversion.features import snapshots
+from conversion.features.compute import compute_features, feature_definitions, feature_frame
+from conversion.features.definitions import FeatureSettings
 from conversion.runtime.errors import ExportError
 from stages import clean, featurize
 from tests.pipeline import Pipeline, dirty_export, lay_out_typed, small_params
@@ -62,12 +64,12 @@ def test_the_first_cutoff_can_be_given() -> None:
 def test_too_short_an_export_is_refused(as_of: str, first_cutoff: str | None, match: str) -> None:
     pipeline = Pipeline(dirty_export(), small_params(data__as_of=as_of, evaluate__first_cutoff=first_cutoff))
     with pytest.raises(ExportError, match=match):
-        featurize.check_weeks(pipeline.weeks, pipeline.cutoffs, pipeline.as_of, 30)
+        snapshots.check_weeks(pipeline.weeks, pipeline.cutoffs, pipeline.as_of, 30)
 
 
 def test_one_mature_week_is_enough_for_the_check() -> None:
     pipeline = export()
-    featurize.check_weeks(pipeline.weeks[:1], pipeline.cutoffs[:1], pipeline.as_of, 30)
+    snapshots.check_weeks(pipeline.weeks[:1], pipeline.cutoffs[:1], pipeline.as_of, 30)
 
 
 # Chunks
@@ -89,7 +91,7 @@ def test_a_chunk_of_one_changes_nothing() -> None:
 
 def test_chunks_hold_each_company_with_its_usage() -> None:
     pipeline = export()
-    parts = list(featurize.chunks(pipeline.companies, pipeline.usage, 11))
+    parts = list(snapshots.chunks(pipeline.companies, pipeline.usage, 11))
     pd.testing.assert_frame_equal(pd.concat([companies for companies, _ in parts]), pipeline.companies)
     pd.testing.assert_frame_equal(pd.concat([usage for _, usage in parts]), pipeline.usage)
     for companies, usage in parts:

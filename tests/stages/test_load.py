@@ -24,7 +24,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conversion.config import contract
+from conversion.config import contract as contract_module
 from conversion.config.contract import COLUMNS, CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS
+from conversion.ingest import cells, cross_checks, csv_bytes, export, faults, origin_leaks, profile
 from conversion.runtime.cli import run
 from conversion.runtime.errors import ExportError
 from stages import load
@@ -202,7 +204,7 @@ BROKEN = [
             "the file",
             (kind, "save it as CSV, in UTF-8"),
         )
-        for magic, kind in load.OTHER_FORMATS.items()
+        for magic, kind in csv_bytes.OTHER_FORMATS.items()
     ],
     Broken("both suffixes", both_suffixes, "export/usage_actions", "the file", ("both", "remove the one")),
     Broken("file is a folder", replaced_by_folder, "export/customers.csv", "the file", ("a folder",)),
@@ -787,7 +789,7 @@ def test_a_broken_file_does_not_hide_faults_of_the_others(tables: Tables, tmp_pa
     remove("noncustomers.csv")(folder)
     cell(USAGE_ACTIONS, "USERS_EMAIL", "x")(folder)
     with pytest.raises(ExportError) as error:
-        load.read_export(folder)
+        export.read_export(folder)
     assert len(str(error.value).splitlines()) == 3
 
 
@@ -803,7 +805,7 @@ def test_line_numbers_count_blank_ragged_and_broken_lines(tables: Tables, tmp_pa
     ]
     (folder / "customers.csv").write_bytes(b"\r\n".join(lines))
     with pytest.raises(ExportError) as error:
-        load.read_export(folder)
+        export.read_export(folder)
     ragged, missing, broken = str(error.value).splitlines()
     assert "(line 4)" in ragged
     assert "id 900001" in missing
@@ -840,10 +842,10 @@ def odd_rows(tables: Tables) -> Tables:
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_rows_for_the_cleaning_stage_pass(tables: Tables, tmp_path: Path, suffix: str) -> None:
     odd = odd_rows(tables)
-    loaded = load.read_export(write_export(odd, tmp_path, suffix))
+    loaded = export.read_export(write_export(odd, tmp_path, suffix))
     for name, table in loaded.items():
         pd.testing.assert_frame_equal(table, odd[name])
-    assert load.profile(loaded[NONCUSTOMERS], ["id"])["duplicate_keys"] == 1
+    assert profile.profile(loaded[NONCUSTOMERS], ["id"])["duplicate_keys"] == 1
 
 
 def test_types_and_columns_of_the_outputs(project: Path, tables: Tables) -> None:
@@ -893,7 +895,7 @@ def test_spellings_that_are_accepted(tables: Tables, tmp_path: Path) -> None:
     text[2] = ' 8 ,2019-03-04 00:00,"50",NaN,null,"Technology - Software"'
     text.insert(3, "")
     (folder / "customers.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(text).encode())
-    loaded = load.read_export(folder)[CUSTOMERS].iloc[:2]
+    loaded = export.read_export(folder)[CUSTOMERS].iloc[:2]
     assert loaded["id"].tolist() == [7, 8]
     assert loaded["CLOSEDATE"].tolist() == [pd.Timestamp("2019-03-04")] * 2
     assert loaded["MRR"].tolist() == [100.0, 50.0]
@@ -919,42 +921,42 @@ def test_spellings_that_are_accepted(tables: Tables, tmp_path: Path) -> None:
     ],
 )
 def test_an_exponent_that_loses_no_digit_is_read(text: str, number: int) -> None:
-    assert load.PARSERS["id"][0](text) == number
+    assert cells.PARSERS["id"][0](text) == number
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("1E+05", load.ALL_DIGITS),  # 123456 in a narrow column
-        ("1e+06", load.ALL_DIGITS),  # 1000001 by %g
-        ("1.2e+05", load.ALL_DIGITS),
-        ("1.6E+07", load.ALL_DIGITS),
-        ("1.89945e+11", load.ALL_DIGITS),
-        ("1.89945E+11", load.ALL_DIGITS),
-        ("1.89945E+0011", load.ALL_DIGITS),
-        ("1.234567890123456789e18", load.WHOLE),
-        ("1.00000000000000000000000001", load.WHOLE),
-        ("1.5e0", load.WHOLE),
-        ("12e-1", load.WHOLE),
-        ("e5", load.WHOLE),
-        ("1e999", load.FINITE),
+        ("1E+05", faults.ALL_DIGITS),  # 123456 in a narrow column
+        ("1e+06", faults.ALL_DIGITS),  # 1000001 by %g
+        ("1.2e+05", faults.ALL_DIGITS),
+        ("1.6E+07", faults.ALL_DIGITS),
+        ("1.89945e+11", faults.ALL_DIGITS),
+        ("1.89945E+11", faults.ALL_DIGITS),
+        ("1.89945E+0011", faults.ALL_DIGITS),
+        ("1.234567890123456789e18", faults.WHOLE),
+        ("1.00000000000000000000000001", faults.WHOLE),
+        ("1.5e0", faults.WHOLE),
+        ("12e-1", faults.WHOLE),
+        ("e5", faults.WHOLE),
+        ("1e999", faults.FINITE),
     ],
 )
 def test_an_exponent_that_may_have_lost_digits_is_not_read(text: str, expected: str) -> None:
-    with pytest.raises(load.UnfitError, match=f"^{re.escape(expected)}$"):
-        load.PARSERS["id"][0](text)
+    with pytest.raises(faults.UnfitError, match=f"^{re.escape(expected)}$"):
+        cells.PARSERS["id"][0](text)
 
 
 @given(st.integers(0, 10**18 - 1), st.integers(0, 20))
 def test_a_number_with_an_exponent_is_read_as_itself_or_not_at_all(number: int, digits: int) -> None:
-    with contextlib.suppress(load.UnfitError):
-        assert load.PARSERS["id"][0](f"{Decimal(number):.{digits}E}") == number
+    with contextlib.suppress(faults.UnfitError):
+        assert cells.PARSERS["id"][0](f"{Decimal(number):.{digits}E}") == number
 
 
 def test_large_ids_are_exact(tables: Tables, tmp_path: Path) -> None:
     folder = write_export(tables, tmp_path)
     line("customers.csv", 2, lambda text: b"123456789012345677" + text[text.index(b",") :])(folder)
-    assert load.read_export(folder)[CUSTOMERS]["id"].iloc[0] == 123456789012345677
+    assert export.read_export(folder)[CUSTOMERS]["id"].iloc[0] == 123456789012345677
 
 
 PARQUET_TYPES: list[tuple[str, str, Callable[[pa.ChunkedArray], Any]]] = [
@@ -981,22 +983,22 @@ def test_parquet_types_that_mean_the_same(
     as_parquet(
         name, lambda table: table.set_column(table.column_names.index(column), column, cast(table[column]))
     )(folder)
-    pd.testing.assert_frame_equal(load.read_export(folder)[name], tables[name])
+    pd.testing.assert_frame_equal(export.read_export(folder)[name], tables[name])
 
 
 def test_an_all_missing_optional_column_is_no_fault(tables: Tables, tmp_path: Path) -> None:
     folder = write_export(tables, tmp_path)
     as_parquet(NONCUSTOMERS, with_column("INDUSTRY", pa.nulls))(folder)
-    table = load.read_export(folder)[NONCUSTOMERS]
+    table = export.read_export(folder)[NONCUSTOMERS]
     assert table["INDUSTRY"].isna().all()
-    assert load.profile(table, ["id"])["columns"]["INDUSTRY"] == {"missing_share": 1.0, "distinct": 0}
+    assert profile.profile(table, ["id"])["columns"]["INDUSTRY"] == {"missing_share": 1.0, "distinct": 0}
 
 
 def test_extra_columns_are_dropped_with_a_warning(
     tables: Tables, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     odd = tables | {CUSTOMERS: tables[CUSTOMERS].assign(OWNER="x", REGION="y")}
-    loaded = load.read_export(write_export(odd, tmp_path))
+    loaded = export.read_export(write_export(odd, tmp_path))
     pd.testing.assert_frame_equal(loaded[CUSTOMERS], tables[CUSTOMERS])
     [record] = caplog.records
     assert record.levelno == logging.WARNING
@@ -1013,7 +1015,7 @@ def test_a_long_text_in_a_column_that_is_ignored_is_ignored(
     folder = write_export(tables, tmp_path)
     notes = [*[b""] * row, b'"' + b'Said ""no"", twice.\n' * (size // 20) + b'"', b"short"]
     edit("noncustomers.csv", lambda data: notes_column(data, *notes))(folder)
-    pd.testing.assert_frame_equal(load.read_export(folder)[NONCUSTOMERS], tables[NONCUSTOMERS])
+    pd.testing.assert_frame_equal(export.read_export(folder)[NONCUSTOMERS], tables[NONCUSTOMERS])
 
 
 @pytest.mark.parametrize("rows", [b",,,\n", b",,,\n" * 3, b',"", ,\n\n,\n', b" , , ,"])
@@ -1023,7 +1025,7 @@ def test_empty_rows_at_the_end_are_skipped(
     caplog.set_level(logging.INFO)
     folder = write_export(tables, tmp_path)
     edit("noncustomers.csv", lambda data: data + rows)(folder)
-    pd.testing.assert_frame_equal(load.read_export(folder)[NONCUSTOMERS], tables[NONCUSTOMERS])
+    pd.testing.assert_frame_equal(export.read_export(folder)[NONCUSTOMERS], tables[NONCUSTOMERS])
     (record,) = caplog.records
     assert record.getMessage() == "empty rows at the end skipped"
     assert record.count == len([row for row in rows.split(b"\n") if row])  # type: ignore[attr-defined]
@@ -1033,7 +1035,7 @@ def test_a_table_of_empty_rows_has_none(tables: Tables, tmp_path: Path) -> None:
     folder = write_export(tables, tmp_path)
     edit("noncustomers.csv", lambda data: data[: data.index(b"\n") + 1] + b",,,\n" * 1000)(folder)
     with pytest.raises(ExportError, match="found nothing but the header"):
-        load.read_export(folder)
+        export.read_export(folder)
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -1045,22 +1047,22 @@ def test_row_order_is_irrelevant(tables: Tables, tmp_path: Path, seed: int, suff
         ]
         for name, table in odd_rows(tables).items()
     }
-    loaded = load.read_export(write_export(shuffled, tmp_path / suffix.strip("."), suffix))
+    loaded = export.read_export(write_export(shuffled, tmp_path / suffix.strip("."), suffix))
     for name, table in odd_rows(tables).items():
         order = list(COLUMNS[name])
         pd.testing.assert_frame_equal(
             loaded[name].sort_values(order, ignore_index=True), table.sort_values(order, ignore_index=True)
         )
-        assert load.profile(loaded[name], load.KEYS[name]) == load.profile(table, load.KEYS[name])
+        assert profile.profile(loaded[name], profile.KEYS[name]) == profile.profile(table, profile.KEYS[name])
 
 
 @settings(max_examples=60, deadline=None)
 @given(text=st.text(max_size=40) | st.from_regex(r"[-+]?[0-9.e:TZ -]{1,30}", fullmatch=True))
 def test_parsers_give_a_value_or_say_what_they_expect(text: str) -> None:
-    for parser, _ in load.PARSERS.values():
+    for parser, _ in cells.PARSERS.values():
         try:
             value = parser(text)
-        except load.UnfitError:
+        except faults.UnfitError:
             continue
         assert isinstance(value, int | float | str | dt.datetime)
 
@@ -1076,14 +1078,14 @@ def test_any_damage_is_loaded_or_reported(tables: Tables, tmp_path: Path, data: 
     damage = data.draw(st.text(',;"\n\r-.1aé\t', max_size=8).map(str.encode) | st.binary(max_size=4))
     path.write_bytes(content[:start] + damage + content[end:])
     with contextlib.suppress(ExportError):
-        load.read_export(folder)
+        export.read_export(folder)
 
 
 @pytest.mark.parametrize("text", ["9" * 60_000 + "x", "2019-01-07" + " " * 60_000, "1." * 30_000])
 def test_parsers_take_linear_time(text: str) -> None:
     start = time.monotonic()
-    for parser in (load.PARSERS["id"][0], load.PARSERS["MRR"][0], load.PARSERS["WHEN_TIMESTAMP"][0]):
-        with pytest.raises(load.UnfitError):
+    for parser in (cells.PARSERS["id"][0], cells.PARSERS["MRR"][0], cells.PARSERS["WHEN_TIMESTAMP"][0]):
+        with pytest.raises(faults.UnfitError):
             parser(text)
     assert time.monotonic() - start < 0.5
 
@@ -1106,7 +1108,7 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
 def test_a_little_usage_of_no_company_is_warned_of(
     rows: int, tables: Tables, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    facts = load.check_orphans(with_orphans(tables, rows), tmp_path, 0.03)
+    facts = cross_checks.check_orphans(with_orphans(tables, rows), tmp_path, 0.03)
     assert facts == {"rows": rows, "companies": min(rows, 2), "share": rows / 100}
     assert [(record.rows, record.share) for record in warnings_of(caplog)] == (  # type: ignore[attr-defined]
         [(3, 0.03)] if rows else []
@@ -1116,7 +1118,7 @@ def test_a_little_usage_of_no_company_is_warned_of(
 def test_much_usage_of_no_company_stops_the_load(tables: Tables, tmp_path: Path) -> None:
     write_export(tables, tmp_path)
     with pytest.raises(ExportError) as error:
-        load.check_orphans(with_orphans(tables, 4), tmp_path, 0.03)
+        cross_checks.check_orphans(with_orphans(tables, 4), tmp_path, 0.03)
     assert str(error.value).startswith(
         f"{tmp_path}/usage_actions.csv: id: expected ids of customers or noncustomers in all rows but a "
         "share of 0.03; 4 rows (id 900001, id 900002, ...); found a share of 0.040 of others, "
@@ -1159,7 +1161,7 @@ def test_ids_of_which_a_spreadsheet_kept_15_digits_are_warned_of(
 ) -> None:
     odd = tables[NONCUSTOMERS].copy()
     odd.loc[: len(ids) - 1, "id"] = ids
-    load.warn_of_cut_ids(tables | {NONCUSTOMERS: odd})
+    cross_checks.warn_of_cut_ids(tables | {NONCUSTOMERS: odd})
     assert [record.table for record in warnings_of(caplog)] == (  # type: ignore[attr-defined]
         [NONCUSTOMERS] if warns else []
     )
@@ -1191,7 +1193,7 @@ def customers_first_seen(days_before_conversion: list[int]) -> Tables:
 def test_conversions_that_no_usage_precedes_are_warned_of(
     days_before_conversion: list[int], without: float, warned: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    facts = load.usage_before_conversion(customers_first_seen(days_before_conversion))
+    facts = cross_checks.usage_before_conversion(customers_first_seen(days_before_conversion))
     assert facts == {"customers": len(days_before_conversion), "without": without, "warned": warned}
     assert [
         "nothing precedes their conversions" in record.getMessage() for record in warnings_of(caplog)
@@ -1202,9 +1204,9 @@ def test_customers_of_before_the_export_began_are_not_compared() -> None:
     """Their usage before the conversion is left out of the export, whatever CLOSEDATE means."""
     tables = customers_first_seen([0] * 30)
     early = tables[CUSTOMERS].assign(CLOSEDATE=pd.Timestamp("2019-01-13"))
-    assert load.usage_before_conversion(tables | {CUSTOMERS: early})["customers"] == 0
+    assert cross_checks.usage_before_conversion(tables | {CUSTOMERS: early})["customers"] == 0
     on_time = tables[CUSTOMERS].assign(CLOSEDATE=pd.Timestamp("2019-01-14"))
-    assert load.usage_before_conversion(tables | {CUSTOMERS: on_time})["customers"] == 30
+    assert cross_checks.usage_before_conversion(tables | {CUSTOMERS: on_time})["customers"] == 30
 
 
 @pytest.mark.parametrize(
@@ -1225,7 +1227,7 @@ def test_industries_of_neither_taxonomy_are_counted_and_warned_of(
     industry = [*labels, *[None] * (len(tables[NONCUSTOMERS]) - len(labels))]
     odd = tables | {NONCUSTOMERS: tables[NONCUSTOMERS].assign(INDUSTRY=industry)}
     expected = {"companies": companies, "labels": len(set(labels)) if companies else 0}
-    assert load.unlisted_industries(odd) == expected
+    assert cross_checks.unlisted_industries(odd) == expected
     assert [words in record.getMessage() for record in warnings_of(caplog)] == ([True] if words else [])
 
 
@@ -1233,7 +1235,7 @@ def test_a_company_listed_twice_counts_once(tables: Tables) -> None:
     odd = tables[NONCUSTOMERS].assign(INDUSTRY=None)
     odd.loc[[0, 1], "INDUSTRY"] = ["Enterprise", "SMB"]
     odd.loc[1, "id"] = odd.loc[0, "id"]
-    assert load.unlisted_industries(tables | {NONCUSTOMERS: odd}) == {"companies": 1, "labels": 2}
+    assert cross_checks.unlisted_industries(tables | {NONCUSTOMERS: odd}) == {"companies": 1, "labels": 2}
 
 
 # The profile and the warning about ids
@@ -1277,7 +1279,7 @@ def test_ids_that_tell_the_tables_apart_are_warned_of(
         NONCUSTOMERS: tables[NONCUSTOMERS].head(len(noncustomers)).assign(id=noncustomers),
         USAGE_ACTIONS: tables[USAGE_ACTIONS].head(9).assign(id=customers[0]),
     }
-    facts = load.warn_of_tells(load.separations(few), len(customers))
+    facts = origin_leaks.warn_of_tells(origin_leaks.separations(few), len(customers))
     assert facts["id_order"]["warned"] is warns
     assert facts["usage_row_order"]["roc_auc"] is None, "no row of a non-customer to compare with"
     text = "ids separate customers from non-customers"
@@ -1288,12 +1290,12 @@ def test_ids_that_tell_the_tables_apart_are_warned_of(
 
 
 def told(tables: Tables) -> dict[str, Any]:
-    return load.warn_of_tells(load.separations(tables), len(tables[CUSTOMERS]))
+    return origin_leaks.warn_of_tells(origin_leaks.separations(tables), len(tables[CUSTOMERS]))
 
 
 def test_a_clean_export_tells_nothing_beside_behaviour(caplog: pytest.LogCaptureFixture) -> None:
     facts = told(tiny_export(companies=240))
-    assert set(facts) == set(load.TELLS)
+    assert set(facts) == set(origin_leaks.TELLS)
     assert not any(fact["warned"] for fact in facts.values())
     assert caplog.records == []
 
@@ -1305,7 +1307,7 @@ def test_firmographics_filled_in_after_the_conversion_are_warned_of(
     """Whichever table has fewer of them, and whatever its usage."""
     tables = tiny_export(companies=240)
     poorer = tables[missing].assign(INDUSTRY=None)
-    richer = {name: tables[name].assign(INDUSTRY="REAL_ESTATE") for name in load.COMPANIES}
+    richer = {name: tables[name].assign(INDUSTRY="REAL_ESTATE") for name in contract_module.COMPANIES}
     facts = told({**tables, **richer, missing: poorer})
     assert facts["missing_firmographics"]["roc_auc"] > 0.9
     assert [name for name, fact in facts.items() if fact["warned"]] == ["missing_firmographics"]
@@ -1317,13 +1319,15 @@ def test_missing_firmographics_that_usage_explains_are_not_warned_of() -> None:
     """Companies that were never seen lack a size, and none of them converted."""
     tables = tiny_export(companies=400)
     used = set(tables[USAGE_ACTIONS]["id"])
-    for name in load.COMPANIES:
+    for name in contract_module.COMPANIES:
         unseen = ~tables[name]["id"].isin(used)
         tables[name] = tables[name].assign(EMPLOYEE_RANGE=np.where(unseen, None, "1"), INDUSTRY=None)
     auc = told(tables)["missing_firmographics"]["roc_auc"]
     assert auc == pytest.approx(0.5, abs=0.1)
-    missing = pd.concat([tables[name].assign(customer=name == CUSTOMERS) for name in load.COMPANIES])
-    alone = load.separation(missing["EMPLOYEE_RANGE"].notna(), missing["customer"])
+    missing = pd.concat(
+        [tables[name].assign(customer=name == CUSTOMERS) for name in contract_module.COMPANIES]
+    )
+    alone = origin_leaks.separation(missing["EMPLOYEE_RANGE"].notna(), missing["customer"])
     assert alone > 0.6, "without regard to usage they would be"
 
 
@@ -1362,7 +1366,7 @@ def test_separation_counts_the_pairs_within_a_stratum(rows: list[tuple[int, bool
         for first, second in itertools.product(rows, rows)
         if first[1] and not second[1] and first[2] == second[2]
     ]
-    found = load.separation(score, customer, stratum)
+    found = origin_leaks.separation(score, customer, stratum)
     assert found == pytest.approx(np.mean(pairs)) if pairs else np.isnan(found)
 
 
@@ -1370,7 +1374,7 @@ def test_what_tells_the_files_apart_is_recorded(project: Path, tables: Tables) -
     write_export(tables, project / "export")
     run(load.main)
     facts = json.loads(Path("metrics/data_quality.json").read_text(encoding="utf-8"))["file_of_origin"]
-    assert {name: fact["warned"] for name, fact in facts.items()} == dict.fromkeys(load.TELLS, False)
+    assert {name: fact["warned"] for name, fact in facts.items()} == dict.fromkeys(origin_leaks.TELLS, False)
     assert all(fact["low"] < fact["roc_auc"] < fact["high"] for fact in facts.values())
 
 
@@ -1386,8 +1390,8 @@ def test_real_export(tmp_path: Path) -> None:
     folder = os.environ.get("CRM_EXPORT_DIR")
     if folder is None:
         pytest.skip("CRM_EXPORT_DIR is not set")
-    loaded = load.read_export(Path(folder))
-    again = load.read_export(write_export(loaded, tmp_path, ".parquet"))
+    loaded = export.read_export(Path(folder))
+    again = export.read_export(write_export(loaded, tmp_path, ".parquet"))
     for name, table in loaded.items():
         assert tuple(table) == COLUMNS[name]
         assert len(table) > 0
@@ -1402,4 +1406,4 @@ def test_a_sample_that_was_not_made_is_told_with_the_stage_that_makes_it(
     with pytest.raises(
         ExportError, match=r"found nothing; .*, or run 'dvc repro simulate', which writes this one$"
     ):
-        load.read_export(Path("data/sample"))
+        export.read_export(Path("data/sample"))

@@ -9,6 +9,7 @@ import yaml
 
 from conversion.runtime.errors import UserError
 from conversion.runtime.files import write_json
+from conversion.tracking import run_record
 from stages import clean, evaluate, featurize, score, track, train
 from tests.pipeline import small_params
 
@@ -57,7 +58,7 @@ def test_tracking_without_a_lead_list(project: Path) -> None:
     write_json("metrics/evaluation.json", {})
     (project / "plots").mkdir()
     with pytest.raises(UserError) as error:
-        track.fill(project / "run", [])
+        run_record.fill(project / "run", [])
     assert str(error.value) == (
         "data/leads/top_leads.*: not found; the stage score writes it: run 'dvc repro score'"
     )

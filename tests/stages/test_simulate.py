@@ -13,8 +13,10 @@ import pandas as pd
 import pytest
 
 from conversion.config import contract
+from conversion.simulation import export
+from conversion.simulation.export import Sample
+from conversion.simulation.sample import simulate
 from stages import simulate as stage
-from stages.simulate import Sample, simulate
 
 FIRST_WEEK = dt.date(2018, 10, 1)
 START = pd.Timestamp(FIRST_WEEK)
@@ -80,7 +82,7 @@ class TestReproducible:
 
 class TestFormat:
     def test_columns_and_cells_are_those_of_the_crm(self, small: Sample) -> None:
-        text = stage.as_text(small)
+        text = export.as_text(small)
         for name, table in text.items():
             assert set(table.columns) == set(contract.COLUMNS[name])
             assert list(table.columns)[-1] == "id"

@@ -10,12 +10,12 @@ import pytest
 import yaml
 
 from conversion.evaluation.comparison import NEEDED
-from stages import track
+from conversion.tracking import run_record
 from tests.pipeline import PARAMS, small_params
 
 
 def test_every_param_has_the_path_that_dvc_gives_it() -> None:
-    flat = track.flat(small_params().model_dump(mode="json"))
+    flat = run_record.flat(small_params().model_dump(mode="json"))
     assert flat["model.xgboost.n_estimators"] == "15"
     assert flat["featurize.windows"] == "[1, 4, 13]"
     assert flat["data.as_of"] == "null"
@@ -38,7 +38,7 @@ def test_metrics_are_the_numbers_without_their_intervals() -> None:
         "undefined": {"value": None, "low": None, "high": None},
         "flag": True,
     }
-    assert track.metrics_of(measured) == {
+    assert run_record.metrics_of(measured) == {
         "converters": 450.0,
         "ranking.probability.roc_auc": 0.9,
         "model_minus_baseline.random.roc_auc.difference": 0.4,
@@ -51,7 +51,7 @@ def test_each_cutoff_is_a_step_at_its_own_time() -> None:
         {"as_of": "2019-07-22", "roc_auc": "", "conversions": "0"},
     ]
     first, second = (int(dt.datetime(2019, 7, day, tzinfo=dt.UTC).timestamp() * 1000) for day in (15, 22))
-    assert track.weekly_metrics(rows) == {
+    assert run_record.weekly_metrics(rows) == {
         "weekly.roc_auc": [(0, first, 0.9)],
         "weekly.conversions": [(0, first, 3.0), (1, second, 0.0)],
     }
@@ -72,12 +72,12 @@ def test_hashes_are_those_of_data_and_model() -> None:
         }
     }
     paths = ("my/export", "data/typed", "models/model.joblib")
-    assert track.data_hashes(lock) == {path: f"md5 of {path}" for path in paths}
-    assert track.data_hashes({}) == {}
+    assert run_record.data_hashes(lock) == {path: f"md5 of {path}" for path in paths}
+    assert run_record.data_hashes({}) == {}
 
 
 def test_what_is_kept_of_the_backtest_is_enough_to_compare_by() -> None:
-    assert set(NEEDED) <= set(track.PREDICTED)
+    assert set(NEEDED) <= set(run_record.PREDICTED)
 
 
 # --- files -----------------------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ def test_what_a_killed_stage_left_is_no_result(tmp_path: Path, monkeypatch: pyte
         Path(name).touch()
     Path("plots/.reliability.4711.tmp.png").touch()
     Path("metrics/.evaluation.4711.tmp.json").touch()
-    assert list(map(str, track._artifacts())) == [
+    assert list(map(str, run_record._artifacts())) == [
         "params.yaml",
         "metrics/evaluation.json",
         "plots/reliability.png",
@@ -98,7 +98,7 @@ def test_what_a_killed_stage_left_is_no_result(tmp_path: Path, monkeypatch: pyte
 
 
 def test_the_code_is_the_whole_package_without_what_python_keeps() -> None:
-    names = {str(path.relative_to(track.PACKAGE)) for path in track._code()}
+    names = {str(path.relative_to(run_record.PACKAGE)) for path in run_record._code()}
     assert {"__init__.py", "pyfunc.py", "prediction_log.yaml"} <= names
     assert not any("__pycache__" in name for name in names)
 
@@ -128,12 +128,12 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def is_dirty() -> bool:
-    return bool(json.loads(track.git_tags({})["dirty"]))
+    return bool(json.loads(run_record.git_tags({})["dirty"]))
 
 
 def test_the_commit_is_named(repository: Path) -> None:
     head = git(repository, "rev-parse", "HEAD")
-    assert track.git_tags({}) == {"git_commit": head, "dirty": "false", "mlflow.source.git.commit": head}
+    assert run_record.git_tags({}) == {"git_commit": head, "dirty": "false", "mlflow.source.git.commit": head}
 
 
 @pytest.mark.parametrize("name", ["dvc.lock", "metrics/evaluation.json", "plots/roc.csv", "plots/new.csv"])
@@ -154,7 +154,7 @@ def test_an_experiment_is_compared_with_the_commit_that_it_started_from(reposito
     (repository / "params.yaml").write_text("changed\n", encoding="utf-8")
     git(repository, "-c", "user.name=T", "-c", "user.email=t@example.com", "commit", "--quiet", "-am", "exp")
     assert not is_dirty()
-    tags = track.git_tags({"DVC_EXP_NAME": "sixty-weir", "DVC_EXP_BASELINE_REV": baseline})
+    tags = run_record.git_tags({"DVC_EXP_NAME": "sixty-weir", "DVC_EXP_BASELINE_REV": baseline})
     assert tags["dvc_exp_name"] == "sixty-weir"
     assert tags["git_commit"] == tags["dvc_exp_baseline_rev"] == baseline
     assert tags["dirty"] == "true"
@@ -163,6 +163,6 @@ def test_an_experiment_is_compared_with_the_commit_that_it_started_from(reposito
 def test_outside_of_a_repository_nothing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert track.git_tags({}) == {}
+    assert run_record.git_tags({}) == {}
     monkeypatch.setenv("PATH", "")
-    assert track.git_tags({}) == {}, "nor where there is no git"
+    assert run_record.git_tags({}) == {}, "nor where there is no git"

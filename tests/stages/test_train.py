@@ -8,13 +8,14 @@ import pytest
 import yaml
 
 from commands.check_lock import model_differences
-from conversion.config.params import value_at
 from conversion.data.timeline import WEEK
-from conversion.modelling.artifact import load_model, sha256
+from conversion.modelling import training
+from conversion.modelling.artifact import load_model
 from conversion.modelling.base import ConversionModel
 from conversion.runtime.cli import TEMPLATE
 from conversion.runtime.errors import ExportError, InputError
-from conversion.runtime.files import write_json
+from conversion.runtime.files import sha256, write_json
+from conversion.runtime.yaml_values import value_at
 from stages import train
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
 
@@ -127,7 +128,7 @@ def test_a_single_class_leaves_no_model(project: Path) -> None:
 
 def test_the_description_counts_what_was_learned_from() -> None:
     pipeline = Pipeline(dirty_export(), small_params(train__history_weeks=12))
-    window = train.describe(pipeline.model, pipeline.train, pipeline.as_of, pipeline.params)[
+    window = training.describe(pipeline.model, pipeline.train, pipeline.as_of, pipeline.params)[
         "training_window"
     ]
     rows = pipeline.train[pipeline.train["as_of"] > pipeline.as_of - 12 * WEEK]

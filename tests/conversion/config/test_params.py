@@ -14,7 +14,8 @@ import pytest
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from conversion.config.params import MemberType, ModelType, Params, Section, load_params, model_types
+from conversion.config.params import MemberType, ModelType, Params, Section, model_types
+from conversion.config.params_file import load_params
 from conversion.runtime import cli
 from conversion.runtime.errors import ParamsError
 

@@ -7,13 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conversion.config.contract import EMPLOYEE_RANGES, UNRANKED
-from conversion.data.firmographics import (
-    INDUSTRIES_BY_SECTOR,
-    SECTORS,
-    firmographic_values,
-    sector_of,
-    with_firmographics,
-)
+from conversion.data.firmographics import firmographic_values, with_firmographics
+from conversion.data.industries import INDUSTRIES_BY_SECTOR, SECTORS, sector_of
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from conversion.config.params import Clean
 from conversion.data.period import Period, describe_first, find_period, strays
 from conversion.data.timeline import WEEK
 from conversion.runtime.errors import ExportError
-from stages.simulate import simulate
+from conversion.simulation.sample import simulate
 from tests.pipeline import small_params
 
 AS_OF = pd.Timestamp("2020-02-24")

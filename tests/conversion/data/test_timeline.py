@@ -13,10 +13,10 @@ from conversion.data.timeline import (
     known_at,
     labels,
     mature_weeks,
-    negative_weights,
     prospects_at,
     week_number,
 )
+from conversion.features.snapshots import negative_weights
 
 AS_OF = pd.Timestamp("2020-02-24")
 HORIZON = pd.Timedelta(days=30)

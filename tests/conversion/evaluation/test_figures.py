@@ -7,7 +7,7 @@ import pytest
 import sklearn.metrics as reference
 from matplotlib.figure import Figure
 
-from conversion.evaluation import figures
+from conversion.evaluation import curves, figures
 from conversion.evaluation.ranking_metrics import weekly_measures
 from conversion.evaluation.slice_metrics import slice_measures
 from conversion.stats.rank_order import rank_order
@@ -53,25 +53,25 @@ def tiny(labels: list[int], scores: list[float]) -> pd.DataFrame:
 
 class TestCurves:
     def test_roc_by_hand(self) -> None:
-        table = figures.roc_curve_table(tiny([1, 0, 1, 0], [0.9, 0.8, 0.8, 0.1]))
+        table = curves.roc_curve_table(tiny([1, 0, 1, 0], [0.9, 0.8, 0.8, 0.1]))
         assert table["false_positive_rate"].tolist() == [0, 0, 0.5, 1]
         assert table["true_positive_rate"].tolist() == [0, 0.5, 1, 1]
 
     def test_precision_recall_by_hand(self) -> None:
-        table = figures.precision_recall_table(tiny([1, 0, 1, 0], [0.9, 0.8, 0.8, 0.1]))
+        table = curves.precision_recall_table(tiny([1, 0, 1, 0], [0.9, 0.8, 0.8, 0.1]))
         assert table["recall"].tolist() == [0.5, 1, 1]
         assert table["precision"].tolist() == [1, 0.666667, 0.5]
         assert table["threshold"].tolist() == [0.9, 0.8, 0.1]
 
     def test_few_points_keep_the_area(self, predictions: pd.DataFrame) -> None:
-        table = figures.roc_curve_table(predictions)
+        table = curves.roc_curve_table(predictions)
         assert len(table) <= 200
         area = np.trapezoid(table["true_positive_rate"], table["false_positive_rate"])
         expected = reference.roc_auc_score(predictions["label"], predictions["probability"])
         assert area == pytest.approx(expected, abs=0.005)
 
     def test_precision_recall_ends_at_the_prevalence(self, predictions: pd.DataFrame) -> None:
-        table = figures.precision_recall_table(predictions)
+        table = curves.precision_recall_table(predictions)
         assert len(table) <= 200
         assert table["recall"].is_monotonic_increasing
         last = table.iloc[-1]
@@ -114,7 +114,7 @@ class TestReliability:
 
 class TestSlices:
     def test_months_compare_expected_and_observed(self, predictions: pd.DataFrame) -> None:
-        table = figures.expected_over_observed_table(sliced(predictions, "month"))
+        table = curves.expected_over_observed_table(sliced(predictions, "month"))
         assert table["month"].tolist() == ["2020-01", "2020-02"]
         assert table["prospects"].sum() == len(predictions)
         assert table["conversions"].sum() == predictions["label"].sum()
@@ -129,7 +129,7 @@ class TestSlices:
     def test_the_conversions_of_a_month_stand_below_it_where_no_line_runs(
         self, predictions: pd.DataFrame
     ) -> None:
-        table = figures.expected_over_observed_table(sliced(predictions, "month"))
+        table = curves.expected_over_observed_table(sliced(predictions, "month"))
         axes = figures.expected_over_observed_figure(table).axes[0]
         assert not list(axes.texts)
         labels = [label.get_text() for label in axes.get_xticklabels()]
@@ -137,12 +137,12 @@ class TestSlices:
 
     def test_a_month_without_conversions_is_left_out(self, predictions: pd.DataFrame) -> None:
         quiet = predictions.assign(label=predictions["label"].where(predictions["as_of"] < "2020-02-01", 0))
-        table = figures.expected_over_observed_table(sliced(quiet, "month"))
+        table = curves.expected_over_observed_table(sliced(quiet, "month"))
         assert table["month"].tolist() == ["2020-01"]
 
     def test_the_drawn_measures_are_those_of_the_slices(self, predictions: pd.DataFrame) -> None:
         slices = sliced(predictions, "part", all_too=True)
-        table = figures.slices_table(slices).set_index(["measure", "slice"])
+        table = curves.slices_table(slices).set_index(["measure", "slice"])
         assert len(table) == 5 * 3
         old = slices.set_index("slice").loc["old"]
         found = table.loc[("expected over observed", "old")]
@@ -156,7 +156,7 @@ class TestSlices:
 class TestGains:
     def test_by_hand(self) -> None:
         labels, scores = [1] * 2 + [0] * 8, list(np.linspace(1, 0, 10))
-        table = figures.gains_table(tiny(labels, scores))
+        table = curves.gains_table(tiny(labels, scores))
         assert table["ranker"].unique().tolist() == ["model"]
         assert table["calls"].tolist() == list(range(11)), "to the end of the list"
         assert table["share_of_conversions"].tolist() == [0, 0.5] + [1] * 9
@@ -164,7 +164,7 @@ class TestGains:
         assert table["lift"].iloc[[1, 2, 4, 10]].tolist() == [5, 5, 2.5, 1]
 
     def test_is_the_recall_of_the_lists(self, predictions: pd.DataFrame) -> None:
-        table = figures.gains_table(predictions)
+        table = curves.gains_table(predictions)
         model = table[table["ranker"] == "model"].set_index("calls")["share_of_conversions"]
         labels = [
             week["label"].to_numpy()[rank_order(week["probability"], week["id"])]
@@ -177,27 +177,27 @@ class TestGains:
     def test_the_first_fifty_calls_one_by_one_and_five_hundred_at_most(
         self, predictions: pd.DataFrame
     ) -> None:
-        model = figures.gains_table(predictions, ["probability"])
+        model = curves.gains_table(predictions, ["probability"])
         assert model["calls"].tolist() == [*range(50), *range(50, 501, 10)]
 
     def test_shorter_lists_than_others_are_called_to_their_end(self) -> None:
         longer = tiny([0, 1, 0, 1], [0.4, 0.3, 0.2, 0.1])
         shorter = tiny([0, 1], [0.4, 0.3]).assign(as_of=pd.Timestamp("2020-01-13"))
-        table = figures.gains_table(pd.concat([longer, shorter], ignore_index=True))
+        table = curves.gains_table(pd.concat([longer, shorter], ignore_index=True))
         assert table["calls"].tolist() == [0, 1, 2, 3, 4]
         assert table["share_of_conversions"].tolist() == pytest.approx([0, 0, 2 / 3, 2 / 3, 1], abs=1e-6)
         assert table["lift"].iloc[3] == pytest.approx((2 / 3) / (5 / 6), abs=1e-6)
 
     def test_rankers_that_are_there_in_legend_order(self, predictions: pd.DataFrame) -> None:
-        names = figures.gains_table(predictions)["ranker"].unique().tolist()
+        names = curves.gains_table(predictions)["ranker"].unique().tolist()
         assert names == ["model", "rule: most users", "rule: most actions", "random order"]
-        with_oracle = figures.gains_table(predictions.assign(oracle=predictions["label"] * 1.0))
+        with_oracle = curves.gains_table(predictions.assign(oracle=predictions["label"] * 1.0))
         assert with_oracle["ranker"].unique()[1] == "oracle (true probability)"
 
     def test_the_figure_has_the_first_fifty_calls_and_all_with_the_rules(
         self, predictions: pd.DataFrame
     ) -> None:
-        first, all_calls = figures.gains_figure(figures.gains_table(predictions)).axes
+        first, all_calls = figures.gains_figure(curves.gains_table(predictions)).axes
         assert (first.get_xlim(), all_calls.get_xlim()) == ((0, 50), (0, 500))
         for axes in (first, all_calls):
             drawn = {line.get_label() for line in axes.lines}
@@ -207,7 +207,7 @@ class TestGains:
 
     def test_starts_at_nothing_and_ends_at_everything(self, predictions: pd.DataFrame) -> None:
         few = predictions[predictions["id"] < 300]
-        by_ranker = figures.gains_table(few).groupby("ranker")["share_of_conversions"]
+        by_ranker = curves.gains_table(few).groupby("ranker")["share_of_conversions"]
         assert (by_ranker.first() == 0).all()
         assert (by_ranker.last() == 1).all()
 
@@ -216,7 +216,7 @@ class TestOtherTables:
     def test_precision_over_time(self, predictions: pd.DataFrame) -> None:
         quiet = predictions.assign(label=predictions["label"].where(predictions["as_of"] > "2020-01-06", 0))
         weekly = weekly_measures(quiet, "probability", [5, 50])
-        table = figures.precision_over_time_table(weekly)
+        table = curves.precision_over_time_table(weekly)
         assert table.columns.tolist() == ["as_of", "precision_at_5", "precision_at_50", "prevalence"]
         assert table["as_of"].tolist()[:2] == ["2020-01-06", "2020-01-13"]
         assert table.iloc[0, 1:].tolist() == [0, 0, 0]
@@ -227,7 +227,7 @@ class TestOtherTables:
             probability=predictions["probability"].where(predictions["id"] > 1, 0.0)
         )
         extremes.loc[0, "probability"] = 1.0
-        table = figures.probability_histogram_table(extremes)
+        table = curves.probability_histogram_table(extremes)
         assert len(table) == 80
         counts = table.groupby("outcome")["prospects"].sum()
         assert counts["conversion"] == predictions["label"].sum()
@@ -235,7 +235,7 @@ class TestOtherTables:
         np.testing.assert_allclose(table.groupby("outcome")["share"].sum(), 1, atol=1e-6)
 
     def test_confusion(self) -> None:
-        table = figures.confusion_table([1, 1, 0, 0, 0], [1, 0, 0, 0, 1])
+        table = curves.confusion_table([1, 1, 0, 0, 0], [1, 0, 0, 0, 1])
         assert table.to_dict("list") == {
             "actual": ["no conversion", "no conversion", "conversion", "conversion"],
             "predicted": ["no conversion", "conversion", "no conversion", "conversion"],
@@ -245,23 +245,23 @@ class TestOtherTables:
     @pytest.mark.parametrize("labels", [[0, 0, 0], [1, 1, 1]])
     def test_one_class_alone(self, labels: list[int]) -> None:
         week = tiny(labels, [0.3, 0.2, 0.2])
-        for table in (figures.roc_curve_table, figures.precision_recall_table, reliability):
+        for table in (curves.roc_curve_table, curves.precision_recall_table, reliability):
             assert not table(week).isna().any(axis=None)
         weekly = weekly_measures(week, "probability", [1])
         drawn = [
-            figures.gains_figure(figures.gains_table(week)),
-            figures.probability_histogram_figure(figures.probability_histogram_table(week)),
-            figures.precision_over_time_figure(figures.precision_over_time_table(weekly)),
+            figures.gains_figure(curves.gains_table(week)),
+            figures.probability_histogram_figure(curves.probability_histogram_table(week)),
+            figures.precision_over_time_figure(curves.precision_over_time_table(weekly)),
             figures.reliability_figure(reliability(week)),
-            figures.roc_figure(figures.roc_curve_table(week)),
-            figures.precision_recall_figure(figures.precision_recall_table(week)),
+            figures.roc_figure(curves.roc_curve_table(week)),
+            figures.precision_recall_figure(curves.precision_recall_table(week)),
         ]
         for figure in drawn:
             figure.draw_without_rendering()
 
 
 def reliability(predictions: pd.DataFrame) -> pd.DataFrame:
-    return figures.reliability_table(predictions, samples=50, seed=1)
+    return curves.reliability_table(predictions, samples=50, seed=1)
 
 
 def sliced(predictions: pd.DataFrame, column: str, all_too: bool = False) -> pd.DataFrame:
@@ -271,11 +271,11 @@ def sliced(predictions: pd.DataFrame, column: str, all_too: bool = False) -> pd.
 
 
 def months(predictions: pd.DataFrame) -> pd.DataFrame:
-    return figures.expected_over_observed_table(sliced(predictions, "month"))
+    return curves.expected_over_observed_table(sliced(predictions, "month"))
 
 
 def slices(predictions: pd.DataFrame) -> pd.DataFrame:
-    return figures.slices_table(sliced(predictions, "part", all_too=True))
+    return curves.slices_table(sliced(predictions, "part", all_too=True))
 
 
 def importance(_: pd.DataFrame) -> pd.DataFrame:
@@ -283,21 +283,21 @@ def importance(_: pd.DataFrame) -> pd.DataFrame:
 
 
 def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
-    return figures.confusion_table(predictions["label"], predictions["probability"] >= 0.1)
+    return curves.confusion_table(predictions["label"], predictions["probability"] >= 0.1)
 
 
 def over_time(predictions: pd.DataFrame) -> pd.DataFrame:
-    return figures.precision_over_time_table(weekly_measures(predictions, "probability", [10, 50]))
+    return curves.precision_over_time_table(weekly_measures(predictions, "probability", [10, 50]))
 
 
 FIGURES = [
-    (figures.roc_curve_table, figures.roc_figure),
-    (figures.precision_recall_table, figures.precision_recall_figure),
+    (curves.roc_curve_table, figures.roc_figure),
+    (curves.precision_recall_table, figures.precision_recall_figure),
     (reliability, figures.reliability_figure),
-    (figures.gains_table, figures.gains_figure),
+    (curves.gains_table, figures.gains_figure),
     (months, figures.expected_over_observed_figure),
     (slices, figures.slices_figure),
-    (figures.probability_histogram_table, figures.probability_histogram_figure),
+    (curves.probability_histogram_table, figures.probability_histogram_figure),
     (over_time, figures.precision_over_time_figure),
     (confusion, figures.confusion_figure),
     (importance, figures.importance_figure),

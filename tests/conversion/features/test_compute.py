@@ -21,20 +21,18 @@ from conversion.config.contract import (
     USERS,
 )
 from conversion.config.params import FeatureGroup
-from conversion.data.firmographics import SECTORS, with_firmographics
+from conversion.data.firmographics import with_firmographics
+from conversion.data.industries import SECTORS
 from conversion.data.timeline import WEEK
 from conversion.features import compute
 from conversion.features.compute import (
-    BLOCK_COLUMNS,
-    TREND_WEEKS,
-    FeatureSettings,
-    Firmographics,
-    Group,
     compute_features,
     feature_definitions,
     feature_frame,
     features_of_block,
 )
+from conversion.features.definitions import FeatureSettings, Firmographics, Group
+from conversion.features.usage_block import BLOCK_COLUMNS, TREND_WEEKS
 from tests.exports import tiny_export
 
 AS_OF = pd.Timestamp("2020-02-24")

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from conversion.config.contract import UNRANKED
-from conversion.data.firmographics import SECTORS
-from conversion.features.compute import FeatureSettings, feature_definitions
+from conversion.data.industries import SECTORS
+from conversion.features.compute import feature_definitions
+from conversion.features.definitions import FeatureSettings
 from conversion.leads.reasons import describe_value, reason_writer
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
 from tests.reasons import top_reasons

@@ -11,16 +11,10 @@ import numpy as np
 import pytest
 
 from conversion.modelling import artifact
-from conversion.modelling.artifact import (
-    EXPECTED,
-    allowed_by,
-    library_versions,
-    load_model,
-    save_model,
-    sha256,
-)
+from conversion.modelling.artifact import EXPECTED, allowed_by, library_versions, load_model, save_model
 from conversion.modelling.base import ConversionModel
 from conversion.runtime.errors import ArtifactError
+from conversion.runtime.files import sha256
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
 
 DESCRIPTION = {"model_type": "a dict", "base_rate": 0.25}

@@ -12,21 +12,18 @@ from sklearn.metrics import roc_auc_score
 from xgboost import DMatrix
 
 from conversion.config.params import MemberType, model_types
-from conversion.data.firmographics import SECTORS
+from conversion.data.industries import SECTORS
 from conversion.data.timeline import WEEK
-from conversion.features.compute import FeatureSettings, feature_definitions
-from conversion.modelling.artifact import sha256
-from conversion.modelling.base import (
-    BLOCK_ROWS,
-    FAMILIES,
-    SUMMARY_FEATURES,
-    ConversionModel,
-    EnsembleModel,
-    make_model,
-)
-from conversion.modelling.calibration import calibrated, log_odds
+from conversion.features.compute import feature_definitions
+from conversion.features.definitions import FeatureSettings
+from conversion.modelling.base import SUMMARY_FEATURES, ConversionModel
+from conversion.modelling.calibration import calibrated
+from conversion.modelling.families import FAMILIES, EnsembleModel, make_model
 from conversion.modelling.training import fit_at, known_training
+from conversion.modelling.trees import BLOCK_ROWS
 from conversion.runtime.errors import ExportError, ParamsError
+from conversion.runtime.files import sha256
+from conversion.stats.losses import log_odds
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
 
 FAMILY_NAMES = get_args(MemberType)

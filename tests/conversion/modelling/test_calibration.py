@@ -9,18 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from conversion.modelling.calibration import (
-    METHODS,
-    OutOfTime,
-    calibrated,
-    choose_method,
-    fit_calibrator,
-    log_odds,
-    method_losses,
-    out_of_time_folds,
-    weighted_log_loss,
-)
+from conversion.modelling.calibration import METHODS, calibrated, choose_method, fit_calibrator, method_losses
+from conversion.modelling.time_folds import OutOfTime, out_of_time_folds
 from conversion.modelling.training import fit_at
+from conversion.stats.losses import log_odds, weighted_log_loss
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
 
 WEEKS = pd.Series(pd.date_range("2019-01-07", periods=40, freq="7D"))

@@ -18,8 +18,9 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from conversion.data.firmographics import SECTORS
-from conversion.features.compute import FeatureSettings, feature_definitions
+from conversion.data.industries import SECTORS
+from conversion.features.compute import feature_definitions
+from conversion.features.definitions import FeatureSettings
 from conversion.modelling.preprocessing import HEAVY_TAILED, Preprocessor, signed_log1p
 
 FEATURES = feature_definitions(FeatureSettings((1, 4), (2,)))

@@ -12,9 +12,9 @@ from sklearn.base import clone
 from sklearn.metrics import log_loss
 
 from conversion.config.params import MemberType, Params, Section, search_space
-from conversion.modelling.base import make_model
-from conversion.modelling.calibration import out_of_time_folds
+from conversion.modelling.families import make_model
 from conversion.modelling.search import Search, search
+from conversion.modelling.time_folds import out_of_time_folds
 from conversion.modelling.training import fit_at, known_training, search_and_fit_at
 from conversion.runtime.errors import ExportError
 from tests.exports import tiny_export

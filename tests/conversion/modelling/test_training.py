@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conversion.data.timeline import WEEK
-from conversion.modelling.base import make_model
+from conversion.modelling.families import make_model
 from conversion.modelling.training import fit_at, recency_weights
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
 

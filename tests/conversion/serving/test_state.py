@@ -10,9 +10,9 @@ import joblib
 import pytest
 import yaml
 
-from conversion.config.params import load_params
+from conversion.config.params_file import load_params
 from conversion.leads.lead_files import write_lead_files
-from conversion.modelling.artifact import EXPECTED, save_model, sha256
+from conversion.modelling.artifact import EXPECTED, save_model
 from conversion.modelling.registered_versions import (
     KEY,
     PATH,
@@ -20,10 +20,10 @@ from conversion.modelling.registered_versions import (
     RegisteredVersions,
     write_registered,
 )
+from conversion.modelling.training import describe
 from conversion.runtime.errors import ArtifactError, ServiceError
-from conversion.runtime.files import write_json, write_parquet
+from conversion.runtime.files import sha256, write_json, write_parquet
 from conversion.serving.state import TOKEN, make_serving, read_files, registered_model_of, token_from
-from stages.train import describe
 from tests.serving import small_pipeline
 
 SECRET = "a key of sixteen"

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conversion.modelling.artifact import EXPECTED, save_model, sha256
+from conversion.modelling.artifact import EXPECTED, save_model
 from conversion.runtime.errors import ArtifactError
+from conversion.runtime.files import sha256
 from conversion.tracking.pyfunc import _load_pyfunc
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
 

@@ -1,0 +1,70 @@
+"""The measures of the backtest as text for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from conversion.evaluation.predictions import MODEL
+
+
+def summary(result: dict[str, Any], top_k: tuple[int, ...]) -> str:
+    """Write the measures for a person: each ranker's, without the never seen too, and what tiers came to."""
+    title = (
+        f"{result['model_type']}: {result['cutoffs']} weekly lists from {result['first_cutoff']} to "
+        f"{result['last_cutoff']}, {result['converters']} converters,\n"
+        f"{result['prevalence']:.2%} of prospects convert within the horizon; means [95 % intervals]"
+    )
+    seen = result["without_never_seen"]
+    shares = seen["left_out"]
+    without = (
+        f"without the companies that were never seen by then: {shares['share_of_prospects']:.1%} of the "
+        f"prospects,\n{shares['share_of_conversions']:.1%} of the conversions, "
+        f"{shares['share_of_expected_conversions']:.1%} of those expected"
+    )
+    parts = [title, _ranking_table(result["ranking"], top_k), without]
+    if "ranking" in seen:
+        parts.append(_ranking_table(seen["ranking"], top_k))
+    parts += ["what became of each tier, over all lists", _tier_table(result["tiers"], result["cutoffs"])]
+    return "\n\n".join(parts) + "\n"
+
+
+def _ranking_table(ranking: dict[str, Any], top_k: tuple[int, ...]) -> str:
+    measures = ["average_precision", "roc_auc", f"precision_at_{top_k[0]}", f"recall_at_{top_k[-1]}"]
+    lines = [" " * 14 + "".join(f"{name:>24}" for name in measures)]
+    for ranker, values in ranking.items():
+        name = "model" if ranker == MODEL else ranker
+        lines.append(f"{name:<14}" + "".join(f"{_with_interval(values[name]):>24}" for name in measures))
+    return "\n".join(lines)
+
+
+def _tier_table(tiers: dict[str, Any], cutoffs: int) -> str:
+    header = ("prospects a list", "conversions", "mean probability", "observed rate")
+    widths = (18, 13, 18, 28)
+    lines = [" " * 14 + "".join(f"{name:>{width}}" for name, width in zip(header, widths, strict=True))]
+    for name, tier in tiers.items():
+        cells = (
+            f"{tier['prospects'] / cutoffs:.1f}",
+            f"{tier['conversions']}",
+            _percent(tier["mean_probability"]),
+            _with_interval(tier["observed_rate"], _percent),
+        )
+        lines.append(
+            f"{name:<14}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+        )
+    return "\n".join(lines)
+
+
+def _with_interval(
+    measure: dict[str, float | None], show: Callable[[float | None], str] | None = None
+) -> str:
+    show = show or _three_digits
+    return f"{show(measure['value'])} [{show(measure['low'])}, {show(measure['high'])}]"
+
+
+def _three_digits(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"

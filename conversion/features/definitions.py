@@ -1,0 +1,85 @@
+"""What a feature is, and the settings that features follow from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+Kind = Literal["count", "duration", "change", "share", "flag", "ordinal", "category"]
+Group = Literal["usage", "firmographics", "missingness"]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """What one feature is.
+
+    Attributes
+    ----------
+    name
+        Column name in the feature frame.
+    description
+        What it measures, in plain words.
+    unit
+        Unit of its values.
+    window
+        Weeks before ``as_of`` that it looks at, ``lifetime``, or ``-`` for firmographics.
+    kind
+        How a model may treat it: counts, durations and shares are non-negative and heavy-tailed.
+    monotone
+        Direction in which a higher value may move the probability: 1, -1, or 0 for either.
+    group
+        What it is made of; params.yaml's ``features.groups`` switches groups on and off.
+    """
+
+    name: str
+    description: str
+    unit: str
+    window: str
+    kind: Kind
+    monotone: Literal[-1, 0, 1]
+    group: Group = "usage"
+
+
+@dataclass(frozen=True)
+class FeatureSettings:
+    """The params that features depend on: ``windows`` and ``half_lives``, in weeks."""
+
+    windows: tuple[int, ...]
+    half_lives: tuple[int, ...]
+
+
+class Firmographics(NamedTuple):
+    """What features read of companies themselves; arrays of length companies.
+
+    Attributes
+    ----------
+    alexa_rank
+        NaN where unranked or missing.
+    unranked
+        1.0 where Alexa did not rank the site, 0.0 where it did, NaN where missing.
+    size
+        Employee range, 1.0 (one) to 9.0 (10,001 or more), NaN where missing.
+    sector
+        Position in `conversion.data.industries.SECTORS`.
+    """
+
+    alexa_rank: np.ndarray
+    unranked: np.ndarray
+    size: np.ndarray
+    sector: np.ndarray
+
+
+class Plan(NamedTuple):
+    """What follows from the settings alone, worked out once."""
+
+    groups: tuple[tuple[Feature, ...], ...]
+    features: tuple[Feature, ...]
+    windowed: np.ndarray  # which columns of (windows and lifetime) x `catalogue.WINDOWED` are features
+    # Of each window and, last, of the lifetime:
+    window_weeks: np.ndarray  # its length
+    window_levels: np.ndarray  # the level of `usage_block._maxima` that covers it
+    cover_weeks: np.ndarray  # (2, windows + 1): how long before as_of the two parts of its cover end
+    levels: int  # of `usage_block._maxima`, before the one of the lifetime
+    decays: np.ndarray  # of each half-life, from week to week

@@ -1,0 +1,186 @@
+"""Usage as a block companies x weeks x measures, and the sums, maxima and averages over its weeks."""
+
+from __future__ import annotations
+
+from itertools import accumulate, pairwise
+from typing import Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from conversion.config.contract import ACTIONS, MEASURES, MODULES, USERS
+from conversion.features.definitions import Plan
+from conversion.stats.portable_math import log1p
+
+TREND_WEEKS: Final = 13
+ACCELERATION_WEEKS: Final = 4
+ROWS: Final = "ROWS"
+BLOCK_COLUMNS: Final = (*MEASURES, ROWS)
+"""Last axis of a usage block, a week's measures and 1 if the week has a usage row (even one of zeros)."""
+EVER: Final = 1 << 31  # weeks: longer than any usage
+_ACCELERATION_BACK: Final = np.array([0, 1, 2]) * ACCELERATION_WEEKS
+_TREND_BACK: Final = np.arange(TREND_WEEKS)[::-1]
+
+
+def usage_block(ids: np.ndarray, usage: pd.DataFrame, positions: np.ndarray, weeks: int) -> np.ndarray:
+    """Lay usage out as companies x weeks x `BLOCK_COLUMNS`; rows of later weeks are left out."""
+    block = np.zeros((len(ids), weeks, len(BLOCK_COLUMNS)))
+    known = positions < weeks
+    row = np.searchsorted(ids, usage["id"].to_numpy()[known])
+    block[row, positions[known], : len(MEASURES)] = usage[list(MEASURES)].to_numpy()[known]
+    block[row, positions[known], len(MEASURES)] = 1.0
+    return block
+
+
+class Counted:
+    """Places on the last axis of what is counted in a week, and of its sums over weeks."""
+
+    BY_MODULE: Final = slice(0, len(MODULES))  # actions
+    ACTIONS, USERS, ACTIVE, ROWS = range(len(MODULES), len(MODULES) + 4)
+    ACTIVE_AND_ROWS: Final = slice(ACTIVE, ROWS + 1)
+
+
+# Which columns of a block each count is the sum of; what makes a week active is any measure.
+_COUNTED: Final = np.array(
+    [
+        [
+            *(name == action for action in ACTIONS),
+            name in ACTIONS,
+            name in USERS,
+            name in MEASURES,
+            name == ROWS,
+        ]
+        for name in BLOCK_COLUMNS
+    ],
+    dtype=np.float64,
+)
+
+
+class WeeklyUsage(NamedTuple):
+    """Usage by position: at position t stands week t - 1, the last one known at t; at 0 a week of zeros."""
+
+    counts: np.ndarray  # (companies, positions, `Counted`)
+    sums: np.ndarray  # the counts of all weeks up to the position
+    users: np.ndarray  # (companies, positions, modules + 1), users by module, then the most of any module
+
+
+class WindowUsage(NamedTuple):
+    """Usage inside each window and, last, the lifetime; shape (companies, as_ofs, windows + 1)."""
+
+    sums: np.ndarray  # (..., `Counted`)
+    users_max_by_module: np.ndarray  # (..., modules)
+    users_max: np.ndarray
+
+
+class KnownUsage(NamedTuple):
+    """Usage known at each ``as_of``; shape (companies, as_ofs) unless noted."""
+
+    at: np.ndarray  # (as_ofs,), the positions
+    totals: np.ndarray  # (..., `Counted`)
+    first_active: np.ndarray  # position at which the first active week was over; NaN for none
+    last_active: np.ndarray
+    first_row: np.ndarray  # the same of weeks with a usage row
+    last_row: np.ndarray
+    recent: np.ndarray  # actions of the last ACCELERATION_WEEKS
+    earlier: np.ndarray  # actions of as many weeks before
+    log_actions: np.ndarray  # (companies, as_ofs, TREND_WEEKS), log(1 + actions) of each week, oldest first
+
+
+def weekly_usage(block: np.ndarray) -> WeeklyUsage:
+    """Count each week of a block, shape (companies, weeks, `BLOCK_COLUMNS`), and sum up to it."""
+    companies, weeks, _ = block.shape
+    counts = np.zeros((companies, weeks + 1, _COUNTED.shape[1]))
+    np.matmul(block, _COUNTED, out=counts[:, 1:])  # exact: sums of whole numbers
+    counts[..., Counted.ACTIVE] = counts[..., Counted.ACTIVE] > 0
+    users = np.zeros((companies, weeks + 1, len(MODULES) + 1))
+    by_module = users[:, 1:, :-1]
+    by_module[:] = block[:, :, len(ACTIONS) : len(MEASURES)]
+    by_module.max(axis=2, out=users[:, 1:, -1])
+    return WeeklyUsage(counts, counts.cumsum(axis=1), users)
+
+
+def window_usage(weeks: WeeklyUsage, at: np.ndarray, plan: Plan) -> WindowUsage:
+    """Sum usage and take the most users inside each window and the lifetime, at each position ``at``."""
+    begin = weeks.sums.take(_back(at, plan.window_weeks), axis=1)
+    sums = weeks.sums.take(at, axis=1)[:, :, None] - begin
+    users_max = _maxima(weeks.users, at, plan)
+    return WindowUsage(sums, users_max[..., :-1], users_max[..., -1])
+
+
+def known_usage(weeks: WeeklyUsage, at: np.ndarray) -> KnownUsage:
+    """Collect what of the lifetime is known at each position ``at``."""
+    happened = weeks.counts[..., Counted.ACTIVE_AND_ROWS] > 0
+    (first_active, first_row), (last_active, last_row) = _first_and_last(happened, at)
+    actions = weeks.sums[..., Counted.ACTIONS].take(_back(at, _ACCELERATION_BACK), axis=1)
+    now, half, before = actions.transpose(2, 0, 1)
+    return KnownUsage(
+        at=at,
+        totals=weeks.sums.take(at, axis=1),
+        first_active=first_active,
+        last_active=last_active,
+        first_row=first_row,
+        last_row=last_row,
+        recent=now - half,
+        earlier=half - before,
+        log_actions=log1p(weeks.counts[..., Counted.ACTIONS]).take(_back(at, _TREND_BACK), axis=1),
+    )
+
+
+def _back(at: np.ndarray, weeks: np.ndarray) -> np.ndarray:
+    """Go back so many weeks from each position, at most to 0; shape (positions, *weeks)."""
+    return np.asarray(np.maximum(at.reshape(-1, *(1,) * weeks.ndim) - weeks, 0))
+
+
+def _first_and_last(happened: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the first and the last position up to each ``at`` at which something happened; NaN for none.
+
+    ``happened`` has shape (companies, positions, things), the results (things, companies, as_ofs).
+    """
+    positions = np.arange(happened.shape[1])[:, None]
+    last = np.maximum.accumulate(happened * positions, axis=1).take(at, axis=1)
+    never = last == 0  # nothing happens at position 0
+    first = np.where(never, np.nan, happened.argmax(axis=1)[:, None])
+    return first.transpose(2, 0, 1), np.where(never, np.nan, last).transpose(2, 0, 1)
+
+
+def _maxima(users: np.ndarray, at: np.ndarray, plan: Plan) -> np.ndarray:
+    """Give the maxima inside each window and, last, the lifetime.
+
+    The shape is (companies, as_ofs, windows + 1, columns of ``users``).
+
+    A window is covered by two overlapping ones whose length is a power of two; for each power (a level) the
+    maxima of all positions come from the level before.
+    """
+    companies, positions, columns = users.shape
+    maxima = np.empty((companies, plan.levels + 1, positions, columns))
+    maxima[:, 0] = users
+    for level in range(1, plan.levels):
+        half = 2 ** (level - 1)
+        narrow, wide = maxima[:, level - 1], maxima[:, level]
+        wide[:, :half] = narrow[:, :half]
+        np.maximum(narrow[:, half:], narrow[:, :-half], out=wide[:, half:])
+    np.maximum.accumulate(users, axis=1, out=maxima[:, plan.levels])
+    by_place = maxima.reshape(companies, (plan.levels + 1) * positions, columns)
+    place = _back(at, plan.cover_weeks) + plan.window_levels * positions
+    late, early = by_place.take(place, axis=1).transpose(2, 0, 1, 3, 4)
+    return np.asarray(np.maximum(late, early))
+
+
+def moving_averages(users: np.ndarray, at: np.ndarray, plan: Plan) -> np.ndarray:
+    """Average the weekly users with exponential weights; shape (companies, as_ofs, half-lives)."""
+    # Week by week: the same bits whatever the block's first week is. What a step reads lies side by side.
+    averages = np.multiply(users.T[:, :, None], 1.0 - plan.decays, order="C")
+    if len(users) == 1:
+        # Python's floats are the same doubles, and a step of them costs far less than one of tiny arrays.
+        for place, decay in enumerate(plan.decays.tolist()):
+            averages[:, 0, place] = _decayed_sums(averages[:, 0, place].tolist(), decay)
+    else:
+        decayed = np.empty_like(averages[0])
+        for before, now in pairwise(averages):
+            np.multiply(before, plan.decays, out=decayed)
+            np.add(now, decayed, out=now)
+    return np.asarray(averages.take(at, axis=0).transpose(1, 0, 2))
+
+
+def _decayed_sums(weeks: list[float], decay: float) -> list[float]:
+    return list(accumulate(weeks, lambda average, week: decay * average + week))

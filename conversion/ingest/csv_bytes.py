@@ -1,0 +1,198 @@
+"""The bytes of a CSV file: encoding, records, quotes, delimiters; what is no CSV is refused."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from typing import Any, Final, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+
+from conversion.ingest.faults import NAMES_FIRST, TO_UTF_8, Positions, UnreadableError, one_line, shorten
+
+log = logging.getLogger(__name__)
+
+MAX_RECORD_BYTES: Final = 65_536
+BLOCK_BYTES: Final = 2**20
+TITLE_LINES: Final = 20
+OTHER_FORMATS: Final = {
+    b"PK\x03\x04": "an Excel workbook or another ZIP archive",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"\x1f\x8b": "a gzip archive",
+    b"PAR1": "a Parquet table, whose name should end with .parquet",
+    b"%PDF": "a PDF document",
+    b"<": "an HTML or XML page",
+    **dict.fromkeys((b'{"', b"{\n", b"[{", b"[\n"), "JSON"),
+}
+"""By the bytes that such a file begins with, after blanks."""
+
+
+def split_fields(
+    body: bytes, width: int, wanted: list[int], longest: int = MAX_RECORD_BYTES
+) -> tuple[pa.Table, list[int]]:
+    """Give the wanted columns as text, and which records were left out for their number of fields."""
+    ragged: list[int] = []
+
+    def skip(row: Any) -> str:
+        ragged.append(row.number - 1)
+        return "skip"
+
+    positions = [str(number) for number in range(width)]
+    try:
+        table = arrow_csv.read_csv(
+            pa.py_buffer(body),
+            read_options=arrow_csv.ReadOptions(
+                column_names=positions,
+                use_threads=False,  # else the handler is told no row numbers
+                block_size=max(BLOCK_BYTES, longest + 1),  # or a record does not fit
+            ),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(positions, pa.string()),
+                # no names at all would mean all columns
+                include_columns=[positions[number] for number in wanted] or positions[:1],
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise UnreadableError("the file", "a CSV table", "export the table again", one_line(error)) from error
+    return table.select(range(len(wanted))), ragged
+
+
+def checked_bytes(data: bytes) -> bytes:
+    """Give the bytes without byte order mark and carriage returns; refuse what is no UTF-8 text."""
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    start = data[:MAX_RECORD_BYTES]
+    for magic, kind in OTHER_FORMATS.items():
+        if start.lstrip().startswith(magic):
+            raise UnreadableError("the file", "a CSV table", "save it as CSV, in UTF-8", kind)
+    # Without a mark it shows in every second byte of what is mostly ASCII.
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or start.count(0) > len(start) / 4:
+        found = "UTF-16, which spreadsheets call Unicode text"
+        raise UnreadableError("the file", "UTF-8 text", TO_UTF_8, found)
+    if not data.strip():
+        raise UnreadableError("the file", "a header and rows", "export the table again", "an empty file")
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if (at := data.find(b"\0")) >= 0:
+        found = f"a NUL byte in line {_line(data, at)}"
+        raise UnreadableError("the file", "text without NUL bytes", "export the table again", found)
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        found = f"byte {data[error.start]:#04x} in line {_line(data, error.start)}"
+        raise UnreadableError("the file", "UTF-8 text", TO_UTF_8, found) from error
+    return data
+
+
+def _line(data: bytes, position: int) -> int:
+    return data.count(b"\n", 0, position) + 1
+
+
+def record_breaks(data: bytes) -> Positions:
+    """Find the line ends that end a record: those with an even number of quotes before them."""
+    characters = np.frombuffer(data, dtype=np.uint8)
+    newlines = np.flatnonzero(characters == ord("\n"))
+    quotes = np.flatnonzero(characters == ord('"'))
+    _refuse_stray_quotes(data, characters, quotes)
+    return np.asarray(newlines[np.searchsorted(quotes, newlines) % 2 == 0])
+
+
+def without_empty_end(file: str, data: bytes, breaks: Positions) -> tuple[bytes, Positions]:
+    """Cut off the records at the end that have nothing but delimiters, as spreadsheets leave them."""
+    kept, end, skipped = len(breaks), len(data), 0
+    while kept and _is_empty(record := data[breaks[kept - 1] + 1 : end]):
+        kept -= 1
+        end = int(breaks[kept])
+        skipped += bool(record.strip())
+    if skipped:
+        log.info("empty rows at the end skipped", extra={"file": file, "count": skipped})
+    return data[:end], breaks[:kept]
+
+
+def _is_empty(record: bytes) -> bool:
+    if record.strip(b', \t\n"') or len(record) > MAX_RECORD_BYTES:
+        return False
+    fields = next(csv.reader(io.StringIO(record.decode(), newline="")), [])
+    return not any(field.strip() for field in fields)
+
+
+def overlong_records(data: bytes, breaks: Positions) -> tuple[int, list[tuple[int, int]]]:
+    """Give the bytes of the longest record, and where those begin and end that are too long."""
+    edges = np.concatenate([[-1], breaks, [len(data)]])
+    lengths = np.diff(edges) - 1
+    if lengths[0] > MAX_RECORD_BYTES:
+        refuse_long_record(data, 0, int(lengths[0]))
+    long = np.flatnonzero(lengths > MAX_RECORD_BYTES)
+    return int(lengths.max()), [(int(edges[at]) + 1, int(edges[at + 1])) for at in long]
+
+
+def refuse_long_record(data: bytes, start: int, stop: int) -> NoReturn:
+    """Raise the fault of a record that is longer than `MAX_RECORD_BYTES`."""
+    found = f"{stop - start} bytes in line {_line(data, start)}"
+    expected = f"lines of at most {MAX_RECORD_BYTES} bytes, but for columns that are ignored"
+    raise UnreadableError("the file", expected, "look for a stray quote or a lost line end", found)
+
+
+def is_long_where_ignored(record: bytes, width: int, wanted: list[int]) -> bool:
+    """Tell a long text in a column that nothing reads from records that ran into each other."""
+    table, ragged = split_fields(record, width, wanted, len(record))
+    if ragged or any(len(column[0].as_py() or "") > MAX_RECORD_BYTES for column in table.columns):
+        return False
+    # A lost quote makes the rows up to the next one a single value.
+    *lines, last = record.split(b"\n")[1:] or [b""]
+    rows = (line.split(b",") for line in [*lines, last.partition(b'"')[0]])
+    return not any(len(row) == width and row[at].strip().isdigit() for row in rows for at in wanted[:1])
+
+
+def _refuse_stray_quotes(data: bytes, characters: npt.NDArray[np.uint8], quotes: Positions) -> None:
+    """Refuse quotes that neither surround a value nor are doubled inside one: readers disagree on them."""
+    beside = np.frombuffer(b',\n"', dtype=np.uint8)
+    edged = np.concatenate([beside[:1], characters, beside[:1]])
+    opening, closing = quotes[::2], quotes[1::2]
+    stray = [
+        *opening[~np.isin(edged[opening], beside)][:1],
+        *closing[~np.isin(edged[closing + 2], beside)][:1],
+        *quotes[-1:][: len(quotes) % 2],
+    ]
+    if stray:
+        found = f"a stray one in line {_line(data, int(min(stray)))}"
+        raise UnreadableError("the file", "quotes in pairs around values", 'close or double it ("")', found)
+
+
+def record_lines(data: bytes, breaks: Positions) -> Positions:
+    """Give the line numbers of the records after the header; blank lines are no records."""
+    newlines = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n"))
+    starts, ends = breaks + 1, np.append(breaks[1:], len(data))
+    return np.searchsorted(newlines, starts[ends > starts]) + 1
+
+
+def refuse_other_headers(data: bytes, wanted: tuple[str, ...]) -> None:
+    """Refuse a header with other delimiters than commas, or one that does not stand in line 1."""
+    lines = data[:MAX_RECORD_BYTES].decode(errors="ignore").split("\n")[:TITLE_LINES]
+    if (hint := lines[0].strip(' "')).casefold().startswith("sep="):
+        remedy = "delete this line" + ("" if hint[4:] == "," else "; export with commas")
+        raise UnreadableError("the header", NAMES_FIRST, remedy, f"{shorten(hint)}, a hint for Excel")
+    if _delimiter(lines[0], wanted, 1) == "," or not lines[0].strip():
+        return
+    for number, line in enumerate(lines, start=1):
+        # one name may stand in a title
+        delimiter = _delimiter(line, wanted, 1 if number == 1 else 2)
+        if delimiter and number > 1:
+            remedy = "delete the lines above" + ("" if delimiter == "," else "; export with commas")
+            raise UnreadableError("the header", NAMES_FIRST, remedy, f"them in line {number}")
+        if delimiter:
+            found = f"a header that looks like {delimiter!r}-separated"
+            raise UnreadableError("the header", "','-separated columns", "export it with commas", found)
+
+
+def _delimiter(line: str, wanted: tuple[str, ...], least: int) -> str | None:
+    """Find by what a line is to be split to have at least so many of the wanted names."""
+    for delimiter in (",", ";", "\t", "|"):
+        names = {name.strip(' "').casefold() for name in line.split(delimiter)}
+        if sum(name.casefold() in names for name in wanted) >= least:
+            return delimiter
+    return None

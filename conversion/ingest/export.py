@@ -1,0 +1,61 @@
+"""Reading and checking the three tables of an export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from conversion.config import contract
+from conversion.ingest.cells import Typed, final_types, parse_cells
+from conversion.ingest.checks import SCHEMAS, check_disjoint, check_table
+from conversion.ingest.faults import Fault, UnreadableError
+from conversion.ingest.tables import read_table, shown_file
+from conversion.runtime.errors import ExportError
+from conversion.runtime.files import writer_of
+
+
+def read_export(folder: Path) -> dict[str, pd.DataFrame]:
+    """Read and check the three tables of an export.
+
+    Parameters
+    ----------
+    folder
+        Holds each table as ``.csv`` or ``.parquet``.
+
+    Returns
+    -------
+    dict of DataFrame
+        The tables with the contract's columns, in its order and types; rows in the order of the files.
+
+    Raises
+    ------
+    ExportError
+        With all faults of all three tables, one a line.
+    """
+    if not folder.is_dir():
+        found = "a file" if folder.exists() else "nothing"
+        stage = writer_of(folder)
+        remedy = "point data.dir in params.yaml at the export's folder" + (
+            f", or run 'dvc repro {stage}', which writes this one" if stage else ""
+        )
+        raise ExportError(str(Fault(str(folder), "data.dir", "a folder", remedy, found=(found,))))
+    faults: list[Fault] = []
+    typed: dict[str, Typed] = {}
+    for name in contract.COLUMNS:
+        try:
+            source = read_table(folder, name)
+        except UnreadableError as fault:
+            faults.append(fault.at(shown_file(folder, name)))
+            continue
+        typed[name] = parse_cells(source)
+        faults += [
+            *source.header.faults,
+            *source.faults,
+            *typed[name].faults,
+            *check_table(typed[name], SCHEMAS[name]()),
+        ]
+    faults += check_disjoint(typed)
+    if faults:
+        raise ExportError("\n".join(map(str, faults)))
+    return {name: final_types(table.cells[list(contract.COLUMNS[name])]) for name, table in typed.items()}

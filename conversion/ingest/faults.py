@@ -1,0 +1,84 @@
+"""A fault of an export: where it is, what was expected, what was found and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+MAX_TEXT: Final = 200
+SHOWN_KEYS: Final = 5
+SHOWN_VALUES: Final = 3
+MAX_LOOKED_AT: Final = 1000
+SHOWN_CHARACTERS: Final = 40
+WHOLE: Final = "a whole number of at most 18 digits"
+ALL_DIGITS: Final = "every digit of a whole number"
+NUMBER: Final = "a number with a decimal point and no thousands separators"
+FINITE: Final = "a finite number"
+DATE: Final = "a date like 2019-12-31"
+TIMESTAMP: Final = "a timestamp like 2019-12-30 00:00:00"
+NAIVE: Final = "a time without time zone"
+TEXT: Final = f"text of at most {MAX_TEXT} characters, no control characters"
+PRESENT: Final = "a value in each row"
+NAMES_FIRST: Final = "the columns' names in line 1"
+TO_UTF_8: Final = "save it as UTF-8 (in Excel: CSV UTF-8)"
+ROW_REMEDY: Final = "correct these rows"
+EMPTY_CELL: Final = "where a value is missing, leave the cell empty"
+REMEDIES: Final = {
+    PRESENT: "fill in the missing values or leave these rows out",
+    NAIVE: "export times without zones or offsets",
+    ALL_DIGITS: "here digits may be lost: export this column with all of them, without an exponent (in R: "
+    "options(scipen = 999)), and not by way of a spreadsheet, which shortens long numbers",
+}
+Positions = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with the export: where, what was expected, how many rows, and what to do."""
+
+    file: str
+    column: str
+    expected: str
+    remedy: str
+    rows: int = 0
+    keys: tuple[str, ...] = ()
+    found: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        parts = [f"{self.file}: {self.column}: expected {self.expected}"]
+        if self.rows:
+            shown = ", ".join([*self.keys, *(["..."] if self.rows > len(self.keys) else [])])
+            parts.append(f"{self.rows} {'row' if self.rows == 1 else 'rows'} ({shown})")
+        if self.found:
+            parts.append(f"found {', '.join(self.found)}")
+        return "; ".join([*parts, self.remedy])
+
+
+class UnreadableError(Exception):
+    """A fault that leaves no table to look at for others."""
+
+    def __init__(self, column: str, expected: str, remedy: str, found: str) -> None:
+        super().__init__(expected)
+        self.column, self.expected, self.remedy, self.found = column, expected, remedy, found
+
+    def at(self, file: str) -> Fault:
+        """Give the fault as one of ``file``."""
+        return Fault(file, self.column, self.expected, self.remedy, found=(self.found,))
+
+
+def shorten(value: object) -> str:
+    """Return a value in quotes, cut after `SHOWN_CHARACTERS`."""
+    text = str(value)
+    return repr(text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}...")
+
+
+def one_line(error: Exception) -> str:
+    """Return an error's text on one line."""
+    return " ".join(str(error).split())[:MAX_TEXT]
+
+
+class UnfitError(ValueError):
+    """A value that is not what its column expects; the text says what that is."""

@@ -1,0 +1,62 @@
+"""What is in each column of a table: the data quality profile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import pandas as pd
+
+from conversion.config import contract
+
+KEYS: Final = {
+    contract.CUSTOMERS: ("id",),
+    contract.NONCUSTOMERS: ("id",),
+    contract.USAGE_ACTIONS: ("id", "WHEN_TIMESTAMP"),
+}
+PROFILE_VALUES: Final = 10
+PROFILE_DIGITS: Final = 6
+
+
+def profile(table: pd.DataFrame, key: Sequence[str]) -> dict[str, Any]:
+    """Describe a table without naming any company.
+
+    Parameters
+    ----------
+    table
+        A checked table.
+    key
+        The columns that should name a row.
+
+    Returns
+    -------
+    dict
+        Rows, rows that repeat an earlier one's key, and for each column its missing share, distinct values
+        and range, or for text the most frequent values' counts; the same for any order of rows.
+    """
+    return {
+        "rows": len(table),
+        "key": ", ".join(key),
+        "duplicate_keys": int(table.duplicated(list(key)).sum()),
+        "columns": {str(name): _profile_column(table[name]) for name in table},
+    }
+
+
+def _profile_column(column: pd.Series[Any]) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "missing_share": round(float(column.isna().mean()), PROFILE_DIGITS),
+        "distinct": int(column.nunique()),
+    }
+    known = column.dropna()
+    if column.name == "id" or known.empty:
+        return facts
+    if pd.api.types.is_string_dtype(column):
+        counts = sorted(known.value_counts().items(), key=lambda item: (-item[1], item[0]))
+        return facts | {"most_frequent": {str(value): int(n) for value, n in counts[:PROFILE_VALUES]}}
+    return facts | {"min": _plain(known.min()), "max": _plain(known.max())}
+
+
+def _plain(value: Any) -> str | int | float:
+    if isinstance(value, pd.Timestamp):
+        return f"{value:%Y-%m-%d}"
+    return int(value) if float(value).is_integer() else round(float(value), PROFILE_DIGITS)

@@ -1,0 +1,168 @@
+"""Reading one table, CSV or Parquet: its header and the contract's columns, before values are parsed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+
+from conversion.config import contract
+from conversion.ingest.csv_bytes import (
+    checked_bytes,
+    is_long_where_ignored,
+    overlong_records,
+    record_breaks,
+    record_lines,
+    refuse_long_record,
+    refuse_other_headers,
+    split_fields,
+    without_empty_end,
+)
+from conversion.ingest.faults import (
+    NAMES_FIRST,
+    SHOWN_KEYS,
+    Fault,
+    Positions,
+    UnreadableError,
+    one_line,
+    shorten,
+)
+from conversion.runtime.files import VERIFIED
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Header:
+    """Which of the contract's columns a file has exactly once, and what is wrong with its others."""
+
+    columns: tuple[str, ...]
+    duplicated: frozenset[str]
+    hints: dict[str, str]
+    """Of missing columns, a name in the file that is almost theirs."""
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The contract's columns of one file, before their values are parsed."""
+
+    file: str
+    header: Header
+    columns: dict[str, pa.ChunkedArray]
+    label: Callable[[int], str]
+    """Where a row stands in the file, the line of a CSV, the row of a Parquet file."""
+    faults: tuple[Fault, ...]
+
+
+def _candidates(folder: Path, name: str) -> list[Path]:
+    return [path for suffix in (".csv", ".parquet") if (path := folder / f"{name}{suffix}").exists()]
+
+
+def shown_file(folder: Path, name: str) -> str:
+    """Return the file of a table for messages; the name without an ending if no or two files have it."""
+    found = _candidates(folder, name)
+    return str(found[0] if len(found) == 1 else folder / name)
+
+
+def read_table(folder: Path, name: str) -> Source:
+    """Find a table's one file and read the contract's columns as text or as Parquet types."""
+    found = _candidates(folder, name)
+    if len(found) != 1:
+        expected = f"one of {name}.csv and {name}.parquet"
+        if found:
+            raise UnreadableError("the file", expected, "remove the one that is out of date", "both")
+        near = [path.name for path in sorted(folder.iterdir()) if path.name.casefold().startswith(f"{name}.")]
+        seen = f"neither, but {', '.join(near)}" if near else "neither"
+        remedy = f"save it as {name}.csv or {name}.parquet" if near else "put the table into the folder"
+        raise UnreadableError("the file", expected, remedy, seen)
+    path = found[0]
+    if not path.is_file():
+        raise UnreadableError("the file", "a file", "replace it by the table", "a folder or device")
+    try:
+        if path.suffix == ".csv":
+            return _read_csv(path, path.read_bytes(), contract.COLUMNS[name])
+        return _read_parquet(path, contract.COLUMNS[name])
+    except PermissionError as error:
+        fault = "one without permission to read it"
+        raise UnreadableError("the file", "a readable file", "see to its permissions", fault) from error
+    except OSError as error:
+        raise UnreadableError(
+            "the file", "a readable file", "export the table again", one_line(error)
+        ) from error
+
+
+def _read_csv(path: Path, data: bytes, wanted: tuple[str, ...]) -> Source:
+    data = checked_bytes(data)
+    # first: to a reader of commas such a file is full of stray quotes and cut-off lines
+    refuse_other_headers(data, wanted)
+    data, breaks = without_empty_end(str(path), data, record_breaks(data))
+    longest, too_long = overlong_records(data, breaks)
+    end = breaks[0] if len(breaks) else len(data)
+    names = next(csv.reader(io.StringIO(data[:end].decode(), newline="")), [])
+    if not names:
+        raise UnreadableError("the header", NAMES_FIRST, "add them", "a blank line")
+    header = _check_header(str(path), names, wanted)
+    positions = [names.index(name) for name in header.columns]
+    for start, stop in too_long:
+        if not is_long_where_ignored(data[start:stop], len(names), positions):
+            refuse_long_record(data, start, stop)
+    body = data[end + 1 :]
+    if not body.strip():
+        raise UnreadableError(
+            "the file", "rows after the header", "export the table again", "nothing but the header"
+        )
+    table, ragged = split_fields(body, len(names), positions, longest)
+    lines = record_lines(data, breaks)
+    faults = (_ragged(str(path), len(names), lines[ragged]),) if ragged else ()
+    kept_lines = np.delete(lines, ragged)
+    columns = dict(zip(header.columns, table.columns, strict=True))
+    return Source(str(path), header, columns, lambda row: f"line {kept_lines[row]}", faults)
+
+
+def _ragged(file: str, fields: int, lines: Positions) -> Fault:
+    keys = tuple(f"line {line}" for line in lines[:SHOWN_KEYS])
+    remedy = "quote values that contain commas, complete lines that were cut off"
+    return Fault(file, "all columns", f"{fields} fields in each line", remedy, len(lines), keys)
+
+
+def _check_header(file: str, names: list[str], wanted: tuple[str, ...]) -> Header:
+    counts = {name: names.count(name) for name in wanted}
+    if extra := [name for name in names if name not in counts]:
+        shown = [shorten(name) for name in extra[:10]]
+        log.warning("extra columns dropped", extra={"file": file, "count": len(extra), "columns": shown})
+    folded = {name.strip().casefold(): name for name in extra}
+    return Header(
+        columns=tuple(name for name in wanted if counts[name] == 1),
+        duplicated=frozenset(name for name in wanted if counts[name] > 1),
+        hints={name: folded[name.casefold()] for name in wanted if name.casefold() in folded},
+        faults=tuple(
+            Fault(file, name, "one column of this name", "remove the others", found=(f"{count} of them",))
+            for name, count in counts.items()
+            if count > 1
+        ),
+    )
+
+
+def _read_parquet(path: Path, wanted: tuple[str, ...]) -> Source:
+    if path.stat().st_size == 0:
+        raise UnreadableError("the file", "a Parquet table", "export the table again", "an empty file")
+    try:
+        with parquet.ParquetFile(path, **VERIFIED) as file:
+            header = _check_header(str(path), file.schema_arrow.names, wanted)
+            if file.metadata.num_rows == 0:
+                raise UnreadableError("the file", "rows", "export the table again", "none")
+            table = file.read(columns=list(header.columns))
+            table.validate(full=True)
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        found = one_line(error)
+        raise UnreadableError("the file", "a Parquet table", "export the table again", found) from error
+    columns = {name: table.column(name) for name in header.columns}
+    return Source(str(path), header, columns, lambda row: f"row {row + 1}", ())

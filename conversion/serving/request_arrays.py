@@ -1,0 +1,170 @@
+"""From a request to arrays: a usage block or summary features."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Sequence
+from operator import attrgetter, itemgetter
+from typing import Final
+
+import numpy as np
+
+from conversion.config.contract import ACTIONS, MEASURES, UNKNOWN_SECTOR, UNRANKED, USERS
+from conversion.data.firmographics import firmographic_values
+from conversion.data.industries import SECTORS
+from conversion.data.timeline import FIRST_MONDAY
+from conversion.features.definitions import Firmographics
+from conversion.features.usage_block import BLOCK_COLUMNS
+from conversion.serving.messages import MAX_WEEKS, Company, Fault, History, Summary
+from conversion.serving.refusals import invalid_fields
+from conversion.stats.portable_math import log
+
+_FIRST_MONDAY: Final = FIRST_MONDAY.date().toordinal()
+_COUNTS: Final = attrgetter(*MEASURES)
+
+
+def places_of(companies: Sequence[Summary | History]) -> list[str]:
+    """Say what stands before the fields of each company of a batch."""
+    return [f"companies[{place}]." for place in range(len(companies))]
+
+
+def week_of(day: dt.date) -> int:
+    """Count weeks since Monday 1970-01-05; a day belongs to the week that it lies in."""
+    return (day.toordinal() - _FIRST_MONDAY) // 7
+
+
+def monday_of(week: int) -> dt.date:
+    """Give a week's Monday, or where there is none the first day of the calendar."""
+    return dt.date.fromordinal(max(_FIRST_MONDAY + 7 * week, 1))
+
+
+def usage_block(companies: Sequence[History], as_ofs: Sequence[int], where: Sequence[str]) -> np.ndarray:
+    """Lay usage out so that each company's ``as_of`` is at the end, whatever its date.
+
+    Parameters
+    ----------
+    companies
+        With their usage.
+    as_ofs
+        Their ``as_of``, as `week_of` counts.
+    where
+        What stands before each company's fields in the request.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (companies, weeks, measures + 1)
+        See `conversion.features.compute.features_of_block`.
+
+    Raises
+    ------
+    RefusalError
+        See `predict`.
+    """
+    faults: list[Fault] = []
+    laid: list[tuple[list[int], np.ndarray]] = []
+    for company, as_of, start in zip(companies, as_ofs, where, strict=True):
+        back = [as_of - week_of(week.WHEN_TIMESTAMP) for week in company.usage]
+        counts = np.array([_COUNTS(week) for week in company.usage], dtype=np.float64)
+        counts = counts.reshape(len(back), len(MEASURES))
+        if (back and not 0 < min(back) <= max(back) <= MAX_WEEKS) or len(set(back)) < len(back):
+            faults += _week_faults(company, as_of, back, start)
+        if (counts[:, : len(ACTIONS)] < counts[:, len(ACTIONS) :]).any():
+            faults += _count_faults(counts, start)
+        laid.append((back, counts))
+    if faults:
+        raise invalid_fields(faults)
+    weeks = max((max(back) for back, _ in laid if back), default=0)
+    block = np.zeros((len(companies), weeks, len(BLOCK_COLUMNS)))
+    for rows, (back, counts) in zip(block, laid, strict=True):
+        if back:
+            places = weeks - np.array(back)
+            rows[places, : len(MEASURES)] = counts
+            rows[places, len(MEASURES)] = 1.0
+    return block
+
+
+def _week_faults(company: History, as_of: int, back: list[int], start: str) -> list[Fault]:
+    monday, first, last = monday_of(as_of), monday_of(as_of - MAX_WEEKS), monday_of(as_of - 1)
+    faults = []
+    for place, (week, weeks_back) in enumerate(zip(company.usage, back, strict=True)):
+        field, given = f"{start}usage[{place}].WHEN_TIMESTAMP", week.WHEN_TIMESTAMP.isoformat()
+        if weeks_back <= 0:
+            allowed = f"a week that is over at as_of {monday}, so {last} at the latest; or give a later as_of"
+            faults.append(Fault(field=field, given=given, allowed=allowed))
+        elif weeks_back > MAX_WEEKS:
+            allowed = f"a week in the {MAX_WEEKS} weeks before as_of {monday}, so {first} at the earliest"
+            faults.append(Fault(field=field, given=given, allowed=allowed))
+        elif weeks_back in back[:place]:
+            allowed = f"each week once; usage[{back.index(weeks_back)}] is of the same week"
+            faults.append(Fault(field=field, given=given, allowed=allowed))
+    return faults
+
+
+def _count_faults(counts: np.ndarray, start: str) -> list[Fault]:
+    actions, users = counts[:, : len(ACTIONS)], counts[:, len(ACTIONS) :]
+    return [
+        Fault(
+            field=f"{start}usage[{row}].{USERS[module]}",
+            given=f"{users[row, module]:.0f}",
+            allowed=f"at most {ACTIONS[module]}, which is {actions[row, module]:.0f}",
+        )
+        for row, module in np.argwhere(actions < users).tolist()
+    ]
+
+
+def firmographics_of(companies: Sequence[Company]) -> Firmographics:
+    """Encode the companies' firmographics as arrays, one value a company."""
+    values = [
+        firmographic_values(company.ALEXA_RANK, company.EMPLOYEE_RANGE, company.INDUSTRY)
+        for company in companies
+    ]
+    alexa_rank, unranked, size, sector = np.array(values).T
+    return Firmographics(alexa_rank, unranked, size, sector.astype(np.int64))
+
+
+def summary_values(companies: Sequence[Summary], names: Sequence[str]) -> np.ndarray:
+    """Make the features that totals give; what is not known is NaN.
+
+    Parameters
+    ----------
+    companies
+        With what is known of them.
+    names
+        The features, in order; see `conversion.modelling.base.SUMMARY_FEATURES`.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (companies, features)
+        Rounded as the features of the lists are.
+    """
+    in_order = itemgetter(*names)
+    return np.array([in_order(_summary_features(company)) for company in companies], dtype=np.float32)
+
+
+def _summary_features(company: Summary) -> dict[str, float]:
+    rank, unranked, size, sector = firmographic_values(
+        company.ALEXA_RANK, company.EMPLOYEE_RANGE, company.INDUSTRY
+    )
+    totals = (company.total_actions, company.total_users, company.days_active, company.activity_frequency)
+    actions, users, days, frequency = [math.nan if total is None else total for total in totals]
+    used = any(total is not None and total > 0 for total in totals)
+    # Without a usage row there is no first day: the features of a company that was never seen.
+    never = not used and frequency == 0
+    # As in the lists, where users are counts: 0 without users. NaN where they are not known.
+    per_user = actions / max(users, 1.0) if users > 0 else users * 0.0
+    return {
+        "total_actions": actions,
+        "total_users": users,
+        "days_active": math.nan if never else days,
+        "activity_frequency": math.nan if never else min(frequency, 1.0),
+        "actions_per_user": per_user,
+        "seen": 1.0 if used else 0.0 if never else math.nan,
+        "log_alexa_rank": float(log(UNRANKED if unranked == 1.0 else rank)),
+        "unranked": unranked,
+        "size": size,
+        "sector": float(sector),
+        "alexa_missing": float(math.isnan(unranked)),
+        "size_missing": float(math.isnan(size)),
+        "sector_missing": float(sector == SECTORS.index(UNKNOWN_SECTOR)),
+    }
