@@ -43,7 +43,7 @@ def shortfall(comparison: Comparison, rule: Registry) -> str | None:
     better = "lower" if rule.measure == LOG_LOSS else "higher"
     return (
         f"that its {measure_words(rule.measure)} is {better} has probability {reached:.3f}, "
-        f"{rule.least_probability - reached:.3f} below model_registry.least_probability, which is "
+        f"{rule.least_probability - reached:.3f} below registry.least_probability, which is "
         f"{rule.least_probability:g}"
     )
 

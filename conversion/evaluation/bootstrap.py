@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conversion.runtime.progress import counting_bar
-from conversion.stats.arrays import Floats, rounded
+from conversion.stats.numeric import Floats, rounded
 
 _INTERVAL: Final = (2.5, 97.5)
 _CHUNK_WEIGHTS: Final = 8_000_000

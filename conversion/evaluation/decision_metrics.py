@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from conversion.evaluation.predictions import MODEL, companies_of, cutoffs_of
-from conversion.stats.arrays import Floats
+from conversion.stats.numeric import Floats
 from conversion.stats.rank_order import rank_order
 
 CLASSES: Final = ("no conversion", "conversion")

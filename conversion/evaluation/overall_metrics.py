@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from conversion.evaluation.bootstrap import Measured, company_weights, difference, interval
 from conversion.evaluation.predictions import BASE_RATE, MODEL, ORACLE, Companies, companies_of, cutoffs_of
 from conversion.evaluation.ranking_metrics import mean_measures, measure_names, ranked_list
-from conversion.stats.arrays import Floats, divide, finite, rounded
 from conversion.stats.losses import log_losses
+from conversion.stats.numeric import Floats, divide, finite, rounded
 from conversion.stats.portable_math import sums_at_counts
 
 _LOSSES: Final = ("log_loss", "brier_score")

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from conversion.stats.arrays import Floats, Ints, finite
+from conversion.stats.numeric import Floats, Ints, finite
 
 MODEL: Final = "probability"
 """The column with the model's probability; every other ranker is a baseline."""

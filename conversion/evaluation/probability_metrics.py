@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike
 
 from conversion.evaluation.bootstrap import company_weights, interval
 from conversion.evaluation.predictions import BASE_RATE, MODEL, companies_of
-from conversion.stats.arrays import Floats, divide, finite
 from conversion.stats.bins import quantile_bins
 from conversion.stats.losses import log_losses
+from conversion.stats.numeric import Floats, divide, finite
 from conversion.stats.portable_math import sums_at_counts
 
 

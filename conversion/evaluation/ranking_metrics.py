@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from conversion.evaluation.predictions import Cutoff, companies_of, cutoffs_of
-from conversion.stats.arrays import Floats, Ints, divide
+from conversion.stats.numeric import Floats, Ints, divide
 from conversion.stats.portable_math import sums_at_counts
 from conversion.stats.rank_order import rank_order
 

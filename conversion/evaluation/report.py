@@ -15,7 +15,7 @@ from conversion.evaluation.predictions import BASE_RATE, MODEL, ORACLE
 from conversion.evaluation.probability_metrics import probability_measures
 from conversion.evaluation.slice_metrics import observed_shares, slice_measures
 from conversion.modelling.tiers import TIERS, tier_of
-from conversion.stats.arrays import rounded
+from conversion.stats.numeric import rounded
 
 PROBABILITIES: Final = (MODEL, SUMMARY, BASE_RATE, ORACLE)
 BASELINES: Final = (SUMMARY, "users_rule", "actions_rule", "random")

@@ -10,8 +10,8 @@ import pandas as pd
 
 from conversion.evaluation.bootstrap import company_weights, percentiles
 from conversion.evaluation.predictions import BASE_RATE, MODEL, Companies, companies_of
-from conversion.stats.arrays import Floats, Ints, divide, finite
 from conversion.stats.losses import log_losses
+from conversion.stats.numeric import Floats, Ints, divide, finite
 from conversion.stats.portable_math import sums_at_counts
 from conversion.stats.rank_order import rank_order
 

@@ -87,10 +87,11 @@ def features_of_block(
     firmographics
         Of the companies.
     block
-        float64, shape (companies, weeks, len(`BLOCK_COLUMNS`)): counts, so whole numbers >= 0, of consecutive
-        weeks, oldest first, the columns in the order of `BLOCK_COLUMNS`. A week without a usage row is zero
-        throughout. Weeks of zeros at the start change no bit of the result, so a block may begin at any
-        company's first row or before, and has any number of weeks, even none, where nobody has a row.
+        float64, shape (companies, weeks, len(`usage_block.BLOCK_COLUMNS`)): counts, so whole numbers >= 0,
+        of consecutive weeks, oldest first, the columns in the order of `usage_block.BLOCK_COLUMNS`. A week
+        without a usage row is zero throughout. Weeks of zeros at the start change no bit of the result, so a
+        block may begin at any company's first row or before, and has any number of weeks, even none, where
+        nobody has a row.
     positions
         int64, shape (as_ofs,), each from 0 to weeks: at position *t* the block's first *t* weeks are over,
         so known, and no later one is read. A block that ends at ``as_of`` has it at position ``weeks``.
@@ -106,6 +107,7 @@ def features_of_block(
     --------
     One company with a usage row (3 actions on contacts by 2 users) a week before the last, at ``as_of``:
 
+    >>> from conversion.features.usage_block import BLOCK_COLUMNS
     >>> settings = FeatureSettings(windows=(1, 4), half_lives=(2,))
     >>> block = np.zeros((1, 2, len(BLOCK_COLUMNS)))
     >>> for column, count in {"ACTIONS_CRM_CONTACTS": 3, "USERS_CRM_CONTACTS": 2, "ROWS": 1}.items():

@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike
 
 from conversion.data.timeline import week_number
 from conversion.features.definitions import Feature
-from conversion.stats.arrays import Floats, Ints
 from conversion.stats.bins import bin_edges
+from conversion.stats.numeric import Floats, Ints
 from conversion.stats.portable_math import log
 
 _SMALLEST_SHARE: Final = 1e-4

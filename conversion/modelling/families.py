@@ -13,8 +13,8 @@ from conversion.features.definitions import FeatureSettings
 from conversion.modelling.base import ConversionModel, Values
 from conversion.modelling.logistic_regression import LogisticRegressionModel
 from conversion.modelling.trees import RandomForestModel, XGBoostModel
-from conversion.stats.arrays import Floats
 from conversion.stats.losses import log_odds
+from conversion.stats.numeric import Floats
 from conversion.stats.portable_math import expit
 
 

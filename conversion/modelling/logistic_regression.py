@@ -11,7 +11,7 @@ import numpy as np
 from conversion.modelling.base import FamilyModel
 from conversion.modelling.preprocessing import NUMBERS, Preprocessor
 from conversion.runtime.errors import ParamsError
-from conversion.stats.arrays import Floats
+from conversion.stats.numeric import Floats
 from conversion.stats.portable_logistic_regression import PortableLogisticRegression
 from conversion.stats.portable_math import expit
 

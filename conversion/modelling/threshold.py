@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from conversion.runtime.errors import UserError
-from conversion.stats.arrays import Floats, finite
+from conversion.stats.numeric import Floats, finite
 
 Strategy = Literal["fixed", "f1", "precision", "recall"]
 

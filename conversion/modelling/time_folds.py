@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from conversion.stats.arrays import Floats
+from conversion.stats.numeric import Floats
 
 Fold = tuple[NDArray[np.bool_], NDArray[np.bool_]]
 

@@ -12,8 +12,8 @@ from sklearn.ensemble import RandomForestClassifier
 from conversion.modelling.base import FamilyModel
 from conversion.modelling.preprocessing import Preprocessor
 from conversion.modelling.tree_paths import Trees, margin_of
-from conversion.stats.arrays import Floats
 from conversion.stats.losses import log_odds
+from conversion.stats.numeric import Floats
 from conversion.stats.portable_math import expit
 
 # One thread a fit: a forest's threads add votes up as they finish, so the last bits would vary from run to

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from conversion.config.contract import MODULES
-from conversion.stats.arrays import Bools, Floats, Ints
+from conversion.stats.numeric import Bools, Floats, Ints
 from conversion.stats.portable_math import exp, power
 
 NEVER: Final = 2**31

@@ -11,7 +11,7 @@ import pandas as pd
 from conversion.config.contract import CUSTOMERS, EMPLOYEE_RANGES, MEASURES, NONCUSTOMERS, USAGE_ACTIONS
 from conversion.simulation.behaviour import NEVER
 from conversion.simulation.firms import Firms
-from conversion.stats.arrays import Floats, Ints
+from conversion.stats.numeric import Floats, Ints
 from conversion.stats.portable_math import exp
 from conversion.stats.portable_math import log as ln
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conversion.config.contract import UNRANKED
-from conversion.stats.arrays import Bools, Floats, Ints
+from conversion.stats.numeric import Bools, Floats, Ints
 from conversion.stats.portable_math import log as ln
 from conversion.stats.portable_math import power
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from conversion.config.contract import ACTIONS, UNRANKED
 from conversion.simulation.firms import Firms
-from conversion.stats.arrays import Floats, Ints
+from conversion.stats.numeric import Floats, Ints
 from conversion.stats.portable_math import exp, log1p, power
 from conversion.stats.portable_math import log as ln
 

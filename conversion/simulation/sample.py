@@ -12,7 +12,7 @@ from conversion.simulation.behaviour import NEVER, WARM_UP_WEEKS, draw_traits, d
 from conversion.simulation.export import Sample, company_tables, usage_table
 from conversion.simulation.firms import Firms, draw_firms
 from conversion.simulation.hazard import LAG_WEEKS, Signals, day_of_week, observe, truth_table, weekly_hazard
-from conversion.stats.arrays import Floats, Ints
+from conversion.stats.numeric import Floats, Ints
 
 
 def simulate(companies: int, weeks: int, first_week: dt.date, seed: int) -> Sample:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from conversion.stats.arrays import Floats, Ints, finite
+from conversion.stats.numeric import Floats, Ints, finite
 
 
 def quantile_bins(values: ArrayLike, levels: int | Sequence[float] = 10) -> Ints:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from conversion.stats.arrays import Floats, finite
+from conversion.stats.numeric import Floats, finite
 from conversion.stats.portable_math import log, log1p
 
 

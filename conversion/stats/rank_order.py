@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from conversion.stats.arrays import Ints, finite
 from conversion.stats.hashing import tie_break
+from conversion.stats.numeric import Ints, finite
 
 
 def rank_order(score: ArrayLike, ids: ArrayLike) -> Ints:

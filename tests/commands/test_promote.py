@@ -194,7 +194,7 @@ def test_a_worse_model_is_not_promoted(
     better = "lower" if measure == "log_loss" else "higher"
     assert str(caught.value) == (
         f"run {runs['poor']} is not promoted: that its {words} is {better} has probability 0.000, 0.800 "
-        'below model_registry.least_probability, which is 0.8; --force "why" does it anyway'
+        'below registry.least_probability, which is 0.8; --force "why" does it anyway'
     )
     assert words in capsys.readouterr().out
     assert [version.run_id for version in project.versions()] == [runs["good"]]

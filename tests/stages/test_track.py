@@ -99,7 +99,7 @@ def test_what_a_killed_stage_left_is_no_result(tmp_path: Path, monkeypatch: pyte
 
 def test_the_code_is_the_whole_package_without_what_python_keeps() -> None:
     names = {str(path.relative_to(run_record.PACKAGE)) for path in run_record._code()}
-    assert {"__init__.py", "pyfunc.py", "prediction_log.yaml"} <= names
+    assert {"__init__.py", "tracking/pyfunc.py", "serving/prediction_log.yaml"} <= names
     assert not any("__pycache__" in name for name in names)
 
 

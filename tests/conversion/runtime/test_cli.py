@@ -11,7 +11,7 @@ from conversion.runtime.errors import ParamsError
 
 PIPELINE = """
 stages:
-  test_stage:
+  test_cli:
     cmd: "true"
     params: [seed, data.as_of, "model.${model.type}", "model.${model.both[-1]}"]
 """
@@ -60,7 +60,7 @@ def test_a_param_that_is_edited_while_the_stage_runs_ends_it_with_one_message(
     assert exit_.value.code == 2
     (record,) = caplog.records
     assert record.getMessage() == (
-        f"params.yaml: {key}: was {was} when test_stage began and is {now} now; what it wrote was made with "
+        f"params.yaml: {key}: was {was} when test_cli began and is {now} now; what it wrote was made with "
         f"{was}, and DVC does not record it: run 'dvc repro' again"
     )
 
@@ -81,10 +81,10 @@ def test_an_edit_that_dvc_does_not_record_for_the_stage_is_none(old: str, new: s
 
 @pytest.mark.usefixtures("project")
 def test_a_file_that_is_broken_or_gone_at_the_end_is_named() -> None:
-    with pytest.raises(ParamsError, match=r"params.yaml: not valid YAML"), held_params("test_stage"):
+    with pytest.raises(ParamsError, match=r"params.yaml: not valid YAML"), held_params("test_cli"):
         Path("params.yaml").write_text("seed: [", encoding="utf-8")
     Path("params.yaml").write_text(PARAMS, encoding="utf-8")
-    with pytest.raises(ParamsError, match=r"params.yaml: not found"), held_params("test_stage"):
+    with pytest.raises(ParamsError, match=r"params.yaml: not found"), held_params("test_cli"):
         Path("params.yaml").unlink()
 
 
@@ -94,7 +94,7 @@ def test_a_stage_s_own_fault_comes_first() -> None:
         edit("seed: 1", "seed: 2")()
         raise ParamsError("its own")
 
-    with pytest.raises(ParamsError, match="its own"), held_params("test_stage"):
+    with pytest.raises(ParamsError, match="its own"), held_params("test_cli"):
         main()
 
 
@@ -104,5 +104,5 @@ def test_what_is_no_stage_needs_no_params(text: str | None, project: Path) -> No
     (project / "dvc.yaml").unlink()
     if text:
         (project / "dvc.yaml").write_text(text, encoding="utf-8")
-    with held_params("test_stage"):
+    with held_params("test_cli"):
         pass

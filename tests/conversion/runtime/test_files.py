@@ -422,6 +422,6 @@ def test_what_is_no_monday_is_told_in_one_sentence(given: object) -> None:
     ],
 )
 def test_git_ignores_what_a_killed_process_leaves(path: str) -> None:
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     ignored = subprocess.run(["git", "check-ignore", "--quiet", "--no-index", path], cwd=root)
     assert ignored.returncode == 0

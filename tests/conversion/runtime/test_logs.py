@@ -135,7 +135,7 @@ def project(tmp_path: Path) -> Path:
 
 def run(project: Path, *command: str, log_format: str | None = "json") -> tuple[int, list[str]]:
     """Run Python with the project's modules; give the exit code and the lines on stderr."""
-    root = str(Path(__file__).resolve().parents[2])
+    root = str(Path(__file__).resolve().parents[3])
     env = {name: value for name, value in os.environ.items() if name != "CONVERSION_LOG_FORMAT"}
     env |= {"PYTHONPATH": root} | ({} if log_format is None else {"CONVERSION_LOG_FORMAT": log_format})
     done = subprocess.run(

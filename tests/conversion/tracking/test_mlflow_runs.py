@@ -17,9 +17,9 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from conversion import registry, spool, tracking
 from conversion.evaluation.comparison import NEEDED
 from conversion.runtime.errors import TrackingError
+from conversion.tracking import mlflow_runs, model_registry, outbox
 from tests.backtests import backtest
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
@@ -59,20 +59,20 @@ def put(root: Path, name: str) -> Path:
 
     def fill(folder: Path) -> None:
         (folder / "artifacts/backtest").mkdir(parents=True)
-        backtest()[list(NEEDED)].to_parquet(folder / "artifacts" / registry.PREDICTIONS_ARTIFACT)
-        (folder / spool.MODEL).mkdir()
-        (folder / spool.MODEL / "model.joblib").write_bytes(b"a model")
-        (folder / spool.CODE).mkdir(parents=True)
-        (folder / spool.CODE / "__init__.py").touch()
-        pd.DataFrame({"size": [1.0]}).to_parquet(folder / spool.EXAMPLE)
+        backtest()[list(NEEDED)].to_parquet(folder / "artifacts" / model_registry.PREDICTIONS_ARTIFACT)
+        (folder / outbox.MODEL).mkdir()
+        (folder / outbox.MODEL / "model.joblib").write_bytes(b"a model")
+        (folder / outbox.CODE).mkdir(parents=True)
+        (folder / outbox.CODE / "__init__.py").touch()
+        pd.DataFrame({"size": [1.0]}).to_parquet(folder / outbox.EXAMPLE)
 
-    return spool.put(root, RECORD | {"name": name}, fill)
+    return outbox.put(root, RECORD | {"name": name}, fill)
 
 
 def log_run(root: Path, name: str) -> Run:
     """Track a run."""
     put(root, name)
-    tracking.log_waiting(root, EXPERIMENT)
+    mlflow_runs.log_waiting(root, EXPERIMENT)
     return run_named(root, name)
 
 
@@ -115,11 +115,13 @@ def test_runs_of_a_project_that_was_moved_are_read_and_promoted_and_new_ones_sta
     assert (there / "mlartifacts" / after.info.run_id / "artifacts/backtest").is_dir()
     assert (root / "mlartifacts" / after.info.run_id).exists() is False
 
-    store = tracking.open_store(there)
+    store = mlflow_runs.open_store(there)
     pd.testing.assert_frame_equal(
-        registry.read_predictions(store, before.info.run_id), backtest()[list(NEEDED)]
+        model_registry.read_predictions(store, before.info.run_id), backtest()[list(NEEDED)]
     )
-    version = registry.register(store, EXPERIMENT, registry.tracked_run(store, before.info.run_id), {})
+    version = model_registry.register(
+        store, EXPERIMENT, model_registry.tracked_run(store, before.info.run_id), {}
+    )
     found = Path(mlflow.artifacts.download_artifacts(f"models:/{EXPERIMENT}/{version}"))
     assert (found / "data/model/model.joblib").read_bytes() == b"a model"
     if copied:
@@ -130,10 +132,12 @@ def test_runs_of_a_project_that_was_moved_are_read_and_promoted_and_new_ones_sta
 
 def test_a_model_that_was_registered_before_the_move_is_loaded_after_it(root: Path) -> None:
     run = log_run(root, "before")
-    store = tracking.open_store(root)
-    version = registry.register(store, EXPERIMENT, registry.tracked_run(store, run.info.run_id), {})
+    store = mlflow_runs.open_store(root)
+    version = model_registry.register(
+        store, EXPERIMENT, model_registry.tracked_run(store, run.info.run_id), {}
+    )
     there = move(root, "moved")
-    tracking.open_store(there)
+    mlflow_runs.open_store(there)
     found = Path(mlflow.artifacts.download_artifacts(f"models:/{EXPERIMENT}/{version}"))
     assert (found / "data/model/model.joblib").read_bytes() == b"a model"
 
@@ -148,7 +152,10 @@ def test_a_first_run_that_was_cut_short_is_mended_by_the_next(
     change(root, "drop table registered_models")
     change(root, "update alembic_version set version_num = '451aebb31d03'")
     shutil.copyfile(root / "mlflow.db", root / "again.db")
-    with tracking.asking("MLflow alone"), pytest.raises(Exception, match=r"duplicate column|already exists"):
+    with (
+        mlflow_runs.asking("MLflow alone"),
+        pytest.raises(Exception, match=r"duplicate column|already exists"),
+    ):
         MlflowClient(f"sqlite:///{root}/again.db").search_experiments()
 
     assert log_run(root, "first").info.status == "FINISHED"
@@ -161,17 +168,17 @@ def test_a_broken_database_with_runs_stays_and_the_remedy_is_named(root: Path) -
     before = (root / "mlflow.db").read_bytes()
     waiting = put(root, "second")
     with pytest.raises(TrackingError, match=r"mlflow\.db: it needs an upgrade, which failed .* move it away"):
-        tracking.log_waiting(root, EXPERIMENT)
+        mlflow_runs.log_waiting(root, EXPERIMENT)
     assert (root / "mlflow.db").read_bytes() == before
-    assert spool.waiting_runs(root) == [waiting]
+    assert outbox.waiting_runs(root) == [waiting]
 
     there = move(root, "there")  # MLflow has the old file open
     (there / "mlflow.db").unlink()
-    assert tracking.log_waiting(there, EXPERIMENT) == 1, "what was named helps"
+    assert mlflow_runs.log_waiting(there, EXPERIMENT) == 1, "what was named helps"
 
 
 def test_a_full_disk_is_said_to_be_full() -> None:
-    with pytest.raises(TrackingError) as error, tracking.asking("run r"):
+    with pytest.raises(TrackingError) as error, mlflow_runs.asking("run r"):
         raise OSError(28, "No space left on device", "/project/mlartifacts/roc.png")
     assert str(error.value) == (
         "run r: [Errno 28] No space left on device: '/project/mlartifacts/roc.png': free some space on the "
@@ -193,7 +200,7 @@ def begin(root: Path, tags: dict[str, str]) -> str:
 def test_runs_that_were_cut_short_are_closed_by_the_next(
     root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    lost = begin(root, {tracking.WAITING_TAG: f"{1:020d}-0123abcd"})
+    lost = begin(root, {mlflow_runs.WAITING_TAG: f"{1:020d}-0123abcd"})
     by_hand = begin(root, {})
     log_run(root, "next")
     client = client_of(root)
@@ -206,8 +213,8 @@ def test_runs_that_were_cut_short_are_closed_by_the_next(
 
 def test_a_run_that_still_waits_goes_on(root: Path) -> None:
     waiting = put(root, "begun")
-    begun = begin(root, {tracking.WAITING_TAG: waiting.name})
-    tracking.log_waiting(root, EXPERIMENT)
+    begun = begin(root, {mlflow_runs.WAITING_TAG: waiting.name})
+    mlflow_runs.log_waiting(root, EXPERIMENT)
     run = client_of(root).get_run(begun)
     assert run.info.status == "FINISHED"
     assert run.data.metrics == {"converters": 7.0}
@@ -218,22 +225,24 @@ def test_runs_of_others_in_a_shared_store_are_left_alone(root: Path, monkeypatch
     project.mkdir()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root}/mlflow.db")
     waiting_run = f"{1:020d}-0123abcd"
-    ours = {tracking.OUTBOX_TAG: f"{socket.gethostname()}:{project}/.tracking"}
-    lost = begin(root, {tracking.WAITING_TAG: waiting_run} | ours)
-    of_others = begin(root, {tracking.WAITING_TAG: waiting_run, tracking.OUTBOX_TAG: "elsewhere:/project"})
-    tracking.log_waiting(project, EXPERIMENT)
+    ours = {mlflow_runs.OUTBOX_TAG: f"{socket.gethostname()}:{project}/.tracking"}
+    lost = begin(root, {mlflow_runs.WAITING_TAG: waiting_run} | ours)
+    of_others = begin(
+        root, {mlflow_runs.WAITING_TAG: waiting_run, mlflow_runs.OUTBOX_TAG: "elsewhere:/project"}
+    )
+    mlflow_runs.log_waiting(project, EXPERIMENT)
     assert client_of(root).get_run(lost).info.status == "KILLED"
     assert client_of(root).get_run(of_others).info.status == "RUNNING"
 
 
 def test_one_run_that_cannot_be_read_does_not_keep_the_others_from_being_logged(root: Path) -> None:
     broken = put(root, "broken")
-    (broken / spool.RECORD).write_text("{", encoding="utf-8")
+    (broken / outbox.RECORD).write_text("{", encoding="utf-8")
     put(root, "whole")
     with pytest.raises(TrackingError, match=broken.name):
-        tracking.log_waiting(root, EXPERIMENT)
+        mlflow_runs.log_waiting(root, EXPERIMENT)
     assert run_named(root, "whole").info.status == "FINISHED"
-    assert spool.waiting_runs(root) == [broken]
+    assert outbox.waiting_runs(root) == [broken]
 
 
 # --- what was deleted ------------------------------------------------------------------------------------
@@ -245,21 +254,21 @@ def test_of_a_deleted_experiment_it_is_said_how_to_go_on(root: Path) -> None:
     client.delete_experiment(experiment)
     waiting = put(root, "second")
     with pytest.raises(TrackingError) as error:
-        tracking.log_waiting(root, EXPERIMENT)
+        mlflow_runs.log_waiting(root, EXPERIMENT)
     assert str(error.value) == (
         "experiment conversion was deleted in MLflow: bring it back with 'mlflow experiments restore "
         f"--experiment-id {experiment}', or name another one in params.yaml (tracking.experiment)"
     )
-    assert spool.waiting_runs(root) == [waiting]
+    assert outbox.waiting_runs(root) == [waiting]
     remedy = (
         f"deleted with its experiment conversion: .*'mlflow experiments restore --experiment-id {experiment}'"
     )
     with pytest.raises(TrackingError, match=remedy):
-        registry.run_of_model(tracking.open_store(root), "0123abcd")
+        model_registry.run_of_model(mlflow_runs.open_store(root), "0123abcd")
 
     client.restore_experiment(experiment)
-    assert tracking.log_waiting(root, EXPERIMENT) == 1
-    assert registry.run_of_model(tracking.open_store(root), "0123abcd").model_sha256 == "0123abcd"
+    assert mlflow_runs.log_waiting(root, EXPERIMENT) == 1
+    assert model_registry.run_of_model(mlflow_runs.open_store(root), "0123abcd").model_sha256 == "0123abcd"
 
 
 # --- credentials -----------------------------------------------------------------------------------------
@@ -269,5 +278,5 @@ def test_of_a_deleted_experiment_it_is_said_how_to_go_on(root: Path) -> None:
 def test_a_store_s_password_is_not_said(root: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     with pytest.raises(TrackingError, match=r"^\w+://\*\*\*@127\.0\.0\.1\S* does not answer: ") as error:
-        tracking.open_store(root)
+        mlflow_runs.open_store(root)
     assert "s3cret" not in str(error.value)
