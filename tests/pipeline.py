@@ -10,7 +10,8 @@ import pandas as pd
 import yaml
 
 from conversion.config import contract
-from conversion.config.params import Params, model_types
+from conversion.config.model_params import model_types
+from conversion.config.params import Params
 from conversion.config.params_file import load_params
 from conversion.data import cleaning
 from conversion.data.period import find_period

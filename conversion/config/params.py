@@ -2,111 +2,37 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
-from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Final, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
-MemberType = Literal["logistic_regression", "random_forest", "xgboost"]
-ModelType = Literal[MemberType, "ensemble"]
-FeatureGroup = Literal["usage", "firmographics", "missingness"]
+from conversion.config.model_params import Model
+from conversion.config.param_types import (
+    IncreasingInts,
+    IncreasingWeeks,
+    Monday,
+    Money,
+    Names,
+    PositiveInt,
+    Section,
+    Share,
+    Weeks,
+    as_tuple,
+    must_not_repeat,
+)
+
 BASELINE_WEEKS: Final = 4
 """Weeks that the rules look back on which the model is measured against in the backtest."""
-FIRST_MONDAY: Final = dt.date(2000, 1, 3)
-LAST_MONDAY: Final = dt.date(2100, 12, 27)
-"""The Mondays of the days that an export may have, see `stages.load`."""
-
-
-def _as_date(value: object) -> object:
-    if isinstance(value, str):
-        try:
-            return dt.date.fromisoformat(value)
-        except ValueError as error:
-            raise ValueError("should be a Monday like 2020-02-24") from error
-    return value
-
-
-def _must_be_monday(value: dt.date) -> dt.date:
-    if value.weekday() != 0:
-        raise ValueError(f"should be a Monday like 2020-02-24; {value:%Y-%m-%d} is a {value:%A}")
-    if not FIRST_MONDAY <= value <= LAST_MONDAY:
-        raise ValueError(f"should be a Monday from {FIRST_MONDAY} to {LAST_MONDAY}")
-    return value
-
-
-def _must_increase(values: tuple[int, ...]) -> tuple[int, ...]:
-    if list(values) != sorted(set(values)):
-        raise ValueError("should be in increasing order without repeats")
-    return values
-
-
-def _must_not_repeat(values: tuple[str, ...]) -> tuple[str, ...]:
-    if len(values) != len(set(values)):
-        raise ValueError("should not name anything twice")
-    return values
-
-
-def _must_be_a_measure(value: str) -> str:
-    if not re.fullmatch(r"average_precision|log_loss|recall_at_[1-9]\d{0,5}", value, re.ASCII):
-        raise ValueError("should be average_precision, log_loss or recall_at_ and a list length")
-    return value
-
-
-def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _must_have_the_baselines(values: tuple[int, ...]) -> tuple[int, ...]:
-    if BASELINE_WEEKS not in values:
-        raise ValueError(
-            f"should have {BASELINE_WEEKS} among them, the weeks of the rules that the model is measured by"
-        )
-    return values
-
-
-Monday = Annotated[dt.date, BeforeValidator(_as_date), AfterValidator(_must_be_monday)]
-PositiveInt = Annotated[int, Field(ge=1, le=1_000_000)]
-Rounds = Annotated[int, Field(ge=1, le=10_000)]
-Depth = Annotated[int, Field(ge=1, le=32)]
-Weeks = Annotated[int, Field(ge=1, le=520)]
-Share = Annotated[float, Field(ge=1e-6, le=1)]
-Money = Annotated[float, Field(ge=0, le=1e9)]
-IncreasingInts = Annotated[
-    tuple[PositiveInt, ...],
-    BeforeValidator(_as_tuple),
-    Field(min_length=1, max_length=20),
-    AfterValidator(_must_increase),
-]
-IncreasingWeeks = Annotated[
-    tuple[Weeks, ...],
-    BeforeValidator(_as_tuple),
-    Field(min_length=1, max_length=20),
-    AfterValidator(_must_increase),
-]
-RegistryMeasure = Annotated[str, AfterValidator(_must_be_a_measure)]
-Names = Annotated[
-    tuple[Annotated[str, Field(max_length=200)], ...],
-    BeforeValidator(_as_tuple),
-    Field(max_length=100),
-    AfterValidator(_must_not_repeat),
-]
-
-
-class Section(BaseModel):
-    """A section of params.yaml: frozen, strictly typed, unknown keys refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+FeatureGroup = Literal["usage", "firmographics", "missingness"]
 
 
 class Data(Section):
@@ -160,6 +86,14 @@ class KeepNegatives(Section):
     never_seen: Share = Field(description="share kept of negatives without any usage row so far")
 
 
+def _must_have_the_baselines(values: tuple[int, ...]) -> tuple[int, ...]:
+    if BASELINE_WEEKS not in values:
+        raise ValueError(
+            f"should have {BASELINE_WEEKS} among them, the weeks of the rules that the model is measured by"
+        )
+    return values
+
+
 class Featurize(Section):
     """Which snapshots and features are made."""
 
@@ -173,107 +107,15 @@ class Featurize(Section):
     chunk_companies: PositiveInt = Field(description="companies a block of the feature computation")
 
 
-@dataclass(frozen=True)
-class Span:
-    """Where a search or a sweep looks for a hyperparameter: whole numbers if both ends are.
-
-    Attributes
-    ----------
-    low, high
-        The ends, both included.
-    log
-        Whether ratios count, not differences: as many draws between 1 and 10 as between 10 and 100.
-    """
-
-    low: float
-    high: float
-    log: bool = False
-
-    @property
-    def whole(self) -> bool:
-        """Whether the hyperparameter is a whole number."""
-        return isinstance(self.low, int) and isinstance(self.high, int)
-
-
 class Features(Section):
     """Which features the model may use."""
 
     groups: Annotated[
         tuple[FeatureGroup, ...],
-        BeforeValidator(_as_tuple),
+        BeforeValidator(as_tuple),
         Field(min_length=1),
-        AfterValidator(_must_not_repeat),
+        AfterValidator(must_not_repeat),
     ] = Field(description="groups of features that the model may use")
-
-
-class LogisticRegression(Section):
-    """Hyperparameters of the family ``logistic_regression``."""
-
-    C: Annotated[float, Span(0.0001, 1.0, log=True)] = Field(
-        ge=1e-8, le=1e8, description="inverse strength of the L2 penalty"
-    )
-    max_iter: Rounds = Field(description="iterations of the solver at most")
-    quadratic: Names = Field(description="features whose squares and products are added")
-
-
-class RandomForest(Section):
-    """Hyperparameters of the family ``random_forest``."""
-
-    n_estimators: Rounds = Field(description="trees")
-    max_depth: Annotated[Depth | None, Span(3, 15)] = Field(
-        description="depth of a tree at most; null: unbounded"
-    )
-    min_samples_leaf: Annotated[PositiveInt, Span(5, 100, log=True)] = Field(
-        description="snapshots in a leaf at least"
-    )
-    max_features: Annotated[Share, Span(0.05, 0.6, log=True)] = Field(
-        description="share of features tried at a split"
-    )
-    monotone: bool = Field(description="hold each feature to the direction of its definition")
-
-
-class XGBoost(Section):
-    """Hyperparameters of the family ``xgboost``."""
-
-    n_estimators: Annotated[Rounds, Span(50, 400, log=True)] = Field(description="boosting rounds")
-    max_depth: Annotated[Depth, Span(2, 6)] = Field(description="depth of a tree at most")
-    learning_rate: Annotated[Share, Span(0.01, 0.3, log=True)] = Field(description="shrinkage of each tree")
-    min_child_weight: Annotated[float, Span(0.5, 50.0, log=True)] = Field(
-        ge=0, le=1e6, description="sum of instance hessians in a leaf at least"
-    )
-    subsample: Annotated[Share, Span(0.5, 1.0)] = Field(description="share of snapshots a tree sees")
-    colsample_bytree: Annotated[Share, Span(0.2, 1.0)] = Field(description="share of features a tree sees")
-    reg_lambda: Annotated[float, Span(0.1, 100.0, log=True)] = Field(
-        ge=0, le=1e6, description="L2 penalty on leaf weights"
-    )
-    monotone: bool = Field(description="hold each feature to the direction of its definition")
-
-
-class Ensemble(Section):
-    """What the model type ``ensemble`` is the mean log-odds of."""
-
-    members: Annotated[
-        tuple[MemberType, ...],
-        BeforeValidator(_as_tuple),
-        Field(min_length=2, max_length=3),  # as many as dvc.yaml can name
-        AfterValidator(_must_not_repeat),
-    ] = Field(description="families whose log-odds are averaged, each with its own block")
-
-
-class Model(Section):
-    """The model type, and the hyperparameters of each."""
-
-    type: ModelType = Field(description="the model family, or ensemble")
-    logistic_regression: LogisticRegression
-    random_forest: RandomForest
-    xgboost: XGBoost
-    ensemble: Ensemble
-
-    def hyperparameters(self) -> dict[str, Any]:
-        """Give the block of the chosen type; of the ensemble each member's, by its name in ``members``."""
-        if self.type != "ensemble":
-            return dict(getattr(self, self.type).model_dump())
-        return {"members": {name: getattr(self, name).model_dump() for name in self.ensemble.members}}
 
 
 class HyperparameterSearch(Section):
@@ -365,6 +207,13 @@ class Score(Section):
     )
 
 
+class Tracking(Section):
+    """What MLflow is told of each run."""
+
+    enabled: bool = Field(description="log each run to MLflow; changes no result")
+    experiment: str = Field(min_length=1, max_length=200, description="name of the MLflow experiment")
+
+
 class ConfidenceOdds(Section):
     """Least ratio between the odds and those of the threshold, either way, of each level of confidence."""
 
@@ -376,13 +225,6 @@ class ConfidenceOdds(Section):
         if not self.high > self.medium:
             raise ValueError("should be descending: high > medium")
         return self
-
-
-class Tracking(Section):
-    """What MLflow is told of each run."""
-
-    enabled: bool = Field(description="log each run to MLflow; changes no result")
-    experiment: str = Field(min_length=1, max_length=200, description="name of the MLflow experiment")
 
 
 class Serve(Section):
@@ -398,6 +240,15 @@ class Serve(Section):
     )
     cors_origins: Names = Field(description="origins whose web pages may call the service; none: CORS is off")
     log_predictions: bool = Field(description="log inputs and answers as JSON lines in logs/")
+
+
+def _must_be_a_measure(value: str) -> str:
+    if not re.fullmatch(r"average_precision|log_loss|recall_at_[1-9]\d{0,5}", value, re.ASCII):
+        raise ValueError("should be average_precision, log_loss or recall_at_ and a list length")
+    return value
+
+
+RegistryMeasure = Annotated[str, AfterValidator(_must_be_a_measure)]
 
 
 class Registry(Section):
@@ -434,25 +285,3 @@ def section_at(location: tuple[int | str, ...]) -> type[BaseModel]:
     for name in location:
         section = section.model_fields[str(name)].annotation  # type: ignore[assignment]
     return section
-
-
-def model_types() -> tuple[str, ...]:
-    """Names of the model families that params.yaml may choose."""
-    return get_args(ModelType)
-
-
-def search_space(family: str) -> dict[str, Span]:
-    """Give the hyperparameters of a family that can be searched for, and where.
-
-    Examples
-    --------
-    >>> search_space("logistic_regression")
-    {'C': Span(low=0.0001, high=1.0, log=True)}
-    """
-    block = section_at(("model", family))
-    return {
-        name: span
-        for name, field in block.model_fields.items()
-        for span in field.metadata
-        if isinstance(span, Span)
-    }

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from conversion.config.params import MemberType, ModelType
+from conversion.config.model_params import MemberType, ModelType
 from tests.broken_params import Mutation, case, check_that_loading_stops, one_of, with_key, with_raw
 
 # Each case: what is broken, and what the message must say (the key, what was given, what is allowed).

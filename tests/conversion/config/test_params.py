@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from conversion.config.params import Params, Section
+from conversion.config.param_types import Section
+from conversion.config.params import Params
 from conversion.config.params_file import load_params
 from tests.broken_params import Mutation, case, check_that_loading_stops, with_key, with_keys, with_raw
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conversion.config.params import model_types
+from conversion.config.model_params import model_types
 from conversion.config.params_file import load_params
 from conversion.runtime.errors import ParamsError
 from tests.broken_params import (
