@@ -43,7 +43,7 @@ class LogisticRegression(Section):
     C: Annotated[float, Span(0.0001, 1.0, log=True)] = Field(
         ge=1e-8, le=1e8, description="inverse strength of the L2 penalty"
     )
-    max_iter: Rounds = Field(description="iterations of the solver at most")
+    max_iter: Rounds = Field(description="most iterations of the solver")
     quadratic: Names = Field(description="features whose squares and products are added")
 
 
@@ -52,10 +52,10 @@ class RandomForest(Section):
 
     n_estimators: Rounds = Field(description="trees")
     max_depth: Annotated[Depth | None, Span(3, 15)] = Field(
-        description="depth of a tree at most; null: unbounded"
+        description="largest depth of a tree; null: unbounded"
     )
     min_samples_leaf: Annotated[PositiveInt, Span(5, 100, log=True)] = Field(
-        description="snapshots in a leaf at least"
+        description="fewest snapshots in a leaf"
     )
     max_features: Annotated[Share, Span(0.05, 0.6, log=True)] = Field(
         description="share of features tried at a split"
@@ -67,10 +67,10 @@ class XGBoost(Section):
     """Hyperparameters of the family ``xgboost``."""
 
     n_estimators: Annotated[Rounds, Span(50, 400, log=True)] = Field(description="boosting rounds")
-    max_depth: Annotated[Depth, Span(2, 6)] = Field(description="depth of a tree at most")
+    max_depth: Annotated[Depth, Span(2, 6)] = Field(description="largest depth of a tree")
     learning_rate: Annotated[Share, Span(0.01, 0.3, log=True)] = Field(description="shrinkage of each tree")
     min_child_weight: Annotated[float, Span(0.5, 50.0, log=True)] = Field(
-        ge=0, le=1e6, description="sum of instance hessians in a leaf at least"
+        ge=0, le=1e6, description="smallest sum of instance hessians in a leaf"
     )
     subsample: Annotated[Share, Span(0.5, 1.0)] = Field(description="share of snapshots a tree sees")
     colsample_bytree: Annotated[Share, Span(0.2, 1.0)] = Field(description="share of features a tree sees")

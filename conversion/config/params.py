@@ -31,17 +31,17 @@ from conversion.config.param_types import (
 )
 
 BASELINE_WEEKS: Final = 4
-"""Weeks that the rules look back on which the model is measured against in the backtest."""
+"""Weeks that the baseline rules of the backtest look back."""
 FeatureGroup = Literal["usage", "firmographics", "missingness"]
 
 
 class Data(Section):
-    """Where the export is, and as of when it is read."""
+    """Where the export is, and the moment as of which it is read."""
 
     dir: str = Field(min_length=1, max_length=1024, description="folder with the export's three tables")
     as_of: Monday | None = Field(description="time travel: the Monday 00:00 the list is made; null: latest")
     max_orphan_share: float = Field(
-        ge=0, le=1, description="share of usage rows at most whose company is in neither company table"
+        ge=0, le=1, description="largest share of usage rows whose company is in neither company table"
     )
 
 
@@ -60,14 +60,14 @@ class Clean(Section):
         description="which row of a company that is listed more than once is kept"
     )
     max_gap_weeks: Weeks = Field(
-        description="usage further than this from the next week is apart; the part with most rows is kept"
+        description="longest gap between usage weeks; beyond it, only the part with the most rows is kept"
     )
-    max_weeks: int = Field(ge=26, le=5_300, description="weeks that usage may span; more is refused")
+    max_weeks: int = Field(ge=26, le=5_300, description="most weeks that usage may span; more is refused")
     stray_week: float = Field(
         ge=0, le=0.5, description="a first or last week below this share of the usual rows is left out"
     )
     max_stray_rows: float = Field(
-        ge=0, le=0.5, description="share of usage rows that may be left out as strays; more is refused"
+        ge=0, le=0.5, description="largest share of usage rows left out as strays; more is refused"
     )
     partial_week: float = Field(
         ge=0, le=1, description="a last week below this share of the usual volume is incomplete; 0: never"
@@ -75,12 +75,12 @@ class Clean(Section):
     partial_week_rows: int = Field(
         ge=10,
         le=1_000_000,
-        description="active usage rows that a usual week needs for the last one to be judged",
+        description="active usage rows a usual week needs before the last one is judged",
     )
 
 
 class KeepNegatives(Section):
-    """Shares of the negative training snapshots that are kept."""
+    """The shares of negative training snapshots that are kept."""
 
     seen: Share = Field(description="share kept of negatives with a usage row so far")
     never_seen: Share = Field(description="share kept of negatives without any usage row so far")
@@ -101,10 +101,10 @@ class Featurize(Section):
     windows: Annotated[IncreasingWeeks, AfterValidator(_must_have_the_baselines)] = Field(
         description="weeks of the window features"
     )
-    half_lives: IncreasingWeeks = Field(description="weeks, of the exponentially weighted users")
+    half_lives: IncreasingWeeks = Field(description="half-lives in weeks of the exponentially weighted users")
     spacing_weeks: Weeks = Field(description="weeks between training snapshots")
     keep_negatives: KeepNegatives
-    chunk_companies: PositiveInt = Field(description="companies a block of the feature computation")
+    chunk_companies: PositiveInt = Field(description="companies in one block of the feature computation")
 
 
 class Features(Section):
@@ -122,7 +122,7 @@ class HyperparameterSearch(Section):
     """The search for hyperparameters inside the training period."""
 
     trials: int = Field(
-        ge=0, le=1000, description="hyperparameters tried at most, the given ones first; 0: off"
+        ge=0, le=1000, description="most hyperparameter settings to try, the given one first; 0: off"
     )
 
 
@@ -153,7 +153,7 @@ class Train(Section):
 
 
 class Evaluate(Section):
-    """The backtest and the measures."""
+    """The backtest and its measures."""
 
     first_cutoff: Monday | None = Field(description="first week of the backtest; null: half-way")
     spacing_weeks: Weeks = Field(description="weeks between cutoffs")
@@ -183,7 +183,7 @@ class Evaluate(Section):
 
 
 class Tiers(Section):
-    """Least lift of each tier, highest first."""
+    """The least lift of each tier, highest first."""
 
     very_high: float = Field(gt=0, le=1e6, description="least lift of tier very_high")
     high: float = Field(gt=0, le=1e6, description="least lift of tier high")
@@ -208,14 +208,14 @@ class Score(Section):
 
 
 class Tracking(Section):
-    """What MLflow is told of each run."""
+    """What is logged to MLflow."""
 
     enabled: bool = Field(description="log each run to MLflow; changes no result")
     experiment: str = Field(min_length=1, max_length=200, description="name of the MLflow experiment")
 
 
 class ConfidenceOdds(Section):
-    """Least ratio between the odds and those of the threshold, either way, of each level of confidence."""
+    """How far the odds must be from the threshold's, as a ratio either way, for each level of confidence."""
 
     high: float = Field(gt=1, le=1e9, description="least ratio of confidence high")
     medium: float = Field(gt=1, le=1e9, description="least ratio of confidence medium")
@@ -230,8 +230,8 @@ class ConfidenceOdds(Section):
 class Serve(Section):
     """The HTTP service."""
 
-    max_companies: int = Field(ge=1, le=100_000, description="companies in one POST /predict at most")
-    max_body_bytes: int = Field(ge=1024, le=2**30, description="bytes of a request's body at most")
+    max_companies: int = Field(ge=1, le=100_000, description="most companies in one POST /predict")
+    max_body_bytes: int = Field(ge=1024, le=2**30, description="most bytes in a request's body")
     confidence: ConfidenceOdds
     root_path: str = Field(
         max_length=200,
@@ -252,10 +252,10 @@ RegistryMeasure = Annotated[str, AfterValidator(_must_be_a_measure)]
 
 
 class Registry(Section):
-    """When a tracked run's model is promoted to champion of the registered model."""
+    """When a tracked run's model becomes the champion of the registered model."""
 
     model_name: str = Field(max_length=200, pattern=r"^[\w.-]+$", description="name of the registered model")
-    measure: RegistryMeasure = Field(description="the measure by which a model has to beat the champion")
+    measure: RegistryMeasure = Field(description="measure by which a model must beat the champion")
     least_probability: float = Field(
         ge=0.5, le=1, description="least probability that it is better than the champion"
     )
