@@ -1,4 +1,33 @@
-"""The weekly conversion hazard of the sample, and the true probabilities that follow from it."""
+"""What makes a company of the sample convert: its weekly hazard, and the true probabilities that follow.
+
+The hazard
+----------
+Let k be a Monday 00:00, and let "known at k" mean the usage rows stamped before k. For a company let
+
+- u(j) be the largest of its four ``USERS_*`` in the week stamped j weeks before k, 0 without a row;
+- E = (1 - r) * sum over j >= 1 of r**(j - 1) * u(j), r = 2**(-1 / 6): users, half-life 6 weeks;
+- M be how many modules had users in the 13 weeks before k, 0 to 4;
+- S be 1 if it has a row known at k, else 0;
+- F = S * 2**(-a / 6), a the weeks from the stamp of its first row to k;
+- s be its ``EMPLOYEE_RANGE`` as 1 to 9, x the log10 of its ``ALEXA_RANK``, R 1 if the site is ranked, else 0.
+
+The hazard of the week that starts at w follows from what was known at k = w - 4 weeks (buying takes a month;
+before the export's first week nothing is known)::
+
+    H(w) = exp(-6.75 + size + site + users + 0.4 * M + 1.2 * F - 1.0 * S + 0.45 * min(E, 1) * R)
+    users = 2.2 * log(1 + 2 * min(E, 8))
+    size = -0.13 * (s - 4.7)**2    or -2.0 if EMPLOYEE_RANGE is missing
+    site = -0.40 * (x - 6.0)**2    or -1.3 if unranked, -1.5 if ALEXA_RANK is missing
+
+A day takes a fixed share of its week's hazard, Monday to Sunday .10 .22 .20 .21 .20 .03 .04: a company that
+has not converted before converts on that day with probability 1 - exp(-H(w) * share).
+
+The truth
+---------
+The 30 days from a Monday T touch the weeks T to T + 28 days, whose hazards all follow from what is known at
+T. So the true probability that a prospect at T converts within 30 days, given all that is known at T, is
+exactly 1 - exp(-(H(T) + H(T + 7d) + H(T + 14d) + H(T + 21d) + .32 * H(T + 28d))).
+"""
 
 from __future__ import annotations
 
