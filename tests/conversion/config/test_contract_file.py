@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from conversion.config.contract_file import load_contract, read_groups
+from conversion.config.data_contract import Category, Number, Ordered
+from conversion.runtime.errors import ParamsError
+
+ROOT = Path(__file__).resolve().parents[3]
+HUBSPOT = ROOT / "contracts/hubspot.yaml"
+NOTHING = object()
+
+Edit = Callable[[dict[str, Any]], None]
+
+
+def put(*path: str, value: object) -> Edit:
+    """Set a value at a path of keys, or remove the key."""
+
+    def edit(contract: dict[str, Any]) -> None:
+        for key in path[:-1]:
+            contract = contract[key]
+        if value is NOTHING:
+            del contract[path[-1]]
+        else:
+            contract[path[-1]] = value
+
+    return edit
+
+
+def written(folder: Path, *edits: Edit) -> Path:
+    contract = copy.deepcopy(yaml.safe_load(HUBSPOT.read_text(encoding="utf-8")))
+    for edit in edits:
+        edit(contract)
+    path = folder / "contract.yaml"
+    path.write_text(yaml.safe_dump(contract, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def test_the_default_contract_says_what_the_tables_of_the_assessment_are() -> None:
+    contract = load_contract(HUBSPOT)
+    assert contract.modules == ("CRM_CONTACTS", "CRM_COMPANIES", "CRM_DEALS", "EMAIL")
+    assert contract.measures == tuple(
+        f"{kind}_{module}" for kind in ("ACTIONS", "USERS") for module in contract.modules
+    )
+    assert contract.companies.tables == {"customers": "all", "noncustomers": "none"}
+    assert list(contract.attributes_of(Number)) == ["ALEXA_RANK"]
+    assert len(contract.attributes_of(Ordered)["EMPLOYEE_RANGE"].levels) == 9
+    groups = read_groups(ROOT / "contracts/sectors.yaml", contract.attributes_of(Category)["INDUSTRY"])
+    assert groups["COMPUTER_SOFTWARE"] == groups["SaaS"] == "Software and IT"
+    assert groups["Other"] == "Unknown"
+
+
+def test_modules_may_be_without_users_and_tables_a_list(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        put("companies", "tables", value=["accounts"]),
+        put("usage", "modules", "invoices", value={"actions": "invoices"}),
+    )
+    contract = load_contract(path)
+    assert contract.companies.tables == {"accounts": "some"}
+    assert contract.actions[-1] == "invoices"
+    assert len(contract.users) == 4
+
+
+NUMBER = ("companies", "attributes", "ALEXA_RANK")
+BROKEN = {
+    "missing": (put("companies", "converted", value=NOTHING), "companies.converted: given nothing, add it"),
+    "unknown_key": (put("usege", value=3), "usege: unknown key, given 3", "did you mean usage?"),
+    "unknown_key_of_a_kind": (
+        put(*NUMBER, "lgo", value=True),
+        "companies.attributes.ALEXA_RANK.lgo: unknown key, given true",
+        "did you mean log?",
+    ),
+    "wrong_kind": (
+        put(*NUMBER, "kind", value="nomber"),
+        "companies.attributes.ALEXA_RANK.kind: given 'nomber', should be number, ordered, category, flag",
+    ),
+    "no_kind": (put(*NUMBER, "kind", value=NOTHING), "ALEXA_RANK.kind: given null, should be number"),
+    "no_section": (
+        put("companies", "attributes", "INDUSTRY", value="category"),
+        "INDUSTRY: given 'category', should be a section",
+    ),
+    "log_of_anything": (put(*NUMBER, "minimum", value=0), "ALEXA_RANK", "log needs a minimum above 0"),
+    "no_modules": (put("usage", "modules", value={}), "usage.modules: given {}", "at least 1"),
+    "a_module_without_columns": (
+        put("usage", "modules", "EMAIL", value={}),
+        "usage.modules.EMAIL.actions: given nothing, add it (column with the number of actions)",
+    ),
+    "a_column_named_twice": (
+        put("usage", "modules", "EMAIL", "actions", value="ACTIONS_CRM_DEALS"),
+        "ACTIONS_CRM_DEALS stands for two things; name each column once",
+    ),
+    "shown_and_used": (put("companies", "shown", value=["MRR"]), "MRR stands for two things"),
+    "a_level_named_twice": (
+        put("companies", "attributes", "EMPLOYEE_RANGE", "levels", value=["1", "1"]),
+        "EMPLOYEE_RANGE.levels: given ['1', '1'], should not name anything twice",
+    ),
+    "one_table_for_two": (put("usage", "table", value="customers"), "customers is a company table too"),
+    "modules_by_case": (
+        put("usage", "modules", "Email", value={"actions": "mails"}),
+        "usage.modules: two names differ by case alone",
+    ),
+    "a_module_of_digits": (put("usage", "modules", "9x", value={"actions": "a"}), "given '9x'"),
+    "ids": (put("companies", "ids", value="int"), "companies.ids: given 'int', should be 'whole' or 'text'"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_mistake_is_one_line_that_names_the_key(name: str, tmp_path: Path) -> None:
+    edit, *said = BROKEN[name]
+    path = written(tmp_path, edit)
+    with pytest.raises(ParamsError) as error:
+        load_contract(path)
+    (line,) = str(error.value).splitlines()
+    assert line.startswith(f"{path}: ")
+    assert [part for part in said if part not in line] == []
+
+
+def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
+    path = written(
+        tmp_path, put("companies", "id", value=NOTHING), put("usage", "time", value=7), put("more", value=1)
+    )
+    with pytest.raises(ParamsError) as error:
+        load_contract(path)
+    assert len(str(error.value).splitlines()) == 3
+
+
+def test_a_contract_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"no\.yaml: not found"):
+        load_contract(tmp_path / "no.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("groups: {North: [a, b], South: [b]}", "b is in North and in South"),
+        ("groups: {North: a}", "a list of levels for each group"),
+        ("levels: {North: [a]}", "should have the key groups"),
+        ("groups: {}", "should have the key groups"),
+    ],
+)
+def test_a_broken_groups_file_is_refused(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "groups.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ParamsError, match=said):
+        read_groups(path, Category(kind="category"))
