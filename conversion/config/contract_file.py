@@ -8,7 +8,7 @@ from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from conversion.config.data_contract import AnyAttribute, Category, Contract
+from conversion.config.data_contract import AnyAttribute, Category, Contract, GroupsFile
 from conversion.runtime.errors import ParamsError
 from conversion.runtime.yaml_values import read_values, shorten
 
@@ -19,73 +19,46 @@ KINDS: Final[dict[str, type[BaseModel]]] = {
 
 
 def load_contract(path: str | Path) -> Contract:
-    """Read and check a contract file.
+    """Read and check a contract file, with the groups files that it names.
 
     Parameters
     ----------
     path
-        The YAML file, ``data.contract`` of params.yaml.
+        The YAML file, ``data.contract`` of params.yaml; or data/contract.json, which ``load`` writes.
 
     Returns
     -------
     Contract
-        The checked, frozen values.
+        The checked, frozen values; `Category.groups` is a dict or None, whatever file it was read from.
 
     Raises
     ------
     ParamsError
-        The file is missing, is not YAML, or keys are unknown, missing, of the wrong kind, or name a column
+        A file is missing, is not YAML, or keys are unknown, missing, of the wrong kind, or name a column
         twice; the message lists every such key, what was given and what is allowed.
     """
     raw = read_values(path, Contract.model_fields)
     try:
-        return Contract.model_validate(raw)
+        contract = Contract.model_validate(raw)
     except ValidationError as error:
         lines = [describe_fault(dict(fault)) for fault in error.errors(include_url=False)]
         raise ParamsError("\n".join(f"{path}: {line}" for line in lines)) from error
+    attributes = {name: _with_groups(each) for name, each in contract.companies.attributes.items()}
+    companies = contract.companies.model_copy(update={"attributes": attributes})
+    return contract.model_copy(update={"companies": companies})
 
 
-def read_groups(path: str | Path, category: Category) -> dict[str, str]:
-    """Read the file that puts the levels of a category into groups.
-
-    Parameters
-    ----------
-    path
-        A YAML file with the keys ``groups``, lists of levels by group, and optionally ``unknown``, levels
-        that say as little as a missing value.
-    category
-        The attribute that names the file.
-
-    Returns
-    -------
-    dict of str
-        The group of each listed level, in the order of the file; levels under ``unknown`` last, in
-        `Category.unknown`.
-
-    Raises
-    ------
-    ParamsError
-        The file is missing, is not YAML, or is not made so; or a level is in two groups.
-    """
-    raw = read_values(path, ("groups", "unknown"))
-    strange = [key for key in raw if key not in ("groups", "unknown")]
-    groups, unknown = raw.get("groups"), raw.get("unknown", [])
-    listed = isinstance(groups, dict) and all(map(_is_list_of_text, groups.values()))
-    if strange or not groups or not listed or not _is_list_of_text(unknown):
-        raise ParamsError(
-            f"{path}: should have the key groups, with a list of levels for each group, and may have the key "
-            f"unknown, a list of levels; given {shorten(raw)}"
-        )
-    found: dict[str, str] = {}
-    for group, levels in {**groups, category.unknown: unknown}.items():
-        for level in levels:
-            if found.setdefault(level, group) != group:
-                raise ParamsError(f"{path}: {level} is in {found[level]} and in {group}; keep one of them")
-    return found
-
-
-def _is_list_of_text(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+def _with_groups(attribute: AnyAttribute) -> AnyAttribute:
+    if not isinstance(attribute, Category) or not isinstance(attribute.groups, str):
+        return attribute
+    path = attribute.groups
+    raw = read_values(path, ("groups", "says_nothing"))
+    try:
+        read = GroupsFile.model_validate(raw)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        raise ParamsError("\n".join(f"{path}: {line}" for line in lines)) from error
+    return attribute.model_copy(update=read.model_dump())
 
 
 def describe_fault(fault: dict[str, Any]) -> str:

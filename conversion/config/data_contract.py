@@ -15,7 +15,10 @@ MAX_LEVELS: Final = 1000
 
 Column = Annotated[str, Field(min_length=1, max_length=200)]
 Columns = Annotated[
-    tuple[Column, ...], BeforeValidator(as_tuple), Field(max_length=50), AfterValidator(must_not_repeat)
+    tuple[Column, ...],
+    BeforeValidator(as_tuple),
+    Field(max_length=MAX_LEVELS),
+    AfterValidator(must_not_repeat),
 ]
 Levels = Annotated[
     tuple[Annotated[str, Field(min_length=1, max_length=200)], ...],
@@ -92,15 +95,33 @@ class Category(Attribute):
     """Levels in no order, such as countries or industries."""
 
     kind: Literal["category"]
-    groups: str | None = Field(
-        default=None, max_length=1024, description="YAML file that puts levels into groups; null: as they are"
+    groups: str | dict[str, Columns] | None = Field(
+        default=None, description="groups of levels, or the YAML file that has them; null: levels as they are"
     )
+    says_nothing: Columns = Field(default=(), description="levels that say as little as a missing value")
     unlisted: Literal["keep", "unknown"] = Field(
-        default="keep", description="a level that the groups do not list is kept as itself, or unknown"
+        default="keep", description="a level that no group lists is kept as itself, or unknown"
     )
     unknown: str = Field(
-        default="Unknown", min_length=1, max_length=80, description="level of missing values"
+        default="Unknown", min_length=1, max_length=80, description="name of the level of missing values"
     )
+
+
+class GroupsFile(Section):
+    """A file that puts the levels of a category into groups."""
+
+    groups: dict[str, Columns] = Field(min_length=1, description="lists of levels by group")
+    says_nothing: Columns = Field(default=(), description="levels that say as little as a missing value")
+
+    @model_validator(mode="after")
+    def _in_one_group(self) -> GroupsFile:
+        found: dict[str, str] = {}
+        for group, levels in {**self.groups, "says_nothing": self.says_nothing}.items():
+            for level in levels:
+                if level in found:
+                    raise ValueError(f"{level} is in {found[level]} and in {group}; keep one of them")
+                found[level] = group
+        return self
 
 
 class Flag(Attribute):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from conversion.config.contract_file import load_contract, read_groups
+from conversion.config.contract_file import load_contract
 from conversion.config.data_contract import Category, Number, Ordered
 from conversion.runtime.errors import ParamsError
 
@@ -42,6 +42,12 @@ def written(folder: Path, *edits: Edit) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups files are named from there."""
+    monkeypatch.chdir(ROOT)
+
+
 def test_the_default_contract_says_what_the_tables_of_the_assessment_are() -> None:
     contract = load_contract(HUBSPOT)
     assert contract.modules == ("CRM_CONTACTS", "CRM_COMPANIES", "CRM_DEALS", "EMAIL")
@@ -51,9 +57,16 @@ def test_the_default_contract_says_what_the_tables_of_the_assessment_are() -> No
     assert contract.companies.tables == {"customers": "all", "noncustomers": "none"}
     assert list(contract.attributes_of(Number)) == ["ALEXA_RANK"]
     assert len(contract.attributes_of(Ordered)["EMPLOYEE_RANGE"].levels) == 9
-    groups = read_groups(ROOT / "contracts/sectors.yaml", contract.attributes_of(Category)["INDUSTRY"])
-    assert groups["COMPUTER_SOFTWARE"] == groups["SaaS"] == "Software and IT"
-    assert groups["Other"] == "Unknown"
+    industry = contract.attributes_of(Category)["INDUSTRY"]
+    assert {"COMPUTER_SOFTWARE", "SaaS"} <= set(industry.groups["Software and IT"])
+    assert industry.says_nothing == ("Other",)
+
+
+def test_a_contract_as_json_is_read_as_the_same(tmp_path: Path) -> None:
+    contract = load_contract(HUBSPOT)
+    path = tmp_path / "contract.json"
+    path.write_text(contract.model_dump_json(), encoding="utf-8")
+    assert load_contract(path) == contract
 
 
 def test_modules_may_be_without_users_and_tables_a_list(tmp_path: Path) -> None:
@@ -140,13 +153,14 @@ def test_a_contract_that_is_not_there_is_named(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("groups: {North: [a, b], South: [b]}", "b is in North and in South"),
-        ("groups: {North: a}", "a list of levels for each group"),
-        ("levels: {North: [a]}", "should have the key groups"),
-        ("groups: {}", "should have the key groups"),
+        ("groups: {North: a}", "groups.North: Input should be a valid tuple"),
+        ("levels: {North: [a]}", "groups: Field required"),
+        ("groups: {}", "groups: Dictionary should have at least 1 item"),
     ],
 )
 def test_a_broken_groups_file_is_refused(text: str, said: str, tmp_path: Path) -> None:
-    path = tmp_path / "groups.yaml"
-    path.write_text(text, encoding="utf-8")
+    groups = tmp_path / "groups.yaml"
+    groups.write_text(text, encoding="utf-8")
+    edit = put("companies", "attributes", "INDUSTRY", "groups", value=str(groups))
     with pytest.raises(ParamsError, match=said):
-        read_groups(path, Category(kind="category"))
+        load_contract(written(tmp_path, edit))
