@@ -43,15 +43,17 @@ def load_contract(path: str | Path) -> Contract:
     except ValidationError as error:
         lines = [describe_fault(dict(fault)) for fault in error.errors(include_url=False)]
         raise ParamsError("\n".join(f"{path}: {line}" for line in lines)) from error
-    attributes = {name: _with_groups(each) for name, each in contract.companies.attributes.items()}
+    attributes = {
+        name: _with_groups(each, Path(path).parent) for name, each in contract.companies.attributes.items()
+    }
     companies = contract.companies.model_copy(update={"attributes": attributes})
     return contract.model_copy(update={"companies": companies})
 
 
-def _with_groups(attribute: AnyAttribute) -> AnyAttribute:
+def _with_groups(attribute: AnyAttribute, folder: Path) -> AnyAttribute:
     if not isinstance(attribute, Category) or not isinstance(attribute.groups, str):
         return attribute
-    path = attribute.groups
+    path = folder / attribute.groups
     raw = read_values(path, ("groups", "says_nothing"))
     try:
         read = GroupsFile.model_validate(raw)

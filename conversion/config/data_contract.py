@@ -96,7 +96,8 @@ class Category(Attribute):
 
     kind: Literal["category"]
     groups: str | dict[str, Columns] | None = Field(
-        default=None, description="groups of levels, or the YAML file that has them; null: levels as they are"
+        default=None,
+        description="groups of levels, or a YAML file of them beside the contract; null: levels as they are",
     )
     says_nothing: Columns = Field(default=(), description="levels that say as little as a missing value")
     unlisted: Literal["keep", "unknown"] = Field(

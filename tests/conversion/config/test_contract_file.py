@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,15 +38,10 @@ def written(folder: Path, *edits: Edit) -> Path:
     contract = copy.deepcopy(yaml.safe_load(HUBSPOT.read_text(encoding="utf-8")))
     for edit in edits:
         edit(contract)
+    shutil.copy(HUBSPOT.parent / "sectors.yaml", folder)
     path = folder / "contract.yaml"
     path.write_text(yaml.safe_dump(contract, sort_keys=False), encoding="utf-8")
     return path
-
-
-@pytest.fixture(autouse=True)
-def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Groups files are named from there."""
-    monkeypatch.chdir(ROOT)
 
 
 def test_the_default_contract_says_what_the_tables_of_the_assessment_are() -> None:
