@@ -1,6 +1,5 @@
 """Stage ``simulate``: write a seeded, realistic sample export, and the true probabilities behind it."""
 
-
 from __future__ import annotations
 
 import logging
