@@ -189,7 +189,7 @@ def convert(conversions: Conversions, hazard: Floats, week: int) -> Bools:
     """
     left = conversions.threshold - conversions.cumulative
     exceeded: Bools = conversions.cumulative + hazard > conversions.threshold
-    converting = exceeded & (conversions.close_day == NEVER)
+    converting: Bools = exceeded & (conversions.close_day == NEVER)
     conversions.close_day[converting] = 7 * week + day_of_week((left / hazard)[converting])
     conversions.cumulative += hazard
     return converting
