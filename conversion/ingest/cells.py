@@ -41,13 +41,19 @@ from conversion.ingest.faults import (
 )
 from conversion.ingest.tables import Source
 
+Parser = Callable[[Any], Any]
 MISSING: Final = frozenset({"", "nan", "NaN", "null", "NULL"})
 SAID_OF_MISSING: Final = frozenset(
     {"na", "n/a", "#n/a", "<na>", "nat", "none", "nil", "null", "nan", "undefined", "unknown", "missing"}
     | {"no value", "not available", "not set", "blank", "empty", "-", "--", "?", r"\n"}
 )
 """By what, in small letters and without brackets, exports say that a value is missing; read as a value."""
-Parser = Callable[[Any], Any]
+
+
+def says_missing(value: object) -> bool:
+    """Return whether a value is a word for a missing value, as ``n/a`` or ``(none)``."""
+    text = str(value).strip().casefold()
+    return text in SAID_OF_MISSING or text.strip("()[]") in SAID_OF_MISSING
 
 
 @dataclass(frozen=True)
@@ -77,22 +83,8 @@ class Typed:
         return Fault(self.source.file, column, expected, remedy, len(rows), keys, values)
 
 
-def says_missing(value: object) -> bool:
-    """Return whether a value is a word for a missing value, as ``n/a`` or ``(none)``."""
-    text = str(value).strip().casefold()
-    return text in SAID_OF_MISSING or text.strip("()[]") in SAID_OF_MISSING
-
-
-_WHOLE = re.compile(r"[+-]?\d{1,18}(?:\.0*)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-_EXPONENT = re.compile(r"[+-]?\d*(?:\.(?P<decimals>\d*))?[eE](?P<exponent>[+-]?\d{1,4})", re.ASCII)
-_SHORT = re.compile(r"[+-]?\de\+?0{0,2}[0-5]", re.ASCII)
 _INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
-_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)?", re.ASCII)
-_ZONED = re.compile(_DATE.pattern + r"\s?(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)", re.ASCII | re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_MAX_WHOLE = 10**18
-_EXACT_BELOW: Final = {pa.float16(): 2**11, pa.float32(): 2**24}
 
 
 def _number(value: Any, expected: str = NUMBER) -> float:
@@ -109,6 +101,10 @@ def _number(value: Any, expected: str = NUMBER) -> float:
     return number
 
 
+_MAX_WHOLE = 10**18
+_WHOLE = re.compile(r"[+-]?\d{1,18}(?:\.0*)?", re.ASCII)
+
+
 def _whole(value: Any, exact_below: int = 2**53) -> int:
     """Read a whole number; floats, whose type holds those below ``exact_below``, only where it does."""
     if isinstance(value, str):
@@ -121,6 +117,10 @@ def _whole(value: Any, exact_below: int = 2**53) -> int:
     if not number.is_integer():
         raise UnfitError(WHOLE)
     return int(number)
+
+
+_EXPONENT = re.compile(r"[+-]?\d*(?:\.(?P<decimals>\d*))?[eE](?P<exponent>[+-]?\d{1,4})", re.ASCII)
+_SHORT = re.compile(r"[+-]?\de\+?0{0,2}[0-5]", re.ASCII)
 
 
 def _whole_of_exponent(text: str) -> int:
@@ -142,6 +142,10 @@ def _whole_of_exponent(text: str) -> int:
     if number != number.to_integral_value() or abs(number) >= _MAX_WHOLE:
         raise UnfitError(WHOLE)
     return int(number)
+
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)?", re.ASCII)
+_ZONED = re.compile(_DATE.pattern + r"\s?(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)", re.ASCII | re.IGNORECASE)
 
 
 def _timestamp(value: Any, expected: str = TIMESTAMP) -> dt.datetime:
@@ -166,23 +170,15 @@ def _day(value: Any) -> dt.datetime:
     return dt.datetime.combine(_timestamp(value, DATE).date(), dt.time())
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str) or len(value) > MAX_TEXT or _CONTROL.search(value):
         raise UnfitError(TEXT)
     return value
 
 
-PLAIN_TYPES: Final[tuple[Callable[[pa.DataType], bool], ...]] = (
-    pa.types.is_integer,
-    pa.types.is_floating,
-    pa.types.is_decimal,
-    pa.types.is_boolean,
-    pa.types.is_string,
-    pa.types.is_large_string,
-    pa.types.is_timestamp,
-    pa.types.is_date,
-    pa.types.is_null,
-)
 PARSERS: Final[dict[str, tuple[Parser, str]]] = {
     "id": (_whole, "Int64"),
     "CLOSEDATE": (_day, "datetime64[us]"),
@@ -193,6 +189,7 @@ PARSERS: Final[dict[str, tuple[Parser, str]]] = {
     "INDUSTRY": (_text, "str"),
     **dict.fromkeys(contract.MEASURES, (_whole, "Int64")),
 }
+_EXACT_BELOW: Final = {pa.float16(): 2**11, pa.float32(): 2**24}
 
 
 def parse_cells(source: Source) -> Typed:
@@ -228,6 +225,19 @@ def parse_cells(source: Source) -> Typed:
 def _not_plain(file: str, name: str, column: pa.ChunkedArray) -> Fault:
     remedy = "export the column as plain numbers, text or dates"
     return Fault(file, name, "plain values", remedy, found=(f"type {column.type}"[:MAX_TEXT],))
+
+
+PLAIN_TYPES: Final[tuple[Callable[[pa.DataType], bool], ...]] = (
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_boolean,
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_timestamp,
+    pa.types.is_date,
+    pa.types.is_null,
+)
 
 
 def _encode(column: pa.ChunkedArray) -> tuple[Positions, list[Any]]:

@@ -22,33 +22,6 @@ MAX_COUNT: Final = 2**31 - 1
 MAX_MRR: Final = 1e9
 
 
-def _between(low: Any, high: Any, expected: str) -> pandera.Check:
-    return pandera.Check.in_range(low, high, error=expected)
-
-
-def _is_week(times: pd.Series[Any]) -> pd.Series[bool]:
-    result: pd.Series[bool] = (times.dt.day_of_week == 0) & (times == times.dt.normalize())
-    return result
-
-
-def _date_column(*checks: pandera.Check) -> pandera.Column:
-    era = _between(FIRST_DAY, LAST_DAY, f"a date from {FIRST_DAY.year} to {LAST_DAY.year}")
-    return pandera.Column("datetime64[us]", [era, *checks])
-
-
-def _firmographics() -> dict[str, pandera.Column]:
-    ranges = pandera.Check.isin(
-        contract.EMPLOYEE_RANGES,
-        error="one of " + ", ".join(f"'{name}'" for name in contract.EMPLOYEE_RANGES),
-    )
-    rank = pandera.Check.ge(1, error="a rank of at least 1")
-    return {
-        "ALEXA_RANK": pandera.Column("Int64", rank, nullable=True),
-        "EMPLOYEE_RANGE": pandera.Column("str", ranges, nullable=True),
-        "INDUSTRY": pandera.Column("str", nullable=True),
-    }
-
-
 def customers_schema() -> pandera.DataFrameSchema:
     """Build what a parsed ``customers`` table must satisfy."""
     amount = _between(-MAX_MRR, MAX_MRR, f"an amount within ±{MAX_MRR:.0e}")
@@ -78,6 +51,33 @@ def usage_schema() -> pandera.DataFrameSchema:
             **{name: pandera.Column("Int64", count) for name in contract.MEASURES},
         }
     )
+
+
+def _firmographics() -> dict[str, pandera.Column]:
+    ranges = pandera.Check.isin(
+        contract.EMPLOYEE_RANGES,
+        error="one of " + ", ".join(f"'{name}'" for name in contract.EMPLOYEE_RANGES),
+    )
+    rank = pandera.Check.ge(1, error="a rank of at least 1")
+    return {
+        "ALEXA_RANK": pandera.Column("Int64", rank, nullable=True),
+        "EMPLOYEE_RANGE": pandera.Column("str", ranges, nullable=True),
+        "INDUSTRY": pandera.Column("str", nullable=True),
+    }
+
+
+def _date_column(*checks: pandera.Check) -> pandera.Column:
+    era = _between(FIRST_DAY, LAST_DAY, f"a date from {FIRST_DAY.year} to {LAST_DAY.year}")
+    return pandera.Column("datetime64[us]", [era, *checks])
+
+
+def _is_week(times: pd.Series[Any]) -> pd.Series[bool]:
+    result: pd.Series[bool] = (times.dt.day_of_week == 0) & (times == times.dt.normalize())
+    return result
+
+
+def _between(low: Any, high: Any, expected: str) -> pandera.Check:
+    return pandera.Check.in_range(low, high, error=expected)
 
 
 SCHEMAS: Final[dict[str, Callable[[], pandera.DataFrameSchema]]] = {

@@ -20,20 +20,6 @@ from conversion.runtime.errors import ExportError
 
 log = logging.getLogger(__name__)
 
-KEPT_DIGITS: Final = 15
-LEAST_CUT_IDS: Final = 3
-"""Fewer may end in zeros by chance."""
-MOST_WITHOUT_USAGE: Final = 2 / 3
-"""A fifth to a half is usual: many companies convert in the week they come. Of trials' starts it is all."""
-LEAST_CUSTOMERS: Final = 20
-"""Fewer may be so by chance."""
-
-
-def orphaned_usage(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Find the usage rows of companies that neither company table lists."""
-    usage = tables[contract.USAGE_ACTIONS]
-    return usage[~usage["id"].isin(pd.concat([tables[name]["id"] for name in COMPANIES]))]
-
 
 def check_orphans(tables: dict[str, pd.DataFrame], folder: Path, most: float) -> dict[str, Any]:
     """Refuse an export much of whose usage belongs to no company; warn of a little.
@@ -85,6 +71,17 @@ def check_orphans(tables: dict[str, pd.DataFrame], folder: Path, most: float) ->
     return facts
 
 
+def orphaned_usage(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Find the usage rows of companies that neither company table lists."""
+    usage = tables[contract.USAGE_ACTIONS]
+    return usage[~usage["id"].isin(pd.concat([tables[name]["id"] for name in COMPANIES]))]
+
+
+KEPT_DIGITS: Final = 15
+LEAST_CUT_IDS: Final = 3
+"""Fewer may end in zeros by chance."""
+
+
 def warn_of_cut_ids(tables: dict[str, pd.DataFrame]) -> None:
     """Warn of ids that look as if a spreadsheet had written them, which keeps 15 digits and adds zeros."""
     for name, table in tables.items():
@@ -95,6 +92,12 @@ def warn_of_cut_ids(tables: dict[str, pd.DataFrame]) -> None:
                 "companies may have become one; export them as text",
                 extra={"table": name, "ids": len(long)},
             )
+
+
+MOST_WITHOUT_USAGE: Final = 2 / 3
+"""A fifth to a half is usual: many companies convert in the week they come. Of trials' starts it is all."""
+LEAST_CUSTOMERS: Final = 20
+"""Fewer may be so by chance."""
 
 
 def usage_before_conversion(tables: dict[str, pd.DataFrame]) -> dict[str, Any]:

@@ -14,8 +14,6 @@ import pyarrow.csv as arrow_csv
 
 from conversion.ingest.faults import NAMES_FIRST, TO_UTF_8, Positions, UnreadableError, one_line, shorten
 
-log = logging.getLogger(__name__)
-
 MAX_RECORD_BYTES: Final = 65_536
 BLOCK_BYTES: Final = 2**20
 TITLE_LINES: Final = 20
@@ -29,37 +27,7 @@ OTHER_FORMATS: Final = {
     **dict.fromkeys((b'{"', b"{\n", b"[{", b"[\n"), "JSON"),
 }
 """By the bytes that such a file begins with, after blanks."""
-
-
-def split_fields(
-    body: bytes, width: int, wanted: list[int], longest: int = MAX_RECORD_BYTES
-) -> tuple[pa.Table, list[int]]:
-    """Give the wanted columns as text, and which records were left out for their number of fields."""
-    ragged: list[int] = []
-
-    def skip(row: Any) -> str:
-        ragged.append(row.number - 1)
-        return "skip"
-
-    positions = [str(number) for number in range(width)]
-    try:
-        table = arrow_csv.read_csv(
-            pa.py_buffer(body),
-            read_options=arrow_csv.ReadOptions(
-                column_names=positions,
-                use_threads=False,  # else the handler is told no row numbers
-                block_size=max(BLOCK_BYTES, longest + 1),  # or a record does not fit
-            ),
-            parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
-            convert_options=arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(positions, pa.string()),
-                # no names at all would mean all columns
-                include_columns=[positions[number] for number in wanted] or positions[:1],
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        raise UnreadableError("the file", "a CSV table", "export the table again", one_line(error)) from error
-    return table.select(range(len(wanted))), ragged
+log = logging.getLogger(__name__)
 
 
 def checked_bytes(data: bytes) -> bytes:
@@ -88,8 +56,32 @@ def checked_bytes(data: bytes) -> bytes:
     return data
 
 
-def _line(data: bytes, position: int) -> int:
-    return data.count(b"\n", 0, position) + 1
+def refuse_other_headers(data: bytes, wanted: tuple[str, ...]) -> None:
+    """Refuse a header with other delimiters than commas, or one that does not stand in line 1."""
+    lines = data[:MAX_RECORD_BYTES].decode(errors="ignore").split("\n")[:TITLE_LINES]
+    if (hint := lines[0].strip(' "')).casefold().startswith("sep="):
+        remedy = "delete this line" + ("" if hint[4:] == "," else "; export with commas")
+        raise UnreadableError("the header", NAMES_FIRST, remedy, f"{shorten(hint)}, a hint for Excel")
+    if _delimiter(lines[0], wanted, 1) == "," or not lines[0].strip():
+        return
+    for number, line in enumerate(lines, start=1):
+        # one name may stand in a title
+        delimiter = _delimiter(line, wanted, 1 if number == 1 else 2)
+        if delimiter and number > 1:
+            remedy = "delete the lines above" + ("" if delimiter == "," else "; export with commas")
+            raise UnreadableError("the header", NAMES_FIRST, remedy, f"them in line {number}")
+        if delimiter:
+            found = f"a header that looks like {delimiter!r}-separated"
+            raise UnreadableError("the header", "','-separated columns", "export it with commas", found)
+
+
+def _delimiter(line: str, wanted: tuple[str, ...], least: int) -> str | None:
+    """Find by what a line is to be split to have at least so many of the wanted names."""
+    for delimiter in (",", ";", "\t", "|"):
+        names = {name.strip(' "').casefold() for name in line.split(delimiter)}
+        if sum(name.casefold() in names for name in wanted) >= least:
+            return delimiter
+    return None
 
 
 def record_breaks(data: bytes) -> Positions:
@@ -99,6 +91,21 @@ def record_breaks(data: bytes) -> Positions:
     quotes = np.flatnonzero(characters == ord('"'))
     _refuse_stray_quotes(data, characters, quotes)
     return np.asarray(newlines[np.searchsorted(quotes, newlines) % 2 == 0])
+
+
+def _refuse_stray_quotes(data: bytes, characters: npt.NDArray[np.uint8], quotes: Positions) -> None:
+    """Refuse quotes that neither surround a value nor are doubled inside one: readers disagree on them."""
+    beside = np.frombuffer(b',\n"', dtype=np.uint8)
+    edged = np.concatenate([beside[:1], characters, beside[:1]])
+    opening, closing = quotes[::2], quotes[1::2]
+    stray = [
+        *opening[~np.isin(edged[opening], beside)][:1],
+        *closing[~np.isin(edged[closing + 2], beside)][:1],
+        *quotes[-1:][: len(quotes) % 2],
+    ]
+    if stray:
+        found = f"a stray one in line {_line(data, int(min(stray)))}"
+        raise UnreadableError("the file", "quotes in pairs around values", 'close or double it ("")', found)
 
 
 def without_empty_end(file: str, data: bytes, breaks: Positions) -> tuple[bytes, Positions]:
@@ -148,19 +155,35 @@ def is_long_where_ignored(record: bytes, width: int, wanted: list[int]) -> bool:
     return not any(len(row) == width and row[at].strip().isdigit() for row in rows for at in wanted[:1])
 
 
-def _refuse_stray_quotes(data: bytes, characters: npt.NDArray[np.uint8], quotes: Positions) -> None:
-    """Refuse quotes that neither surround a value nor are doubled inside one: readers disagree on them."""
-    beside = np.frombuffer(b',\n"', dtype=np.uint8)
-    edged = np.concatenate([beside[:1], characters, beside[:1]])
-    opening, closing = quotes[::2], quotes[1::2]
-    stray = [
-        *opening[~np.isin(edged[opening], beside)][:1],
-        *closing[~np.isin(edged[closing + 2], beside)][:1],
-        *quotes[-1:][: len(quotes) % 2],
-    ]
-    if stray:
-        found = f"a stray one in line {_line(data, int(min(stray)))}"
-        raise UnreadableError("the file", "quotes in pairs around values", 'close or double it ("")', found)
+def split_fields(
+    body: bytes, width: int, wanted: list[int], longest: int = MAX_RECORD_BYTES
+) -> tuple[pa.Table, list[int]]:
+    """Give the wanted columns as text, and which records were left out for their number of fields."""
+    ragged: list[int] = []
+
+    def skip(row: Any) -> str:
+        ragged.append(row.number - 1)
+        return "skip"
+
+    positions = [str(number) for number in range(width)]
+    try:
+        table = arrow_csv.read_csv(
+            pa.py_buffer(body),
+            read_options=arrow_csv.ReadOptions(
+                column_names=positions,
+                use_threads=False,  # else the handler is told no row numbers
+                block_size=max(BLOCK_BYTES, longest + 1),  # or a record does not fit
+            ),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(positions, pa.string()),
+                # no names at all would mean all columns
+                include_columns=[positions[number] for number in wanted] or positions[:1],
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise UnreadableError("the file", "a CSV table", "export the table again", one_line(error)) from error
+    return table.select(range(len(wanted))), ragged
 
 
 def record_lines(data: bytes, breaks: Positions) -> Positions:
@@ -170,29 +193,5 @@ def record_lines(data: bytes, breaks: Positions) -> Positions:
     return np.searchsorted(newlines, starts[ends > starts]) + 1
 
 
-def refuse_other_headers(data: bytes, wanted: tuple[str, ...]) -> None:
-    """Refuse a header with other delimiters than commas, or one that does not stand in line 1."""
-    lines = data[:MAX_RECORD_BYTES].decode(errors="ignore").split("\n")[:TITLE_LINES]
-    if (hint := lines[0].strip(' "')).casefold().startswith("sep="):
-        remedy = "delete this line" + ("" if hint[4:] == "," else "; export with commas")
-        raise UnreadableError("the header", NAMES_FIRST, remedy, f"{shorten(hint)}, a hint for Excel")
-    if _delimiter(lines[0], wanted, 1) == "," or not lines[0].strip():
-        return
-    for number, line in enumerate(lines, start=1):
-        # one name may stand in a title
-        delimiter = _delimiter(line, wanted, 1 if number == 1 else 2)
-        if delimiter and number > 1:
-            remedy = "delete the lines above" + ("" if delimiter == "," else "; export with commas")
-            raise UnreadableError("the header", NAMES_FIRST, remedy, f"them in line {number}")
-        if delimiter:
-            found = f"a header that looks like {delimiter!r}-separated"
-            raise UnreadableError("the header", "','-separated columns", "export it with commas", found)
-
-
-def _delimiter(line: str, wanted: tuple[str, ...], least: int) -> str | None:
-    """Find by what a line is to be split to have at least so many of the wanted names."""
-    for delimiter in (",", ";", "\t", "|"):
-        names = {name.strip(' "').casefold() for name in line.split(delimiter)}
-        if sum(name.casefold() in names for name in wanted) >= least:
-            return delimiter
-    return None
+def _line(data: bytes, position: int) -> int:
+    return data.count(b"\n", 0, position) + 1

@@ -62,16 +62,6 @@ class Source:
     faults: tuple[Fault, ...]
 
 
-def _candidates(folder: Path, name: str) -> list[Path]:
-    return [path for suffix in (".csv", ".parquet") if (path := folder / f"{name}{suffix}").exists()]
-
-
-def shown_file(folder: Path, name: str) -> str:
-    """Return the file of a table for messages; the name without an ending if no or two files have it."""
-    found = _candidates(folder, name)
-    return str(found[0] if len(found) == 1 else folder / name)
-
-
 def read_table(folder: Path, name: str) -> Source:
     """Find a table's one file and read the contract's columns as text or as Parquet types."""
     found = _candidates(folder, name)
@@ -97,6 +87,16 @@ def read_table(folder: Path, name: str) -> Source:
         raise UnreadableError(
             "the file", "a readable file", "export the table again", one_line(error)
         ) from error
+
+
+def shown_file(folder: Path, name: str) -> str:
+    """Return the file of a table for messages; the name without an ending if no or two files have it."""
+    found = _candidates(folder, name)
+    return str(found[0] if len(found) == 1 else folder / name)
+
+
+def _candidates(folder: Path, name: str) -> list[Path]:
+    return [path for suffix in (".csv", ".parquet") if (path := folder / f"{name}{suffix}").exists()]
 
 
 def _read_csv(path: Path, data: bytes, wanted: tuple[str, ...]) -> Source:
@@ -133,6 +133,23 @@ def _ragged(file: str, fields: int, lines: Positions) -> Fault:
     return Fault(file, "all columns", f"{fields} fields in each line", remedy, len(lines), keys)
 
 
+def _read_parquet(path: Path, wanted: tuple[str, ...]) -> Source:
+    if path.stat().st_size == 0:
+        raise UnreadableError("the file", "a Parquet table", "export the table again", "an empty file")
+    try:
+        with parquet.ParquetFile(path, **VERIFIED) as file:
+            header = _check_header(str(path), file.schema_arrow.names, wanted)
+            if file.metadata.num_rows == 0:
+                raise UnreadableError("the file", "rows", "export the table again", "none")
+            table = file.read(columns=list(header.columns))
+            table.validate(full=True)
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        found = one_line(error)
+        raise UnreadableError("the file", "a Parquet table", "export the table again", found) from error
+    columns = {name: table.column(name) for name in header.columns}
+    return Source(str(path), header, columns, lambda row: f"row {row + 1}", ())
+
+
 def _check_header(file: str, names: list[str], wanted: tuple[str, ...]) -> Header:
     counts = {name: names.count(name) for name in wanted}
     if extra := [name for name in names if name not in counts]:
@@ -149,20 +166,3 @@ def _check_header(file: str, names: list[str], wanted: tuple[str, ...]) -> Heade
             if count > 1
         ),
     )
-
-
-def _read_parquet(path: Path, wanted: tuple[str, ...]) -> Source:
-    if path.stat().st_size == 0:
-        raise UnreadableError("the file", "a Parquet table", "export the table again", "an empty file")
-    try:
-        with parquet.ParquetFile(path, **VERIFIED) as file:
-            header = _check_header(str(path), file.schema_arrow.names, wanted)
-            if file.metadata.num_rows == 0:
-                raise UnreadableError("the file", "rows", "export the table again", "none")
-            table = file.read(columns=list(header.columns))
-            table.validate(full=True)
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        found = one_line(error)
-        raise UnreadableError("the file", "a Parquet table", "export the table again", found) from error
-    columns = {name: table.column(name) for name in header.columns}
-    return Source(str(path), header, columns, lambda row: f"row {row + 1}", ())
