@@ -1,4 +1,4 @@
-"""Reading one table, CSV or Parquet: its header and the contract's columns, before values are parsed."""
+"""Reading of one table, CSV or Parquet: its header and the contract's columns, before cells are parsed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pyarrow.parquet as parquet
 
 from conversion.config import contract
 from conversion.ingest.csv_bytes import (
-    checked_bytes,
     is_long_where_ignored,
+    normalized_text,
     overlong_records,
     record_breaks,
     record_lines,
@@ -32,7 +32,7 @@ from conversion.ingest.faults import (
     Positions,
     UnreadableError,
     one_line,
-    shorten,
+    quoted,
 )
 from conversion.runtime.files import VERIFIED
 
@@ -41,12 +41,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Header:
-    """Which of the contract's columns a file has exactly once, and what is wrong with its others."""
+    """The contract's columns that a file has exactly once, and what is wrong with the others."""
 
     columns: tuple[str, ...]
     duplicated: frozenset[str]
     hints: dict[str, str]
-    """Of missing columns, a name in the file that is almost theirs."""
+    """By missing column, a name in the file that is almost the same."""
     faults: tuple[Fault, ...]
 
 
@@ -58,7 +58,7 @@ class Source:
     header: Header
     columns: dict[str, pa.ChunkedArray]
     label: Callable[[int], str]
-    """Where a row stands in the file, the line of a CSV, the row of a Parquet file."""
+    """Returns where a row is in the file: the line of a CSV, the row of a Parquet file."""
     faults: tuple[Fault, ...]
 
 
@@ -75,14 +75,14 @@ def read_table(folder: Path, name: str) -> Source:
         raise UnreadableError("the file", expected, remedy, seen)
     path = found[0]
     if not path.is_file():
-        raise UnreadableError("the file", "a file", "replace it by the table", "a folder or device")
+        raise UnreadableError("the file", "a file", "replace it with the table", "a folder or device")
     try:
         if path.suffix == ".csv":
             return _read_csv(path, path.read_bytes(), contract.COLUMNS[name])
         return _read_parquet(path, contract.COLUMNS[name])
     except PermissionError as error:
         fault = "one without permission to read it"
-        raise UnreadableError("the file", "a readable file", "see to its permissions", fault) from error
+        raise UnreadableError("the file", "a readable file", "change its permissions", fault) from error
     except OSError as error:
         raise UnreadableError(
             "the file", "a readable file", "export the table again", one_line(error)
@@ -90,7 +90,7 @@ def read_table(folder: Path, name: str) -> Source:
 
 
 def shown_file(folder: Path, name: str) -> str:
-    """Return the file of a table for messages; the name without an ending if no or two files have it."""
+    """Return a table's file as messages show it: without a suffix if there is none, or one of each."""
     found = _candidates(folder, name)
     return str(found[0] if len(found) == 1 else folder / name)
 
@@ -100,8 +100,8 @@ def _candidates(folder: Path, name: str) -> list[Path]:
 
 
 def _read_csv(path: Path, data: bytes, wanted: tuple[str, ...]) -> Source:
-    data = checked_bytes(data)
-    # first: to a reader of commas such a file is full of stray quotes and cut-off lines
+    data = normalized_text(data)
+    # Checked first: split at commas, such a file is full of stray quotes and cut-off lines.
     refuse_other_headers(data, wanted)
     data, breaks = without_empty_end(str(path), data, record_breaks(data))
     longest, too_long = overlong_records(data, breaks)
@@ -153,7 +153,7 @@ def _read_parquet(path: Path, wanted: tuple[str, ...]) -> Source:
 def _check_header(file: str, names: list[str], wanted: tuple[str, ...]) -> Header:
     counts = {name: names.count(name) for name in wanted}
     if extra := [name for name in names if name not in counts]:
-        shown = [shorten(name) for name in extra[:10]]
+        shown = [quoted(name) for name in extra[:10]]
         log.warning("extra columns dropped", extra={"file": file, "count": len(extra), "columns": shown})
     folded = {name.strip().casefold(): name for name in extra}
     return Header(

@@ -105,7 +105,9 @@ def test_what_tells_the_files_apart_is_recorded(project: Path, tables: Tables) -
     write_export(tables, project / "export")
     run(load.main)
     facts = json.loads(Path("metrics/data_quality.json").read_text(encoding="utf-8"))["file_of_origin"]
-    assert {name: fact["warned"] for name, fact in facts.items()} == dict.fromkeys(origin_leaks.TELLS, False)
+    assert {name: fact["warned"] for name, fact in facts.items()} == dict.fromkeys(
+        origin_leaks.ORIGIN_LEAKS, False
+    )
     assert all(fact["low"] < fact["roc_auc"] < fact["high"] for fact in facts.values())
 
 

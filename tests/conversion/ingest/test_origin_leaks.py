@@ -37,7 +37,7 @@ def test_ids_that_tell_the_tables_apart_are_warned_of(
         NONCUSTOMERS: tables[NONCUSTOMERS].head(len(noncustomers)).assign(id=noncustomers),
         USAGE_ACTIONS: tables[USAGE_ACTIONS].head(9).assign(id=customers[0]),
     }
-    facts = origin_leaks.warn_of_tells(origin_leaks.separations(few), len(customers))
+    facts = origin_leaks.warn_of_leaks(origin_leaks.measure_leaks(few), len(customers))
     assert facts["id_order"]["warned"] is warns
     assert facts["usage_row_order"]["roc_auc"] is None, "no row of a non-customer to compare with"
     text = "ids separate customers from non-customers"
@@ -45,12 +45,12 @@ def test_ids_that_tell_the_tables_apart_are_warned_of(
 
 
 def told(tables: Tables) -> dict[str, Any]:
-    return origin_leaks.warn_of_tells(origin_leaks.separations(tables), len(tables[CUSTOMERS]))
+    return origin_leaks.warn_of_leaks(origin_leaks.measure_leaks(tables), len(tables[CUSTOMERS]))
 
 
 def test_a_clean_export_tells_nothing_beside_behaviour(caplog: pytest.LogCaptureFixture) -> None:
     facts = told(tiny_export(companies=240))
-    assert set(facts) == set(origin_leaks.TELLS)
+    assert set(facts) == set(origin_leaks.ORIGIN_LEAKS)
     assert not any(fact["warned"] for fact in facts.values())
     assert caplog.records == []
 
@@ -80,7 +80,7 @@ def test_missing_firmographics_that_usage_explains_are_not_warned_of() -> None:
     auc = told(tables)["missing_firmographics"]["roc_auc"]
     assert auc == pytest.approx(0.5, abs=0.1)
     missing = pd.concat([tables[name].assign(customer=name == CUSTOMERS) for name in contract.COMPANIES])
-    alone = origin_leaks.separation(missing["EMPLOYEE_RANGE"].notna(), missing["customer"])
+    alone = origin_leaks.stratified_roc_auc(missing["EMPLOYEE_RANGE"].notna(), missing["customer"])
     assert alone > 0.6, "without regard to usage they would be"
 
 
@@ -119,5 +119,5 @@ def test_separation_counts_the_pairs_within_a_stratum(rows: list[tuple[int, bool
         for first, second in itertools.product(rows, rows)
         if first[1] and not second[1] and first[2] == second[2]
     ]
-    found = origin_leaks.separation(score, customer, stratum)
+    found = origin_leaks.stratified_roc_auc(score, customer, stratum)
     assert found == pytest.approx(np.mean(pairs)) if pairs else np.isnan(found)
