@@ -52,8 +52,8 @@ ORIGIN_LEAKS: Final = {
         low=0.35,
         high=0.65,
         least_customers=50,
-        meaning="the order of rows in usage_actions separates customers from non-customers within the same weeks, so "
-        "it reveals who has converted; here the order of rows changes nothing",
+        meaning="the order of rows in usage_actions separates customers from non-customers within the same "
+        "weeks, so it reveals who has converted; here the order of rows changes nothing",
     ),
 }
 
