@@ -58,11 +58,11 @@ def is_missing_word(value: object) -> bool:
 
 @dataclass(frozen=True)
 class ParsedTable:
-    """A parsed table; cells that could not be parsed are missing in ``cells`` and marked in ``bad``."""
+    """A parsed table; cells that could not be parsed are missing in ``cells`` and marked in ``unparsed``."""
 
     source: Source
     cells: pd.DataFrame
-    bad: dict[str, npt.NDArray[np.bool_]]
+    unparsed: dict[str, npt.NDArray[np.bool_]]
     faults: tuple[Fault, ...]
 
     def key(self, row: int) -> str:
@@ -87,7 +87,7 @@ _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?", re.ASCII | r
 _INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
 
 
-def _number(value: Any, expected: str = NUMBER) -> float:
+def _parse_number(value: Any, expected: str = NUMBER) -> float:
     if isinstance(value, str):
         if _INFINITE.fullmatch(value):
             raise BadCellError(FINITE)
@@ -105,13 +105,13 @@ _MAX_WHOLE = 10**18
 _WHOLE = re.compile(r"[+-]?\d{1,18}(?:\.0*)?", re.ASCII)
 
 
-def _whole(value: Any, exact_below: int = 2**53) -> int:
+def _parse_whole(value: Any, exact_below: int = 2**53) -> int:
     """Parse a whole number; a float only below ``exact_below``, where its type holds every whole number."""
     if isinstance(value, str):
-        return int(value.partition(".")[0]) if _WHOLE.fullmatch(value) else _whole_of_exponent(value)
+        return int(value.partition(".")[0]) if _WHOLE.fullmatch(value) else _parse_exponent(value)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MAX_WHOLE:
         return value
-    number = _number(value, WHOLE)
+    number = _parse_number(value, WHOLE)
     if abs(number) >= exact_below:
         raise BadCellError(ALL_DIGITS)
     if not number.is_integer():
@@ -123,7 +123,7 @@ _EXPONENT = re.compile(r"[+-]?\d*(?:\.(?P<decimals>\d*))?[eE](?P<exponent>[+-]?\
 _ROUND_IN_R = re.compile(r"[+-]?\de\+?0{0,2}[0-5]", re.ASCII)
 
 
-def _whole_of_exponent(text: str) -> int:
+def _parse_exponent(text: str) -> int:
     """Parse a whole number with an exponent, unless digits of it may have been lost.
 
     No digit is lost where the decimals reach down to the units: ``1.89945123456E+11``. But ``1.89945E+11``
@@ -132,7 +132,7 @@ def _whole_of_exponent(text: str) -> int:
     and an exponent up to 5 is not rounded: R writes round numbers as ``1e+05``, while ``%g`` writes six
     digits in full, and spreadsheets use a capital ``E``.
     """
-    _number(text, WHOLE)
+    _parse_number(text, WHOLE)
     parts = _EXPONENT.fullmatch(text)
     if parts is None:
         raise BadCellError(WHOLE)
@@ -148,7 +148,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)?",
 _ZONED = re.compile(_DATE.pattern + r"\s?(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)", re.ASCII | re.IGNORECASE)
 
 
-def _timestamp(value: Any, expected: str = TIMESTAMP) -> dt.datetime:
+def _parse_timestamp(value: Any, expected: str = TIMESTAMP) -> dt.datetime:
     if isinstance(value, str):
         if not _DATE.fullmatch(value):
             raise BadCellError(NAIVE if _ZONED.fullmatch(value) else expected)
@@ -165,29 +165,29 @@ def _timestamp(value: Any, expected: str = TIMESTAMP) -> dt.datetime:
     raise BadCellError(expected)
 
 
-def _day(value: Any) -> dt.datetime:
+def _parse_day(value: Any) -> dt.datetime:
     """Parse a day. The time of day is dropped, which changes no label, as weeks start at midnight."""
-    return dt.datetime.combine(_timestamp(value, DATE).date(), dt.time())
+    return dt.datetime.combine(_parse_timestamp(value, DATE).date(), dt.time())
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def _text(value: Any) -> str:
+def _parse_text(value: Any) -> str:
     if not isinstance(value, str) or len(value) > MAX_TEXT or _CONTROL.search(value):
         raise BadCellError(TEXT)
     return value
 
 
 PARSERS: Final[dict[str, tuple[Parser, str]]] = {
-    "id": (_whole, "Int64"),
-    "CLOSEDATE": (_day, "datetime64[us]"),
-    "WHEN_TIMESTAMP": (_timestamp, "datetime64[us]"),
-    "MRR": (_number, "float64"),
-    "ALEXA_RANK": (_whole, "Int64"),
-    "EMPLOYEE_RANGE": (_text, "str"),
-    "INDUSTRY": (_text, "str"),
-    **dict.fromkeys(contract.MEASURES, (_whole, "Int64")),
+    "id": (_parse_whole, "Int64"),
+    "CLOSEDATE": (_parse_day, "datetime64[us]"),
+    "WHEN_TIMESTAMP": (_parse_timestamp, "datetime64[us]"),
+    "MRR": (_parse_number, "float64"),
+    "ALEXA_RANK": (_parse_whole, "Int64"),
+    "EMPLOYEE_RANGE": (_parse_text, "str"),
+    "INDUSTRY": (_parse_text, "str"),
+    **dict.fromkeys(contract.MEASURES, (_parse_whole, "Int64")),
 }
 # The bounds below which these types hold every whole number; float64 does below 2**53.
 _EXACT_BELOW: Final = {pa.float16(): 2**11, pa.float32(): 2**24}
@@ -196,7 +196,7 @@ _EXACT_BELOW: Final = {pa.float16(): 2**11, pa.float32(): 2**24}
 def parse_cells(source: Source) -> ParsedTable:
     """Parse each distinct value of each column once; mark the cells that cannot be parsed."""
     cells: dict[str, Any] = {}
-    bad: dict[str, npt.NDArray[np.bool_]] = {}
+    unparsed: dict[str, npt.NDArray[np.bool_]] = {}
     bad_cells: list[tuple[str, str, Positions, list[object]]] = []
     faults: list[Fault] = []
     for name, column in source.columns.items():
@@ -206,19 +206,19 @@ def parse_cells(source: Source) -> ParsedTable:
         except (pa.ArrowException, ValueError, OverflowError, TypeError):
             faults.append(_not_plain(source.file, name, column))
             cells[name] = pd.Series([None] * len(column), dtype=dtype).array
-            bad[name] = np.ones(len(column), dtype=np.bool_)
+            unparsed[name] = np.ones(len(column), dtype=np.bool_)
             continue
         kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-        if parser is _whole and kind in _EXACT_BELOW:
-            parser = partial(_whole, exact_below=_EXACT_BELOW[kind])
+        if parser is _parse_whole and kind in _EXACT_BELOW:
+            parser = partial(_parse_whole, exact_below=_EXACT_BELOW[kind])
         parsed, reasons = _parse_distinct(distinct, parser)
         # Code -1 (missing) takes the last value.
         cells[name] = pd.Series([*parsed, None], dtype=dtype).array.take(codes)
-        bad[name] = np.isin(codes, list(reasons))
+        unparsed[name] = np.isin(codes, list(reasons))
         for expected in dict.fromkeys(reasons.values()):
             rows = np.flatnonzero(np.isin(codes, [code for code in reasons if reasons[code] == expected]))
             bad_cells.append((name, expected, rows, [distinct[code] for code in codes[rows[:MAX_LOOKED_AT]]]))
-    typed = ParsedTable(source, pd.DataFrame(cells), bad, ())
+    typed = ParsedTable(source, pd.DataFrame(cells), unparsed, ())
     faults += [typed.fault(name, expected, rows, found) for name, expected, rows, found in bad_cells]
     return replace(typed, faults=tuple(faults))
 

@@ -100,7 +100,7 @@ def check_table(typed: ParsedTable, schema: pandera.DataFrameSchema) -> list[Fau
     for (column, check), group in cases[~absent].groupby(["column", "check"], sort=False):
         rows = group["index"].to_numpy(dtype=np.int64)
         # Cells that could not be parsed are missing here, and have a fault already.
-        fresh = ~typed.bad[column][rows]
+        fresh = ~typed.unparsed[column][rows]
         found = group["failure_case"][fresh].head(MAX_LOOKED_AT)
         expected, shown = (PRESENT, []) if check == "not_nullable" else (check, found.tolist())
         if fresh.any():
@@ -116,7 +116,7 @@ def _missing_column(source: Source, name: str) -> Fault:
 
 def check_disjoint(typed: dict[str, ParsedTable]) -> list[Fault]:
     """Check that no id is in both company tables."""
-    tables = [typed[name] for name in contract.COMPANIES if name in typed]
+    tables = [typed[name] for name in contract.COMPANY_TABLES if name in typed]
     if len(tables) < 2 or any("id" not in table.cells for table in tables):
         return []
     customers, others = (table.cells["id"].dropna() for table in tables)

@@ -45,12 +45,12 @@ def check_orphans(tables: dict[str, pd.DataFrame], folder: Path, most: float) ->
     usage, orphans = tables[contract.USAGE_ACTIONS], orphaned_usage(tables)
     share = len(orphans) / len(usage)
     ids = orphans["id"].drop_duplicates()
-    idle = {name: int((~tables[name]["id"].isin(usage["id"])).sum()) for name in contract.COMPANIES}
+    idle = {name: int((~tables[name]["id"].isin(usage["id"])).sum()) for name in contract.COMPANY_TABLES}
     if share > most:
         fault = Fault(
             file=shown_file(folder, contract.USAGE_ACTIONS),
             column="id",
-            expected=f"ids of {' or '.join(contract.COMPANIES)} in all rows but a share of {most:g}",
+            expected=f"ids of {' or '.join(contract.COMPANY_TABLES)} in all rows but a share of {most:g}",
             rows=len(orphans),
             keys=tuple(f"id {value}" for value in ids.head(SHOWN_KEYS)),
             found=(
@@ -73,7 +73,7 @@ def check_orphans(tables: dict[str, pd.DataFrame], folder: Path, most: float) ->
 def orphaned_usage(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Return the usage rows of companies that neither company table lists."""
     usage = tables[contract.USAGE_ACTIONS]
-    return usage[~usage["id"].isin(pd.concat([tables[name]["id"] for name in contract.COMPANIES]))]
+    return usage[~usage["id"].isin(pd.concat([tables[name]["id"] for name in contract.COMPANY_TABLES]))]
 
 
 KEPT_DIGITS: Final = 15
@@ -144,7 +144,7 @@ def check_industries(tables: dict[str, pd.DataFrame]) -> dict[str, int]:
     dict
         ``companies`` with such an industry, different ``labels``.
     """
-    given = pd.concat([tables[name][["id", "INDUSTRY"]] for name in contract.COMPANIES]).dropna()
+    given = pd.concat([tables[name][["id", "INDUSTRY"]] for name in contract.COMPANY_TABLES]).dropna()
     rows = given.drop_duplicates()
     counts = rows["INDUSTRY"].value_counts()
     unlisted = {str(label): int(n) for label, n in counts.items() if not is_listed(str(label))}

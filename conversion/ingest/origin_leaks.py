@@ -112,7 +112,7 @@ def measure_leaks(tables: dict[str, pd.DataFrame]) -> dict[str, float]:
     """
     usage = tables[contract.USAGE_ACTIONS]
     companies = pd.concat(
-        [tables[name].assign(customer=name == contract.CUSTOMERS) for name in contract.COMPANIES],
+        [tables[name].assign(customer=name == contract.CUSTOMERS) for name in contract.COMPANY_TABLES],
         ignore_index=True,
     )
     customer = companies["customer"]

@@ -62,7 +62,7 @@ def test_firmographics_filled_in_after_the_conversion_are_warned_of(
     """Whichever table has fewer of them, and whatever its usage."""
     tables = tiny_export(companies=240)
     poorer = tables[missing].assign(INDUSTRY=None)
-    richer = {name: tables[name].assign(INDUSTRY="REAL_ESTATE") for name in contract.COMPANIES}
+    richer = {name: tables[name].assign(INDUSTRY="REAL_ESTATE") for name in contract.COMPANY_TABLES}
     facts = told({**tables, **richer, missing: poorer})
     assert facts["missing_firmographics"]["roc_auc"] > 0.9
     assert [name for name, fact in facts.items() if fact["warned"]] == ["missing_firmographics"]
@@ -74,12 +74,12 @@ def test_missing_firmographics_that_usage_explains_are_not_warned_of() -> None:
     """Companies that were never seen lack a size, and none of them converted."""
     tables = tiny_export(companies=400)
     used = set(tables[USAGE_ACTIONS]["id"])
-    for name in contract.COMPANIES:
+    for name in contract.COMPANY_TABLES:
         unseen = ~tables[name]["id"].isin(used)
         tables[name] = tables[name].assign(EMPLOYEE_RANGE=np.where(unseen, None, "1"), INDUSTRY=None)
     auc = told(tables)["missing_firmographics"]["roc_auc"]
     assert auc == pytest.approx(0.5, abs=0.1)
-    missing = pd.concat([tables[name].assign(customer=name == CUSTOMERS) for name in contract.COMPANIES])
+    missing = pd.concat([tables[name].assign(customer=name == CUSTOMERS) for name in contract.COMPANY_TABLES])
     alone = origin_leaks.stratified_roc_auc(missing["EMPLOYEE_RANGE"].notna(), missing["customer"])
     assert alone > 0.6, "without regard to usage they would be"
 
