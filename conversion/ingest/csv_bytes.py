@@ -15,7 +15,7 @@ import pyarrow.csv as arrow_csv
 from conversion.ingest.faults import NAMES_FIRST, TO_UTF_8, Positions, UnreadableError, one_line, quoted
 
 MAX_RECORD_BYTES: Final = 65_536
-"""Longest record; a lost quote makes one of many."""
+"""Longest record that is read; a longer one is usually many that a lost quote joined."""
 BLOCK_BYTES: Final = 2**20
 TITLE_LINES: Final = 20
 """First lines among which the header is looked for, to say where it is."""
@@ -32,7 +32,7 @@ OTHER_FORMATS: Final = {
 log = logging.getLogger(__name__)
 
 
-def normalized_text(data: bytes) -> bytes:
+def normalized_utf8(data: bytes) -> bytes:
     """Return the bytes without byte order mark and carriage returns; refuse what is not UTF-8 text."""
     data = data.removeprefix(b"\xef\xbb\xbf")
     start = data[:MAX_RECORD_BYTES]

@@ -16,7 +16,7 @@ import pyarrow.parquet as parquet
 from conversion.config import contract
 from conversion.ingest.csv_bytes import (
     is_long_where_ignored,
-    normalized_text,
+    normalized_utf8,
     overlong_records,
     record_breaks,
     record_lines,
@@ -100,7 +100,7 @@ def _candidates(folder: Path, name: str) -> list[Path]:
 
 
 def _read_csv(path: Path, data: bytes, wanted: tuple[str, ...]) -> Source:
-    data = normalized_text(data)
+    data = normalized_utf8(data)
     # Checked first: split at commas, such a file is full of stray quotes and cut-off lines.
     refuse_other_headers(data, wanted)
     data, breaks = without_empty_end(str(path), data, record_breaks(data))

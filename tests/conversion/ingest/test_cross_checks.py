@@ -44,7 +44,7 @@ def test_much_usage_of_no_company_stops_the_load(tables: Tables, tmp_path: Path)
         ([100, 200, 300, 400], False),
     ],
 )
-def test_ids_of_which_a_spreadsheet_kept_15_digits_are_warned_of(
+def test_ids_cut_to_15_digits_by_a_spreadsheet_are_warned_of(
     ids: list[int], warns: bool, tables: Tables, caplog: pytest.LogCaptureFixture
 ) -> None:
     odd = tables[NONCUSTOMERS].copy()
@@ -88,7 +88,7 @@ def test_conversions_that_no_usage_precedes_are_warned_of(
     ] == ([True] if warned else [])
 
 
-def test_customers_of_before_the_export_began_are_not_compared() -> None:
+def test_customers_from_before_the_export_are_not_compared() -> None:
     """Their usage before the conversion is left out of the export, whatever CLOSEDATE means."""
     tables = customers_first_seen([0] * 30)
     early = tables[CUSTOMERS].assign(CLOSEDATE=pd.Timestamp("2019-01-13"))
