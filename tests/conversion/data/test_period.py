@@ -266,9 +266,7 @@ def counts_as_whole(week: pd.Timestamp, share: float) -> bool:
 
 
 @pytest.mark.parametrize(("days", "least", "most"), [(7, 1.0, 1.0), (4, 0.0, 0.4), (3, 0.0, 0.1)])
-def test_whole_weeks_of_the_sample_are_recognized(
-    days: int, least: float, most: float
-) -> None:
+def test_whole_weeks_of_the_sample_are_recognized(days: int, least: float, most: float) -> None:
     weeks = sorted(sample()[0]["WHEN_TIMESTAMP"].unique())[6:]
     whole = np.mean([counts_as_whole(week, days / 7) for week in weeks])
     assert least <= whole <= most
