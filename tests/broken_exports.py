@@ -1,4 +1,4 @@
-"""Ways to break an export, in its tables or in the bytes of a file, and what `load` then has to do."""
+"""Ways to break an export, in its tables or in the bytes of a file, and the check that `load` reports it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def written(project: Path) -> list[Path]:
 
 
 def run_and_fail(project: Path, caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Run the stage on a broken export; check that it stops cleanly and give the lines of its message."""
+    """Run the stage on a broken export; check that it stops cleanly, and return the lines of its message."""
     with pytest.raises(SystemExit) as stop:
         run(load.main)
     assert stop.value.code == 1
@@ -137,7 +137,7 @@ def overlapping(folder: Path) -> None:
 
 
 def odd_rows(tables: Tables) -> Tables:
-    """Rows that the cleaning stage has rules for, and this one must let pass."""
+    """Rows that the cleaning stage has rules for, so `load` must let them pass."""
     customers, noncustomers, usage = (tables[name].copy() for name in COLUMNS)
     customers.loc[0, "MRR"] = -5.0
     usage.loc[0, "ACTIONS_EMAIL"] = -1
@@ -150,7 +150,7 @@ def odd_rows(tables: Tables) -> Tables:
 
 
 def with_orphans(tables: Tables, rows: int) -> Tables:
-    """A hundred usage rows, the last ones of two companies that nobody lists."""
+    """A hundred usage rows, the last ones of two companies that no table lists."""
     usage = pd.concat([tables[USAGE_ACTIONS]] * 2, ignore_index=True).head(100)
     usage.loc[usage.index[100 - rows :], "id"] = np.resize([900_001, 900_002], rows)
     return tables | {USAGE_ACTIONS: usage}

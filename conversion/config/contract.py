@@ -6,7 +6,7 @@ from typing import Final
 
 CUSTOMERS: Final = "customers"
 NONCUSTOMERS: Final = "noncustomers"
-COMPANIES: Final = (CUSTOMERS, NONCUSTOMERS)
+COMPANY_TABLES: Final = (CUSTOMERS, NONCUSTOMERS)
 """The tables with a row for each company."""
 USAGE_ACTIONS: Final = "usage_actions"
 MODULES: Final = ("CRM_CONTACTS", "CRM_COMPANIES", "CRM_DEALS", "EMAIL")

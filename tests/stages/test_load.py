@@ -63,7 +63,7 @@ def test_types_and_columns_of_the_outputs(project: Path, tables: Tables) -> None
         pd.testing.assert_frame_equal(table, tables[name])
 
 
-def test_csv_and_parquet_give_the_same_bytes(
+def test_csv_and_parquet_become_the_same_bytes(
     project: Path, tables: Tables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outputs = []
@@ -101,11 +101,13 @@ def test_how_much_usage_may_be_of_no_company_is_a_param(project: Path, tables: T
     assert facts["orphaned_usage"] == {"rows": 100, "companies": 2, "share": 1.0}
 
 
-def test_what_tells_the_files_apart_is_recorded(project: Path, tables: Tables) -> None:
+def test_leaks_of_the_file_of_origin_are_recorded(project: Path, tables: Tables) -> None:
     write_export(tables, project / "export")
     run(load.main)
     facts = json.loads(Path("metrics/data_quality.json").read_text(encoding="utf-8"))["file_of_origin"]
-    assert {name: fact["warned"] for name, fact in facts.items()} == dict.fromkeys(origin_leaks.TELLS, False)
+    assert {name: fact["warned"] for name, fact in facts.items()} == dict.fromkeys(
+        origin_leaks.ORIGIN_LEAKS, False
+    )
     assert all(fact["low"] < fact["roc_auc"] < fact["high"] for fact in facts.values())
 
 

@@ -165,7 +165,7 @@ def test_a_broken_file_is_explained_and_ends_with_exit_2(
     check_that_loading_stops(mutation, says, shipped, tmp_path, caplog)
 
 
-def test_all_faults_are_told_at_once(shipped: str, tmp_path: Path) -> None:
+def test_all_faults_are_reported_at_once(shipped: str, tmp_path: Path) -> None:
     params = yaml.safe_load(shipped)
     params["seed"] = "x"
     params["model"]["type"] = "y"

@@ -159,7 +159,7 @@ def test_the_first_conversion_counts_and_later_ones_are_quarantined(
     assert found["rule"].iloc[0] == "duplicate_company"
 
 
-def test_a_conversion_that_is_to_come_again_is_not_known_yet() -> None:
+def test_a_later_conversion_is_not_known_yet() -> None:
     rows = [customer(1, "2020-02-20", 20.0), customer(1, "2020-03-02", 90.0), customer(2, "2020-03-02", 5.0)]
     companies, quarantine = companies_of([*rows, customer(2, "2020-04-01", 6.0)], [])
     assert companies["CLOSEDATE"].tolist() == [pd.Timestamp("2020-02-20"), pd.NaT]
@@ -208,7 +208,7 @@ def test_a_company_is_the_same_before_and_after_its_conversions(deduplication: s
 
 
 @pytest.mark.parametrize("deduplication", ["most_complete", "first", "last"])
-def test_who_stands_in_both_tables_has_converted(deduplication: str) -> None:
+def test_a_company_in_both_tables_has_converted(deduplication: str) -> None:
     bare = {"ALEXA_RANK": None, "EMPLOYEE_RANGE": None, "INDUSTRY": None}
     companies, quarantine = companies_of([customer(1, "2020-01-06", 20.0, **bare)], [other(1)], deduplication)
     assert companies["CLOSEDATE"].tolist() == [pd.Timestamp("2020-01-06")]
@@ -218,7 +218,7 @@ def test_who_stands_in_both_tables_has_converted(deduplication: str) -> None:
 
 @settings(max_examples=20)
 @given(st.permutations(range(6)))
-def test_file_order_has_no_say_in_what_is_most_complete(order: list[int]) -> None:
+def test_file_order_does_not_decide_what_is_most_complete(order: list[int]) -> None:
     ranks = [10.0, 20.0, None, 20.0, 10.0, 10.0]
     sizes = ["1", "2 to 5", "1", "2 to 5", None, "2 to 5"]
     rows = [other(1, rank, size) for rank, size in zip(ranks, sizes, strict=True)]

@@ -290,13 +290,13 @@ def test_an_exponent_that_loses_no_digit_is_read(text: str, number: int) -> None
     ],
 )
 def test_an_exponent_that_may_have_lost_digits_is_not_read(text: str, expected: str) -> None:
-    with pytest.raises(faults.UnfitError, match=f"^{re.escape(expected)}$"):
+    with pytest.raises(faults.BadCellError, match=f"^{re.escape(expected)}$"):
         cells.PARSERS["id"][0](text)
 
 
 @given(st.integers(0, 10**18 - 1), st.integers(0, 20))
 def test_a_number_with_an_exponent_is_read_as_itself_or_not_at_all(number: int, digits: int) -> None:
-    with contextlib.suppress(faults.UnfitError):
+    with contextlib.suppress(faults.BadCellError):
         assert cells.PARSERS["id"][0](f"{Decimal(number):.{digits}E}") == number
 
 
@@ -333,7 +333,7 @@ def test_parquet_types_that_mean_the_same(
     pd.testing.assert_frame_equal(export.read_export(folder)[name], tables[name])
 
 
-def test_an_all_missing_optional_column_is_no_fault(tables: Tables, tmp_path: Path) -> None:
+def test_an_optional_column_may_be_all_missing(tables: Tables, tmp_path: Path) -> None:
     folder = write_export(tables, tmp_path)
     as_parquet(NONCUSTOMERS, with_column("INDUSTRY", pa.nulls))(folder)
     table = export.read_export(folder)[NONCUSTOMERS]
@@ -343,11 +343,11 @@ def test_an_all_missing_optional_column_is_no_fault(tables: Tables, tmp_path: Pa
 
 @settings(max_examples=60, deadline=None)
 @given(text=st.text(max_size=40) | st.from_regex(r"[-+]?[0-9.e:TZ -]{1,30}", fullmatch=True))
-def test_parsers_give_a_value_or_say_what_they_expect(text: str) -> None:
+def test_parsers_return_a_value_or_say_what_they_expect(text: str) -> None:
     for parser, _ in cells.PARSERS.values():
         try:
             value = parser(text)
-        except faults.UnfitError:
+        except faults.BadCellError:
             continue
         assert isinstance(value, int | float | str | dt.datetime)
 
@@ -356,6 +356,6 @@ def test_parsers_give_a_value_or_say_what_they_expect(text: str) -> None:
 def test_parsers_take_linear_time(text: str) -> None:
     start = time.monotonic()
     for parser in (cells.PARSERS["id"][0], cells.PARSERS["MRR"][0], cells.PARSERS["WHEN_TIMESTAMP"][0]):
-        with pytest.raises(faults.UnfitError):
+        with pytest.raises(faults.BadCellError):
             parser(text)
     assert time.monotonic() - start < 0.5

@@ -44,12 +44,12 @@ def test_much_usage_of_no_company_stops_the_load(tables: Tables, tmp_path: Path)
         ([100, 200, 300, 400], False),
     ],
 )
-def test_ids_of_which_a_spreadsheet_kept_15_digits_are_warned_of(
+def test_ids_cut_to_15_digits_by_a_spreadsheet_are_warned_of(
     ids: list[int], warns: bool, tables: Tables, caplog: pytest.LogCaptureFixture
 ) -> None:
     odd = tables[NONCUSTOMERS].copy()
     odd.loc[: len(ids) - 1, "id"] = ids
-    cross_checks.warn_of_cut_ids(tables | {NONCUSTOMERS: odd})
+    cross_checks.check_long_ids(tables | {NONCUSTOMERS: odd})
     assert [record.table for record in warnings_of(caplog)] == (  # type: ignore[attr-defined]
         [NONCUSTOMERS] if warns else []
     )
@@ -81,20 +81,20 @@ def customers_first_seen(days_before_conversion: list[int]) -> Tables:
 def test_conversions_that_no_usage_precedes_are_warned_of(
     days_before_conversion: list[int], without: float, warned: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    facts = cross_checks.usage_before_conversion(customers_first_seen(days_before_conversion))
+    facts = cross_checks.check_usage_before_conversion(customers_first_seen(days_before_conversion))
     assert facts == {"customers": len(days_before_conversion), "without": without, "warned": warned}
     assert [
         "nothing precedes their conversions" in record.getMessage() for record in warnings_of(caplog)
     ] == ([True] if warned else [])
 
 
-def test_customers_of_before_the_export_began_are_not_compared() -> None:
+def test_customers_from_before_the_export_are_not_compared() -> None:
     """Their usage before the conversion is left out of the export, whatever CLOSEDATE means."""
     tables = customers_first_seen([0] * 30)
     early = tables[CUSTOMERS].assign(CLOSEDATE=pd.Timestamp("2019-01-13"))
-    assert cross_checks.usage_before_conversion(tables | {CUSTOMERS: early})["customers"] == 0
+    assert cross_checks.check_usage_before_conversion(tables | {CUSTOMERS: early})["customers"] == 0
     on_time = tables[CUSTOMERS].assign(CLOSEDATE=pd.Timestamp("2019-01-14"))
-    assert cross_checks.usage_before_conversion(tables | {CUSTOMERS: on_time})["customers"] == 30
+    assert cross_checks.check_usage_before_conversion(tables | {CUSTOMERS: on_time})["customers"] == 30
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_industries_of_neither_taxonomy_are_counted_and_warned_of(
     industry = [*labels, *[None] * (len(tables[NONCUSTOMERS]) - len(labels))]
     odd = tables | {NONCUSTOMERS: tables[NONCUSTOMERS].assign(INDUSTRY=industry)}
     expected = {"companies": companies, "labels": len(set(labels)) if companies else 0}
-    assert cross_checks.unlisted_industries(odd) == expected
+    assert cross_checks.check_industries(odd) == expected
     assert [words in record.getMessage() for record in warnings_of(caplog)] == ([True] if words else [])
 
 
@@ -123,4 +123,4 @@ def test_a_company_listed_twice_counts_once(tables: Tables) -> None:
     odd = tables[NONCUSTOMERS].assign(INDUSTRY=None)
     odd.loc[[0, 1], "INDUSTRY"] = ["Enterprise", "SMB"]
     odd.loc[1, "id"] = odd.loc[0, "id"]
-    assert cross_checks.unlisted_industries(tables | {NONCUSTOMERS: odd}) == {"companies": 1, "labels": 2}
+    assert cross_checks.check_industries(tables | {NONCUSTOMERS: odd}) == {"companies": 1, "labels": 2}

@@ -200,14 +200,14 @@ BROKEN = [
         line("noncustomers.csv", 6, lambda _: b'7,1,"' + b"x" * 70_000 + b'",RETAIL'),
         "noncustomers.csv",
         "the file",
-        ("at most 65536 bytes, but for columns that are ignored", "line 6"),
+        ("at most 65536 bytes, except in columns that are ignored", "line 6"),
     ),
     Broken(
         "lost quote in a column that is ignored",
         edit("noncustomers.csv", lambda data: notes_column(data, b'"' + b"x" * 70_000, b'end"')),
         "noncustomers.csv",
         "the file",
-        ("at most 65536 bytes, but for columns that are ignored", "a stray quote", "line 2"),
+        ("at most 65536 bytes, except in columns that are ignored", "a stray quote", "line 2"),
     ),
 ]
 

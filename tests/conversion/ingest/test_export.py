@@ -141,7 +141,7 @@ def test_real_export(tmp_path: Path) -> None:
         pd.testing.assert_frame_equal(again[name], table)
 
 
-def test_a_sample_that_was_not_made_is_told_with_the_stage_that_makes_it(
+def test_a_sample_that_was_not_made_is_reported_with_the_stage_that_makes_it(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -60,7 +60,7 @@ class TestTraps:
         users = usage[list(contract.USERS)].max(axis=1)
         assert users[after].mean() > 1.5 * users[usage["CLOSEDATE"].notna() & ~after].mean()
 
-    def test_ids_tell_nothing(self, default: Sample) -> None:
+    def test_ids_reveal_nothing(self, default: Sample) -> None:
         prospects = default.noncustomers["id"].unique()
         ids = np.concatenate([default.customers["id"], prospects])
         customer = np.arange(len(ids)) < len(default.customers)
