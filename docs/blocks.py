@@ -1,4 +1,4 @@
-"""The generated blocks of pages: what the pipeline wrote, as tables between prose."""
+"""The generated blocks of pages: tables of the pipeline's results."""
 
 from __future__ import annotations
 
@@ -21,11 +21,17 @@ BLOCK: Final = re.compile(
 
 RANKERS: Final = {
     "probability": "**model**",
-    "summary_only": "model, from lifetime totals only",
+    "summary_only": "totals-only model",
     "users_rule": "rule: most users, last 4 weeks",
     "actions_rule": "rule: most actions, last 4 weeks",
     "random": "random order",
     "oracle": "oracle (the sample's truth)",
+}
+MARGINS: Final = {
+    "summary_only": "totals-only model",
+    "users_rule": "most-users rule",
+    "actions_rule": "most-actions rule",
+    "random": "random order",
 }
 MEASURES: Final = {
     "average_precision": "average precision",
@@ -34,7 +40,7 @@ MEASURES: Final = {
     "recall_at_50": "recall at 50",
     "recall_at_250": "recall at 250",
 }
-WITHOUT: Final = ", without the never seen"
+WITHOUT: Final = ", without never-seen companies"
 ORACLE_SHARE: Final = "share of the oracle's average precision"
 LOG_LOSS: Final = "log loss over the base rate's"
 LOG_LOSS_OF: Final = {"probability": "probability", "summary_only": "summary_only_probability"}
@@ -66,7 +72,7 @@ PACKAGES: Final = ("stages", "conversion", "commands", "benchmarks", "docs")
 
 
 def makers(root: Path) -> dict[str, Callable[[], str]]:
-    """Name what makes each generated block."""
+    """Map the name of each generated block to the function that makes it."""
     return {
         "stages": partial(stages_table, root),
         "results": partial(results_block, root),
@@ -91,17 +97,17 @@ def filled(root: Path, page: str, name: str) -> tuple[str, list[str]]:
     page
         Markdown.
     name
-        Of the page, for messages.
+        The page's name for messages.
 
     Returns
     -------
     str, list of str
-        The page, and the files that were not there: what would be made of them is left as it is.
+        The page, and the missing files; blocks made from those are unchanged.
 
     Raises
     ------
     SystemExit
-        The page has a block that nothing makes.
+        The page has a block that no function makes.
     """
     known = makers(root)
     missing: list[str] = []
@@ -149,15 +155,15 @@ def _result_rows(result: dict[str, Any], measures: list[str]) -> list[list[str]]
 
 
 def _left_out(without: dict[str, Any]) -> list[str]:
-    """Describe who is left out of the second half of the table."""
+    """Describe which companies the second half of the table leaves out."""
     if "left_out" not in without:
         return []
     shares = without["left_out"]
     text = (
-        "Without the never seen: the same lists without the companies that had not used the product by then, "
+        "The rows *without never-seen companies* leave out companies that had not used the product by then: "
         f"{100 * shares['share_of_prospects']:.1f} % of the prospects, with "
         f"{100 * shares['share_of_conversions']:.1f} % of the conversions and "
-        f"{100 * shares['share_of_expected_conversions']:.1f} % of those expected.\n"
+        f"{100 * shares['share_of_expected_conversions']:.1f} % of the expected conversions.\n"
     )
     return [text]
 
@@ -190,27 +196,27 @@ def _float(text: str | None) -> float | None:
 def _setting(result: dict[str, Any]) -> str:
     return (
         f"`{result['model_type']}`, {result['cutoffs']} lists from {result['first_cutoff']} to "
-        f"{result['last_cutoff']}; {result['converters']:,} companies converted within the horizon of one, "
-        f"{100 * result['prevalence']:.2f} % of the prospects on a list. Means over the lists; in brackets "
-        "95 % intervals by resampling companies.\n"
+        f"{result['last_cutoff']}; {result['converters']:,} companies converted within the horizon of at "
+        f"least one list, {100 * result['prevalence']:.2f} % of the prospects on a list. Numbers are means "
+        "over the lists, with 95 % intervals from resampling companies in brackets.\n"
     )
 
 
 def _margins(result: dict[str, Any]) -> str:
     parts = [
-        f"{RANKERS[name].removeprefix('rule: ')}: {_interval(margins['average_precision'], 'difference')}"
+        f"{MARGINS[name]}: {_interval(margins['average_precision'], 'difference')}"
         for name, margins in result["model_minus_baseline"].items()
         if name != "oracle" and "average_precision" in margins
     ]
-    return f"Average precision of the model minus that of the list by {'; by '.join(parts)}.\n"
+    return f"The model's gain in average precision over the {'; the '.join(parts)}.\n"
 
 
 def _ceiling(result: dict[str, Any]) -> list[str]:
-    """Say how much of the log loss that can be saved is saved, where the truth is known."""
+    """Describe the share of the possible log-loss improvement, if the truth is known."""
     if "share_of_oracle" not in result:
         return []
     saved = _interval(result["share_of_oracle"]["log_loss_reduction"])
-    return [f"Of what the oracle's log loss is below the base rate's, the model's is below it by {saved}.\n"]
+    return [f"The model achieves {saved} of the possible log-loss improvement over the base rate.\n"]
 
 
 def _interval(measure: dict[str, float | None], key: str = "value") -> str:
@@ -238,28 +244,28 @@ def leads_block(root: Path) -> str:
 
 
 def random_splits_block(root: Path) -> str:
-    """Say what the usual recipe claims, and what is kept of it, as `make bench-leakage` last measured it."""
+    """Compare the usual recipe's reported results with those in practice, as last measured."""
     from benchmarks.leakage_page import short  # needed here alone, and slow to import
 
     return short(read_json(root / RANDOM_SPLITS)) + "\n"
 
 
 def modelling_block(root: Path, name: str) -> str:
-    """Show one of the tables of the choice of model, as `make bench-modelling` last measured it."""
+    """Show one table of the choice of model, as `make bench-modelling` last measured it."""
     from benchmarks.modelling_page import TABLES  # needed here alone, and slow to import
 
     return TABLES[name](read_json(root / MODELLING))
 
 
 def share_of_oracle_block(root: Path) -> str:
-    """Say how much of what can be known the model knows, on the sample."""
+    """Show how close the model comes to the oracle on the sample."""
     shares = read_json(root / "metrics/evaluation.json").get("share_of_oracle", {})
     rows = [[name.replace("_", " "), _interval(measure)] for name, measure in shares.items()]
     return table(["share of the oracle's", "with its 95 % interval"], rows, right=1)
 
 
 def hazard_block() -> str:
-    """Quote how the sample is made from the module that makes it."""
+    """Quote the hazard from the docstring of the module that makes the sample."""
     from stages import simulate
 
     hazard = str(simulate.__doc__).partition("The hazard\n----------\n")[2]
@@ -267,7 +273,7 @@ def hazard_block() -> str:
 
 
 def make_targets_block(root: Path) -> str:
-    """List the targets of the Makefile with what they say of themselves."""
+    """List the targets of the Makefile with their descriptions."""
     makefile = (root / "Makefile").read_text(encoding="utf-8")
     targets = re.findall(r"^([a-z-]+):.*## (.*)$", makefile, flags=re.MULTILINE)
     return table(["command", "does"], [[code(f"make {name}"), does] for name, does in targets])
