@@ -92,11 +92,11 @@ kind of test set.
 
 *Reported* results are measured on the test fifth of random, stratified splits: the mean of {seeds} splits,
 with the smallest and largest in brackets. Results *in practice* are measured on the lists of this
-project's backtest: the same prospects and labels, with the recipe fitted anew on the export as it stood
-then, whenever our model is. They are means over the lists with 95 % intervals from resampling companies.
-Each company is scored by a model of the other four fifths of the companies, so that the model cannot have
-memorised it as a non-customer. *Expected over observed* is the sum of the probabilities over the
-conversions within 30 days. The recipe does not say within what time its customers convert, which is a
+project's backtest: the same prospects and labels, with the recipe refitted on the export as it stood then,
+whenever our model is refitted. They are means over the lists with 95 % intervals from resampling
+companies. Each company is scored by a model of the other four fifths of the companies, so that the model
+cannot have memorised it as a non-customer. *Expected over observed* is the sum of the probabilities over
+the conversions within 30 days. The recipe does not say within what time its customers convert, which is a
 separate problem.
 
 {kept}
@@ -147,7 +147,7 @@ stratified folds of its own training snapshots, with its backtest. All snapshots
 list, so the average precision differs from that of the lists:
 
 {ours}
-`evaluate.cross_validation_folds` measures this beside the backtest.
+`evaluate.cross_validation_folds` measures this alongside the backtest.
 
 ## How to check your own project
 
