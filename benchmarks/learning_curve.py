@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from conversion.config.params import Params, model_types
+from conversion.config.model_params import model_types
+from conversion.config.params import Params
 from conversion.config.params_file import load_params
 from conversion.evaluation.backtest import with_oracle
 from conversion.evaluation.overall_metrics import headline

@@ -20,7 +20,7 @@ from typing import Final
 
 import numpy as np
 
-from conversion.config.params import Span, model_types, search_space
+from conversion.config.model_params import Span, model_types, search_space
 from conversion.runtime.cli import CommandLine, run, whole_number
 from conversion.runtime.errors import UserError
 from conversion.runtime.progress import counting_bar, progress_bar
@@ -55,7 +55,7 @@ def grid() -> list[Settings]:
 
 
 def draws(count: int, seed: int) -> list[Settings]:
-    """Draw hyperparameters from `conversion.config.params.search_space`, the families in turn.
+    """Draw hyperparameters from `conversion.config.model_params.search_space`, the families in turn.
 
     Parameters
     ----------

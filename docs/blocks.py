@@ -265,11 +265,11 @@ def share_of_oracle_block(root: Path) -> str:
 
 
 def hazard_block() -> str:
-    """Quote the hazard from the docstring of the module that makes the sample."""
-    from stages import simulate
+    """Quote how the sample is made from the module that makes it."""
+    from conversion.simulation import hazard
 
-    hazard = str(simulate.__doc__).partition("The hazard\n----------\n")[2]
-    return f"```text\n{hazard.strip()}\n```\n"
+    formula = str(hazard.__doc__).partition("The hazard\n----------\n")[2]
+    return f"```text\n{formula.strip()}\n```\n"
 
 
 def make_targets_block(root: Path) -> str:

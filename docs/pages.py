@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import yaml
 
-from conversion.config.params import Params, search_space
+from conversion.config.model_params import search_space
+from conversion.config.params import Params
 from conversion.config.params_file import load_params
 from conversion.features.compute import feature_definitions
 from conversion.features.definitions import FeatureSettings

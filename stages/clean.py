@@ -1,4 +1,4 @@
-"""Clean the typed tables as of one moment: named rules, every dropped row counted and kept in quarantine."""
+"""Stage ``clean``: apply the named cleaning rules as of one moment, and keep dropped rows in quarantine."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import pandas as pd
 from conversion.config.contract import CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS
 from conversion.config.params_file import load_params
 from conversion.data.cleaning import (
+    check_usage_is_left,
     clean_companies,
     clean_usage,
     cleaning_report,
+    warn_of_incomplete_week,
     warn_of_strays,
-    warn_of_the_week_left_out,
 )
 from conversion.data.period import find_period
 from conversion.runtime.cli import run
-from conversion.runtime.errors import ExportError
 from conversion.runtime.files import read_parquet, write_json, write_parquet
 
 log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Read the typed tables, write the clean ones, the quarantine and the counts."""
+    """Read the typed tables; write the clean ones, the quarantine and the counts."""
     params = load_params()
     typed = {
         name: read_parquet(f"data/typed/{name}.parquet") for name in (CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS)
@@ -37,10 +37,8 @@ def main() -> None:
     )
     usage, usage_quarantine = clean_usage(typed[USAGE_ACTIONS], companies["id"], period)
     warn_of_strays(usage_quarantine, period)
-    warn_of_the_week_left_out(period)
-    if usage.empty:
-        caught = ", ".join(f"{name} {rows}" for name, rows in usage_quarantine["rule"].value_counts().items())
-        raise ExportError(f"usage_actions: no row is left after cleaning at {as_of:%Y-%m-%d}: {caught}")
+    warn_of_incomplete_week(period)
+    check_usage_is_left(usage, usage_quarantine, as_of)
     report = cleaning_report(companies, company_quarantine, usage, usage_quarantine, as_of)
     write_parquet("data/clean/companies.parquet", companies)
     write_parquet("data/clean/usage.parquet", usage)

@@ -19,9 +19,9 @@ def tiny_export(seed: int = 0, companies: int = 120, weeks: int = 40) -> dict[st
     Parameters
     ----------
     seed
-        Of the random generator; the same arguments give the same tables.
+        Seed of the random generator; the same arguments give the same tables.
     companies
-        Companies in both company tables together; their ids are shuffled, so they tell nothing.
+        Companies in both company tables together; their ids are shuffled, so they reveal nothing.
     weeks
         Weeks of usage from Monday 2019-01-07 on; conversions fall into the same period.
 
@@ -94,9 +94,9 @@ def write_export(tables: dict[str, pd.DataFrame], folder: str | Path, suffix: st
     Parameters
     ----------
     tables
-        As `tiny_export` gives them, or broken on purpose.
+        As `tiny_export` returns them, or broken on purpose.
     folder
-        Made if it does not exist.
+        Created if it does not exist.
     suffix
         ``.csv`` or ``.parquet``.
 

@@ -10,7 +10,8 @@ import pandas as pd
 import yaml
 
 from conversion.config import contract
-from conversion.config.params import Params, model_types
+from conversion.config.model_params import model_types
+from conversion.config.params import Params
 from conversion.config.params_file import load_params
 from conversion.data import cleaning
 from conversion.data.period import find_period
@@ -62,7 +63,7 @@ def _project_params() -> Params:
 
 
 def small_params(**overrides: Any) -> Params:
-    """Give the project's params, made small, with keys like ``model__type="xgboost"`` replaced."""
+    """Return the project's params, made small, with keys like ``model__type="xgboost"`` replaced."""
     values = _project_params().model_dump(mode="json")
     for path, value in (SMALL | overrides).items():
         *sections, key = path.split("__")
@@ -73,7 +74,7 @@ def small_params(**overrides: Any) -> Params:
 
 
 def typed(tables: Tables) -> Tables:
-    """Give tables the types that ``stages.load`` writes."""
+    """Return tables with the types that ``stages.load`` writes."""
     return {
         name: cells.final_types(table.astype({column: cells.PARSERS[column][1] for column in table}))
         for name, table in tables.items()
@@ -81,12 +82,12 @@ def typed(tables: Tables) -> Tables:
 
 
 class Pipeline:
-    """What each stage makes of an export; computed when it is first asked for.
+    """The tables of each stage for one export; each is computed when it is first used.
 
     Parameters
     ----------
     tables
-        An export, as `tests.exports.tiny_export` gives it.
+        An export, as `tests.exports.tiny_export` returns it.
     params
         As in params.yaml.
     """
@@ -157,9 +158,9 @@ class Pipeline:
 
 
 def cut_at(tables: Tables, as_of: pd.Timestamp) -> Tables:
-    """Cut an export by hand: the tables as they stood at ``as_of``, when later customers were free.
+    """Cut an export by hand: the tables as they were at ``as_of``, when later customers were free.
 
-    A company that converts more than once stands there once until its second conversion.
+    A company that converts more than once is listed once until its second conversion.
     """
     customers, others = tables[contract.CUSTOMERS], tables[contract.NONCUSTOMERS]
     usage = tables[contract.USAGE_ACTIONS]
@@ -174,7 +175,7 @@ def cut_at(tables: Tables, as_of: pd.Timestamp) -> Tables:
 
 
 def dirty_export(seed: int = 0, companies: int = 120, weeks: int = 40) -> Tables:
-    """Give a tiny export with something for each cleaning rule, spread over its whole period."""
+    """Return a tiny export with something for each cleaning rule, spread over its whole period."""
     tables = tiny_export(seed, companies, weeks)
     customers, others = tables[contract.CUSTOMERS].copy(), tables[contract.NONCUSTOMERS]
     usage = tables[contract.USAGE_ACTIONS].reset_index(drop=True)
@@ -197,7 +198,7 @@ def dirty_export(seed: int = 0, companies: int = 120, weeks: int = 40) -> Tables
 
 
 def run_stages(folder: Path, params: Params) -> str | None:
-    """Run the stages after ``simulate`` in ``folder``, the working directory; say which stopped, if any."""
+    """Run the stages after ``simulate`` in ``folder``, the working directory; return the one that stopped."""
     (folder / "params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json")), encoding="utf-8")
     for stage in (load, clean, featurize, train, evaluate, score):
         try:

@@ -22,7 +22,9 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from conversion.config.params import MemberType, Params, Registry, Section, Serve, Tracking, model_types
+from conversion.config.model_params import MemberType, model_types
+from conversion.config.param_types import Section
+from conversion.config.params import Params, Registry, Serve, Tracking
 from conversion.config.params_file import load_params
 from conversion.serving.predictor import confidence_of
 from conversion.serving.state import make_serving

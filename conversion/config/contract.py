@@ -1,4 +1,4 @@
-"""The vocabulary of the data contract: tables, columns, employee ranges, measures and sentinels."""
+"""The vocabulary of the data contract: tables, columns, measures, employee ranges and sentinel values."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Final
 
 CUSTOMERS: Final = "customers"
 NONCUSTOMERS: Final = "noncustomers"
+COMPANY_TABLES: Final = (CUSTOMERS, NONCUSTOMERS)
+"""The tables with a row for each company."""
 USAGE_ACTIONS: Final = "usage_actions"
 MODULES: Final = ("CRM_CONTACTS", "CRM_COMPANIES", "CRM_DEALS", "EMAIL")
 ACTIONS: Final = tuple(f"ACTIONS_{module}" for module in MODULES)
@@ -31,4 +33,3 @@ EMPLOYEE_RANGES: Final = (
 UNRANKED: Final = 16_000_001
 """``ALEXA_RANK`` of a site that Alexa did not rank."""
 UNKNOWN_SECTOR: Final = "Unknown"
-COMPANIES: Final = (CUSTOMERS, NONCUSTOMERS)

@@ -2,120 +2,46 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
-from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Final, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
-MemberType = Literal["logistic_regression", "random_forest", "xgboost"]
-ModelType = Literal[MemberType, "ensemble"]
-FeatureGroup = Literal["usage", "firmographics", "missingness"]
+from conversion.config.model_params import Model
+from conversion.config.param_types import (
+    IncreasingInts,
+    IncreasingWeeks,
+    Monday,
+    Money,
+    Names,
+    PositiveInt,
+    Section,
+    Share,
+    Weeks,
+    as_tuple,
+    must_not_repeat,
+)
+
 BASELINE_WEEKS: Final = 4
-"""Weeks that the rules look back on which the model is measured against in the backtest."""
-FIRST_MONDAY: Final = dt.date(2000, 1, 3)
-LAST_MONDAY: Final = dt.date(2100, 12, 27)
-"""The Mondays of the days that an export may have, see `stages.load`."""
-
-
-def _as_date(value: object) -> object:
-    if isinstance(value, str):
-        try:
-            return dt.date.fromisoformat(value)
-        except ValueError as error:
-            raise ValueError("should be a Monday like 2020-02-24") from error
-    return value
-
-
-def _must_be_monday(value: dt.date) -> dt.date:
-    if value.weekday() != 0:
-        raise ValueError(f"should be a Monday like 2020-02-24; {value:%Y-%m-%d} is a {value:%A}")
-    if not FIRST_MONDAY <= value <= LAST_MONDAY:
-        raise ValueError(f"should be a Monday from {FIRST_MONDAY} to {LAST_MONDAY}")
-    return value
-
-
-def _must_increase(values: tuple[int, ...]) -> tuple[int, ...]:
-    if list(values) != sorted(set(values)):
-        raise ValueError("should be in increasing order without repeats")
-    return values
-
-
-def _must_not_repeat(values: tuple[str, ...]) -> tuple[str, ...]:
-    if len(values) != len(set(values)):
-        raise ValueError("should not name anything twice")
-    return values
-
-
-def _must_be_a_measure(value: str) -> str:
-    if not re.fullmatch(r"average_precision|log_loss|recall_at_[1-9]\d{0,5}", value, re.ASCII):
-        raise ValueError("should be average_precision, log_loss or recall_at_ and a list length")
-    return value
-
-
-def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _must_have_the_baselines(values: tuple[int, ...]) -> tuple[int, ...]:
-    if BASELINE_WEEKS not in values:
-        raise ValueError(
-            f"should have {BASELINE_WEEKS} among them, the weeks of the rules that the model is measured by"
-        )
-    return values
-
-
-Monday = Annotated[dt.date, BeforeValidator(_as_date), AfterValidator(_must_be_monday)]
-PositiveInt = Annotated[int, Field(ge=1, le=1_000_000)]
-Rounds = Annotated[int, Field(ge=1, le=10_000)]
-Depth = Annotated[int, Field(ge=1, le=32)]
-Weeks = Annotated[int, Field(ge=1, le=520)]
-Share = Annotated[float, Field(ge=1e-6, le=1)]
-Money = Annotated[float, Field(ge=0, le=1e9)]
-IncreasingInts = Annotated[
-    tuple[PositiveInt, ...],
-    BeforeValidator(_as_tuple),
-    Field(min_length=1, max_length=20),
-    AfterValidator(_must_increase),
-]
-IncreasingWeeks = Annotated[
-    tuple[Weeks, ...],
-    BeforeValidator(_as_tuple),
-    Field(min_length=1, max_length=20),
-    AfterValidator(_must_increase),
-]
-RegistryMeasure = Annotated[str, AfterValidator(_must_be_a_measure)]
-Names = Annotated[
-    tuple[Annotated[str, Field(max_length=200)], ...],
-    BeforeValidator(_as_tuple),
-    Field(max_length=100),
-    AfterValidator(_must_not_repeat),
-]
-
-
-class Section(BaseModel):
-    """A section of params.yaml: frozen, strictly typed, unknown keys refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+"""Weeks that the baseline rules of the backtest look back."""
+FeatureGroup = Literal["usage", "firmographics", "missingness"]
 
 
 class Data(Section):
-    """Where the export is, and as of when it is read."""
+    """Where the export is, and the moment as of which it is read."""
 
     dir: str = Field(min_length=1, max_length=1024, description="folder with the export's three tables")
     as_of: Monday | None = Field(description="time travel: the Monday 00:00 the list is made; null: latest")
     max_orphan_share: float = Field(
-        ge=0, le=1, description="share of usage rows at most whose company is in neither company table"
+        ge=0, le=1, description="largest share of usage rows whose company is in neither company table"
     )
 
 
@@ -134,14 +60,14 @@ class Clean(Section):
         description="which row of a company that is listed more than once is kept"
     )
     max_gap_weeks: Weeks = Field(
-        description="usage further than this from the next week is apart; the part with most rows is kept"
+        description="longest gap between usage weeks; beyond it, only the part with the most rows is kept"
     )
-    max_weeks: int = Field(ge=26, le=5_300, description="weeks that usage may span; more is refused")
+    max_weeks: int = Field(ge=26, le=5_300, description="most weeks that usage may span; more is refused")
     stray_week: float = Field(
         ge=0, le=0.5, description="a first or last week below this share of the usual rows is left out"
     )
     max_stray_rows: float = Field(
-        ge=0, le=0.5, description="share of usage rows that may be left out as strays; more is refused"
+        ge=0, le=0.5, description="largest share of usage rows left out as strays; more is refused"
     )
     partial_week: float = Field(
         ge=0, le=1, description="a last week below this share of the usual volume is incomplete; 0: never"
@@ -149,15 +75,23 @@ class Clean(Section):
     partial_week_rows: int = Field(
         ge=10,
         le=1_000_000,
-        description="active usage rows that a usual week needs for the last one to be judged",
+        description="active usage rows a usual week needs before the last one is judged",
     )
 
 
 class KeepNegatives(Section):
-    """Shares of the negative training snapshots that are kept."""
+    """The shares of negative training snapshots that are kept."""
 
     seen: Share = Field(description="share kept of negatives with a usage row so far")
     never_seen: Share = Field(description="share kept of negatives without any usage row so far")
+
+
+def _must_have_the_baselines(values: tuple[int, ...]) -> tuple[int, ...]:
+    if BASELINE_WEEKS not in values:
+        raise ValueError(
+            f"should have {BASELINE_WEEKS} among them, the weeks of the rules that the model is measured by"
+        )
+    return values
 
 
 class Featurize(Section):
@@ -167,32 +101,10 @@ class Featurize(Section):
     windows: Annotated[IncreasingWeeks, AfterValidator(_must_have_the_baselines)] = Field(
         description="weeks of the window features"
     )
-    half_lives: IncreasingWeeks = Field(description="weeks, of the exponentially weighted users")
+    half_lives: IncreasingWeeks = Field(description="half-lives in weeks of the exponentially weighted users")
     spacing_weeks: Weeks = Field(description="weeks between training snapshots")
     keep_negatives: KeepNegatives
-    chunk_companies: PositiveInt = Field(description="companies a block of the feature computation")
-
-
-@dataclass(frozen=True)
-class Span:
-    """Where a search or a sweep looks for a hyperparameter: whole numbers if both ends are.
-
-    Attributes
-    ----------
-    low, high
-        The ends, both included.
-    log
-        Whether ratios count, not differences: as many draws between 1 and 10 as between 10 and 100.
-    """
-
-    low: float
-    high: float
-    log: bool = False
-
-    @property
-    def whole(self) -> bool:
-        """Whether the hyperparameter is a whole number."""
-        return isinstance(self.low, int) and isinstance(self.high, int)
+    chunk_companies: PositiveInt = Field(description="companies in one block of the feature computation")
 
 
 class Features(Section):
@@ -200,87 +112,17 @@ class Features(Section):
 
     groups: Annotated[
         tuple[FeatureGroup, ...],
-        BeforeValidator(_as_tuple),
+        BeforeValidator(as_tuple),
         Field(min_length=1),
-        AfterValidator(_must_not_repeat),
+        AfterValidator(must_not_repeat),
     ] = Field(description="groups of features that the model may use")
-
-
-class LogisticRegression(Section):
-    """Hyperparameters of the family ``logistic_regression``."""
-
-    C: Annotated[float, Span(0.0001, 1.0, log=True)] = Field(
-        ge=1e-8, le=1e8, description="inverse strength of the L2 penalty"
-    )
-    max_iter: Rounds = Field(description="iterations of the solver at most")
-    quadratic: Names = Field(description="features whose squares and products are added")
-
-
-class RandomForest(Section):
-    """Hyperparameters of the family ``random_forest``."""
-
-    n_estimators: Rounds = Field(description="trees")
-    max_depth: Annotated[Depth | None, Span(3, 15)] = Field(
-        description="depth of a tree at most; null: unbounded"
-    )
-    min_samples_leaf: Annotated[PositiveInt, Span(5, 100, log=True)] = Field(
-        description="snapshots in a leaf at least"
-    )
-    max_features: Annotated[Share, Span(0.05, 0.6, log=True)] = Field(
-        description="share of features tried at a split"
-    )
-    monotone: bool = Field(description="hold each feature to the direction of its definition")
-
-
-class XGBoost(Section):
-    """Hyperparameters of the family ``xgboost``."""
-
-    n_estimators: Annotated[Rounds, Span(50, 400, log=True)] = Field(description="boosting rounds")
-    max_depth: Annotated[Depth, Span(2, 6)] = Field(description="depth of a tree at most")
-    learning_rate: Annotated[Share, Span(0.01, 0.3, log=True)] = Field(description="shrinkage of each tree")
-    min_child_weight: Annotated[float, Span(0.5, 50.0, log=True)] = Field(
-        ge=0, le=1e6, description="sum of instance hessians in a leaf at least"
-    )
-    subsample: Annotated[Share, Span(0.5, 1.0)] = Field(description="share of snapshots a tree sees")
-    colsample_bytree: Annotated[Share, Span(0.2, 1.0)] = Field(description="share of features a tree sees")
-    reg_lambda: Annotated[float, Span(0.1, 100.0, log=True)] = Field(
-        ge=0, le=1e6, description="L2 penalty on leaf weights"
-    )
-    monotone: bool = Field(description="hold each feature to the direction of its definition")
-
-
-class Ensemble(Section):
-    """What the model type ``ensemble`` is the mean log-odds of."""
-
-    members: Annotated[
-        tuple[MemberType, ...],
-        BeforeValidator(_as_tuple),
-        Field(min_length=2, max_length=3),  # as many as dvc.yaml can name
-        AfterValidator(_must_not_repeat),
-    ] = Field(description="families whose log-odds are averaged, each with its own block")
-
-
-class Model(Section):
-    """The model type, and the hyperparameters of each."""
-
-    type: ModelType = Field(description="the model family, or ensemble")
-    logistic_regression: LogisticRegression
-    random_forest: RandomForest
-    xgboost: XGBoost
-    ensemble: Ensemble
-
-    def hyperparameters(self) -> dict[str, Any]:
-        """Give the block of the chosen type; of the ensemble each member's, by its name in ``members``."""
-        if self.type != "ensemble":
-            return dict(getattr(self, self.type).model_dump())
-        return {"members": {name: getattr(self, name).model_dump() for name in self.ensemble.members}}
 
 
 class HyperparameterSearch(Section):
     """The search for hyperparameters inside the training period."""
 
     trials: int = Field(
-        ge=0, le=1000, description="hyperparameters tried at most, the given ones first; 0: off"
+        ge=0, le=1000, description="most hyperparameter settings to try, the given one first; 0: off"
     )
 
 
@@ -311,7 +153,7 @@ class Train(Section):
 
 
 class Evaluate(Section):
-    """The backtest and the measures."""
+    """The backtest and its measures."""
 
     first_cutoff: Monday | None = Field(description="first week of the backtest; null: half-way")
     spacing_weeks: Weeks = Field(description="weeks between cutoffs")
@@ -341,7 +183,7 @@ class Evaluate(Section):
 
 
 class Tiers(Section):
-    """Least lift of each tier, highest first."""
+    """The least lift of each tier, highest first."""
 
     very_high: float = Field(gt=0, le=1e6, description="least lift of tier very_high")
     high: float = Field(gt=0, le=1e6, description="least lift of tier high")
@@ -365,8 +207,15 @@ class Score(Section):
     )
 
 
+class Tracking(Section):
+    """What is logged to MLflow."""
+
+    enabled: bool = Field(description="log each run to MLflow; changes no result")
+    experiment: str = Field(min_length=1, max_length=200, description="name of the MLflow experiment")
+
+
 class ConfidenceOdds(Section):
-    """Least ratio between the odds and those of the threshold, either way, of each level of confidence."""
+    """How far the odds must be from the threshold's, as a ratio either way, for each level of confidence."""
 
     high: float = Field(gt=1, le=1e9, description="least ratio of confidence high")
     medium: float = Field(gt=1, le=1e9, description="least ratio of confidence medium")
@@ -378,18 +227,11 @@ class ConfidenceOdds(Section):
         return self
 
 
-class Tracking(Section):
-    """What MLflow is told of each run."""
-
-    enabled: bool = Field(description="log each run to MLflow; changes no result")
-    experiment: str = Field(min_length=1, max_length=200, description="name of the MLflow experiment")
-
-
 class Serve(Section):
     """The HTTP service."""
 
-    max_companies: int = Field(ge=1, le=100_000, description="companies in one POST /predict at most")
-    max_body_bytes: int = Field(ge=1024, le=2**30, description="bytes of a request's body at most")
+    max_companies: int = Field(ge=1, le=100_000, description="most companies in one POST /predict")
+    max_body_bytes: int = Field(ge=1024, le=2**30, description="most bytes in a request's body")
     confidence: ConfidenceOdds
     root_path: str = Field(
         max_length=200,
@@ -400,11 +242,20 @@ class Serve(Section):
     log_predictions: bool = Field(description="log inputs and answers as JSON lines in logs/")
 
 
+def _must_be_a_measure(value: str) -> str:
+    if not re.fullmatch(r"average_precision|log_loss|recall_at_[1-9]\d{0,5}", value, re.ASCII):
+        raise ValueError("should be average_precision, log_loss or recall_at_ and a list length")
+    return value
+
+
+RegistryMeasure = Annotated[str, AfterValidator(_must_be_a_measure)]
+
+
 class Registry(Section):
-    """When a tracked run's model is promoted to champion of the registered model."""
+    """When a tracked run's model becomes the champion of the registered model."""
 
     model_name: str = Field(max_length=200, pattern=r"^[\w.-]+$", description="name of the registered model")
-    measure: RegistryMeasure = Field(description="the measure by which a model has to beat the champion")
+    measure: RegistryMeasure = Field(description="measure by which a model must beat the champion")
     least_probability: float = Field(
         ge=0.5, le=1, description="least probability that it is better than the champion"
     )
@@ -434,25 +285,3 @@ def section_at(location: tuple[int | str, ...]) -> type[BaseModel]:
     for name in location:
         section = section.model_fields[str(name)].annotation  # type: ignore[assignment]
     return section
-
-
-def model_types() -> tuple[str, ...]:
-    """Names of the model families that params.yaml may choose."""
-    return get_args(ModelType)
-
-
-def search_space(family: str) -> dict[str, Span]:
-    """Give the hyperparameters of a family that can be searched for, and where.
-
-    Examples
-    --------
-    >>> search_space("logistic_regression")
-    {'C': Span(low=0.0001, high=1.0, log=True)}
-    """
-    block = section_at(("model", family))
-    return {
-        name: span
-        for name, field in block.model_fields.items()
-        for span in field.metadata
-        if isinstance(span, Span)
-    }

@@ -1,4 +1,4 @@
-"""Reading params.yaml: every wrong key with what was given and what is allowed."""
+"""Reading params.yaml: each wrong key is reported with what was given and what is allowed."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _describe(fault: dict[str, Any]) -> str:
 
 
 def _meaning(location: tuple[int | str, ...]) -> str:
-    """Say what a key is for, or which keys a section has; an item of a list is explained by the list."""
+    """Return what a key is for, or which keys a section has; a list explains its items."""
     names = [name for name in location if isinstance(name, str)]
     field = section_at(tuple(names[:-1])).model_fields[names[-1]] if names else None
     if field and field.description:

@@ -1,4 +1,4 @@
-"""The named cleaning rules as of one moment; every dropped row is counted and kept in quarantine."""
+"""The named cleaning rules, as of one moment. Every dropped row is counted and kept in quarantine."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Final
 
 import pandas as pd
 
-from conversion.config.contract import ACTIONS, MEASURES, USERS
+from conversion.config.contract import ACTIONS, MEASURES, USAGE_ACTIONS, USERS
 from conversion.data.firmographics import with_firmographics
 from conversion.data.period import Period, describe_first, strays
 from conversion.data.timeline import WEEK, as_of_view, known_at
+from conversion.runtime.errors import ExportError
 
 log = logging.getLogger(__name__)
-
 COMPANY_RULES: Final = {
     "duplicate_company": "another row of the same company was kept (clean.deduplication)",
     "later_conversion": "the company had converted before: its first conversion was kept",
@@ -30,62 +30,26 @@ USAGE_RULES: Final = {
 }
 
 
-def deduplicate(
-    table: pd.DataFrame, key: list[str], strategy: str, uncounted: Sequence[str] = ()
-) -> pd.Series:
-    """Tell which row of each key to keep.
-
-    Parameters
-    ----------
-    table
-        Rows in file order.
-    key
-        Columns that should be unique.
-    strategy
-        ``most_complete``: the row with the most cells that are non-null, non-empty and non-zero; ties: the
-        row that sorts last by its values, column after column (missing first), so file order has no say.
-        ``first`` and ``last``: by file order.
-    uncounted
-        Columns that make no row more complete, and decide ties last: what is not known at every moment must
-        not choose what else is.
-
-    Returns
-    -------
-    pandas.Series of bool
-        True for exactly one row of each key.
-    """
-    if strategy != "most_complete":
-        return ~table.duplicated(key, keep="first" if strategy == "first" else "last")
-    counted = [name for name in table.columns if name not in [*key, *uncounted]]
-    values = [*counted, *uncounted]
-    cells = table[counted]
-    complete = (cells.notna() & (cells != 0) & (cells != "")).sum(axis=1)
-    order = table.assign(complete=complete).sort_values(
-        [*key, "complete", *values], kind="stable", na_position="first"
-    )
-    return (~order.duplicated(key, keep="last")).reindex(table.index)
-
-
 def clean_companies(
     customers: pd.DataFrame, noncustomers: pd.DataFrame, as_of: pd.Timestamp, deduplication: str
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Make one row a company, as an export taken at ``as_of`` would show it.
+    """Reduce the company tables to one row a company, as an export taken at ``as_of`` would show it.
 
-    Of a company that converts more than once the first conversion counts: from then on it is no prospect.
-    Rows of later conversions are never read, not even for firmographics, as no export before had them.
+    If a company converts more than once, its first conversion counts; afterwards it is not a prospect. Rows
+    of later conversions are never read, not even for firmographics, as no earlier export had them.
 
     A conversion with ``MRR`` <= 0 is quarantined: ``conversion_valid`` is False, so it is never a positive
-    label, but before its ``CLOSEDATE`` the company was a prospect like any other. Dropping it from the past
-    would use what was not known then.
+    label. Before its ``CLOSEDATE`` the company was a prospect like any other; dropping it from the past would
+    use what was not known then.
 
     Parameters
     ----------
     customers, noncustomers
         Typed tables, see `conversion.config.contract.COLUMNS`.
     as_of
-        Conversions from then on are unknown.
+        The moment; conversions from then on are unknown.
     deduplication
-        See `deduplicate`: which of several rows is kept, of a converter among those of its first day.
+        Strategy of `deduplicate`: which of several rows is kept, for a customer among those of its first day.
 
     Returns
     -------
@@ -100,7 +64,7 @@ def clean_companies(
     first_day = recorded.groupby("id")["CLOSEDATE"].transform("min")
     rule = pd.Series(pd.NA, index=recorded.index, dtype="str")
     rule = rule.mask(recorded["CLOSEDATE"] > first_day, "later_conversion")
-    # A row without a conversion beside one with: load refuses it, and here it is a duplicate.
+    # A row without a conversion beside one with: the stage load refuses that; here it is a duplicate.
     candidates = recorded[recorded["CLOSEDATE"].eq(first_day) | first_day.isna()]
     kept = candidates.index[deduplicate(candidates, ["id"], deduplication, uncounted=["CLOSEDATE", "MRR"])]
     rule = rule.mask(rule.isna() & ~rule.index.isin(kept), "duplicate_company")
@@ -118,7 +82,7 @@ def clean_companies(
 
 
 def clean_usage(usage: pd.DataFrame, ids: pd.Series, period: Period) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Keep the usage rows that are known at the period's ``as_of`` and make sense.
+    """Keep the usage rows that are known at the period's ``as_of`` and break no rule.
 
     Parameters
     ----------
@@ -127,12 +91,12 @@ def clean_usage(usage: pd.DataFrame, ids: pd.Series, period: Period) -> tuple[pd
     ids
         The companies' ids.
     period
-        Rows whose week lies outside of it, or is not over at its ``as_of``, are quarantined.
+        Rows whose week lies outside it, or is not over at its ``as_of``, are quarantined.
 
     Returns
     -------
     usage, quarantine : pandas.DataFrame
-        Sorted by ``id`` and ``WHEN_TIMESTAMP``; the quarantine has the first rule that each row breaks.
+        Sorted by ``id`` and ``WHEN_TIMESTAMP``; ``rule`` in the quarantine is the first that each row breaks.
     """
     actions, users = usage[list(ACTIONS)].to_numpy(), usage[list(USERS)].to_numpy()
     broken = {
@@ -154,6 +118,42 @@ def clean_usage(usage: pd.DataFrame, ids: pd.Series, period: Period) -> tuple[pd
     return kept, quarantine
 
 
+def deduplicate(
+    table: pd.DataFrame, key: list[str], strategy: str, uncounted: Sequence[str] = ()
+) -> pd.Series:
+    """Return which row of each key to keep.
+
+    Parameters
+    ----------
+    table
+        Rows in file order.
+    key
+        Columns that should be unique.
+    strategy
+        ``most_complete``: the row with the most cells that are non-null, non-empty and non-zero; among equals
+        the row that sorts last by its values, column after column (missing first), so that file order does
+        not matter. ``first`` and ``last``: by file order.
+    uncounted
+        Columns that make no row more complete and decide ties last: values that are not known at every moment
+        must not influence which others are kept.
+
+    Returns
+    -------
+    pandas.Series of bool
+        True for exactly one row of each key.
+    """
+    if strategy != "most_complete":
+        return ~table.duplicated(key, keep="first" if strategy == "first" else "last")
+    counted = [name for name in table.columns if name not in [*key, *uncounted]]
+    values = [*counted, *uncounted]
+    cells = table[counted]
+    complete = (cells.notna() & (cells != 0) & (cells != "")).sum(axis=1)
+    order = table.assign(complete=complete).sort_values(
+        [*key, "complete", *values], kind="stable", na_position="first"
+    )
+    return (~order.duplicated(key, keep="last")).reindex(table.index)
+
+
 def cleaning_report(
     companies: pd.DataFrame,
     company_quarantine: pd.DataFrame,
@@ -161,7 +161,7 @@ def cleaning_report(
     usage_quarantine: pd.DataFrame,
     as_of: pd.Timestamp,
 ) -> dict[str, object]:
-    """Count what each rule caught, and what was kept."""
+    """Count the rows that each rule caught, and those that were kept."""
 
     def counts(quarantine: pd.DataFrame, rules: dict[str, str]) -> dict[str, int]:
         return {name: int((quarantine["rule"] == name).sum()) for name in rules}
@@ -177,8 +177,21 @@ def cleaning_report(
     }
 
 
+def check_usage_is_left(usage: pd.DataFrame, quarantine: pd.DataFrame, as_of: pd.Timestamp) -> None:
+    """Check that some usage row is clean; if not, say what each rule caught.
+
+    Raises
+    ------
+    ExportError
+        ``usage`` has no rows.
+    """
+    if usage.empty:
+        caught = ", ".join(f"{rule} {rows}" for rule, rows in quarantine["rule"].value_counts().items())
+        raise ExportError(f"{USAGE_ACTIONS}: no row is left after cleaning at {as_of:%Y-%m-%d}: {caught}")
+
+
 def warn_of_strays(quarantine: pd.DataFrame, period: Period) -> None:
-    """Log how many usage rows lie outside of the weeks of the others, one of them, and how to keep a week."""
+    """Log how many usage rows are far from the others, which is the first, and how to keep a last week."""
     outside = quarantine[quarantine["rule"] == "stray_week"]
     if len(outside):
         keep = {} if period.latest is None else {"keep": _run_as_of(period.latest)}
@@ -188,7 +201,7 @@ def warn_of_strays(quarantine: pd.DataFrame, period: Period) -> None:
         )
 
 
-def warn_of_the_week_left_out(period: Period) -> None:
+def warn_of_incomplete_week(period: Period) -> None:
     """Log which last week is left out as incomplete, why, and how to keep it."""
     if period.incomplete is not None:
         log.warning(

@@ -109,7 +109,7 @@ _SECTOR_BY_INDUSTRY: Final = {
 
 
 def is_listed(industry: str) -> bool:
-    """Whether a label is one of a taxonomy's; ``Other`` is, and says as little as none.
+    """Return whether a label is in one of the taxonomies, or ``Other``, which means as little as no label.
 
     Examples
     --------
@@ -120,14 +120,14 @@ def is_listed(industry: str) -> bool:
     return label in _SECTOR_BY_INDUSTRY or label == "other"
 
 
-@lru_cache(maxsize=4096)  # labels repeat, and the service is asked for one at a time
+@lru_cache(maxsize=4096)  # labels repeat, and the service looks up one at a time
 def sector_of(industry: object) -> str:
-    """Map an ``INDUSTRY`` label of either taxonomy to its sector.
+    """Return the sector of an ``INDUSTRY`` label of either taxonomy.
 
     Parameters
     ----------
     industry
-        The label; missing and unlisted ones (``Other`` too) are unknown.
+        The label; missing and unlisted ones, and ``Other``, are unknown.
 
     Returns
     -------

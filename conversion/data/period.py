@@ -1,8 +1,8 @@
-"""Which weeks an export covers: its strays, and its last complete week.
+"""The weeks that an export covers, without strays and without an incomplete last week.
 
-A wrong date puts a usage row years away from the others, and an export that is taken in the middle of a week
-has half of that week. Both would move ``as_of``, the moment of the list. What is decided here depends on the
-rows alone: with a given ``as_of`` on those that were known then, so time travel stays exact.
+A wrong date puts a usage row years away from the others, and an export taken in the middle of a week has half
+of that week. Both would move ``as_of``, the moment of the list. The decisions here depend on the rows alone,
+and with a given ``as_of`` only on the rows that were known then, so time travel stays exact.
 """
 
 from __future__ import annotations
@@ -18,11 +18,6 @@ from conversion.data.timeline import WEEK, known_at
 from conversion.runtime.errors import ExportError
 from conversion.stats.portable_math import exp, log
 
-USUAL_WEEKS: Final = 8
-"""Weeks next to a week that say what is usual."""
-LEAST_WEEKS: Final = 4
-"""Weeks before the last that are needed to judge it."""
-
 
 class Volume(NamedTuple):
     """How much usage the last week has, and the median of the weeks before it."""
@@ -37,13 +32,13 @@ class Period(NamedTuple):
     Attributes
     ----------
     first, last
-        Usage of weeks before ``first`` or after ``last`` is a stray.
+        Usage rows of weeks before ``first`` or after ``last`` are strays.
     as_of
         The moment of the list, a Monday 00:00.
     incomplete
         The volume of the week that begins at ``as_of``, if that week is left out because it looks incomplete.
     latest
-        The latest moment that may be asked for, if ``as_of`` is earlier because last weeks are strays.
+        The latest moment that ``data.as_of`` may be, if ``as_of`` is earlier because last weeks are strays.
     """
 
     first: pd.Timestamp
@@ -56,7 +51,7 @@ class Period(NamedTuple):
 def find_period(
     usage: pd.DataFrame, closedate: pd.Series, as_of: pd.Timestamp | None, settings: Clean
 ) -> Period:
-    """Find the weeks that the export covers, and the moment of the list.
+    """Return the weeks that the export covers, and the moment of the list.
 
     Parameters
     ----------
@@ -77,13 +72,13 @@ def find_period(
     Raises
     ------
     ExportError
-        ``as_of`` lies outside of the export, too many rows are strays, or the weeks span too long a time.
+        ``as_of`` lies outside the export, too many rows are strays, or the weeks span too long a time.
     """
     rows = _rows_by_week(usage["WHEN_TIMESTAMP"])
     run = _main_run(rows, settings.max_gap_weeks)
     if as_of is None:
         kept = _without_strays(run, settings.stray_week)
-        period = _latest(usage, kept, closedate, settings)
+        period = _complete_period(usage, kept, closedate, settings)
         if kept.index[-1] < run.index[-1]:
             period = period._replace(latest=run.index[-1] + WEEK)
         known = usage
@@ -99,12 +94,12 @@ def find_period(
 
 
 def strays(when: pd.Series, period: Period) -> pd.Series:
-    """Tell which usage rows (by ``WHEN_TIMESTAMP``) lie outside of the weeks that the export covers."""
+    """Return which usage rows (by ``WHEN_TIMESTAMP``) lie outside the weeks that the export covers."""
     return (when < period.first) | (when > period.last)
 
 
 def describe_first(usage: pd.DataFrame) -> str:
-    """Name the earliest usage row, of several the one of the lowest id."""
+    """Return the id and week of the earliest usage row, at equal weeks of the lowest id."""
     row = usage.sort_values(["WHEN_TIMESTAMP", "id"], kind="stable").iloc[0]
     return f"id {row['id']} at {row['WHEN_TIMESTAMP']:%Y-%m-%d}"
 
@@ -113,35 +108,28 @@ def _rows_by_week(when: pd.Series) -> pd.Series:
     return when.value_counts().sort_index()
 
 
+def _main_run(rows: pd.Series, max_gap_weeks: int) -> pd.Series:
+    """Return the run of weeks with the most rows; among equals the latest."""
+    return max(reversed(_runs(rows, max_gap_weeks)), key=lambda run: run.sum())
+
+
 def _runs(rows: pd.Series, max_gap_weeks: int) -> list[pd.Series]:
-    """Cut the weeks where the next one with rows is further away than the gap."""
+    """Split the weeks into runs, wherever the next one with rows is further away than the gap."""
     cuts = np.flatnonzero(np.diff(rows.index) > max_gap_weeks * WEEK) + 1
     return [rows.iloc[start:end] for start, end in zip([0, *cuts], [*cuts, len(rows)], strict=True)]
 
 
-def _main_run(rows: pd.Series, max_gap_weeks: int) -> pd.Series:
-    """Choose the run of weeks with the most rows; of equals the latest."""
-    return max(reversed(_runs(rows, max_gap_weeks)), key=lambda run: run.sum())
-
-
-def _without_early_strays(run: pd.Series, share: float) -> pd.Series:
-    """Drop first weeks that have hardly any rows beside the weeks that follow.
-
-    Only the next weeks are asked, never the whole export: once they are known, the answer stays the same.
-    """
-    start = 0
-    while start + USUAL_WEEKS < len(run):
-        if run.iloc[start] >= share * run.iloc[start + 1 : start + 1 + USUAL_WEEKS].median():
-            break
-        start += 1
-    return run.iloc[start:]
+USUAL_WEEKS: Final = 8
+"""Weeks beside a week whose median is the usual."""
+LEAST_WEEKS: Final = 4
+"""Weeks needed before the last one to judge it."""
 
 
 def _without_strays(run: pd.Series, share: float) -> pd.Series:
-    """Drop first and last weeks that have hardly any rows beside their neighbours.
+    """Drop first and last weeks that have hardly any rows compared with their neighbours.
 
-    A row dated ahead moves the list, so a last week behind empty weeks is also compared with the week of the
-    typical row: many such weeks in a line do not vouch for each other.
+    A row with a date in the future would move the list. So a last week behind empty weeks is also compared
+    with the week of the typical row: several such weeks in a row do not justify each other.
     """
     by_size = np.sort(run.to_numpy())
     typical = by_size[np.searchsorted(by_size.cumsum(), by_size.sum() / 2)]
@@ -155,22 +143,36 @@ def _without_strays(run: pd.Series, share: float) -> pd.Series:
     return _without_early_strays(run.iloc[:end], share)
 
 
-def _latest(usage: pd.DataFrame, run: pd.Series, closedate: pd.Series, settings: Clean) -> Period:
-    """End the period with the last complete week of the run."""
+def _without_early_strays(run: pd.Series, share: float) -> pd.Series:
+    """Drop first weeks that have hardly any rows compared with the weeks that follow.
+
+    Only the next weeks are compared, never the whole export: once they are known, the answer stays the same.
+    """
+    start = 0
+    while start + USUAL_WEEKS < len(run):
+        if run.iloc[start] >= share * run.iloc[start + 1 : start + 1 + USUAL_WEEKS].median():
+            break
+        start += 1
+    return run.iloc[start:]
+
+
+def _complete_period(usage: pd.DataFrame, run: pd.Series, closedate: pd.Series, settings: Clean) -> Period:
+    """Return the period that ends with the last complete week of the run."""
     first, last = run.index[0], run.index[-1]
-    # A conversion on the week's last day or in the next week: the export was not taken before. One that is
-    # later still was planned, and says nothing of when.
+    # With a conversion on the week's last day or in the next week, the export was not taken before. A later
+    # one was planned ahead, and does not show when the export was taken.
     newest = closedate.max()
     whole = last + WEEK - pd.Timedelta(days=1) <= newest < last + 2 * WEEK
-    volume = None if whole else _incomplete(usage, run.index, settings)
+    volume = None if whole else _volume_if_incomplete(usage, run.index, settings)
     return Period(first, last, last + WEEK if volume is None else last, volume)
 
 
-def _incomplete(usage: pd.DataFrame, weeks: pd.Index, settings: Clean) -> Volume | None:
-    """Judge the last week by its volume: the active rows times the geometric mean of their actions.
+def _volume_if_incomplete(usage: pd.DataFrame, weeks: pd.Index, settings: Clean) -> Volume | None:
+    """Return the volume of the last week if it is too low for a complete one.
 
-    Totals will not do: a few companies have most of the actions, so a complete week often has half of them.
-    Rows will not do either: half a week has nearly as many as a whole one.
+    The volume is the number of active rows times the geometric mean of their actions. Totals do not work: a
+    few companies have most of the actions, so complete weeks often have half of the usual. Rows alone do not
+    work either: half a week has nearly as many as a whole one.
     """
     weeks = weeks[-1 - USUAL_WEEKS :]
     if len(weeks) <= LEAST_WEEKS:

@@ -1,4 +1,4 @@
-"""Weeks, what is known when, and labels: the one place that knows about time.
+"""Weeks, what is known when, and labels: the one place that defines time.
 
 A usage row stamped Monday *M* counts the week [*M*, *M* + 7 days) and is known at *M* + 7 days. ``as_of`` is
 a Monday 00:00. A prospect at ``as_of`` has no ``CLOSEDATE`` or one not before ``as_of``; its label is 1 if
@@ -14,10 +14,11 @@ import pandas as pd
 
 WEEK: Final = pd.Timedelta(days=7)
 FIRST_MONDAY: Final = pd.Timestamp("1970-01-05")
+"""The Monday of week 0: the epoch, 1970-01-01, was a Thursday."""
 
 
 def week_number(weeks: pd.DatetimeIndex | pd.Series) -> np.ndarray:
-    """Count weeks since Monday 1970-01-05; a day belongs to the week that it lies in.
+    """Return the weeks since Monday 1970-01-05; a day belongs to the week that it lies in.
 
     Returns
     -------
@@ -28,17 +29,17 @@ def week_number(weeks: pd.DatetimeIndex | pd.Series) -> np.ndarray:
 
 
 def known_at(when: pd.Series, as_of: pd.Timestamp) -> pd.Series:
-    """Tell which usage rows (by ``WHEN_TIMESTAMP``) are known at ``as_of``: their week is over."""
+    """Return which usage rows (by ``WHEN_TIMESTAMP``) are known at ``as_of``: their week is over."""
     return when + WEEK <= as_of
 
 
 def prospects_at(closedate: pd.Series, as_of: pd.Timestamp) -> pd.Series:
-    """Tell which companies are prospects at ``as_of``."""
+    """Return which companies are prospects at ``as_of``."""
     return closedate.isna() | (closedate >= as_of)
 
 
 def as_of_view(companies: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
-    """Show companies as an export taken at ``as_of`` would: later conversions do not exist yet.
+    """Return the companies as an export taken at ``as_of`` would show them, without later conversions.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ def as_of_view(companies: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A copy where ``CLOSEDATE`` and ``MRR`` are missing for whoever is a prospect at ``as_of``.
+        A copy where ``CLOSEDATE`` and ``MRR`` are missing for every prospect at ``as_of``.
     """
     converted = ~prospects_at(companies["CLOSEDATE"], as_of)
     return companies.assign(
@@ -59,14 +60,14 @@ def as_of_view(companies: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
 def labels(
     closedate: pd.Series, valid: pd.Series, as_ofs: pd.DatetimeIndex, horizon: pd.Timedelta
 ) -> np.ndarray:
-    """Label each (company, ``as_of``).
+    """Compute the label of each (company, ``as_of``).
 
     Parameters
     ----------
     closedate
         Day of conversion, NaT for none; length companies.
     valid
-        False where the conversion's record was quarantined: then it is neither a conversion nor none.
+        False where the conversion was quarantined: its label is then unknown, neither 1 nor 0.
     as_ofs
         Monday 00:00s.
     horizon
@@ -90,7 +91,7 @@ def labels(
 def mature_weeks(
     first_week: pd.Timestamp, as_of: pd.Timestamp, horizon: pd.Timedelta, spacing_weeks: int
 ) -> pd.DatetimeIndex:
-    """List the snapshot weeks whose labels are mature at ``as_of``.
+    """Return the snapshot weeks whose labels are mature at ``as_of``.
 
     The weeks lie on one absolute grid (every ``spacing_weeks`` since 1970), so moving ``as_of`` adds or
     removes weeks at the end but never shifts the others.
@@ -100,7 +101,7 @@ def mature_weeks(
     first_week
         First usage week of the export; the first snapshot is when it is known.
     as_of
-        When the labels have to be mature.
+        When the labels must be mature.
 
     Returns
     -------
@@ -114,5 +115,5 @@ def mature_weeks(
 def cutoff_weeks(
     first_cutoff: pd.Timestamp, as_of: pd.Timestamp, horizon: pd.Timedelta, spacing_weeks: int
 ) -> pd.DatetimeIndex:
-    """List the backtest's cutoffs: every ``spacing_weeks`` from the first one, while labels are mature."""
+    """Return the backtest's cutoffs: every ``spacing_weeks`` from the first one, while labels are mature."""
     return pd.date_range(first_cutoff, as_of - horizon, freq=spacing_weeks * WEEK, unit="ns")

@@ -1,4 +1,4 @@
-"""From text to typed values, with every cell that cannot be parsed."""
+"""Parsing of cells: text and Parquet values to typed ones, and each cell that cannot be parsed as a fault."""
 
 from __future__ import annotations
 
@@ -34,142 +34,198 @@ from conversion.ingest.faults import (
     TEXT,
     TIMESTAMP,
     WHOLE,
+    BadCellError,
     Fault,
     Positions,
-    UnfitError,
-    shorten,
+    quoted,
 )
 from conversion.ingest.tables import Source
 
+Parser = Callable[[Any], Any]
 MISSING: Final = frozenset({"", "nan", "NaN", "null", "NULL"})
-SAID_OF_MISSING: Final = frozenset(
+MISSING_WORDS: Final = frozenset(
     {"na", "n/a", "#n/a", "<na>", "nat", "none", "nil", "null", "nan", "undefined", "unknown", "missing"}
     | {"no value", "not available", "not set", "blank", "empty", "-", "--", "?", r"\n"}
 )
-"""By what, in small letters and without brackets, exports say that a value is missing; read as a value."""
-Parser = Callable[[Any], Any]
+"""Words for a missing value, in lower case without brackets. They are reported, not read as missing."""
+
+
+def is_missing_word(value: object) -> bool:
+    """Return whether a value is a word for a missing value, like ``n/a`` or ``(none)``."""
+    text = str(value).strip().casefold()
+    return text in MISSING_WORDS or text.strip("()[]") in MISSING_WORDS
 
 
 @dataclass(frozen=True)
-class Typed:
-    """A parsed table; cells that could not be parsed are missing in ``cells`` and marked in ``bad``."""
+class ParsedTable:
+    """A parsed table; cells that could not be parsed are missing in ``cells`` and marked in ``unparsed``."""
 
     source: Source
     cells: pd.DataFrame
-    bad: dict[str, npt.NDArray[np.bool_]]
+    unparsed: dict[str, npt.NDArray[np.bool_]]
     faults: tuple[Fault, ...]
 
     def key(self, row: int) -> str:
-        """Name a row by its company, or by its place in the file if the id is no id."""
+        """Return the name of a row: its company, or its place in the file if the id is none."""
         if "id" in self.cells and not pd.isna(value := self.cells["id"].iloc[row]):
             return f"id {value}"
         return self.source.label(row)
 
     def fault(self, column: str, expected: str, rows: Positions, found: Iterable[object] = ()) -> Fault:
-        """Describe rows whose value in ``column`` is not what was expected."""
+        """Return the fault of rows whose value in ``column`` is not what was expected."""
         name = self.source.label if column == "id" else self.key
         keys = tuple(name(row) for row in rows[:SHOWN_KEYS])
         distinct = list(dict.fromkeys(found))
-        values = tuple(map(shorten, distinct[:SHOWN_VALUES]))
+        values = tuple(map(quoted, distinct[:SHOWN_VALUES]))
         remedy = REMEDIES.get(expected, ROW_REMEDY)
-        if any(map(says_missing, distinct)):
+        if any(map(is_missing_word, distinct)):
             remedy += f"; {EMPTY_CELL}" if column in contract.FIRMOGRAPHICS else f"; {REMEDIES[PRESENT]}"
         return Fault(self.source.file, column, expected, remedy, len(rows), keys, values)
 
 
-def says_missing(value: object) -> bool:
-    """Return whether a value is a word for a missing value, as ``n/a`` or ``(none)``."""
-    text = str(value).strip().casefold()
-    return text in SAID_OF_MISSING or text.strip("()[]") in SAID_OF_MISSING
-
-
-_WHOLE = re.compile(r"[+-]?\d{1,18}(?:\.0*)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-_EXPONENT = re.compile(r"[+-]?\d*(?:\.(?P<decimals>\d*))?[eE](?P<exponent>[+-]?\d{1,4})", re.ASCII)
-_SHORT = re.compile(r"[+-]?\de\+?0{0,2}[0-5]", re.ASCII)
 _INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
-_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)?", re.ASCII)
-_ZONED = re.compile(_DATE.pattern + r"\s?(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)", re.ASCII | re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_MAX_WHOLE = 10**18
-_EXACT_BELOW: Final = {pa.float16(): 2**11, pa.float32(): 2**24}
 
 
-def _number(value: Any, expected: str = NUMBER) -> float:
+def _parse_number(value: Any, expected: str = NUMBER) -> float:
     if isinstance(value, str):
         if _INFINITE.fullmatch(value):
-            raise UnfitError(FINITE)
+            raise BadCellError(FINITE)
         if not _NUMBER.fullmatch(value):
-            raise UnfitError(expected)
+            raise BadCellError(expected)
     elif isinstance(value, bool | dt.date):
-        raise UnfitError(expected)
+        raise BadCellError(expected)
     number = float(value)
     if not math.isfinite(number):
-        raise UnfitError(FINITE)
+        raise BadCellError(FINITE)
     return number
 
 
-def _whole(value: Any, exact_below: int = 2**53) -> int:
-    """Read a whole number; floats, whose type holds those below ``exact_below``, only where it does."""
+_MAX_WHOLE = 10**18
+_WHOLE = re.compile(r"[+-]?\d{1,18}(?:\.0*)?", re.ASCII)
+
+
+def _parse_whole(value: Any, exact_below: int = 2**53) -> int:
+    """Parse a whole number; a float only below ``exact_below``, where its type holds every whole number."""
     if isinstance(value, str):
-        return int(value.partition(".")[0]) if _WHOLE.fullmatch(value) else _whole_of_exponent(value)
+        return int(value.partition(".")[0]) if _WHOLE.fullmatch(value) else _parse_exponent(value)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MAX_WHOLE:
         return value
-    number = _number(value, WHOLE)
+    number = _parse_number(value, WHOLE)
     if abs(number) >= exact_below:
-        raise UnfitError(ALL_DIGITS)
+        raise BadCellError(ALL_DIGITS)
     if not number.is_integer():
-        raise UnfitError(WHOLE)
+        raise BadCellError(WHOLE)
     return int(number)
 
 
-def _whole_of_exponent(text: str) -> int:
-    """Read a whole number that is written with an exponent, unless digits of it may be lost.
+_EXPONENT = re.compile(r"[+-]?\d*(?:\.(?P<decimals>\d*))?[eE](?P<exponent>[+-]?\d{1,4})", re.ASCII)
+_ROUND_IN_R = re.compile(r"[+-]?\de\+?0{0,2}[0-5]", re.ASCII)
 
-    None is lost where the decimals reach down to the units: ``1.89945123456E+11``. ``1.89945E+11`` may be
-    any of a million numbers, as spreadsheets and C's ``%g`` round long ones to six digits, and ``1.6E+07`` or
-    ``1E+05`` what a spreadsheet makes of a narrow column. One digit, a small ``e`` and an exponent up to 5
-    is no rounding but how R writes a round number, ``1e+05``: ``%g`` writes six digits out, and spreadsheets
-    have a capital ``E``.
+
+def _parse_exponent(text: str) -> int:
+    """Parse a whole number with an exponent, unless digits of it may have been lost.
+
+    No digit is lost where the decimals reach down to the units: ``1.89945123456E+11``. But ``1.89945E+11``
+    may be any of a million numbers, since spreadsheets and C's ``%g`` round long ones to six digits, and
+    spreadsheets write ``1.6E+07`` or ``1E+05`` for numbers in a narrow column. One digit, a lower-case ``e``
+    and an exponent up to 5 is not rounded: R writes round numbers as ``1e+05``, while ``%g`` writes six
+    digits in full, and spreadsheets use a capital ``E``.
     """
-    _number(text, WHOLE)
+    _parse_number(text, WHOLE)
     parts = _EXPONENT.fullmatch(text)
     if parts is None:
-        raise UnfitError(WHOLE)
-    if len(parts["decimals"] or "") < int(parts["exponent"]) and not _SHORT.fullmatch(text):
-        raise UnfitError(ALL_DIGITS)
+        raise BadCellError(WHOLE)
+    if len(parts["decimals"] or "") < int(parts["exponent"]) and not _ROUND_IN_R.fullmatch(text):
+        raise BadCellError(ALL_DIGITS)
     number = Decimal(text)
     if number != number.to_integral_value() or abs(number) >= _MAX_WHOLE:
-        raise UnfitError(WHOLE)
+        raise BadCellError(WHOLE)
     return int(number)
 
 
-def _timestamp(value: Any, expected: str = TIMESTAMP) -> dt.datetime:
+_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)?", re.ASCII)
+_ZONED = re.compile(_DATE.pattern + r"\s?(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)", re.ASCII | re.IGNORECASE)
+
+
+def _parse_timestamp(value: Any, expected: str = TIMESTAMP) -> dt.datetime:
     if isinstance(value, str):
         if not _DATE.fullmatch(value):
-            raise UnfitError(NAIVE if _ZONED.fullmatch(value) else expected)
+            raise BadCellError(NAIVE if _ZONED.fullmatch(value) else expected)
         try:
             return dt.datetime.fromisoformat(value)
         except ValueError as error:
-            raise UnfitError(expected) from error
+            raise BadCellError(expected) from error
     if isinstance(value, dt.datetime):
         if value.tzinfo is not None:
-            raise UnfitError(NAIVE)
+            raise BadCellError(NAIVE)
         return value
     if isinstance(value, dt.date):
         return dt.datetime.combine(value, dt.time())
-    raise UnfitError(expected)
+    raise BadCellError(expected)
 
 
-def _day(value: Any) -> dt.datetime:
-    """Parse a day; a time of day is cut off, which changes no label because weeks start at midnight."""
-    return dt.datetime.combine(_timestamp(value, DATE).date(), dt.time())
+def _parse_day(value: Any) -> dt.datetime:
+    """Parse a day. The time of day is dropped, which changes no label, as weeks start at midnight."""
+    return dt.datetime.combine(_parse_timestamp(value, DATE).date(), dt.time())
 
 
-def _text(value: Any) -> str:
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def _parse_text(value: Any) -> str:
     if not isinstance(value, str) or len(value) > MAX_TEXT or _CONTROL.search(value):
-        raise UnfitError(TEXT)
+        raise BadCellError(TEXT)
     return value
+
+
+PARSERS: Final[dict[str, tuple[Parser, str]]] = {
+    "id": (_parse_whole, "Int64"),
+    "CLOSEDATE": (_parse_day, "datetime64[us]"),
+    "WHEN_TIMESTAMP": (_parse_timestamp, "datetime64[us]"),
+    "MRR": (_parse_number, "float64"),
+    "ALEXA_RANK": (_parse_whole, "Int64"),
+    "EMPLOYEE_RANGE": (_parse_text, "str"),
+    "INDUSTRY": (_parse_text, "str"),
+    **dict.fromkeys(contract.MEASURES, (_parse_whole, "Int64")),
+}
+# The bounds below which these types hold every whole number; float64 does below 2**53.
+_EXACT_BELOW: Final = {pa.float16(): 2**11, pa.float32(): 2**24}
+
+
+def parse_cells(source: Source) -> ParsedTable:
+    """Parse each distinct value of each column once; mark the cells that cannot be parsed."""
+    cells: dict[str, Any] = {}
+    unparsed: dict[str, npt.NDArray[np.bool_]] = {}
+    bad_cells: list[tuple[str, str, Positions, list[object]]] = []
+    faults: list[Fault] = []
+    for name, column in source.columns.items():
+        parser, dtype = PARSERS[name]
+        try:
+            codes, distinct = _encode(column)
+        except (pa.ArrowException, ValueError, OverflowError, TypeError):
+            faults.append(_not_plain(source.file, name, column))
+            cells[name] = pd.Series([None] * len(column), dtype=dtype).array
+            unparsed[name] = np.ones(len(column), dtype=np.bool_)
+            continue
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if parser is _parse_whole and kind in _EXACT_BELOW:
+            parser = partial(_parse_whole, exact_below=_EXACT_BELOW[kind])
+        parsed, reasons = _parse_distinct(distinct, parser)
+        # Code -1 (missing) takes the last value.
+        cells[name] = pd.Series([*parsed, None], dtype=dtype).array.take(codes)
+        unparsed[name] = np.isin(codes, list(reasons))
+        for expected in dict.fromkeys(reasons.values()):
+            rows = np.flatnonzero(np.isin(codes, [code for code in reasons if reasons[code] == expected]))
+            bad_cells.append((name, expected, rows, [distinct[code] for code in codes[rows[:MAX_LOOKED_AT]]]))
+    typed = ParsedTable(source, pd.DataFrame(cells), unparsed, ())
+    faults += [typed.fault(name, expected, rows, found) for name, expected, rows, found in bad_cells]
+    return replace(typed, faults=tuple(faults))
+
+
+def _not_plain(file: str, name: str, column: pa.ChunkedArray) -> Fault:
+    remedy = "export the column as plain numbers, text or dates"
+    return Fault(file, name, "plain values", remedy, found=(f"type {column.type}"[:MAX_TEXT],))
 
 
 PLAIN_TYPES: Final[tuple[Callable[[pa.DataType], bool], ...]] = (
@@ -183,55 +239,10 @@ PLAIN_TYPES: Final[tuple[Callable[[pa.DataType], bool], ...]] = (
     pa.types.is_date,
     pa.types.is_null,
 )
-PARSERS: Final[dict[str, tuple[Parser, str]]] = {
-    "id": (_whole, "Int64"),
-    "CLOSEDATE": (_day, "datetime64[us]"),
-    "WHEN_TIMESTAMP": (_timestamp, "datetime64[us]"),
-    "MRR": (_number, "float64"),
-    "ALEXA_RANK": (_whole, "Int64"),
-    "EMPLOYEE_RANGE": (_text, "str"),
-    "INDUSTRY": (_text, "str"),
-    **dict.fromkeys(contract.MEASURES, (_whole, "Int64")),
-}
-
-
-def parse_cells(source: Source) -> Typed:
-    """Parse each distinct value of each column once; mark the cells that cannot be parsed."""
-    cells: dict[str, Any] = {}
-    bad: dict[str, npt.NDArray[np.bool_]] = {}
-    unfit: list[tuple[str, str, Positions, list[object]]] = []
-    faults: list[Fault] = []
-    for name, column in source.columns.items():
-        parser, dtype = PARSERS[name]
-        try:
-            codes, distinct = _encode(column)
-        except (pa.ArrowException, ValueError, OverflowError, TypeError):
-            faults.append(_not_plain(source.file, name, column))
-            cells[name] = pd.Series([None] * len(column), dtype=dtype).array
-            bad[name] = np.ones(len(column), dtype=np.bool_)
-            continue
-        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-        if parser is _whole and kind in _EXACT_BELOW:
-            parser = partial(_whole, exact_below=_EXACT_BELOW[kind])
-        parsed, reasons = _parse_distinct(distinct, parser)
-        # code -1 (missing) takes the last one
-        cells[name] = pd.Series([*parsed, None], dtype=dtype).array.take(codes)
-        bad[name] = np.isin(codes, list(reasons))
-        for expected in dict.fromkeys(reasons.values()):
-            rows = np.flatnonzero(np.isin(codes, [code for code in reasons if reasons[code] == expected]))
-            unfit.append((name, expected, rows, [distinct[code] for code in codes[rows[:MAX_LOOKED_AT]]]))
-    typed = Typed(source, pd.DataFrame(cells), bad, ())
-    faults += [typed.fault(name, expected, rows, found) for name, expected, rows, found in unfit]
-    return replace(typed, faults=tuple(faults))
-
-
-def _not_plain(file: str, name: str, column: pa.ChunkedArray) -> Fault:
-    remedy = "export the column as plain numbers, text or dates"
-    return Fault(file, name, "plain values", remedy, found=(f"type {column.type}"[:MAX_TEXT],))
 
 
 def _encode(column: pa.ChunkedArray) -> tuple[Positions, list[Any]]:
-    """Give each row the number of its distinct value; -1 for null, NaN and what stands for them."""
+    """Return for each row the position of its value among the distinct ones, -1 where it is missing."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_string_view(column.type):
@@ -248,7 +259,7 @@ def _encode(column: pa.ChunkedArray) -> tuple[Positions, list[Any]]:
 
 
 def _is_missing(value: Any) -> bool:
-    # only NaN differs from itself
+    # Only NaN differs from itself.
     return value is None or value in MISSING or bool(value != value)
 
 
@@ -258,14 +269,14 @@ def _parse_distinct(distinct: list[Any], parser: Parser) -> tuple[list[Any], dic
     for code, value in enumerate(distinct):
         try:
             parsed.append(None if _is_missing(value) else parser(value))
-        except UnfitError as error:
+        except BadCellError as error:
             parsed.append(None)
             reasons[code] = str(error)
     return parsed, reasons
 
 
 def final_types(table: pd.DataFrame) -> pd.DataFrame:
-    """Convert whole numbers to int64 and the Alexa rank to float64."""
+    """Convert a table without faults: whole numbers to int64, the Alexa rank to float64."""
     whole = [name for name in table if name == "id" or name in contract.MEASURES]
     ranks = {"ALEXA_RANK": "float64"} if "ALEXA_RANK" in table else {}
     return table.astype(dict.fromkeys(whole, "int64") | ranks)

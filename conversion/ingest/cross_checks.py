@@ -1,4 +1,4 @@
-"""What the three tables say of each other: orphaned usage, cut ids, usage before conversion, industries."""
+"""Checks across the three tables: orphaned usage, shortened ids, usage before conversion, industries."""
 
 from __future__ import annotations
 
@@ -9,34 +9,19 @@ from typing import Any, Final
 import pandas as pd
 
 from conversion.config import contract
-from conversion.config.contract import COMPANIES
 from conversion.data.industries import is_listed
 from conversion.data.timeline import WEEK
-from conversion.ingest.cells import says_missing
-from conversion.ingest.faults import EMPTY_CELL, SHOWN_KEYS, Fault, shorten
+from conversion.ingest.cells import is_missing_word
+from conversion.ingest.faults import EMPTY_CELL, SHOWN_KEYS, Fault, quoted
 from conversion.ingest.profile import PROFILE_DIGITS
 from conversion.ingest.tables import shown_file
 from conversion.runtime.errors import ExportError
 
 log = logging.getLogger(__name__)
 
-KEPT_DIGITS: Final = 15
-LEAST_CUT_IDS: Final = 3
-"""Fewer may end in zeros by chance."""
-MOST_WITHOUT_USAGE: Final = 2 / 3
-"""A fifth to a half is usual: many companies convert in the week they come. Of trials' starts it is all."""
-LEAST_CUSTOMERS: Final = 20
-"""Fewer may be so by chance."""
-
-
-def orphaned_usage(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Find the usage rows of companies that neither company table lists."""
-    usage = tables[contract.USAGE_ACTIONS]
-    return usage[~usage["id"].isin(pd.concat([tables[name]["id"] for name in COMPANIES]))]
-
 
 def check_orphans(tables: dict[str, pd.DataFrame], folder: Path, most: float) -> dict[str, Any]:
-    """Refuse an export much of whose usage belongs to no company; warn of a little.
+    """Check how much usage belongs to no company: refuse an export with too much, warn of less.
 
     Parameters
     ----------
@@ -60,19 +45,19 @@ def check_orphans(tables: dict[str, pd.DataFrame], folder: Path, most: float) ->
     usage, orphans = tables[contract.USAGE_ACTIONS], orphaned_usage(tables)
     share = len(orphans) / len(usage)
     ids = orphans["id"].drop_duplicates()
-    idle = {name: int((~tables[name]["id"].isin(usage["id"])).sum()) for name in COMPANIES}
+    idle = {name: int((~tables[name]["id"].isin(usage["id"])).sum()) for name in contract.COMPANY_TABLES}
     if share > most:
         fault = Fault(
             file=shown_file(folder, contract.USAGE_ACTIONS),
             column="id",
-            expected=f"ids of {' or '.join(COMPANIES)} in all rows but a share of {most:g}",
+            expected=f"ids of {' or '.join(contract.COMPANY_TABLES)} in all rows but a share of {most:g}",
             rows=len(orphans),
             keys=tuple(f"id {value}" for value in ids.head(SHOWN_KEYS)),
             found=(
                 f"a share of {share:.3f} of others",
                 *(f"no usage for {rows} of {len(tables[name])} {name}" for name, rows in idle.items()),
             ),
-            remedy="compare the ids of the three tables, of which one may have lost digits or be of another "
+            remedy="compare the ids of the three tables: one may have lost digits or be from another "
             "time; if these companies are left out on purpose, raise data.max_orphan_share",
         )
         raise ExportError(str(fault))
@@ -85,8 +70,20 @@ def check_orphans(tables: dict[str, pd.DataFrame], folder: Path, most: float) ->
     return facts
 
 
-def warn_of_cut_ids(tables: dict[str, pd.DataFrame]) -> None:
-    """Warn of ids that look as if a spreadsheet had written them, which keeps 15 digits and adds zeros."""
+def orphaned_usage(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the usage rows of companies that neither company table lists."""
+    usage = tables[contract.USAGE_ACTIONS]
+    return usage[~usage["id"].isin(pd.concat([tables[name]["id"] for name in contract.COMPANY_TABLES]))]
+
+
+KEPT_DIGITS: Final = 15
+"""Digits of a number that spreadsheets keep; the others become zeros."""
+LEAST_CUT_IDS: Final = 3
+"""Fewer ids may end in zeros by chance."""
+
+
+def check_long_ids(tables: dict[str, pd.DataFrame]) -> None:
+    """Warn of long ids that all end in zeros, as if a spreadsheet had written them."""
     for name, table in tables.items():
         long = table.loc[table["id"].abs() >= 10**KEPT_DIGITS, "id"].abs().drop_duplicates().astype(str)
         if len(long) >= LEAST_CUT_IDS and (long.str[KEPT_DIGITS:].str.strip("0") == "").all():
@@ -97,8 +94,14 @@ def warn_of_cut_ids(tables: dict[str, pd.DataFrame]) -> None:
             )
 
 
-def usage_before_conversion(tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
-    """Measure how many customers have no week of usage that was over when they converted, and warn of most.
+MOST_WITHOUT_USAGE: Final = 2 / 3
+"""A fifth to a half is usual, as many companies convert in their first week. For trials' starts it is all."""
+LEAST_CUSTOMERS: Final = 20
+"""Fewer customers may be without usage by chance."""
+
+
+def check_usage_before_conversion(tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
+    """Measure how many customers have no week of usage before they converted; warn if most have none.
 
     Parameters
     ----------
@@ -108,8 +111,9 @@ def usage_before_conversion(tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``customers``: those with usage, and a conversion after the export's first week was over, so that
-        usage before it could be there. ``without``: their share that has none. ``warned``.
+        ``customers``: how many have usage and converted after the export's first week was over, so that
+        usage before it could be there. ``without``: the share of them that has none. ``warned``: whether it
+        was too large.
     """
     usage = tables[contract.USAGE_ACTIONS]
     converted = tables[contract.CUSTOMERS].groupby("id")["CLOSEDATE"].min()
@@ -127,8 +131,8 @@ def usage_before_conversion(tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
     return facts
 
 
-def unlisted_industries(tables: dict[str, pd.DataFrame]) -> dict[str, int]:
-    """Count the companies whose industry is in neither taxonomy, and its labels; warn of them.
+def check_industries(tables: dict[str, pd.DataFrame]) -> dict[str, int]:
+    """Count the companies whose industry is in neither taxonomy, and the labels; warn of them.
 
     Parameters
     ----------
@@ -138,9 +142,9 @@ def unlisted_industries(tables: dict[str, pd.DataFrame]) -> dict[str, int]:
     Returns
     -------
     dict
-        ``companies``, ``labels``.
+        ``companies`` with such an industry, different ``labels``.
     """
-    given = pd.concat([tables[name][["id", "INDUSTRY"]] for name in COMPANIES]).dropna()
+    given = pd.concat([tables[name][["id", "INDUSTRY"]] for name in contract.COMPANY_TABLES]).dropna()
     rows = given.drop_duplicates()
     counts = rows["INDUSTRY"].value_counts()
     unlisted = {str(label): int(n) for label, n in counts.items() if not is_listed(str(label))}
@@ -150,7 +154,7 @@ def unlisted_industries(tables: dict[str, pd.DataFrame]) -> dict[str, int]:
         frequent = sorted(unlisted, key=lambda label: (-unlisted[label], label))
         log.warning(
             "industries that are in neither taxonomy count as unknown; use the labels of one%s",
-            f"; {EMPTY_CELL}" if any(map(says_missing, unlisted)) else "",
-            extra=facts | {"most_frequent": [shorten(label) for label in frequent[:SHOWN_KEYS]]},
+            f"; {EMPTY_CELL}" if any(map(is_missing_word, unlisted)) else "",
+            extra=facts | {"most_frequent": [quoted(label) for label in frequent[:SHOWN_KEYS]]},
         )
     return facts

@@ -1,4 +1,4 @@
-"""The bytes of a CSV file: encoding, records, quotes, delimiters; what is no CSV is refused."""
+"""The bytes of a CSV file: encoding, records, quotes and delimiters. What is not CSV is refused."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
-from conversion.ingest.faults import NAMES_FIRST, TO_UTF_8, Positions, UnreadableError, one_line, shorten
-
-log = logging.getLogger(__name__)
+from conversion.ingest.faults import NAMES_FIRST, TO_UTF_8, Positions, UnreadableError, one_line, quoted
 
 MAX_RECORD_BYTES: Final = 65_536
+"""Longest record that is read; a longer one is usually many that a lost quote joined."""
 BLOCK_BYTES: Final = 2**20
 TITLE_LINES: Final = 20
+"""First lines among which the header is looked for, to say where it is."""
 OTHER_FORMATS: Final = {
     b"PK\x03\x04": "an Excel workbook or another ZIP archive",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
@@ -28,48 +28,18 @@ OTHER_FORMATS: Final = {
     b"<": "an HTML or XML page",
     **dict.fromkeys((b'{"', b"{\n", b"[{", b"[\n"), "JSON"),
 }
-"""By the bytes that such a file begins with, after blanks."""
+"""Other formats by the bytes that such a file begins with, after white space."""
+log = logging.getLogger(__name__)
 
 
-def split_fields(
-    body: bytes, width: int, wanted: list[int], longest: int = MAX_RECORD_BYTES
-) -> tuple[pa.Table, list[int]]:
-    """Give the wanted columns as text, and which records were left out for their number of fields."""
-    ragged: list[int] = []
-
-    def skip(row: Any) -> str:
-        ragged.append(row.number - 1)
-        return "skip"
-
-    positions = [str(number) for number in range(width)]
-    try:
-        table = arrow_csv.read_csv(
-            pa.py_buffer(body),
-            read_options=arrow_csv.ReadOptions(
-                column_names=positions,
-                use_threads=False,  # else the handler is told no row numbers
-                block_size=max(BLOCK_BYTES, longest + 1),  # or a record does not fit
-            ),
-            parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
-            convert_options=arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(positions, pa.string()),
-                # no names at all would mean all columns
-                include_columns=[positions[number] for number in wanted] or positions[:1],
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        raise UnreadableError("the file", "a CSV table", "export the table again", one_line(error)) from error
-    return table.select(range(len(wanted))), ragged
-
-
-def checked_bytes(data: bytes) -> bytes:
-    """Give the bytes without byte order mark and carriage returns; refuse what is no UTF-8 text."""
+def normalized_utf8(data: bytes) -> bytes:
+    """Return the bytes without byte order mark and carriage returns; refuse what is not UTF-8 text."""
     data = data.removeprefix(b"\xef\xbb\xbf")
     start = data[:MAX_RECORD_BYTES]
     for magic, kind in OTHER_FORMATS.items():
         if start.lstrip().startswith(magic):
             raise UnreadableError("the file", "a CSV table", "save it as CSV, in UTF-8", kind)
-    # Without a mark it shows in every second byte of what is mostly ASCII.
+    # UTF-16 without a mark: in text that is mostly ASCII, every second byte is zero.
     if start.startswith((b"\xff\xfe", b"\xfe\xff")) or start.count(0) > len(start) / 4:
         found = "UTF-16, which spreadsheets call Unicode text"
         raise UnreadableError("the file", "UTF-8 text", TO_UTF_8, found)
@@ -88,12 +58,36 @@ def checked_bytes(data: bytes) -> bytes:
     return data
 
 
-def _line(data: bytes, position: int) -> int:
-    return data.count(b"\n", 0, position) + 1
+def refuse_other_headers(data: bytes, wanted: tuple[str, ...]) -> None:
+    """Refuse a header with other delimiters than commas, or one that is not in line 1."""
+    lines = data[:MAX_RECORD_BYTES].decode(errors="ignore").split("\n")[:TITLE_LINES]
+    if (hint := lines[0].strip(' "')).casefold().startswith("sep="):
+        remedy = "delete this line" + ("" if hint[4:] == "," else "; export with commas")
+        raise UnreadableError("the header", NAMES_FIRST, remedy, f"{quoted(hint)}, a hint for Excel")
+    if _delimiter(lines[0], wanted, 1) == "," or not lines[0].strip():
+        return
+    for number, line in enumerate(lines, start=1):
+        # A single name may be part of a title.
+        delimiter = _delimiter(line, wanted, 1 if number == 1 else 2)
+        if delimiter and number > 1:
+            remedy = "delete the lines above" + ("" if delimiter == "," else "; export with commas")
+            raise UnreadableError("the header", NAMES_FIRST, remedy, f"them in line {number}")
+        if delimiter:
+            found = f"a header that looks like {delimiter!r}-separated"
+            raise UnreadableError("the header", "','-separated columns", "export it with commas", found)
+
+
+def _delimiter(line: str, wanted: tuple[str, ...], least: int) -> str | None:
+    """Return the delimiter that splits a line into at least so many of the wanted names."""
+    for delimiter in (",", ";", "\t", "|"):
+        names = {name.strip(' "').casefold() for name in line.split(delimiter)}
+        if sum(name.casefold() in names for name in wanted) >= least:
+            return delimiter
+    return None
 
 
 def record_breaks(data: bytes) -> Positions:
-    """Find the line ends that end a record: those with an even number of quotes before them."""
+    """Return the line ends that end a record: those with an even number of quotes before them."""
     characters = np.frombuffer(data, dtype=np.uint8)
     newlines = np.flatnonzero(characters == ord("\n"))
     quotes = np.flatnonzero(characters == ord('"'))
@@ -101,8 +95,23 @@ def record_breaks(data: bytes) -> Positions:
     return np.asarray(newlines[np.searchsorted(quotes, newlines) % 2 == 0])
 
 
+def _refuse_stray_quotes(data: bytes, characters: npt.NDArray[np.uint8], quotes: Positions) -> None:
+    """Refuse quotes that neither surround a value nor are doubled inside one; readers disagree on them."""
+    beside = np.frombuffer(b',\n"', dtype=np.uint8)
+    edged = np.concatenate([beside[:1], characters, beside[:1]])
+    opening, closing = quotes[::2], quotes[1::2]
+    stray = [
+        *opening[~np.isin(edged[opening], beside)][:1],
+        *closing[~np.isin(edged[closing + 2], beside)][:1],
+        *quotes[-1:][: len(quotes) % 2],
+    ]
+    if stray:
+        found = f"a stray one in line {_line(data, int(min(stray)))}"
+        raise UnreadableError("the file", "quotes in pairs around values", 'close or double it ("")', found)
+
+
 def without_empty_end(file: str, data: bytes, breaks: Positions) -> tuple[bytes, Positions]:
-    """Cut off the records at the end that have nothing but delimiters, as spreadsheets leave them."""
+    """Drop the records at the end that have only delimiters, as spreadsheets leave them."""
     kept, end, skipped = len(breaks), len(data), 0
     while kept and _is_empty(record := data[breaks[kept - 1] + 1 : end]):
         kept -= 1
@@ -121,7 +130,7 @@ def _is_empty(record: bytes) -> bool:
 
 
 def overlong_records(data: bytes, breaks: Positions) -> tuple[int, list[tuple[int, int]]]:
-    """Give the bytes of the longest record, and where those begin and end that are too long."""
+    """Return the length of the longest record, and where each record that is too long begins and ends."""
     edges = np.concatenate([[-1], breaks, [len(data)]])
     lengths = np.diff(edges) - 1
     if lengths[0] > MAX_RECORD_BYTES:
@@ -133,66 +142,58 @@ def overlong_records(data: bytes, breaks: Positions) -> tuple[int, list[tuple[in
 def refuse_long_record(data: bytes, start: int, stop: int) -> NoReturn:
     """Raise the fault of a record that is longer than `MAX_RECORD_BYTES`."""
     found = f"{stop - start} bytes in line {_line(data, start)}"
-    expected = f"lines of at most {MAX_RECORD_BYTES} bytes, but for columns that are ignored"
+    expected = f"lines of at most {MAX_RECORD_BYTES} bytes, except in columns that are ignored"
     raise UnreadableError("the file", expected, "look for a stray quote or a lost line end", found)
 
 
 def is_long_where_ignored(record: bytes, width: int, wanted: list[int]) -> bool:
-    """Tell a long text in a column that nothing reads from records that ran into each other."""
+    """Return whether a record is long for its text in an ignored column, not as several that ran together."""
     table, ragged = split_fields(record, width, wanted, len(record))
     if ragged or any(len(column[0].as_py() or "") > MAX_RECORD_BYTES for column in table.columns):
         return False
-    # A lost quote makes the rows up to the next one a single value.
+    # A lost quote turns the rows up to the next quote into a single value: look for rows inside it.
     *lines, last = record.split(b"\n")[1:] or [b""]
     rows = (line.split(b",") for line in [*lines, last.partition(b'"')[0]])
     return not any(len(row) == width and row[at].strip().isdigit() for row in rows for at in wanted[:1])
 
 
-def _refuse_stray_quotes(data: bytes, characters: npt.NDArray[np.uint8], quotes: Positions) -> None:
-    """Refuse quotes that neither surround a value nor are doubled inside one: readers disagree on them."""
-    beside = np.frombuffer(b',\n"', dtype=np.uint8)
-    edged = np.concatenate([beside[:1], characters, beside[:1]])
-    opening, closing = quotes[::2], quotes[1::2]
-    stray = [
-        *opening[~np.isin(edged[opening], beside)][:1],
-        *closing[~np.isin(edged[closing + 2], beside)][:1],
-        *quotes[-1:][: len(quotes) % 2],
-    ]
-    if stray:
-        found = f"a stray one in line {_line(data, int(min(stray)))}"
-        raise UnreadableError("the file", "quotes in pairs around values", 'close or double it ("")', found)
+def split_fields(
+    body: bytes, width: int, wanted: list[int], longest: int = MAX_RECORD_BYTES
+) -> tuple[pa.Table, list[int]]:
+    """Return the wanted columns as text, and the records left out for having another number of fields."""
+    ragged: list[int] = []
+
+    def skip(row: Any) -> str:
+        ragged.append(row.number - 1)
+        return "skip"
+
+    positions = [str(number) for number in range(width)]
+    try:
+        table = arrow_csv.read_csv(
+            pa.py_buffer(body),
+            read_options=arrow_csv.ReadOptions(
+                column_names=positions,
+                use_threads=False,  # with threads the handler gets no row numbers
+                block_size=max(BLOCK_BYTES, longest + 1),  # a record has to fit into a block
+            ),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(positions, pa.string()),
+                # An empty list would mean all columns.
+                include_columns=[positions[number] for number in wanted] or positions[:1],
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise UnreadableError("the file", "a CSV table", "export the table again", one_line(error)) from error
+    return table.select(range(len(wanted))), ragged
 
 
 def record_lines(data: bytes, breaks: Positions) -> Positions:
-    """Give the line numbers of the records after the header; blank lines are no records."""
+    """Return the line numbers of the records after the header; blank lines are not records."""
     newlines = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n"))
     starts, ends = breaks + 1, np.append(breaks[1:], len(data))
     return np.searchsorted(newlines, starts[ends > starts]) + 1
 
 
-def refuse_other_headers(data: bytes, wanted: tuple[str, ...]) -> None:
-    """Refuse a header with other delimiters than commas, or one that does not stand in line 1."""
-    lines = data[:MAX_RECORD_BYTES].decode(errors="ignore").split("\n")[:TITLE_LINES]
-    if (hint := lines[0].strip(' "')).casefold().startswith("sep="):
-        remedy = "delete this line" + ("" if hint[4:] == "," else "; export with commas")
-        raise UnreadableError("the header", NAMES_FIRST, remedy, f"{shorten(hint)}, a hint for Excel")
-    if _delimiter(lines[0], wanted, 1) == "," or not lines[0].strip():
-        return
-    for number, line in enumerate(lines, start=1):
-        # one name may stand in a title
-        delimiter = _delimiter(line, wanted, 1 if number == 1 else 2)
-        if delimiter and number > 1:
-            remedy = "delete the lines above" + ("" if delimiter == "," else "; export with commas")
-            raise UnreadableError("the header", NAMES_FIRST, remedy, f"them in line {number}")
-        if delimiter:
-            found = f"a header that looks like {delimiter!r}-separated"
-            raise UnreadableError("the header", "','-separated columns", "export it with commas", found)
-
-
-def _delimiter(line: str, wanted: tuple[str, ...], least: int) -> str | None:
-    """Find by what a line is to be split to have at least so many of the wanted names."""
-    for delimiter in (",", ";", "\t", "|"):
-        names = {name.strip(' "').casefold() for name in line.split(delimiter)}
-        if sum(name.casefold() in names for name in wanted) >= least:
-            return delimiter
-    return None
+def _line(data: bytes, position: int) -> int:
+    return data.count(b"\n", 0, position) + 1

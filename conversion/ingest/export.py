@@ -1,4 +1,4 @@
-"""Reading and checking the three tables of an export."""
+"""Reading and checking of an export: its three tables, or every fault of theirs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from conversion.config import contract
-from conversion.ingest.cells import Typed, final_types, parse_cells
+from conversion.ingest.cells import ParsedTable, final_types, parse_cells
 from conversion.ingest.checks import SCHEMAS, check_disjoint, check_table
 from conversion.ingest.faults import Fault, UnreadableError
 from conversion.ingest.tables import read_table, shown_file
@@ -31,7 +31,7 @@ def read_export(folder: Path) -> dict[str, pd.DataFrame]:
     Raises
     ------
     ExportError
-        With all faults of all three tables, one a line.
+        Some table has faults; the message lists all faults of all tables, one a line.
     """
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
@@ -41,7 +41,7 @@ def read_export(folder: Path) -> dict[str, pd.DataFrame]:
         )
         raise ExportError(str(Fault(str(folder), "data.dir", "a folder", remedy, found=(found,))))
     faults: list[Fault] = []
-    typed: dict[str, Typed] = {}
+    typed: dict[str, ParsedTable] = {}
     for name in contract.COLUMNS:
         try:
             source = read_table(folder, name)

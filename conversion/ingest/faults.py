@@ -1,4 +1,4 @@
-"""A fault of an export: where it is, what was expected, what was found and what to do."""
+"""Faults of an export: where each is, what was expected, what was found and what to do."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-MAX_TEXT: Final = 200
-SHOWN_KEYS: Final = 5
-SHOWN_VALUES: Final = 3
-MAX_LOOKED_AT: Final = 1000
-SHOWN_CHARACTERS: Final = 40
+Positions = npt.NDArray[np.int64]
+# What is expected; each may have a remedy of its own in `REMEDIES`.
 WHOLE: Final = "a whole number of at most 18 digits"
 ALL_DIGITS: Final = "every digit of a whole number"
 NUMBER: Final = "a number with a decimal point and no thousands separators"
@@ -20,19 +17,25 @@ FINITE: Final = "a finite number"
 DATE: Final = "a date like 2019-12-31"
 TIMESTAMP: Final = "a timestamp like 2019-12-30 00:00:00"
 NAIVE: Final = "a time without time zone"
+MAX_TEXT: Final = 200
 TEXT: Final = f"text of at most {MAX_TEXT} characters, no control characters"
 PRESENT: Final = "a value in each row"
 NAMES_FIRST: Final = "the columns' names in line 1"
-TO_UTF_8: Final = "save it as UTF-8 (in Excel: CSV UTF-8)"
 ROW_REMEDY: Final = "correct these rows"
 EMPTY_CELL: Final = "where a value is missing, leave the cell empty"
+TO_UTF_8: Final = "save it as UTF-8 (in Excel: CSV UTF-8)"
 REMEDIES: Final = {
     PRESENT: "fill in the missing values or leave these rows out",
     NAIVE: "export times without zones or offsets",
-    ALL_DIGITS: "here digits may be lost: export this column with all of them, without an exponent (in R: "
-    "options(scipen = 999)), and not by way of a spreadsheet, which shortens long numbers",
+    ALL_DIGITS: "digits may have been lost: export this column with all of them, without an exponent (in R: "
+    "options(scipen = 999)), and not through a spreadsheet, which shortens long numbers",
 }
-Positions = npt.NDArray[np.int64]
+# How much of what was found a message shows.
+SHOWN_KEYS: Final = 5
+SHOWN_VALUES: Final = 3
+SHOWN_CHARACTERS: Final = 40
+MAX_LOOKED_AT: Final = 1000
+"""Cells among which a message looks for different values."""
 
 
 @dataclass(frozen=True)
@@ -58,27 +61,27 @@ class Fault:
 
 
 class UnreadableError(Exception):
-    """A fault that leaves no table to look at for others."""
+    """A fault that makes a file unreadable, so that no other fault can be looked for."""
 
     def __init__(self, column: str, expected: str, remedy: str, found: str) -> None:
         super().__init__(expected)
         self.column, self.expected, self.remedy, self.found = column, expected, remedy, found
 
     def at(self, file: str) -> Fault:
-        """Give the fault as one of ``file``."""
+        """Return it as a fault of ``file``."""
         return Fault(file, self.column, self.expected, self.remedy, found=(self.found,))
 
 
-def shorten(value: object) -> str:
+class BadCellError(ValueError):
+    """A cell that is not what its column expects; the text says what that is."""
+
+
+def quoted(value: object) -> str:
     """Return a value in quotes, cut after `SHOWN_CHARACTERS`."""
     text = str(value)
     return repr(text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}...")
 
 
 def one_line(error: Exception) -> str:
-    """Return an error's text on one line."""
+    """Return an error's text on one line, cut after `MAX_TEXT` characters."""
     return " ".join(str(error).split())[:MAX_TEXT]
-
-
-class UnfitError(ValueError):
-    """A value that is not what its column expects; the text says what that is."""

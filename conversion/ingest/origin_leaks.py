@@ -1,4 +1,4 @@
-"""Whether anything beside behaviour separates customers from non-customers."""
+"""Leaks of the file of origin: whether anything but behaviour separates customers from non-customers."""
 
 from __future__ import annotations
 
@@ -11,71 +11,76 @@ import numpy as np
 import pandas as pd
 
 from conversion.config import contract
-from conversion.config.contract import COMPANIES
 from conversion.ingest.profile import PROFILE_DIGITS
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Tell:
-    """Something beside behaviour that could tell customers from non-customers."""
+class OriginLeak:
+    """Something other than behaviour that may reveal which file a row came from."""
 
     low: float
     high: float
-    """ROC AUCs beyond these are warned of; 0.5 tells nothing, 0 and 1 tell all."""
+    """A ROC AUC beyond these is warned of; 0.5 reveals nothing, 0 and 1 everything."""
     least_customers: int
-    """Of fewer customers it may do so by chance."""
+    """With fewer customers it may be chance."""
     meaning: str
-    """What it would mean, and what this project does about it."""
+    """What the leak means, and what this project does about it."""
 
 
-TELLS: Final = {
-    # Ids given in order of signing up may tell a little: older companies had more time to convert.
-    "id_order": Tell(
-        *(0.2, 0.8, 1),
-        "ids separate customers from non-customers, so who saw them would know who has converted; "
-        "the id is never a feature and no tie is broken by its order",
+ORIGIN_LEAKS: Final = {
+    # Ids in order of signing up may reveal a little: older companies had more time to convert.
+    "id_order": OriginLeak(
+        low=0.2,
+        high=0.8,
+        least_customers=1,
+        meaning="ids separate customers from non-customers, so they reveal who has converted; "
+        "the id is never a feature, and no tie is broken by its order",
     ),
-    # Missing values may be a cause: where they are one, in the sample, the ROC AUC is 0.59.
-    "missing_firmographics": Tell(
-        *(0.35, 0.65, 50),
-        "which firmographics are missing separates customers from non-customers, so they may have been "
+    # Missing values may be a cause of conversions: in the sample they are one, at a ROC AUC of 0.59.
+    "missing_firmographics": OriginLeak(
+        low=0.35,
+        high=0.65,
+        least_customers=50,
+        meaning="missing firmographics separate customers from non-customers, so they may have been "
         "filled in when a company converted, which no backtest on one export can show; "
         "compare with a model without them (features.groups: [usage]) before trusting the results",
     ),
-    # Within a week nothing but chance should decide the order of rows.
-    "usage_row_order": Tell(
-        *(0.35, 0.65, 50),
-        "the order of rows in usage_actions separates customers from non-customers within the same weeks, so "
-        "whoever uses it would know who has converted; here the order of rows changes nothing",
+    # Within a week only chance should decide the order of rows.
+    "usage_row_order": OriginLeak(
+        low=0.35,
+        high=0.65,
+        least_customers=50,
+        meaning="the order of rows in usage_actions separates customers from non-customers within the same "
+        "weeks, so it reveals who has converted; here the order of rows changes nothing",
     ),
 }
 
 
-def separation(
+def stratified_roc_auc(
     score: pd.Series[float], customer: pd.Series[bool], stratum: pd.Series[Any] | None = None
 ) -> float:
-    """ROC AUC of a score for "is a customer's".
+    """Compute the ROC AUC of a score for belonging to a customer.
 
     Parameters
     ----------
     score
-        A number a row.
+        One number a row.
     customer
         Whether the row is a customer's.
     stratum
-        Compare rows of the same stratum only; None: all.
+        Only rows of the same stratum are compared; None compares all.
 
     Returns
     -------
     float
-        0.5 if the score tells nothing, 0 or 1 if it tells everything; tied pairs count half. NaN where there
+        0.5 if the score reveals nothing, 0 or 1 if it reveals everything; tied pairs count half. NaN if there
         is no pair.
 
     Examples
     --------
-    >>> separation(pd.Series([7, 8, 1, 2, 9]), pd.Series([True, True, False, False, False]))
+    >>> stratified_roc_auc(pd.Series([7, 8, 1, 2, 9]), pd.Series([True, True, False, False, False]))
     0.6666666666666666
     """
     rows = pd.DataFrame({"customer": customer, "stratum": 0 if stratum is None else stratum})
@@ -89,8 +94,8 @@ def separation(
     return float(won / pairs) if pairs else float("nan")
 
 
-def separations(tables: dict[str, pd.DataFrame]) -> dict[str, float]:
-    """Measure how well each of `TELLS` separates customers from non-customers.
+def measure_leaks(tables: dict[str, pd.DataFrame]) -> dict[str, float]:
+    """Measure how well each of `ORIGIN_LEAKS` separates customers from non-customers.
 
     Parameters
     ----------
@@ -100,14 +105,15 @@ def separations(tables: dict[str, pd.DataFrame]) -> dict[str, float]:
     Returns
     -------
     dict of float
-        ROC AUCs. ``id_order``: of the id. ``missing_firmographics``: of the share of customers among the
-        companies with the same firmographics missing, taken from companies with even ids for those with odd
-        ids and the other way round; companies with and without usage are not compared with each other.
-        ``usage_row_order``: of a usage row's position in the file, among rows of the same week.
+        The ROC AUC of each. ``id_order``: of the id. ``missing_firmographics``: of the share of customers
+        among the companies with the same firmographics missing, taken from even ids for odd ones and the
+        other way round, so that no company votes for itself; companies with usage are not compared with
+        those without. ``usage_row_order``: of a usage row's position in the file, among rows of its week.
     """
     usage = tables[contract.USAGE_ACTIONS]
     companies = pd.concat(
-        [tables[name].assign(customer=name == contract.CUSTOMERS) for name in COMPANIES], ignore_index=True
+        [tables[name].assign(customer=name == contract.CUSTOMERS) for name in contract.COMPANY_TABLES],
+        ignore_index=True,
     )
     customer = companies["customer"]
     missing = companies[list(contract.FIRMOGRAPHICS)].isna().to_numpy()
@@ -118,23 +124,23 @@ def separations(tables: dict[str, pd.DataFrame]) -> dict[str, float]:
     position = pd.Series(np.arange(len(usage)), index=usage.index)
     owners = usage["id"].isin(tables[contract.CUSTOMERS]["id"])
     return {
-        "id_order": separation(companies["id"], customer),
-        "missing_firmographics": separation(
+        "id_order": stratified_roc_auc(companies["id"], customer),
+        "missing_firmographics": stratified_roc_auc(
             share.fillna(customer.mean()), customer, 2 * companies["id"].isin(usage["id"]) + half
         ),
-        "usage_row_order": separation(position, owners, usage["WHEN_TIMESTAMP"]),
+        "usage_row_order": stratified_roc_auc(position, owners, usage["WHEN_TIMESTAMP"]),
     }
 
 
-def warn_of_tells(measured: dict[str, float], customers: int) -> dict[str, Any]:
-    """Log a warning for each of `TELLS` that separates too well.
+def warn_of_leaks(measured: dict[str, float], customers: int) -> dict[str, Any]:
+    """Log a warning for each of `ORIGIN_LEAKS` that separates too well.
 
     Parameters
     ----------
     measured
-        From `separations`.
+        As `measure_leaks` returns it.
     customers
-        How many there are.
+        How many customers there are.
 
     Returns
     -------
@@ -144,11 +150,11 @@ def warn_of_tells(measured: dict[str, float], customers: int) -> dict[str, Any]:
     """
     facts: dict[str, Any] = {}
     for name, auc in measured.items():
-        tell = TELLS[name]
-        beyond = auc < tell.low or auc > tell.high  # NaN is neither
-        warned = beyond and customers >= tell.least_customers
+        leak = ORIGIN_LEAKS[name]
+        beyond = auc < leak.low or auc > leak.high  # NaN is neither
+        warned = beyond and customers >= leak.least_customers
         if warned:
-            log.warning(tell.meaning, extra={"tell": name, "roc_auc": auc})
+            log.warning(leak.meaning, extra={"tell": name, "roc_auc": auc})
         value = None if math.isnan(auc) else round(auc, PROFILE_DIGITS)
-        facts[name] = {"roc_auc": value, "low": tell.low, "high": tell.high, "warned": warned}
+        facts[name] = {"roc_auc": value, "low": leak.low, "high": leak.high, "warned": warned}
     return facts

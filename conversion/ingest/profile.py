@@ -1,4 +1,4 @@
-"""What is in each column of a table: the data quality profile."""
+"""The data quality profile: what is in each column of a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 from conversion.config import contract
 
-KEYS: Final = {
+KEYS: Final = {  # the columns that should identify a row
     contract.CUSTOMERS: ("id",),
     contract.NONCUSTOMERS: ("id",),
     contract.USAGE_ACTIONS: ("id", "WHEN_TIMESTAMP"),
@@ -26,13 +26,14 @@ def profile(table: pd.DataFrame, key: Sequence[str]) -> dict[str, Any]:
     table
         A checked table.
     key
-        The columns that should name a row.
+        The columns that should identify a row.
 
     Returns
     -------
     dict
-        Rows, rows that repeat an earlier one's key, and for each column its missing share, distinct values
-        and range, or for text the most frequent values' counts; the same for any order of rows.
+        The number of rows, and of rows that repeat the key of an earlier one; for each column its missing
+        share, number of distinct values and range, or for text the counts of the most frequent values. The
+        order of rows changes nothing.
     """
     return {
         "rows": len(table),

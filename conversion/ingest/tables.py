@@ -1,4 +1,4 @@
-"""Reading one table, CSV or Parquet: its header and the contract's columns, before values are parsed."""
+"""Reading of one table, CSV or Parquet: its header and the contract's columns, before cells are parsed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pyarrow.parquet as parquet
 
 from conversion.config import contract
 from conversion.ingest.csv_bytes import (
-    checked_bytes,
     is_long_where_ignored,
+    normalized_utf8,
     overlong_records,
     record_breaks,
     record_lines,
@@ -32,7 +32,7 @@ from conversion.ingest.faults import (
     Positions,
     UnreadableError,
     one_line,
-    shorten,
+    quoted,
 )
 from conversion.runtime.files import VERIFIED
 
@@ -41,12 +41,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Header:
-    """Which of the contract's columns a file has exactly once, and what is wrong with its others."""
+    """The contract's columns that a file has exactly once, and what is wrong with the others."""
 
     columns: tuple[str, ...]
     duplicated: frozenset[str]
     hints: dict[str, str]
-    """Of missing columns, a name in the file that is almost theirs."""
+    """By missing column, a name in the file that is almost the same."""
     faults: tuple[Fault, ...]
 
 
@@ -58,22 +58,12 @@ class Source:
     header: Header
     columns: dict[str, pa.ChunkedArray]
     label: Callable[[int], str]
-    """Where a row stands in the file, the line of a CSV, the row of a Parquet file."""
+    """Returns where a row is in the file: the line of a CSV, the row of a Parquet file."""
     faults: tuple[Fault, ...]
 
 
-def _candidates(folder: Path, name: str) -> list[Path]:
-    return [path for suffix in (".csv", ".parquet") if (path := folder / f"{name}{suffix}").exists()]
-
-
-def shown_file(folder: Path, name: str) -> str:
-    """Return the file of a table for messages; the name without an ending if no or two files have it."""
-    found = _candidates(folder, name)
-    return str(found[0] if len(found) == 1 else folder / name)
-
-
 def read_table(folder: Path, name: str) -> Source:
-    """Find a table's one file and read the contract's columns as text or as Parquet types."""
+    """Read the contract's columns of a table's one file, as text or as Parquet types."""
     found = _candidates(folder, name)
     if len(found) != 1:
         expected = f"one of {name}.csv and {name}.parquet"
@@ -85,23 +75,33 @@ def read_table(folder: Path, name: str) -> Source:
         raise UnreadableError("the file", expected, remedy, seen)
     path = found[0]
     if not path.is_file():
-        raise UnreadableError("the file", "a file", "replace it by the table", "a folder or device")
+        raise UnreadableError("the file", "a file", "replace it with the table", "a folder or device")
     try:
         if path.suffix == ".csv":
             return _read_csv(path, path.read_bytes(), contract.COLUMNS[name])
         return _read_parquet(path, contract.COLUMNS[name])
     except PermissionError as error:
         fault = "one without permission to read it"
-        raise UnreadableError("the file", "a readable file", "see to its permissions", fault) from error
+        raise UnreadableError("the file", "a readable file", "change its permissions", fault) from error
     except OSError as error:
         raise UnreadableError(
             "the file", "a readable file", "export the table again", one_line(error)
         ) from error
 
 
+def shown_file(folder: Path, name: str) -> str:
+    """Return a table's file as messages show it: without a suffix if there is none, or one of each."""
+    found = _candidates(folder, name)
+    return str(found[0] if len(found) == 1 else folder / name)
+
+
+def _candidates(folder: Path, name: str) -> list[Path]:
+    return [path for suffix in (".csv", ".parquet") if (path := folder / f"{name}{suffix}").exists()]
+
+
 def _read_csv(path: Path, data: bytes, wanted: tuple[str, ...]) -> Source:
-    data = checked_bytes(data)
-    # first: to a reader of commas such a file is full of stray quotes and cut-off lines
+    data = normalized_utf8(data)
+    # Checked first: split at commas, such a file is full of stray quotes and cut-off lines.
     refuse_other_headers(data, wanted)
     data, breaks = without_empty_end(str(path), data, record_breaks(data))
     longest, too_long = overlong_records(data, breaks)
@@ -133,24 +133,6 @@ def _ragged(file: str, fields: int, lines: Positions) -> Fault:
     return Fault(file, "all columns", f"{fields} fields in each line", remedy, len(lines), keys)
 
 
-def _check_header(file: str, names: list[str], wanted: tuple[str, ...]) -> Header:
-    counts = {name: names.count(name) for name in wanted}
-    if extra := [name for name in names if name not in counts]:
-        shown = [shorten(name) for name in extra[:10]]
-        log.warning("extra columns dropped", extra={"file": file, "count": len(extra), "columns": shown})
-    folded = {name.strip().casefold(): name for name in extra}
-    return Header(
-        columns=tuple(name for name in wanted if counts[name] == 1),
-        duplicated=frozenset(name for name in wanted if counts[name] > 1),
-        hints={name: folded[name.casefold()] for name in wanted if name.casefold() in folded},
-        faults=tuple(
-            Fault(file, name, "one column of this name", "remove the others", found=(f"{count} of them",))
-            for name, count in counts.items()
-            if count > 1
-        ),
-    )
-
-
 def _read_parquet(path: Path, wanted: tuple[str, ...]) -> Source:
     if path.stat().st_size == 0:
         raise UnreadableError("the file", "a Parquet table", "export the table again", "an empty file")
@@ -166,3 +148,21 @@ def _read_parquet(path: Path, wanted: tuple[str, ...]) -> Source:
         raise UnreadableError("the file", "a Parquet table", "export the table again", found) from error
     columns = {name: table.column(name) for name in header.columns}
     return Source(str(path), header, columns, lambda row: f"row {row + 1}", ())
+
+
+def _check_header(file: str, names: list[str], wanted: tuple[str, ...]) -> Header:
+    counts = {name: names.count(name) for name in wanted}
+    if extra := [name for name in names if name not in counts]:
+        shown = [quoted(name) for name in extra[:10]]
+        log.warning("extra columns dropped", extra={"file": file, "count": len(extra), "columns": shown})
+    folded = {name.strip().casefold(): name for name in extra}
+    return Header(
+        columns=tuple(name for name in wanted if counts[name] == 1),
+        duplicated=frozenset(name for name in wanted if counts[name] > 1),
+        hints={name: folded[name.casefold()] for name in wanted if name.casefold() in folded},
+        faults=tuple(
+            Fault(file, name, "one column of this name", "remove the others", found=(f"{count} of them",))
+            for name, count in counts.items()
+            if count > 1
+        ),
+    )

@@ -47,7 +47,7 @@ class ConversionModel(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
     features
         Definitions of the columns that the model reads.
     hyperparameters
-        The type's block of params.yaml, see `conversion.config.params.Model.hyperparameters`.
+        The type's block of params.yaml, see `conversion.config.model_params.Model.hyperparameters`.
     preparation
         ``imputation``, ``fill_value``, ``scaling`` and ``min_frequency`` of params.yaml's ``train``.
     calibration

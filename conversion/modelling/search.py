@@ -9,7 +9,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from conversion.config.params import Params, Section, Span, search_space
+from conversion.config.model_params import Span, search_space
+from conversion.config.param_types import Section
+from conversion.config.params import Params
 from conversion.modelling.families import make_model
 from conversion.runtime.progress import progress_bar
 from conversion.stats.losses import log_loss
@@ -81,7 +83,7 @@ def search(rows: pd.DataFrame, params: Params, progress: bool = False) -> Search
 
 
 def search_family(rows: pd.DataFrame, params: Params, family: str, progress: bool = False) -> Search:
-    """Search one family's hyperparameters where `conversion.config.params.search_space` says.
+    """Search one family's hyperparameters where `conversion.config.model_params.search_space` says.
 
     A trial is measured by the weighted log loss of the snapshots in the later half of the training period,
     each predicted from what was known before its fold, see

@@ -1,4 +1,4 @@
-"""The sample as a CRM would export it, with the faults of real exports."""
+"""The sample as a CRM exports it: its tables, with the traps of real data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from conversion.stats.portable_math import exp
 from conversion.stats.portable_math import log as ln
 
 DUPLICATED_SHARE: Final = 3 / 5000
+"""Share of the non-customers that are listed twice."""
 BAD_MRR_SHARE: Final = 0.02
+"""Share of the customers whose ``MRR`` is not positive."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,14 @@ class Sample:
 def usage_table(
     firms: Firms, usage: pd.DataFrame, start: np.datetime64, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Make the ``usage_actions`` table, in random order.
+    """Build the ``usage_actions`` table, in random order.
 
     Parameters
     ----------
     firms
         The companies.
     usage
-        As `live` returns it.
+        As `conversion.simulation.sample.draw_weeks` returns it.
     start
         The first week.
     rng
@@ -60,7 +62,7 @@ def usage_table(
 def company_tables(
     firms: Firms, close_day: Ints, start: np.datetime64, rng: np.random.Generator
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Make the ``customers`` and ``noncustomers`` tables, in random order, with their traps.
+    """Build the ``customers`` and ``noncustomers`` tables, in random order, with their traps.
 
     Parameters
     ----------
@@ -84,7 +86,7 @@ def company_tables(
     customers = _firmographics(firms, customer)
     customers.insert(0, "MRR", draw_mrr(firms.size[customer], rng))
     customers.insert(0, "CLOSEDATE", (start + close_day[customer]).astype("datetime64[us]"))
-    # One missing rank makes a whole CSV column float; the real export's non-customers have it so.
+    # One missing rank turns a whole CSV column into floats (16000001.0), as in the real export.
     noncustomers = _firmographics(firms, prospect).astype({"ALEXA_RANK": "float64"})
     return customers, _with_duplicates(noncustomers, rng)
 
@@ -115,7 +117,7 @@ def draw_mrr(size: Ints, rng: np.random.Generator) -> Floats:
     Returns
     -------
     ndarray
-        In cents' precision.
+        One amount a company, rounded to cents.
     """
     mrr = np.round(exp(ln(285) + 0.08 * (size - 4) + 0.62 * rng.standard_normal(len(size))), 2)
     bad = rng.permutation(len(size))[: int(np.ceil(BAD_MRR_SHARE * len(size)))]
@@ -124,7 +126,7 @@ def draw_mrr(size: Ints, rng: np.random.Generator) -> Floats:
 
 
 def _with_duplicates(companies: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """Repeat a few complete rows with gaps, at random places."""
+    """Repeat a few complete rows at random places, with values missing in the repeats."""
     complete = np.flatnonzero(companies.notna().all(axis=1))
     twice = rng.permutation(complete)[: int(np.ceil(DUPLICATED_SHARE * len(companies)))]
     repeats = companies.iloc[twice].copy()
@@ -145,7 +147,7 @@ def as_text(sample: Sample) -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict
-        By table: what goes into its CSV file.
+        The CSV file of each table, by its name.
     """
     stamps = sample.usage_actions["WHEN_TIMESTAMP"]
     written = {stamp: f"{stamp:%Y-%m-%d %H:%M:%S}.000" for stamp in stamps.unique()}

@@ -1,4 +1,4 @@
-"""The companies of the sample: size, rank, industry."""
+"""The firmographics of the sample's companies: size, Alexa rank, industry."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from conversion.stats.portable_math import power
 
 FIRST_ID: Final = 100_001
 SIZE_SHARES: Final = (0.115, 0.208, 0.185, 0.070, 0.108, 0.078, 0.061, 0.065, 0.007)
-"""Of each employee range; the rest is missing."""
+"""Share of the companies in each of the contract's employee ranges; the rest is missing."""
 RANKED_SHARES: Final = (0.13, 0.08, 0.18, 0.36, 0.43, 0.51, 0.64, 0.78, 0.82, 0.84)
-"""By size 0 (missing) to 9."""
+"""Share of the companies whose site is ranked, by size 0 (missing) to 9."""
 MEDIAN_LOG_RANKS: Final = (6.50, 6.58, 6.57, 6.45, 6.35, 6.29, 6.09, 5.58, 4.85, 3.98)
-INDUSTRY_SHARES: Final = (0.02, 0.01, 0.05, 0.27, 0.24, 0.39, 0.54, 0.64, 0.75, 0.81)
+"""Median of the log10 of their rank, by size."""
+INDUSTRY_KNOWN_SHARES: Final = (0.02, 0.01, 0.05, 0.27, 0.24, 0.39, 0.54, 0.64, 0.75, 0.81)
+"""Share of the companies whose industry is known, by size; see `_draw_industries`."""
 LAST_LOG_RANK: Final = 7.03
+"""Log10 of the last rank: sites beyond it are unranked."""
 RANK_MISSING_SHARE: Final = 0.022
 CAPITAL_INDUSTRIES: Final = (
     "COMPUTER_SOFTWARE",
@@ -83,6 +86,7 @@ TITLE_INDUSTRIES: Final = (
     "Media & Publishing",
 )
 CAPITAL_SHARE: Final = 0.755
+"""Share of the known industries that are spelled in capitals, the CRM's own taxonomy."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ class Firms:
 
 
 def draw_firms(companies: int, rng: np.random.Generator) -> Firms:
-    """Draw firmographics, missing values and all.
+    """Draw the firmographics, including their missing values.
 
     Parameters
     ----------
@@ -112,7 +116,7 @@ def draw_firms(companies: int, rng: np.random.Generator) -> Firms:
     """
     size = rng.choice(10, companies, p=[1 - sum(SIZE_SHARES), *SIZE_SHARES])
     gap = LAST_LOG_RANK - np.asarray(MEDIAN_LOG_RANKS)[size]
-    # A Weibull draw with median 1.
+    # The distance to the last rank is a Weibull draw around its median, so that few are far ahead.
     shape = 0.9 + 0.55 * gap
     factor = power(rng.standard_exponential(companies) / ln(2), 1 / shape)
     log_rank = LAST_LOG_RANK - gap * factor
@@ -135,8 +139,8 @@ def _draw_industries(size: Ints, ranked: Bools, rng: np.random.Generator) -> NDA
         (1 - CAPITAL_SHARE) * _zipf(len(TITLE_INDUSTRIES)),
     ]
     industry = labels[rng.choice(len(labels), len(size), p=np.concatenate(shares))]
-    # A company found by its site has a known industry more often.
-    known = np.asarray(INDUSTRY_SHARES)[size] * np.where(ranked, 1.15, 0.8)
+    # The industry is known more often where the site is ranked.
+    known = np.asarray(INDUSTRY_KNOWN_SHARES)[size] * np.where(ranked, 1.15, 0.8)
     industry[rng.random(len(size)) >= known] = None
     return industry
 

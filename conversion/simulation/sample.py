@@ -1,4 +1,4 @@
-"""The life of all companies of the sample, drawn week by week."""
+"""The sample drawn from end to end: companies, then week by week their usage and conversions."""
 
 from __future__ import annotations
 
@@ -7,11 +7,19 @@ import datetime as dt
 import numpy as np
 import pandas as pd
 
-from conversion.config.contract import MEASURES, MODULES
-from conversion.simulation.behaviour import NEVER, WARM_UP_WEEKS, draw_traits, draw_week, jump
+from conversion.config.contract import MEASURES
+from conversion.simulation.behaviour import WARM_UP_WEEKS, draw_traits, draw_week, raise_usage
 from conversion.simulation.export import Sample, company_tables, usage_table
 from conversion.simulation.firms import Firms, draw_firms
-from conversion.simulation.hazard import LAG_WEEKS, Signals, day_of_week, observe, truth_table, weekly_hazard
+from conversion.simulation.hazard import (
+    LAG_WEEKS,
+    convert,
+    draw_conversions,
+    no_signals,
+    truth_table,
+    update_signals,
+    weekly_hazard,
+)
 from conversion.stats.numeric import Floats, Ints
 
 
@@ -30,12 +38,12 @@ def simulate(companies: int, weeks: int, first_week: dt.date, seed: int) -> Samp
     Returns
     -------
     Sample
-        The three tables with real types, and the true probability of each prospect at each Monday from the
-        end of the first week to the end of the last.
+        The three tables, typed, and the true probability of each prospect at each Monday from the end of
+        the first week to the end of the last.
     """
     rng = np.random.default_rng(seed)
     firms = draw_firms(companies, rng)
-    usage, hazards, close_day = live(firms, weeks, rng)
+    usage, hazards, close_day = draw_weeks(firms, weeks, rng)
     start = np.datetime64(first_week, "D")
     customers, noncustomers = company_tables(firms, close_day, start, rng)
     return Sample(
@@ -46,8 +54,8 @@ def simulate(companies: int, weeks: int, first_week: dt.date, seed: int) -> Samp
     )
 
 
-def live(firms: Firms, weeks: int, rng: np.random.Generator) -> tuple[pd.DataFrame, Floats, Ints]:
-    """Let the companies use the product, and convert, week after week.
+def draw_weeks(firms: Firms, weeks: int, rng: np.random.Generator) -> tuple[pd.DataFrame, Floats, Ints]:
+    """Draw the usage and the conversions of all companies, week after week.
 
     Parameters
     ----------
@@ -65,34 +73,24 @@ def live(firms: Firms, weeks: int, rng: np.random.Generator) -> tuple[pd.DataFra
     hazards
         Row k: H from what was known at the start of week k, for k = 0 to ``weeks``.
     close_day
-        Day of conversion since the start of the export, `NEVER` for none.
+        Day of conversion since the start of the export, `conversion.simulation.behaviour.NEVER` for none.
     """
     companies = len(firms.id)
     traits = draw_traits(companies, weeks, rng)
-    signals = Signals(
-        users=np.zeros(companies),
-        first_week=np.full(companies, NEVER),
-        last_used=np.full((companies, len(MODULES)), -NEVER),
-    )
-    # A company converts once its cumulative hazard exceeds a unit exponential draw.
-    endurance = rng.standard_exponential(companies)
-    spent = np.zeros(companies)
-    close_day = np.full(companies, NEVER)
+    conversions = draw_conversions(companies, rng)
+    signals = no_signals(companies)
     hazards, rows = [], []
     for week in range(-WARM_UP_WEEKS, weeks):
         if week >= 0:
             hazards.append(weekly_hazard(firms, signals, week))
-            hazard = hazards[max(week - LAG_WEEKS, 0)]
-            converting = ~traits.converted & (spent + hazard > endurance)
-            close_day[converting] = 7 * week + day_of_week(((endurance - spent) / hazard)[converting])
-            jump(traits, converting, rng)
-            spent += hazard
+            converting = convert(conversions, hazards[max(week - LAG_WEEKS, 0)], week)
+            raise_usage(traits, converting, rng)
         active, counts = draw_week(traits, week, rng)
         if week >= 0:
-            observe(signals, week, active, counts)
+            update_signals(signals, week, active, counts)
             rows.append(_week_rows(week, active, counts))
     hazards.append(weekly_hazard(firms, signals, weeks))
-    return pd.concat(rows, ignore_index=True), np.stack(hazards), close_day
+    return pd.concat(rows, ignore_index=True), np.stack(hazards), conversions.close_day
 
 
 def _week_rows(week: int, active: Ints, counts: Ints) -> pd.DataFrame:

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from commands import sweep
-from conversion.config.params import Params, model_types, search_space
+from conversion.config.model_params import model_types, search_space
+from conversion.config.params import Params
 from conversion.runtime.errors import UserError
 
 STATUS = """Task     Name        Created    Status

@@ -233,9 +233,7 @@ pasts = st.dictionaries(st.integers(-300, -12), st.integers(1, 3), max_size=2)
 
 
 @given(past=pasts, future=futures)
-def test_what_is_not_known_yet_says_nothing_of_the_first_week(
-    past: dict[int, int], future: dict[int, int]
-) -> None:
+def test_later_rows_do_not_change_the_first_week(past: dict[int, int], future: dict[int, int]) -> None:
     known = usage_of(past | steady(12))
     later = usage_of(past | steady(12) | future)
     assert period_of(later, AS_OF)[0::2] == period_of(known, AS_OF)[0::2]
@@ -257,7 +255,7 @@ def sample() -> tuple[pd.DataFrame, pd.Series]:
 
 
 def counts_as_whole(week: pd.Timestamp, share: float) -> bool:
-    """Cut the sample in a week of which a share of the actions is over; tell whether it counts as whole."""
+    """Cut the sample in a week after a share of its actions; return whether the week counts as whole."""
     usage, closedate = sample()
     known = usage[usage["WHEN_TIMESTAMP"] <= week].copy()
     last = known["WHEN_TIMESTAMP"] == week
@@ -268,7 +266,7 @@ def counts_as_whole(week: pd.Timestamp, share: float) -> bool:
 
 
 @pytest.mark.parametrize(("days", "least", "most"), [(7, 1.0, 1.0), (4, 0.0, 0.4), (3, 0.0, 0.1)])
-def test_weeks_of_the_sample_are_told_from_parts_of_them(days: int, least: float, most: float) -> None:
+def test_whole_weeks_of_the_sample_are_recognized(days: int, least: float, most: float) -> None:
     weeks = sorted(sample()[0]["WHEN_TIMESTAMP"].unique())[6:]
     whole = np.mean([counts_as_whole(week, days / 7) for week in weeks])
     assert least <= whole <= most

@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from xgboost import DMatrix
 
-from conversion.config.params import MemberType, model_types
+from conversion.config.model_params import MemberType, model_types
 from conversion.data.industries import SECTORS
 from conversion.data.timeline import WEEK
 from conversion.features.compute import feature_definitions

@@ -11,7 +11,9 @@ import pytest
 from sklearn.base import clone
 from sklearn.metrics import log_loss
 
-from conversion.config.params import MemberType, Params, Section, search_space
+from conversion.config.model_params import MemberType, search_space
+from conversion.config.param_types import Section
+from conversion.config.params import Params
 from conversion.modelling.families import make_model
 from conversion.modelling.search import Search, search
 from conversion.modelling.time_folds import out_of_time_folds
