@@ -8,8 +8,8 @@ from typing import Any, Final, NamedTuple
 
 from benchmarks.export_copy import EXPORT
 from conversion.evaluation.predictions import MODEL, ORACLE
-from docs.blocks import BLOCK
-from docs.markdown import table
+from tools.docs.blocks import BLOCK
+from tools.docs.markdown import table
 
 PAGE: Final = "modelling.md"
 RESULTS: Final = "modelling.json"

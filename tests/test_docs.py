@@ -17,7 +17,7 @@ import yaml
 
 from conversion.serving.middleware import BENTOML_PATHS
 from conversion.serving.routes import http_routes
-from docs import blocks, drawing, generate, metric_names, pages, session
+from tools.docs import blocks, drawing, generate, metric_names, pages, session
 
 ROOT = Path(__file__).resolve().parents[1]
 WRITTEN = tuple(generate.written_pages(ROOT))

@@ -18,9 +18,9 @@ from conversion.evaluation.predictions import MODEL, ORACLE
 from conversion.modelling.families import make_model
 from conversion.runtime.errors import UserError
 from conversion.runtime.files import read_json
-from docs.blocks import BLOCK, MODELLING_TABLES
 from tests.exports import tiny_export
 from tests.pipeline import PARAMS, Pipeline, small_params
+from tools.docs.blocks import BLOCK, MODELLING_TABLES
 
 SETTINGS: dict[str, Any] = {"evaluate__spacing_weeks": 4, "evaluate__refit_weeks": 8, "evaluate__jobs": 1}
 

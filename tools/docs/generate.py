@@ -1,10 +1,10 @@
-"""Write the generated pages of docs/, and the generated parts of the others and of README.md: `make docs`.
+"""Write the generated pages of docs/, and the generated blocks of the other pages: `make docs`.
 
-    python -m docs.generate              from params.yaml, dvc.yaml, the code, metrics/ and data/leads/
-    python -m docs.generate --commands   first run the commands that the pages show, in a copy of the project,
-                                         and put what they say into the pages
+    python -m tools.docs.generate              from params.yaml, dvc.yaml, the code, metrics/ and data/leads/
+    python -m tools.docs.generate --commands   first run the commands that the pages show, in a copy of the
+                                               project, and put their output into the pages
 
-A block whose source has not been made yet is left as it is.
+A block whose source does not exist yet stays as it is.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Final
 
 from conversion.runtime.files import write_text
-from docs import blocks, pages, session
+from tools.docs import blocks, pages, session
 
-ROOT: Final = Path(__file__).resolve().parents[1]
+ROOT: Final = Path(__file__).resolve().parents[2]
 
 # In the order in which a newcomer meets them; the later ones may build on what the earlier ones made.
 COMMAND_PAGES: Final = (
@@ -41,7 +41,7 @@ COMMAND_PAGES: Final = (
 # What Sphinx writes, and the stubs of the Python API that it makes.
 BUILT: Final = ("docs/build/", "docs/reference/python_api/")
 
-log = logging.getLogger("docs.generate")
+log = logging.getLogger("tools.docs.generate")
 
 
 def written_pages(root: Path) -> list[str]:

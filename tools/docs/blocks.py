@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from conversion.runtime.errors import InputError
 from conversion.runtime.files import read_json
-from docs.markdown import code, table
-from docs.pages import stages_table
+from tools.docs.markdown import code, table
+from tools.docs.pages import stages_table
 
 BLOCK: Final = re.compile(
     r"(?P<begin><!-- generated: (?P<name>[\w-]+) -->\n)(?P<body>.*?)(?P<end><!-- end -->)", re.DOTALL

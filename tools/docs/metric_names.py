@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from conversion.modelling.tiers import TIERS
-from docs.markdown import code, table
+from tools.docs.markdown import code, table
 
 Json = dict[str, Any]
 

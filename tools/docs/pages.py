@@ -15,9 +15,9 @@ from conversion.config.params_file import load_params
 from conversion.features.compute import feature_definitions
 from conversion.features.definitions import FeatureSettings
 from conversion.serving.openapi import openapi_document
-from docs.drawing import data_flow
-from docs.markdown import allowed, code, table
-from docs.metric_names import metrics_page
+from tools.docs.drawing import data_flow
+from tools.docs.markdown import allowed, code, table
+from tools.docs.metric_names import metrics_page
 
 Json = dict[str, Any]
 
