@@ -1,12 +1,17 @@
-"""How Sphinx builds the documentation: `make docs`, to docs/build/html."""
+"""How Sphinx builds the documentation: `make docs`, to docs/build/html.
 
-import shutil
+Sphinx reads the pages where they are, from the project's root: README.md, CONTRIBUTING.md, docs/ and the notebook. So
+a link that works in the repository works in the built pages too, and no page needs a directive.
+"""
+
+import re
 import sys
 from pathlib import Path
 
 from sphinx.application import Sphinx
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
 
 project = "Who converts next"
 html_title = project
@@ -21,25 +26,31 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
 ]
-exclude_patterns = ["build", "_templates"]
-templates_path = ["_templates"]
+root_doc = "docs/index"
+include_patterns = ["*.md", "docs/**.md", "notebooks/*.ipynb", "tools/docs/python_api**.rst"]
+# Sphinx walks all folders but these.
+exclude_patterns = [
+    *(path.name for path in ROOT.iterdir() if path.is_dir() and path.name not in {"docs", "notebooks", "tools"}),
+    "docs/build",
+]
+templates_path = ["templates"]
 
 html_theme = "furo"
-html_static_path = ["_static"]
+html_static_path = ["static"]
 html_css_files = ["custom.css"]
+html_additional_pages = {"index": "to_start.html"}
 html_show_sourcelink = False
 html_copy_source = False
 pygments_style = "friendly"
 pygments_dark_style = "github-dark"
 
-myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 copybutton_prompt_text = "$ "
 
-# Commands over several lines are beyond the console lexer; they are shown without colours.
+# Pygments knows no mermaid, and its console lexer no commands over several lines: both are shown without colours.
 suppress_warnings = ["misc.highlighting_failure"]
 
-# The notebook is run anew for each build; an error in it fails the build.
+# Each build runs the notebook; an error in it fails the build.
 nb_execution_mode = "force"
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
@@ -61,12 +72,24 @@ napoleon_google_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
 
+PYTHON_API = "docs/reference/python_api"
+
 
 def setup(app: Sphinx) -> None:
-    """Take the notebook in, which lives where notebooks are looked for; Sphinx reads this folder alone."""
-    app.connect("builder-inited", _copy_notebook)
+    """Add the navigation, which plain Markdown does not have, while the pages are read."""
+    app.connect("source-read", _add_navigation)
 
 
-def _copy_notebook(app: Sphinx) -> None:
-    here = Path(app.srcdir)
-    shutil.copy2(here.parent / "notebooks/demo.ipynb", here / "demo.ipynb")
+def _add_navigation(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Put each list of links on the start page into the sidebar, under its heading."""
+    if docname == root_doc:
+        for section in re.split(r"^## ", source[0], flags=re.MULTILINE)[1:]:
+            pages = re.findall(r"^- \[[^\]]+\]\(([^)#]+)\):", section, flags=re.MULTILINE)
+            source[0] += _toctree(pages, caption=section.partition("\n")[0])
+    if docname == PYTHON_API:
+        source[0] += _toctree(["/tools/docs/python_api.rst"])
+
+
+def _toctree(pages: list[str], **options: str) -> str:
+    lines = [f":{name}: {value}" for name, value in options.items()]
+    return "\n".join(["\n```{toctree}", ":hidden:", *lines, "", *pages, "```\n"])
