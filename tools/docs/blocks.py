@@ -1,53 +1,23 @@
-"""The generated blocks of pages: what the pipeline wrote, as tables between prose."""
+"""The generated blocks of pages: what makes each of them."""
 
 from __future__ import annotations
 
 import ast
-import csv
 import re
+import subprocess
+import sys
+import tomllib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from conversion.runtime.errors import InputError
 from conversion.runtime.files import read_json
-from tools.docs.markdown import code, table
-from tools.docs.pages import stages_table
+from tools.docs.markdown import code, fill, table
+from tools.docs.pages import stages_of, stages_table
+from tools.docs.results import results_block, share_of_oracle_block, slices_block
 
-BLOCK: Final = re.compile(
-    r"(?P<begin><!-- generated: (?P<name>[\w-]+) -->\n)(?P<body>.*?)(?P<end><!-- end -->)", re.DOTALL
-)
-
-RANKERS: Final = {
-    "probability": "**model**",
-    "summary_only": "model, from lifetime totals only",
-    "users_rule": "rule: most users, last 4 weeks",
-    "actions_rule": "rule: most actions, last 4 weeks",
-    "random": "random order",
-    "oracle": "oracle (the sample's truth)",
-}
-MEASURES: Final = {
-    "average_precision": "average precision",
-    "roc_auc": "ROC AUC",
-    "precision_at_10": "precision at 10",
-    "recall_at_50": "recall at 50",
-    "recall_at_250": "recall at 250",
-}
-WITHOUT: Final = ", without the never seen"
-ORACLE_SHARE: Final = "share of the oracle's average precision"
-LOG_LOSS: Final = "log loss over the base rate's"
-LOG_LOSS_OF: Final = {"probability": "probability", "summary_only": "summary_only_probability"}
-SLICES: Final = {
-    "slice": "prospects",
-    "share_of_prospects": "share of all prospects",
-    "share_of_conversions": "share of all conversions",
-    "expected_over_observed": "expected over observed conversions",
-    "log_loss_ratio": LOG_LOSS,
-    "roc_auc": "ROC AUC among them",
-    "recall_at_50": "recall at 50 of the whole list",
-    "recall_at_250": "recall at 250 of the whole list",
-}
 LEADS: Final = {
     "rank": "rank",
     "id": "id",
@@ -62,22 +32,26 @@ LEAD_ROWS: Final = 10
 RANDOM_SPLITS: Final = "docs/explanation/random_splits.json"
 MODELLING: Final = "docs/explanation/modelling.json"
 MODELLING_TABLES: Final = ("choices", "types-export", "types-sample", "groups", "calibration")
-PACKAGES: Final = ("stages", "conversion", "commands", "benchmarks", "docs")
+# Beside the wings, in the order in which a reader of the modules wants them.
+OTHER_FOLDERS: Final = ("stages", "commands", "benchmarks", "tools/docs")
+HAZARD: Final = "The hazard\n----------\n"
 
 
 def makers(root: Path) -> dict[str, Callable[[], str]]:
-    """Name what makes each generated block."""
+    """Return what makes each generated block, by its name."""
     return {
-        "stages": partial(stages_table, root),
         "results": partial(results_block, root),
         "slices": partial(slices_block, root),
+        "share-of-oracle": partial(share_of_oracle_block, root),
         "leads": partial(leads_block, root),
         "random-splits": partial(random_splits_block, root),
         **{f"modelling-{name}": partial(modelling_block, root, name) for name in MODELLING_TABLES},
-        "share-of-oracle": partial(share_of_oracle_block, root),
-        "hazard": hazard_block,
+        "hazard": partial(hazard_block, root),
+        "flow": partial(flow_block, root),
+        "stages": partial(stages_table, root),
+        "wings": partial(wings_block, root),
+        "modules": partial(modules_block, root),
         "make-targets": partial(make_targets_block, root),
-        **{f"modules-{package}": partial(modules_block, root, package) for package in PACKAGES},
     }
 
 
@@ -91,12 +65,12 @@ def filled(root: Path, page: str, name: str) -> tuple[str, list[str]]:
     page
         Markdown.
     name
-        Of the page, for messages.
+        The page's name, for messages.
 
     Returns
     -------
     str, list of str
-        The page, and the files that were not there: what would be made of them is left as it is.
+        The page, and the files that do not exist: their blocks stay as they are.
 
     Raises
     ------
@@ -106,128 +80,22 @@ def filled(root: Path, page: str, name: str) -> tuple[str, list[str]]:
     known = makers(root)
     missing: list[str] = []
 
-    def fill(match: re.Match[str]) -> str:
-        if match["name"] not in known:
-            raise SystemExit(f"{name}: unknown block {match['name']}; known: {', '.join(known)}")
+    def make(block: str) -> str | None:
+        if block not in known:
+            raise SystemExit(f"{name}: unknown block {block}; known: {', '.join(known)}")
         try:
-            body = known[match["name"]]()
+            return known[block]()
         except FileNotFoundError as error:
             missing.append(str(error.filename))
-            return match[0]
         except InputError as error:
             missing.append(str(error).partition(":")[0])
-            return match[0]
-        return f"{match['begin']}{body}{match['end']}"
+        return None
 
-    return BLOCK.sub(fill, page), missing
-
-
-def results_block(root: Path) -> str:
-    """Show the backtest's headline numbers with their intervals."""
-    result = read_json(root / "metrics/evaluation.json")
-    measures = [name for name in MEASURES if name in result["ranking"]["probability"]]
-    without = result.get("without_never_seen", {})
-    rows = _result_rows(result, measures)
-    if "ranking" in without:
-        rows += [[f"{name}{WITHOUT}", *cells] for name, *cells in _result_rows(without, measures)]
-    header = ["list by", *(MEASURES[measure] for measure in measures), LOG_LOSS, ORACLE_SHARE]
-    below = "\n".join([*_left_out(without), _margins(result), *_ceiling(result)])
-    return f"{_setting(result)}\n{table(header, rows, right=len(header) - 1)}\n{below}"
-
-
-def _result_rows(result: dict[str, Any], measures: list[str]) -> list[list[str]]:
-    ranking = result["ranking"]
-    oracle = ranking.get("oracle", {}).get("average_precision", {}).get("value")
-    rows = []
-    for ranker, name in RANKERS.items():
-        if ranker not in ranking:
-            continue
-        cells = [_interval(ranking[ranker][measure]) for measure in measures]
-        loss = _interval(result[LOG_LOSS_OF[ranker]]["log_loss_ratio"]) if ranker in LOG_LOSS_OF else "-"
-        rows.append([name, *cells, loss, _share(ranking[ranker]["average_precision"]["value"], oracle)])
-    return rows
-
-
-def _left_out(without: dict[str, Any]) -> list[str]:
-    """Describe who is left out of the second half of the table."""
-    if "left_out" not in without:
-        return []
-    shares = without["left_out"]
-    text = (
-        "Without the never seen: the same lists without the companies that had not used the product by then, "
-        f"{100 * shares['share_of_prospects']:.1f} % of the prospects, with "
-        f"{100 * shares['share_of_conversions']:.1f} % of the conversions and "
-        f"{100 * shares['share_of_expected_conversions']:.1f} % of those expected.\n"
-    )
-    return [text]
-
-
-def slices_block(root: Path) -> str:
-    """Show where the model is good and where it is not."""
-    with (root / "metrics/slices.csv").open(newline="", encoding="utf-8") as file:
-        slices = list(csv.DictReader(file))
-    everyone = int(slices[0]["prospects"])
-    for each in slices:
-        each["share_of_prospects"] = str(int(each["prospects"]) / everyone)
-    shown = [name for name in SLICES if name in slices[0]]
-    rows = [[_slice_cell(each, name) for name in shown] for each in slices]
-    return table([SLICES[name] for name in shown], rows, right=len(shown) - 1)
-
-
-def _slice_cell(measures: dict[str, str], name: str) -> str:
-    if name == "slice" or not measures[name]:
-        return measures[name] or "-"
-    if name.startswith("share"):
-        return f"{100 * float(measures[name]):.1f} %"
-    low, high = measures.get(f"{name}_low"), measures.get(f"{name}_high")
-    return _interval({"value": float(measures[name]), "low": _float(low), "high": _float(high)})
-
-
-def _float(text: str | None) -> float | None:
-    return float(text) if text else None
-
-
-def _setting(result: dict[str, Any]) -> str:
-    return (
-        f"`{result['model_type']}`, {result['cutoffs']} lists from {result['first_cutoff']} to "
-        f"{result['last_cutoff']}; {result['converters']:,} companies converted within the horizon of one, "
-        f"{100 * result['prevalence']:.2f} % of the prospects on a list. Means over the lists; in brackets "
-        "95 % intervals by resampling companies.\n"
-    )
-
-
-def _margins(result: dict[str, Any]) -> str:
-    parts = [
-        f"{RANKERS[name].removeprefix('rule: ')}: {_interval(margins['average_precision'], 'difference')}"
-        for name, margins in result["model_minus_baseline"].items()
-        if name != "oracle" and "average_precision" in margins
-    ]
-    return f"Average precision of the model minus that of the list by {'; by '.join(parts)}.\n"
-
-
-def _ceiling(result: dict[str, Any]) -> list[str]:
-    """Say how much of the log loss that can be saved is saved, where the truth is known."""
-    if "share_of_oracle" not in result:
-        return []
-    saved = _interval(result["share_of_oracle"]["log_loss_reduction"])
-    return [f"Of what the oracle's log loss is below the base rate's, the model's is below it by {saved}.\n"]
-
-
-def _interval(measure: dict[str, float | None], key: str = "value") -> str:
-    value, low, high = measure[key], measure["low"], measure["high"]
-    if value is None:
-        return "-"
-    if low is None or high is None:
-        return f"{value:.3f}"
-    return f"{value:.3f} ({low:.3f} to {high:.3f})"
-
-
-def _share(value: float | None, oracle: float | None) -> str:
-    return "-" if value is None or not oracle else f"{value / oracle:.2f}"
+    return fill(page, make), missing
 
 
 def leads_block(root: Path) -> str:
-    """Show the first rows of the lead list, with some of its columns."""
+    """Return the first rows of the lead list, with some of its columns."""
     import pandas as pd  # needed here alone, and slow to import
 
     leads = pd.read_csv(root / "data/leads/top_leads.csv", dtype="str", keep_default_na=False)
@@ -238,52 +106,82 @@ def leads_block(root: Path) -> str:
 
 
 def random_splits_block(root: Path) -> str:
-    """Say what the usual recipe claims, and what is kept of it, as `make bench-leakage` last measured it."""
+    """Return what the usual recipe reports and achieves, as `make bench-leakage` last measured it."""
     from benchmarks.leakage_page import short  # needed here alone, and slow to import
 
     return short(read_json(root / RANDOM_SPLITS)) + "\n"
 
 
 def modelling_block(root: Path, name: str) -> str:
-    """Show one of the tables of the choice of model, as `make bench-modelling` last measured it."""
+    """Return one of the tables of the choice of model, as `make bench-modelling` last measured it."""
     from benchmarks.modelling_page import TABLES  # needed here alone, and slow to import
 
     return TABLES[name](read_json(root / MODELLING))
 
 
-def share_of_oracle_block(root: Path) -> str:
-    """Say how much of what can be known the model knows, on the sample."""
-    shares = read_json(root / "metrics/evaluation.json").get("share_of_oracle", {})
-    rows = [[name.replace("_", " "), _interval(measure)] for name, measure in shares.items()]
-    return table(["share of the oracle's", "with its 95 % interval"], rows, right=1)
-
-
-def hazard_block() -> str:
-    """Quote how the sample is made from the module that makes it."""
-    from stages import simulate
-
-    hazard = str(simulate.__doc__).partition("The hazard\n----------\n")[2]
+def hazard_block(root: Path) -> str:
+    """Quote how the sample is made from the docstring that defines it."""
+    paths = [*(root / "conversion/simulation").glob("*.py"), root / "stages/simulate.py"]
+    (hazard,) = [text.partition(HAZARD)[2] for text in map(_docstring, paths) if HAZARD in text]
     return f"```text\n{hazard.strip()}\n```\n"
 
 
+def flow_block(root: Path) -> str:
+    """Return the flow between the stages as `dvc dag` draws it, one line for all that a stage feeds."""
+    dag = subprocess.run(
+        [sys.executable, "-m", "dvc", "dag", "--md"], cwd=root, capture_output=True, text=True, check=True
+    ).stdout
+    names = dict(re.findall(r'(node\d+)\["(.+?)"\]', dag))
+    arrows = [(names[start], names[end]) for start, end in re.findall(r"(node\d+)-->(node\d+)", dag)]
+    lines = []
+    for stage in stages_of(root):
+        fed = [other for other in stages_of(root) if (stage, other) in arrows]
+        lines += [f"    {stage} --> {' & '.join(fed)}\n"] if fed else []
+    return f"```mermaid\nflowchart TD\n{''.join(lines)}```\n"
+
+
+def wings_block(root: Path) -> str:
+    """Return the floors of conversion/, the highest first, with what each wing holds."""
+    rows = [
+        [str(floor), code(wing), _summary(root / "conversion" / wing / "__init__.py")]
+        for floor, wings in reversed(list(enumerate(floors(root), start=1)))
+        for wing in wings
+    ]
+    return table(["floor", "wing", "what is in it"], rows)
+
+
+def floors(root: Path) -> list[list[str]]:
+    """Return the wings of each floor, the lowest first, from the contract that import-linter holds."""
+    contracts = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    (layers,) = [contract["layers"] for contract in contracts if contract.get("containers") == ["conversion"]]
+    return [layer.split(" | ") for layer in reversed(layers)]
+
+
+def modules_block(root: Path) -> str:
+    """Return every module by its folder, each with the first line of its docstring."""
+    folders = [f"conversion/{wing}" for wings in floors(root) for wing in wings] + list(OTHER_FOLDERS)
+    return "\n".join(f"## {folder}\n\n{_modules(root / folder)}" for folder in folders)
+
+
+def _modules(folder: Path) -> str:
+    paths = sorted(path for path in folder.glob("*.py") if path.name != "__init__.py")
+    return table(["module", "what is in it"], [[code(path.name), _summary(path)] for path in paths])
+
+
+def _summary(path: Path) -> str:
+    return _docstring(path).partition("\n")[0].removesuffix(".")
+
+
+def _docstring(path: Path) -> str:
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    assert docstring, f"{path} has no docstring"
+    return docstring
+
+
 def make_targets_block(root: Path) -> str:
-    """List the targets of the Makefile with what they say of themselves."""
+    """Return the targets of the Makefile with what they say about themselves."""
     makefile = (root / "Makefile").read_text(encoding="utf-8")
     targets = re.findall(r"^([a-z-]+):.*## (.*)$", makefile, flags=re.MULTILINE)
     return table(["command", "does"], [[code(f"make {name}"), does] for name, does in targets])
-
-
-def modules_block(root: Path, package: str) -> str:
-    """List a folder's modules, each with the first sentence of its docstring."""
-    rows = [
-        [code(path.name), _first_line(path)]
-        for path in sorted((root / package).glob("*.py"))
-        if path.name != "__init__.py"
-    ]
-    return table([code(f"{package}/"), "what is in it"], rows)
-
-
-def _first_line(path: Path) -> str:
-    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
-    assert docstring, f"{path} has no docstring"
-    return docstring.partition("\n")[0].removesuffix(".")

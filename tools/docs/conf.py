@@ -1,7 +1,7 @@
 """How Sphinx builds the documentation: `make docs`, to docs/build/html.
 
-Sphinx reads the pages where they are, from the project's root: README.md, CONTRIBUTING.md, docs/ and the notebook. So
-a link that works in the repository works in the built pages too, and no page needs a directive.
+Sphinx reads the pages where they are, from the project's root: README.md, CONTRIBUTING.md, docs/ and the
+notebook. So a link that works in the repository works in the built pages too, and no page needs a directive.
 """
 
 import re
@@ -30,7 +30,11 @@ root_doc = "docs/index"
 include_patterns = ["*.md", "docs/**.md", "notebooks/*.ipynb", "tools/docs/python_api**.rst"]
 # Sphinx walks all folders but these.
 exclude_patterns = [
-    *(path.name for path in ROOT.iterdir() if path.is_dir() and path.name not in {"docs", "notebooks", "tools"}),
+    *(
+        path.name
+        for path in ROOT.iterdir()
+        if path.is_dir() and path.name not in {"docs", "notebooks", "tools"}
+    ),
     "docs/build",
 ]
 templates_path = ["templates"]
@@ -47,7 +51,7 @@ pygments_dark_style = "github-dark"
 myst_heading_anchors = 3
 copybutton_prompt_text = "$ "
 
-# Pygments knows no mermaid, and its console lexer no commands over several lines: both are shown without colours.
+# Pygments knows no mermaid, and no console commands over several lines: both are shown without colours.
 suppress_warnings = ["misc.highlighting_failure"]
 
 # Each build runs the notebook; an error in it fails the build.
@@ -80,7 +84,7 @@ def setup(app: Sphinx) -> None:
     app.connect("source-read", _add_navigation)
 
 
-def _add_navigation(app: Sphinx, docname: str, source: list[str]) -> None:
+def _add_navigation(_: Sphinx, docname: str, source: list[str]) -> None:
     """Put each list of links on the start page into the sidebar, under its heading."""
     if docname == root_doc:
         for section in re.split(r"^## ", source[0], flags=re.MULTILINE)[1:]:

@@ -1,11 +1,16 @@
-"""Tables and JSON schemas as Markdown."""
+"""Markdown: tables, measures with intervals, JSON schemas in words, and the generated blocks of a page."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 Json = dict[str, Any]
 
+BLOCK: Final = re.compile(
+    r"(?P<begin><!-- generated: (?P<name>[\w-]+) -->\n)(?P<body>.*?)(?P<end><!-- end -->)", re.DOTALL
+)
 BOUNDS: Final = {
     "minimum": "at least",
     "exclusiveMinimum": "above",
@@ -20,7 +25,7 @@ KINDS: Final = {
     "null": "null",
     "object": "object",
 }
-# Of a list that is made from text or a tuple, pydantic says how long it is as of a text.
+# pydantic describes the length of a list that is made from text or a tuple as that of a text.
 COUNTS: Final = {
     "minItems": "at least",
     "minLength": "at least",
@@ -29,27 +34,57 @@ COUNTS: Final = {
 }
 
 
-def table(header: list[str], rows: list[list[str]], right: int = 0) -> str:
-    """Lay cells out as a Markdown table, the last ``right`` columns to the right."""
+def fill(page: str, make: Callable[[str], str | None]) -> str:
+    """Return the page with the body of each generated block made anew; one that makes None stays as it is."""
+
+    def body(match: re.Match[str]) -> str:
+        made = make(match["name"])
+        return match[0] if made is None else f"{match['begin']}{made}{match['end']}"
+
+    return BLOCK.sub(body, page)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: int = 0) -> str:
+    """Return cells as a Markdown table, the last ``right`` columns aligned to the right."""
     rules = ["---"] * (len(header) - right) + ["--:"] * right
     escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
     return "".join("| " + " | ".join(row) + " |\n" for row in (header, rules, *escaped))
 
 
 def code(value: object) -> str:
-    """Show a value as code."""
+    """Return a value as code."""
     return f"`{value}`"
 
 
-def allowed(schema: Json, date: str = "a day, as `2020-02-24`") -> str:
-    """Say in words what a JSON schema allows.
+def interval(measure: Mapping[str, float | None] | None, key: str = "value", form: str = "{:.3f}") -> str:
+    """Return a measure with its interval, if it has one, or a dash where there is no value.
 
     Parameters
     ----------
-    schema
-        Of one value.
-    date
-        What a date is called.
+    measure
+        The value, ``low`` and ``high``.
+    key
+        The key of the value.
+    form
+        How each number is written.
+
+    Examples
+    --------
+    >>> interval({"value": 0.25, "low": 0.2, "high": 0.3})
+    '0.250 (0.200 to 0.300)'
+    >>> interval({"value": 0.25, "low": None, "high": None}), interval(None)
+    ('0.250', '-')
+    """
+    if measure is None or measure[key] is None:
+        return "-"
+    value, low, high = (
+        "" if each is None else form.format(each) for each in map(measure.get, (key, "low", "high"))
+    )
+    return f"{value} ({low} to {high})" if low and high else value
+
+
+def allowed(schema: Json, date: str = "a day, as `2020-02-24`") -> str:
+    """Describe in words what a JSON schema of one value allows; ``date`` describes a date.
 
     Examples
     --------
@@ -63,7 +98,8 @@ def allowed(schema: Json, date: str = "a day, as `2020-02-24`") -> str:
     if "anyOf" in schema or "oneOf" in schema:
         return "; or ".join(allowed(each, date) for each in schema.get("anyOf") or schema["oneOf"])
     if "$ref" in schema:
-        return _link(schema["$ref"])
+        name = schema["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
     if "enum" in schema:
         return ", ".join(code(value) for value in schema["enum"])
     if "const" in schema:
@@ -73,6 +109,10 @@ def allowed(schema: Json, date: str = "a day, as `2020-02-24`") -> str:
         return f"list, {' and '.join(counts)} of: {allowed(schema['items'], date)}".replace(",  of", " of")
     if schema.get("format") == "date":
         return date
+    return ", ".join([KINDS[schema["type"]], *_bounds(schema)])
+
+
+def _bounds(schema: Json) -> list[str]:
     bounds = [f"{word} {_number(schema[name])}" for name, word in BOUNDS.items() if name in schema]
     if "maxLength" in schema:
         bounds.append(f"at most {schema['maxLength']} characters")
@@ -80,14 +120,8 @@ def allowed(schema: Json, date: str = "a day, as `2020-02-24`") -> str:
         bounds.append("not empty")
     if "pattern" in schema:
         bounds.append(f"of the form {code(schema['pattern'])}")
-    return ", ".join([KINDS[schema["type"]], *bounds])
+    return bounds
 
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) and value >= 10_000 else f"{value:g}"
-
-
-def _link(reference: str) -> str:
-    """Link to the heading of a schema's name, as Sphinx and GitHub both make it."""
-    name = reference.rpartition("/")[2]
-    return f"[{name}](#{name.lower()})"
