@@ -44,7 +44,7 @@ EXPECTED: Final = "expected over observed"
 STEPS: Final = {
     "claim": "the usual recipe",
     "cut": "a customer's usage cut at its conversion",
-    "rows": "a row a prospect and week, rows split at random",
+    "rows": "one row per prospect and week, rows split at random",
     "companies": "the same, companies split at random",
     "time": "the same, split by time",
 }
@@ -53,7 +53,7 @@ LADDER_MEASURES: Final = {
     "average_precision": "average precision",
     "precision_at_10": "precision at 10",
 }
-# Okabe and Ito's palette, told apart by the colour-blind.
+# Okabe and Ito's palette, which colour-blind readers can distinguish.
 COLOURS: Final = {
     "claimed": "#D55E00",
     "usual": "#A66F00",
@@ -64,122 +64,126 @@ COLOURS: Final = {
 LEARNER_STYLES: Final = {"forest": ("#D55E00", "o"), "xgboost": ("#0072B2", "s")}
 
 TEMPLATE: Final = """\
-# What a random split claims, and what time leaves of it
+# Random splits and out-of-time results
 
 Written by `make bench-leakage` from the figures in `random_splits.json`; do not edit.
 
-The usual solution to this problem has one row a company. Its features are the firmographics and all usage
-of the export added up, its label is the file that the company stands in, customers or not, and a random
-fifth of the companies is the test. This page fits that recipe, and reports what its author would. Then it
-asks what a sales team would ask: had the list been made by it on a past Sunday, who of it would have
-converted in the next 30 days?
+The usual solution to this problem has one row per company. Its features are the firmographics and the sums
+of all usage in the export. Its label is the file that contains the company, customers or not. A random
+fifth of the companies is the test set. This page fits that recipe and reports what its author would. Then
+it measures what a sales team needs: if the recipe had made the list on a past Sunday, which companies on
+it would have converted in the next 30 days?
 
 ## In short
 
 {short}
 
-For a sales lead: the first number tells how well the recipe *recognises* customers, who are known already.
-The list is for those who are not customers yet, and for them it is worth the second number. Nobody need
-have cheated: the test was taken with the answers among the questions.
+For a sales lead: the first number measures how well the recipe *recognises* customers, who are known
+already. The list is for companies that are not customers yet, and the second number measures how useful it
+is for them. Nobody has to cheat for this to happen: the test data contain the answers.
 
-For a data scientist: no row says of which day it is, features are from after the label, and the split is
-random. No tuning, cross-validation or larger forest shows it, as all are measured on the same kind of test.
+For a data scientist: no row has a date, features come from after the label, and the split is random.
+Tuning, cross-validation or a larger forest do not reveal the problem, because all are measured on the same
+kind of test set.
 
-![what was claimed and what was kept](random_splits_claimed.png)
+![reported results and results in practice](random_splits_claimed.png)
 
-## Claimed and kept
+## Reported results and results in practice
 
-*Claimed* is measured on the test fifth of random, stratified splits: the mean of {seeds} splits, in
-brackets the least and the largest. *Kept* is measured on the lists of this project's backtest: the same
-prospects, the same labels, the recipe fitted anew on the export as it stood then, whenever our model is,
-and the means over the lists with 95 % intervals by resampling companies. A company is scored by a model of
-the other four fifths of the companies, so that none is told by having been learned by heart as a
-non-customer. *Expected over observed* is the sum of the probabilities over the conversions within 30 days;
-the recipe does not say within what time its customers convert, which is a fault of its own.
+*Reported* results are measured on the test fifth of random, stratified splits: the mean of {seeds} splits,
+with the smallest and largest in brackets. Results *in practice* are measured on the lists of this
+project's backtest: the same prospects and labels, with the recipe fitted anew on the export as it stood
+then, whenever our model is. They are means over the lists with 95 % intervals from resampling companies.
+Each company is scored by a model of the other four fifths of the companies, so that the model cannot have
+memorised it as a non-customer. *Expected over observed* is the sum of the probabilities over the
+conversions within 30 days. The recipe does not say within what time its customers convert, which is a
+separate problem.
 
 {kept}
-A part of the fall in average precision and in precision at 10 is no leak. Customers are a larger share of a
-test fifth than conversions are of a month's prospects, and in random order either measure is that share.
-ROC AUC does not depend on it, and neither does the comparison with the rule, which is measured on the same
-lists.
+Part of the decrease in average precision and in precision at 10 is no leak. Customers are a larger share
+of a test fifth than conversions are of a month's prospects, and in random order either measure equals that
+share. ROC AUC does not depend on it. Neither does the comparison with the rule, which is measured on the
+same lists.
 
-## Which leak is worth what
+## The effect of each leak
 
-1. **The label is the file.** A customer is whoever has converted at any time before the export was taken. A
-   prospect that converts next month is a negative row, and what is learned is how customers look today.
-2. **The usage is from after.** A company that pays uses the product more because it pays: {after} of
-   customers' usage rows are from the conversion on. A sum over all weeks tells that a company paid.
-3. **The same time, and the same companies, on both sides.** Where a row is a company and a week, a random
-   split puts the weeks before and after a test row into training, with a label that looks at nearly the
-   same 30 days.
+1. **The label is the file.** A customer is a company that converted at any time before the export was
+   taken. A prospect that converts next month is a negative row, and the model learns how customers look
+   today.
+2. **The usage comes from after the conversion.** A company that pays uses the product more because it
+   pays: {after} of customers' usage rows are from the conversion on. A sum over all weeks reveals that a
+   company paid.
+3. **The same time, and the same companies, are on both sides.** If a row is a company and a week, a random
+   split puts the weeks before and after a test row into training, with a label that covers nearly the same
+   30 days.
 
-Taken apart, with the same features and the same two models throughout:
+The next tables remove the leaks one by one, with the same features and the same two models throughout:
 
 {ladder}
-- *The usual recipe* and *cut* have a row a company, measured on random test fifths as above.
-- *Cut* leaves out what a customer used from its conversion on. Customers are now seen on the day of their
-  conversion and the others at the end of the export: how long, and how recently, a company was seen still
-  tells which.
-- From *a row a prospect and week* on the question is the sales team's, and the measures are means over the
-  lists: will this prospect convert within 30 days of this Monday? Features are of what was known on it.
-  Fewer rows are positive (*share of label 1*), so average precision and precision at 10 compare with those
-  of the rows below only.
+- *The usual recipe* and *cut* have one row per company, measured on random test fifths as above.
+- *Cut* leaves out what a customer used from its conversion on. Customers are then seen on the day of their
+  conversion and the others at the end of the export. How long, and how recently, a company was seen still
+  separates them.
+- From *one row per prospect and week* on, the question is the sales team's: will this prospect convert
+  within 30 days of this Monday? Features use what was known on that day, and the measures are means over
+  the lists. Fewer rows are positive (*share of label 1*), so compare average precision and precision at 10
+  only with the rows below.
 - *Rows split at random* has five folds of rows, *companies split at random* five folds of companies. The
-  difference is what it is worth to have seen other weeks of the company.
-- *Split by time* learns from labels that were mature at the refit, and only from them. Against the folds of
-  companies it has fewer rows, above all on the first lists, and knows nothing of later weeks; but it may
-  know a prospect's own past, as any list may. The difference is the sum of the three, and can have either
-  sign.
-- *This project's model* is split by time too: what other features and settings are worth.
+  difference is the value of having seen other weeks of the company.
+- *Split by time* learns only from labels that were mature at the refit. Compared with the folds of
+  companies, it has fewer rows, above all on the first lists, and does not know later weeks. But it may
+  know a prospect's own past, as any list may. The difference is the sum of the three effects and can have
+  either sign.
+- *This project's model* is split by time too: the difference is the value of other features and settings.
 
-![what each step leaves](random_splits_leaks.png)
+![results after each step](random_splits_leaks.png)
 
 {rows}
 
-## A random split of our own model
+## A random split of this project's model
 
-It is not the recipe alone. This project's model, by stratified folds of its own training snapshots, against
-its backtest; all snapshots of the same weeks in one list, which is why the average precision is not that of
-the lists:
+A random split affects more than the usual recipe. The table compares this project's model, measured by
+stratified folds of its own training snapshots, with its backtest. All snapshots of the same weeks form one
+list, so the average precision differs from that of the lists:
 
 {ours}
 `evaluate.cross_validation_folds` measures this beside the backtest.
 
-## How to see it in a project of your own
+## How to check your own project
 
-- **On which day is each row of the test set?** If there is no answer, there is no forecast.
-- **Would each feature have had this value on that day?** Take a past day, cut the export there, make the
-  features again and compare. Any difference is the future. Here a test does that for the whole list, byte
-  for byte.
+- **What is the date of each row of the test set?** If there is no answer, there is no forecast.
+- **Would each feature have had this value on that day?** Take a past day, cut the export there, compute
+  the features again and compare. Any difference comes from the future. In this project, a test does that
+  for the whole list, byte for byte.
 - **Can a row be negative because its time has not come yet?** Then its label is not mature and teaches
   nothing.
 - **Is a company, or a week, on both sides of the split?** Split by company and see whether the measure
-  falls; split by time, and see again.
-- **What does a rule of one line achieve on the same rows?** A model that claims far more than the rule on a
-  random split and not more than the rule out of time has a leak.
+  falls. Then split by time, and check again.
+- **What does a one-line rule achieve on the same rows?** A model that beats the rule by far on a random
+  split but not out of time has a leak.
 - **What share of the test rows is positive?** If it is more than the share of your prospects that convert
-  in a month, the precision is not one that a sales team will see.
+  in a month, a sales team will not see that precision.
 - **Do the probabilities add up** to the conversions of a past month?
-- For a sales lead, one question will do: *show me the list that you would have given me three months ago,
-  and who of it bought since.*
+- A sales lead needs only one question: *show me the list that you would have given me three months ago,
+  and which companies on it have bought since.*
 
 ## How it was measured
 
 {setting}
 The models are scikit-learn's `RandomForestClassifier` and `XGBClassifier` with their defaults. The recipe
-stands in `benchmarks/usual_recipe.py`: the employee range and the sector a column a value, flags of what is
-missing, of each of the eight measures of usage the sum, the mean and the maximum, the number of weeks with
-usage, days since the first and the last of them, and their frequency. It works on the same cleaned tables
-as our model.
+is in `benchmarks/usual_recipe.py`. Its features are one column for each value of the employee range and
+the sector, flags for missing values, the sum, mean and maximum of each of the eight usage measures, the
+number of weeks with usage, the days since the first and the last of them, and their frequency. It works on
+the same cleaned tables as our model.
 
-`make bench-leakage` measures the sample; `LEAKAGE_ARGS="--data-dir FOLDER"` or `CRM_EXPORT_DIR` adds an
-export, whose figures then stay on this page until one is given again. Only means and intervals are kept of
-it.
+`make bench-leakage` measures the sample. `LEAKAGE_ARGS="--data-dir FOLDER"` or `CRM_EXPORT_DIR` adds an
+export, whose figures then stay on this page until you give another one. Only its means and intervals are
+kept.
 """
 
 
 def write_page(results: Mapping[str, Any], folder: Path) -> str:
-    """Write the page and its pictures into a folder; give the page."""
+    """Write the page and its pictures into a folder; return the page."""
     text = page(results)
     write_text(folder / PAGE, text)
     save_png(claimed_figure(results), folder / CLAIMED_PICTURE)
@@ -188,12 +192,12 @@ def write_page(results: Mapping[str, Any], folder: Path) -> str:
 
 
 def page(results: Mapping[str, Any]) -> str:
-    """Put the page together.
+    """Assemble the page.
 
     Parameters
     ----------
     results
-        By `SAMPLE_DATA` and `EXPORT`, one or both, as `benchmarks.leakage.measure` gives them.
+        By `SAMPLE_DATA` and `EXPORT`, one or both, as `benchmarks.leakage.measure` returns them.
     """
     shown = {name: results[name] for name in DATA if name in results}
     return TEMPLATE.format(
@@ -213,25 +217,25 @@ def page(results: Mapping[str, Any]) -> str:
 
 
 def short(results: Mapping[str, Any]) -> str:
-    """Say in a sentence an export what is claimed and what is kept, as a list in Markdown."""
+    """Describe the reported results and those in practice, one item per export, as a Markdown list."""
     return "\n".join(_short(title, results[name]) for name, title in DATA.items() if name in results)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Lay rows out as a Markdown table, the first as its head."""
+    """Format rows as a Markdown table with the first one as its header."""
     lines = [rows[0], ["---", *["--:"] * (len(rows[0]) - 1)], *rows[1:]]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def kept_table(result: Mapping[str, Any]) -> str:
-    """Set what is claimed beside what is kept, and beside what others achieve on the same lists."""
+    """Compare the reported results with those in practice, and with other rankings of the same lists."""
     ratio, expected = result["log_loss_ratio"], result["expected_over_observed"]
     rows = [["", *MEASURES.values(), LOG_LOSS, EXPECTED]]
     for name, learner in LEARNERS.items():
         claimed = result["claimed"][name]
         cells = [_interval(claimed.get(measure)) for measure in MEASURES]
-        rows.append([f"usual recipe, {learner}: claimed", *cells, _interval(claimed["log_loss_ratio"]), "-"])
-    titles = {name: f"usual recipe, {learner}: kept" for name, learner in LEARNERS.items()} | OTHERS
+        rows.append([f"usual recipe, {learner}: reported", *cells, _interval(claimed["log_loss_ratio"]), "-"])
+    titles = {name: f"usual recipe, {learner}: in practice" for name, learner in LEARNERS.items()} | OTHERS
     for name, title in titles.items():
         if name in result["kept"]:
             cells = [_interval(result["kept"][name][measure]) for measure in MEASURES]
@@ -245,18 +249,18 @@ def _below(result: Mapping[str, Any]) -> str:
     ]
     ours = [
         f"{title} {_interval(result['ours_minus'][name], 'difference')}"
-        for name, title in {**LEARNERS, RULE: "rule of most users"}.items()
+        for name, title in {**LEARNERS, RULE: "the most-users rule"}.items()
     ]
     loss = [f"{LEARNERS[name]} {_interval(each['log_loss'])}" for name, each in result["claimed"].items()]
     return (
-        f"Average precision of the usual recipe minus that of the rule of most users: {'; '.join(parts)}. "
-        f"Of this project's model minus that of: {'; '.join(ours)}. Claimed log loss, in nats: "
+        f"Gain in average precision of the usual recipe over the most-users rule: {'; '.join(parts)}. "
+        f"Gain of this project's model over: {'; '.join(ours)}. Reported log loss, in nats: "
         f"{'; '.join(loss)}.\n"
     )
 
 
 def ladder_table(result: Mapping[str, Any]) -> str:
-    """Show what is left after each step, for both learners, and our model last."""
+    """Show the results after each step for both learners, and those of our model last."""
     head = [f"{title}, {LEARNERS[name]}" for title in LADDER_MEASURES.values() for name in LEARNERS]
     rows = [["", "share of label 1", *head]]
     for step, title in STEPS.items():
@@ -270,7 +274,7 @@ def ladder_table(result: Mapping[str, Any]) -> str:
 
 
 def ours_table(shown: Mapping[str, Any]) -> str:
-    """Set a random split of our own model beside its backtest."""
+    """Compare a random split of our own model with its backtest."""
     rows = [["", "average precision: random split", "out of time", "ROC AUC: random split", "out of time"]]
     for name, result in shown.items():
         split = result["our_random_split"]
@@ -283,12 +287,12 @@ def ours_table(shown: Mapping[str, Any]) -> str:
 def _short(title: str, result: Mapping[str, Any]) -> str:
     claimed, kept = result["claimed"][SHOWN], result["kept"]
     return (
-        f"- **{title}.** Claimed: {_of_ten(claimed)} of the first ten are customers, ROC AUC "
-        f"{_value(claimed['roc_auc'])}. Kept: of the first ten of a list {_of_ten(kept[SHOWN])} converted "
-        f"within 30 days, ROC AUC {_value(kept[SHOWN]['roc_auc'])}. Calling those with the most users gave "
-        f"{_of_ten(kept[RULE])} and {_value(kept[RULE]['roc_auc'])}; this project's model "
-        f"{_of_ten(kept[MODEL])} and {_value(kept[MODEL]['roc_auc'])}. The recipe's probabilities added up "
-        f"to {result['expected_over_observed'][SHOWN]['value']:.1f} times the conversions, ours to "
+        f"- **{title}.** Reported: {_of_ten(claimed)} of the first ten companies are customers, ROC AUC "
+        f"{_value(claimed['roc_auc'])}. In practice: {_of_ten(kept[SHOWN])} of the first ten on a list "
+        f"converted within 30 days, ROC AUC {_value(kept[SHOWN]['roc_auc'])}. Calling the companies with "
+        f"the most users achieved {_of_ten(kept[RULE])} and {_value(kept[RULE]['roc_auc'])}, this project's "
+        f"model {_of_ten(kept[MODEL])} and {_value(kept[MODEL]['roc_auc'])}. The recipe's probabilities "
+        f"added up to {result['expected_over_observed'][SHOWN]['value']:.1f} times the conversions, ours to "
         f"{result['expected_over_observed'][MODEL]['value']:.1f} times."
     )
 
@@ -301,8 +305,8 @@ def _rows_sentence(name: str, result: Mapping[str, Any]) -> str:
         for learner, title in LEARNERS.items()
     ]
     return (
-        f"On {_lower(name)} splitting by companies in place of rows, with all else the same, takes the "
-        f"average precision from {_joined(parts)}: that is what other weeks of the same companies were worth."
+        f"On {_lower(name)}, splitting by companies instead of rows, with all else the same, changes the "
+        f"average precision from {_joined(parts)}: that is the value of other weeks of the same companies."
     )
 
 
@@ -310,13 +314,13 @@ def _setting(title: str, result: Mapping[str, Any]) -> str:
     return (
         f"- {title}: {result['companies']:,} companies, {result['customers']:,} of them customers on "
         f"{result['as_of']}; {result['lists']} lists from {result['first']} to {result['last']}, "
-        f"{result['converters']} companies converted within the horizon of one, "
+        f"{result['converters']} companies converted within the horizon of at least one list, "
         f"{100 * result['prevalence']:.2f} % of the prospects on a list."
     )
 
 
 def claimed_figure(results: Mapping[str, Any]) -> Figure:
-    """Draw what is claimed and what is kept: a row of panels an export, a panel a measure."""
+    """Draw the reported results and those in practice: a row of panels per export, a panel per measure."""
     shown = [name for name in DATA if name in results]
     names = ("roc_auc", "average_precision", "precision_at_10")
     figure = Figure(figsize=(11.0, 0.6 + 2.3 * len(shown)), layout="constrained", facecolor="white")
@@ -324,8 +328,8 @@ def claimed_figure(results: Mapping[str, Any]) -> Figure:
     for name, row in zip(shown, panels, strict=True):
         claimed, kept = results[name]["claimed"][SHOWN], results[name]["kept"]
         lines = {
-            "usual recipe: claimed": (claimed, COLOURS["claimed"]),
-            "usual recipe: kept": (kept[SHOWN], COLOURS["usual"]),
+            "usual recipe: reported": (claimed, COLOURS["claimed"]),
+            "usual recipe: in practice": (kept[SHOWN], COLOURS["usual"]),
             "rule: most users": (kept[RULE], COLOURS[RULE]),
             "this project's model": (kept[MODEL], COLOURS[MODEL]),
         }
@@ -341,7 +345,7 @@ def claimed_figure(results: Mapping[str, Any]) -> Figure:
 
 
 def ladder_figure(results: Mapping[str, Any]) -> Figure:
-    """Draw what each step of the ladder leaves: a row of panels an export, ROC AUC and average precision."""
+    """Draw ROC AUC and average precision after each step of the ladder: one row of panels per export."""
     shown = [name for name in DATA if name in results]
     figure = Figure(figsize=(11.0, 1.0 + 3.4 * len(shown)), layout="constrained", facecolor="white")
     panels = figure.subplots(len(shown), 2, squeeze=False)
@@ -354,7 +358,7 @@ def ladder_figure(results: Mapping[str, Any]) -> Figure:
                     found = results[name]["ladder"][step][learner][measure]
                     _mark(axes, found, place + (-0.12 if above else 0.12), colour, marker, above)
             _mark(axes, results[name]["kept"][MODEL][measure], len(STEPS), COLOURS[ORACLE], "D")
-            axes.axhline(1.5, color="#777777", linestyle=":")  # another question, another share of positives
+            axes.axhline(1.5, color="#777777", linestyle=":")  # below, another share of positives
             _finish(axes, titles if measure == "roc_auc" else [""] * len(titles))
             axes.set_xlim(0.5 if measure == "roc_auc" else 0.0, 1.06)
             axes.set_title(f"{DATA[name]}: {MEASURES[measure]}", fontsize=10)

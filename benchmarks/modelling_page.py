@@ -51,8 +51,8 @@ class Choice(NamedTuple):
 
     key: str
     title: str
-    changes: Mapping[str, Any]  # of params.yaml; features are all groups' unless it says otherwise
-    on_sample: bool = False  # measured on the sample too, not on the small ones alone
+    changes: Mapping[str, Any]  # to params.yaml; all feature groups unless it says otherwise
+    on_sample: bool = False  # measured on the sample too, not only on the small ones
 
 
 def _logistic(c: float) -> dict[str, Any]:
@@ -88,22 +88,22 @@ CHOICES: Final = (
     Choice("xgb_100", "100", _boosted(100.0)),
     Choice(
         "xgb_columns",
-        "**50, a tree sees .3 of the features**",
+        "**50, each tree sees .3 of the features**",
         _boosted(50.0, colsample_bytree=0.3),
         on_sample=True,
     ),
     Choice("xgb_deep", "50, depth 4", _boosted(50.0, max_depth=4)),
     Choice("xgb_free", "50, without monotone constraints", _boosted(50.0, monotone=False)),
     Choice("rf_free", "random forest, without monotone constraints", _forest(monotone=False)),
-    Choice("rf", "**with**", _forest()),
-    Choice("rf_leaf", "with, 50 snapshots a leaf", _forest(min_samples_leaf=50)),
+    Choice("rf", "**random forest, with monotone constraints**", _forest()),
+    Choice("rf_leaf", "the same, 50 snapshots per leaf", _forest(min_samples_leaf=50)),
     Choice(
         "ensemble_all",
         "ensemble of logistic regression and xgboost, all features",
         _ensemble(*BOTH),
         on_sample=True,
     ),
-    Choice("ensemble_rf", "and the forest", _ensemble(*BOTH, "random_forest")),
+    Choice("ensemble_rf", "the same with the forest", _ensemble(*BOTH, "random_forest")),
     Choice(
         "ensemble",
         "**ensemble of logistic regression and xgboost, without missingness**",
@@ -112,7 +112,7 @@ CHOICES: Final = (
     ),
     Choice(
         "xgb_alone",
-        "the same of xgboost alone",
+        "xgboost alone, without missingness",
         _boosted(50.0, colsample_bytree=0.3) | WITHOUT_MISSINGNESS,
         on_sample=True,
     ),
@@ -134,12 +134,12 @@ CHOICES: Final = (
 
 
 def page(text: str, results: Mapping[str, Any]) -> str:
-    """Fill in the blocks whose figures are there; the prose and the other blocks stay.
+    """Fill in the blocks whose figures exist; leave the prose and the other blocks unchanged.
 
     Raises
     ------
     ValueError
-        The page has a block that nothing here makes.
+        The page has a block that this module cannot make.
     """
 
     known = {f"modelling-{name}": make for name, make in TABLES.items()}
@@ -164,7 +164,7 @@ def choices_block(results: Mapping[str, Any]) -> str:
 
 
 def types_block(measured: Mapping[str, Any]) -> str:
-    """Show the types' measures beside the rule's, and the oracle's where there is one."""
+    """Show the measures of each type, of the rule, and of the oracle if there is one."""
     rankers = {name: measured[name]["rankers"][MODEL] for name in TYPES}
     others = measured["ensemble"]["rankers"]
     rankers |= {name: others[name] for name in OTHERS if name in others}
@@ -181,9 +181,9 @@ def types_block(measured: Mapping[str, Any]) -> str:
     )
     return (
         f"{setting['companies']:,} companies, {setting['lists']} lists from {setting['first']}, "
-        f"{setting['converters']} companies that convert within the horizon of one.\n\n"
+        f"{setting['converters']} companies that convert within the horizon of at least one list.\n\n"
         + table(head, rows, right=len(head) - 1)
-        + f"\nThe ensemble's {intervals}. Its average precision minus the rule's: "
+        + f"\nThe ensemble: {intervals}. Its gain in average precision over the rule: "
         f"{_interval(measured['ensemble']['minus_rule'], 'difference')}.\n"
     )
 
@@ -195,7 +195,7 @@ def _share(measures: Mapping[str, Any], oracle: Mapping[str, Any] | None) -> lis
 
 
 def groups_block(results: Mapping[str, Any]) -> str:
-    """Show the groups' measures, on the export, if there is one, and on the sample."""
+    """Show the measures of each feature group on the sample, and on the export if there is one."""
     measured = {"sample": results["groups"]}
     if EXPORT in results:
         measured = {"real export": results[EXPORT]["groups"]} | measured
@@ -204,18 +204,18 @@ def groups_block(results: Mapping[str, Any]) -> str:
     for group in GROUPS:
         found = [each[group]["rankers"][MODEL] for each in measured.values()]
         rows.append([group, *(_value(each[name]["value"]) for each in found for name in GROUP_MEASURES)])
-    return table(["the ensemble's groups", *head], rows, right=len(head))
+    return table(["feature groups of the ensemble", *head], rows, right=len(head))
 
 
 def calibration_block(results: Mapping[str, Any]) -> str:
-    """Show what each calibration does to the log loss."""
+    """Show how each calibration changes the log loss."""
     found = {title: results["calibration"][name] for name, title in SAMPLES.items()}
     if EXPORT in results:
         found["real export"] = results[EXPORT]["calibration"]
     rows = [
         [method, *(_value(each[method]) for each in found.values())] for method in ("sigmoid", "isotonic")
     ]
-    return table(["log loss over that of no calibration", *found], rows, right=len(found))
+    return table(["log loss over that without calibration", *found], rows, right=len(found))
 
 
 TABLES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {

@@ -284,13 +284,13 @@ def test_the_page_says_what_the_figures_say() -> None:
     assert text.count("\n# ") + text.startswith("# ") == 1
     assert "The sample" not in text
     assert (
-        "- **A real export.** Claimed: 9.2 of the first ten are customers, ROC AUC 0.97. Kept: of the first "
-        "ten of a list 0.6 converted within 30 days, ROC AUC 0.78. Calling those with the most users gave "
-        "1.2 and 0.79; this project's model 1.6 and 0.89. The recipe's probabilities added up to 5.4 times "
-        "the conversions, ours to 1.0 times."
+        "- **A real export.** Reported: 9.2 of the first ten companies are customers, ROC AUC 0.97. In "
+        "practice: 0.6 of the first ten on a list converted within 30 days, ROC AUC 0.78. Calling the "
+        "companies with the most users achieved 1.2 and 0.79, this project's model 1.6 and 0.89. The "
+        "recipe's probabilities added up to 5.4 times the conversions, ours to 1.0 times."
     ) in text
     assert (
-        "| usual recipe, random forest: kept | 0.780 (0.770 to 0.790) | 0.060 (0.050 to 0.070) | "
+        "| usual recipe, random forest: in practice | 0.780 (0.770 to 0.790) | 0.060 (0.050 to 0.070) | "
         "0.060 (0.050 to 0.070) | 0.300 (0.290 to 0.310) | 2.900 (2.890 to 2.910) | 5.400 (5.390 to 5.410) |"
     ) in text
     assert "| rule: most users, last 4 weeks | 0.790 (0.780 to 0.800) |" in text

@@ -140,7 +140,7 @@ def test_tables_are_filled_and_the_prose_stays() -> None:
     assert "| random forest | 0.400 | 0.400 | 0.400 | 0.400 | 0.400 | 0.400 | 0.400 | 0.50 |\n" in filled
     assert "| rule: most users, last 4 weeks | 0.200 | 0.200 | - | - | - | - | - | 0.25 |\n" in filled
     assert "| oracle | - | 0.800 | - | - | - | - | - | 1.00 |\n" in filled
-    assert "minus the rule's: 0.030 (-0.004 to 0.067)." in filled
+    assert "gain in average precision over the rule: 0.030 (-0.004 to 0.067)." in filled
     assert filled.endswith(
         "Between.\n\n<!-- generated: modelling-calibration -->\nold\n<!-- end -->\nAfter.\n"
     )

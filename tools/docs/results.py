@@ -15,13 +15,18 @@ from tools.docs.markdown import interval, table
 SUMMARY_ONLY: Final = "summary_only"
 RANKERS: Final = {
     MODEL: "**model**",
-    SUMMARY_ONLY: "model, from lifetime totals only",
+    SUMMARY_ONLY: "totals-only model",
     "users_rule": "rule: most users, last 4 weeks",
     "actions_rule": "rule: most actions, last 4 weeks",
     "random": "random order",
     ORACLE: "oracle (the sample's truth)",
 }
-IN_A_SENTENCE: Final = {SUMMARY_ONLY: "the totals-only model", "random": "random order"}
+MARGINS: Final = {
+    SUMMARY_ONLY: "totals-only model",
+    "users_rule": "most-users rule",
+    "actions_rule": "most-actions rule",
+    "random": "random order",
+}
 MEASURES: Final = {
     "average_precision": "average precision",
     "roc_auc": "ROC AUC",
@@ -54,7 +59,8 @@ def results_block(root: Path) -> str:
     rows = _result_rows(result, measures)
     if "ranking" in without:
         rows += [
-            [f"{name}, without the never seen", *cells] for name, *cells in _result_rows(without, measures)
+            [f"{name}, without never-seen companies", *cells]
+            for name, *cells in _result_rows(without, measures)
         ]
     header = ["list by", *(MEASURES[measure] for measure in measures), LOG_LOSS, ORACLE_SHARE]
     shown = table(header, rows, right=len(header) - 1)
@@ -65,9 +71,9 @@ def results_block(root: Path) -> str:
 def _setting(result: dict[str, Any], days: int) -> str:
     return (
         f"`{result['model_type']}`, {result['cutoffs']} lists from {result['first_cutoff']} to "
-        f"{result['last_cutoff']}. {result['converters']:,} companies converted within {days} days of at "
-        f"least one list; {100 * result['prevalence']:.2f} % of the prospects on a list did. The table shows means "
-        "over the lists, with 95 % intervals from resampling companies in brackets.\n"
+        f"{result['last_cutoff']}; {result['converters']:,} companies converted within {days} days of at least "
+        f"one list, {100 * result['prevalence']:.2f} % of the prospects on a list. Numbers are means over the "
+        "lists, with 95 % intervals from resampling companies in brackets.\n"
     )
 
 
@@ -91,8 +97,8 @@ def _left_out(without: dict[str, Any]) -> list[str]:
     whats = ("prospects", "conversions", "expected_conversions")
     shares = (f"{100 * without['left_out'][f'share_of_{what}']:.1f} %" for what in whats)
     text = (
-        "*Without the never seen*: the same lists without the companies that had not used the product by "
-        "then. They are {} of the prospects, with {} of the conversions and {} of the expected conversions.\n"
+        "The rows *without never-seen companies* leave out companies that had not used the product by then: "
+        "{} of the prospects, with {} of the conversions and {} of the expected conversions.\n"
     )
     return [text.format(*shares)]
 
@@ -100,12 +106,11 @@ def _left_out(without: dict[str, Any]) -> list[str]:
 def _gains(result: dict[str, Any]) -> list[str]:
     """Describe how much better the model ranks than each baseline."""
     gains = [
-        f"{IN_A_SENTENCE.get(name) or RANKERS[name].replace('rule: ', 'the rule of ')} "
-        f"{interval(margins['average_precision'], 'difference')}"
+        f"{MARGINS[name]}: {interval(margins['average_precision'], 'difference')}"
         for name, margins in result["model_minus_baseline"].items()
         if name != ORACLE and "average_precision" in margins
     ]
-    return [f"The model's gain in average precision over: {'; '.join(gains)}.\n"]
+    return [f"The model's gain in average precision over the {'; the '.join(gains)}.\n"]
 
 
 def _ceiling(result: dict[str, Any]) -> list[str]:
