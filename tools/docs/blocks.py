@@ -12,9 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from benchmarks import leakage_page, modelling_page
 from conversion.runtime.errors import InputError
 from conversion.runtime.files import read_json
-from tools.docs.markdown import code, fill, table
+from tools.docs.markdown import Json, code, fill, table
 from tools.docs.pages import stages_of, stages_table
 from tools.docs.results import results_block, share_of_oracle_block, slices_block
 
@@ -29,9 +30,8 @@ LEADS: Final = {
     "reason_1": "first reason",
 }
 LEAD_ROWS: Final = 10
-RANDOM_SPLITS: Final = "docs/explanation/random_splits.json"
+LEAKAGE: Final = "docs/explanation/random_splits.json"
 MODELLING: Final = "docs/explanation/modelling.json"
-MODELLING_TABLES: Final = ("choices", "types-export", "types-sample", "groups", "calibration")
 # Beside the wings, in the order in which a reader of the modules wants them.
 OTHER_FOLDERS: Final = ("stages", "commands", "benchmarks", "tools/docs")
 HAZARD: Final = "The hazard\n----------\n"
@@ -44,8 +44,8 @@ def makers(root: Path) -> dict[str, Callable[[], str]]:
         "slices": partial(slices_block, root),
         "share-of-oracle": partial(share_of_oracle_block, root),
         "leads": partial(leads_block, root),
-        "random-splits": partial(random_splits_block, root),
-        **{f"modelling-{name}": partial(modelling_block, root, name) for name in MODELLING_TABLES},
+        **{name: partial(_measured, root / LEAKAGE, make) for name, make in leakage_page.BLOCKS.items()},
+        **{name: partial(_measured, root / MODELLING, make) for name, make in modelling_page.BLOCKS.items()},
         "hazard": partial(hazard_block, root),
         "flow": partial(flow_block, root),
         "stages": partial(stages_table, root),
@@ -56,42 +56,17 @@ def makers(root: Path) -> dict[str, Callable[[], str]]:
 
 
 def filled(root: Path, page: str, name: str) -> tuple[str, list[str]]:
-    """Fill in every generated block of a page.
+    """Return a page with its generated blocks made anew, and the files that do not exist yet.
 
-    Parameters
-    ----------
-    root
-        The project's root.
-    page
-        Markdown.
-    name
-        The page's name, for messages.
-
-    Returns
-    -------
-    str, list of str
-        The page, and the files that do not exist: their blocks stay as they are.
-
-    Raises
-    ------
-    SystemExit
-        The page has a block that nothing makes.
+    Blocks that need one of those stay as they are; ``name`` is the page's, for messages.
     """
-    known = makers(root)
-    missing: list[str] = []
+    text, errors = fill(page, name, makers(root), (FileNotFoundError, InputError))
+    return text, [getattr(error, "filename", None) or str(error).partition(":")[0] for error in errors]
 
-    def make(block: str) -> str | None:
-        if block not in known:
-            raise SystemExit(f"{name}: unknown block {block}; known: {', '.join(known)}")
-        try:
-            return known[block]()
-        except FileNotFoundError as error:
-            missing.append(str(error.filename))
-        except InputError as error:
-            missing.append(str(error).partition(":")[0])
-        return None
 
-    return fill(page, make), missing
+def _measured(path: Path, make: Callable[[Json], str]) -> str:
+    """Make a block of a benchmark's page from the figures that the benchmark last measured."""
+    return make(read_json(path))
 
 
 def leads_block(root: Path) -> str:
@@ -103,20 +78,6 @@ def leads_block(root: Path) -> str:
     leads["expected_mrr"] = leads["expected_mrr"].astype(float).map("{:,.2f}".format)
     rows = leads.head(LEAD_ROWS)[list(LEADS)].to_numpy().tolist()
     return table(list(LEADS.values()), rows)
-
-
-def random_splits_block(root: Path) -> str:
-    """Return what the usual recipe reports and achieves, as `make bench-leakage` last measured it."""
-    from benchmarks.leakage_page import short  # needed here alone, and slow to import
-
-    return short(read_json(root / RANDOM_SPLITS)) + "\n"
-
-
-def modelling_block(root: Path, name: str) -> str:
-    """Return one of the tables of the choice of model, as `make bench-modelling` last measured it."""
-    from benchmarks.modelling_page import TABLES  # needed here alone, and slow to import
-
-    return TABLES[name](read_json(root / MODELLING))
 
 
 def hazard_block(root: Path) -> str:

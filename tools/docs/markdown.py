@@ -34,14 +34,44 @@ COUNTS: Final = {
 }
 
 
-def fill(page: str, make: Callable[[str], str | None]) -> str:
-    """Return the page with the body of each generated block made anew; one that makes None stays as it is."""
+def fill(
+    page: str, name: str, makers: Mapping[str, Callable[[], str]], unavailable: tuple[type[Exception], ...]
+) -> tuple[str, list[Exception]]:
+    """Make the generated blocks of a page anew.
+
+    Parameters
+    ----------
+    page
+        Markdown.
+    name
+        The page's name, for messages.
+    makers
+        What makes each block, by its name.
+    unavailable
+        The errors that mean that what a block is made from does not exist: the block stays as it is.
+
+    Returns
+    -------
+    str, list of Exception
+        The page, and the errors of the blocks that stay.
+
+    Raises
+    ------
+    SystemExit
+        The page has a block that nothing makes.
+    """
+    errors: list[Exception] = []
 
     def body(match: re.Match[str]) -> str:
-        made = make(match["name"])
-        return match[0] if made is None else f"{match['begin']}{made}{match['end']}"
+        if match["name"] not in makers:
+            raise SystemExit(f"{name}: unknown block {match['name']}; known: {', '.join(makers)}")
+        try:
+            return f"{match['begin']}{makers[match['name']]()}{match['end']}"
+        except unavailable as error:
+            errors.append(error)
+            return match[0]
 
-    return BLOCK.sub(body, page)
+    return BLOCK.sub(body, page), errors
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: int = 0) -> str:

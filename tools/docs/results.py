@@ -25,7 +25,7 @@ MARGINS: Final = {
     SUMMARY_ONLY: "totals-only model",
     "users_rule": "most-users rule",
     "actions_rule": "most-actions rule",
-    "random": "random order",
+    "random": "list in random order",
 }
 MEASURES: Final = {
     "average_precision": "average precision",
@@ -71,9 +71,9 @@ def results_block(root: Path) -> str:
 def _setting(result: dict[str, Any], days: int) -> str:
     return (
         f"`{result['model_type']}`, {result['cutoffs']} lists from {result['first_cutoff']} to "
-        f"{result['last_cutoff']}; {result['converters']:,} companies converted within {days} days of at least "
-        f"one list, {100 * result['prevalence']:.2f} % of the prospects on a list. Numbers are means over the "
-        "lists, with 95 % intervals from resampling companies in brackets.\n"
+        f"{result['last_cutoff']}; {result['converters']:,} companies converted within {days} days of at "
+        f"least one list, {100 * result['prevalence']:.2f} % of the prospects on a list. Numbers are means "
+        "over the lists, with 95 % intervals from resampling companies in brackets.\n"
     )
 
 
