@@ -67,11 +67,11 @@ DIFFERENCES: Final = {
     "log_loss": "log loss",
 }
 PAGE_TEMPLATE: Final = """\
-# Our model beside AutoML
+# Comparison with AutoML
 
 Written by `make bench-automl` from {data}: {lists} lists from {first} to {last}, {converters} companies
 converted within the horizon of at least one list, {prevalence} of the prospects on a list. At each of
-{refits} refits, every recipe was fitted anew on the same snapshots, all with mature labels, and with their
+{refits} refits, every recipe was refitted on the same snapshots, all with mature labels, and with their
 sampling weights. It then scored the same prospects until the backtest's next refit. Each recipe had {cores}
 cores. The time budgets for fitting at one refit were {budgets}; our model has none.
 
@@ -81,9 +81,9 @@ cores. The time budgets for fitting at one refit were {budgets}; our model has n
   {samples} samples of companies, followed by the share of samples in which ours is better (lower, for log
   loss).
 - Seconds cover fitting and scoring, as wall time and as CPU time of all cores. Ours include the totals-only
-  model, which the backtest fits beside the main one; {cores} of our refits run at once.
+  model, which the backtest fits alongside the main one; {cores} of our refits run at once.
 - FLAML chooses among its learners by log loss on the latest rows it receives. AutoGluon chooses and weights
-  its tree models on the last fifth of the weeks. It then fits its choice anew on all weeks, after its budget.
+  its tree models on the last fifth of the weeks. It then refits its choice on all weeks, after its budget.
 - What a library finds within its budget depends on the machine and its load: the libraries' figures vary from
   run to run, ours do not.
 """
