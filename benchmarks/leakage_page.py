@@ -276,8 +276,10 @@ def _mark(
         axes.hlines(place, low, high, color=colour, linewidth=2.0)
     axes.plot([value], [place], color=colour, marker=marker, markersize=5, linestyle="none", clip_on=False)
     shift, side = ((0, 4), "bottom") if label_above else ((0, -4), "top")
-    text = {"textcoords": "offset points", "ha": "center", "va": side, "fontsize": 8, "color": colour}
-    axes.annotate(f"{value:.2f}", (value, place), shift, **text)
+    axes.annotate(
+        f"{value:.2f}", (value, place), shift,
+        textcoords="offset points", ha="center", va=side, fontsize=8, color=colour,
+    )  # fmt: skip
 
 
 def _finish(axes: Axes, labels: Sequence[str]) -> None:
