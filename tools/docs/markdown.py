@@ -11,12 +11,9 @@ Json = dict[str, Any]
 BLOCK: Final = re.compile(
     r"(?P<begin><!-- generated: (?P<name>[\w-]+) -->\n)(?P<body>.*?)(?P<end><!-- end -->)", re.DOTALL
 )
-BOUNDS: Final = {
-    "minimum": "at least",
-    "exclusiveMinimum": "above",
-    "maximum": "at most",
-    "exclusiveMaximum": "below",
-}
+LEAST: Final = "at least"
+MOST: Final = "at most"
+BOUNDS: Final = {"minimum": LEAST, "exclusiveMinimum": "above", "maximum": MOST, "exclusiveMaximum": "below"}
 KINDS: Final = {
     "integer": "whole number",
     "number": "number",
@@ -26,39 +23,22 @@ KINDS: Final = {
     "object": "object",
 }
 # pydantic describes the length of a list that is made from text or a tuple as that of a text.
-COUNTS: Final = {
-    "minItems": "at least",
-    "minLength": "at least",
-    "maxItems": "at most",
-    "maxLength": "at most",
-}
+COUNTS: Final = {"minItems": LEAST, "minLength": LEAST, "maxItems": MOST, "maxLength": MOST}
 
 
 def fill(
     page: str, name: str, makers: Mapping[str, Callable[[], str]], unavailable: tuple[type[Exception], ...]
 ) -> tuple[str, list[Exception]]:
-    """Make the generated blocks of a page anew.
+    """Return a page with its generated blocks made anew, and the errors of the blocks that stay as they are.
 
     Parameters
     ----------
-    page
-        Markdown.
-    name
-        The page's name, for messages.
+    page, name
+        The Markdown, and what messages call it.
     makers
-        What makes each block, by its name.
+        What makes each block, by its name; a block that nothing makes ends the program.
     unavailable
-        The errors that mean that what a block is made from does not exist: the block stays as it is.
-
-    Returns
-    -------
-    str, list of Exception
-        The page, and the errors of the blocks that stay.
-
-    Raises
-    ------
-    SystemExit
-        The page has a block that nothing makes.
+        The errors that mean that what a block is made from does not exist.
     """
     errors: list[Exception] = []
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -106,17 +107,12 @@ def features_page(root: Path) -> str:
     settings = load_params(root / "params.yaml").featurize
     features = feature_definitions(FeatureSettings(settings.windows, settings.half_lives))
     direction = {1: "up", -1: "down", 0: "either"}
-    rows = [
-        [
-            code(each.name), each.description, each.group, each.unit, each.window, each.kind,
-            direction[each.monotone],
-        ]
-        for each in features
-    ]  # fmt: skip
+    shown = attrgetter("description", "group", "unit", "window", "kind")
+    rows = [[code(each.name), *shown(each), direction[each.monotone]] for each in features]
     header = ["name", "what it measures", "group", "unit", "window", "kind", "monotone"]
     return (
         "# Features\n\n"
-        + MADE_FROM.format(sources="`conversion/features/compute.py` and `params.yaml`")
+        + MADE_FROM.format(sources="`conversion/features/catalogue.py` and `params.yaml`")
         + f"{len(features)} features. *Window*: how many weeks before `as_of` count, `lifetime` for all of "
         "them, `-` for what does not depend on usage. *Group*: `features.groups` in `params.yaml` lists the "
         "groups that the model may use. *Monotone*: the direction in which a higher value may move the "
