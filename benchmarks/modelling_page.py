@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from benchmarks.export_copy import EXPORT
 from conversion.evaluation.predictions import MODEL, ORACLE
-from docs.blocks import BLOCK
-from docs.markdown import table
+from tools.docs.markdown import fill, interval, table
+from tools.docs.results import EXPECTED, ORACLE_SHARE, RANKERS
+from tools.docs.results import MEASURES as RANKING
 
 PAGE: Final = "modelling.md"
 RESULTS: Final = "modelling.json"
@@ -26,7 +27,7 @@ TYPES: Final = {
     "xgboost": "xgboost",
     "ensemble": "**ensemble** of logistic regression and xgboost",
 }
-OTHERS: Final = {RULE: "rule: most users, last 4 weeks", ORACLE: "oracle"}
+OTHERS: Final = {RULE: RANKERS[RULE], ORACLE: "oracle"}
 EVERYTHING: Final = ("usage", "firmographics", "missingness")
 GROUPS: Final = {
     "usage": ("usage",),
@@ -34,15 +35,10 @@ GROUPS: Final = {
     "usage, firmographics, missingness": EVERYTHING,
 }
 MEASURES: Final = {
-    "roc_auc": "ROC AUC",
-    "average_precision": "average precision",
-    "precision_at_10": "precision at 10",
-    "recall_at_50": "recall at 50",
-    "recall_at_250": "recall at 250",
+    **{name: RANKING[name] for name in ("roc_auc", *RANKING)},
     "log_loss_ratio": "log loss",
-    "expected_over_observed": "expected over observed",
+    "expected_over_observed": EXPECTED,
 }
-SHARE: Final = "share of the oracle's average precision"
 GROUP_MEASURES: Final = ("roc_auc", "average_precision", "recall_at_250", "log_loss_ratio")
 
 
@@ -134,26 +130,9 @@ CHOICES: Final = (
 
 
 def page(text: str, results: Mapping[str, Any]) -> str:
-    """Fill in the blocks whose figures exist; leave the prose and the other blocks unchanged.
-
-    Raises
-    ------
-    ValueError
-        The page has a block that this module cannot make.
-    """
-
-    known = {f"modelling-{name}": make for name, make in TABLES.items()}
-
-    def fill(match: re.Match[str]) -> str:
-        if match["name"] not in known:
-            raise ValueError(f"{PAGE}: unknown block {match['name']}; known: {', '.join(known)}")
-        try:
-            body = known[match["name"]](results)
-        except KeyError:
-            return match[0]
-        return f"{match['begin']}{body}{match['end']}"
-
-    return BLOCK.sub(fill, text)
+    """Fill in the blocks whose figures exist; leave the prose and the other blocks unchanged."""
+    makers = {name: partial(make, results) for name, make in BLOCKS.items()}
+    return fill(text, PAGE, makers, unavailable=(KeyError,))[0]
 
 
 def choices_block(results: Mapping[str, Any]) -> str:
@@ -174,17 +153,17 @@ def types_block(measured: Mapping[str, Any]) -> str:
         if name in rankers:
             cells = [_value(rankers[name].get(measure, {}).get("value")) for measure in MEASURES]
             rows.append([title, *cells, *_share(rankers[name], oracle)])
-    head = ["", *MEASURES.values(), *([SHARE] if oracle else [])]
+    head = ["", *MEASURES.values(), *([ORACLE_SHARE] if oracle else [])]
     setting, ensemble = measured["ensemble"]["setting"], rankers["ensemble"]
     intervals = " and ".join(
-        f"{MEASURES[name]} {_interval(ensemble[name])}" for name in ("roc_auc", "average_precision")
+        f"{MEASURES[name]} {interval(ensemble[name])}" for name in ("roc_auc", "average_precision")
     )
     return (
         f"{setting['companies']:,} companies, {setting['lists']} lists from {setting['first']}, "
         f"{setting['converters']} companies that convert within the horizon of at least one list.\n\n"
         + table(head, rows, right=len(head) - 1)
         + f"\nThe ensemble: {intervals}. Its gain in average precision over the rule: "
-        f"{_interval(measured['ensemble']['minus_rule'], 'difference')}.\n"
+        f"{interval(measured['ensemble']['minus_rule'], 'difference')}.\n"
     )
 
 
@@ -218,19 +197,14 @@ def calibration_block(results: Mapping[str, Any]) -> str:
     return table(["log loss over that without calibration", *found], rows, right=len(found))
 
 
-TABLES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
-    "choices": choices_block,
-    "types-export": lambda results: types_block(results[EXPORT]["types"]),
-    "types-sample": lambda results: types_block(results["types"]),
-    "groups": groups_block,
-    "calibration": calibration_block,
+BLOCKS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
+    "modelling-choices": choices_block,
+    "modelling-types-export": lambda results: types_block(results[EXPORT]["types"]),
+    "modelling-types-sample": lambda results: types_block(results["types"]),
+    "modelling-groups": groups_block,
+    "modelling-calibration": calibration_block,
 }
 
 
 def _value(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _interval(measure: Mapping[str, float | None], key: str = "value") -> str:
-    low, high = measure["low"], measure["high"]
-    return f"{_value(measure[key])} ({_value(low)} to {_value(high)})"
+    return interval({"value": value, "low": None, "high": None})

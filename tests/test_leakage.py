@@ -27,6 +27,7 @@ from conversion.runtime.errors import UserError
 from conversion.runtime.files import read_json, write_json
 from tests.exports import tiny_export, write_export
 from tests.pipeline import Pipeline, cut_at, dirty_export, small_params
+from tools.docs.markdown import BLOCK
 
 END = pd.Timestamp("2019-02-04")
 SETTINGS: dict[str, Any] = {
@@ -279,9 +280,13 @@ def figures() -> dict[str, Any]:
     }
 
 
+PAGE = "# A page\n\n" + "".join(
+    f"<!-- generated: {name} -->\n<!-- end -->\n\n" for name in leakage_page.BLOCKS
+)
+
+
 def test_the_page_says_what_the_figures_say() -> None:
-    text = leakage_page.page({"export": figures()})
-    assert text.count("\n# ") + text.startswith("# ") == 1
+    text = leakage_page.page(PAGE, {"export": figures()})
     assert "The sample" not in text
     assert (
         "- **A real export.** Reported: 9.2 of the first ten companies are customers, ROC AUC 0.97. In "
@@ -298,13 +303,15 @@ def test_the_page_says_what_the_figures_say() -> None:
     assert "from 0.475 to 0.380 (random forest)" in text
     assert "| a real export | 0.200 | 0.070 | 0.900 | 0.890 |" in text
     assert "oracle (" not in text
-    both = leakage_page.page({"export": figures(), "sample": figures()})
+    assert "conversion on: on a real export" in text
+    both = leakage_page.page(PAGE, {"export": figures(), "sample": figures()})
     assert both.index("**The sample.**") < both.index("**A real export.**")
 
 
 def test_the_pictures_are_the_same_bytes_each_time(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
+        (tmp_path / name / leakage_page.PAGE).write_text(PAGE, encoding="utf-8")
         leakage_page.write_page({"sample": figures()}, tmp_path / name)
     for picture in (leakage_page.CLAIMED_PICTURE, leakage_page.LADDER_PICTURE):
         first, second = ((tmp_path / name / picture).read_bytes() for name in ("one", "two"))
@@ -315,7 +322,9 @@ def test_the_pictures_are_the_same_bytes_each_time(tmp_path: Path) -> None:
 def test_the_committed_page_is_that_of_the_committed_figures(root: Path) -> None:
     folder = root / "docs/explanation"
     results = read_json(folder / leakage_page.RESULTS)
-    assert (folder / leakage_page.PAGE).read_text(encoding="utf-8") == leakage_page.page(results), (
+    text = (folder / leakage_page.PAGE).read_text(encoding="utf-8")
+    assert [match["name"] for match in BLOCK.finditer(text)] == list(leakage_page.BLOCKS)
+    assert text == leakage_page.page(text, results), (
         "run: make bench-leakage, or python -m benchmarks.leakage --of"
     )
 
@@ -356,6 +365,7 @@ def test_the_command_measures_the_sample_and_leaves_the_export_as_it_was(
 ) -> None:
     out = project / "out"
     out.mkdir()
+    (out / leakage_page.PAGE).write_text(PAGE, encoding="utf-8")
     write_json(out / leakage_page.RESULTS, {"export": figures()})
     command(monkeypatch, "--seeds", "2", "--out", str(out))
     printed = capsys.readouterr().out
