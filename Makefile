@@ -103,14 +103,14 @@ soak: $(VENV)/run.stamp ## ten minutes of 32 clients, one request in ten bad: no
 
 docs: $(VENV)/dev.stamp ## build the documentation, docs/build/html; DOCS_ARGS=--commands runs its commands anew
 	@$(IN_VENV) dvc repro
-	@$(IN_VENV) python -m docs.generate $(DOCS_ARGS)
-	@rm -rf docs/reference/python_api # pages of modules that are no more would stay
-	@$(IN_VENV) sphinx-build --builder html --fail-on-warning --keep-going --quiet docs docs/build/html
+	@$(IN_VENV) python -m tools.docs.generate $(DOCS_ARGS)
+	@rm -rf tools/docs/python_api # pages of modules that are gone would stay
+	@$(IN_VENV) sphinx-build --conf-dir tools/docs --builder html --fail-on-warning --keep-going --quiet . docs/build/html
 	@echo "docs/build/html/index.html"
 
 clean: ## remove the virtual environments and the tools' caches; what the stages wrote stays
 	@rm -rf $(VENV) $(AUTOML:%=$(VENV)-%) .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage htmlcov report.html \
-		assets docs/build docs/reference/python_api docs/demo.ipynb
+		assets docs/build tools/docs/python_api
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A changed lock starts from an empty environment, so that nothing stays that the lock no longer has.

@@ -67,25 +67,25 @@ DIFFERENCES: Final = {
     "log_loss": "log loss",
 }
 PAGE_TEMPLATE: Final = """\
-# Our model beside AutoML
+# Comparison with AutoML
 
-Written by `make bench-automl`, of {data}: {lists} lists from {first} to {last}, {converters} companies
-converted within the horizon of one, {prevalence} of the prospects on a list. At each of {refits} refits every
-recipe was fitted anew on the same snapshots, all with mature labels, and their sampling weights, and then
-scored the same prospects until the backtest's next refit. Each had {cores} cores, and for fitting at one
-refit {budgets}; ours takes what it takes.
+Written by `make bench-automl` from {data}: {lists} lists from {first} to {last}, {converters} companies
+converted within the horizon of at least one list, {prevalence} of the prospects on a list. At each of
+{refits} refits, every recipe was refitted on the same snapshots, all with mature labels, and with their
+sampling weights. It then scored the same prospects until the backtest's next refit. Each recipe had {cores}
+cores. The time budgets for fitting at one refit were {budgets}; our model has none.
 
 {table}
 
 - Measures of lists are means over the lists. The last columns are paired differences with 95 % intervals from
-  {samples} samples of companies, then the share of samples in which ours is better (of log loss: less).
-- Seconds are those of fitting and scoring, by the clock and of all cores together. In ours is the model from
-  lifetime totals, which the backtest fits beside it; {cores} of our refits run at once.
-- FLAML chooses among its learners by log loss on the latest of the rows it is given. AutoGluon chooses and
-  weighs its tree models on the last fifth of the weeks, and fits its choice anew on all of them, after its
-  budget.
-- What a library finds within its budget depends on the machine and on whatever else runs there: its figures
-  vary from run to run, ours do not.
+  {samples} samples of companies, followed by the share of samples in which ours is better (lower, for log
+  loss).
+- Seconds cover fitting and scoring, as wall time and as CPU time of all cores. Ours include the totals-only
+  model, which the backtest fits alongside the main one; {cores} of our refits run at once.
+- FLAML chooses among its learners by log loss on the latest rows it receives. AutoGluon chooses and weights
+  its tree models on the last fifth of the weeks. It then refits its choice on all weeks, after its budget.
+- What a library finds within its budget depends on the machine and its load: the libraries' figures vary from
+  run to run, ours do not.
 """
 # Before the worker is given up: refits of the choice, scoring and imports come on top of the budget.
 PATIENCE: Final = 10
@@ -341,14 +341,14 @@ def read_snapshots(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="our model beside FLAML and AutoGluon")
-    parser.add_argument("--refits", type=_positive, help="so many of the backtest's refits, evenly spaced")
+    parser = argparse.ArgumentParser(description="compare our model with FLAML and AutoGluon")
+    parser.add_argument("--refits", type=_positive, help="use so many evenly spaced refits of the backtest")
     parser.add_argument(
         "--seconds", type=float, help="budget of each library at one refit; default: 40 and 60"
     )
-    parser.add_argument("--data-dir", type=Path, help="your own export in place of the last run's snapshots")
+    parser.add_argument("--data-dir", type=Path, help="your own export instead of the last run's snapshots")
     parser.add_argument(
-        "--page", type=Path, help="where the table goes; default: docs/explanation/automl.md, of the sample"
+        "--page", type=Path, help="file for the page; default, for the sample: docs/explanation/automl.md"
     )
     given = parser.parse_args()
     seconds = SECONDS if given.seconds is None else dict.fromkeys(SECONDS, given.seconds)

@@ -102,10 +102,10 @@ def cell(mean: float, least: float, largest: float) -> str:
 def page(measured: pd.DataFrame, arguments: argparse.Namespace) -> str:
     """Write the tables as Markdown: a line a share of the companies, a column a model type."""
     setting = (
-        f"Models fitted on what was known {arguments.cutoffs} cutoffs before the end of the backtest, of a "
-        "random part of the companies, and asked about all prospects from then on. Means of "
-        f"{arguments.seeds} draws of companies, in brackets the least and the largest. Converters are "
-        "companies with a mature label 1 in training."
+        f"The models are fitted on what was known {arguments.cutoffs} cutoffs before the end of the "
+        "backtest, for a random part of the companies. They then score all prospects from that cutoff on. "
+        f"Numbers are means over {arguments.seeds} draws of companies, with the smallest and largest in "
+        "brackets. Converters are companies with a mature label 1 in training."
     )
     lines = [
         "# How much history it takes",
@@ -115,8 +115,8 @@ def page(measured: pd.DataFrame, arguments: argparse.Namespace) -> str:
         setting,
     ]
     titles = {
-        "average_precision": "Average precision over the oracle's",
-        "log_loss_reduction": "How far the log loss is below the base rate's, over how far the oracle's is",
+        "average_precision": "Average precision as a share of the oracle's",
+        "log_loss_reduction": "Reduction of the base rate's log loss as a share of the oracle's reduction",
     }
     for name, title in titles.items():
         table = measured.groupby(["share", "model"], sort=True)[name].agg(["mean", "min", "max"])

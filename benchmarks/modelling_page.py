@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from benchmarks.export_copy import EXPORT
 from conversion.evaluation.predictions import MODEL, ORACLE
-from docs.blocks import BLOCK
-from docs.markdown import table
+from tools.docs.markdown import fill, interval, table
+from tools.docs.results import EXPECTED, ORACLE_SHARE, RANKERS
+from tools.docs.results import MEASURES as RANKING
 
 PAGE: Final = "modelling.md"
 RESULTS: Final = "modelling.json"
@@ -26,7 +27,7 @@ TYPES: Final = {
     "xgboost": "xgboost",
     "ensemble": "**ensemble** of logistic regression and xgboost",
 }
-OTHERS: Final = {RULE: "rule: most users, last 4 weeks", ORACLE: "oracle"}
+OTHERS: Final = {RULE: RANKERS[RULE], ORACLE: "oracle"}
 EVERYTHING: Final = ("usage", "firmographics", "missingness")
 GROUPS: Final = {
     "usage": ("usage",),
@@ -34,15 +35,10 @@ GROUPS: Final = {
     "usage, firmographics, missingness": EVERYTHING,
 }
 MEASURES: Final = {
-    "roc_auc": "ROC AUC",
-    "average_precision": "average precision",
-    "precision_at_10": "precision at 10",
-    "recall_at_50": "recall at 50",
-    "recall_at_250": "recall at 250",
+    **{name: RANKING[name] for name in ("roc_auc", *RANKING)},
     "log_loss_ratio": "log loss",
-    "expected_over_observed": "expected over observed",
+    "expected_over_observed": EXPECTED,
 }
-SHARE: Final = "share of the oracle's average precision"
 GROUP_MEASURES: Final = ("roc_auc", "average_precision", "recall_at_250", "log_loss_ratio")
 
 
@@ -51,8 +47,8 @@ class Choice(NamedTuple):
 
     key: str
     title: str
-    changes: Mapping[str, Any]  # of params.yaml; features are all groups' unless it says otherwise
-    on_sample: bool = False  # measured on the sample too, not on the small ones alone
+    changes: Mapping[str, Any]  # to params.yaml; all feature groups unless it says otherwise
+    on_sample: bool = False  # measured on the sample too, not only on the small ones
 
 
 def _logistic(c: float) -> dict[str, Any]:
@@ -88,22 +84,22 @@ CHOICES: Final = (
     Choice("xgb_100", "100", _boosted(100.0)),
     Choice(
         "xgb_columns",
-        "**50, a tree sees .3 of the features**",
+        "**50, each tree sees .3 of the features**",
         _boosted(50.0, colsample_bytree=0.3),
         on_sample=True,
     ),
     Choice("xgb_deep", "50, depth 4", _boosted(50.0, max_depth=4)),
     Choice("xgb_free", "50, without monotone constraints", _boosted(50.0, monotone=False)),
     Choice("rf_free", "random forest, without monotone constraints", _forest(monotone=False)),
-    Choice("rf", "**with**", _forest()),
-    Choice("rf_leaf", "with, 50 snapshots a leaf", _forest(min_samples_leaf=50)),
+    Choice("rf", "**random forest, with monotone constraints**", _forest()),
+    Choice("rf_leaf", "the same, 50 snapshots per leaf", _forest(min_samples_leaf=50)),
     Choice(
         "ensemble_all",
         "ensemble of logistic regression and xgboost, all features",
         _ensemble(*BOTH),
         on_sample=True,
     ),
-    Choice("ensemble_rf", "and the forest", _ensemble(*BOTH, "random_forest")),
+    Choice("ensemble_rf", "the same with the forest", _ensemble(*BOTH, "random_forest")),
     Choice(
         "ensemble",
         "**ensemble of logistic regression and xgboost, without missingness**",
@@ -112,7 +108,7 @@ CHOICES: Final = (
     ),
     Choice(
         "xgb_alone",
-        "the same of xgboost alone",
+        "xgboost alone, without missingness",
         _boosted(50.0, colsample_bytree=0.3) | WITHOUT_MISSINGNESS,
         on_sample=True,
     ),
@@ -134,26 +130,9 @@ CHOICES: Final = (
 
 
 def page(text: str, results: Mapping[str, Any]) -> str:
-    """Fill in the blocks whose figures are there; the prose and the other blocks stay.
-
-    Raises
-    ------
-    ValueError
-        The page has a block that nothing here makes.
-    """
-
-    known = {f"modelling-{name}": make for name, make in TABLES.items()}
-
-    def fill(match: re.Match[str]) -> str:
-        if match["name"] not in known:
-            raise ValueError(f"{PAGE}: unknown block {match['name']}; known: {', '.join(known)}")
-        try:
-            body = known[match["name"]](results)
-        except KeyError:
-            return match[0]
-        return f"{match['begin']}{body}{match['end']}"
-
-    return BLOCK.sub(fill, text)
+    """Fill in the blocks whose figures exist; leave the prose and the other blocks unchanged."""
+    makers = {name: partial(make, results) for name, make in BLOCKS.items()}
+    return fill(text, PAGE, makers, unavailable=(KeyError,))[0]
 
 
 def choices_block(results: Mapping[str, Any]) -> str:
@@ -164,7 +143,7 @@ def choices_block(results: Mapping[str, Any]) -> str:
 
 
 def types_block(measured: Mapping[str, Any]) -> str:
-    """Show the types' measures beside the rule's, and the oracle's where there is one."""
+    """Show the measures of each type, of the rule, and of the oracle if there is one."""
     rankers = {name: measured[name]["rankers"][MODEL] for name in TYPES}
     others = measured["ensemble"]["rankers"]
     rankers |= {name: others[name] for name in OTHERS if name in others}
@@ -174,17 +153,17 @@ def types_block(measured: Mapping[str, Any]) -> str:
         if name in rankers:
             cells = [_value(rankers[name].get(measure, {}).get("value")) for measure in MEASURES]
             rows.append([title, *cells, *_share(rankers[name], oracle)])
-    head = ["", *MEASURES.values(), *([SHARE] if oracle else [])]
+    head = ["", *MEASURES.values(), *([ORACLE_SHARE] if oracle else [])]
     setting, ensemble = measured["ensemble"]["setting"], rankers["ensemble"]
     intervals = " and ".join(
-        f"{MEASURES[name]} {_interval(ensemble[name])}" for name in ("roc_auc", "average_precision")
+        f"{MEASURES[name]} {interval(ensemble[name])}" for name in ("roc_auc", "average_precision")
     )
     return (
         f"{setting['companies']:,} companies, {setting['lists']} lists from {setting['first']}, "
-        f"{setting['converters']} companies that convert within the horizon of one.\n\n"
+        f"{setting['converters']} companies that convert within the horizon of at least one list.\n\n"
         + table(head, rows, right=len(head) - 1)
-        + f"\nThe ensemble's {intervals}. Its average precision minus the rule's: "
-        f"{_interval(measured['ensemble']['minus_rule'], 'difference')}.\n"
+        + f"\nThe ensemble: {intervals}. Its gain in average precision over the rule: "
+        f"{interval(measured['ensemble']['minus_rule'], 'difference')}.\n"
     )
 
 
@@ -195,7 +174,7 @@ def _share(measures: Mapping[str, Any], oracle: Mapping[str, Any] | None) -> lis
 
 
 def groups_block(results: Mapping[str, Any]) -> str:
-    """Show the groups' measures, on the export, if there is one, and on the sample."""
+    """Show the measures of each feature group on the sample, and on the export if there is one."""
     measured = {"sample": results["groups"]}
     if EXPORT in results:
         measured = {"real export": results[EXPORT]["groups"]} | measured
@@ -204,33 +183,28 @@ def groups_block(results: Mapping[str, Any]) -> str:
     for group in GROUPS:
         found = [each[group]["rankers"][MODEL] for each in measured.values()]
         rows.append([group, *(_value(each[name]["value"]) for each in found for name in GROUP_MEASURES)])
-    return table(["the ensemble's groups", *head], rows, right=len(head))
+    return table(["feature groups of the ensemble", *head], rows, right=len(head))
 
 
 def calibration_block(results: Mapping[str, Any]) -> str:
-    """Show what each calibration does to the log loss."""
+    """Show how each calibration changes the log loss."""
     found = {title: results["calibration"][name] for name, title in SAMPLES.items()}
     if EXPORT in results:
         found["real export"] = results[EXPORT]["calibration"]
     rows = [
         [method, *(_value(each[method]) for each in found.values())] for method in ("sigmoid", "isotonic")
     ]
-    return table(["log loss over that of no calibration", *found], rows, right=len(found))
+    return table(["log loss over that without calibration", *found], rows, right=len(found))
 
 
-TABLES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
-    "choices": choices_block,
-    "types-export": lambda results: types_block(results[EXPORT]["types"]),
-    "types-sample": lambda results: types_block(results["types"]),
-    "groups": groups_block,
-    "calibration": calibration_block,
+BLOCKS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
+    "modelling-choices": choices_block,
+    "modelling-types-export": lambda results: types_block(results[EXPORT]["types"]),
+    "modelling-types-sample": lambda results: types_block(results["types"]),
+    "modelling-groups": groups_block,
+    "modelling-calibration": calibration_block,
 }
 
 
 def _value(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _interval(measure: Mapping[str, float | None], key: str = "value") -> str:
-    low, high = measure["low"], measure["high"]
-    return f"{_value(measure[key])} ({_value(low)} to {_value(high)})"
+    return interval({"value": value, "low": None, "high": None})

@@ -1,8 +1,8 @@
-"""A typed client of the service: shows the first leads, then predicts one of them anew from its usage.
+"""A typed client of the service: it shows the first leads, then predicts one of them again from its usage.
 
     python examples/client.py http://localhost:8000
 
-Where the service asks for a token: set CONVERSION_API_TOKEN. It needs httpx and nothing of this project.
+If the service requires a token, set CONVERSION_API_TOKEN. The client needs httpx and nothing of this project.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class UsageWeek(TypedDict):
 
 
 class Company(TypedDict):
-    """A company with its weekly usage; None is not known."""
+    """A company with its weekly usage; None means unknown."""
 
     id: int
     ALEXA_RANK: NotRequired[float | None]
@@ -41,7 +41,7 @@ class Company(TypedDict):
 
 
 class Prediction(TypedDict):
-    """What the service says of a company."""
+    """The service's answer for one company."""
 
     company_id: int
     conversion_probability: float
@@ -55,7 +55,7 @@ class Prediction(TypedDict):
 
 
 class Lead(TypedDict):
-    """One row of the lead list, with ``usage`` where one lead was asked for; it has more keys than these."""
+    """One row of the lead list; a single lead has ``usage`` too. The service sends more keys than these."""
 
     rank: int
     id: int
@@ -69,12 +69,12 @@ class Lead(TypedDict):
 
 
 def predict(client: httpx.Client, companies: Sequence[Company]) -> list[Prediction]:
-    """Predict companies, in the order given.
+    """Predict conversion for companies, in the given order.
 
     Raises
     ------
     ValueError
-        The service refuses one of them; the message names the field.
+        The service refuses the request; the message names the field.
     """
     return cast(
         list[Prediction], _answer(client.post("/predict", json={"companies": companies}))["predictions"]
@@ -99,7 +99,7 @@ def _answer(response: httpx.Response) -> dict[str, object]:
 
 
 def main() -> None:
-    """Print the first leads, and why the first one is first."""
+    """Print the first leads, and the prediction and reasons for the first one."""
     parser = argparse.ArgumentParser(description="show the first leads of the service")
     parser.add_argument("url", nargs="?", default="http://localhost:8000")
     token = os.environ.get("CONVERSION_API_TOKEN")

@@ -240,9 +240,10 @@ def test_the_table_has_what_the_workers_answered(recorded: tuple[Path, automl.Co
 def test_the_page_says_what_was_run(recorded: tuple[Path, automl.Comparison]) -> None:
     text = automl.page(recorded[1], export().params, {"ruled": 5.0, "constant": 7.5}, "the sample")
     said = " ".join(text.split())
-    assert "of the sample: 16 lists from 2019-05-27 to 2019-09-09" in said
+    assert "from the sample: 16 lists from 2019-05-27 to 2019-09-09" in said
     assert "At each of 4 refits" in said
-    assert "Each had 1 cores, and for fitting at one refit ruled 5 s and constant 7.5 s" in said
+    assert "Each recipe had 1 cores." in said
+    assert "The time budgets for fitting at one refit were ruled 5 s and constant 7.5 s" in said
     assert automl.table(recorded[1], export().params) in text
 
 
@@ -341,12 +342,12 @@ def test_figures_of_another_export_are_written_only_where_told(
 ) -> None:
     set_data_dir(project, "elsewhere")
     printed = command_prints(monkeypatch, capsys, "--seconds", "3")
-    assert "of an export of your own" in printed
+    assert "from an export of your own" in printed
     assert "FLAML 3 s and AutoGluon 3 s" in " ".join(printed.split())
     assert not (project / "docs").exists()
     told = project / "told.md"
     command_prints(monkeypatch, capsys, "--page", str(told))
-    assert "of an export of your own" in told.read_text(encoding="utf-8")
+    assert "from an export of your own" in told.read_text(encoding="utf-8")
 
 
 def test_the_command_says_what_makes_the_snapshots(

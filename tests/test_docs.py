@@ -1,11 +1,14 @@
-"""README.md and docs/ say what is there: generated parts are current, and what is named exists."""
+"""The pages are right: generated parts are current, what is named exists, and plain Markdown is enough."""
 
 from __future__ import annotations
 
 import ast
+import functools
 import json
+import posixpath
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,10 +20,12 @@ import yaml
 
 from conversion.serving.middleware import BENTOML_PATHS
 from conversion.serving.routes import http_routes
-from docs import blocks, drawing, generate, metric_names, pages, session
+from tools.docs import blocks, generate, metric_names, pages, session
+from tools.docs.markdown import BLOCK
 
 ROOT = Path(__file__).resolve().parents[1]
 WRITTEN = tuple(generate.written_pages(ROOT))
+PAGES = (*WRITTEN, *sorted(pages.makers(ROOT)))
 PATH_ENDINGS = (".py", ".md", ".yaml", ".json", ".csv", ".txt", ".png", ".in", ".joblib", ".parquet", ".lock")
 # Placeholders of the reader's own, what the service, MLflow and Sphinx write, and endings in a sentence.
 NOT_OURS = {
@@ -42,7 +47,15 @@ NOT_OURS = {
     "/path/to/export",
     "/path/to/python3.11",
 }
-FOLDERS = ("stages", "commands", "conversion", "benchmarks", "docs", "docs/explanation", "models")
+FOLDERS = (
+    "stages/",
+    "commands/",
+    "conversion/",
+    "benchmarks/",
+    "tools/docs/",
+    "docs/explanation/",
+    "models/",
+)
 FENCED = re.compile(r"^```(?P<kind>\{?\w*\}?).*?\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
 PARSE = """
 import json, sys, warnings
@@ -57,8 +70,19 @@ def text_of(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
+@functools.cache
+def in_git() -> frozenset[str]:
+    """List the files and folders that git has, or would take."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    files = [PurePosixPath(name) for name in listed.split("\0") if (ROOT / name).is_file()]
+    return frozenset(str(path) for file in files for path in (file, *file.parents))
+
+
 def code_of(text: str) -> list[str]:
-    """Give what a page shows as code: commands by line, and spans in text."""
+    """Return what a page shows as code: commands by line, and spans in text."""
     lines = [line for step in session.steps(text) for line in step.command.splitlines()]
     return [*lines, *re.findall(r"`([^`\n]+)`", FENCED.sub("", text))]
 
@@ -70,7 +94,7 @@ def code() -> list[str]:
 
 @pytest.fixture(scope="module")
 def outputs() -> set[str]:
-    """Give what the stages write, by dvc.yaml."""
+    """Return what the stages write, by dvc.yaml."""
     stages = yaml.safe_load(text_of("dvc.yaml"))["stages"].values()
     parts = [stage.get(part, []) for stage in stages for part in ("outs", "metrics", "plots")]
     return {path for entries in parts for path in pages.output_paths(entries)}
@@ -91,7 +115,7 @@ def test_generated_blocks_are_current(name: str) -> None:
 
 
 def test_every_block_is_on_a_page() -> None:
-    found = [match["name"] for name in WRITTEN for match in blocks.BLOCK.finditer(text_of(name))]
+    found = [match["name"] for name in WRITTEN for match in BLOCK.finditer(text_of(name))]
     assert set(found) == set(blocks.makers(ROOT))
     comments = sum(len(re.findall("(?m)^<!-- generated: ", text_of(name))) for name in WRITTEN)
     assert len(found) == comments, "a block has no end"
@@ -114,6 +138,7 @@ def measured(value: float | None) -> dict[str, float | None]:
 
 
 def test_results_need_neither_oracle_nor_every_measure(tmp_path: Path) -> None:
+    shutil.copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
     by_ranker: dict[str, Any] = {"average_precision": measured(0.25), "roc_auc": measured(None)}
     generate.write_text(
         tmp_path / "metrics/evaluation.json",
@@ -136,6 +161,7 @@ def test_results_need_neither_oracle_nor_every_measure(tmp_path: Path) -> None:
     block = blocks.results_block(tmp_path)
     assert "| **model** | 0.250 (0.250 to 0.250) | - | 0.900 (0.900 to 0.900) | - |" in block
     assert "random order: 0.000 (-0.100 to 0.100)" in block
+    assert "1 companies converted within 30 days of at least one list" in block
     assert "oracle (" not in block
 
 
@@ -165,25 +191,69 @@ def test_every_metric_is_explained_once(path: str) -> None:
     assert {name for name in unused if not name.startswith("cross_validation_not_out_of_time.")} == set()
 
 
-def test_a_stage_without_a_place_in_the_drawing_is_refused() -> None:
-    with pytest.raises(SystemExit, match=r"dvc.yaml has polish"):
-        drawing.data_flow({"polish": {"deps": []}})
+def test_the_flow_has_every_stage_and_what_reads_its_outputs() -> None:
+    lines = [line.strip() for line in blocks.flow_block(ROOT).splitlines()]
+    assert lines[:2] == ["```mermaid", "flowchart TD"]
+    assert "simulate --> load & evaluate" in lines
+    assert "featurize --> train & evaluate & score & track" in lines
+    assert set(re.findall(r"\w+", " ".join(lines[2:-1]))) == set(pages.stages_of(ROOT))
+
+
+def test_every_wing_has_a_floor() -> None:
+    wings = [wing for floor in blocks.floors(ROOT) for wing in floor]
+    assert sorted(wings) == sorted(path.parent.name for path in (ROOT / "conversion").glob("*/__init__.py"))
+    assert wings.index("config") < wings.index("data") < wings.index("modelling") < wings.index("serving")
 
 
 # --- what is named ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.parametrize("name", PAGES)
 def test_links_lead_somewhere(name: str) -> None:
     text = FENCED.sub("", text_of(name))
     targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text)]
     local = {target for target in targets if target and "://" not in target}
-    folder = (ROOT / name).parent
-    # Sphinx finds the notebook beside the pages, into which it is copied.
-    made = {"demo.ipynb"} if name.startswith("docs/") else set()
-    assert {target for target in local - made if not (folder / target).exists()} == set()
+    folder = PurePosixPath(name).parent
+    assert {target for target in local if posixpath.normpath(folder / target) not in in_git()} == set()
     secure = {target for target in targets if "://" in target and not target.startswith("http://localhost")}
     assert all(target.startswith("https://") for target in secure)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_plain_markdown_is_enough(name: str) -> None:
+    """What Sphinx alone understands would be shown as code, or not at all, on a code host."""
+    text = text_of(name)
+    assert re.findall(r"^ *(?:```+|~~~+|:::+) *\{.*", text, flags=re.MULTILINE) == [], "a directive"
+    prose = re.sub(r"`[^`\n]+`", "", FENCED.sub("", text))
+    assert re.findall(r"\{[\w:-]+\}`|^\([\w-]+\)=$|<img|<svg", prose, flags=re.MULTILINE) == []
+    assert len(re.sub(r"<!--.*?-->", "", prose, flags=re.DOTALL).split()) > 40, "a page of its own"
+
+
+def test_the_start_page_leads_to_every_page() -> None:
+    linked = re.findall(r"^- \[[^\]]+\]\(([^)#]+)\):", text_of("docs/index.md"), flags=re.MULTILINE)
+    found = [posixpath.normpath(f"docs/{target}") for target in linked]
+    assert len(found) == len(set(found))
+    assert set(found) == set(PAGES) - {"docs/index.md"} | {"notebooks/demo.ipynb"}
+
+
+def test_the_map_answers_what_newcomers_ask() -> None:
+    rows = [line.split(" | ") for line in text_of("docs/reference/map.md").splitlines() if "| [" in line]
+    opened = {
+        what.removeprefix("| "): re.findall(r"\[([^\]]+)\]\(\.\./\.\./([^)]+)\)", files)
+        for what, files in rows
+    }
+    assert 30 <= len(opened) <= 45
+    for named in opened.values():
+        assert named
+        assert all(name == target and target in in_git() for name, target in named)
+
+    def files(words: str) -> list[str]:
+        (found,) = [named for what, named in opened.items() if words in what]
+        return [name for name, _ in found]
+
+    assert files("window of weeks") == ["conversion/features/catalogue.py"]
+    assert files("recall and lift at k") == ["conversion/evaluation/ranking_metrics.py"]
+    assert files("becomes a 422") == ["conversion/serving/refusals.py"]
 
 
 def test_every_named_file_exists(code: list[str], outputs: set[str]) -> None:
@@ -195,7 +265,7 @@ def test_every_named_file_exists(code: list[str], outputs: set[str]) -> None:
     )
     named = set(paths) - NOT_OURS - routes
     assert len(named) > 20
-    bare = {path.name for folder in FOLDERS for path in (ROOT / folder).glob("*")}
+    bare = {PurePosixPath(name).name for name in in_git() if name.startswith(FOLDERS)}
     bare |= {PurePosixPath(output).name for output in outputs}
     assert sorted(name for name in named if name not in bare and not is_there(outputs, name)) == []
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from docs import generate, session
 from tests.clone import ROOT, Clone
+from tools.docs import generate, session
 
 SMALL = {
     # as long as the sample, as pages name its dates

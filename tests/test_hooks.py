@@ -9,8 +9,8 @@ import nbformat
 import pytest
 import yaml
 
-from docs import session
 from tests.clone import Clone
+from tools.docs import session
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))

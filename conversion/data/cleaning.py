@@ -35,8 +35,8 @@ def clean_companies(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Reduce the company tables to one row a company, as an export taken at ``as_of`` would show it.
 
-    If a company converts more than once, its first conversion counts: from then on it is no prospect. Rows of
-    later conversions are never read, not even for firmographics, as no earlier export had them.
+    If a company converts more than once, its first conversion counts; afterwards it is not a prospect. Rows
+    of later conversions are never read, not even for firmographics, as no earlier export had them.
 
     A conversion with ``MRR`` <= 0 is quarantined: ``conversion_valid`` is False, so it is never a positive
     label. Before its ``CLOSEDATE`` the company was a prospect like any other; dropping it from the past would

@@ -63,7 +63,7 @@ class Source:
 
 
 def read_table(folder: Path, name: str) -> Source:
-    """Find a table's one file and read the contract's columns as text or as Parquet types."""
+    """Read the contract's columns of a table's one file, as text or as Parquet types."""
     found = _candidates(folder, name)
     if len(found) != 1:
         expected = f"one of {name}.csv and {name}.parquet"

@@ -171,7 +171,7 @@ def test_a_later_conversion_is_not_known_yet() -> None:
 
 
 def test_a_first_conversion_without_revenue_is_still_the_first() -> None:
-    """From then on the company is no prospect, so what it pays later is no conversion of one."""
+    """From then on the company is not a prospect, so a later payment is not a conversion."""
     companies, quarantine = companies_of(
         [customer(1, "2020-01-20", 50.0), customer(1, "2020-01-06", 0.0)], []
     )

@@ -255,7 +255,7 @@ def sample() -> tuple[pd.DataFrame, pd.Series]:
 
 
 def counts_as_whole(week: pd.Timestamp, share: float) -> bool:
-    """Cut the sample in a week of which a share of the actions is over; tell whether it counts as whole."""
+    """Cut the sample in a week after a share of its actions; return whether the week counts as whole."""
     usage, closedate = sample()
     known = usage[usage["WHEN_TIMESTAMP"] <= week].copy()
     last = known["WHEN_TIMESTAMP"] == week

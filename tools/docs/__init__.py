@@ -1,0 +1,1 @@
+"""What makes the documentation out of the prose in docs/ and the code."""
