@@ -13,6 +13,7 @@ import pandas as pd
 from conversion.config import contract
 from conversion.config.contract import COMPANIES
 from conversion.ingest.profile import PROFILE_DIGITS
+from conversion.stats.roc_auc import pairs_in_order
 
 log = logging.getLogger(__name__)
 
@@ -78,14 +79,9 @@ def separation(
     >>> separation(pd.Series([7, 8, 1, 2, 9]), pd.Series([True, True, False, False, False]))
     0.6666666666666666
     """
-    rows = pd.DataFrame({"customer": customer, "stratum": 0 if stratum is None else stratum})
-    rows["rank"] = score.groupby(rows["stratum"]).rank().where(customer, 0.0)
-    by_stratum = rows.groupby("stratum").agg(
-        rows=("customer", "size"), customers=("customer", "sum"), ranks=("rank", "sum")
-    )
-    customers = by_stratum["customers"]
-    pairs = (customers * (by_stratum["rows"] - customers)).sum()
-    won = (by_stratum["ranks"] - customers * (customers + 1) / 2).sum()
+    strata = pd.Series(0, index=score.index) if stratum is None else stratum
+    counts = pairs_in_order(score, customer, [strata])
+    pairs, won = counts["pairs"].sum(), counts["in_order"].sum()
     return float(won / pairs) if pairs else float("nan")
 
 
