@@ -14,7 +14,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from conversion.config.contract import EMPLOYEE_RANGES
 from conversion.data.timeline import WEEK
 from conversion.evaluation import backtest as backtest_module
-from conversion.evaluation import cross_validation, report, summary
+from conversion.evaluation import cross_validation, headline, report, summary
+from conversion.evaluation.plots import PLOTS
 from conversion.modelling import training
 from conversion.modelling.artifact import save_model
 from conversion.runtime.errors import ExportError
@@ -142,7 +143,7 @@ def test_labels_shuffled_within_each_week_leave_the_prevalence(model_type: str) 
 
 
 def test_the_evaluation_is_json_and_says_what_it_is_of() -> None:
-    result = report.evaluation(predicted(), export().params)
+    result = report.evaluation_metrics(predicted(), export().params)
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert result["model_type"] == "logistic_regression"
     assert result["first_cutoff"] == "2019-05-27"
@@ -155,7 +156,7 @@ def test_the_evaluation_is_json_and_says_what_it_is_of() -> None:
 
 
 def test_the_model_is_compared_with_each_baseline_by_what_the_baseline_is() -> None:
-    result = report.evaluation(predicted(), export().params)
+    result = report.evaluation_metrics(predicted(), export().params)
     compared = result["model_minus_baseline"]
     assert set(compared) == {"summary_only", "users_rule", "actions_rule", "random", "base_rate"}
     assert set(compared["base_rate"]) == {"log_loss", "brier_score"}
@@ -173,8 +174,8 @@ def test_a_perfect_oracle_is_measured_beside() -> None:
     truth["as_of"] = truth["as_of"].astype("datetime64[us]")
     with_oracle = backtest_module.with_oracle(predictions, truth.sample(frac=1, random_state=0))
     pd.testing.assert_frame_equal(with_oracle.drop(columns="oracle"), predictions)
-    assert report.rankers_of(with_oracle)[-1] == "oracle"
-    result = report.evaluation(with_oracle, export().params)
+    assert report.rankers_in(with_oracle)[-1] == "oracle"
+    result = report.evaluation_metrics(with_oracle, export().params)
     assert result["ranking"]["oracle"]["average_precision"]["value"] == 1
     share = result["share_of_oracle"]
     value = result["ranking"]["probability"]["average_precision"]["value"]
@@ -185,7 +186,7 @@ def test_a_perfect_oracle_is_measured_beside() -> None:
 
 def test_the_lists_are_measured_again_without_the_never_seen() -> None:
     params, predictions = export().params, predicted()
-    result = report.evaluation(predictions, params)
+    result = report.evaluation_metrics(predictions, params)
     without = result["without_never_seen"]
     never = predictions["usage_state"] == "never seen"
     assert 0 < never.sum() < len(predictions)
@@ -214,18 +215,18 @@ def test_where_only_the_never_seen_convert_nothing_is_measured_without_them() ->
     never = predictions["usage_state"] == "never seen"
     label = predictions["label"].where(never, 0)
     label[predictions.index[never][0]] = 1
-    result = report.evaluation(predictions.assign(label=label), export().params)
+    result = report.evaluation_metrics(predictions.assign(label=label), export().params)
     assert list(result["without_never_seen"]) == ["left_out"]
     assert result["without_never_seen"]["left_out"]["share_of_conversions"] == 1
-    assert "without the companies that were never seen" in summary.summary(result, (5, 10))
-    numbers = report.headline_numbers(result, (5, 10))
+    assert "without the companies that were never seen" in summary.summary_text(result, (5, 10))
+    numbers = headline.headline_numbers(result, (5, 10))
     assert "average_precision" in numbers
     assert not any("without_never_seen" in name for name in numbers)
 
 
 def test_what_became_of_each_tier_is_counted() -> None:
     params, predictions = export().params, predicted()
-    tiers = report.evaluation(predictions, params)["tiers"]
+    tiers = report.evaluation_metrics(predictions, params)["tiers"]
     assert list(tiers) == ["very_high", "high", "medium", "low"]
     lift = predictions["probability"] / predictions["base_rate"]
     least, top = params.score.tiers.medium, params.score.tiers.high
@@ -242,8 +243,8 @@ def test_what_became_of_each_tier_is_counted() -> None:
 
 def test_the_summary_says_the_rate_of_each_tier_and_a_dash_where_none_was_in_it() -> None:
     tiers = params_with_tiers(very_high=1e6, high=1e5, medium=2.0)
-    result = report.evaluation(predicted(), tiers)
-    lines = summary.summary(result, tiers.evaluate.top_k).splitlines()
+    result = report.evaluation_metrics(predicted(), tiers)
+    lines = summary.summary_text(result, tiers.evaluate.top_k).splitlines()
     (empty,) = [line.split() for line in lines if line.startswith("very_high")]
     assert empty == ["very_high", "0.0", "0", "-", "-", "[-,", "-]"]
     (medium,) = [line for line in lines if line.startswith("medium")]
@@ -259,8 +260,8 @@ def params_with_tiers(**least: float) -> Any:
 
 
 def test_the_headline_is_a_dozen_numbers_of_the_evaluation() -> None:
-    result = report.evaluation(predicted(), export().params)
-    numbers = report.headline_numbers(result, export().params.evaluate.top_k)
+    result = report.evaluation_metrics(predicted(), export().params)
+    numbers = headline.headline_numbers(result, export().params.evaluate.top_k)
     assert json.loads(json.dumps(numbers, allow_nan=False)) == numbers
     assert 10 <= len(numbers) <= 15
     assert all(isinstance(number, int | float) for number in numbers.values())
@@ -325,10 +326,12 @@ def test_size_groups_hold_the_employee_ranges_that_they_name() -> None:
 
 
 def test_every_month_of_cutoffs_is_compared_with_what_happened() -> None:
-    months = report.by_month(predicted(), export().params)
+    months = report.measures_by_month(predicted(), export().params)
     assert months["slice"].tolist() == ["2019-05", "2019-06", "2019-07", "2019-08", "2019-09"]
     assert months["conversions"].sum() == predicted()["label"].sum()
-    drift = report.monthly_drift(months.assign(expected_over_observed=[1.5, np.nan, 1, 1, 1]))
+    drift = report.expected_over_observed_by_month(
+        months.assign(expected_over_observed=[1.5, np.nan, 1, 1, 1])
+    )
     assert drift["2019-05"]["value"] == 1.5
     assert drift["2019-06"]["value"] is None
     assert list(drift) == months["slice"].tolist()
@@ -409,8 +412,8 @@ def test_the_stage_writes_measures_predictions_and_plots(
     assert "not out of time" in result["cross_validation_not_out_of_time"]["warning"]
     assert set(result["share_of_oracle"]) == {"average_precision", "log_loss_reduction"}
     assert next(iter(result["probability"]["expected_over_observed_by_month"])) == "2019-05"
-    headline = json.loads((project / "metrics/headline.json").read_text())
-    assert headline["share_of_oracle"] == result["share_of_oracle"]["average_precision"]["value"]
+    numbers = json.loads((project / "metrics/headline.json").read_text())
+    assert numbers["share_of_oracle"] == result["share_of_oracle"]["average_precision"]["value"]
     slices = pd.read_csv("metrics/slices.csv")
     assert not slices["slice"].isin(["not seen yet"]).any(), "those are the never seen"
     assert list(dict.fromkeys(slices["by"])) == ["all", *backtest_module.SLICES]
@@ -420,7 +423,7 @@ def test_the_stage_writes_measures_predictions_and_plots(
     assert len(weekly) == predictions["as_of"].nunique() == 16
     assert "precision" in (project / "metrics/classification_report.txt").read_text()
     names = {path.stem for path in (project / "plots").glob("*.csv")}
-    assert names == {path.stem for path in (project / "plots").glob("*.png")}
+    assert names == {path.stem for path in (project / "plots").glob("*.png")} == {plot.name for plot in PLOTS}
     assert names >= {"roc", "precision_recall", "reliability", "gains", "importance", "confusion", "slices"}
 
 

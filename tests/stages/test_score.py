@@ -80,7 +80,7 @@ def test_commas_and_letters_of_any_language_survive(tmp_path: Path) -> None:
 def test_nothing_has_drifted_from_itself() -> None:
     pipeline = export()
     same = pipeline.latest.assign(weight=1.0)
-    moved = drift_module.drift(same, pipeline.latest, pipeline.model.features, pipeline.as_of)
+    moved = drift_module.feature_drift(same, pipeline.latest, pipeline.model.features, pipeline.as_of)
     assert moved["shifted_features"] == 0
     for index in (moved["population_stability_index"], moved["against_training"]):
         assert set(index.values()) == {0.0}
@@ -89,7 +89,9 @@ def test_nothing_has_drifted_from_itself() -> None:
 
 def test_a_steady_export_is_quiet_though_its_clocks_run() -> None:
     pipeline = Pipeline(tiny_export(companies=600, weeks=60), small_params())
-    moved = drift_module.drift(pipeline.train, pipeline.latest, pipeline.model.features, pipeline.as_of)
+    moved = drift_module.feature_drift(
+        pipeline.train, pipeline.latest, pipeline.model.features, pipeline.as_of
+    )
     assert moved["against_training"]["weeks_since_first_seen"] > 0.25
     assert moved["shifted_features"] == 0
 
@@ -101,7 +103,7 @@ def test_a_moved_feature_comes_first() -> None:
         sector=pd.Categorical(["Education"] * len(pipeline.latest), pipeline.latest["sector"].cat.categories),
     )
     train = pipeline.latest.assign(weight=1.0)
-    moved = drift_module.drift(train, latest, pipeline.model.features, pipeline.as_of)
+    moved = drift_module.feature_drift(train, latest, pipeline.model.features, pipeline.as_of)
     assert moved["shifted_features"] == 2
     index = moved["population_stability_index"]
     assert set(list(index)[:2]) == {"tenure_weeks", "sector"}
@@ -117,7 +119,9 @@ def test_drift_counts_each_snapshot_with_its_weight() -> None:
     )
     train = latest.assign(weight=weight)[kept]
     weighted, unweighted = (
-        drift_module.drift(each, latest, pipeline.model.features, pipeline.as_of)["against_training"]["seen"]
+        drift_module.feature_drift(each, latest, pipeline.model.features, pipeline.as_of)["against_training"][
+            "seen"
+        ]
         for each in (train, train.assign(weight=1.0))
     )
     assert weighted == 0

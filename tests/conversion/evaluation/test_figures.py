@@ -8,6 +8,7 @@ import sklearn.metrics as reference
 from matplotlib.figure import Figure
 
 from conversion.evaluation import curves, figures
+from conversion.evaluation.drawing import save_png
 from conversion.evaluation.ranking_metrics import weekly_measures
 from conversion.evaluation.slice_metrics import slice_measures
 from conversion.stats.rank_order import rank_order
@@ -318,8 +319,8 @@ class TestFigures:
         assert axes.get_title() or figure.get_suptitle()
         assert axes.get_xlabel()
         assert axes.get_ylabel() or draw is figures.importance_figure
-        figures.save_png(figure, tmp_path / "first.png")
-        figures.save_png(draw(tabulate(predictions)), tmp_path / "second.png")
+        save_png(figure, tmp_path / "first.png")
+        save_png(draw(tabulate(predictions)), tmp_path / "second.png")
         first = (tmp_path / "first.png").read_bytes()
         assert first.startswith(b"\x89PNG")
         assert first == (tmp_path / "second.png").read_bytes()
@@ -335,8 +336,8 @@ class TestFigures:
     ) -> None:
         table = tabulate(predictions)
         table.to_csv(tmp_path / "table.csv", index=False)
-        figures.save_png(draw(table), tmp_path / "first.png")
-        figures.save_png(draw(pd.read_csv(tmp_path / "table.csv")), tmp_path / "second.png")
+        save_png(draw(table), tmp_path / "first.png")
+        save_png(draw(pd.read_csv(tmp_path / "table.csv")), tmp_path / "second.png")
         assert (tmp_path / "first.png").read_bytes() == (tmp_path / "second.png").read_bytes()
 
 
