@@ -47,7 +47,9 @@ EVALUATION_METRICS: Final = (
     *nested("probability.", PROBABILITY_METRICS, ". Over all rows"),
     Metric("probability.expected_over_observed_by_month.<month>", "the same for the cutoffs of a month", "1"),
     *(
-        Metric(f"summary_only_probability.{name}", f"the same as `probability.{name}`, totals only", better)
+        Metric(
+            f"summary_only_probability.{name}", f"the same as `probability.{name}`, for totals only", better
+        )
         for name, _, better in PROBABILITY_METRICS
     ),
     *nested("share_of_oracle.", ORACLE_METRICS),

@@ -13,6 +13,7 @@ import pandas as pd
 from conversion.config import contract
 from conversion.config.contract import COMPANIES
 from conversion.ingest.profile import PROFILE_DIGITS
+from conversion.stats.metric import Metric
 from conversion.stats.roc_auc import pairs_in_order
 
 log = logging.getLogger(__name__)
@@ -148,3 +149,16 @@ def warn_of_tells(measured: dict[str, float], customers: int) -> dict[str, Any]:
         value = None if math.isnan(auc) else round(auc, PROFILE_DIGITS)
         facts[name] = {"roc_auc": value, "low": tell.low, "high": tell.high, "warned": warned}
     return facts
+
+
+ORIGIN_METRICS: Final = (
+    Metric(
+        "<rule>.roc_auc",
+        "how well it alone separates customers from other companies; 0.5 is not at all",
+        "0.5",
+    ),
+    Metric("<rule>.low", "below this `load` warns"),
+    Metric("<rule>.high", "above this `load` warns"),
+    Metric("<rule>.warned", "whether `load` warned"),
+)
+"""What is reported of each of `TELLS`."""
