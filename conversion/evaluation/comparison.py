@@ -219,7 +219,7 @@ def measure_words(name: str) -> str:
 def _difference(values: Mapping[str, float | None]) -> Difference:
     known = {name: value for name, value in values.items() if value is not None}
     if len(known) < len(values):
-        raise ComparisonError("too few companies convert in the rows that A and B have in common to compare them")
+        raise ComparisonError("too few companies convert in the rows that A and B share to compare them")
     return Difference(**known)
 
 
