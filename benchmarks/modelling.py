@@ -37,7 +37,7 @@ from benchmarks.modelling_page import (
 from conversion.config.params import Params
 from conversion.config.params_file import load_params
 from conversion.evaluation.backtest import backtest, with_oracle
-from conversion.evaluation.overall_metrics import headline
+from conversion.evaluation.overall_metrics import ranker_measures
 from conversion.evaluation.predictions import MODEL, ORACLE
 from conversion.evaluation.probability_metrics import probability_measures
 from conversion.modelling.calibration import method_losses
@@ -171,7 +171,7 @@ def measured(data: Data, changes: Mapping[str, Any]) -> dict[str, Any]:
         predictions = with_oracle(predictions, data.truth)
     samples = params.evaluate.bootstrap_samples
     rankers = [name for name in (MODEL, RULE, ORACLE) if name in predictions]
-    result = headline(predictions, rankers, TOP_K, samples, params.seed)
+    result = ranker_measures(predictions, rankers, TOP_K, samples, params.seed)
     rated = {
         name: probability_measures(predictions.assign(**{MODEL: predictions[name]}), samples, params.seed)
         for name in rankers
