@@ -291,7 +291,7 @@ def test_the_workspace_s_model_becomes_the_champion_and_another_only_if_it_is_be
     assert "Traceback" not in refused
     assert json.loads(clone.read("models/registered.json")) == registered
     forced = promote(clone, "--run", other.info.run_id, "--force", "to see it served")
-    assert "because: to see it served" in forced
+    assert "Reason: to see it served" in forced
     assert "version 2, the champion" in forced
 
 

@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from conversion.runtime.errors import ParamsError, UsageError, UserError
 from conversion.runtime.files import PIPELINE
 from conversion.runtime.logs import log_format, set_up_logs
+from conversion.runtime.run_cache import keep_last_outputs
 from conversion.runtime.yaml_values import as_written, changes, read_values, value_at
 
 TEMPLATE: Final = re.compile(r"\$\{([^}]+)\}")
@@ -44,6 +45,7 @@ def run(main: Callable[[], None]) -> None:
         set_up_logs(program)
         # Sums split over threads differ in the last bits from one count of cores to another.
         with threadpool_limits(limits=1), held_params(program):
+            keep_last_outputs(program)
             main()
     except UserError as error:
         for line in str(error).splitlines():
