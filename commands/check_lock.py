@@ -94,7 +94,8 @@ def by_difference(found: Iterable[tuple[str, str]], remedy: str = REMEDY) -> lis
 def stage_differences(stage: Any) -> list[str]:
     """Compare a stage with its entry in dvc.lock.
 
-    Only what is in git is compared: the command, the params, the code, metrics and plots. The data may be missing.
+    Only what is in git is compared: the command, the params, the code, metrics and plots. The data may be
+    missing.
 
     Parameters
     ----------

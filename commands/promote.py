@@ -48,7 +48,7 @@ def shortfall(comparison: Comparison, rule: Registry) -> str | None:
 
 
 def recall_length(params: Params) -> int:
-    """Return the k of the recall to compare: that of the rule's measure, else the default of ``commands.compare``."""
+    """Return the k of the recall to compare: the rule's, else the default of ``commands.compare``."""
     _, is_recall, length = params.registry.measure.partition("recall_at_")
     return int(length) if is_recall else middle(params.evaluate.top_k)
 
@@ -149,7 +149,10 @@ def _arguments() -> argparse.Namespace:
         "models/model.joblib",
     )
     parser.add_argument(
-        "--force", metavar="WHY", type=_reason, help="promote it even if it is not better; the reason is recorded"
+        "--force",
+        metavar="WHY",
+        type=_reason,
+        help="promote it even if it is not better; the reason is recorded",
     )
     return parser.parse_args()
 

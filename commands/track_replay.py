@@ -1,7 +1,7 @@
 """Log to MLflow the runs that wait because the tracking server was down.
 
-The project's own store is maintained even if no run waits: its paths follow a moved project, and interrupted runs
-are closed.
+The project's own store is maintained even if no run waits: its paths follow a moved project, and
+interrupted runs are closed.
 """
 
 from __future__ import annotations

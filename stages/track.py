@@ -39,7 +39,7 @@ def track(params: Params, model: dict[str, Any], known_as: dict[str, str]) -> No
 
 
 def main() -> None:
-    """Log what the stages wrote, and write data/run.json, which is the same whether or not logging succeeded."""
+    """Log what the stages wrote; write data/run.json, the same whether or not logging succeeded."""
     params = load_params()
     model = read_json("models/model.json")
     known_as = identity(model)

@@ -51,7 +51,9 @@ def test_a_sweep_runs_each_combination_and_shows_the_best_first(clone: Clone) ->
 
     table = [line for line in said.splitlines() if line.startswith("|")]
     columns = [column.strip() for column in table[0].strip("|").split("|")]
-    assert {"average_precision", "model.type", *(value.partition("=")[0] for value in grid.split())} <= {*columns}
+    assert {"average_precision", "model.type", *(value.partition("=")[0] for value in grid.split())} <= {
+        *columns
+    }
     order = [name for line in table for name in measured if name and f"[{name}]" in line]
     assert order == sorted(order, key=lambda name: float(measured[name]["average_precision"]), reverse=True)
     assert len(order) == 2

@@ -1,12 +1,13 @@
 """What DVC's run cache lacks for stages that write files which are in git, such as metrics and plots.
 
-With a run cache, returning to params that have run before takes seconds. DVC 3 stands in the way three times:
+With the run cache, returning to params that have run before takes seconds. Three rules of DVC 3 prevent that:
 
-- It neither saves nor restores a stage that has an output with ``persist: true``.
-- Without ``persist`` it deletes a stage's outputs before the stage starts. A stage that fails would leave neither
-  the last model nor the last metrics. `keep_last_outputs` puts them back.
-- After a run it saves no entry for a stage that has an output with ``cache: false``, unless DVC shows that output
-  as a metric or a plot. It restores such a stage if there is an entry. `save_entries` saves it.
+- It neither saves nor restores a stage that has an output with ``persist: true``. So dvc.yaml has none.
+- Without ``persist`` it deletes a stage's outputs before the stage starts. A stage that fails would leave
+  neither the last model nor the last metrics. `keep_last_outputs` puts them back.
+- It saves no entry for a stage that has an output with ``cache: false``, unless the output is declared as a
+  metric or a plot, which `dvc metrics show` and `dvc plots show` would then show. DVC does restore such a
+  stage if there is an entry. `save_entries` saves it.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def run_by_dvc(stage: str) -> bool:
 def keep_last_outputs(stage: str) -> None:
     """Write again the files that DVC deleted before it started this stage.
 
-    A stage replaces a file when the new one is complete, so the last run's files stay if it fails or is killed.
-    Folders are not put back: a stage may write other files into them this time.
+    A stage replaces a file when the new one is complete, so the last run's files stay if it fails or is
+    killed. Folders are not put back: a stage may write other files into them this time.
 
     Parameters
     ----------

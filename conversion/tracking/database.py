@@ -1,8 +1,8 @@
 """The SQLite database of a tracking store: created atomically, and valid after its folder has moved.
 
-MLflow creates and upgrades a database step by step in the file itself, and cannot resume after Ctrl-C, a kill or
-a full disk. So MLflow works on a copy that replaces the file once it is complete. MLflow records absolute paths of
-artifacts; `follow_artifacts` corrects them after a move.
+MLflow creates and upgrades a database step by step in the file itself, and cannot resume after Ctrl-C, a kill
+or a full disk. So MLflow works on a copy that replaces the file once it is complete. MLflow records absolute
+paths of artifacts; `follow_artifacts` corrects them after a move.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def ensure_migrated(path: Path, revisions: Sequence[str], migrate: Callable[[Pat
 
 
 def _is_usable(path: Path, revisions: Sequence[str]) -> bool:
-    """Return whether the schema is current, or of a later MLflow, which this one would refuse to change."""
+    """Return whether MLflow need not change the schema, or refuses to as a later version made it."""
     revision = _revision(path)
     return revision is not None and (revision == revisions[0] or revision not in revisions)
 
@@ -170,8 +170,8 @@ def _has_records(path: Path) -> bool:
 def follow_artifacts(path: Path, artifacts: Path) -> None:
     """Correct the locations of artifacts in the database after its folder was moved or copied.
 
-    New artifacts go to ``artifacts``. Recorded artifacts that are in this folder get their new location; others
-    keep the recorded one.
+    New artifacts go to ``artifacts``. Recorded artifacts that are in this folder get their new location;
+    others keep the recorded one.
 
     Parameters
     ----------

@@ -1,7 +1,8 @@
 """Runs on their way to the tracking server: each waits in its own folder until it is logged.
 
-A run is written here first, completely or not at all. The process that logs holds a lock and logs all waiting
-runs. So nothing is lost or logged twice if the server is down, a process is killed or two experiments run at once.
+A run is written here first, completely or not at all. The process that logs holds a lock and logs all
+waiting runs. So nothing is lost or logged twice if the server is down, a process is killed or two experiments
+run at once.
 """
 
 from __future__ import annotations
@@ -97,7 +98,9 @@ def remove(run: Path) -> None:
 def remove_leftovers(root: Path) -> None:
     """Remove what killed processes left partly written or partly removed."""
     for path in (root / FOLDER).glob(".*.tmp"):
-        nobody_s = NAME.fullmatch(path.stem.removeprefix("."))  # an older version wrote it, without a process id
+        nobody_s = NAME.fullmatch(
+            path.stem.removeprefix(".")
+        )  # an older version wrote it, without a process id
         if nobody_s or is_leftover(path):
             with writing(path):
                 shutil.rmtree(path)

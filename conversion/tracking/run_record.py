@@ -128,8 +128,8 @@ def git_tags(environment: dict[str, str]) -> dict[str, str]:
     Returns
     -------
     dict
-        Empty outside a Git repository. ``dirty`` is true if code, params or anything else but the stages' outputs
-        differs from the commit.
+        Empty outside a Git repository. ``dirty`` is true if anything but the stages' outputs differs from the
+        commit.
     """
     commit = environment.get("DVC_EXP_BASELINE_REV") or _git("rev-parse", "HEAD").strip()
     if not commit:

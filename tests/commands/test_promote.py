@@ -204,7 +204,9 @@ def test_a_worse_model_is_not_promoted(
 
 def test_an_equal_backtest_is_not_better(project: Project) -> None:
     project.promote(run="poor")
-    with pytest.raises(PromotionError, match=r"probability of a higher average precision 0\.500, required 0\.8 "):
+    with pytest.raises(
+        PromotionError, match=r"probability of a higher average precision 0\.500, required 0\.8 "
+    ):
         project.promote(run="like_poor")
     project.set_rule(least_probability=0.5)
     project.promote(run="like_poor")

@@ -121,7 +121,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_place_where_there_can_be_no_database_is_named(tmp_path: Path) -> None:
     path = make_file(tmp_path / "file") / "mlflow.db"
-    with pytest.raises(TrackingError, match=r"file/mlflow\.db: cannot be written: .*file is no folder"):
+    with pytest.raises(TrackingError, match=r"file/mlflow\.db: cannot be written: .*file is not a folder"):
         ensure_migrated(path, REVISIONS, migrate)
 
 
@@ -210,9 +210,7 @@ def test_a_journal_of_the_old_file_is_not_played_back_into_the_new_one(tmp_path:
 def test_a_file_that_is_no_database_stays_and_the_remedy_is_named(tmp_path: Path) -> None:
     path = make_file(tmp_path / "mlflow.db")
     path.write_bytes(b"no database" * 1000)
-    with pytest.raises(
-        TrackingError, match=r"mlflow\.db: not a readable database \(file is not .*move it"
-    ):
+    with pytest.raises(TrackingError, match=r"mlflow\.db: not a readable database \(file is not .*move it"):
         ensure_migrated(path, REVISIONS, not_called)
     assert path.read_bytes() == b"no database" * 1000
 
