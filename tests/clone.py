@@ -79,7 +79,7 @@ class Clone:
         return clone
 
     def copy_project(self, without: tuple[str, ...] = ()) -> None:
-        """Copy the files that git has or would add, as edited, except paths that start with one of ``without``."""
+        """Copy the files that git has or would add, as edited, except paths that start with ``without``."""
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT, capture_output=True, text=True, check=True,

@@ -73,8 +73,8 @@ def test_every_hook_is_a_tool_of_the_environment() -> None:
 
 def test_what_is_checked() -> None:
     assert set(HOOKS) == {
-        "ruff-check", "ruff-format", "mypy", "imports", "end-of-file", "trailing-whitespace", "yaml", "large-files",
-        "merge-conflict", "notebook-outputs", "dvc-lock",
+        "ruff-check", "ruff-format", "mypy", "imports", "end-of-file", "trailing-whitespace", "yaml",
+        "large-files", "merge-conflict", "notebook-outputs", "dvc-lock",
     }  # fmt: skip
 
 

@@ -123,8 +123,8 @@ def _replace(path: Path, migrate: Callable[[Path], None]) -> None:
             if not has_records:
                 raise
             raise TrackingError(
-                f"{path}: it needs an upgrade, which failed and changed nothing ({error}): restore a backup of "
-                "the file, or move it away to start a new one (the files of its runs stay)"
+                f"{path}: it needs an upgrade, which failed and changed nothing ({error}): restore a backup "
+                "of the file, or move it away to start a new one (the files of its runs stay)"
             ) from error
         # A journal belongs to the old file; SQLite would apply it to the new one.
         for suffix in ("-journal", "-wal", "-shm"):

@@ -388,8 +388,8 @@ def test_what_is_no_monday_is_told_in_one_sentence(given: object) -> None:
     with pytest.raises(InputError) as told:
         files.read_monday("metrics/a.json", "as_of")
     assert str(told.value) == (
-        f"metrics/a.json: not what the stage evaluate writes (as_of: given {given!r}, should be a Monday like "
-        "2020-02-24); run 'dvc repro evaluate' again"
+        f"metrics/a.json: not what the stage evaluate writes (as_of: given {given!r}, should be a Monday "
+        "like 2020-02-24); run 'dvc repro evaluate' again"
     )
 
 
