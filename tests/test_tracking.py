@@ -23,7 +23,6 @@ from conversion.modelling.base import ConversionModel
 from conversion.tracking import outbox
 from tests.clone import Clone, stages_run
 from tests.server import HttpServer, free_port
-from tests.test_dvc import wait_for_queue
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -55,16 +54,13 @@ def clone(reproduced: Clone) -> Iterator[Clone]:
 
 @pytest.fixture(scope="module")
 def experiments(reproduced: Clone) -> str:
-    """Run `EXPERIMENTS`, one in a temporary folder, the others by two workers; give the queue's status."""
+    """Run `EXPERIMENTS`, one in a temporary folder, the others by two workers; return the queue's status."""
     assert reproduced.status() == []
     reproduced.dvc("exp", "run", "--temp", "--name", "boosted", "-S", "model.type=xgboost")
     for name, C in QUEUED.items():
         reproduced.dvc("exp", "run", "--queue", "--name", name, "-S", f"model.logistic_regression.C={C}")
-    reproduced.dvc("queue", "start", "--jobs", "2")
-    try:
-        return wait_for_queue(reproduced)
-    finally:
-        reproduced.dvc("queue", "stop", "--kill")
+    reproduced.dvc("exp", "run", "--run-all", "--jobs", "2")
+    return reproduced.dvc("queue", "status")
 
 
 def store(clone: Clone) -> Any:
