@@ -33,7 +33,7 @@ SMALL: dict[str, Any] = {
     "model.xgboost.n_estimators": 15,
     "evaluate.refit_weeks": 12,
     "evaluate.bootstrap_samples": 20,
-    # on in tests/test_tracking.py, which are about it
+    # tests/test_tracking.py turns it on
     "tracking.enabled": False,
 }
 

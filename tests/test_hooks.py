@@ -89,7 +89,12 @@ def test_the_project_is_clean(clone: Clone) -> None:
     [
         ("ruff-check", "conversion/bad.py", "import os\n", "F401"),
         ("ruff-format", "conversion/bad.py", "x = {  }\n", "1 file would be reformatted"),
-        ("imports", "conversion/stats/bad.py", "from conversion.config import params\n", "runtime | stats"),
+        (
+            "imports",
+            "conversion/stats/bad.py",
+            "from conversion.config import params\n",
+            "stats.bad -> conversion.config",
+        ),
         (
             "imports",
             "stages/bad.py",
