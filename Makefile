@@ -11,7 +11,6 @@ AUTOML := flaml autogluon
 PYTEST_ARGS ?=
 UPGRADE ?=
 DOCS_ARGS ?=
-SWEEP_ARGS ?=
 AUTOML_ARGS ?=
 LEAKAGE_ARGS ?=
 MODELLING_ARGS ?=
@@ -53,8 +52,20 @@ run: $(VENV)/run.stamp ## run the pipeline: the model, its evaluation and the li
 test: $(VENV)/dev.stamp ## run the tests; PYTEST_ARGS="-k params", --cov, --html=report.html
 	@$(IN_VENV) pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
-sweep: $(VENV)/run.stamp ## try hyperparameters of every family; SWEEP_ARGS="--random 20 --seed 1" draws them
-	@$(IN_VENV) python -m commands.sweep $(SWEEP_ARGS)
+# The grid of `make sweep`: for each family the values to try. DVC queues an experiment for each combination.
+FAMILIES ?= logistic_regression random_forest xgboost ensemble
+GRID_logistic_regression ?= model.logistic_regression.C=0.003,0.01,0.03
+GRID_random_forest ?= model.random_forest.max_depth=6,9 model.random_forest.min_samples_leaf=10,20
+GRID_xgboost ?= model.xgboost.max_depth=2,3,4 model.xgboost.learning_rate=0.03,0.06
+JOBS ?= 2
+SHOWN := Experiment|State|average_precision|roc_auc|recall_at_50|log_loss_ratio|model[.]type
+SHOWN := $(subst $() ,|,$(SHOWN) $(foreach family,$(FAMILIES),$(foreach values,$(GRID_$(family)),$(firstword $(subst =, ,$(values))))))
+
+sweep: $(VENV)/run.stamp ## try a grid of hyperparameters; FAMILIES=xgboost GRID_xgboost="model.xgboost.max_depth=2,3" JOBS=2
+	@$(IN_VENV) dvc repro --quiet
+	@$(foreach family,$(FAMILIES),$(IN_VENV) dvc exp run --queue -S model.type=$(family) $(GRID_$(family):%=-S '%');)
+	@$(IN_VENV) dvc exp run --run-all --jobs $(JOBS)
+	@$(IN_VENV) dvc exp show --md --sort-by average_precision --sort-order desc --drop '.*' --keep '^($(SHOWN))$$'
 
 track-replay: $(VENV)/run.stamp ## log to MLflow the runs that wait because the tracking server was down
 	@$(IN_VENV) python -m commands.track_replay
@@ -65,7 +76,7 @@ lint: $(VENV)/dev.stamp ## run the checks of .pre-commit-config.yaml on all file
 hooks: $(VENV)/dev.stamp ## have git run the same checks on what is committed
 	@$(IN_VENV) pre-commit install
 
-format: $(VENV)/dev.stamp ## mend what can be mended of style and format
+format: $(VENV)/dev.stamp ## fix style and format where ruff can
 	@$(IN_VENV) ruff check --fix .
 	@$(IN_VENV) ruff format .
 

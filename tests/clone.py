@@ -19,7 +19,7 @@ TIMEOUT = 400
 ALL = ("simulate", "load", "clean", "featurize", "train", "evaluate", "score", "track")
 AFTER_FEATURIZE = ALL[4:]
 
-# What the stages write into Git: a clone starts without it, as if nothing had ever been run.
+# The stages' outputs that are in Git. A clone starts without them, as if nothing had ever run.
 WRITTEN = ("dvc.lock", "metrics/", "plots/")
 
 SMALL: dict[str, Any] = {
@@ -33,7 +33,7 @@ SMALL: dict[str, Any] = {
     "model.xgboost.n_estimators": 15,
     "evaluate.refit_weeks": 12,
     "evaluate.bootstrap_samples": 20,
-    # on in tests/test_tracking.py, which are about it
+    # tests/test_tracking.py turns it on
     "tracking.enabled": False,
 }
 
@@ -46,7 +46,7 @@ class Clone:
     folder
         The repository.
     home
-        Where DVC may keep what it otherwise keeps in the user's and the system's folders.
+        A folder for what DVC otherwise keeps in folders of the user and the system.
     """
 
     def __init__(self, folder: Path, home: Path) -> None:
@@ -79,7 +79,7 @@ class Clone:
         return clone
 
     def copy_project(self, without: tuple[str, ...] = ()) -> None:
-        """Copy what git has or would take, as edited, but for paths that begin with one of ``without``."""
+        """Copy the files that git has or would add, as edited, except paths that start with ``without``."""
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT, capture_output=True, text=True, check=True,
@@ -97,7 +97,7 @@ class Clone:
 
     @classmethod
     def reproduced(cls, folder: Path, home: Path, params: dict[str, Any] | None = None) -> Clone:
-        """Give a copy of the project after its first ``dvc repro``, with everything committed."""
+        """Return a copy of the project after its first ``dvc repro``, with everything committed."""
         clone = cls.of_project(folder, home, params)
         assert stages_run(clone.dvc("repro")) == ALL
         # data/ and models/ have the .gitignore files that DVC writes
@@ -118,12 +118,12 @@ class Clone:
         return clone
 
     def identify(self) -> None:
-        """Say who commits."""
+        """Set the author of commits."""
         self.git("config", "user.name", "Tester")
         self.git("config", "user.email", "tester@example.com")
 
     def run(self, *command: str, fails: bool = False) -> str:
-        """Run a command; give stdout and stderr, after its exit code was the expected one."""
+        """Run a command, check its exit code, and return stdout and stderr."""
         done = subprocess.run(
             command,
             cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -137,7 +137,7 @@ class Clone:
         return self.run("dvc", *arguments, fails=fails)
 
     def answer(self, *arguments: str) -> str:
-        """Run a dvc command; give its stdout alone."""
+        """Run a dvc command and return its stdout alone."""
         return subprocess.run(
             ["dvc", *arguments],
             cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=TIMEOUT, check=True,
@@ -178,6 +178,12 @@ class Clone:
     def read(self, path: str) -> bytes:
         """Read a file's bytes."""
         return (self.folder / path).read_bytes()
+
+
+def stages_restored(output: str) -> tuple[str, ...]:
+    """List the stages whose outputs DVC took from its run cache, by what it printed."""
+    cached = r"^Stage '(\w+)' is cached - skipping run, checking out outputs$"
+    return tuple(re.findall(cached, output, flags=re.MULTILINE))
 
 
 def stages_run(output: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from conversion.modelling.base import ConversionModel
 
 
 class ProbabilityOfConversion:
-    """Gives the calibrated probability of conversion, as ``models/model.joblib`` does.
+    """Predicts the calibrated probability of conversion, as ``models/model.joblib`` does.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class ProbabilityOfConversion:
 
 
 def _load_pyfunc(folder: str) -> ProbabilityOfConversion:
-    """Load the model whose two files stand in ``folder``; the name is MLflow's.
+    """Load the model from its two files in ``folder``; MLflow prescribes the name.
 
     The file is hashed before it is unpickled, and has to be the one that its description says, and that
     CONVERSION_MODEL_SHA256 says where it is set.
