@@ -428,7 +428,7 @@ def test_health_names_the_registered_version_that_is_served(copied: Path, tmp_pa
 
 def test_two_workers_share_metrics_and_each_logs_predictions(copied: Path, tmp_path: Path) -> None:
     set_serve(copied, log_predictions=True)
-    config = copied / "conversion" / "prediction_log.yaml"
+    config = copied / "conversion" / "serving" / "prediction_log.yaml"
     text, small = config.read_text(encoding="utf-8"), 20_000
     config.write_text(re.sub(r"maxBytes: \d+", f"maxBytes: {small}", text), encoding="utf-8")
     env = {"BENTOML_CONFIG_OPTIONS": "services.conversion.workers=2"}
