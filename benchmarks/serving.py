@@ -597,10 +597,10 @@ def measure_inside(folder: Path, rounds: int) -> dict[str, Inside]:
     from conversion.config.params_file import load_params
     from conversion.serving.messages import Predictions
     from conversion.serving.predictor import predict
-    from conversion.serving.state import make_serving
+    from conversion.serving.state import make_state
 
     with contextlib.chdir(folder), threadpool_limits(limits=1):
-        serving = make_serving(load_params(), None, "benchmark", None)
+        state = make_state(load_params(), None, "benchmark", None)
         gc.collect()
         gc.freeze()  # as the service does
         inside = {}
@@ -611,11 +611,11 @@ def measure_inside(folder: Path, rounds: int) -> dict[str, Inside]:
             where = [f"companies[{place}]." for place in range(BATCH)]
             parts: list[tuple[float, float, float]] = []
             for _ in range(2 + 3 * rounds):
-                parse, given = timed(lambda body=body: serving.companies.validate_json(body))
+                parse, given = timed(lambda body=body: state.companies.adapter.validate_json(body))
                 infer, made = timed(
-                    lambda given=given, where=where: predict(serving.predictor, given.companies, where)
+                    lambda given=given, where=where: predict(state.predictor, given.companies, where)
                 )
-                answer = Predictions(predictions=made, model_version=serving.predictor.version)
+                answer = Predictions(predictions=made, model_version=state.predictor.version)
                 serialise, _ = timed(answer.model_dump_json)
                 parts.append((parse, infer, serialise))
             inside[case.name] = Inside(*[statistics.median(part) for part in zip(*parts[2:], strict=True)])
