@@ -21,6 +21,7 @@ import bentoml
 import httpx
 import pandas as pd
 import psutil
+import yaml
 
 from conversion.config.params_file import load_params
 from tests.exports import write_export
@@ -247,6 +248,14 @@ def lay_out(folder: Path) -> Path:
 def copy_of(folder: Path, to: Path) -> Path:
     """Copy a folder made by `lay_out`, to change something in it."""
     return Path(shutil.copytree(folder, to, ignore=shutil.ignore_patterns("__pycache__", "logs")))
+
+
+def set_serve(folder: Path, **changed: Any) -> None:
+    """Change keys of ``serve`` in params.yaml."""
+    path = folder / "params.yaml"
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values["serve"] |= changed
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
 
 
 def history_of(company: Mapping[str, Any], usage: pd.DataFrame) -> dict[str, Any]:

@@ -23,16 +23,13 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
-import yaml
 
 from conversion.config.contract import UNRANKED
 from conversion.leads.lead_files import read_lead_files
 from conversion.leads.lead_list import REASONS
-from conversion.modelling.artifact import save_model
 from conversion.modelling.registered_versions import RegisteredVersion, RegisteredVersions, write_registered
-from conversion.runtime.files import write_json
 from conversion.serving.connections import HEAD_SECONDS
-from tests.server import Server, bentoml_client, copy_of, history_of, refusal_to_start
+from tests.server import Server, bentoml_client, copy_of, history_of, set_serve
 from tests.serving import EXAMPLE
 
 pytestmark = pytest.mark.slow
@@ -88,14 +85,6 @@ def histories(served: Path, leads: pd.DataFrame) -> list[dict[str, Any]]:
 @pytest.fixture
 def copied(served: Path, tmp_path: Path) -> Path:
     return copy_of(served, tmp_path / "copied")
-
-
-def set_serve(folder: Path, **changed: Any) -> None:
-    """Change keys of ``serve`` in params.yaml."""
-    path = folder / "params.yaml"
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    values["serve"] |= changed
-    path.write_text(yaml.safe_dump(values), encoding="utf-8")
 
 
 def samples(client: httpx.Client, name: str) -> dict[tuple[tuple[str, str], ...], float]:
@@ -329,62 +318,6 @@ class TestConnections:
         assert client.get(sent).status_code == httpx.codes.NOT_FOUND
         line = logged(server, "path=/see/")
         assert "path=/see/https://***@crm.example.com/x," in line
-
-
-class TestRefusalToStart:
-    @staticmethod
-    def refuses(folder: Path, home: Path, message: str, **env: str) -> None:
-        code, printed = refusal_to_start(folder, home, env)
-        assert code != 0
-        assert re.fullmatch(rf"Error: .*{re.escape(message)}.*\n", printed), printed
-
-    def test_without_a_model(self, copied: Path, tmp_path: Path) -> None:
-        shutil.rmtree(copied / "models")
-        self.refuses(copied, tmp_path, "models/model.joblib: not found; run 'dvc repro train' to make it")
-
-    def test_with_another_model_than_described(self, copied: Path, tmp_path: Path) -> None:
-        with (copied / "models" / "model.joblib").open("ab") as file:
-            file.write(b"\0")
-        self.refuses(copied, tmp_path, "models/model.joblib: sha256 is ")
-
-    def test_with_broken_params(self, copied: Path, tmp_path: Path) -> None:
-        set_serve(copied, max_companies="many")
-        self.refuses(copied, tmp_path, "params.yaml: serve.max_companies: given 'many', should be")
-
-    def test_with_a_broken_list_of_registered_versions(self, copied: Path, tmp_path: Path) -> None:
-        (copied / "models" / "registered.json").write_text("{", encoding="utf-8")
-        self.refuses(copied, tmp_path, "models/registered.json: not a list of registered versions (")
-
-    def test_with_another_object_than_a_model(self, copied: Path, tmp_path: Path) -> None:
-        save_model({"weights": [1.0]}, {"model_type": "xgboost"}, copied / "models")
-        self.refuses(copied, tmp_path, "models/model.joblib: holds a dict, should be a ConversionModel; run")
-
-    def test_with_a_description_that_lacks_something(self, copied: Path, tmp_path: Path) -> None:
-        description = json.loads((copied / "models" / "model.json").read_text(encoding="utf-8"))
-        del description["params"]
-        write_json(copied / "models" / "model.json", description)
-        self.refuses(copied, tmp_path, "models/model.json: params: field required; run")
-
-    def test_with_another_model_than_the_allowed_one(self, served: Path, tmp_path: Path) -> None:
-        message = "but CONVERSION_MODEL_SHA256 allows " + "0" * 64
-        self.refuses(served, tmp_path, message, CONVERSION_MODEL_SHA256="0" * 64)
-
-    def test_with_an_edited_lead_list(self, copied: Path, tmp_path: Path) -> None:
-        path = copied / "data" / "leads" / "leads.csv"
-        path.write_text(path.read_text(encoding="utf-8").replace("\n1,", "\n1,9", 1), encoding="utf-8")
-        self.refuses(copied, tmp_path, "data/leads/leads.csv: sha256 is ")
-
-    def test_with_an_empty_token(self, served: Path, tmp_path: Path) -> None:
-        message = "CONVERSION_API_TOKEN: set, but empty"
-        self.refuses(served, tmp_path, message, CONVERSION_API_TOKEN="")
-
-    def test_with_a_token_that_no_client_can_send(self, served: Path, tmp_path: Path) -> None:
-        message = r"CONVERSION_API_TOKEN: has '\n' in it, which no client can send"
-        self.refuses(served, tmp_path, message, CONVERSION_API_TOKEN="s3cret\n")
-
-    def test_with_a_lead_list_but_not_its_usage(self, copied: Path, tmp_path: Path) -> None:
-        (copied / "data" / "leads" / "usage.parquet").unlink()
-        self.refuses(copied, tmp_path, "data/leads/usage.parquet: not found")
 
 
 def test_a_token_is_asked_for_where_one_is_set(served: Path, tmp_path: Path) -> None:
