@@ -46,11 +46,11 @@ def token_from(environment: Mapping[str, str]) -> str | None:
         return None
     if not token.strip():
         raise ServiceError(f"{TOKEN}: set, but empty; give it a value, or unset it to serve without a token")
-    _check_token(token)
+    check_token(token)
     return token
 
 
-def _check_token(token: str) -> None:
+def check_token(token: str) -> None:
     """Check that clients can send the token.
 
     Raises

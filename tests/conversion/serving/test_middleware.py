@@ -10,7 +10,7 @@ import pytest
 
 from conversion.runtime.errors import ServiceError
 from conversion.serving.middleware import TOKEN as TOKEN_VARIABLE
-from conversion.serving.middleware import token_from
+from conversion.serving.middleware import check_token, token_from
 from conversion.serving.openapi import DOCS_PAGE, openapi_document
 from tests.pipeline import Pipeline
 from tests.serving import EXAMPLE, JSON, TOKEN, Client, error_of, small_pipeline, state_of, with_token
@@ -135,7 +135,7 @@ def test_an_empty_token_lets_nobody_in_by_mistake(empty: str) -> None:
 
 @pytest.mark.parametrize("token", ["a", "a token with spaces", "a\ttab", "Schlüssel", "\xa0"])
 def test_a_token_that_can_be_sent(token: str) -> None:
-    assert token_from({TOKEN_VARIABLE: token}) == token
+    check_token(token)  # does not raise
 
 
 @pytest.mark.parametrize(

@@ -78,8 +78,8 @@ def test_scores_are_counted_in_buckets(telemetry: Telemetry) -> None:
 
 def test_refusals_are_counted_by_reason(telemetry: Telemetry) -> None:
     for _ in range(3):
-        telemetry.count_rejected("invalid_field")
-    telemetry.count_rejected("too_large")
+        telemetry.count_refused("invalid_field")
+    telemetry.count_refused("too_large")
     assert by_label(telemetry, "conversion_rejected_total", "reason") == {
         ("invalid_field",): 3,
         ("too_large",): 1,
@@ -102,7 +102,7 @@ def test_requests_are_timed_and_counted(telemetry: Telemetry) -> None:
 
 
 def test_two_telemetries_count_apart(telemetry: Telemetry) -> None:
-    telemetry.count_rejected("method")
+    telemetry.count_refused("method")
     assert value(Telemetry("conversion", "test"), "conversion_rejected_total", reason="method") == 0
 
 
