@@ -24,12 +24,12 @@ def test_a_minute_of_load_meets_no_server_error_and_no_leak(served: Path, tmp_pa
         (worker,) = server.workers()
         outcome = soak(server.port, worker, SECONDS)
         log = server.log()
-    told = "\n".join(report(outcome))
-    assert outcome.faults(growth=math.inf) == [], told
-    assert outcome.last_bytes <= (1 + GROWTH) * outcome.median_bytes(*SETTLED), told
-    assert outcome.server_errors == 0, told
+    table = "\n".join(report(outcome))
+    assert outcome.failures(growth=math.inf) == [], table
+    assert outcome.last_bytes <= (1 + GROWTH) * outcome.median_bytes(*SETTLED), table
+    assert outcome.server_errors == 0, table
     assert "Traceback" not in log, log[-4000:]
-    assert {kind for kind, _ in outcome.answers} >= {*GOOD_WEIGHTS, *BAD_WEIGHTS} - {"too large"}, told
+    assert {kind for kind, _ in outcome.answers} >= {*GOOD_WEIGHTS, *BAD_WEIGHTS} - {"too large"}, table
 
 
 def outcome_of(sizes: list[int], **answers: int) -> Outcome:
@@ -57,7 +57,7 @@ def test_memory_is_compared_from_the_end_of_settling_on() -> None:
 def test_an_unexpected_answer_is_a_fault_with_its_body() -> None:
     outcome = outcome_of([100] * 10, summary=200, history=500, lead=0)
     assert outcome.server_errors == 1
-    assert outcome.faults(0.05) == [
+    assert outcome.failures(0.05) == [
         "history: 1 answers of 500, like b'said'",
         "lead: 1 answers of nothing, like b'said'",
     ]
