@@ -46,15 +46,15 @@ def outcome_of(sizes: list[int], **answers: int) -> Outcome:
 def test_memory_is_compared_from_the_end_of_settling_on() -> None:
     growing_at_first = outcome_of([100, 150, *[200] * 18])
     assert growing_at_first.growth == 0
-    assert growing_at_first.faults(0.05) == []
+    assert growing_at_first.failures(0.05) == []
     growing = outcome_of([100 + moment for moment in range(100)])
     assert growing.settled_bytes == 124.5
     assert growing.last_bytes == 194.5
-    (fault,) = growing.faults(0.05)
-    assert fault == "resident memory grew by 56.2%, allowed is 5.0%"
+    (failure,) = growing.failures(0.05)
+    assert failure == "resident memory grew by 56.2%, allowed is 5.0%"
 
 
-def test_an_unexpected_answer_is_a_fault_with_its_body() -> None:
+def test_an_unexpected_answer_is_a_failure_with_its_body() -> None:
     outcome = outcome_of([100] * 10, summary=200, history=500, lead=0)
     assert outcome.server_errors == 1
     assert outcome.failures(0.05) == [
