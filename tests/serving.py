@@ -1,4 +1,4 @@
-"""The service in memory, for tests: small models behind the HTTP contract, and requests made of an export."""
+"""The service in this process, for tests: small models behind the HTTP API, and requests from an export."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def small_pipeline(
     as_of: str | None = None,
     groups: tuple[str, ...] = get_args(FeatureGroup),
 ) -> Pipeline:
-    """Give the pipeline of `tests.pipeline.dirty_export`, one for all tests of a process."""
+    """Return the pipeline of `tests.pipeline.dirty_export`, one for all tests of a process."""
     params = small_params(model__type=model_type, data__as_of=as_of, features__groups=list(groups))
     return Pipeline(dirty_export(), params)
 
@@ -63,7 +63,7 @@ def predictor_of(pipeline: Pipeline, model: ConversionModel | None = None) -> Pr
 
 
 def leads_of(pipeline: Pipeline) -> LeadList:
-    """Give a pipeline's lead list as if it had been read from the file."""
+    """Return a pipeline's lead list as the service reads it from the file."""
     return LeadList(pipeline.leads.round({"probability": 9}), pipeline.usage, pipeline.as_of.date(), SHA256)
 
 
@@ -75,7 +75,7 @@ def state_of(
     registered_model: RegisteredModel | None = None,
     **settings: Any,
 ) -> ServiceState:
-    """Put together what the routes answer from; ``settings`` are those of ``serve`` in params.yaml."""
+    """Make what the routes answer from; ``settings`` are those of ``serve`` in params.yaml."""
     given = pipeline.params.serve.model_dump() | settings
     return ServiceState(
         predictor=predictor_of(pipeline),
@@ -90,12 +90,12 @@ def state_of(
 
 
 def known(value: Any) -> Any:
-    """Give a table's cell as JSON has it: null where it is missing."""
+    """Return a table's cell as JSON has it: null if it is missing."""
     return None if pd.isna(value) else value
 
 
 def firmographics(pipeline: Pipeline, company: int) -> dict[str, Any]:
-    """Give what an export says of a company itself; unranked sites as exports write them."""
+    """Return a company's firmographics as exports write them."""
     row = pipeline.companies.set_index("id").loc[company]
     rank = 16_000_001.0 if row["unranked"] == 1.0 else known(row["ALEXA_RANK"])
     texts = {name: known(row[name]) for name in FIRMOGRAPHICS[1:]}
