@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 TIMEOUT = 300
 NAME = "conversion"
-# No index, and a proxy that nobody answers at, for whoever asks for one all the same.
+# No index, and a proxy that does not answer, in case something asks for one all the same.
 OFFLINE = {
     "PIP_NO_INDEX": "1",
     "UV_OFFLINE": "1",
@@ -96,7 +96,7 @@ def files(folder: Path) -> set[str]:
 
 
 def wings_reached() -> set[Path]:
-    """List the wings of which the service imports a module, at the top or inside a function."""
+    """List the wings that the service imports from, at the top or inside a function."""
     finder = ModuleFinder(path=[str(ROOT)])
     finder.run_script(str(ROOT / "conversion/serving/service.py"))
     folders = {Path(module.__file__).parent for module in finder.modules.values() if module.__file__}

@@ -256,7 +256,7 @@ class TestProbesMetricsAndDocs:
 
 
 def logged(server: Server, part: str) -> str:
-    """Give the one line of the log with this part; the access log has it just after the answer."""
+    """Return the one line of the log with this part; the access log has it just after the answer."""
     deadline = time.monotonic() + 10
     while not (lines := [line for line in server.log().split("\n") if part in line]):
         assert time.monotonic() < deadline, f"not logged: {part}"

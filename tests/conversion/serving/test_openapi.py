@@ -51,7 +51,7 @@ def validator(document: dict[str, Any], schema: dict[str, Any]) -> jsonschema.Dr
 
 
 def bodies(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Give the content of each route's request."""
+    """Return the content of each route's request."""
     return {
         path: operations["post"]["requestBody"]["content"]["application/json"]
         for path, operations in document["paths"].items()

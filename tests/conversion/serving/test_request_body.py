@@ -132,7 +132,7 @@ def test_a_huge_body_is_not_kept(client: Client) -> None:
 
 
 class Sender:
-    """Sends one body and keeps its last byte back until it is told to go on."""
+    """Sends one body and keeps its last byte back until `go_on` is set."""
 
     def __init__(self, client: Client, path: str, body: bytes) -> None:
         self.client, self.path = client, path

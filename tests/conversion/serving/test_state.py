@@ -62,7 +62,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def refusal(**environment: str) -> str:
-    """Give what is said where the files are refused."""
+    """Return the message with which the files are refused."""
     with pytest.raises(ArtifactError) as told:
         read_files(load_params(), environment)
     assert "\n" not in str(told.value)
