@@ -110,11 +110,12 @@ def fit_original(folder: Path) -> None:
 
     from conversion.config.contract import EMPLOYEE_RANGES
     from conversion.modelling.artifact import load_model
+    from conversion.modelling.base import ConversionModel
     from conversion.modelling.families import EnsembleModel
     from conversion.runtime.files import verified_parquet
 
     with contextlib.chdir(folder):
-        model, _ = load_model(EnsembleModel)
+        model, _ = load_model(ConversionModel)
     columns = [*NUMBERS[1:], "log_alexa_rank", "size", "sector", "label", "weight"]
     train = verified_parquet(folder / "data/features/train.parquet", columns=columns)
     ranges = dict(enumerate(EMPLOYEE_RANGES, start=1))
