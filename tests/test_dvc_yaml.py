@@ -28,7 +28,7 @@ from conversion.config.params import Params, Registry, Serve, Tracking
 from conversion.config.params_file import load_params
 from conversion.runtime.files import WRITERS, writer_of
 from conversion.serving.predictor import confidence_of
-from conversion.serving.state import make_serving
+from conversion.serving.state import make_state
 from conversion.tracking.mlflow_runs import MODEL_REQUIREMENTS
 from tests.backtests import backtest
 from tests.exports import tiny_export, write_export
@@ -524,9 +524,9 @@ def test_the_service_reads_every_key_of_its_section(tmp_path: Path, monkeypatch:
     export = write_export(tiny_export(), tmp_path / "export")
     assert run_stages(tmp_path, small_params(data__dir=str(export))) is None
     with recorder.watch():
-        serving = make_serving(load_params(), token=None, version="test", record=None)
-        assert confidence_of(0.05, 0.05, serving.settings.confidence) == "low"
-        client = Client(serving)
+        state = make_state(load_params(), token=None, version="test", log_predictions=None)
+        assert confidence_of(0.05, 0.05, state.settings.confidence) == "low"
+        client = Client(state)
         answers = [client.post("/predict", {"companies": [{"id": 1}]}), client.get("/leads")]
     assert [answer.status_code for answer in answers] == [200, 200]
     # log_predictions is read where BentoML's monitoring is: in the service itself.
