@@ -21,7 +21,7 @@ from conversion.evaluation.report import by_month, evaluation, headline_numbers,
 from conversion.evaluation.slice_metrics import slice_measures, without_repeats
 from conversion.evaluation.summary import summary
 from conversion.modelling.artifact import load_model
-from conversion.modelling.base import ConversionModel
+from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import training_columns
 from conversion.runtime.cli import run
 from conversion.runtime.errors import ExportError

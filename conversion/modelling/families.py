@@ -10,8 +10,8 @@ import numpy as np
 from conversion.config.params import Params
 from conversion.features.compute import feature_definitions
 from conversion.features.definitions import FeatureSettings
-from conversion.modelling.base import ConversionModel, Values
 from conversion.modelling.logistic_regression import LogisticRegressionModel
+from conversion.modelling.model import ConversionModel, Values
 from conversion.modelling.trees import RandomForestModel, XGBoostModel
 from conversion.stats.losses import log_odds
 from conversion.stats.numeric import Floats

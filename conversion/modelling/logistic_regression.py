@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from conversion.modelling.base import FamilyModel
+from conversion.modelling.model import FamilyModel
 from conversion.modelling.preprocessing import NUMBERS, Preprocessor
 from conversion.runtime.errors import ParamsError
 from conversion.stats.numeric import Floats

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from conversion.config.params import Params
 from conversion.data.timeline import WEEK
-from conversion.modelling.base import ConversionModel
 from conversion.modelling.families import make_model
+from conversion.modelling.model import ConversionModel
 from conversion.modelling.search import Search, search
 from conversion.runtime.errors import ExportError
 from conversion.stats.portable_math import power

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 
-from conversion.modelling.base import FamilyModel
+from conversion.modelling.model import FamilyModel
 from conversion.modelling.preprocessing import Preprocessor
 from conversion.modelling.tree_paths import Trees, margin_of
 from conversion.stats.losses import log_odds

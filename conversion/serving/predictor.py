@@ -19,8 +19,8 @@ from conversion.features.compute import feature_definitions, features_of_block
 from conversion.features.definitions import FeatureSettings
 from conversion.leads.lead_list import REASONS
 from conversion.leads.reasons import Writer, reason_writer
-from conversion.modelling.base import ConversionModel
 from conversion.modelling.families import FAMILIES
+from conversion.modelling.model import ConversionModel
 from conversion.modelling.tiers import tier_of
 from conversion.runtime.errors import ArtifactError
 from conversion.serving.messages import Company, Confidence, History, Prediction, Summary

@@ -131,7 +131,7 @@ def summary_values(companies: Sequence[Summary], names: Sequence[str]) -> np.nda
     companies
         With what is known of them.
     names
-        The features, in order; see `conversion.modelling.base.SUMMARY_FEATURES`.
+        The features, in order; see `conversion.modelling.model.SUMMARY_FEATURES`.
 
     Returns
     -------

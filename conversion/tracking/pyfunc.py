@@ -7,7 +7,7 @@ import os
 import pandas as pd
 
 from conversion.modelling.artifact import allowed_by, load_model
-from conversion.modelling.base import ConversionModel
+from conversion.modelling.model import ConversionModel
 
 
 class ProbabilityOfConversion:

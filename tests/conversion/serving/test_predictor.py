@@ -21,7 +21,7 @@ from conversion.data.timeline import WEEK, week_number
 from conversion.features.compute import compute_features, feature_definitions
 from conversion.features.definitions import FeatureSettings
 from conversion.leads.lead_list import REASON_COLUMNS, lead_list
-from conversion.modelling.base import SUMMARY_FEATURES
+from conversion.modelling.model import SUMMARY_FEATURES
 from conversion.serving.messages import MAX_WEEKS, History, Prediction, Summary
 from conversion.serving.predictor import Predictor, confidence_of, predict
 from conversion.serving.refusals import MAX_FAULTS, RefusalError

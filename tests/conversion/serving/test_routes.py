@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from conversion.modelling.base import ConversionModel
+from conversion.modelling.model import ConversionModel
 from conversion.runtime.errors import ServiceError
 from conversion.serving import routes as http_api_module
 from conversion.serving.lead_pages import page

@@ -16,9 +16,9 @@ from conversion.data.industries import SECTORS
 from conversion.data.timeline import WEEK
 from conversion.features.compute import feature_definitions
 from conversion.features.definitions import FeatureSettings
-from conversion.modelling.base import SUMMARY_FEATURES, ConversionModel
 from conversion.modelling.calibration import calibrated
 from conversion.modelling.families import FAMILIES, EnsembleModel, make_model
+from conversion.modelling.model import SUMMARY_FEATURES, ConversionModel
 from conversion.modelling.training import fit_at, known_training
 from conversion.modelling.trees import BLOCK_ROWS
 from conversion.runtime.errors import ExportError, ParamsError
