@@ -8,8 +8,9 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from conversion.config.contract import MODULES, UNKNOWN_SECTOR, UNRANKED
+from conversion.data.firmographics import Firmographics
 from conversion.data.industries import SECTORS
-from conversion.features.definitions import Feature, Firmographics
+from conversion.features.definitions import Feature, LifetimeTotals
 from conversion.features.usage_block import ACCELERATION_WEEKS, TREND_WEEKS, Counted, KnownUsage, WindowUsage
 from conversion.stats.portable_math import log, log1p
 
@@ -90,13 +91,9 @@ def average_definition(half_life: int) -> Feature:
     return Feature(f"users_ewm_{half_life}w", description, "users", "lifetime", "count", 1)
 
 
-def _days_active(usage: KnownUsage) -> np.ndarray:
-    return np.asarray(7.0 * (usage.last_row - usage.first_row))
-
-
-def _actions_per_user(usage: KnownUsage) -> np.ndarray:
-    actions, users = usage.totals[..., Counted.ACTIONS], usage.totals[..., Counted.USERS]
-    return np.where(users > 0, actions / np.maximum(users, 1.0), 0.0)
+def _actions_per_user(totals: LifetimeTotals) -> np.ndarray:
+    # Without users 0, not 0 / 0; where the users are not known NaN, which 0 * NaN is.
+    return np.where(totals.users > 0, totals.actions / np.maximum(totals.users, 1.0), 0.0 * totals.users)
 
 
 def _trend(usage: KnownUsage) -> np.ndarray:
@@ -116,22 +113,22 @@ def _log_alexa_rank(company: Firmographics) -> np.ndarray:
     return np.asarray(log(np.where(company.unranked == 1.0, UNRANKED, company.alexa_rank)))
 
 
-USAGE_FEATURES: Final[tuple[tuple[Feature, Callable[[KnownUsage], np.ndarray]], ...]] = (
+TOTALS_FEATURES: Final[tuple[tuple[Feature, Callable[[LifetimeTotals], np.ndarray]], ...]] = (
     (
         Feature("total_actions", "actions in all modules", "actions", "lifetime", "count", 1),
-        lambda usage: usage.totals[..., Counted.ACTIONS],
+        lambda totals: totals.actions,
     ),
     (
         Feature("total_users", "weekly users summed over weeks and modules", "users", "lifetime", "count", 1),
-        lambda usage: usage.totals[..., Counted.USERS],
+        lambda totals: totals.users,
     ),
     (
         Feature("days_active", "last minus first day with a usage row", "days", "lifetime", "duration", 0),
-        _days_active,
+        lambda totals: totals.days_active,
     ),
     (
         Feature("activity_frequency", "usage rows over days_active + 1", "1/day", "lifetime", "share", 0),
-        lambda usage: usage.totals[..., Counted.ROWS] / (_days_active(usage) + 1.0),
+        lambda totals: totals.activity_frequency,
     ),
     (
         Feature("actions_per_user", "total_actions over total_users", "actions", "lifetime", "share", 0),
@@ -139,8 +136,10 @@ USAGE_FEATURES: Final[tuple[tuple[Feature, Callable[[KnownUsage], np.ndarray]], 
     ),
     (
         Feature("seen", "has a usage row", "0 or 1", "lifetime", "flag", 1),
-        lambda usage: usage.totals[..., Counted.ROWS] > 0,
+        lambda totals: totals.seen,
     ),
+)
+USAGE_FEATURES: Final[tuple[tuple[Feature, Callable[[KnownUsage], np.ndarray]], ...]] = (
     (
         Feature(
             "recency_weeks", "weeks since the last active week was over", "weeks", "lifetime", "duration", -1
@@ -239,3 +238,5 @@ FIRMOGRAPHIC_FEATURES: Final[tuple[tuple[Feature, Callable[[Firmographics], np.n
         lambda company: company.sector == SECTORS.index(UNKNOWN_SECTOR),
     ),
 )
+SUMMARY_FEATURES: Final = tuple(feature for feature, _ in (*TOTALS_FEATURES, *FIRMOGRAPHIC_FEATURES))
+"""What lifetime totals and firmographics alone can tell."""

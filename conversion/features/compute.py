@@ -14,20 +14,23 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from conversion.data.firmographics import Firmographics
 from conversion.data.industries import SECTORS
 from conversion.data.timeline import week_number
 from conversion.features.catalogue import (
     FIRMOGRAPHIC_FEATURES,
+    TOTALS_FEATURES,
     USAGE_FEATURES,
     WINDOWED,
     average_definition,
     window_definitions,
 )
-from conversion.features.definitions import Feature, FeatureSettings, Firmographics, Plan
+from conversion.features.definitions import Feature, FeatureSettings, LifetimeTotals, Plan
 from conversion.features.usage_block import (
     EVER,
     WindowUsage,
     known_usage,
+    lifetime_totals,
     moving_averages,
     usage_block,
     weekly_usage,
@@ -126,9 +129,11 @@ def features_of_block(
         company = Firmographics(*(part[some, None] for part in firmographics))
         weeks = weekly_usage(block[some])
         usage = known_usage(weeks, positions)
+        totals = lifetime_totals(usage)
         groups = (
             _window_values(window_usage(weeks, positions, plan), plan),
             moving_averages(weeks.users[..., -1], positions, plan),
+            _side_by_side([compute(totals) for _, compute in TOTALS_FEATURES]),
             _side_by_side([compute(usage) for _, compute in USAGE_FEATURES]),
             _side_by_side([compute(company) for _, compute in FIRMOGRAPHIC_FEATURES]),
         )
@@ -139,6 +144,24 @@ def features_of_block(
             values[some, :, column : column + len(features)] = group
             column += len(features)
     return values
+
+
+def summary_features(totals: LifetimeTotals, firmographics: Firmographics) -> np.ndarray:
+    """Compute the features that lifetime totals and firmographics alone give.
+
+    Parameters
+    ----------
+    totals, firmographics
+        Of the companies; arrays of length companies.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (companies, features)
+        In the order of `conversion.features.catalogue.SUMMARY_FEATURES`; otherwise as from
+        `compute_features`.
+    """
+    usage = [compute(totals) for _, compute in TOTALS_FEATURES]
+    return _side_by_side([*usage, *(compute(firmographics) for _, compute in FIRMOGRAPHIC_FEATURES)])
 
 
 def feature_frame(values: np.ndarray, settings: FeatureSettings) -> pd.DataFrame:
@@ -187,6 +210,7 @@ def _plan(settings: FeatureSettings) -> Plan:
     groups = (
         tuple(feature for feature in windowed if feature is not None),
         tuple(average_definition(half_life) for half_life in settings.half_lives),
+        tuple(feature for feature, _ in TOTALS_FEATURES),
         tuple(feature for feature, _ in USAGE_FEATURES),
         tuple(feature for feature, _ in FIRMOGRAPHIC_FEATURES),
     )

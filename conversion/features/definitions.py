@@ -50,25 +50,28 @@ class FeatureSettings:
     half_lives: tuple[int, ...]
 
 
-class Firmographics(NamedTuple):
-    """What features read of companies themselves; arrays of length companies.
+class LifetimeTotals(NamedTuple):
+    """What usage adds up to over the lifetime; arrays of one shape, NaN where not known.
 
     Attributes
     ----------
-    alexa_rank
-        NaN where unranked or missing.
-    unranked
-        1.0 where Alexa did not rank the site, 0.0 where it did, NaN where missing.
-    size
-        Employee range, 1.0 (one) to 9.0 (10,001 or more), NaN where missing.
-    sector
-        Position in `conversion.data.industries.SECTORS`.
+    actions
+        In all modules.
+    users
+        Weekly users, summed over weeks and modules.
+    days_active
+        Last minus first day with a usage row.
+    activity_frequency
+        Usage rows over ``days_active + 1``.
+    seen
+        Whether there is a usage row: 1.0 or 0.0.
     """
 
-    alexa_rank: np.ndarray
-    unranked: np.ndarray
-    size: np.ndarray
-    sector: np.ndarray
+    actions: np.ndarray
+    users: np.ndarray
+    days_active: np.ndarray
+    activity_frequency: np.ndarray
+    seen: np.ndarray
 
 
 class Plan(NamedTuple):

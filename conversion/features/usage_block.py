@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from conversion.config.contract import ACTIONS, MEASURES, MODULES, USERS
-from conversion.features.definitions import Plan
+from conversion.features.definitions import LifetimeTotals, Plan
 from conversion.stats.portable_math import log1p
 
 TREND_WEEKS: Final = 13
@@ -123,6 +123,19 @@ def known_usage(weeks: WeeklyUsage, at: np.ndarray) -> KnownUsage:
         recent=now - half,
         earlier=half - before,
         log_actions=log1p(weeks.counts[..., Counted.ACTIONS]).take(_back(at, _TREND_BACK), axis=1),
+    )
+
+
+def lifetime_totals(usage: KnownUsage) -> LifetimeTotals:
+    """Return what is known of the lifetime at each ``as_of`` as a summary would know it."""
+    days_active = 7.0 * (usage.last_row - usage.first_row)
+    rows = usage.totals[..., Counted.ROWS]
+    return LifetimeTotals(
+        actions=usage.totals[..., Counted.ACTIONS],
+        users=usage.totals[..., Counted.USERS],
+        days_active=days_active,
+        activity_frequency=rows / (days_active + 1.0),
+        seen=rows > 0,
     )
 
 

@@ -19,7 +19,6 @@ from conversion.features.compute import feature_definitions, features_of_block
 from conversion.features.definitions import FeatureSettings
 from conversion.leads.lead_list import REASONS
 from conversion.leads.reasons import Writer, reason_writer
-from conversion.modelling.families import FAMILIES
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.tiers import tier_of
 from conversion.runtime.errors import ArtifactError
@@ -122,10 +121,10 @@ def make_predictor(model: ConversionModel, description: dict[str, Any], params: 
     settings = FeatureSettings(made_with.windows, made_with.half_lives)
     names = [feature.name for feature in model.features]
     known = {feature.name for feature in feature_definitions(settings)}
-    family = FAMILIES.get(described.model_type)
-    if list(described.features) != names or not known.issuperset(names) or type(model) is not family:
+    same = described.model_type == model.family and list(described.features) == names
+    if not same or not known.issuperset(names):
         raise ArtifactError(
-            f"models/model.json: describes another model than the {type(model).__name__} of {len(names)} "
+            f"models/model.json: describes another model than the {model.family} of {len(names)} "
             "features in models/model.joblib; run 'dvc repro -f train' to make both anew"
         )
     return Predictor(

@@ -21,7 +21,7 @@ from conversion.config.contract import (
     USERS,
 )
 from conversion.config.params import FeatureGroup
-from conversion.data.firmographics import with_firmographics
+from conversion.data.firmographics import Firmographics, with_firmographics
 from conversion.data.industries import SECTORS
 from conversion.data.timeline import WEEK
 from conversion.features import compute
@@ -31,7 +31,7 @@ from conversion.features.compute import (
     feature_frame,
     features_of_block,
 )
-from conversion.features.definitions import FeatureSettings, Firmographics, Group
+from conversion.features.definitions import FeatureSettings, Group
 from conversion.features.usage_block import BLOCK_COLUMNS, TREND_WEEKS
 from tests.exports import tiny_export
 
