@@ -188,11 +188,11 @@ def fit_original(folder: Path) -> None:
 
     from conversion.config.contract import EMPLOYEE_RANGES
     from conversion.modelling.artifact import load_model
-    from conversion.modelling.families import EnsembleModel
+    from conversion.modelling.model import ConversionModel
     from conversion.runtime.files import verified_parquet
 
     with contextlib.chdir(folder):
-        model, _ = load_model(EnsembleModel)
+        model, _ = load_model(ConversionModel)
     columns = [*NUMBERS[1:], "log_alexa_rank", "size", "sector", "label", "weight"]
     train = verified_parquet(folder / "data/features/train.parquet", columns=columns)
     ranges = dict(enumerate(EMPLOYEE_RANGES, start=1))
@@ -206,9 +206,8 @@ def fit_original(folder: Path) -> None:
     scaler = StandardScaler().fit(filled)
     encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     encoder.fit(rows[CATEGORIES].fillna("Unknown"))
-    # It knows no ensemble: then it has the first member's estimator.
-    family = next(iter(model.members_.values())) if isinstance(model, EnsembleModel) else model
-    estimator = clone(family.estimator_)
+    # Of an ensemble it has the first member, as it knows no ensembles.
+    estimator = clone(next(iter(model.members_.values())).scorer.estimator_)
     if "monotone_constraints" in estimator.get_params():  # of columns that this one has not got
         estimator.set_params(monotone_constraints=None)
     design = _original_columns(rows, imputer, scaler, encoder)

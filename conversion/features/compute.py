@@ -161,7 +161,9 @@ def summary_features(totals: LifetimeTotals, firmographics: Firmographics) -> np
         `compute_features`.
     """
     usage = [compute(totals) for _, compute in TOTALS_FEATURES]
-    return _side_by_side([*usage, *(compute(firmographics) for _, compute in FIRMOGRAPHIC_FEATURES)])
+    company = [compute(firmographics) for _, compute in FIRMOGRAPHIC_FEATURES]
+    # For one company faster than `_side_by_side`.
+    return np.array([*usage, *company], dtype=np.float32).T
 
 
 def feature_frame(values: np.ndarray, settings: FeatureSettings) -> pd.DataFrame:

@@ -213,7 +213,7 @@ def test_the_order_of_the_columns() -> None:
 
 
 @pytest.mark.parametrize("kept", [1, -1])
-@pytest.mark.parametrize("group", ["USAGE_FEATURES", "FIRMOGRAPHIC_FEATURES"])
+@pytest.mark.parametrize("group", ["TOTALS_FEATURES", "USAGE_FEATURES", "FIRMOGRAPHIC_FEATURES"])
 def test_columns_that_their_definitions_do_not_match_are_refused(
     group: str, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
