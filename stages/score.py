@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def as_of_list(latest: pd.DataFrame) -> str:
-    """Give the moment of the list, after a check that the snapshots are of it.
+    """Return the moment of the list, after checking that the snapshots are of it.
 
     Raises
     ------

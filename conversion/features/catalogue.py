@@ -1,4 +1,8 @@
-"""Every feature beside the expression that computes it, in the order of the columns."""
+"""Every feature beside the expression that computes it, in the order of the columns.
+
+A feature's table says what it is computed from: usage in windows, lifetime totals, all known usage, or
+firmographics. The features of totals and firmographics are those that a summary has.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ _TREND_SQUARES: Final = float((_TREND_SLOTS**2).sum())
 
 
 class _Windowed(NamedTuple):
-    """A feature of each window and, unless ``lifetime`` is false, of the lifetime."""
+    """A feature for each window and, unless ``lifetime`` is false, for the lifetime."""
 
     name: str
     description: str
@@ -52,7 +56,7 @@ def _windowed_of_module(place: int, module: str) -> tuple[_Windowed, _Windowed]:
 
 WINDOWED: Final = (
     *(windowed for place, module in enumerate(MODULES) for windowed in _windowed_of_module(place, module)),
-    # Of the lifetime it is total_actions.
+    # For the lifetime that is total_actions.
     _Windowed(
         "actions",
         "actions in all modules",
@@ -77,7 +81,7 @@ WINDOWED: Final = (
 
 
 def window_definitions(windows: tuple[int, ...]) -> tuple[Feature | None, ...]:
-    """List `WINDOWED` window by window, the lifetime last; None where that leaves a feature out."""
+    """Return `WINDOWED` window by window, the lifetime last; None in place of a lifetime that is left out."""
     return tuple(
         windowed.feature(window) if windowed.lifetime or window is not None else None
         for window in (*windows, None)
@@ -86,19 +90,19 @@ def window_definitions(windows: tuple[int, ...]) -> tuple[Feature | None, ...]:
 
 
 def average_definition(half_life: int) -> Feature:
-    """Describe the exponentially weighted users of one half-life, in weeks."""
+    """Return the feature of exponentially weighted users with one half-life, in weeks."""
     description = f"users a week, exponentially weighted, half-life {half_life} weeks"
     return Feature(f"users_ewm_{half_life}w", description, "users", "lifetime", "count", 1)
 
 
 def _actions_per_user(totals: LifetimeTotals) -> np.ndarray:
-    # Without users 0, not 0 / 0; where the users are not known NaN, which 0 * NaN is.
+    # Without users it is 0, not 0 / 0; NaN where the users are not known, as 0 * NaN is.
     return np.where(totals.users > 0, totals.actions / np.maximum(totals.users, 1.0), 0.0 * totals.users)
 
 
 def _trend(usage: KnownUsage) -> np.ndarray:
-    # Summed one after the other, not by differences of running sums: the same terms in the same order
-    # whatever the block's first week is, so one company online gets the same bits as in a chunk.
+    # Summed term by term, not by differences of running sums: the same terms in the same order whatever
+    # the block's first week is, so one company online gets the same bits as in a chunk.
     slope = (usage.log_actions * _TREND_SLOTS).cumsum(axis=2)[..., -1]
     return np.asarray(slope / _TREND_SQUARES)
 
@@ -239,4 +243,4 @@ FIRMOGRAPHIC_FEATURES: Final[tuple[tuple[Feature, Callable[[Firmographics], np.n
     ),
 )
 SUMMARY_FEATURES: Final = tuple(feature for feature, _ in (*TOTALS_FEATURES, *FIRMOGRAPHIC_FEATURES))
-"""What lifetime totals and firmographics alone can tell."""
+"""The features that can be known from lifetime totals and firmographics alone."""

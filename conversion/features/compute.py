@@ -38,11 +38,11 @@ from conversion.features.usage_block import (
 )
 from conversion.stats.portable_math import power
 
-_COMPANIES_AT_ONCE: Final = 50  # so that what is computed on the way stays in the processor's cache
+_COMPANIES_AT_ONCE: Final = 50  # so that intermediate results stay in the processor's cache
 
 
 def feature_definitions(settings: FeatureSettings) -> tuple[Feature, ...]:
-    """List the features that the settings give, in the order of `compute_features`."""
+    """Return the features for some settings, in the order of `compute_features`."""
     return _plan(settings).features
 
 
@@ -55,7 +55,7 @@ def compute_features(
     ----------
     companies
         One row a company: ``id`` (increasing), ``ALEXA_RANK``, ``unranked``, ``size``, ``sector`` as
-        `conversion.data.firmographics.with_firmographics` gives them.
+        `conversion.data.firmographics.with_firmographics` returns them.
     usage
         Usage rows of these companies (``id``, ``WHEN_TIMESTAMP``, the eight counts), at most one a company
         and week, in any order; rows not known at an ``as_of`` do not enter its features.
@@ -93,11 +93,11 @@ def features_of_block(
         float64, shape (companies, weeks, len(`usage_block.BLOCK_COLUMNS`)): counts, so whole numbers >= 0,
         of consecutive weeks, oldest first, the columns in the order of `usage_block.BLOCK_COLUMNS`. A week
         without a usage row is zero throughout. Weeks of zeros at the start change no bit of the result, so a
-        block may begin at any company's first row or before, and has any number of weeks, even none, where
-        nobody has a row.
+        block may begin at any company's first row or before. It may have any number of weeks, even none
+        where no company has a row.
     positions
         int64, shape (as_ofs,), each from 0 to weeks: at position *t* the block's first *t* weeks are over,
-        so known, and no later one is read. A block that ends at ``as_of`` has it at position ``weeks``.
+        so known, and no later one is read. For a block that ends at ``as_of`` the position is ``weeks``.
     settings
         Windows and half-lives.
 
@@ -139,7 +139,7 @@ def features_of_block(
         )
         column = 0
         for features, group in zip(plan.groups, groups, strict=True):
-            # Assigning alone would not do: it spreads a single column over many.
+            # Assignment alone does not check it: it would broadcast a single column over many.
             assert group.shape[2] == len(features), "each feature is one column"
             values[some, :, column : column + len(features)] = group
             column += len(features)
@@ -147,7 +147,7 @@ def features_of_block(
 
 
 def summary_features(totals: LifetimeTotals, firmographics: Firmographics) -> np.ndarray:
-    """Compute the features that lifetime totals and firmographics alone give.
+    """Compute the features that can be known from lifetime totals and firmographics alone.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def summary_features(totals: LifetimeTotals, firmographics: Firmographics) -> np
 
 
 def feature_frame(values: np.ndarray, settings: FeatureSettings) -> pd.DataFrame:
-    """Name the columns of feature rows.
+    """Return feature rows as a frame with the features' names.
 
     Parameters
     ----------

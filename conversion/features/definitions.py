@@ -1,4 +1,4 @@
-"""What a feature is, and the settings that features follow from."""
+"""What a feature is, the settings that features depend on, and what they read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Feature:
     monotone
         Direction in which a higher value may move the probability: 1, -1, or 0 for either.
     group
-        What it is made of; params.yaml's ``features.groups`` switches groups on and off.
+        What it is computed from; params.yaml's ``features.groups`` switches groups on and off.
     """
 
     name: str
@@ -75,7 +75,7 @@ class LifetimeTotals(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What follows from the settings alone, worked out once."""
+    """What depends on the settings alone, computed once."""
 
     groups: tuple[tuple[Feature, ...], ...]
     features: tuple[Feature, ...]

@@ -47,7 +47,7 @@ class Predictor:
     version
         First 12 hex digits of the model file's sha256.
     trained_as_of
-        Monday at which the model was trained, and at which it predicts unless a request says another.
+        Monday at which the model was trained; it predicts as of that Monday unless a request has another.
     settings
         The windows and half-lives that the model was trained with.
     tiers, confidence
@@ -63,23 +63,23 @@ class Predictor:
 
     @cached_property
     def places(self) -> np.ndarray:
-        """Where the model's features stand among all: ``features.groups`` may leave some out."""
+        """Return the columns of the model's features among all; ``features.groups`` may leave some out."""
         names = [feature.name for feature in feature_definitions(self.settings)]
         return np.array([names.index(feature.name) for feature in self.model.features])
 
     @cached_property
     def answers(self) -> TypeAdapter[list[Prediction]]:
-        """Makes all answers of a request at once."""
+        """Return the validator of all answers of a request."""
         return TypeAdapter(list[Prediction])
 
     @cached_property
     def history_reasons(self) -> Writer:
-        """Writes reasons for histories."""
+        """Return the writer of reasons for histories."""
         return reason_writer(self.model.features, REASONS)
 
     @cached_property
     def summary_reasons(self) -> Writer:
-        """Writes reasons for summaries."""
+        """Return the writer of reasons for summaries."""
         return reason_writer(self.model.summary_.features, REASONS)
 
 
@@ -97,7 +97,7 @@ class _MadeWith(BaseModel):
 
 
 class _Description(BaseModel):
-    """What answers depend on of ``models/model.json``, which says more."""
+    """The part of ``models/model.json`` that answers depend on."""
 
     model_config = ConfigDict(strict=True)
 
@@ -109,7 +109,7 @@ class _Description(BaseModel):
 
 
 def make_predictor(model: ConversionModel, description: dict[str, Any], params: Params) -> Predictor:
-    """Put a loaded model, its description and the params of its answers together.
+    """Combine a loaded model, its description and the params that its answers depend on.
 
     Raises
     ------
@@ -160,7 +160,7 @@ def predict(
     companies
         Summaries and histories in any order; ids may repeat.
     where
-        What stands before each company's fields in the request, like ``companies[3].``.
+        The prefix of each company's fields in the request, like ``companies[3].``.
 
     Returns
     -------
@@ -170,8 +170,8 @@ def predict(
     Raises
     ------
     RefusalError
-        A history has weeks that are not over at its ``as_of``, a week twice or out of reach, or fewer actions
-        than users; all such faults of all companies are told.
+        A history has weeks that are not over at its ``as_of``, a week twice or out of range, or fewer actions
+        than users. The error lists all such faults of all companies.
     """
     histories = {place: company for place, company in enumerate(companies) if isinstance(company, History)}
     summaries = {place: company for place, company in enumerate(companies) if isinstance(company, Summary)}
@@ -200,7 +200,7 @@ def _of_summaries(predictor: Predictor, companies: Sequence[Summary]) -> list[Pr
     values = summary_values(companies, tuple(feature.name for feature in model.features))
     as_ofs = [None] * len(companies)
     answers = _answers(predictor, model, predictor.summary_reasons, companies, values, as_ofs)
-    # Far from the threshold as the probability may be: nothing says that it is this company's.
+    # However far from the threshold the probability is, nothing makes it specific to this company.
     unknown: dict[str, Any] = {"confidence": "low", "reasons": [NOTHING_KNOWN]}
     return [
         answer if is_anything_known(company) else answer.model_copy(update=unknown)
@@ -209,7 +209,7 @@ def _of_summaries(predictor: Predictor, companies: Sequence[Summary]) -> list[Pr
 
 
 def is_anything_known(company: Summary) -> bool:
-    """Tell whether a summary has more than an id; an industry of neither taxonomy is as good as none.
+    """Check whether a summary has more than an id; an industry of neither taxonomy counts as none.
 
     Examples
     --------
@@ -262,7 +262,7 @@ def _answers(
 
 
 def confidence_of(probability: float, threshold: float, bounds: ConfidenceOdds) -> Confidence:
-    """Say how sure the decision is: how many times the odds are those of the threshold, or the reverse.
+    """Return how sure the decision is: how far the odds are from the threshold's, in either direction.
 
     Parameters
     ----------
@@ -271,7 +271,7 @@ def confidence_of(probability: float, threshold: float, bounds: ConfidenceOdds) 
     threshold
         The decision threshold, between 0 and 1.
     bounds
-        Least ratio of each level.
+        Least ratio of the larger to the smaller odds for each level.
 
     Returns
     -------

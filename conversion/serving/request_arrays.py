@@ -1,4 +1,4 @@
-"""From a request to arrays: a usage block or summary features."""
+"""From a request to arrays: a usage block, firmographics, lifetime totals and summary features."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ _SUMMARY_PLACES: Final = {feature.name: place for place, feature in enumerate(SU
 
 
 def places_of(companies: Sequence[Summary | History]) -> list[str]:
-    """Say what stands before the fields of each company of a batch."""
+    """Return the prefix of each company's fields in a batch."""
     return [f"companies[{place}]." for place in range(len(companies))]
 
 
 def week_of(day: dt.date) -> int:
-    """Count weeks since Monday 1970-01-05; a day belongs to the week that it lies in."""
+    """Return the number of the week that a day lies in, counted from Monday 1970-01-05."""
     return (day.toordinal() - _FIRST_MONDAY) // 7
 
 
 def monday_of(week: int) -> dt.date:
-    """Give a week's Monday, or where there is none the first day of the calendar."""
+    """Return a week's Monday; the calendar's first day for weeks before it."""
     return dt.date.fromordinal(max(_FIRST_MONDAY + 7 * week, 1))
 
 
 def usage_block(companies: Sequence[History], as_ofs: Sequence[int], where: Sequence[str]) -> np.ndarray:
-    """Lay usage out so that each company's ``as_of`` is at the end, whatever its date.
+    """Return usage as a block that ends at each company's own ``as_of``.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def usage_block(companies: Sequence[History], as_ofs: Sequence[int], where: Sequ
     as_ofs
         Their ``as_of``, as `week_of` counts.
     where
-        What stands before each company's fields in the request.
+        The prefix of each company's fields in the request.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def usage_block(companies: Sequence[History], as_ofs: Sequence[int], where: Sequ
     Raises
     ------
     RefusalError
-        See `predict`.
+        See `conversion.serving.predictor.predict`.
     """
     faults: list[Fault] = []
     laid: list[tuple[list[int], np.ndarray]] = []
