@@ -110,8 +110,7 @@ def fit_original(folder: Path) -> None:
 
     from conversion.config.contract import EMPLOYEE_RANGES
     from conversion.modelling.artifact import load_model
-    from conversion.modelling.base import ConversionModel
-    from conversion.modelling.families import EnsembleModel
+    from conversion.modelling.model import ConversionModel
     from conversion.runtime.files import verified_parquet
 
     with contextlib.chdir(folder):
@@ -130,8 +129,7 @@ def fit_original(folder: Path) -> None:
     encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     encoder.fit(rows[CATEGORIES].fillna("Unknown"))
     # The original has no ensemble: for one, take the first member's estimator.
-    family = next(iter(model.members_.values())) if isinstance(model, EnsembleModel) else model
-    estimator = clone(family.estimator_)
+    estimator = clone(next(iter(model.members_.values())).scorer.estimator_)
     if "monotone_constraints" in estimator.get_params():  # of columns that it does not have
         estimator.set_params(monotone_constraints=None)
     design = _original_columns(rows, imputer, scaler, encoder)

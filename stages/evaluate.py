@@ -16,7 +16,7 @@ from conversion.evaluation.plots import PLOTS
 from conversion.evaluation.report import Evaluation, evaluate_backtest
 from conversion.evaluation.summary import summary_text
 from conversion.modelling.artifact import load_model
-from conversion.modelling.base import ConversionModel
+from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import training_columns
 from conversion.runtime.cli import run
 from conversion.runtime.files import (

@@ -13,7 +13,7 @@ from conversion.leads.drift import feature_drift
 from conversion.leads.lead_files import write_lead_files
 from conversion.leads.lead_list import lead_list
 from conversion.modelling.artifact import load_model
-from conversion.modelling.base import ConversionModel
+from conversion.modelling.model import ConversionModel
 from conversion.modelling.tiers import out_of_reach
 from conversion.runtime.cli import run
 from conversion.runtime.errors import InputError

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from conversion.config.contract import FIRMOGRAPHICS, MEASURES
 from conversion.config.params import FeatureGroup
-from conversion.modelling.base import ConversionModel
+from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import describe
 from conversion.serving.lead_pages import LeadList
 from conversion.serving.messages import Error, History, RegisteredModel, Summary

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from conversion.modelling.artifact import load_model
-from conversion.modelling.base import ConversionModel
+from conversion.modelling.model import ConversionModel
 from conversion.tracking import outbox
 from tests.clone import Clone, stages_run
 from tests.server import HttpServer, free_port

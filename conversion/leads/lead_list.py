@@ -10,7 +10,7 @@ import pandas as pd
 from conversion.config.contract import FIRMOGRAPHICS, MEASURES, UNRANKED
 from conversion.config.params import Tiers
 from conversion.leads.reasons import reason_writer
-from conversion.modelling.base import ConversionModel
+from conversion.modelling.model import ConversionModel
 from conversion.modelling.tiers import tier_of
 from conversion.stats.portable_math import exp, log
 from conversion.stats.rank_order import rank_order

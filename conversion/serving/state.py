@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from conversion.config.params import Params, Serve
 from conversion.modelling.artifact import allowed_by, load_model
-from conversion.modelling.base import ConversionModel
+from conversion.modelling.model import ConversionModel
 from conversion.modelling.registered_versions import PATH, RegisteredVersions, read_registered, registry_key
 from conversion.runtime.errors import ArtifactError
 from conversion.serving.batch_queue import BatchQueue

@@ -12,7 +12,7 @@ import pytest
 
 from conversion.modelling import artifact
 from conversion.modelling.artifact import EXPECTED, allowed_by, library_versions, load_model, save_model
-from conversion.modelling.base import ConversionModel
+from conversion.modelling.model import ConversionModel
 from conversion.runtime.errors import ArtifactError
 from conversion.runtime.files import sha256
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 import numpy as np
 import pytest
 
-from conversion.modelling.base import ConversionModel
+from conversion.modelling.model import ConversionModel
 from conversion.serving.messages import History, Prediction, Predictions, Summary
 from tests.pipeline import Pipeline
 from tests.serving import (

@@ -118,7 +118,7 @@ def test_another_object_than_a_model_is_refused() -> None:
     )
 
 
-@pytest.mark.parametrize("lost", ["threshold_", "base_rate_", "summary_", "preprocessor_"])
+@pytest.mark.parametrize("lost", ["threshold_", "base_rate_", "summary_", "members_"])
 @pytest.mark.usefixtures("folder")
 def test_a_model_that_is_not_whole_is_refused(lost: str) -> None:
     description = json.loads(Path("models/model.json").read_text(encoding="utf-8"))
@@ -133,7 +133,7 @@ def test_a_description_of_another_model_is_refused() -> None:
     other = small_pipeline("xgboost")
     description = json.loads(Path("models/model.json").read_text(encoding="utf-8"))
     save_model(other.model, description)
-    assert "models/model.json: describes another model than the XGBoostModel of " in refusal()
+    assert "models/model.json: describes another model than the xgboost of " in refusal()
 
 
 @pytest.mark.parametrize(
