@@ -58,14 +58,14 @@ GRID_logistic_regression ?= model.logistic_regression.C=0.003,0.01,0.03
 GRID_random_forest ?= model.random_forest.max_depth=6,9 model.random_forest.min_samples_leaf=10,20
 GRID_xgboost ?= model.xgboost.max_depth=2,3,4 model.xgboost.learning_rate=0.03,0.06
 JOBS ?= 2
-SHOWN := Experiment|State|average_precision|roc_auc|recall_at_50|log_loss_ratio|model[.]type
+SHOWN := Experiment|average_precision|roc_auc|recall_at_50|log_loss_ratio|model[.]type
 SHOWN := $(subst $() ,|,$(SHOWN) $(foreach family,$(FAMILIES),$(foreach values,$(GRID_$(family)),$(firstword $(subst =, ,$(values))))))
 
 sweep: $(VENV)/run.stamp ## try a grid of hyperparameters; FAMILIES=xgboost GRID_xgboost="model.xgboost.max_depth=2,3" JOBS=2
 	@$(IN_VENV) dvc repro --quiet
 	@$(foreach family,$(FAMILIES),$(IN_VENV) dvc exp run --queue -S model.type=$(family) $(GRID_$(family):%=-S '%');)
 	@$(IN_VENV) dvc exp run --run-all --jobs $(JOBS)
-	@$(IN_VENV) dvc exp show --md --sort-by average_precision --sort-order desc --drop '.*' --keep '^($(SHOWN))$$'
+	@$(IN_VENV) dvc exp show --md --sort-by average_precision --sort-order desc --hide-failed --drop '.*' --keep '^($(SHOWN))$$'
 
 track-replay: $(VENV)/run.stamp ## log to MLflow the runs that wait because the tracking server was down
 	@$(IN_VENV) python -m commands.track_replay
