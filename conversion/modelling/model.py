@@ -91,6 +91,12 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return the name of the one scorer's family, or `ENSEMBLE`."""
         return next(iter(self.scorers)) if len(self.scorers) == 1 else ENSEMBLE
 
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """Return the one scorer's hyperparameters; of an ensemble each scorer's, by name in ``members``."""
+        blocks = {family: scorer.hyperparameters for family, scorer in self.scorers.items()}
+        return {"members": blocks} if self.family == ENSEMBLE else blocks[self.family]
+
     def fit(self, X: pd.DataFrame, y: np.ndarray, sample_weight: np.ndarray, as_of: pd.Series) -> Self:
         """Fit on training snapshots.
 
