@@ -96,7 +96,8 @@ def _original_columns(rows: Any, imputer: Any, scaler: Any, encoder: Any) -> Any
     names = encoder.get_feature_names_out(CATEGORIES)
     texts = rows[CATEGORIES].fillna("Unknown")
     categories = pd.DataFrame(encoder.transform(texts), columns=names, index=rows.index)
-    return pd.concat([numbers, categories], axis=1)
+    # The project's logistic regression, one of the estimators, reads arrays only.
+    return pd.concat([numbers, categories], axis=1).to_numpy()
 
 
 def fit_original(folder: Path) -> None:
