@@ -25,10 +25,31 @@ hypothesis.settings.register_profile("dev", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
+# The files that take longest, the longest first. Workers take whole files (--dist loadfile), so a long file that started
+# late would run alone at the end.
+LONGEST = (
+    "test_docs_commands",
+    "test_tracking",
+    "test_dvc_results",
+    "test_dvc",
+    "test_contributing",
+    "test_service",
+    "test_same_bytes",
+    "test_compare",
+    "test_service_fuzz",
+)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that run the pipeline, lest one is left for the end; else leave the order."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Begin with the longest files, then run the other slow tests; leave the order as it is otherwise."""
+    place = {name: rank for rank, name in enumerate(LONGEST)}
+
+    def rank(item: pytest.Item) -> int:
+        slow = item.get_closest_marker("slow") is not None
+        return place.get(item.path.stem, len(place)) if slow else len(place) + 1
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
