@@ -44,7 +44,7 @@ COMPILE := $(IN_VENV) uv pip compile --quiet --no-config --universal --python-ve
 # an index or a proxy of its own, or uv fails, pip installs. uv itself is installed first, by its hashes in the lock of the
 # development tools, into a folder of its own, so that the environment has the packages of its lock and no more.
 define INSTALL
-if $(1)/bin/python -m pip config list | grep --quiet --extended-regexp '[.](index-url|no-index|proxy)='; then \
+if [[ "$$($(1)/bin/python -m pip config list)" =~ [.](index-url|no-index|proxy)= ]]; then \
 	$(1)/$(PIP_INSTALL) -r $(2); \
 elif ! { $(1)/$(PIP_INSTALL) --upgrade --target $(1)/uv -r <(sed -n '/^uv==/,/^    #/p' requirements-dev.txt) \
 	&& $(1)/$(UV_INSTALL) --python $(1)/bin/python -r $(2); }; then \
