@@ -13,8 +13,9 @@ from tests.clone import ROOT, Clone
 SMALL = {
     # As many weeks as the sample has, since the pages name its dates.
     "simulate.weeks": 82,
-    # One list every four weeks: 82 weeks have 37 otherwise.
+    # Fewer lists and fits than the default: one list every four weeks, of two fits.
     "evaluate.spacing_weeks": 4,
+    "evaluate.refit_weeks": 24,
     "tracking.enabled": True,
 }
 
