@@ -35,8 +35,22 @@ endef
 # Not exported for all recipes: making the environment needs the PYTHON from outside of it.
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
+UV_INSTALL := uv/bin/uv pip install --quiet --compile-bytecode --require-hashes --no-deps
 COMPILE := $(IN_VENV) uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
+
+# $(call INSTALL,environment,lock). uv needs less than half of pip's time, but does not read pip's settings: where pip has
+# an index or a proxy of its own, or uv fails, pip installs. uv itself is installed first, by its hashes in the lock of the
+# development tools, into a folder of its own, so that the environment has the packages of its lock and no more.
+define INSTALL
+if [[ "$$($(1)/bin/python -m pip config list)" =~ [.](index-url|no-index|proxy)= ]]; then \
+	$(1)/$(PIP_INSTALL) -r $(2); \
+elif ! { $(1)/$(PIP_INSTALL) --upgrade --target $(1)/uv -r <(sed -n '/^uv==/,/^    #/p' requirements-dev.txt) \
+	&& $(1)/$(UV_INSTALL) --python $(1)/bin/python -r $(2); }; then \
+	echo "uv failed to install $(2): installing it with pip"; \
+	$(1)/$(PIP_INSTALL) -r $(2); \
+fi
+endef
 
 .PHONY: help run test sweep track-replay lint hooks format lock bench bench-serving bench-automl bench-learning-curve bench-leakage bench-modelling soak docs clean
 
@@ -129,18 +143,18 @@ $(VENV)/run.stamp: requirements.txt
 	@$(NEEDS_PYTHON)
 	@echo "making $(VENV) from requirements.txt"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(VENV)/$(PIP_INSTALL) -r requirements.txt
+	@$(call INSTALL,$(VENV),requirements.txt)
 	@echo "$$NO_TELEMETRY" > $(VENV)/lib/python$(VERSION)/site-packages/no_telemetry.pth
 	@touch $@
 
 $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
 	@echo "adding requirements-dev.txt to $(VENV)"
-	@$(VENV)/$(PIP_INSTALL) -r requirements-dev.txt
+	@$(call INSTALL,$(VENV),requirements-dev.txt)
 	@touch $@
 
 $(VENV)-%/run.stamp: benchmarks/requirements-%.txt
 	@$(NEEDS_PYTHON)
 	@echo "making $(VENV)-$* from $<"
 	@$(PYTHON) -m venv --clear $(VENV)-$*
-	@$(VENV)-$*/$(PIP_INSTALL) -r $<
+	@$(call INSTALL,$(VENV)-$*,$<)
 	@touch $@

@@ -1,4 +1,4 @@
-"""`make bench-modelling`: the tables of docs/explanation/modelling.md are what was measured."""
+"""`make bench-modelling`: the tables of docs/explanation/modelling.md match the measurements."""
 
 from __future__ import annotations
 
