@@ -87,7 +87,7 @@ def fit_autogluon(
 
 def weighted_log_loss(label: np.ndarray, probability: np.ndarray, sample_weight: np.ndarray) -> float:
     """AutoGluon's own log loss leaves ``weight_evaluation`` unheeded: it takes no weights."""
-    inside = np.clip(probability.astype(np.float64), 1e-15, 1 - 1e-15)
+    inside = np.clip(probability.astype(np.float64), 1e-9, 1 - 1e-9)
     return float(np.average(-np.log(np.where(label == 1, inside, 1 - inside)), weights=sample_weight))
 
 

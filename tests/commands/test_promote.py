@@ -428,8 +428,8 @@ def test_nothing_but_what_it_says_is_on_the_screen(project: Project, runs: Runs)
     ("measure", "reached", "says"),
     [
         ("average_precision", 0.8, None),
-        ("average_precision", 0.62, "its average precision is higher has probability 0.620, 0.180 below"),
-        ("log_loss", 0.75, "its log loss is lower has probability 0.750, 0.050 below"),
+        ("average_precision", 0.62, "probability of a higher average precision 0.620, required 0.8"),
+        ("log_loss", 0.75, "probability of a lower log loss 0.750, required 0.8"),
         ("log_loss", 1.0, None),
     ],
 )
