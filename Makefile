@@ -126,7 +126,7 @@ bench-modelling: $(VENV)/run.stamp ## measure the tables of the choice of model;
 soak: $(VENV)/run.stamp ## ten minutes of 32 clients, one request in ten bad: no 5xx, no growing memory
 	@$(IN_VENV) python -m benchmarks.soak
 
-docs: $(VENV)/dev.stamp ## build the documentation, docs/build/html; DOCS_ARGS=--commands runs its commands anew
+docs: $(VENV)/dev.stamp ## build the documentation, docs/build/html; DOCS_ARGS=--commands runs its commands again
 	@$(IN_VENV) dvc repro
 	@$(IN_VENV) python -m tools.docs.generate $(DOCS_ARGS)
 	@rm -rf tools/docs/python_api # pages of modules that are gone would stay

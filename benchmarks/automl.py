@@ -138,7 +138,7 @@ def refits_of(snapshots: pd.DataFrame, params: Params, count: int | None = None)
 
 
 def until_next_refit(snapshots: pd.DataFrame, refit: pd.Timestamp, params: Params) -> pd.DataFrame:
-    """Give the prospects that a fit at ``refit`` scores."""
+    """Return the prospects that a fit at ``refit`` scores."""
     return snapshots[(snapshots["as_of"] >= refit) & (snapshots["as_of"] < refit + _span(params))]
 
 

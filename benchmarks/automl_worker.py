@@ -92,7 +92,7 @@ def weighted_log_loss(label: np.ndarray, probability: np.ndarray, sample_weight:
 
 
 def in_tuning_weeks(as_of: pd.Series) -> pd.Series:
-    """Tell which rows lie in the last `TUNING_SHARE` of the weeks."""
+    """Return which rows lie in the last `TUNING_SHARE` of the weeks."""
     weeks = np.sort(as_of.unique())
     return as_of >= weeks[-max(1, round(TUNING_SHARE * len(weeks)))]
 

@@ -101,7 +101,7 @@ def measure(data: Data, params: Params, seeds: int) -> dict[str, Any]:
 
 
 def setting(data: Data, seeds: int) -> dict[str, Any]:
-    """Say what was measured."""
+    """Describe what was measured."""
     weeks, label = data.predictions["as_of"], data.predictions["label"]
     customers = data.companies[data.companies["CLOSEDATE"].notna()]
     closed = data.usage["id"].map(customers.set_index("id")["CLOSEDATE"]).dropna()
@@ -140,7 +140,7 @@ def claims(data: Data, moments: Any, seeds: int) -> dict[str, dict[str, dict[str
 
 
 def refits_of(data: Data, params: Params) -> dict[pd.Timestamp, list[pd.Timestamp]]:
-    """Give the cutoffs that each refit of the backtest scores."""
+    """Return the cutoffs that each refit of the backtest scores."""
     cutoffs = pd.DatetimeIndex(np.sort(data.predictions["as_of"].unique()))
     since = (cutoffs - cutoffs[0]) // WEEK
     refits = cutoffs[0] + (since - since % params.evaluate.refit_weeks) * WEEK
@@ -178,7 +178,7 @@ def kept(predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
 
 
 def minus_rule(predictions: pd.DataFrame, name: str, params: Params) -> dict[str, float | None]:
-    """Give a ranker's average precision minus the users rule's, on the same samples of companies."""
+    """Return a ranker's average precision minus the users rule's, on the same samples of companies."""
     rows = predictions.assign(**{MODEL: predictions[name]})
     result = ranker_measures(rows, [MODEL, RULE], TOP_K, params.evaluate.bootstrap_samples, params.seed)
     difference: dict[str, float | None] = result["differences"][RULE]["average_precision"]

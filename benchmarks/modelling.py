@@ -74,7 +74,7 @@ class Data(NamedTuple):
 
 
 def changed(params: Params, changes: Mapping[str, Any]) -> Params:
-    """Give params with keys like ``model.xgboost.reg_lambda`` set."""
+    """Return params with keys like ``model.xgboost.reg_lambda`` set."""
     values = params.model_dump(mode="json")
     for path, value in changes.items():
         *sections, key = path.split(".")
@@ -132,7 +132,7 @@ def out_of_time(train: pd.DataFrame, params: Params) -> tuple[OutOfTime, np.ndar
 
 
 def pooled_ratio(train: pd.DataFrame, params: Params) -> float:
-    """Give the out-of-time log loss over that of the base rate, all blocks together."""
+    """Return the out-of-time log loss over that of the base rate, all blocks together."""
     predictions, base = out_of_time(train, params)
     losses = [log_loss(predictions.y, each, predictions.weight) for each in (predictions.raw, base)]
     return round(losses[0] / losses[1], 6)
@@ -151,7 +151,7 @@ def choices(trains: Mapping[str, pd.DataFrame], params: Params) -> dict[str, dic
 
 
 def calibration(train: pd.DataFrame, params: Params) -> dict[str, float | None]:
-    """Give the log loss of each calibration over that of none, of predictions out of time."""
+    """Return the log loss of each calibration over that of none, of predictions out of time."""
     predictions, _ = out_of_time(train, params)
     losses = method_losses(predictions, CALIBRATION_FOLDS, params.featurize.horizon_days)
     return {

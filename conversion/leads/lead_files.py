@@ -42,7 +42,7 @@ FOLDER: Final = "data/leads"
 MANIFEST: Final = "manifest.json"
 USAGE: Final = "usage.parquet"
 DECIMALS: Final = {"probability": 9, "expected_mrr": 4}
-AGAIN: Final = "run 'dvc repro score' to write it anew"
+AGAIN: Final = "run 'dvc repro score' to write it again"
 
 _TEXTS: Final = ("tier", "EMPLOYEE_RANGE", "INDUSTRY", "sector", "last_active_week")
 _NUMBERS: Final = ("probability", "expected_mrr", "ALEXA_RANK")

@@ -164,7 +164,7 @@ class Company(Message):
 
 
 class Summary(Company):
-    """A company of which only lifetime totals are known; what is left out or null is not known."""
+    """A company with lifetime totals only; a field that is left out or null is unknown."""
 
     example: ClassVar[dict[str, Any]] = {
         "id": 123,

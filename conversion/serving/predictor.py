@@ -125,7 +125,7 @@ def make_predictor(model: ConversionModel, description: dict[str, Any], params: 
     if not same or not known.issuperset(names):
         raise ArtifactError(
             f"models/model.json: describes another model than the {model.family} of {len(names)} "
-            "features in models/model.joblib; run 'dvc repro -f train' to make both anew"
+            "features in models/model.joblib; run 'dvc repro -f train' to write both again"
         )
     return Predictor(
         model=model,
@@ -144,7 +144,7 @@ def _read_description(description: dict[str, Any]) -> _Description:
         fault = error.errors(include_url=False)[0]
         where = ".".join(map(str, fault["loc"]))
         raise ArtifactError(
-            f"models/model.json: {where}: {fault['msg'].lower()}; run 'dvc repro -f train' to make it anew"
+            f"models/model.json: {where}: {fault['msg'].lower()}; run 'dvc repro -f train' to train it again"
         ) from error
 
 

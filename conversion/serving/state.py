@@ -164,7 +164,7 @@ def checked_predictor(model: ConversionModel, description: dict[str, Any], param
     except INCOMPLETE_MODEL as error:
         raise ArtifactError(
             f"models/model.joblib: its model does not answer ({type(error).__name__}: {error}); "
-            "run 'dvc repro -f train' to make it anew"
+            "run 'dvc repro -f train' to train it again"
         ) from error
     return predictor
 

@@ -68,7 +68,7 @@ def database_file(uri: str) -> Path | None:
 def ensure_migrated(path: Path, revisions: Sequence[str], migrate: Callable[[Path], None]) -> None:
     """Create or upgrade the database; an existing file stays unchanged until that has succeeded.
 
-    An incomplete database without records is created anew.
+    An incomplete database without records is created again.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def _replace(path: Path, migrate: Callable[[Path], None]) -> None:
         write_atomically(path, partial(shutil.copyfile, made))
     if half_made:
         log.warning(
-            "the tracking database was incomplete and had no run; it was created anew",
+            "the tracking database was incomplete and had no run; it was created again",
             extra={"file": str(path)},
         )
 

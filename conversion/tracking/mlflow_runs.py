@@ -95,7 +95,8 @@ def tracking_uri(root: Path) -> str:
 def open_store(root: Path) -> MlflowClient:
     """Connect to the store and check that it answers.
 
-    A database in a file is made if there is none, or mended; ours follows the project if that was moved.
+    A missing database file is created, an incomplete one is completed, and ours follows a project that was
+    moved.
 
     Parameters
     ----------

@@ -129,7 +129,7 @@ def test_an_object_of_another_class_is_refused(folder: Path) -> None:
         load_model(ConversionModel, folder)
     assert str(told.value) == (
         f"{folder / 'model.joblib'}: holds a dict, should be a ConversionModel; run 'dvc repro -f train' to "
-        "make it anew"
+        "train it again"
     )
 
 

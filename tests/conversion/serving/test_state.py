@@ -113,8 +113,8 @@ def test_another_object_than_a_model_is_refused() -> None:
     description = json.loads(Path("models/model.json").read_text(encoding="utf-8"))
     save_model({"weights": [1.0]}, description)
     assert refusal() == (
-        "models/model.joblib: holds a dict, should be a ConversionModel; run 'dvc repro -f train' to make it "
-        "anew"
+        "models/model.joblib: holds a dict, should be a ConversionModel; "
+        "run 'dvc repro -f train' to train it again"
     )
 
 
@@ -162,7 +162,7 @@ def test_a_description_that_lacks_something_is_refused(
     message = refusal()
     assert message.startswith("models/model.json: ")
     assert says in message
-    assert "run 'dvc repro -f train' to make" in message
+    assert "run 'dvc repro -f train' to " in message
 
 
 @pytest.mark.usefixtures("folder")

@@ -152,7 +152,7 @@ def test_a_half_made_database_without_records_is_made_anew(
     assert rows(path, "select name from sqlite_master where name like '%tmp%'") == []
     (warned,) = caplog.records
     assert warned.levelno == logging.WARNING
-    assert "was incomplete and had no run; it was created anew" in warned.message
+    assert "was incomplete and had no run; it was created again" in warned.message
 
 
 def test_an_empty_file_is_no_database_yet(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
