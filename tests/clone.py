@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +165,20 @@ class Clone:
         self.git("checkout", "--quiet", "--", ".")
         self.git("clean", "-d", "--force", "--quiet")
         self.dvc("checkout", "--quiet", "--force")
+
+    @contextmanager
+    def as_committed(self) -> Iterator[Clone]:
+        """Lend the clone; then go back to the last commit, and forget what the run cache has learned."""
+        runs = self.folder / ".dvc/cache/runs"
+        known = set(runs.rglob("*"))
+        yield self
+        self.reset()
+        # From the bottom up: DVC stumbles over a folder without an entry.
+        for entry in sorted(set(runs.rglob("*")) - known, reverse=True):
+            if entry.is_file():
+                entry.unlink()
+            elif not any(entry.iterdir()):
+                entry.rmdir()
 
     def set_params(self, changed: dict[str, Any]) -> None:
         """Change keys of params.yaml, given by their dotted paths."""

@@ -22,8 +22,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def clone(reproduced: Clone) -> Iterator[Clone]:
     """The module's clone, back at its commit after the test."""
-    yield reproduced
-    reproduced.reset()
+    with reproduced.as_committed() as clone:
+        yield clone
 
 
 # --- what reruns what ------------------------------------------------------------------------------------

@@ -54,8 +54,8 @@ def reproduced(first_run: Clone, tmp_path_factory: pytest.TempPathFactory) -> Cl
 @pytest.fixture
 def clone(reproduced: Clone) -> Iterator[Clone]:
     """The module's clone, back at its commit after the test; what was tracked stays."""
-    yield reproduced
-    reproduced.reset()
+    with reproduced.as_committed() as clone:
+        yield clone
 
 
 @pytest.fixture(scope="module")
