@@ -13,18 +13,7 @@ from conversion.serving.middleware import TOKEN as TOKEN_VARIABLE
 from conversion.serving.middleware import check_token, token_from
 from conversion.serving.openapi import DOCS_PAGE, openapi_document
 from tests.pipeline import Pipeline
-from tests.serving import EXAMPLE, JSON, TOKEN, Client, error_of, small_pipeline, state_of, with_token
-
-
-@pytest.fixture(scope="module")
-def pipeline() -> Pipeline:
-    return small_pipeline()
-
-
-@pytest.fixture(scope="module")
-def client(pipeline: Pipeline) -> Client:
-    return Client(state_of(pipeline, max_companies=5, max_body_bytes=20_000))
-
+from tests.serving import EXAMPLE, JSON, TOKEN, Client, error_of, state_of, with_token
 
 # Behind a proxy
 

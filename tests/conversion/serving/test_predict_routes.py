@@ -19,7 +19,6 @@ from tests.serving import (
     error_of,
     fields_of,
     history,
-    small_pipeline,
     state_of,
     week,
 )
@@ -28,16 +27,6 @@ KEYS = (
     "company_id", "conversion_probability", "prediction", "confidence", "tier", "reasons", "basis", "as_of",
     "model_version",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def pipeline() -> Pipeline:
-    return small_pipeline()
-
-
-@pytest.fixture(scope="module")
-def client(pipeline: Pipeline) -> Client:
-    return Client(state_of(pipeline, max_companies=5, max_body_bytes=20_000))
 
 
 # One company

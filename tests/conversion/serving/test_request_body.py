@@ -16,18 +16,7 @@ from conversion.serving.messages import Error
 from conversion.serving.refusals import MAX_FAULTS, RefusalError
 from conversion.serving.request_body import refuse_repeated_names
 from tests.pipeline import Pipeline
-from tests.serving import EXAMPLE, JSON, Client, error_of, fields_of, small_pipeline, state_of
-
-
-@pytest.fixture(scope="module")
-def pipeline() -> Pipeline:
-    return small_pipeline()
-
-
-@pytest.fixture(scope="module")
-def client(pipeline: Pipeline) -> Client:
-    return Client(state_of(pipeline, max_companies=5, max_body_bytes=20_000))
-
+from tests.serving import EXAMPLE, JSON, Client, error_of, fields_of, state_of
 
 # What is sent, and how much
 

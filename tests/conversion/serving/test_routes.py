@@ -19,20 +19,8 @@ from tests.serving import (
     fields_of,
     history,
     leads_of,
-    small_pipeline,
     state_of,
 )
-
-
-@pytest.fixture(scope="module")
-def pipeline() -> Pipeline:
-    return small_pipeline()
-
-
-@pytest.fixture(scope="module")
-def client(pipeline: Pipeline) -> Client:
-    return Client(state_of(pipeline, max_companies=5, max_body_bytes=20_000))
-
 
 # Paths, methods and pages
 
