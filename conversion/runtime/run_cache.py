@@ -53,13 +53,8 @@ def keep_last_outputs(stage: str) -> None:
     """
     if not run_by_dvc(stage) or not LOCK.is_file():
         return
-    missing = [(path, md5) for path, md5 in _recorded_files(stage) if not path.exists()]
-    if not missing:
-        return
-    objects = _cache_folder() / OBJECTS
-    for path, md5 in missing:
-        content = _content(path, md5, objects)
-        if content is not None:
+    for path, md5 in _recorded_files(stage):
+        if not path.exists() and (content := _content(path, md5)) is not None:
             write_atomically(path, partial(Path.write_bytes, data=content))
 
 
@@ -71,19 +66,24 @@ def _recorded_files(stage: str) -> Iterator[tuple[Path, str]]:
             yield Path(out["path"]), out["md5"]
 
 
-def _cache_folder() -> Path:
-    """Return the folder of DVC's cache, as DVC's configuration has it."""
-    from dvc.config import Config  # takes a third of a second: only a stage that DVC runs needs it
+def _content(path: Path, md5: str) -> bytes | None:
+    """Return what a file held; None if neither DVC's cache nor, as in a new clone, git has it.
 
-    configured = Config(str(DVC_FOLDER.resolve()))["cache"].get("dir")
-    return Path(configured or DVC_FOLDER / "cache")
+    DVC's configuration is asked last: reading it takes a third of a second at the start of a stage, and the
+    cache is elsewhere only if a user or an experiment in a temporary folder says so.
+    """
+    content = _cached(DVC_FOLDER / "cache", md5)
+    if content is None:
+        content = _committed(path, md5)
+    return _cached(_configured_cache(), md5) if content is None else content
 
 
-def _content(path: Path, md5: str, objects: Path) -> bytes | None:
-    """Return what a file held, from DVC's cache or, in a new clone, from git; None if neither has it."""
-    cached = objects / md5[:2] / md5[2:]
-    if cached.is_file():
-        return cached.read_bytes()
+def _cached(cache: Path, md5: str) -> bytes | None:
+    found = cache / OBJECTS / md5[:2] / md5[2:]
+    return found.read_bytes() if found.is_file() else None
+
+
+def _committed(path: Path, md5: str) -> bytes | None:
     committed = subprocess.run(  # noqa: S603 - the path is from dvc.lock
         ["git", "show", f"HEAD:./{path.as_posix()}"],  # noqa: S607 - the user's git
         capture_output=True,
@@ -91,6 +91,13 @@ def _content(path: Path, md5: str, objects: Path) -> bytes | None:
     )
     same = committed.returncode == 0 and _md5(committed.stdout) == md5
     return committed.stdout if same else None
+
+
+def _configured_cache() -> Path:
+    from dvc.config import Config
+
+    configured = Config(str(DVC_FOLDER.resolve()))["cache"].get("dir")
+    return Path(configured or DVC_FOLDER / "cache")
 
 
 def _md5(content: bytes) -> str:
