@@ -83,8 +83,6 @@ class Evaluation:
         The params that it was run with.
     predictions
         See `conversion.evaluation.predictions`.
-    decided
-        Whether each row's probability reaches its threshold.
     importance
         Of the features of the model in use, by name.
     weekly
@@ -97,12 +95,16 @@ class Evaluation:
 
     params: Params
     predictions: pd.DataFrame
-    decided: pd.Series[bool]
     importance: pd.Series[float]
     weekly: pd.DataFrame
     slices: pd.DataFrame
     months: pd.DataFrame
     metrics: dict[str, Any]
+
+    @property
+    def decided(self) -> pd.Series[bool]:
+        """Return the `decisions` of the predictions."""
+        return decisions(self.predictions)
 
 
 def evaluate_backtest(
@@ -135,7 +137,6 @@ def evaluate_backtest(
     return Evaluation(
         params=params,
         predictions=predictions,
-        decided=decisions(predictions),
         importance=importance,
         weekly=weekly_measures(predictions, MODEL, settings.top_k),
         slices=drop_repeated_slices(slices),
