@@ -11,7 +11,6 @@ AUTOML := flaml autogluon
 PYTEST_ARGS ?=
 UPGRADE ?=
 DOCS_ARGS ?=
-SWEEP_ARGS ?=
 AUTOML_ARGS ?=
 LEAKAGE_ARGS ?=
 MODELLING_ARGS ?=
@@ -36,8 +35,22 @@ endef
 # Not exported for all recipes: making the environment needs the PYTHON from outside of it.
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
+UV_INSTALL := uv/bin/uv pip install --quiet --compile-bytecode --require-hashes --no-deps
 COMPILE := $(IN_VENV) uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
+
+# $(call INSTALL,environment,lock). uv needs less than half of pip's time, but does not read pip's settings: where pip has
+# an index or a proxy of its own, or uv fails, pip installs. uv itself is installed first, by its hashes in the lock of the
+# development tools, into a folder of its own, so that the environment has the packages of its lock and no more.
+define INSTALL
+if [[ "$$($(1)/bin/python -m pip config list)" =~ [.](index-url|no-index|proxy)= ]]; then \
+	$(1)/$(PIP_INSTALL) -r $(2); \
+elif ! { $(1)/$(PIP_INSTALL) --upgrade --target $(1)/uv -r <(sed -n '/^uv==/,/^    #/p' requirements-dev.txt) \
+	&& $(1)/$(UV_INSTALL) --python $(1)/bin/python -r $(2); }; then \
+	echo "uv failed to install $(2): installing it with pip"; \
+	$(1)/$(PIP_INSTALL) -r $(2); \
+fi
+endef
 
 .PHONY: help run test sweep track-replay lint hooks format lock bench bench-serving bench-automl bench-learning-curve bench-leakage bench-modelling soak docs clean
 
@@ -53,8 +66,20 @@ run: $(VENV)/run.stamp ## run the pipeline: the model, its evaluation and the li
 test: $(VENV)/dev.stamp ## run the tests; PYTEST_ARGS="-k params", --cov, --html=report.html
 	@$(IN_VENV) pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
-sweep: $(VENV)/run.stamp ## try hyperparameters of every family; SWEEP_ARGS="--random 20 --seed 1" draws them
-	@$(IN_VENV) python -m commands.sweep $(SWEEP_ARGS)
+# The grid of `make sweep`: for each family the values to try. DVC queues an experiment for each combination.
+FAMILIES ?= logistic_regression random_forest xgboost ensemble
+GRID_logistic_regression ?= model.logistic_regression.C=0.003,0.01,0.03
+GRID_random_forest ?= model.random_forest.max_depth=6,9 model.random_forest.min_samples_leaf=10,20
+GRID_xgboost ?= model.xgboost.max_depth=2,3,4 model.xgboost.learning_rate=0.03,0.06
+JOBS ?= 2
+SHOWN := Experiment|average_precision|roc_auc|recall_at_50|log_loss_ratio|model[.]type
+SHOWN := $(subst $() ,|,$(SHOWN) $(foreach family,$(FAMILIES),$(foreach values,$(GRID_$(family)),$(firstword $(subst =, ,$(values))))))
+
+sweep: $(VENV)/run.stamp ## try a grid of hyperparameters; FAMILIES=xgboost GRID_xgboost="model.xgboost.max_depth=2,3" JOBS=2
+	@$(IN_VENV) dvc repro --quiet
+	@$(foreach family,$(FAMILIES),$(IN_VENV) dvc exp run --queue -S model.type=$(family) $(GRID_$(family):%=-S '%');)
+	@$(IN_VENV) dvc exp run --run-all --jobs $(JOBS)
+	@$(IN_VENV) dvc exp show --md --sort-by average_precision --sort-order desc --hide-failed --drop '.*' --keep '^($(SHOWN))$$'
 
 track-replay: $(VENV)/run.stamp ## log to MLflow the runs that wait because the tracking server was down
 	@$(IN_VENV) python -m commands.track_replay
@@ -65,7 +90,7 @@ lint: $(VENV)/dev.stamp ## run the checks of .pre-commit-config.yaml on all file
 hooks: $(VENV)/dev.stamp ## have git run the same checks on what is committed
 	@$(IN_VENV) pre-commit install
 
-format: $(VENV)/dev.stamp ## mend what can be mended of style and format
+format: $(VENV)/dev.stamp ## fix style and format where ruff can
 	@$(IN_VENV) ruff check --fix .
 	@$(IN_VENV) ruff format .
 
@@ -101,7 +126,7 @@ bench-modelling: $(VENV)/run.stamp ## measure the tables of the choice of model;
 soak: $(VENV)/run.stamp ## ten minutes of 32 clients, one request in ten bad: no 5xx, no growing memory
 	@$(IN_VENV) python -m benchmarks.soak
 
-docs: $(VENV)/dev.stamp ## build the documentation, docs/build/html; DOCS_ARGS=--commands runs its commands anew
+docs: $(VENV)/dev.stamp ## build the documentation, docs/build/html; DOCS_ARGS=--commands runs its commands again
 	@$(IN_VENV) dvc repro
 	@$(IN_VENV) python -m tools.docs.generate $(DOCS_ARGS)
 	@rm -rf tools/docs/python_api # pages of modules that are gone would stay
@@ -118,18 +143,18 @@ $(VENV)/run.stamp: requirements.txt
 	@$(NEEDS_PYTHON)
 	@echo "making $(VENV) from requirements.txt"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(VENV)/$(PIP_INSTALL) -r requirements.txt
+	@$(call INSTALL,$(VENV),requirements.txt)
 	@echo "$$NO_TELEMETRY" > $(VENV)/lib/python$(VERSION)/site-packages/no_telemetry.pth
 	@touch $@
 
 $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
 	@echo "adding requirements-dev.txt to $(VENV)"
-	@$(VENV)/$(PIP_INSTALL) -r requirements-dev.txt
+	@$(call INSTALL,$(VENV),requirements-dev.txt)
 	@touch $@
 
 $(VENV)-%/run.stamp: benchmarks/requirements-%.txt
 	@$(NEEDS_PYTHON)
 	@echo "making $(VENV)-$* from $<"
 	@$(PYTHON) -m venv --clear $(VENV)-$*
-	@$(VENV)-$*/$(PIP_INSTALL) -r $<
+	@$(call INSTALL,$(VENV)-$*,$<)
 	@touch $@

@@ -32,7 +32,7 @@ from conversion.config.params import Params
 from conversion.config.params_file import load_params
 from conversion.data.timeline import WEEK
 from conversion.evaluation.backtest import backtest
-from conversion.evaluation.overall_metrics import headline
+from conversion.evaluation.overall_metrics import ranker_measures
 from conversion.evaluation.predictions import MODEL
 from conversion.evaluation.probability_metrics import probability_measures
 from conversion.modelling.families import make_model
@@ -138,7 +138,7 @@ def refits_of(snapshots: pd.DataFrame, params: Params, count: int | None = None)
 
 
 def until_next_refit(snapshots: pd.DataFrame, refit: pd.Timestamp, params: Params) -> pd.DataFrame:
-    """Give the prospects that a fit at ``refit`` scores."""
+    """Return the prospects that a fit at ``refit`` scores."""
     return snapshots[(snapshots["as_of"] >= refit) & (snapshots["as_of"] < refit + _span(params))]
 
 
@@ -264,7 +264,7 @@ def table(compared: Comparison, params: Params) -> str:
     samples, seed = params.evaluate.bootstrap_samples, params.seed
     probabilities = (MODEL, *compared.versions)
     rankers = (*probabilities, RULE)
-    ranking = headline(compared.predictions, rankers, TOP_K, samples, seed, probabilities)
+    ranking = ranker_measures(compared.predictions, rankers, TOP_K, samples, seed, probabilities)
     rated = {
         column: probability_measures(
             compared.predictions.assign(**{MODEL: compared.predictions[column]}), samples, seed

@@ -87,12 +87,12 @@ def fit_autogluon(
 
 def weighted_log_loss(label: np.ndarray, probability: np.ndarray, sample_weight: np.ndarray) -> float:
     """AutoGluon's own log loss leaves ``weight_evaluation`` unheeded: it takes no weights."""
-    inside = np.clip(probability.astype(np.float64), 1e-15, 1 - 1e-15)
+    inside = np.clip(probability.astype(np.float64), 1e-9, 1 - 1e-9)
     return float(np.average(-np.log(np.where(label == 1, inside, 1 - inside)), weights=sample_weight))
 
 
 def in_tuning_weeks(as_of: pd.Series) -> pd.Series:
-    """Tell which rows lie in the last `TUNING_SHARE` of the weeks."""
+    """Return which rows lie in the last `TUNING_SHARE` of the weeks."""
     weeks = np.sort(as_of.unique())
     return as_of >= weeks[-max(1, round(TUNING_SHARE * len(weeks)))]
 

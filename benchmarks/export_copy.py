@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def parts_parser(description: str, parts: Sequence[str], out: Path) -> argparse.ArgumentParser:
-    """Give the parser of a measurement in parts, of which an export may be one: see `chosen_parts`.
+    """Return the parser of a measurement in parts, one of which may be an export: see `chosen_parts`.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def parts_parser(description: str, parts: Sequence[str], out: Path) -> argparse.
 
 
 def chosen_parts(parts: Sequence[str], of: Sequence[str] | None, data_dir: Path | None) -> tuple[str, ...]:
-    """Say what to measure: all that there is, unless asked for less.
+    """Return what to measure: everything, unless the arguments ask for less.
 
     Raises
     ------

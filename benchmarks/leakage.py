@@ -31,7 +31,7 @@ from conversion.config.params_file import load_params
 from conversion.data.timeline import WEEK, week_number
 from conversion.evaluation.backtest import backtest, with_oracle
 from conversion.evaluation.cross_validation import cross_validation
-from conversion.evaluation.overall_metrics import headline
+from conversion.evaluation.overall_metrics import ranker_measures
 from conversion.evaluation.predictions import MODEL, ORACLE
 from conversion.evaluation.probability_metrics import probability_measures
 from conversion.modelling.training import known_training
@@ -101,7 +101,7 @@ def measure(data: Data, params: Params, seeds: int) -> dict[str, Any]:
 
 
 def setting(data: Data, seeds: int) -> dict[str, Any]:
-    """Say what was measured."""
+    """Describe what was measured."""
     weeks, label = data.predictions["as_of"], data.predictions["label"]
     customers = data.companies[data.companies["CLOSEDATE"].notna()]
     closed = data.usage["id"].map(customers.set_index("id")["CLOSEDATE"]).dropna()
@@ -140,7 +140,7 @@ def claims(data: Data, moments: Any, seeds: int) -> dict[str, dict[str, dict[str
 
 
 def refits_of(data: Data, params: Params) -> dict[pd.Timestamp, list[pd.Timestamp]]:
-    """Give the cutoffs that each refit of the backtest scores."""
+    """Return the cutoffs that each refit of the backtest scores."""
     cutoffs = pd.DatetimeIndex(np.sort(data.predictions["as_of"].unique()))
     since = (cutoffs - cutoffs[0]) // WEEK
     refits = cutoffs[0] + (since - since % params.evaluate.refit_weeks) * WEEK
@@ -156,7 +156,7 @@ def kept(predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
     """Measure every ranker on the same lists: what is kept of the claim, and what others achieve."""
     samples, seed = params.evaluate.bootstrap_samples, params.seed
     rankers = [name for name in (*LEARNERS, MODEL, *RULES, ORACLE) if name in predictions]
-    result = headline(predictions, rankers, TOP_K, samples, seed)
+    result = ranker_measures(predictions, rankers, TOP_K, samples, seed)
     shown = (
         "roc_auc",
         "average_precision",
@@ -178,9 +178,9 @@ def kept(predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
 
 
 def minus_rule(predictions: pd.DataFrame, name: str, params: Params) -> dict[str, float | None]:
-    """Give a ranker's average precision minus the users rule's, on the same samples of companies."""
+    """Return a ranker's average precision minus the users rule's, on the same samples of companies."""
     rows = predictions.assign(**{MODEL: predictions[name]})
-    result = headline(rows, [MODEL, RULE], TOP_K, params.evaluate.bootstrap_samples, params.seed)
+    result = ranker_measures(rows, [MODEL, RULE], TOP_K, params.evaluate.bootstrap_samples, params.seed)
     difference: dict[str, float | None] = result["differences"][RULE]["average_precision"]
     return difference
 
@@ -209,7 +209,9 @@ def ladder(data: Data, params: Params, seeds: int) -> dict[str, dict[str, dict[s
         for name, learner in LEARNERS.items():
             scored[name] = scored_in_parts(learn_rows, train, test_rows, splits, learner, params.seed)
             bar.update()
-        result = headline(scored, list(LEARNERS), TOP_K[:1], params.evaluate.bootstrap_samples, params.seed)
+        result = ranker_measures(
+            scored, list(LEARNERS), TOP_K[:1], params.evaluate.bootstrap_samples, params.seed
+        )
         steps[step] = {name: _ladder_measures(result["rankers"][name], tested["label"]) for name in LEARNERS}
     bar.close()
     return {step: {name: _shown(found[name]) for name in LEARNERS} for step, found in steps.items()}

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.export_copy import EXPORT
-from conversion.evaluation.figures import save_png
+from conversion.evaluation.drawing import save_png
 from conversion.evaluation.predictions import MODEL, ORACLE
 from conversion.runtime.files import write_text
 from tools.docs.markdown import fill, interval, table

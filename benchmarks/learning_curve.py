@@ -22,7 +22,7 @@ from conversion.config.model_params import model_types
 from conversion.config.params import Params
 from conversion.config.params_file import load_params
 from conversion.evaluation.backtest import with_oracle
-from conversion.evaluation.overall_metrics import headline
+from conversion.evaluation.overall_metrics import ranker_measures
 from conversion.evaluation.predictions import BASE_RATE, MODEL, ORACLE
 from conversion.modelling.families import make_model
 from conversion.modelling.training import known_training
@@ -71,7 +71,9 @@ def share_of_oracle(part: pd.DataFrame, tested: pd.DataFrame, params: Params) ->
         )
         for week in weeks
     ]
-    result = headline(pd.concat(scored), [MODEL, ORACLE], [], 20, params.seed, [MODEL, BASE_RATE, ORACLE])
+    result = ranker_measures(
+        pd.concat(scored), [MODEL, ORACLE], [], 20, params.seed, [MODEL, BASE_RATE, ORACLE]
+    )
     return {name: result["share_of_oracle"][name]["value"] for name in MEASURES}
 
 

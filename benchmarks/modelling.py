@@ -37,7 +37,7 @@ from benchmarks.modelling_page import (
 from conversion.config.params import Params
 from conversion.config.params_file import load_params
 from conversion.evaluation.backtest import backtest, with_oracle
-from conversion.evaluation.overall_metrics import headline
+from conversion.evaluation.overall_metrics import ranker_measures
 from conversion.evaluation.predictions import MODEL, ORACLE
 from conversion.evaluation.probability_metrics import probability_measures
 from conversion.modelling.calibration import method_losses
@@ -74,7 +74,7 @@ class Data(NamedTuple):
 
 
 def changed(params: Params, changes: Mapping[str, Any]) -> Params:
-    """Give params with keys like ``model.xgboost.reg_lambda`` set."""
+    """Return params with keys like ``model.xgboost.reg_lambda`` set."""
     values = params.model_dump(mode="json")
     for path, value in changes.items():
         *sections, key = path.split(".")
@@ -132,7 +132,7 @@ def out_of_time(train: pd.DataFrame, params: Params) -> tuple[OutOfTime, np.ndar
 
 
 def pooled_ratio(train: pd.DataFrame, params: Params) -> float:
-    """Give the out-of-time log loss over that of the base rate, all blocks together."""
+    """Return the out-of-time log loss over that of the base rate, all blocks together."""
     predictions, base = out_of_time(train, params)
     losses = [log_loss(predictions.y, each, predictions.weight) for each in (predictions.raw, base)]
     return round(losses[0] / losses[1], 6)
@@ -151,7 +151,7 @@ def choices(trains: Mapping[str, pd.DataFrame], params: Params) -> dict[str, dic
 
 
 def calibration(train: pd.DataFrame, params: Params) -> dict[str, float | None]:
-    """Give the log loss of each calibration over that of none, of predictions out of time."""
+    """Return the log loss of each calibration over that of none, of predictions out of time."""
     predictions, _ = out_of_time(train, params)
     losses = method_losses(predictions, CALIBRATION_FOLDS, params.featurize.horizon_days)
     return {
@@ -171,7 +171,7 @@ def measured(data: Data, changes: Mapping[str, Any]) -> dict[str, Any]:
         predictions = with_oracle(predictions, data.truth)
     samples = params.evaluate.bootstrap_samples
     rankers = [name for name in (MODEL, RULE, ORACLE) if name in predictions]
-    result = headline(predictions, rankers, TOP_K, samples, params.seed)
+    result = ranker_measures(predictions, rankers, TOP_K, samples, params.seed)
     rated = {
         name: probability_measures(predictions.assign(**{MODEL: predictions[name]}), samples, params.seed)
         for name in rankers

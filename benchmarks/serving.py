@@ -2,23 +2,20 @@
 
     python -m benchmarks.serving [--rounds N] [--requests N] [--models NAME ...]
 
-For each model type three servers of one worker run side by side on 127.0.0.1, and each round asks all of
-their endpoints in turn, so that whatever else the machine does hits all alike:
+For each model type three servers of one worker run side by side on 127.0.0.1. Each round asks all endpoints
+in turn, so that other work of the machine slows all of them equally:
 
 - the floor: a BentoML endpoint that reads one pydantic model and answers with another, sync (BentoML runs it
-  in a thread) and async; the faster of both counts, each for latency and for throughput;
+  in a thread) and async; the faster one counts, for latency and for throughput separately;
 - ours: a summary, a history of 26 weeks, and batches of 1,000 of each (histories by 4 clients, not 32);
-- the original's way: FastAPI on uvicorn makes a one-row DataFrame of each request, takes it through imputer,
-  scaler and one-hot encoder, each fitted by itself, and asks the same kind of estimator, fitted likewise.
+- the original's way: see `benchmarks.reference_servers`.
 
-Medians over the rounds, but for the largest latency, which is that of all. Clients keep their connections.
-This module's imports are few, as the servers that are measured import it too.
+The figures are medians over the rounds, except the largest latency, which is that of all rounds.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import datetime as dt
 import gc
@@ -27,21 +24,19 @@ import math
 import os
 import re
 import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import psutil
-from pydantic import BaseModel
+from benchmarks.http_load import Load, http_request, latencies, throughput
+from benchmarks.reference_servers import NOOP_MODULE, fit_original
+from benchmarks.servers import Server, running, stop_servers_when_terminated
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL_TYPES = ("ensemble", "logistic_regression", "xgboost", "random_forest")
@@ -49,8 +44,6 @@ JUDGED = ("ensemble", "logistic_regression", "xgboost")
 CLIENTS = 32
 BATCH = 1000
 WEEKS = 26
-START_SECONDS = 120
-STOP_SECONDS = 30
 
 # What `bentoml serve` needs and what stages.train reads, of a project in which `dvc repro` has run.
 SERVED = (
@@ -74,8 +67,6 @@ SUMMARY = {
     "activity_frequency": 5.0,
 }
 FIRMOGRAPHICS = ("id", "ALEXA_RANK", "EMPLOYEE_RANGE", "INDUSTRY")
-NUMBERS = ["ALEXA_RANK", "total_actions", "total_users", "days_active", "activity_frequency"]
-CATEGORIES = ["EMPLOYEE_RANGE", "INDUSTRY"]
 USAGE = {
     "ACTIONS_CRM_CONTACTS": 42,
     "ACTIONS_CRM_COMPANIES": 7,
@@ -90,141 +81,17 @@ USAGE = {
 NOOP = "noop"
 OURS = "ours"
 ORIGINAL = "original"
-ORIGINAL_PARTS = "original.joblib"
-NOOP_MODULE = "from benchmarks.serving import noop_service\n\nNoop = noop_service()\n"
 
 
-# What is measured: the two servers that are not ours.
-
-
-class Asked(BaseModel):
-    """A summary, as both other servers read it."""
-
-    id: int
-    ALEXA_RANK: float | None = None
-    EMPLOYEE_RANGE: str | None = None
-    INDUSTRY: str | None = None
-    total_actions: float | None = None
-    total_users: float | None = None
-    days_active: float | None = None
-    activity_frequency: float | None = None
-
-
-class Answered(BaseModel):
-    """An answer in the original's words."""
-
-    company_id: int
-    conversion_probability: float
-    prediction: int
-    confidence: str
-
-
-def noop_service() -> Any:
-    """Make the BentoML service that does nothing, with BentoML's defaults."""
-    import bentoml
-
-    @bentoml.service(name="noop")
-    class Noop:
-        @bentoml.api(route="/sync")
-        def answer(self, company: Asked, /) -> Answered:
-            return Answered(company_id=company.id, conversion_probability=0.5, prediction=0, confidence="low")
-
-        @bentoml.api(route="/async")
-        async def answer_async(self, company: Asked, /) -> Answered:
-            return Answered(company_id=company.id, conversion_probability=0.5, prediction=0, confidence="low")
-
-    return Noop
-
-
-def original_app() -> Any:
-    """Make the FastAPI app that predicts the original's way; it reads `ORIGINAL_PARTS`."""
-    import joblib
-    import pandas as pd
-    from fastapi import FastAPI
-
-    app = FastAPI()
-    imputer, scaler, encoder, estimator = joblib.load(ORIGINAL_PARTS)
-
-    # Not in a thread, as FastAPI would run a plain function: that takes longer.
-    @app.post("/predict/single")
-    async def predict(company: Asked) -> Answered:
-        rows = pd.DataFrame([company.model_dump()])
-        probability = float(estimator.predict_proba(_original_columns(rows, imputer, scaler, encoder))[0, 1])
-        confidence = "high" if abs(probability - 0.5) > 0.3 else "low"
-        return Answered(
-            company_id=company.id,
-            conversion_probability=probability,
-            prediction=int(probability >= 0.5),
-            confidence=confidence,
-        )
-
-    @app.get("/readyz")
-    async def ready() -> dict[str, str]:
-        return {}
-
-    return app
-
-
-def _original_columns(rows: Any, imputer: Any, scaler: Any, encoder: Any) -> Any:
-    """Take a DataFrame of summaries through transformers that were fitted one by one."""
-    import pandas as pd
-
-    numbers = pd.DataFrame(imputer.transform(rows[NUMBERS].astype(float)), columns=NUMBERS, index=rows.index)
-    numbers = pd.DataFrame(scaler.transform(numbers), columns=NUMBERS, index=rows.index)
-    names = encoder.get_feature_names_out(CATEGORIES)
-    texts = rows[CATEGORIES].fillna("Unknown")
-    categories = pd.DataFrame(encoder.transform(texts), columns=names, index=rows.index)
-    return pd.concat([numbers, categories], axis=1)
-
-
-def fit_original(folder: Path) -> None:
-    """Fit transformers, each by itself, and a clone of the served estimator on the training snapshots."""
-    import joblib
-    import numpy as np
-    import pandas as pd
-    from sklearn.base import clone
-    from sklearn.impute import SimpleImputer
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
-    from conversion.config.contract import EMPLOYEE_RANGES
-    from conversion.modelling.artifact import load_model
-    from conversion.modelling.families import EnsembleModel
-    from conversion.runtime.files import verified_parquet
-
-    with contextlib.chdir(folder):
-        model, _ = load_model(EnsembleModel)
-    columns = [*NUMBERS[1:], "log_alexa_rank", "size", "sector", "label", "weight"]
-    train = verified_parquet(folder / "data/features/train.parquet", columns=columns)
-    ranges = dict(enumerate(EMPLOYEE_RANGES, start=1))
-    rows = train.assign(
-        ALEXA_RANK=np.exp(train["log_alexa_rank"]),
-        EMPLOYEE_RANGE=train["size"].map(ranges).astype(object),
-        INDUSTRY=train["sector"].astype(object),
-    )
-    imputer = SimpleImputer(strategy="median").fit(rows[NUMBERS])
-    filled = pd.DataFrame(imputer.transform(rows[NUMBERS]), columns=NUMBERS)
-    scaler = StandardScaler().fit(filled)
-    encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    encoder.fit(rows[CATEGORIES].fillna("Unknown"))
-    # It knows no ensemble: then it has the first member's estimator.
-    family = next(iter(model.members_.values())) if isinstance(model, EnsembleModel) else model
-    estimator = clone(family.estimator_)
-    if "monotone_constraints" in estimator.get_params():  # of columns that this one has not got
-        estimator.set_params(monotone_constraints=None)
-    design = _original_columns(rows, imputer, scaler, encoder)
-    estimator.fit(design, train["label"].to_numpy(), sample_weight=train["weight"].to_numpy())
-    joblib.dump((imputer, scaler, encoder, estimator), folder / ORIGINAL_PARTS)
-
-
-# What is sent.
+# Requests.
 
 
 @dataclass(frozen=True)
 class Case:
     """An endpoint and the body that it is sent.
 
-    ``share`` of the requests that others get are sent to it, as it takes longer; its throughput is that of so
-    many ``clients`` at once.
+    It gets this ``share`` of the requests that others get, as it takes longer. Its throughput is measured
+    with this many ``clients`` at once.
     """
 
     name: str
@@ -240,7 +107,7 @@ class Case:
         return len(self.body.get("companies", [0]))
 
     def request(self) -> bytes:
-        """Give the request as it goes over the wire."""
+        """Return the request as bytes."""
         return http_request("POST", self.path, json.dumps(self.body).encode())
 
 
@@ -262,228 +129,13 @@ def cases() -> list[Case]:
         Case("history", OURS, single, history()),
         Case("original's way", ORIGINAL, single, SUMMARY, share=0.25),
         Case("1,000 summaries", OURS, batch, {"companies": [SUMMARY] * BATCH}, share=0.03),
-        # 32 at once, of 6 MB each, would take longer than the service lets a request take; what is refused
-        # goes on in its thread then, into the next measurement.
+        # 32 at once, of 6 MB each, would exceed the service's time for a request. A refused one would still
+        # run in its thread, into the next measurement.
         Case("1,000 histories", OURS, batch, {"companies": [history()] * BATCH}, share=0.015, clients=4),
     ]
 
 
-def http_request(method: str, path: str, body: bytes = b"", media_type: str = "application/json") -> bytes:
-    """Write an HTTP request out."""
-    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {len(body)}"]
-    if body:
-        lines.append(f"Content-Type: {media_type}")
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-# Who sends it.
-
-
-_LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
-
-
-def status_and_length(head: bytes) -> tuple[int, int]:
-    """Read an answer's status and the length of its body."""
-    found = _LENGTH.search(head)
-    if found is None:
-        raise ConnectionError(f"an answer without Content-Length: {head[:200]!r}")
-    return int(head[9:12]), int(found[1])
-
-
-def latencies(port: int, request: bytes, count: int) -> list[float]:
-    """Send one request after the other over one connection; give the milliseconds of each."""
-    times = []
-    with socket.create_connection(("127.0.0.1", port)) as connection, no_collections():
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for _ in range(count):
-            start = time.perf_counter()
-            connection.sendall(request)
-            status, answer = _receive(connection)
-            times.append((time.perf_counter() - start) * 1e3)
-            _expect_ok(status, answer)
-    return times
-
-
-def _receive(connection: socket.socket) -> tuple[int, bytes]:
-    received = b""
-    while b"\r\n\r\n" not in received:
-        received += _some(connection)
-    head, _, body = received.partition(b"\r\n\r\n")
-    status, length = status_and_length(head)
-    parts, missing = [body], length - len(body)
-    while missing > 0:
-        parts.append(_some(connection))
-        missing -= len(parts[-1])
-    return status, b"".join(parts)
-
-
-def _some(connection: socket.socket) -> bytes:
-    some = connection.recv(1 << 20)
-    if not some:
-        raise ConnectionError("the server closed the connection within an answer")
-    return some
-
-
-def _expect_ok(status: int, answer: bytes) -> None:
-    if status != 200:
-        sys.exit(f"an answer of {status}: {answer[:500].decode(errors='replace')}")
-
-
-class Connection:
-    """A connection that is kept, for one of many clients at once; opened when it is first needed."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-
-    async def exchange(self, request: bytes) -> tuple[int, bytes]:
-        """Send a request; give the answer's status and body."""
-        if self._streams is None:
-            self._streams = await asyncio.open_connection("127.0.0.1", self._port, limit=1 << 20)
-        reader, writer = self._streams
-        writer.write(request)
-        await writer.drain()
-        head = await reader.readuntil(b"\r\n\r\n")
-        status, length = status_and_length(head)
-        body = await reader.readexactly(length)
-        if b"connection: close" in head.lower():
-            self.close()
-        return status, body
-
-    def close(self) -> None:
-        """Close it; the next exchange opens it anew."""
-        if self._streams is not None:
-            self._streams[1].close()
-            self._streams = None
-
-
-@dataclass(frozen=True)
-class Load:
-    """What many clients at once got."""
-
-    per_second: float  # answers of 200
-    client_ms: float  # processor time of the clients, a request
-    failed: int  # all other answers
-
-
-def throughput(port: int, request: bytes, count: int, clients: int) -> Load:
-    """Send ``count`` requests from so many clients at once, each waiting for its answer before the next."""
-    turns = iter(range(count))
-
-    async def client() -> list[int]:
-        connection = Connection(port)
-        statuses = [(await connection.exchange(request))[0] for _ in turns]
-        connection.close()
-        return statuses
-
-    async def all_clients() -> list[int]:
-        return list(chain.from_iterable(await asyncio.gather(*[client() for _ in range(clients)])))
-
-    with no_collections():
-        start, busy = time.perf_counter(), time.process_time()
-        statuses = asyncio.run(all_clients())
-        seconds, busy = time.perf_counter() - start, time.process_time() - busy
-    good = statuses.count(200)
-    return Load(good / seconds, busy * 1e3 / count, count - good)
-
-
-@contextlib.contextmanager
-def no_collections() -> Iterator[None]:
-    """Keep the client's own collections of garbage out of what is measured."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-# The servers.
-
-
-@contextlib.contextmanager
-def running(
-    command: list[str], folder: Path, home: Path, environment: Mapping[str, str] | None = None
-) -> Iterator[Server]:
-    """Run a server in the block.
-
-    Parameters
-    ----------
-    command
-        ``{port}`` in it is replaced by the port.
-    folder
-        Where it is started.
-    home
-        Gets its log, and what BentoML keeps.
-    environment
-        Added to this process's.
-    """
-    port = free_port()
-    log = home / f"{port}.log"
-    with log.open("wb") as said:
-        process = subprocess.Popen(
-            [part.format(port=port) for part in command],
-            cwd=folder, env=_environment(home, port) | (environment or {}), stdin=subprocess.DEVNULL,
-            stdout=said, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
-    try:
-        _wait_until_ready(process, port, log)
-        yield Server(port, process.pid)
-    finally:
-        _stop(process)
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running server: its port and the process that was started."""
-
-    port: int
-    pid: int
-
-
-def _environment(home: Path, port: int) -> dict[str, str]:
-    return os.environ | {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "BENTOML_HOME": str(home),
-        "BENTOML_HOST": "127.0.0.1",
-        "BENTOML_PORT": str(port),
-        "BENTOML_DO_NOT_TRACK": "True",
-    }
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    request = http_request("GET", "/readyz")
-    while process.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as connection:
-            connection.sendall(request)
-            if connection.recv(12).endswith(b"200"):
-                return
-        time.sleep(0.2)
-    sys.exit(f"{process.args} is not ready\n{log.read_text(errors='replace')[-4000:]}")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask the server to stop; end what is left of it, as BentoML's workers have groups of their own."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        started = psutil.Process(process.pid).children(recursive=True)
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_SECONDS)
-        for child in started:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
-    if process.poll() is None:
-        process.kill()
-    process.wait()
-
-
-def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+# The models.
 
 
 def copy_served(folder: Path) -> None:
@@ -519,7 +171,7 @@ def train(folder: Path, model_type: str) -> None:
 
 @dataclass
 class Measured:
-    """What the rounds gave for one case."""
+    """The figures of all rounds for one case."""
 
     p50: list[float] = field(default_factory=list)
     p99: list[float] = field(default_factory=list)
@@ -534,7 +186,7 @@ class Measured:
         self.loads.append(load)
 
     def row(self) -> Row:
-        """Sum the rounds up."""
+        """Summarise the rounds."""
         return Row(
             p50=statistics.median(self.p50),
             p99=statistics.median(self.p99),
@@ -547,7 +199,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Row:
-    """Milliseconds at concurrency 1; requests per second at 32, what the clients cost, and what failed."""
+    """Milliseconds at concurrency 1; requests per second at 32, the clients' time, and failed requests."""
 
     p50: float
     p99: float
@@ -572,7 +224,7 @@ class Inside:
 
 
 def quantile(values: list[float], share: float) -> float:
-    """Give the smallest value that at least ``share`` of the values do not exceed."""
+    """Return the smallest value that at least ``share`` of the values do not exceed."""
     return sorted(values)[max(math.ceil(share * len(values)) - 1, 0)]
 
 
@@ -591,16 +243,16 @@ def measure(ports: Mapping[str, int], rounds: int, requests: int) -> dict[str, R
 
 
 def measure_inside(folder: Path, rounds: int) -> dict[str, Inside]:
-    """Time the parts of a batch in this process, as the endpoint goes through them."""
+    """Time the parts of a batch in this process, in the endpoint's order."""
     from threadpoolctl import threadpool_limits
 
     from conversion.config.params_file import load_params
     from conversion.serving.messages import Predictions
     from conversion.serving.predictor import predict
-    from conversion.serving.state import make_serving
+    from conversion.serving.state import make_state
 
     with contextlib.chdir(folder), threadpool_limits(limits=1):
-        serving = make_serving(load_params(), None, "benchmark", None)
+        state = make_state(load_params(), None, "benchmark", None)
         gc.collect()
         gc.freeze()  # as the service does
         inside = {}
@@ -611,11 +263,11 @@ def measure_inside(folder: Path, rounds: int) -> dict[str, Inside]:
             where = [f"companies[{place}]." for place in range(BATCH)]
             parts: list[tuple[float, float, float]] = []
             for _ in range(2 + 3 * rounds):
-                parse, given = timed(lambda body=body: serving.companies.validate_json(body))
+                parse, given = timed(lambda body=body: state.companies.adapter.validate_json(body))
                 infer, made = timed(
-                    lambda given=given, where=where: predict(serving.predictor, given.companies, where)
+                    lambda given=given, where=where: predict(state.predictor, given.companies, where)
                 )
-                answer = Predictions(predictions=made, model_version=serving.predictor.version)
+                answer = Predictions(predictions=made, model_version=state.predictor.version)
                 serialise, _ = timed(answer.model_dump_json)
                 parts.append((parse, infer, serialise))
             inside[case.name] = Inside(*[statistics.median(part) for part in zip(*parts[2:], strict=True)])
@@ -624,7 +276,7 @@ def measure_inside(folder: Path, rounds: int) -> dict[str, Inside]:
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Give the milliseconds that something took, and what it gave."""
+    """Return the milliseconds that a call took, and its result."""
     start = time.perf_counter()
     result = work()
     return (time.perf_counter() - start) * 1e3, result
@@ -633,7 +285,7 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
 def measure_model(
     folder: Path, home: Path, model_type: str, noop: Server, rounds: int, requests: int
 ) -> tuple[dict[str, Row], dict[str, Inside]]:
-    """Train a model, serve it in both ways, and measure."""
+    """Train a model, serve it both ways, and measure."""
     progress(f"{model_type}: training")
     train(folder, model_type)
     fit_original(folder)
@@ -641,7 +293,7 @@ def measure_model(
     uvicorn = [
         "uvicorn",
         "--factory",
-        "benchmarks.serving:original_app",
+        "benchmarks.reference_servers:original_app",
         "--port",
         "{port}",
         "--no-access-log",
@@ -658,7 +310,7 @@ def measure_model(
 
 @dataclass(frozen=True)
 class Target:
-    """What a figure has to reach: at most, or at least, a limit."""
+    """A figure and its limit, at most or at least."""
 
     name: str
     value: float
@@ -666,7 +318,7 @@ class Target:
     at_most: bool
 
     def line(self, judged: bool) -> str:
-        """Say whether it is met."""
+        """Report whether it is met."""
         met = self.value <= self.limit if self.at_most else self.value >= self.limit
         verdict = ("met" if met else "NOT MET") if judged else "no target"
         wanted = f"{'<=' if self.at_most else '>='} {self.limit:,g}"
@@ -674,13 +326,13 @@ class Target:
 
 
 def floor_of(rows: Mapping[str, Row]) -> tuple[float, float]:
-    """Take the lower p50 and the higher throughput of both no-ops."""
+    """Return the lower p50 and the higher throughput of the two no-ops."""
     both = [rows["no-op sync"], rows["no-op async"]]
     return min(row.p50 for row in both), max(row.per_second for row in both)
 
 
 def targets(rows: Mapping[str, Row], inside: Mapping[str, Inside]) -> list[Target]:
-    """Compare with what the service must reach."""
+    """List the targets of the service."""
     p50, per_second = floor_of(rows)
     found = []
     for name, limit in (("summary", 1.5), ("history", 2.0)):
@@ -716,13 +368,8 @@ def report(model_type: str, rows: Mapping[str, Row], inside: Mapping[str, Inside
     return lines
 
 
-def stop_servers_when_terminated() -> None:
-    """Leave by SIGTERM as by Ctrl-C: through the ends of all blocks."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-
-
 def progress(what: str) -> None:
-    """Say what is going on, apart from the table."""
+    """Report progress on stderr, apart from the table."""
     print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
 
 

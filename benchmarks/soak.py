@@ -1,9 +1,9 @@
-"""Many clients for minutes, one request in ten bad: `make soak`. Exits 1 if the service did not stand it.
+"""Many clients for minutes, one request in ten bad: `make soak`. Exits 1 if the service fails under it.
 
     python -m benchmarks.soak [--seconds N] [--clients N] [--growth SHARE]
 
-Serves the project's folder as `dvc repro` left it, with one worker. There must be no 5xx, no good request
-that fails, no bad one that is not refused, and the worker's resident memory must not grow once it has
+Serves the project's folder as `dvc repro` left it, with one worker. The service must send no 5xx,
+answer each good request and refuse each bad one. The worker's resident memory must not grow once it has
 settled, after a fifth of the time: its median in the last tenth is compared with that in the tenth after
 settling.
 """
@@ -27,18 +27,9 @@ from typing import Any
 
 import psutil
 
-from benchmarks.serving import (
-    CLIENTS,
-    FIRMOGRAPHICS,
-    ROOT,
-    SUMMARY,
-    USAGE,
-    Connection,
-    history,
-    http_request,
-    running,
-    stop_servers_when_terminated,
-)
+from benchmarks.http_load import Connection, http_request
+from benchmarks.servers import running, stop_servers_when_terminated
+from benchmarks.serving import CLIENTS, FIRMOGRAPHICS, ROOT, SUMMARY, USAGE, history
 
 BAD_SHARE = 0.1
 GROWTH = 0.05
@@ -66,14 +57,14 @@ class Shot:
 
 @dataclass
 class Outcome:
-    """What a soak saw.
+    """The answers and the memory that a soak recorded.
 
     Attributes
     ----------
     answers
         Requests by kind and status; status 0: no answer.
     unexpected
-        Those among them whose status is not what it should be.
+        Those with another status than expected.
     bodies
         The start of the answer to the first such request of each kind and status.
     memory
@@ -115,8 +106,8 @@ class Outcome:
         """Take the median memory from one share of the time to another."""
         return statistics.median(size for moment, size in self.memory if start <= moment / self.seconds < end)
 
-    def faults(self, growth: float) -> list[str]:
-        """Say what the service did not stand; ``growth`` of the memory is borne."""
+    def failures(self, growth: float) -> list[str]:
+        """List what the service failed at; memory may grow by ``growth``."""
         said = [
             f"{kind}: {count} answers of {status or 'nothing'}, like {self.bodies[kind, status][:300]!r}"
             for (kind, status), count in sorted(self.unexpected.items())
@@ -127,7 +118,7 @@ class Outcome:
 
 
 def companies(rng: random.Random, count: int = POOL) -> list[dict[str, Any]]:
-    """Make summaries and histories of up to a year, by turns; some know next to nothing."""
+    """Make summaries and histories of up to a year, in turns; some have almost no values."""
     made = []
     for place in range(count):
         known = {
@@ -197,7 +188,7 @@ def bad_shots(rng: random.Random) -> dict[str, list[Shot]]:
         "malformed": ([one[: rng.randrange(len(one))] for _ in range(POOL)], "/predict/single", (400, 422)),
         "wrong type": ([json.dumps(body) for body in wrong], "/predict/single", (400, 422)),
         "too many": ([json.dumps({"companies": [SUMMARY] * (LARGEST_BATCH + 1)})], "/predict", (413, 422)),
-        # 408: under load so much does not arrive in the time that the service gives a body.
+        # 408: under load a body of this size does not arrive in time.
         "too large": ([" " * LARGE_BODY], "/predict", (408, 413)),
     }
     shots = {
@@ -208,7 +199,7 @@ def bad_shots(rng: random.Random) -> dict[str, list[Shot]]:
         Shot("unknown id", http_request("GET", f"/leads/{NO_LEAD + rng.randrange(10**6)}"), (404,))
         for _ in range(POOL)
     ]
-    # Each path once: whatever remembers paths would remember them all.
+    # Each path once, so that anything that remembers paths would grow.
     shots["unknown path"] = [
         Shot("unknown path", http_request("GET", f"/{rng.randbytes(6).hex()}"), (404,))
         for _ in range(POOL * 100)
@@ -277,7 +268,7 @@ async def _soak(port: int, worker: int, seconds: float, clients: int, seed: int)
 
 
 def soak(port: int, worker: int, seconds: float, clients: int = CLIENTS, seed: int = 0) -> Outcome:
-    """Let many clients ask at random for a while.
+    """Let many clients send random requests for a while.
 
     Parameters
     ----------
@@ -346,9 +337,9 @@ def main() -> None:
     ):
         outcome = soak(server.port, worker_of(server.pid), arguments.seconds, arguments.clients)
     print("\n".join(report(outcome)))
-    faults = outcome.faults(arguments.growth)
-    if faults:
-        sys.exit("\n".join(["", *faults]))
+    failures = outcome.failures(arguments.growth)
+    if failures:
+        sys.exit("\n".join(["", *failures]))
 
 
 if __name__ == "__main__":

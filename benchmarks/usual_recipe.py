@@ -33,12 +33,12 @@ NEVER: Final = -1.0
 
 
 def forest(seed: int) -> RandomForestClassifier:
-    """Give scikit-learn's random forest as it comes out of the box."""
+    """Return scikit-learn's random forest as it comes out of the box."""
     return RandomForestClassifier(random_state=seed, n_jobs=2)
 
 
 def xgboost(seed: int) -> Any:
-    """Give xgboost as it comes out of the box."""
+    """Return xgboost as it comes out of the box."""
     from xgboost import XGBClassifier
 
     return XGBClassifier(random_state=seed, n_jobs=1)

@@ -1,4 +1,4 @@
-"""Does dvc.lock tell of what stands here? ``python -m commands.check_lock``."""
+"""Check that dvc.lock matches the working tree: ``python -m commands.check_lock``."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def changed_keys(recorded: object, given: object, key: str) -> Iterator[str]:
     Parameters
     ----------
     recorded, given
-        What dvc.lock and what params.yaml has: YAML's values, or `NOTHING`.
+        The values in dvc.lock and in params.yaml, or `NOTHING`.
     key
-        The dotted path of both.
+        The dotted path of both values.
 
     Yields
     ------
     str
-        What differs, one key at a time.
+        One line for each key that differs.
 
     Examples
     --------
@@ -45,19 +45,19 @@ def _shown(value: object) -> str:
 
 
 def changed_params(recorded: dict[str, Any], given: dict[str, Any], keys: list[str]) -> list[str]:
-    """Compare the params of a stage.
+    """Compare the params of a stage in dvc.lock and in params.yaml.
 
     Parameters
     ----------
     recorded, given
-        The stage's params by the keys under which dvc.yaml lists them, in dvc.lock and in params.yaml.
+        The values by the keys that dvc.yaml lists for the stage.
     keys
         Those keys.
 
     Returns
     -------
     list of str
-        What differs, one line a key of params.yaml.
+        One line for each key of params.yaml that differs.
     """
     return [
         line
@@ -67,14 +67,14 @@ def changed_params(recorded: dict[str, Any], given: dict[str, Any], keys: list[s
 
 
 def by_difference(found: Iterable[tuple[str, str]], remedy: str = REMEDY) -> list[str]:
-    """Give each difference one line, with the stages that it concerns.
+    """Write each difference once, with the stages that it concerns.
 
     Parameters
     ----------
     found
-        Stages and what differs for each, in any order.
+        Pairs of a stage and a difference, in any order.
     remedy
-        What to do, at the end of each line.
+        The advice at the end of each line.
 
     Returns
     -------
@@ -94,18 +94,18 @@ def by_difference(found: Iterable[tuple[str, str]], remedy: str = REMEDY) -> lis
 def stage_differences(stage: Any) -> list[str]:
     """Compare a stage with its entry in dvc.lock.
 
-    Only what is in git is looked at: the command, the params, the modules, and metrics and plots. So the data
-    need not be there.
+    Only what is in git is compared: the command, the params, the code, metrics and plots. The data may be
+    missing.
 
     Parameters
     ----------
     stage
-        A stage as DVC has loaded it, with what dvc.lock says of it.
+        A stage as DVC loaded it from dvc.yaml and dvc.lock.
 
     Returns
     -------
     list of str
-        What differs, one line each.
+        One line for each difference.
     """
     from dvc.dependency.param import ParamsDependency
 
@@ -114,25 +114,30 @@ def stage_differences(stage: Any) -> list[str]:
         if isinstance(dependency, ParamsDependency):
             recorded = dependency.hash_info.value or {}
             lines += changed_params(recorded, dependency.read_params(), dependency.params)
-        elif dependency.def_path.endswith(".py"):
+        elif _is_code(Path(dependency.fs_path)):
             lines += _file_differences(dependency)
     return [*lines, *(line for out in stage.outs if not out.use_cache for line in _file_differences(out))]
 
 
+def _is_code(path: Path) -> bool:
+    """Return whether a dependency is a module or a folder of modules."""
+    return path.suffix == ".py" or any(path.glob("*.py"))
+
+
 def trained_with(description: dict[str, Any], key: str) -> Any:
-    """Find what a model was trained with.
+    """Return the value of a param that a model was trained with.
 
     Parameters
     ----------
     description
-        A model's, as `stages.train` writes it.
+        The content of models/model.json, as `stages.train` writes it.
     key
-        One of those by which dvc.yaml lists the params of ``train``.
+        One of the keys that dvc.yaml lists for ``train``.
 
     Returns
     -------
     object
-        The value, in the form that dvc.lock has it in; `NOTHING` where the description has none.
+        The value in the form of dvc.lock; `NOTHING` if the description has none.
 
     Examples
     --------
@@ -154,28 +159,27 @@ def trained_with(description: dict[str, Any], key: str) -> Any:
 
 
 def model_differences(recorded: dict[str, Any], description: dict[str, Any]) -> Iterator[str]:
-    """Compare a model with what dvc.lock says that it was trained with.
+    """Compare the params that dvc.lock records for a model with those it was trained with.
 
-    They differ where params.yaml was edited in the moment between the end of ``train`` and that in which DVC
-    wrote dvc.lock.
+    They differ if params.yaml was edited after ``train`` ended and before DVC wrote dvc.lock.
 
     Parameters
     ----------
     recorded
-        The stage's params in dvc.lock, by the keys under which dvc.yaml lists them.
+        The stage's params in dvc.lock, by the keys that dvc.yaml lists.
     description
-        The model's.
+        The content of models/model.json.
 
     Yields
     ------
     str
-        What differs, one key at a time.
+        One line for each key that differs.
     """
     kind = recorded.get("model.type")
     used = {"model.type", f"model.{kind}"}
     if kind == "ensemble":
         used |= {f"model.{name}" for name in recorded.get("model.ensemble", {}).get("members", ())}
-    searched = bool(description.get("search"))  # then the model has other hyperparameters than it was given
+    searched = bool(description.get("search"))  # the search replaced the given hyperparameters
     for key, value in recorded.items():
         inactive = key.startswith("model.") and (key not in used or (searched and key != "model.type"))
         if not inactive:
@@ -184,7 +188,7 @@ def model_differences(recorded: dict[str, Any], description: dict[str, Any]) -> 
 
 
 def _differences_of_model(stage: Any) -> list[str]:
-    """Compare the model with the entry in dvc.lock of the stage that writes it, where it is here."""
+    """Compare models/model.json, if it is here, with the entry in dvc.lock of the stage that writes it."""
     from dvc.dependency.param import ParamsDependency
 
     written = [out for out in stage.outs if out.def_path == MODEL and out.exists]
@@ -214,19 +218,19 @@ def differences(root: str) -> list[str]:
     Returns
     -------
     list of str
-        What differs, one line each, see `by_difference`.
+        One line for each difference, see `by_difference`.
 
     Raises
     ------
     UserError
         DVC cannot read dvc.yaml, dvc.lock or params.yaml.
     """
-    # Here, so that importing this module takes no second.
+    # Imported here because importing DVC takes a second.
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     try:
-        # What DVC would stop at with an error of Python's: a date without quotes, endless nesting.
+        # DVC would fail with a Python error on a date without quotes or on endless nesting.
         read_values(Path(root) / "params.yaml")
         with Repo(root) as repo:
             stages = list(repo.index.stages)
@@ -238,7 +242,7 @@ def differences(root: str) -> list[str]:
 
 
 def main() -> None:
-    """Stop with one line for each difference."""
+    """Exit with an error that has one line for each difference."""
     lines = differences(".")
     if lines:
         raise UserError("\n".join(lines))

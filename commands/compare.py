@@ -23,7 +23,7 @@ WORKSPACE: Final = "workspace"
 
 
 def read_predictions(revision: str) -> pd.DataFrame:
-    """Read the backtest of a revision, out of the workspace or DVC's cache.
+    """Read the backtest of a revision from the workspace or DVC's cache.
 
     Parameters
     ----------
@@ -33,12 +33,12 @@ def read_predictions(revision: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        What `conversion.evaluation.comparison.compare` needs of it.
+        The columns that `conversion.evaluation.comparison.compare` needs.
 
     Raises
     ------
     ComparisonError
-        There is no such revision, or its backtest is not at hand.
+        There is no such revision, or its backtest is neither here nor in the cache.
     """
     source = _workspace_file() if revision == WORKSPACE else BytesIO(_cached_bytes(revision))
     try:
@@ -57,7 +57,7 @@ def _workspace_file() -> Path:
 
 
 def _cached_bytes(revision: str) -> bytes:
-    # Here, so that help and mistakes in arguments are told without waiting for it.
+    # Imported here so that --help and mistakes in arguments need not wait for DVC.
     from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.scm import NoSCMError, RevError, SCMError
@@ -73,12 +73,12 @@ def _cached_bytes(revision: str) -> bytes:
         ) from error
     except (NotDvcRepoError, NoSCMError, SCMError) as error:
         raise ComparisonError(
-            f"{revision}: revisions are known in a Git repository with DVC alone, which this folder is not "
-            f"({error}); run from the root of the project, as it was cloned"
+            f"{revision}: this folder is not a Git repository with DVC ({error}); run from the root of the "
+            "cloned project"
         ) from error
     except (DvcException, DataIndexError, OSError) as error:
         raise ComparisonError(
-            f"{revision}: its {PREDICTIONS} is not in DVC's cache; run 'dvc fetch --all-commits' where a "
+            f"{revision}: its {PREDICTIONS} is not in DVC's cache; run 'dvc fetch --all-commits' if a "
             f"remote has it, or check the revision out ('git checkout {revision}', of an experiment 'dvc exp "
             f"apply {revision}') and run 'dvc repro evaluate'"
         ) from error

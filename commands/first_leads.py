@@ -14,23 +14,23 @@ ROWS: Final = 10
 
 
 def first_rows(path: Path, rows: int) -> str:
-    """Return the first rows of a lead list as CSV text with its header, no cell of which is a formula.
+    """Return the header and first rows of a lead list as CSV text without formulas.
 
     Parameters
     ----------
     path
-        A ``.csv`` file, whose lines are returned as they are; a ``.json`` file with an array of objects; or a
+        A ``.csv`` file, whose lines are returned unchanged, a ``.json`` file with an array of objects, or a
         ``.parquet`` file.
     rows
-        Rows at most.
+        The maximum number of rows.
 
     Raises
     ------
     InputError
-        The file is missing, or is not of its format.
+        The file is missing or not of its format.
     """
     if path.suffix == ".csv":
-        # Not splitlines: a name may hold what Unicode, but not CSV, takes for the end of a line.
+        # splitlines would also split at characters that end a line in Unicode, but not in CSV.
         lines = read_text(path).split("\n", rows + 1)[: rows + 1]
         return "".join(f"{line}\n" for line in lines if line)
     import pandas as pd

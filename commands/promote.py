@@ -1,4 +1,4 @@
-"""Make a tracked run's model the champion, if it beats the present one: ``python -m commands.promote``."""
+"""Make a tracked run's model the champion if it beats the current one: ``python -m commands.promote``."""
 
 from __future__ import annotations
 
@@ -28,28 +28,27 @@ from conversion.tracking.outbox import project_root
 
 
 def shortfall(comparison: Comparison, rule: Registry) -> str | None:
-    """Say by how much B misses what is asked of it; None: it is better.
+    """Describe how B falls short of the rule; None if it does not.
 
     Parameters
     ----------
     comparison
-        A is the champion; has ``rule.measure``.
+        A is the champion, B the candidate; has ``rule.measure``.
     rule
-        On which measure B has to be better, and how surely.
+        The measure on which B must be better, and the probability required.
     """
     reached = comparison.measures[rule.measure].probability_better
     if reached >= rule.least_probability:
         return None
     better = "lower" if rule.measure == LOG_LOSS else "higher"
     return (
-        f"that its {measure_words(rule.measure)} is {better} has probability {reached:.3f}, "
-        f"{rule.least_probability - reached:.3f} below registry.least_probability, which is "
-        f"{rule.least_probability:g}"
+        f"probability of a {better} {measure_words(rule.measure)} {reached:.3f}, "
+        f"required {rule.least_probability:g} (registry.least_probability)"
     )
 
 
 def recall_length(params: Params) -> int:
-    """Give the list length of the recall to compare: the rule's own, else as ``commands.compare`` does."""
+    """Return the k of the recall to compare: the rule's, else the default of ``commands.compare``."""
     _, is_recall, length = params.registry.measure.partition("recall_at_")
     return int(length) if is_recall else middle(params.evaluate.top_k)
 
@@ -57,34 +56,34 @@ def recall_length(params: Params) -> int:
 def judge(
     store: Store, candidate: TrackedRun, champion: Champion | None, params: Params, reason: str | None
 ) -> dict[str, str]:
-    """Compare a run's model with the champion, and print the comparison.
+    """Compare a run's model with the champion and print the comparison.
 
     Parameters
     ----------
     store
         From `conversion.tracking.mlflow_runs.open_store`.
     candidate
-        The run that may be promoted.
+        The run to promote.
     champion
-        None: there is none, so any model is promoted.
+        None: there is no champion, so any model is promoted.
     params
         ``registry`` has the rule.
     reason
-        Why it is promoted even if it is not better; None: it is not.
+        Why to promote it even if it is not better; None: do not.
 
     Returns
     -------
     dict
-        What is to be said of the promotion, as tags of the version.
+        Tags of the new version that describe the promotion.
 
     Raises
     ------
     PromotionError
-        It is not better, or cannot be compared, and there is no reason to promote it all the same.
+        It is not better, or cannot be compared, and no reason was given.
     """
     rule = params.registry
     if champion is None:
-        _say(f"{rule.model_name} has no champion yet: nothing to compare with\n")
+        _say(f"{rule.model_name} has no champion yet, nothing to compare with\n")
         return {"compared_with": "nothing"}
     tags = {"compared_with": champion.version}
     missed: str | None
@@ -97,7 +96,7 @@ def judge(
             params.seed,
         )
     except (ComparisonError, TrackingError) as error:
-        missed = f"it (B) cannot be compared with version {champion.version} (A): {error}"
+        missed = f"run (B) and version {champion.version} (A) cannot be compared: {error}"
     else:
         names = (f"{rule.model_name} version {champion.version}, the champion", f"run {candidate.run_id}")
         _say(f"{comparison_text(comparison, *names)}\n")
@@ -108,14 +107,14 @@ def judge(
         return tags
     if reason is None:
         raise PromotionError(
-            f'run {candidate.run_id} is not promoted: {missed}; --force "why" does it anyway'
+            f'run {candidate.run_id} is not promoted: {missed}; --force "why" promotes it anyway'
         )
-    _say(f"forced, although {missed}\nbecause: {reason}\n")
+    _say(f"Forced: {missed}\nReason: {reason}\n")
     return tags | {"forced": reason}
 
 
 def main() -> None:
-    """Find the run and the champion, compare them, and register the run's model or say why not."""
+    """Find the run and the champion, compare them, and register the run's model or report why not."""
     arguments = _arguments()
     params = load_params()
     name = params.registry.model_name
@@ -128,29 +127,32 @@ def main() -> None:
     )
     champion = model_registry.champion_of(store, name)
     if champion is not None and champion.model_sha256 == candidate.model_sha256:
-        outcome = f"run {candidate.run_id} made the champion: it is {name} version {champion.version} already"
+        outcome = f"run {candidate.run_id} is the champion already: {name} version {champion.version}"
     else:
         tags = judge(store, candidate, champion, params, arguments.force)
         version = model_registry.register(store, name, candidate, tags)
-        outcome = f"promoted: run {candidate.run_id} is {name} version {version}, the champion"
+        outcome = f"promoted: run {candidate.run_id} is now {name} version {version}, the champion"
     write_registered(model_registry.registered_versions(store, name), Path(), key)
-    _say(f"{outcome}\nto serve no other model: {EXPECTED}={candidate.model_sha256}\n")
+    _say(f"{outcome}\nto serve only this model: {EXPECTED}={candidate.model_sha256}\n")
 
 
 def _arguments() -> argparse.Namespace:
     parser = CommandLine(
         prog="python -m commands.promote",
-        description="Register a tracked run's model as the champion, if it beats the present champion on the "
+        description="Register a tracked run's model as the champion if it beats the current champion on the "
         "backtest by the rule in params.yaml (registry).",
     )
     parser.add_argument(
         "--run",
         metavar="RUN",
-        help="its id, its name, or that of the DVC experiment; default: the run that tracked "
+        help="the run's id or name, or the name of its DVC experiment; default: the run that tracked "
         "models/model.joblib",
     )
     parser.add_argument(
-        "--force", metavar="WHY", type=_reason, help="promote it even if it is not better; why is kept"
+        "--force",
+        metavar="WHY",
+        type=_reason,
+        help="promote it even if it is not better; the reason is recorded",
     )
     return parser.parse_args()
 

@@ -1,7 +1,7 @@
-"""Log to MLflow the runs that wait because the tracking server was down when they were made.
+"""Log to MLflow the runs that wait because the tracking server was down.
 
-The project's own store is looked after even if none waits: it follows a moved project, and runs that were cut
-short are closed.
+The project's own store is maintained even if no run waits: its paths follow a moved project, and
+interrupted runs are closed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Log every run that waits; exit 1 when some could not be."""
+    """Log every run that waits; exit with 1 if some could not be logged."""
     root = outbox.project_root()
     if not (root / outbox.FOLDER).is_dir():
         log.info("no run waits")

@@ -117,7 +117,7 @@ def main() -> None:
             "usage": found["usage"],
         }
         (prediction,) = predict(client, [company])
-        print(f"company {prediction['company_id']} anew: {prediction['conversion_probability']:.3f}")
+        print(f"company {prediction['company_id']} again: {prediction['conversion_probability']:.3f}")
         for reason in prediction["reasons"]:
             print(f"  {reason}")
 

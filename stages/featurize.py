@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def write_tables(path: str, tables: Iterator[pd.DataFrame]) -> int:
-    """Write tables one after the other into one Parquet file, a row group each; give the number of rows."""
+    """Write tables into one Parquet file, a row group each; return the number of rows."""
     rows = 0
 
     def write(temporary: Path) -> None:

@@ -9,11 +9,11 @@ from typing import Final
 import pandas as pd
 
 from conversion.config.params_file import load_params
-from conversion.leads.drift import drift
+from conversion.leads.drift import feature_drift
 from conversion.leads.lead_files import write_lead_files
 from conversion.leads.lead_list import lead_list
 from conversion.modelling.artifact import load_model
-from conversion.modelling.base import ConversionModel
+from conversion.modelling.model import ConversionModel
 from conversion.modelling.tiers import out_of_reach
 from conversion.runtime.cli import run
 from conversion.runtime.errors import InputError
@@ -27,12 +27,12 @@ log = logging.getLogger(__name__)
 
 
 def as_of_list(latest: pd.DataFrame) -> str:
-    """Give the moment of the list, after a check that the snapshots are of it.
+    """Return the moment of the list, after checking that the snapshots are of that moment.
 
     Raises
     ------
     InputError
-        Cleaned tables and snapshots are of different runs.
+        Clean tables and snapshots are of different runs.
     """
     as_of = read_monday(EXPORT, "as_of")
     other = latest.loc[latest["as_of"] != pd.Timestamp(as_of), "as_of"]
@@ -60,14 +60,14 @@ def main() -> None:
             extra={"tiers": ", ".join(unreached), "training_prevalence": round(float(model.base_rate_), 6)},
         )
     train = read_parquet("data/features/train.parquet", [*names, "weight", "as_of"])
-    moved = drift(train, latest, model.features, pd.Timestamp(as_of))
+    drift = feature_drift(train, latest, model.features, pd.Timestamp(as_of))
     about = {
         "as_of": as_of,
         "model_sha256": description["sha256"],
         "inputs": {path: sha256(path) for path in (COMPANIES, EXPORT, USAGE, LATEST)},
     }
     write_lead_files(Path(), leads, params.score.top_n, params.score.format, Path(USAGE), about)
-    write_json("metrics/drift.json", {"as_of": as_of} | moved)
+    write_json("metrics/drift.json", {"as_of": as_of} | drift)
     log.info(
         "scored",
         extra={

@@ -1,4 +1,4 @@
-"""Tell MLflow of this run: params, metrics, plots, the lead list's head and the model itself."""
+"""Log this run to MLflow: params, metrics, plots, the top of the lead list and the model."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from conversion.config.params_file import load_params
 from conversion.runtime.cli import run
 from conversion.runtime.errors import TrackingError
 from conversion.runtime.files import read_json, write_json
+from conversion.runtime.run_cache import save_entries
 from conversion.tracking import outbox
 from conversion.tracking.run_record import fill, git_tags, identity, record
 
@@ -20,10 +21,10 @@ log = logging.getLogger(__name__)
 
 
 def track(params: Params, model: dict[str, Any], known_as: dict[str, str]) -> None:
-    """Give the run to MLflow; where that fails it waits, and is logged with a later one."""
+    """Log the run to MLflow; if that fails, the run waits and is logged with a later one."""
     root = outbox.project_root()
-    told = record(params, model, known_as | git_tags(dict(os.environ)), time.time())
-    outbox.put(root, told, partial(fill, columns=model["features"]))
+    run_record = record(params, model, known_as | git_tags(dict(os.environ)), time.time())
+    outbox.put(root, run_record, partial(fill, columns=model["features"]))
     from conversion.tracking import mlflow_runs
 
     try:
@@ -38,13 +39,14 @@ def track(params: Params, model: dict[str, Any], known_as: dict[str, str]) -> No
 
 
 def main() -> None:
-    """Read what the stages wrote, log it; write data/run.json, the same whether or not it was logged."""
+    """Log what the stages wrote; write data/run.json, the same whether or not logging succeeded."""
     params = load_params()
     model = read_json("models/model.json")
     known_as = identity(model)
     if params.tracking.enabled:
         track(params, model, known_as)
     write_json("data/run.json", known_as)
+    save_entries("track")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ TIMEOUT = 400
 ALL = ("simulate", "load", "clean", "featurize", "train", "evaluate", "score", "track")
 AFTER_FEATURIZE = ALL[4:]
 
-# What the stages write into Git: a clone starts without it, as if nothing had ever been run.
+# The stages' outputs that are in Git. A clone starts without them, as if nothing had ever run.
 WRITTEN = ("dvc.lock", "metrics/", "plots/")
 
 SMALL: dict[str, Any] = {
@@ -33,7 +35,7 @@ SMALL: dict[str, Any] = {
     "model.xgboost.n_estimators": 15,
     "evaluate.refit_weeks": 12,
     "evaluate.bootstrap_samples": 20,
-    # on in tests/test_tracking.py, which are about it
+    # tests/test_tracking.py turns it on
     "tracking.enabled": False,
 }
 
@@ -46,7 +48,7 @@ class Clone:
     folder
         The repository.
     home
-        Where DVC may keep what it otherwise keeps in the user's and the system's folders.
+        A folder for what DVC otherwise keeps in folders of the user and the system.
     """
 
     def __init__(self, folder: Path, home: Path) -> None:
@@ -79,7 +81,7 @@ class Clone:
         return clone
 
     def copy_project(self, without: tuple[str, ...] = ()) -> None:
-        """Copy what git has or would take, as edited, but for paths that begin with one of ``without``."""
+        """Copy the files that git has or would add, as edited, except paths that start with ``without``."""
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT, capture_output=True, text=True, check=True,
@@ -97,7 +99,7 @@ class Clone:
 
     @classmethod
     def reproduced(cls, folder: Path, home: Path, params: dict[str, Any] | None = None) -> Clone:
-        """Give a copy of the project after its first ``dvc repro``, with everything committed."""
+        """Return a copy of the project after its first ``dvc repro``, with everything committed."""
         clone = cls.of_project(folder, home, params)
         assert stages_run(clone.dvc("repro")) == ALL
         # data/ and models/ have the .gitignore files that DVC writes
@@ -118,12 +120,12 @@ class Clone:
         return clone
 
     def identify(self) -> None:
-        """Say who commits."""
+        """Set the author of commits."""
         self.git("config", "user.name", "Tester")
         self.git("config", "user.email", "tester@example.com")
 
     def run(self, *command: str, fails: bool = False) -> str:
-        """Run a command; give stdout and stderr, after its exit code was the expected one."""
+        """Run a command, check its exit code, and return stdout and stderr."""
         done = subprocess.run(
             command,
             cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -137,7 +139,7 @@ class Clone:
         return self.run("dvc", *arguments, fails=fails)
 
     def answer(self, *arguments: str) -> str:
-        """Run a dvc command; give its stdout alone."""
+        """Run a dvc command and return its stdout alone."""
         return subprocess.run(
             ["dvc", *arguments],
             cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=TIMEOUT, check=True,
@@ -164,6 +166,20 @@ class Clone:
         self.git("clean", "-d", "--force", "--quiet")
         self.dvc("checkout", "--quiet", "--force")
 
+    @contextmanager
+    def as_committed(self) -> Iterator[Clone]:
+        """Lend the clone; then go back to the last commit, and forget what the run cache has learned."""
+        runs = self.folder / ".dvc/cache/runs"
+        known = set(runs.rglob("*"))
+        yield self
+        self.reset()
+        # From the bottom up: DVC stumbles over a folder without an entry.
+        for entry in sorted(set(runs.rglob("*")) - known, reverse=True):
+            if entry.is_file():
+                entry.unlink()
+            elif not any(entry.iterdir()):
+                entry.rmdir()
+
     def set_params(self, changed: dict[str, Any]) -> None:
         """Change keys of params.yaml, given by their dotted paths."""
         path = self.folder / "params.yaml"
@@ -178,6 +194,12 @@ class Clone:
     def read(self, path: str) -> bytes:
         """Read a file's bytes."""
         return (self.folder / path).read_bytes()
+
+
+def stages_restored(output: str) -> tuple[str, ...]:
+    """List the stages whose outputs DVC took from its run cache, by what it printed."""
+    cached = r"^Stage '(\w+)' is cached - skipping run, checking out outputs$"
+    return tuple(re.findall(cached, output, flags=re.MULTILINE))
 
 
 def stages_run(output: str) -> tuple[str, ...]:

@@ -10,11 +10,11 @@ from filelock import FileLock
 
 from tests.clone import Clone
 
-# Before numpy is loaded: threads that spin while they wait starve the other worker's.
+# Before numpy is loaded: threads that spin while they wait starve those of the other worker.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-# Shells start what runs in the background with Ctrl-C ignored, and so would all that tests start.
+# Shells ignore Ctrl-C in background processes, and everything that the tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,10 +25,32 @@ hypothesis.settings.register_profile("dev", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
+# The files that take longest, the longest first. Workers take whole files (--dist loadfile): a long file that
+# starts late would run alone at the end.
+LONGEST = (
+    "test_docs_commands",
+    "test_tracking",
+    "test_sweep",
+    "test_dvc_results",
+    "test_dvc",
+    "test_contributing",
+    "test_service",
+    "test_same_bytes",
+    "test_compare",
+    "test_service_fuzz",
+)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that run the pipeline, lest one is left for the end; else leave the order."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Begin with the longest files, then run the other slow tests; leave the order as it is otherwise."""
+    place = {name: rank for rank, name in enumerate(LONGEST)}
+
+    def rank(item: pytest.Item) -> int:
+        slow = item.get_closest_marker("slow") is not None
+        return place.get(item.path.stem, len(place)) if slow else len(place) + 1
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +61,7 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder like the project's root after ``dvc repro``, with a small model; not to be changed."""
+    """A folder like the project's root after ``dvc repro``, with a small model; do not change it."""
     from tests.server import lay_out
 
     return lay_out(tmp_path_factory.mktemp("served"))
@@ -47,7 +69,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def first_run(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A small project after its first run, one for all tests and workers; not to be changed, but copied."""
+    """A small project after its first run, shared by all tests and workers: copy it, do not change it."""
     # pytest-xdist gives each worker a folder inside the run's own.
     inside = "PYTEST_XDIST_WORKER" in os.environ
     shared = tmp_path_factory.getbasetemp().parent if inside else tmp_path_factory.getbasetemp()
@@ -55,7 +77,7 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     with FileLock(shared / "first-run.lock"):
         if done.exists():
             return Clone(folder, home)
-        assert not folder.exists(), "the first run failed; whoever asked first has its output"
+        assert not folder.exists(), "the first run failed; the test that first asked for it has the output"
         folder.mkdir()
         clone = Clone.reproduced(folder, home)
         done.touch()

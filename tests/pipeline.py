@@ -19,7 +19,7 @@ from conversion.data.timeline import WEEK
 from conversion.features import snapshots
 from conversion.ingest import cells
 from conversion.leads.lead_list import lead_list
-from conversion.modelling.base import ConversionModel
+from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import fit_at
 from conversion.runtime.cli import run
 from stages import clean, evaluate, featurize, load, score, train

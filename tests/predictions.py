@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from conversion.evaluation import curves
+from conversion.evaluation.slice_metrics import slice_measures
 from conversion.stats.hashing import uniform_hash
 
 RANKERS = ["probability", "users_rule", "actions_rule", "random"]
@@ -47,3 +49,20 @@ def one_week(
             "probability": scores,
         }
     )
+
+
+def unranked_week(labels: list[int], scores: list[float]) -> pd.DataFrame:
+    """Make one week in which the conversions have no revenue."""
+    return one_week(labels, scores).assign(MRR=0.0)
+
+
+def reliability_of(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Make a reliability table from few bootstrap samples."""
+    return curves.reliability_table(predictions, samples=50, seed=1)
+
+
+def sliced_by(predictions: pd.DataFrame, column: str, all_too: bool = False) -> pd.DataFrame:
+    """Measure the slices of a column, such as the ``month`` that is added; perhaps all prospects too."""
+    months = predictions.assign(month=predictions["as_of"].dt.strftime("%Y-%m"))
+    table = slice_measures(months, [column], [10, 50], samples=30, seed=1)
+    return table if all_too else table.iloc[1:]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from conversion.leads.reasons import reason_writer
-from conversion.modelling.base import ConversionModel
+from conversion.modelling.model import ConversionModel
 
 
 def top_reasons(model: ConversionModel, features: pd.DataFrame, count: int) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Hook for `schemathesis run` in test_service_fuzz.py: rules that JSON schema cannot say."""
+"""Hook for `schemathesis run` in test_service_fuzz.py: rules that JSON schema cannot express."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EARLIEST = dt.date.min + dt.timedelta(weeks=MAX_WEEKS + 1)
 
 @schemathesis.hook
 def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]) -> None:  # noqa: ARG001
-    """Make what the schema accepts keep the rules between fields too; leave what it does not accept alone."""
+    """Make bodies that the schema accepts keep the rules between fields too; leave the others alone."""
     positive = case.meta is not None and case.meta.generation.mode is schemathesis.GenerationMode.POSITIVE
     if not positive or not isinstance(case.body, dict):
         return
@@ -47,7 +47,7 @@ def keep_the_rules(history: dict[str, Any]) -> None:
 
 
 def day_of(text: str) -> dt.date:
-    """Read a day; one that only looks like one, as 2020-02-31 does, is made one."""
+    """Read a day; turn text that only looks like one, such as 2020-02-31, into one."""
     try:
         return dt.date.fromisoformat(text[:10])
     except ValueError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -21,6 +22,7 @@ import bentoml
 import httpx
 import pandas as pd
 import psutil
+import yaml
 
 from conversion.config.params_file import load_params
 from tests.exports import write_export
@@ -38,7 +40,7 @@ DIRTY_COMPANIES = 130
 
 
 def environment(home: Path, **given: str) -> dict[str, str]:
-    """Give the environment of BentoML's commands: nothing of ours but what is ``given``."""
+    """Return the environment of BentoML's commands: none of our variables except the ``given`` ones."""
     ours = ("BENTO", "CONVERSION_", "COV_", "GIT_", "PROMETHEUS_", "PYTEST_", "PYTHON")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return inherited | {
@@ -56,7 +58,7 @@ class HttpServer:
     Parameters
     ----------
     folder
-        Where it is started.
+        The folder that it starts in.
     command
         What is run; ``{port}`` in it is the port.
     env
@@ -109,7 +111,7 @@ class HttpServer:
         return self._process.pid
 
     def log(self) -> str:
-        """Give what the server has printed so far."""
+        """Return what the server has printed so far."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def client(self, **options: Any) -> httpx.Client:
@@ -121,7 +123,7 @@ class HttpServer:
         self._process.send_signal(signal.SIGTERM)
 
     def wait(self, timeout: float = STOP_TIMEOUT) -> int:
-        """Wait until the server has exited; give its exit code."""
+        """Wait until the server has exited; return its exit code."""
         return self._process.wait(timeout)
 
     def stop(self) -> None:
@@ -153,7 +155,7 @@ class Server(HttpServer):
     Parameters
     ----------
     folder
-        Where it is started.
+        The folder that it starts in.
     home
         BentoML's folder, made if it is not there.
     arguments
@@ -189,7 +191,7 @@ def bentoml_client(server: Server, token: str | None = None) -> Iterator[Any]:
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on, outside of those that the system gives to clients."""
+    """Find a port that nobody listens on, outside the range that the system gives to clients."""
     for _ in range(100):
         port = 20_000 + secrets.randbelow(12_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -199,7 +201,7 @@ def free_port() -> int:
 
 
 def refusal_to_start(folder: Path, home: Path, env: Mapping[str, str] | None = None) -> tuple[int, str]:
-    """Run `bentoml serve` where it should not start; give its exit code and all that it printed."""
+    """Run `bentoml serve` in a folder where it must not start; return its exit code and what it printed."""
     done = subprocess.run(
         ["bentoml", "serve"],
         cwd=folder, env=environment(home, BENTOML_PORT=str(free_port()), **(env or {})),
@@ -247,6 +249,27 @@ def lay_out(folder: Path) -> Path:
 def copy_of(folder: Path, to: Path) -> Path:
     """Copy a folder made by `lay_out`, to change something in it."""
     return Path(shutil.copytree(folder, to, ignore=shutil.ignore_patterns("__pycache__", "logs")))
+
+
+def set_serve(folder: Path, **changed: Any) -> None:
+    """Change keys of ``serve`` in params.yaml."""
+    path = folder / "params.yaml"
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values["serve"] |= changed
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+
+
+def samples(client: httpx.Client, name: str) -> dict[tuple[tuple[str, str], ...], float]:
+    """Read one metric from /metrics: its values by their labels."""
+    found = re.findall(rf"^{name}(?:\{{(.*)\}})? (\S+)$", client.get("/metrics").text, flags=re.MULTILINE)
+    return {tuple(sorted(re.findall(r'(\w+)="([^"]*)"', labels))): float(value) for labels, value in found}
+
+
+def total(client: httpx.Client, name: str, **labels: str) -> float:
+    """Sum one metric's values over all labels but the given ones."""
+    return sum(
+        value for found, value in samples(client, name).items() if labels.items() <= dict(found).items()
+    )
 
 
 def history_of(company: Mapping[str, Any], usage: pd.DataFrame) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The service in memory, for tests: small models behind the HTTP contract, and requests made of an export."""
+"""The service in this process, for tests: small models behind the HTTP API, and requests from an export."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from conversion.config.contract import FIRMOGRAPHICS, MEASURES
 from conversion.config.params import FeatureGroup
-from conversion.modelling.base import ConversionModel
+from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import describe
 from conversion.serving.lead_pages import LeadList
-from conversion.serving.messages import History, RegisteredModel, Summary
+from conversion.serving.messages import Error, History, RegisteredModel, Summary
+from conversion.serving.prediction_log import WritePredictions
 from conversion.serving.predictor import Predictor, make_predictor
 from conversion.serving.routes import http_api
-from conversion.serving.state import Record, Serving
+from conversion.serving.state import ServiceState
 from conversion.serving.telemetry import Telemetry
 from tests.pipeline import Pipeline, dirty_export, small_params
 
 SHA256 = "0123456789abcdef" * 4
 VERSION = SHA256[:12]
 JSON = {"content-type": "application/json"}
+TOKEN = "a token with spaces"
 
 EXAMPLE: dict[str, Any] = {
     "id": 123,
@@ -48,7 +50,7 @@ def small_pipeline(
     as_of: str | None = None,
     groups: tuple[str, ...] = get_args(FeatureGroup),
 ) -> Pipeline:
-    """Give the pipeline of `tests.pipeline.dirty_export`, one for all tests of a process."""
+    """Return the pipeline of `tests.pipeline.dirty_export`, one for all tests of a process."""
     params = small_params(model__type=model_type, data__as_of=as_of, features__groups=list(groups))
     return Pipeline(dirty_export(), params)
 
@@ -61,21 +63,21 @@ def predictor_of(pipeline: Pipeline, model: ConversionModel | None = None) -> Pr
 
 
 def leads_of(pipeline: Pipeline) -> LeadList:
-    """Give a pipeline's lead list as if it had been read from the file."""
+    """Return a pipeline's lead list as the service reads it from the file."""
     return LeadList(pipeline.leads.round({"probability": 9}), pipeline.usage, pipeline.as_of.date(), SHA256)
 
 
-def serving_of(
+def state_of(
     pipeline: Pipeline,
     token: str | None = None,
     leads: LeadList | None = None,
-    record: Record | None = None,
+    log_predictions: WritePredictions | None = None,
     registered_model: RegisteredModel | None = None,
     **settings: Any,
-) -> Serving:
-    """Put together what the routes answer from; ``settings`` are those of ``serve`` in params.yaml."""
+) -> ServiceState:
+    """Make what the routes answer from; ``settings`` are those of ``serve`` in params.yaml."""
     given = pipeline.params.serve.model_dump() | settings
-    return Serving(
+    return ServiceState(
         predictor=predictor_of(pipeline),
         model_type=pipeline.params.model.type,
         registered_model=registered_model,
@@ -83,17 +85,17 @@ def serving_of(
         settings=type(pipeline.params.serve).model_validate_json(json.dumps(given)),
         token=token,
         telemetry=Telemetry("conversion", "test"),
-        record=record,
+        log_predictions=log_predictions,
     )
 
 
 def known(value: Any) -> Any:
-    """Give a table's cell as JSON has it: null where it is missing."""
+    """Return a table's cell as JSON has it: null if it is missing."""
     return None if pd.isna(value) else value
 
 
 def firmographics(pipeline: Pipeline, company: int) -> dict[str, Any]:
-    """Give what an export says of a company itself; unranked sites as exports write them."""
+    """Return a company's firmographics as exports write them."""
     row = pipeline.companies.set_index("id").loc[company]
     rank = 16_000_001.0 if row["unranked"] == 1.0 else known(row["ALEXA_RANK"])
     texts = {name: known(row[name]) for name in FIRMOGRAPHICS[1:]}
@@ -129,6 +131,29 @@ def week(day: str, **counts: int) -> dict[str, Any]:
     return {"WHEN_TIMESTAMP": day} | dict.fromkeys(MEASURES, 0) | counts
 
 
+def with_token(value: bytes) -> dict[str, Any]:
+    """Return the options of a request with JSON and this ``Authorization``."""
+    return {"headers": [(b"content-type", b"application/json"), (b"authorization", value)]}
+
+
+def error_of(response: httpx.Response, status: int) -> Error:
+    """Check that a refusal is what the contract says, whatever went wrong."""
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/json"
+    assert tuple(response.json()) == ("error", "detail")
+    error = Error.model_validate_json(response.content, strict=True, extra="forbid")
+    assert error.error
+    assert error.error.splitlines() == [error.error]
+    for secret in ("Traceback", "/work", ".py", "site-packages", "pydantic"):
+        assert secret not in response.text
+    return error
+
+
+def fields_of(response: httpx.Response) -> list[str]:
+    """List the fields that a 422 names."""
+    return [fault.field for fault in error_of(response, 422).detail]
+
+
 async def bentoml_stand_in(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer any path, as BentoML's app would some."""
     await PlainTextResponse(f"bentoml {scope['path']}")(scope, receive, send)
@@ -140,9 +165,9 @@ class Client:
     Starlette's own test client asks for another HTTP library than the one that BentoML brings.
     """
 
-    def __init__(self, serving: Serving, bentoml_app: ASGIApp = bentoml_stand_in) -> None:
-        self.serving = serving
-        self.app = http_api(serving, bentoml_app)
+    def __init__(self, state: ServiceState, bentoml_app: ASGIApp = bentoml_stand_in) -> None:
+        self.state = state
+        self.app = http_api(state, bentoml_app)
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Send one request and wait for the answer."""

@@ -1,4 +1,4 @@
-"""`make bench-automl` with a worker that answers what is known, in place of the libraries."""
+"""`make bench-automl` with a worker that gives known answers instead of the libraries."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.pipeline import Pipeline, dirty_export, small_params
 HORIZON = pd.Timedelta(days=30)
 NOT_FEATURES = {"id", "as_of", "label", "weight", "MRR", "CLOSEDATE"}
 
-# Ranks like the users rule; what it was given is copied to the folder that comes first.
+# Ranks like the users rule, and copies its input to the folder named first.
 STUB = """
 import json, shutil, sys
 from pathlib import Path

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from modulefinder import ModuleFinder
 from pathlib import Path
 
 import pandas as pd
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 TIMEOUT = 300
 NAME = "conversion"
-# No index, and a proxy that nobody answers at, for whoever asks for one all the same.
+# No index, and a proxy that does not answer, in case something asks for one all the same.
 OFFLINE = {
     "PIP_NO_INDEX": "1",
     "UV_OFFLINE": "1",
@@ -94,12 +95,33 @@ def files(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
+def wings_reached() -> set[Path]:
+    """List the wings that the service imports from, at the top or inside a function."""
+    finder = ModuleFinder(path=[str(ROOT)])
+    finder.run_script(str(ROOT / "conversion/serving/service.py"))
+    folders = {Path(module.__file__).parent for module in finder.modules.values() if module.__file__}
+    return folders - {ROOT / "conversion"}
+
+
+def test_the_bentofile_lists_the_wings_that_the_service_reaches() -> None:
+    included = yaml.safe_load((ROOT / "bentofile.yaml").read_text(encoding="utf-8"))["include"]
+    code = [pattern for pattern in included if pattern.startswith("conversion")]
+    wings = {wing.relative_to(ROOT).as_posix() for wing in wings_reached()}
+    assert {"conversion/serving", "conversion/modelling", "conversion/stats"} < wings
+    assert not wings & {f"conversion/{wing}" for wing in ("evaluation", "ingest", "simulation", "tracking")}
+    prediction_log = "conversion/serving/prediction_log.yaml"
+    assert sorted(code) == sorted(
+        ["conversion/__init__.py", prediction_log, *(f"{wing}/*.py" for wing in wings)]
+    )
+
+
 def test_it_holds_what_serving_needs_and_no_more(served: Path, bento: Path) -> None:
-    code = {
-        f"conversion/{path.name}"
-        for path in (ROOT / "conversion").iterdir()
-        if path.suffix in (".py", ".yaml")
-    }
+    modules = [
+        ROOT / "conversion/__init__.py",
+        *(path for wing in wings_reached() for path in wing.glob("*.py")),
+    ]
+    code = {path.relative_to(ROOT).as_posix() for path in modules}
+    code |= {"conversion/serving/prediction_log.yaml"}
     written = {"models/model.joblib", "models/model.json"}
     written |= {f"data/leads/{name}" for name in ("leads.csv", "manifest.json", "usage.parquet")}
     assert files(bento / "src") == code | written | {REGISTERED, "params.yaml", "bentofile.yaml"}

@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md's worked examples, done in a copy of the project exactly as the page says."""
+"""Follow the worked examples of CONTRIBUTING.md in a copy of the project, step by step."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ pytestmark = pytest.mark.slow
 
 
 def follow(clone: Clone, example: str) -> list[str]:
-    """Apply the diffs and run the commands of an example in their order; give what each command said."""
+    """Apply the diffs and run the commands of an example in order; return the output of each command."""
     said = []
-    # Diffs are of the project's own params; the commands run with small ones.
+    # The diffs apply to the project's own params; the commands run with small ones.
     shutil.copyfile(ROOT / "params.yaml", clone.folder / "params.yaml")
     for step in STEP.finditer(EXAMPLES[example]):
         if step["kind"] == "diff":

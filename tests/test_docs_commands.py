@@ -1,4 +1,4 @@
-"""Every command that README.md and docs/ show is run as it is shown, page after page, in one small copy."""
+"""Run every command on README.md and the pages of docs/ as shown, page after page, in one small copy."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from tests.clone import ROOT, Clone
 from tools.docs import generate, session
 
 SMALL = {
-    # as long as the sample, as pages name its dates
-    "simulate.companies": 1500,
+    # As many weeks as the sample has, since the pages name its dates.
     "simulate.weeks": 82,
+    # Fewer lists and fits than the default: one list every four weeks, of two fits.
+    "evaluate.spacing_weeks": 4,
+    "evaluate.refit_weeks": 24,
     "tracking.enabled": True,
 }
 
@@ -26,7 +28,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     return clone
 
 
-# One test: each page finds what the pages before it made.
+# One test: a page may use what the pages before it made.
 @pytest.mark.slow
 def test_the_commands_of_every_page(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DVC_SITE_CACHE_DIR", "DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR"):
@@ -37,7 +39,7 @@ def test_the_commands_of_every_page(clone: Clone, monkeypatch: pytest.MonkeyPatc
         shown = [step.command for step in session.steps(page.read_text(encoding="utf-8"))]
         assert [step.command for step in session.steps(done.read_text(encoding="utf-8"))] == shown
         assert clone.git("diff", "--name-only", "--", "params.yaml", "dvc.lock") == "", f"changed by {name}"
-        # A clone of the project has the results of its params in it.
+        # As in a clone of the project, the results that belong to params.yaml are committed.
         clone.git("add", "--all")
         clone.git("commit", "--quiet", "--allow-empty", "--message", name)
 
@@ -68,12 +70,12 @@ def test_outputs_are_put_back(tmp_path: Path) -> None:
     )
 
 
-def test_another_exit_code_than_the_page_says_is_told(tmp_path: Path) -> None:
+def test_an_exit_code_that_the_page_does_not_expect_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=re.escape("exit 1, not 0")):
         session.run("```sh\nfalse\n```\n", tmp_path, session.environment(tmp_path), tmp_path)
 
 
-def test_a_server_that_does_not_start_is_told(tmp_path: Path) -> None:
+def test_a_server_that_does_not_start_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"mlflow ui --port \d+ --no-such-option: no answer"):
         session.run(
             "```sh\nmlflow ui --port 5000 --no-such-option\n```\n",

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from conversion.config.params_file import load_params
-from tests.clone import AFTER_FEATURIZE, Clone, stages_run
-
-QUEUE_SECONDS = 300
-POLL_SECONDS = 6  # asking takes dvc itself seconds of a processor that the worker needs
+from tests.clone import AFTER_FEATURIZE, Clone, stages_restored, stages_run
 
 pytestmark = pytest.mark.slow
 
@@ -26,8 +22,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def clone(reproduced: Clone) -> Iterator[Clone]:
     """The module's clone, back at its commit after the test."""
-    yield reproduced
-    reproduced.reset()
+    with reproduced.as_committed() as clone:
+        yield clone
 
 
 # --- what reruns what ------------------------------------------------------------------------------------
@@ -69,6 +65,49 @@ def test_a_train_that_fails_leaves_the_last_model(clone: Clone) -> None:
     assert "there is nothing to learn from" in clone.dvc("repro", "train", fails=True)
     assert {name: clone.read(f"models/model.{name}") for name in before} == before
     assert clone.status() == [" M params.yaml"]
+
+
+def test_a_train_that_is_killed_leaves_the_last_model(clone: Clone) -> None:
+    """Also what is in git: DVC has deleted both before ``train`` starts."""
+    before = clone.read("models/model.joblib")
+    clone.set_params({"train.min_frequency": 8})
+    with subprocess.Popen(
+        ["dvc", "repro", "train"], cwd=clone.folder, env=clone.env, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        next(line for line in process.stderr if "train INFO fitting" in line)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert clone.read("models/model.joblib") == before
+    assert clone.status() == [" M params.yaml"]
+
+
+def test_params_that_ran_before_are_restored_and_only_tracked_again(clone: Clone) -> None:
+    clone.dvc("exp", "run", "-S", "model.type=xgboost")
+    boosted = {path: clone.read(path) for path in ("models/model.joblib", "metrics/evaluation.json")}
+
+    restored = ("train", "evaluate", "score")
+    back = clone.dvc("exp", "run", "-S", "model.type=ensemble")
+    assert (stages_restored(back), stages_run(back)) == (restored, ("track",))
+    assert clone.status() == [" M params.yaml"], (
+        "DVC writes the file anew; the results are the committed ones"
+    )
+    assert json.loads(clone.read("models/model.json"))["model_type"] == "ensemble"
+
+    again = clone.dvc("exp", "run", "-S", "model.type=xgboost")
+    assert (stages_restored(again), stages_run(again)) == (restored, ("track",))
+    assert {path: clone.read(path) for path in boosted} == boosted
+    assert not any((clone.folder / path).is_symlink() for path in clone.git("ls-files").splitlines())
+
+    clone.git("checkout", "params.yaml")
+    edited = clone.dvc("repro")
+    assert (stages_restored(edited), stages_run(edited)) == (restored, ("track",))
+    assert clone.status() == []
+    assert set(clone.git("ls-files", "metrics", "plots").splitlines()) == {
+        path.relative_to(clone.folder).as_posix()
+        for folder in ("metrics", "plots")
+        for path in (clone.folder / folder).iterdir()
+    }, "all are in git, none is ignored"
 
 
 def test_a_param_that_is_edited_while_its_stage_runs_is_not_recorded(clone: Clone) -> None:
@@ -164,32 +203,6 @@ def test_metrics_and_plots_are_shown(clone: Clone) -> None:
     assert not any(name.startswith(("ranking.", "without_never_seen.")) for name in columns)
     clone.dvc("plots", "show")
     assert (clone.folder / "dvc_plots/index.html").is_file()
-
-
-def test_queued_experiments_are_run_by_a_worker(clone: Clone) -> None:
-    for name, top_n in (("short", 5), ("long", 90)):
-        clone.dvc("exp", "run", "--queue", "--name", name, "-S", f"score.top_n={top_n}")
-    clone.dvc("queue", "start")
-    try:
-        status = wait_for_queue(clone)
-    finally:
-        clone.dvc("queue", "stop", "--kill")
-    assert status.count("Success") == 2, status + clone.dvc("queue", "logs", "short")
-    rows = list(csv.DictReader(io.StringIO(clone.answer("exp", "show", "--csv"))))
-    top_n = {row["Experiment"]: row["score.top_n"] for row in rows}
-    assert (top_n["short"], top_n["long"]) == ("5", "90")
-    assert clone.status() == []
-
-
-def wait_for_queue(clone: Clone) -> str:
-    """Wait until no experiment is queued or running; give the last status."""
-    end = time.monotonic() + QUEUE_SECONDS
-    while time.monotonic() < end:
-        status = clone.dvc("queue", "status")
-        if "Queued" not in status and "Running" not in status:
-            return status
-        time.sleep(POLL_SECONDS)
-    pytest.fail(f"the queue was not done after {QUEUE_SECONDS} s:\n{status}")
 
 
 # --- mistakes --------------------------------------------------------------------------------------------

@@ -26,8 +26,9 @@ from conversion.config.model_params import MemberType, model_types
 from conversion.config.param_types import Section
 from conversion.config.params import Params, Registry, Serve, Tracking
 from conversion.config.params_file import load_params
+from conversion.runtime.files import WRITERS, writer_of
 from conversion.serving.predictor import confidence_of
-from conversion.serving.state import make_serving
+from conversion.serving.state import make_state
 from conversion.tracking.mlflow_runs import MODEL_REQUIREMENTS
 from tests.backtests import backtest
 from tests.exports import tiny_export, write_export
@@ -140,12 +141,6 @@ def test_every_script_in_stages_is_a_stage() -> None:
     assert {path.stem for path in project_modules("stages")} == set(NAMES)
 
 
-def test_imports_point_to_conversion() -> None:
-    for package in PACKAGES:
-        for path in project_modules(package):
-            assert {found.relative_to(ROOT).parts[0] for found in imports(path)} <= {"conversion"}, path
-
-
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_package_itself_holds_no_code_that_a_stage_could_depend_on(package: str) -> None:
     tree = ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))
@@ -236,6 +231,28 @@ def test_every_file_that_a_stage_reads_is_an_earlier_one_s_or_the_export() -> No
 def test_no_two_stages_write_the_same() -> None:
     written = [out for stage in NAMES for out in outs(stage)]
     assert len(written) == len(set(written))
+
+
+@pytest.mark.parametrize("stage", NAMES)
+def test_errors_name_the_stage_that_writes_a_file(stage: str) -> None:
+    assert {writer_of(out) for out in outs(stage)} == {stage}
+
+
+def test_every_path_of_which_errors_name_the_writer_is_an_out_or_holds_outs() -> None:
+    for path, stage in WRITERS.items():
+        assert any(out == path or out.startswith(f"{path}/") for out in outs(stage)), path
+
+
+def test_dvc_can_restore_every_stage_but_the_last_from_its_run_cache() -> None:
+    """DVC takes no stage from its run cache that has an output with persist; each run is to be tracked."""
+    persistent = {
+        stage
+        for stage in NAMES
+        for kind in ("outs", "metrics", "plots")
+        for out in STAGES[stage].get(kind, [])
+        if isinstance(out, dict) and any(options.get("persist") for options in out.values())
+    }
+    assert persistent == {"track"}
 
 
 # --- plots -----------------------------------------------------------------------------------------------
@@ -507,9 +524,9 @@ def test_the_service_reads_every_key_of_its_section(tmp_path: Path, monkeypatch:
     export = write_export(tiny_export(), tmp_path / "export")
     assert run_stages(tmp_path, small_params(data__dir=str(export))) is None
     with recorder.watch():
-        serving = make_serving(load_params(), token=None, version="test", record=None)
-        assert confidence_of(0.05, 0.05, serving.settings.confidence) == "low"
-        client = Client(serving)
+        state = make_state(load_params(), token=None, version="test", log_predictions=None)
+        assert confidence_of(0.05, 0.05, state.settings.confidence) == "low"
+        client = Client(state)
         answers = [client.post("/predict", {"companies": [{"id": 1}]}), client.get("/leads")]
     assert [answer.status_code for answer in answers] == [200, 200]
     # log_predictions is read where BentoML's monitoring is: in the service itself.

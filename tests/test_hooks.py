@@ -73,8 +73,8 @@ def test_every_hook_is_a_tool_of_the_environment() -> None:
 
 def test_what_is_checked() -> None:
     assert set(HOOKS) == {
-        "ruff-check", "ruff-format", "mypy", "end-of-file", "trailing-whitespace", "yaml", "large-files",
-        "merge-conflict", "notebook-outputs", "dvc-lock",
+        "ruff-check", "ruff-format", "mypy", "imports", "end-of-file", "trailing-whitespace", "yaml",
+        "large-files", "merge-conflict", "notebook-outputs", "dvc-lock",
     }  # fmt: skip
 
 
@@ -89,6 +89,26 @@ def test_the_project_is_clean(clone: Clone) -> None:
     [
         ("ruff-check", "conversion/bad.py", "import os\n", "F401"),
         ("ruff-format", "conversion/bad.py", "x = {  }\n", "1 file would be reformatted"),
+        (
+            "imports",
+            "conversion/stats/bad.py",
+            "from conversion.config import params\n",
+            "stats.bad -> conversion.config",
+        ),
+        (
+            "imports",
+            "stages/bad.py",
+            "def f():\n    from stages import train\n",
+            "stages.bad -> stages.train",
+        ),
+        ("imports", "stages/bad.py", "def f():\n    import mlflow\n", "stages.bad -> mlflow"),
+        ("imports", "commands/bad.py", "import bentoml\n", "commands.bad -> bentoml"),
+        (
+            "imports",
+            "conversion/leads/bad.py",
+            "import commands.compare\n",
+            "conversion.leads.bad -> commands.compare",
+        ),
         ("end-of-file", "docs/bad.md", "no end", "Fixing docs/bad.md"),
         ("trailing-whitespace", "docs/bad.md", "spaces  \n", "Fixing docs/bad.md"),
         ("yaml", "bad.yaml", "a: [\n", "bad.yaml"),

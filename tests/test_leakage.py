@@ -1,4 +1,4 @@
-"""`make bench-leakage`: the leak is in the claim by construction, and not in what is measured out of time."""
+"""`make bench-leakage`: the usual recipe has the leak by construction, the out-of-time measures do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make bench-modelling`: the tables of docs/explanation/modelling.md are what was measured."""
+"""`make bench-modelling`: the tables of docs/explanation/modelling.md match the measurements."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_a_recipe_is_measured_as_evaluate_does() -> None:
     made = data()
     found = modelling.measured(made, {"model.type": "random_forest", "features.groups": ["usage"]})
     params = modelling.changed(made.params, {"model.type": "random_forest", "features.groups": ["usage"]})
-    result = report.evaluation(backtest.backtest(made.train, made.snapshots, params), params)
+    result = report.evaluation_metrics(backtest.backtest(made.train, made.snapshots, params), params)
     ours = found["rankers"][MODEL]
     assert ours["average_precision"] == result["ranking"]["probability"]["average_precision"]
     assert ours["log_loss_ratio"] == result["probability"]["log_loss_ratio"]

@@ -1,4 +1,4 @@
-"""The whole pipeline on a real export, where one is given."""
+"""The whole pipeline on a real export, if there is one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.pipeline import run_stages
 
 @pytest.fixture(scope="module")
 def results(crm_export_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """Run the project's own params on the export; give the folder and the evaluation."""
+    """Run the pipeline on the export with the project's own params; return the folder and the evaluation."""
     folder = tmp_path_factory.mktemp("real")
     params = load_params(ROOT / "params.yaml")
     data = params.data.model_copy(update={"dir": str(crm_export_dir.resolve())})

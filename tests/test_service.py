@@ -4,35 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import resource
 import shlex
 import shutil
-import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pandas as pd
-import psutil
 import pytest
-import yaml
 
 from conversion.config.contract import UNRANKED
 from conversion.leads.lead_files import read_lead_files
 from conversion.leads.lead_list import REASONS
-from conversion.modelling.artifact import save_model
 from conversion.modelling.registered_versions import RegisteredVersion, RegisteredVersions, write_registered
-from conversion.runtime.files import write_json
 from conversion.serving.connections import HEAD_SECONDS
-from tests.server import Server, bentoml_client, copy_of, history_of, refusal_to_start
+from tests.server import Server, bentoml_client, copy_of, history_of, samples, total
 from tests.serving import EXAMPLE
 
 pytestmark = pytest.mark.slow
@@ -88,27 +81,6 @@ def histories(served: Path, leads: pd.DataFrame) -> list[dict[str, Any]]:
 @pytest.fixture
 def copied(served: Path, tmp_path: Path) -> Path:
     return copy_of(served, tmp_path / "copied")
-
-
-def set_serve(folder: Path, **changed: Any) -> None:
-    """Change keys of ``serve`` in params.yaml."""
-    path = folder / "params.yaml"
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    values["serve"] |= changed
-    path.write_text(yaml.safe_dump(values), encoding="utf-8")
-
-
-def samples(client: httpx.Client, name: str) -> dict[tuple[tuple[str, str], ...], float]:
-    """Read one metric from /metrics: its values by their labels."""
-    found = re.findall(rf"^{name}(?:\{{(.*)\}})? (\S+)$", client.get("/metrics").text, flags=re.MULTILINE)
-    return {tuple(sorted(re.findall(r'(\w+)="([^"]*)"', labels))): float(value) for labels, value in found}
-
-
-def total(client: httpx.Client, name: str, **labels: str) -> float:
-    """Sum one metric's values over all labels but the given ones."""
-    return sum(
-        value for found, value in samples(client, name).items() if labels.items() <= dict(found).items()
-    )
 
 
 class TestPredictions:
@@ -284,7 +256,7 @@ class TestProbesMetricsAndDocs:
 
 
 def logged(server: Server, part: str) -> str:
-    """Give the one line of the log with this part; the access log has it just after the answer."""
+    """Return the one line of the log with this part; the access log has it just after the answer."""
     deadline = time.monotonic() + 10
     while not (lines := [line for line in server.log().split("\n") if part in line]):
         assert time.monotonic() < deadline, f"not logged: {part}"
@@ -331,62 +303,6 @@ class TestConnections:
         assert "path=/see/https://***@crm.example.com/x," in line
 
 
-class TestRefusalToStart:
-    @staticmethod
-    def refuses(folder: Path, home: Path, message: str, **env: str) -> None:
-        code, printed = refusal_to_start(folder, home, env)
-        assert code != 0
-        assert re.fullmatch(rf"Error: .*{re.escape(message)}.*\n", printed), printed
-
-    def test_without_a_model(self, copied: Path, tmp_path: Path) -> None:
-        shutil.rmtree(copied / "models")
-        self.refuses(copied, tmp_path, "models/model.joblib: not found; run 'dvc repro train' to make it")
-
-    def test_with_another_model_than_described(self, copied: Path, tmp_path: Path) -> None:
-        with (copied / "models" / "model.joblib").open("ab") as file:
-            file.write(b"\0")
-        self.refuses(copied, tmp_path, "models/model.joblib: sha256 is ")
-
-    def test_with_broken_params(self, copied: Path, tmp_path: Path) -> None:
-        set_serve(copied, max_companies="many")
-        self.refuses(copied, tmp_path, "params.yaml: serve.max_companies: given 'many', should be")
-
-    def test_with_a_broken_list_of_registered_versions(self, copied: Path, tmp_path: Path) -> None:
-        (copied / "models" / "registered.json").write_text("{", encoding="utf-8")
-        self.refuses(copied, tmp_path, "models/registered.json: not a list of registered versions (")
-
-    def test_with_another_object_than_a_model(self, copied: Path, tmp_path: Path) -> None:
-        save_model({"weights": [1.0]}, {"model_type": "xgboost"}, copied / "models")
-        self.refuses(copied, tmp_path, "models/model.joblib: holds a dict, should be a ConversionModel; run")
-
-    def test_with_a_description_that_lacks_something(self, copied: Path, tmp_path: Path) -> None:
-        description = json.loads((copied / "models" / "model.json").read_text(encoding="utf-8"))
-        del description["params"]
-        write_json(copied / "models" / "model.json", description)
-        self.refuses(copied, tmp_path, "models/model.json: params: field required; run")
-
-    def test_with_another_model_than_the_allowed_one(self, served: Path, tmp_path: Path) -> None:
-        message = "but CONVERSION_MODEL_SHA256 allows " + "0" * 64
-        self.refuses(served, tmp_path, message, CONVERSION_MODEL_SHA256="0" * 64)
-
-    def test_with_an_edited_lead_list(self, copied: Path, tmp_path: Path) -> None:
-        path = copied / "data" / "leads" / "leads.csv"
-        path.write_text(path.read_text(encoding="utf-8").replace("\n1,", "\n1,9", 1), encoding="utf-8")
-        self.refuses(copied, tmp_path, "data/leads/leads.csv: sha256 is ")
-
-    def test_with_an_empty_token(self, served: Path, tmp_path: Path) -> None:
-        message = "CONVERSION_API_TOKEN: set, but empty"
-        self.refuses(served, tmp_path, message, CONVERSION_API_TOKEN="")
-
-    def test_with_a_token_that_no_client_can_send(self, served: Path, tmp_path: Path) -> None:
-        message = r"CONVERSION_API_TOKEN: has '\n' in it, which no client can send"
-        self.refuses(served, tmp_path, message, CONVERSION_API_TOKEN="s3cret\n")
-
-    def test_with_a_lead_list_but_not_its_usage(self, copied: Path, tmp_path: Path) -> None:
-        (copied / "data" / "leads" / "usage.parquet").unlink()
-        self.refuses(copied, tmp_path, "data/leads/usage.parquet: not found")
-
-
 def test_a_token_is_asked_for_where_one_is_set(served: Path, tmp_path: Path) -> None:
     with (
         Server(served, tmp_path / "home", env={"CONVERSION_API_TOKEN": TOKEN}) as server,
@@ -424,130 +340,3 @@ def test_health_names_the_registered_version_that_is_served(copied: Path, tmp_pa
         health = client.get("/health").json()
     assert health["registered_model"] == {"name": "prospects", "version": "2", "aliases": []}
     assert health["model_version"] == description["sha256"][:12]
-
-
-def test_two_workers_share_metrics_and_each_logs_predictions(copied: Path, tmp_path: Path) -> None:
-    set_serve(copied, log_predictions=True)
-    config = copied / "conversion" / "prediction_log.yaml"
-    text, small = config.read_text(encoding="utf-8"), 20_000
-    config.write_text(re.sub(r"maxBytes: \d+", f"maxBytes: {small}", text), encoding="utf-8")
-    env = {"BENTOML_CONFIG_OPTIONS": "services.conversion.workers=2"}
-    sent = 0
-    with Server(copied, tmp_path / "home", env=env) as server:
-        workers = set(server.workers())
-        assert len(workers) == 2
-        logs = copied / "logs" / "predictions" / "data"
-        deadline = time.monotonic() + 60
-        # The system hands each new connection to a worker; both have to have had some.
-        while len({path.name.split(".log")[0] for path in logs.glob("*")}) < 2 or sent < 200:
-            assert time.monotonic() < deadline, "one worker gets no request"
-            with server.client() as client:
-                client.post("/predict/single", json=EXAMPLE | {"id": sent}).raise_for_status()
-                companies = [EXAMPLE | {"id": sent + 1}, {"id": sent + 2, "usage": [], "as_of": "2019-10-14"}]
-                client.post("/predict", json={"companies": companies}).raise_for_status()
-                client.post("/predict/single", json={"id": 0.5})
-            sent += 3
-        with server.client() as client:
-            assert total(client, "conversion_predictions_total") == sent
-            assert total(client, "conversion_predictions_total", basis="history") == sent / 3
-            assert total(client, "conversion_score_count") == sent
-            posted = {"endpoint": "/predict/single", "http_response_code": "200"}
-            assert total(client, "bentoml_service_request_total", **posted) == sent / 3
-            version = client.get("/health").json()["model_version"]
-        assert set(server.workers()) == workers
-    files = sorted(logs.glob("*"))
-    lines = [line for path in files for line in path.read_text(encoding="utf-8").splitlines()]
-    records = [json.loads(line) for line in lines]
-    assert sorted(record["input"]["id"] for record in records) == list(range(sent))
-    for record in records:
-        assert record["model_version"] == version
-        assert 0 < record["conversion_probability"] < 1
-        assert record["basis"] == ("history" if "usage" in record["input"] else "summary")
-        assert record["timestamp"]
-    assert [path for path in files if re.search(r"\.log\.\d+$", path.name)], files
-    assert max(path.stat().st_size for path in files) <= small
-
-
-def test_predictions_that_cannot_be_logged_are_answered(copied: Path, tmp_path: Path) -> None:
-    set_serve(copied, log_predictions=True)
-    (copied / "logs").touch()  # where its folder should be
-    with Server(copied, tmp_path / "home") as server, server.client() as client:
-        for _ in range(3):
-            assert client.post("/predict/single", json=EXAMPLE).status_code == httpx.codes.OK
-            assert client.post("/predict", json={"companies": [EXAMPLE]}).status_code == httpx.codes.OK
-        assert server.log().count("predictions are answered, but cannot be logged") == 1
-        (copied / "logs").unlink()
-        assert client.post("/predict/single", json=EXAMPLE).status_code == httpx.codes.OK
-        assert server.log().count("predictions are logged again requests_lost=6") == 1
-        assert "Traceback" not in server.log()
-    (path,) = (copied / "logs" / "predictions" / "data").glob("*")
-    assert len(path.read_text(encoding="utf-8").splitlines()) == 1
-
-
-def test_while_a_killed_worker_is_started_again_the_other_answers(served: Path, tmp_path: Path) -> None:
-    env = {"BENTOML_CONFIG_OPTIONS": "services.conversion.workers=2"}
-    with Server(served, tmp_path / "home", env=env) as server:
-        killed, other = server.workers()
-        os.kill(killed, signal.SIGKILL)
-        psutil.wait_procs([psutil.Process(killed)] if psutil.pid_exists(killed) else [], timeout=30)
-        for _ in range(50):
-            with server.client() as client:
-                assert client.post("/predict/single", json=EXAMPLE).status_code == httpx.codes.OK
-        assert other in server.workers()
-
-
-def test_the_prediction_log_keeps_requests_apart(copied: Path, tmp_path: Path) -> None:
-    """Batches are answered on threads: what they log must not get mixed up."""
-    set_serve(copied, log_predictions=True)
-    batches = [[{"id": 50 * k + j, "total_users": 50 * k + j} for j in range(50)] for k in range(40)]
-    with Server(copied, tmp_path / "home") as server, server.client() as client:
-
-        def ask(batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
-            single = client.post("/predict/single", json=batch[0] | {"id": -1 - batch[0]["id"]})
-            several = client.post("/predict", json={"companies": batch})
-            return [single.raise_for_status().json(), *several.raise_for_status().json()["predictions"]]
-
-        with ThreadPoolExecutor(16) as threads:
-            answers = [answer for some in threads.map(ask, batches) for answer in some]
-    (path,) = (copied / "logs" / "predictions" / "data").glob("*")
-    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    assert len(records) == len(answers) == 40 * 51
-    probabilities = {answer["company_id"]: answer["conversion_probability"] for answer in answers}
-    assert {record["input"]["id"]: record["conversion_probability"] for record in records} == probabilities
-
-
-def test_no_request_in_flight_is_lost_on_sigterm(served: Path, tmp_path: Path) -> None:
-    body = json.dumps(EXAMPLE).encode()
-    head = "POST /predict/single HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
-    with Server(served, tmp_path / "home") as server:
-        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
-            connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:20])
-            time.sleep(0.5)
-            server.terminate()
-            time.sleep(2)
-            connection.sendall(body[20:])
-            answer = b""
-            while chunk := connection.recv(65536):
-                answer += chunk
-        assert answer.startswith(b"HTTP/1.1 200 "), answer
-        assert json.loads(answer.partition(b"\r\n\r\n")[2])["company_id"] == EXAMPLE["id"]
-        assert server.wait() == 0
-
-
-def test_a_large_batch_in_flight_is_answered_on_sigterm(
-    served: Path, tmp_path: Path, histories: list[dict[str, Any]]
-) -> None:
-    row = next(history["usage"][0] for history in histories if history["usage"])
-    mondays = pd.date_range(end="2019-10-07", periods=100, freq="W-MON").strftime("%Y-%m-%d")
-    usage = [row | {"WHEN_TIMESTAMP": monday} for monday in mondays]
-    companies = [{"id": place, "usage": usage} for place in range(SAMPLE)]
-    with Server(served, tmp_path / "home") as server, server.client() as client:
-        with ThreadPoolExecutor(1) as thread:
-            asked = thread.submit(client.post, "/predict", json={"companies": companies})
-            # Its size alone takes a second and more: on the way, or being answered.
-            time.sleep(0.5)
-            server.terminate()
-            answer = asked.result()
-        assert answer.status_code == httpx.codes.OK
-        assert [item["company_id"] for item in answer.json()["predictions"]] == list(range(SAMPLE))
-        assert server.wait() == 0

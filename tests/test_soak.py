@@ -24,12 +24,12 @@ def test_a_minute_of_load_meets_no_server_error_and_no_leak(served: Path, tmp_pa
         (worker,) = server.workers()
         outcome = soak(server.port, worker, SECONDS)
         log = server.log()
-    told = "\n".join(report(outcome))
-    assert outcome.faults(growth=math.inf) == [], told
-    assert outcome.last_bytes <= (1 + GROWTH) * outcome.median_bytes(*SETTLED), told
-    assert outcome.server_errors == 0, told
+    table = "\n".join(report(outcome))
+    assert outcome.failures(growth=math.inf) == [], table
+    assert outcome.last_bytes <= (1 + GROWTH) * outcome.median_bytes(*SETTLED), table
+    assert outcome.server_errors == 0, table
     assert "Traceback" not in log, log[-4000:]
-    assert {kind for kind, _ in outcome.answers} >= {*GOOD_WEIGHTS, *BAD_WEIGHTS} - {"too large"}, told
+    assert {kind for kind, _ in outcome.answers} >= {*GOOD_WEIGHTS, *BAD_WEIGHTS} - {"too large"}, table
 
 
 def outcome_of(sizes: list[int], **answers: int) -> Outcome:
@@ -46,18 +46,18 @@ def outcome_of(sizes: list[int], **answers: int) -> Outcome:
 def test_memory_is_compared_from_the_end_of_settling_on() -> None:
     growing_at_first = outcome_of([100, 150, *[200] * 18])
     assert growing_at_first.growth == 0
-    assert growing_at_first.faults(0.05) == []
+    assert growing_at_first.failures(0.05) == []
     growing = outcome_of([100 + moment for moment in range(100)])
     assert growing.settled_bytes == 124.5
     assert growing.last_bytes == 194.5
-    (fault,) = growing.faults(0.05)
-    assert fault == "resident memory grew by 56.2%, allowed is 5.0%"
+    (failure,) = growing.failures(0.05)
+    assert failure == "resident memory grew by 56.2%, allowed is 5.0%"
 
 
-def test_an_unexpected_answer_is_a_fault_with_its_body() -> None:
+def test_an_unexpected_answer_is_a_failure_with_its_body() -> None:
     outcome = outcome_of([100] * 10, summary=200, history=500, lead=0)
     assert outcome.server_errors == 1
-    assert outcome.faults(0.05) == [
+    assert outcome.failures(0.05) == [
         "history: 1 answers of 500, like b'said'",
         "lead: 1 answers of nothing, like b'said'",
     ]

@@ -1,4 +1,4 @@
-"""Sweeps, and a search inside the training period, run for real in a small clone of the project."""
+"""A sweep, and a search inside the training period, run for real in a small clone of the project."""
 
 from __future__ import annotations
 
@@ -6,102 +6,60 @@ import csv
 import io
 import json
 import re
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from commands import sweep
-from conversion.runtime.errors import UserError
-from tests.clone import TIMEOUT, Clone, stages_run
+from tests.clone import Clone, stages_run
 
-TINY = {
-    "simulate.companies": 600,
-    "featurize.windows": [4],
-    "evaluate.spacing_weeks": 4,
-    "model.random_forest.n_estimators": 5,
-}
-SWEEP = (sys.executable, "-m", "commands.sweep")
+# The environment is up to date, whatever the clone's locks are.
+MAKE = ("make", "--old-file=.venv/run.stamp")
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    folder, home = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("home")
-    clone = Clone.of_project(folder, home, TINY)
-    clone.dvc("repro")
-    clone.commit("the first run")
-    return clone
 
 
 @pytest.fixture
 def clone(reproduced: Clone) -> Iterator[Clone]:
     """The module's clone, back at its commit after the test, without the experiments of the test."""
-    yield reproduced
-    reproduced.reset()
+    with reproduced.as_committed() as clone:
+        yield clone
     reproduced.dvc("queue", "remove", "--all")
     reproduced.dvc("exp", "remove", "--all-commits")
 
 
-def queue_of(clone: Clone) -> dict[str, str]:
-    return sweep.queue_status(clone.dvc("queue", "status"))
+def rows(clone: Clone) -> dict[str, dict[str, str]]:
+    """The commit's row, under the empty name, and those of the experiments, by their names."""
+    shown = clone.answer("exp", "show", "--csv", "--hide-workspace")
+    return {row["Experiment"]: row for row in csv.DictReader(io.StringIO(shown))}
 
 
-def test_a_sweep_shows_its_experiments_and_applies_the_best(clone: Clone) -> None:
-    said = clone.run(*SWEEP, "--random", "2", "--seed", "1")
-    names = [name for name, status in queue_of(clone).items() if status == "Success"]
-    assert len(names) == 2
-    assert "0 active, 0 idle" in clone.dvc("queue", "status"), "the workers are gone"
+def test_a_sweep_runs_each_combination_and_shows_the_best_first(clone: Clone) -> None:
+    grid = "model.random_forest.max_depth=2,3 model.random_forest.min_samples_leaf=0,20"
+    said = clone.run(*MAKE, "sweep", "FAMILIES=random_forest", f"GRID_random_forest={grid}")
+    assert clone.status() == [], "the workspace is left as it is"
 
-    shown = list(csv.DictReader(io.StringIO(clone.answer("exp", "show", "--csv", "--hide-workspace"))))
-    scores = {row["Experiment"]: float(row[sweep.AVERAGE_PRECISION]) for row in shown}
-    best = max(names, key=scores.__getitem__)
+    assert said.count("Queued experiment") == 4, "each combination"
+    failed = re.findall(
+        r"^[0-9a-f]{7}\s+(\S+)\s.*\sFailed\s*$", clone.dvc("queue", "status"), flags=re.MULTILINE
+    )
+    assert len(failed) == 2, "those with leaves of no sample"
+    (named,) = re.findall(r"Failed to reproduce experiment\(s\) '(.+)'", said)
+    assert set(named.split(", ")) == set(failed)
+    assert "min_samples_leaf: given 0" in clone.dvc("queue", "logs", failed[0])
+
+    done = {name: row for name, row in rows(clone).items() if name and name not in failed}
+    assert {row["model.type"] for row in done.values()} == {"random_forest"}
+    keys = [setting.partition("=")[0] for setting in grid.split()]
+    assert {tuple(row[key] for key in keys) for row in done.values()} == {("2", "20"), ("3", "20")}
+
     table = [line for line in said.splitlines() if line.startswith("|")]
-    assert len(table) == 2 + 1 + len(names), "a head, the commit and the experiments"
-    assert sweep.AVERAGE_PRECISION in table[0]
-    assert "model.logistic_regression.C" in table[0]
-    order = [name for line in table for name in names if f"[{name}]" in line]
-    assert order == sorted(names, key=scores.__getitem__, reverse=True)
-
-    applied = json.loads(clone.read("metrics/evaluation.json"))["ranking"]["probability"]
-    expected = max(scores[best], scores[""])
-    assert applied["average_precision"]["value"] == pytest.approx(expected, abs=1e-5)
-    assert (f"applied experiment={best}" in said) == (scores[best] > scores[""]) == (clone.status() != [])
-
-
-def test_failed_experiments_are_named_and_nothing_is_applied(
-    clone: Clone, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(clone.folder)
-    for name, value in clone.env.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(
-        UserError, match=r"1 of 1 experiments failed: ([\w-]+); see why with 'dvc queue logs \1'"
-    ) as failed:
-        sweep.sweep([{"model.type": ("xgboost",), "model.xgboost.max_depth": (0,)}], jobs=1)
-    name = re.findall(r"dvc queue logs ([\w-]+)", str(failed.value))[0]
-    assert "max_depth: given 0" in clone.dvc("queue", "logs", name)
-    assert clone.status() == []
-    assert name not in capfd.readouterr().out, "no measures of what failed are shown"
-
-
-def test_ctrl_c_leaves_nothing_queued_or_running(clone: Clone) -> None:
-    with subprocess.Popen(
-        SWEEP, cwd=clone.folder, env=clone.env, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
-        assert process.stderr is not None
-        said = next(line for line in process.stderr if "queued experiments=" in line)
-        process.send_signal(signal.SIGINT)
-        _, rest = process.communicate(timeout=TIMEOUT)
-    assert f"experiments={3 + 2 * 2 + 3 * 2 + 1} " in said, "the grids of the families, and the ensemble"
-    assert process.returncode == 130, rest
-    assert "Traceback" not in rest
-    assert not set(queue_of(clone).values()) & sweep.PENDING
-    assert clone.status() == []
+    columns = {column.strip() for column in table[0].strip("|").split("|")}
+    assert {"average_precision", "model.type", *keys} <= columns
+    assert not any(name in line for line in table for name in failed)
+    order = [name for line in table for name in done if f"[{name}]" in line]
+    assert len(order) == 2
+    assert order == sorted(order, key=lambda name: float(done[name]["average_precision"]), reverse=True)
 
 
 def test_a_search_inside_the_training_period_is_a_tracked_plot(clone: Clone, tmp_path: Path) -> None:

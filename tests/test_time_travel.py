@@ -1,4 +1,4 @@
-"""A list made as of an earlier week is the list that would have been made that week."""
+"""A list made as of an earlier week equals the list that would have been made in that week."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ later_days = st.integers(0, 500).map(lambda days: AS_OF + pd.Timedelta(days=days
 
 @st.composite
 def other_futures(draw: st.DrawFn) -> Tables:
-    """Draw exports that agree with `small_export` on all that is known at `AS_OF`, and on nothing else."""
+    """Draw exports that agree with `small_export` on what is known at `AS_OF`, and differ in the rest."""
     tables = small_export()
     customers, others, usage = (tables[name] for name in (CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS))
 
@@ -88,7 +88,7 @@ def other_futures(draw: st.DrawFn) -> Tables:
     }
 
 
-# An example takes half a second: a failing one is shown as it was drawn.
+# An example takes half a second, so a failing one is not shrunk.
 @settings(max_examples=15, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(tables=other_futures())
 def test_what_is_not_known_changes_no_feature_no_label_and_no_score(tables: Tables) -> None:
@@ -100,7 +100,7 @@ def test_what_is_not_known_changes_no_feature_no_label_and_no_score(tables: Tabl
 
 
 def test_what_is_known_does_change_the_list() -> None:
-    """The property above is not true for want of sight."""
+    """The property above does not hold merely because the list ignores its input."""
     tables = small_export()
     usage = tables[USAGE_ACTIONS].copy()
     known = usage.index[usage["WHEN_TIMESTAMP"] == AS_OF - WEEK]
@@ -113,7 +113,7 @@ def test_what_is_known_does_change_the_list() -> None:
 # Cut by hand
 
 
-# What is fitted on out-of-time predictions travels too.
+# Calibration and threshold are fitted on out-of-time predictions; time travel covers them too.
 OUT_OF_TIME = {
     "logistic_regression": {},
     "random_forest": {"train__calibration": "isotonic"},
@@ -154,12 +154,12 @@ def test_time_travel_writes_the_bytes_of_an_export_cut_by_hand(
         assert len(written) > 1000
 
 
-# What is measured is what would have been listed
+# The backtest measures the lists that would have been made
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_the_backtest_predicts_what_time_travel_lists(model_type: str) -> None:
-    """On an export with quarantined conversions: open labels are left out, all else is the list."""
+    """On an export with quarantined conversions: rows with open labels are left out, the rest is the list."""
     pipeline = whole(model_type, None)
     predictions = backtest.backtest(pipeline.train, pipeline.backtest, pipeline.params)
     refits = predictions["fitted_as_of"].unique()

@@ -19,11 +19,10 @@ import pytest
 import yaml
 
 from conversion.modelling.artifact import load_model
-from conversion.modelling.base import ConversionModel
+from conversion.modelling.model import ConversionModel
 from conversion.tracking import outbox
 from tests.clone import Clone, stages_run
 from tests.server import HttpServer, free_port
-from tests.test_dvc import wait_for_queue
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -41,30 +40,33 @@ EXPERIMENTS = ("boosted", *QUEUED)
 
 
 @pytest.fixture(scope="module")
-def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    folder, home = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("home")
-    return Clone.reproduced(folder, home, {"tracking.enabled": True})
+def reproduced(first_run: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """The small project after its first run, and after tracking was turned on: that runs ``track`` alone."""
+    clone = first_run.copy_to(tmp_path_factory.mktemp("project"))
+    clone.set_params({"tracking.enabled": True})
+    clone.commit("tracking on")
+    assert stages_run(clone.dvc("repro")) == ("track",)
+    assert clone.status() == [" M dvc.lock"]
+    clone.commit("the tracked run")
+    return clone
 
 
 @pytest.fixture
 def clone(reproduced: Clone) -> Iterator[Clone]:
     """The module's clone, back at its commit after the test; what was tracked stays."""
-    yield reproduced
-    reproduced.reset()
+    with reproduced.as_committed() as clone:
+        yield clone
 
 
 @pytest.fixture(scope="module")
 def experiments(reproduced: Clone) -> str:
-    """Run `EXPERIMENTS`, one in a temporary folder, the others by two workers; give the queue's status."""
+    """Run `EXPERIMENTS`, one in a temporary folder, the others by two workers; return the queue's status."""
     assert reproduced.status() == []
     reproduced.dvc("exp", "run", "--temp", "--name", "boosted", "-S", "model.type=xgboost")
     for name, C in QUEUED.items():
         reproduced.dvc("exp", "run", "--queue", "--name", name, "-S", f"model.logistic_regression.C={C}")
-    reproduced.dvc("queue", "start", "--jobs", "2")
-    try:
-        return wait_for_queue(reproduced)
-    finally:
-        reproduced.dvc("queue", "stop", "--kill")
+    reproduced.dvc("exp", "run", "--run-all", "--jobs", "2")
+    return reproduced.dvc("queue", "status")
 
 
 def store(clone: Clone) -> Any:
@@ -82,7 +84,7 @@ def runs_of(clone: Clone, filter_string: str = "") -> list[Any]:
     return list(client.search_runs([experiment.experiment_id], filter_string, order_by=["start_time"]))
 
 
-def first_run(clone: Clone) -> Any:
+def earliest_run(clone: Clone) -> Any:
     return runs_of(clone)[0]
 
 
@@ -117,7 +119,7 @@ def test_a_run_that_changes_nothing_is_not_logged_again(clone: Clone) -> None:
 
 
 def test_the_run_has_the_params_and_the_metrics_that_dvc_has(clone: Clone) -> None:
-    run = first_run(clone)
+    run = earliest_run(clone)
     assert run.info.status == "FINISHED"
     params = yaml.safe_load(clone.read("params.yaml"))
     assert run.data.params["model.type"] == params["model"]["type"]
@@ -137,7 +139,7 @@ def test_the_run_has_the_params_and_the_metrics_that_dvc_has(clone: Clone) -> No
 
 def test_the_run_has_each_cutoff_as_a_step(clone: Clone) -> None:
     weekly = pd.read_csv(clone.folder / "metrics/backtest.csv", parse_dates=["as_of"])
-    history = store(clone).get_metric_history(first_run(clone).info.run_id, "weekly.prospects")
+    history = store(clone).get_metric_history(earliest_run(clone).info.run_id, "weekly.prospects")
     points = sorted((point.step, point.timestamp, point.value) for point in history)
     assert [value for _, _, value in points] == weekly["prospects"].tolist()
     assert [step for step, _, _ in points] == list(range(len(weekly)))
@@ -145,8 +147,8 @@ def test_the_run_has_each_cutoff_as_a_step(clone: Clone) -> None:
 
 
 def test_the_run_says_which_code_data_and_model_it_was(clone: Clone) -> None:
-    tags = first_run(clone).data.tags
-    assert tags["git_commit"] == clone.git("rev-list", "--max-parents=0", "HEAD").strip()
+    tags = earliest_run(clone).data.tags
+    assert tags["git_commit"] == clone.git("rev-parse", "HEAD~1").strip()
     assert tags["dirty"] == "false", "what the stages write is no change"
     model = json.loads(clone.read("models/model.json"))
     assert (tags["model_type"], tags["as_of"]) == (model["model_type"], model["trained_as_of"])
@@ -158,7 +160,7 @@ def test_the_run_says_which_code_data_and_model_it_was(clone: Clone) -> None:
 
 
 def test_the_run_has_the_files(clone: Clone) -> None:
-    client, run_id = store(clone), first_run(clone).info.run_id
+    client, run_id = store(clone), earliest_run(clone).info.run_id
 
     def names(folder: str | None) -> set[str]:
         return {each.path for each in client.list_artifacts(run_id, folder)}
@@ -167,7 +169,7 @@ def test_the_run_has_the_files(clone: Clone) -> None:
     assert {"plots/roc.png", "plots/gains.csv", "plots/importance.png"} <= names("plots")
     assert {"metrics/evaluation.json", "metrics/classification_report.txt"} <= names("metrics")
     assert names("leads") == {"leads/top_leads.csv"}
-    folder = Path(first_run(clone).info.artifact_uri.removeprefix("file://"))
+    folder = Path(earliest_run(clone).info.artifact_uri.removeprefix("file://"))
     assert folder.is_relative_to(clone.folder)
     assert (folder / "params.yaml").read_bytes() == clone.git("show", "HEAD:params.yaml").encode()
     predictions = pd.read_parquet(folder / "backtest/predictions.parquet")
@@ -179,7 +181,7 @@ def test_the_run_has_the_files(clone: Clone) -> None:
 
 def test_the_logged_model_gives_the_probabilities_of_the_model_file(clone: Clone, tmp_path: Path) -> None:
     plain(latest(clone)).to_parquet(tmp_path / "rows.parquet")
-    model = model_folder(clone, first_run(clone))
+    model = model_folder(clone, earliest_run(clone))
     # From an empty folder: the project's code is the model's own copy.
     done = subprocess.run(
         [sys.executable, "-c", PREDICT, str(model), "rows.parquet"],
@@ -192,7 +194,7 @@ def test_the_served_model_gives_the_probabilities_of_the_model_file(clone: Clone
     some = latest(clone).head(200)
     rows = plain(some).astype("object")
     body = {"dataframe_split": rows.where(rows.notna(), None).to_dict("split", index=False)}
-    folder = str(model_folder(clone, first_run(clone)))
+    folder = str(model_folder(clone, earliest_run(clone)))
     command = ["mlflow", "models", "serve", "--model-uri", folder, "--env-manager", "local"]
     command += ["--host", "127.0.0.1", "--port", "{port}"]
     with HttpServer(tmp_path, command, clone.env, tmp_path, "/ping") as server, server.client() as client:
@@ -204,7 +206,7 @@ def test_the_served_model_gives_the_probabilities_of_the_model_file(clone: Clone
 
 
 def test_the_logged_model_has_a_signature_an_example_and_pinned_requirements(clone: Clone) -> None:
-    folder = model_folder(clone, first_run(clone))
+    folder = model_folder(clone, earliest_run(clone))
     described = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
     inputs = {column["name"]: column["type"] for column in json.loads(described["signature"]["inputs"])}
     assert list(inputs) == list(json.loads(clone.read("models/model.json"))["features"])
@@ -291,7 +293,7 @@ def test_the_workspace_s_model_becomes_the_champion_and_another_only_if_it_is_be
     assert "Traceback" not in refused
     assert json.loads(clone.read("models/registered.json")) == registered
     forced = promote(clone, "--run", other.info.run_id, "--force", "to see it served")
-    assert "because: to see it served" in forced
+    assert "Reason: to see it served" in forced
     assert "version 2, the champion" in forced
 
 

@@ -1,4 +1,4 @@
-"""What docs/how-to/troubleshooting.md says that DVC says: each fault made in a tiny project, then mended."""
+"""Cause each fault of docs/how-to/troubleshooting.md in a tiny project, compare DVC's message, and fix it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.clone import ROOT, TIMEOUT, Clone
 
 BEGUN = "begun.txt"
 STAGES = {
-    # Waits to be released, so that there is time to look while it runs.
+    # Waits for `release`, so that a test can act while it runs.
     "wait": {
         "cmd": f"touch {BEGUN}; while [ ! -e go.txt ]; do sleep 0.1; done; echo ${{seed}} > out.txt",
         "params": ["seed"],
@@ -38,7 +38,7 @@ def project(tmp_path: Path) -> Clone:
 
 
 def start(project: Clone, *arguments: str) -> subprocess.Popen[str]:
-    """Start DVC and come back when its stage runs."""
+    """Start DVC and return once its stage runs."""
     process = subprocess.Popen(
         ["dvc", *arguments],
         cwd=project.folder, env=project.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -13,6 +13,7 @@ from conversion.data.firmographics import with_firmographics
 from conversion.data.period import Period, describe_first, strays
 from conversion.data.timeline import WEEK, as_of_view, known_at
 from conversion.runtime.errors import ExportError
+from conversion.stats.metric import Metric
 
 log = logging.getLogger(__name__)
 COMPANY_RULES: Final = {
@@ -216,3 +217,14 @@ def warn_of_incomplete_week(period: Period) -> None:
 
 def _run_as_of(as_of: pd.Timestamp) -> str:
     return f"dvc exp run -S data.as_of={as_of:%Y-%m-%d}"
+
+
+CLEANING_METRICS: Final = (
+    Metric("as_of", "the moment as of which the export is read"),
+    Metric("companies.kept", "companies that are kept"),
+    Metric("companies.conversions", "conversions known at `as_of`"),
+    Metric("companies.quarantined.<rule>", "company rows that a cleaning rule drops"),
+    Metric("usage.kept", "usage rows that are kept"),
+    Metric("usage.quarantined.<rule>", "usage rows that a cleaning rule drops"),
+)
+"""What `cleaning_report` counts."""

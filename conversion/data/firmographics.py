@@ -2,11 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from conversion.config.contract import EMPLOYEE_RANGES, UNKNOWN_SECTOR, UNRANKED
+from conversion.config.contract import EMPLOYEE_RANGES, UNRANKED
 from conversion.data.industries import SECTORS, sector_of
+
+_SIZES: Final[dict[object, float]] = {
+    label: float(size) for size, label in enumerate(EMPLOYEE_RANGES, start=1)
+}
+_SECTOR_PLACES: Final = {sector: place for place, sector in enumerate(SECTORS)}
+
+
+class Firmographics(NamedTuple):
+    """What features read of companies themselves; arrays of length companies.
+
+    Attributes
+    ----------
+    alexa_rank
+        NaN where unranked or missing.
+    unranked
+        1.0 where Alexa did not rank the site, 0.0 where it did, NaN where missing.
+    size
+        Employee range, 1.0 (one) to 9.0 (10,001 or more), NaN where missing.
+    sector
+        Position in `conversion.data.industries.SECTORS`.
+    """
+
+    alexa_rank: np.ndarray
+    unranked: np.ndarray
+    size: np.ndarray
+    sector: np.ndarray
+
+
+def encode_firmographics(
+    alexa_rank: NDArray[np.float64], employee_range: Iterable[object], industry: Iterable[object]
+) -> Firmographics:
+    """Encode companies' firmographics as numbers: of a table, or of one company in a request.
+
+    Parameters
+    ----------
+    alexa_rank
+        16000001 for unranked, NaN for missing.
+    employee_range, industry
+        Text; what is missing or not listed is not known.
+
+    Examples
+    --------
+    >>> rank, unranked, size, sector = encode_firmographics(
+    ...     np.array([50000.0]), ["26 to 50"], ["COMPUTER_SOFTWARE"]
+    ... )
+    >>> rank.item(), unranked.item(), size.item(), SECTORS[sector.item()]
+    (50000.0, 0.0, 5.0, 'Software and IT')
+    """
+    return Firmographics(
+        alexa_rank=np.where(alexa_rank < UNRANKED, alexa_rank, np.nan),
+        unranked=np.where(np.isnan(alexa_rank), np.nan, alexa_rank >= UNRANKED),
+        # Looked up label by label: labels are few and cached, and one company must not wait for pandas.
+        size=np.array([_SIZES.get(label, np.nan) for label in employee_range], dtype=np.float64),
+        sector=np.array([_SECTOR_PLACES[sector_of(label)] for label in industry], dtype=np.int64),
+    )
 
 
 def with_firmographics(companies: pd.DataFrame) -> pd.DataFrame:
@@ -21,42 +80,15 @@ def with_firmographics(companies: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A copy with ``unranked`` (1.0, 0.0, NaN where the rank is missing), ``size`` (1.0 to 9.0, NaN where
-        the range is missing) and ``sector`` (categorical of `SECTORS`); ``ALEXA_RANK`` is NaN where unranked.
+        A copy with ``unranked``, ``size`` and ``sector`` as `encode_firmographics` returns them, the sector
+        as a categorical of `SECTORS`; ``ALEXA_RANK`` is NaN where unranked.
     """
-    rank = companies["ALEXA_RANK"].astype(np.float64)
-    size_by_range = {label: float(size) for size, label in enumerate(EMPLOYEE_RANGES, start=1)}
-    sector_by_industry = {label: sector_of(label) for label in companies["INDUSTRY"].dropna().unique()}
-    sector = companies["INDUSTRY"].map(sector_by_industry).astype(object).fillna(UNKNOWN_SECTOR)
-    return companies.assign(
-        ALEXA_RANK=rank.where(rank < UNRANKED),
-        unranked=(rank >= UNRANKED).astype(np.float64).where(rank.notna()),
-        size=companies["EMPLOYEE_RANGE"].map(size_by_range).astype(np.float64),
-        sector=pd.Categorical(sector, categories=list(SECTORS)),
+    encoded = encode_firmographics(
+        companies["ALEXA_RANK"].to_numpy(dtype=np.float64), companies["EMPLOYEE_RANGE"], companies["INDUSTRY"]
     )
-
-
-def firmographic_values(
-    alexa_rank: float | None, employee_range: str | None, industry: str | None
-) -> tuple[float, float, float, int]:
-    """Read one company's firmographics as `with_firmographics` reads a table's; None is missing.
-
-    Returns
-    -------
-    alexa_rank, unranked, size
-        As there.
-    sector
-        Position in `SECTORS`.
-
-    Examples
-    --------
-    >>> firmographic_values(50000, "26 to 50", "COMPUTER_SOFTWARE")
-    (50000.0, 0.0, 5.0, 0)
-    """
-    unranked = alexa_rank is not None and alexa_rank >= UNRANKED
-    return (
-        np.nan if alexa_rank is None or unranked else float(alexa_rank),
-        np.nan if alexa_rank is None else float(unranked),
-        np.nan if employee_range is None else EMPLOYEE_RANGES.index(employee_range) + 1.0,
-        SECTORS.index(sector_of(industry)),
+    return companies.assign(
+        ALEXA_RANK=encoded.alexa_rank,
+        unranked=encoded.unranked,
+        size=encoded.size,
+        sector=pd.Categorical.from_codes(encoded.sector, categories=pd.Index(SECTORS)),
     )

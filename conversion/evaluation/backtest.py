@@ -1,4 +1,4 @@
-"""Rolling-origin backtest: at each cutoff the list that would have been made, against what then happened."""
+"""Rolling-origin backtest: the list that each cutoff would have had, beside what happened afterwards."""
 
 from __future__ import annotations
 
@@ -14,10 +14,20 @@ from conversion.config.contract import UNKNOWN_SECTOR
 from conversion.config.params import BASELINE_WEEKS, Params
 from conversion.data.timeline import WEEK, week_number
 from conversion.modelling.training import fit_at
+from conversion.runtime.errors import ExportError
 from conversion.runtime.progress import progress_bar
 from conversion.stats.hashing import uniform_hash
 
 SUMMARY: Final = "summary_only"
+RANKERS: Final = {
+    "probability": "the model",
+    SUMMARY: "the model that knows firmographics and lifetime totals only",
+    "users_rule": "the rule: most users of a week, last 4 weeks",
+    "actions_rule": "the rule: most actions, last 4 weeks",
+    "random": "random order",
+    "oracle": "the sample's true probability (on the sample only)",
+}
+"""What each column of the predictions orders the lists by."""
 NEVER_SEEN: Final = "never seen"
 SLICES: Final = ("usage_state", "tenure_group", "size_group", "sector_known")
 SIZE_GROUPS: Final = {
@@ -27,36 +37,41 @@ SIZE_GROUPS: Final = {
     6: "51 to 200 employees",
     7: "over 200 employees",
 }
-"""Groups of employee ranges, by the number of their first."""
+"""Groups of employee ranges, by the number of the first range in each."""
 TENURE_GROUPS: Final = {
     0: "first seen up to 4 weeks ago",
     5: "first seen 5 to 13 weeks ago",
     14: "first seen 14 to 26 weeks ago",
     27: "first seen over 26 weeks ago",
 }
-"""Groups of the weeks since the company was first seen, by their first week."""
+"""Groups of the weeks since a company was first seen, by the first week in each."""
 
 
 def backtest(train: pd.DataFrame, snapshots: pd.DataFrame, params: Params) -> pd.DataFrame:
-    """Score every prospect at every cutoff with a model of what was known then.
+    """Score every prospect at every cutoff with a model fitted on what was known then.
 
     Parameters
     ----------
     train
         Training snapshots.
     snapshots
-        One row a prospect and cutoff, with ``label``, ``MRR`` and the features.
+        One row for each prospect and cutoff, with ``label``, ``MRR`` and the features.
     params
-        The recipe is fitted anew every ``evaluate.refit_weeks``; between, the last fit is used.
+        The recipe is fitted again every ``evaluate.refit_weeks``; in between, the last fit is used.
 
     Returns
     -------
     pandas.DataFrame
         ``id``, ``as_of``, ``label``, ``MRR``, ``probability``, the baselines ``summary_only`` (the
         probability from firmographics and lifetime totals alone), ``users_rule`` (most users of the last 4
-        weeks), ``actions_rule`` (actions of the last 4 weeks) and ``random``, and of the fit that was used
-        ``fitted_as_of``, ``base_rate`` and ``threshold``; and the `slice_columns`. Rows whose label a
-        quarantined conversion leaves open are scored, but left out here.
+        weeks), ``actions_rule`` (actions of the last 4 weeks) and ``random``; ``fitted_as_of``, ``base_rate``
+        and ``threshold`` of the fit that was used; and the `slice_columns`. Rows whose label is unknown
+        because the conversion is in quarantine are scored, but left out here.
+
+    Raises
+    ------
+    ExportError
+        No company converts after any cutoff, so there is nothing to measure.
     """
     cutoffs = pd.DatetimeIndex(np.sort(snapshots["as_of"].unique()))
     span = params.evaluate.refit_weeks * WEEK
@@ -72,7 +87,13 @@ def backtest(train: pd.DataFrame, snapshots: pd.DataFrame, params: Params) -> pd
         for refit in refits
     )
     bar = progress_bar(tables, what="backtest", unit="refits", total=len(refits))
-    return pd.concat(list(bar), ignore_index=True).astype({"label": np.int8})
+    predictions = pd.concat(list(bar), ignore_index=True).astype({"label": np.int8})
+    if not predictions["label"].any():
+        raise ExportError(
+            "customers: no conversion follows any cutoff of the backtest; set an earlier "
+            "evaluate.first_cutoff or give a longer export"
+        )
+    return predictions
 
 
 def _score_until_refit(
@@ -101,18 +122,18 @@ def _score_until_refit(
 
 
 def slice_columns(snapshots: pd.DataFrame) -> dict[str, pd.Categorical[str]]:
-    """Part the prospects into slices by what was known of them at the cutoff.
+    """Split the prospects into slices by what was known about them at the cutoff.
 
     Parameters
     ----------
     snapshots
-        Features, among them those of the last 4 weeks.
+        Features, including those of the last 4 weeks.
 
     Returns
     -------
     dict of pandas.Categorical
-        By the names in `SLICES`; the categories say what the prospects have in common. Active is an action
-        or a user in the last 4 weeks, dormant is usage before them alone.
+        By the names in `SLICES`; the categories say what the prospects have in common. Active: an action or a
+        user in the last 4 weeks. Dormant: usage only before them.
     """
     active = snapshots[f"active_weeks_{BASELINE_WEEKS}w"].to_numpy() > 0
     seen = snapshots["seen"].to_numpy() > 0
@@ -127,7 +148,7 @@ def slice_columns(snapshots: pd.DataFrame) -> dict[str, pd.Categorical[str]]:
 
 
 def _grouped(values: pd.Series, groups: dict[int, str], missing: str) -> pd.Categorical[str]:
-    """Give each value the group whose lower bound it reaches last."""
+    """Put each value into the last group whose lower bound it reaches."""
     numbers = values.to_numpy(dtype=np.float64)
     codes = np.searchsorted(list(groups), numbers, side="right") - 1
     return _categorical(np.where(np.isnan(numbers), len(groups), codes), (*groups.values(), missing))

@@ -1,7 +1,7 @@
-"""The bootstrap of companies: what each sample draws, and the 95 % intervals that come of it.
+"""The bootstrap of companies: the samples, and the 95 % percentile intervals.
 
-A company is on many lists, so its rows are no independent evidence; all its rows get the one weight that it
-drew. The intervals are percentile intervals.
+A company is on many lists, so its rows are not independent evidence. A sample draws companies, and each row
+has the weight of its company.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from conversion.runtime.progress import counting_bar
 from conversion.stats.numeric import Floats, rounded
+from conversion.stats.portable_math import sums_at_counts
 
 _INTERVAL: Final = (2.5, 97.5)
 _CHUNK_WEIGHTS: Final = 8_000_000
@@ -27,22 +28,22 @@ class Measured(NamedTuple):
 
 
 def company_weights(companies: int, samples: int, seed: int) -> Iterator[NDArray[np.float32]]:
-    """Draw the samples, each of as many companies as there are, so many samples at a time as memory allows.
+    """Draw samples of as many companies as there are, in chunks that fit into memory.
 
     Parameters
     ----------
     companies
-        How many there are.
+        Number of companies.
     samples
-        How many samples to draw.
+        Number of samples.
     seed
-        Of the drawing: the same one draws the same samples.
+        The same seed draws the same samples.
 
     Yields
     ------
     ndarray of float32
-        How often each company was drawn, companies by samples. float32 counts exactly to 16 million, and is
-        what numpy sums fastest.
+        How often each company was drawn, companies by samples. float32 counts exactly to 16 million, and
+        numpy sums it fastest.
     """
     rng = np.random.default_rng(seed)
     chunk = max(1, _CHUNK_WEIGHTS // max(companies, 1))
@@ -56,27 +57,48 @@ def company_weights(companies: int, samples: int, seed: int) -> Iterator[NDArray
             bar.update(weights.shape[1])
 
 
+def resampled_sums(by_company: Floats, samples: int, seed: int) -> tuple[Floats, Floats]:
+    """Sum what each company has, over all companies and over each bootstrap sample.
+
+    Parameters
+    ----------
+    by_company
+        Companies on the first axis, as `conversion.evaluation.predictions.Companies.sums` returns.
+    samples, seed
+        See `company_weights`.
+
+    Returns
+    -------
+    ndarray of float64, ndarray of float64
+        The sums over all companies, without the first axis; and those of each sample, samples on the first
+        axis.
+    """
+    flat = by_company.reshape(len(by_company), -1)
+    sampled = [sums_at_counts(weights, flat) for weights in company_weights(len(flat), samples, seed)]
+    return by_company.sum(axis=0), np.concatenate(sampled).reshape(-1, *by_company.shape[1:])
+
+
 def interval(value: float, sampled: Floats) -> dict[str, float | None]:
-    """Give a ``value`` the bounds ``low`` and ``high`` of its interval; None where undefined."""
+    """Return the ``value`` with the bounds ``low`` and ``high`` of its interval; None where undefined."""
     low, high = percentiles(sampled)
     return {"value": rounded(value), "low": rounded(low), "high": rounded(high)}
 
 
 def difference(first: Measured, second: Measured, *, less_is_better: bool) -> dict[str, float | None]:
-    """Ask whether the second is better than the first, both of the same samples.
+    """Compare two measures of the same samples.
 
     Parameters
     ----------
     first, second
         What is compared.
     less_is_better
-        As a loss is.
+        True for a loss.
 
     Returns
     -------
     dict
         ``difference``, second minus first, with the bounds ``low`` and ``high`` of its interval; and
-        ``probability_better``: the share of samples where the second is better, equal counting half. None
+        ``probability_better``: the share of samples in which the second is better, ties counting half. None
         where undefined.
     """
     sampled = second.sampled - first.sampled
@@ -93,7 +115,7 @@ def difference(first: Measured, second: Measured, *, less_is_better: bool) -> di
 
 
 def percentiles(sampled: Floats) -> tuple[float, float]:
-    """Find the bounds of the interval among the samples where the measure is defined; NaN where none is."""
+    """Return the interval over the samples in which the measure is defined; NaN if there is none."""
     known = sampled[~np.isnan(sampled)]
     if not len(known):
         return float("nan"), float("nan")

@@ -1,4 +1,4 @@
-"""Is B better than A? Two backtests compared on the lists and companies that both have."""
+"""Whether B is better than A: two backtests compared on the lists and companies that both have."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Extent:
     Attributes
     ----------
     cutoffs
-        Lists.
+        Number of lists.
     companies
-        Companies on any list.
+        Companies on at least one list.
     converters
-        Companies with label 1 on any list.
+        Companies with label 1 on at least one list.
     rows
-        Companies on lists, each as often as it is on one.
+        Rows of all lists.
     """
 
     cutoffs: int
@@ -43,12 +43,12 @@ class Extent:
 
 @dataclass(frozen=True)
 class Difference:
-    """One measure of A and B, and how sure their difference is.
+    """One measure of A and B, and how certain their difference is.
 
     Attributes
     ----------
     first, second
-        Its values, of A and of B.
+        The values of A and B.
     difference, low, high, probability_better
         See `conversion.evaluation.bootstrap.difference`.
     """
@@ -63,14 +63,14 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two backtests beside each other.
+    """The result of comparing two backtests.
 
     Attributes
     ----------
     a, b, common
-        What each covers, and what both do: this was compared.
+        What each covers, and what both cover, which is what was compared.
     first_cutoff, last_cutoff
-        Of the common lists, as ``2020-02-24``.
+        Of the common lists, in the form ``2020-02-24``.
     measures
         By name: ``average_precision``, ``recall_at_`` k and ``log_loss`` (lower is better).
     """
@@ -89,11 +89,11 @@ def compare(a: pd.DataFrame, b: pd.DataFrame, k: int, samples: int, seed: int) -
     Parameters
     ----------
     a, b
-        See `conversion.evaluation.predictions`; one row an ``id`` and ``as_of``.
+        See `conversion.evaluation.predictions`; one row for each ``id`` and ``as_of``.
     k
-        List length of the recall.
+        List length for the recall.
     samples, seed
-        Of `conversion.evaluation.bootstrap.company_weights`.
+        See `conversion.evaluation.bootstrap.company_weights`.
 
     Returns
     -------
@@ -102,7 +102,8 @@ def compare(a: pd.DataFrame, b: pd.DataFrame, k: int, samples: int, seed: int) -
     Raises
     ------
     ComparisonError
-        Columns are missing, no list or too few converters are common, or the two disagree on a label.
+        Columns are missing, the two have no list or too few converters in common, or they disagree on a
+        label.
     """
     rows = common_rows(a, b)
     measures = paired_differences(rows, "a", "b", (k,), samples, seed)
@@ -141,7 +142,7 @@ def common_rows(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     if not set(a["as_of"]) & set(b["as_of"]):
         raise ComparisonError(
             f"A and B have no list in common: A's are {_period(a)}, B's {_period(b)}; run one of them again "
-            "with an evaluate.first_cutoff and evaluate.spacing_weeks that meet the other's"
+            "with the other's evaluate.first_cutoff and evaluate.spacing_weeks"
         )
     left = a[list(NEEDED)].rename(columns={"probability": "a"})
     right = b[[*KEYS, "label", "probability"]].rename(columns={"probability": "b", "label": "label_b"})
@@ -152,23 +153,23 @@ def common_rows(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
         raise ComparisonError(
             f"A and B disagree on the labels of {len(differ)} of {len(rows)} common rows, the first is "
             f"company {first['id']} at {first['as_of']:%Y-%m-%d}: they rest on different exports or "
-            "horizons; compare what rests on the same"
+            "horizons; compare runs with the same export and horizon"
         )
     if not rows["label"].any():
         raise ComparisonError(
-            f"no company converts in the {len(rows)} rows that A and B have in common: there is nothing to "
-            "compare them by"
+            f"no company converts in the {len(rows)} rows that A and B have in common, so they "
+            "cannot be compared"
         )
     return rows.drop(columns="label_b")
 
 
 def middle(top_k: Sequence[int]) -> int:
-    """Choose the list length whose recall is compared where none is asked for."""
+    """Choose the list length whose recall is compared by default."""
     return top_k[len(top_k) // 2]
 
 
 def extent(predictions: pd.DataFrame) -> Extent:
-    """Count what a backtest covers."""
+    """Return what a backtest covers."""
     return Extent(
         cutoffs=predictions["as_of"].nunique(),
         companies=predictions["id"].nunique(),
@@ -178,7 +179,7 @@ def extent(predictions: pd.DataFrame) -> Extent:
 
 
 def comparison_text(comparison: Comparison, name_a: str, name_b: str) -> str:
-    """Write a comparison for a person: what was compared, a table of the measures, and the verdict."""
+    """Write a comparison as text: what was compared, a table of the measures, and the verdict."""
     period = f"from {comparison.first_cutoff} to {comparison.last_cutoff}"
     lines = [f"A: {name_a}", f"B: {name_b}", f"compared on {comparison.common}, {period}"]
     if not comparison.a == comparison.b == comparison.common:
@@ -194,7 +195,7 @@ def comparison_text(comparison: Comparison, name_a: str, name_b: str) -> str:
 
 
 def verdict(comparison: Comparison) -> str:
-    """Say in one sentence which of A and B is better on what: where the interval does not reach 0."""
+    """Return a one-sentence verdict: A or B is better on a measure if the interval excludes 0."""
     decided: dict[str, list[str]] = {"A": [], "B": [], "": []}
     for name, measure in comparison.measures.items():
         if measure.low <= 0 <= measure.high:
@@ -211,14 +212,14 @@ def verdict(comparison: Comparison) -> str:
 
 
 def measure_words(name: str) -> str:
-    """Give a measure's name as people say it."""
+    """Return a measure's name in words."""
     return name.replace("_", " ")
 
 
 def _difference(values: Mapping[str, float | None]) -> Difference:
     known = {name: value for name, value in values.items() if value is not None}
     if len(known) < len(values):
-        raise ComparisonError("too few companies convert in what A and B have in common to compare them by")
+        raise ComparisonError("too few companies convert in the rows that A and B share to compare them")
     return Difference(**known)
 
 

@@ -1,25 +1,38 @@
-"""Stratified cross-validation, which is not out of time, and by how much it flatters."""
+"""Stratified cross-validation, which is not out of time, and how much too good its measures are."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
 from conversion.config.params import Params
 from conversion.evaluation.predictions import MODEL
 from conversion.modelling.families import make_model
 from conversion.runtime.progress import progress_bar
+from conversion.stats.metric import Metric
+
+CROSS_VALIDATION_METRICS: Final = (
+    Metric("folds", "`evaluate.cross_validation_folds`"),
+    Metric("warning", "what these numbers are not"),
+    Metric(
+        "random_split.<measure>",
+        "of stratified folds of snapshots: what a random split reports. Only if it is switched on",
+    ),
+    Metric("out_of_time.<measure>", "of the backtest, all rows in one list"),
+    Metric("gap.<measure>", "random split minus out of time", "0"),
+)
 
 
 def cross_validation(train: pd.DataFrame, predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
-    """Measure the model by stratified folds, as is common, NOT out of time, and by how much that flatters.
+    """Measure the model by stratified folds, as is common, and compare with the backtest.
 
-    Snapshots of one company fall on both sides of a fold, and later weeks teach about earlier ones. Both
-    ways are measured on the weeks of the backtest, all snapshots in one list; negatives that were left out
-    of the training snapshots are weighted back.
+    The folds are NOT out of time: snapshots of one company are on both sides of a split, and the model learns
+    from later weeks about earlier ones. Both ways are measured on the weeks of the backtest, all snapshots in
+    one list; weights make up for the negatives left out of the training snapshots.
 
     Parameters
     ----------
@@ -34,10 +47,8 @@ def cross_validation(train: pd.DataFrame, predictions: pd.DataFrame, params: Par
     -------
     dict
         ``average_precision`` and ``roc_auc`` of the ``random_split``, of the backtest (``out_of_time``),
-        and the ``gap``, the first minus the second: what a random split promises and time does not keep.
+        and the ``gap``, the first minus the second: what a random split reports and no later week achieves.
     """
-    from sklearn.metrics import average_precision_score, roc_auc_score
-
     folds = StratifiedKFold(params.evaluate.cross_validation_folds, shuffle=True, random_state=params.seed)
     label, weight = train["label"].to_numpy(dtype=np.int64), train["weight"].to_numpy(dtype=np.float64)
     probability = np.empty(len(train))

@@ -1,4 +1,8 @@
-"""The tables behind the plots."""
+"""The tables behind the plots.
+
+In all of them ``predictions`` is the table that `conversion.evaluation.predictions` describes, and
+``samples`` and ``seed`` are those of `conversion.evaluation.bootstrap.company_weights`.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,14 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+from sklearn.metrics import confusion_matrix_at_thresholds
 
-from conversion.evaluation.decision_metrics import CLASSES
+from conversion.evaluation.decision_metrics import CLASSES, decision_counts
 from conversion.evaluation.predictions import MODEL
-from conversion.evaluation.slice_metrics import observed_shares
-from conversion.modelling.threshold import cumulative_decisions
+from conversion.evaluation.slice_metrics import calibration_by_group
 from conversion.stats.bins import quantile_bins
+from conversion.stats.numeric import Floats, Ints, finite
 from conversion.stats.portable_math import exp, log
 from conversion.stats.rank_order import rank_order
 
@@ -25,13 +30,13 @@ RANKER_NAMES: Final = {
     "actions_rule": "rule: most actions",
     "random": "random order",
 }
-"""Rankers in the order of a legend."""
+"""Rankers in the order of the legend."""
 RELIABILITY_LEVELS: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
-"""Deciles, the top one cut finer, as with a base rate below 1 % it holds nearly all conversions."""
+"""Deciles; the top one is cut finer, because with a base rate below 1 % it has nearly all conversions."""
 GAINS_CALLS: Final = 500
-"""Calls of each list that gains are followed to: reps get no further in a week."""
+"""Calls of each list that the gains cover: reps make no more in a week."""
 FIRST_CALLS: Final = 50
-"""Calls that gains are shown one by one for."""
+"""Calls that the gains show one by one."""
 SLICE_TITLES: Final = {
     "share_of_conversions": "share of all conversions",
     "expected_over_observed": "expected over observed",
@@ -44,34 +49,24 @@ _CALLS: Final = np.concatenate((np.arange(FIRST_CALLS), np.arange(FIRST_CALLS, G
 
 
 def roc_curve_table(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Points of the model's ROC curve over all rows.
-
-    Parameters
-    ----------
-    predictions
-        See `conversion.evaluation.predictions`.
+    """Compute points of the model's ROC curve over all rows.
 
     Returns
     -------
     DataFrame
         ``false_positive_rate``, ``true_positive_rate``; at most 200 true points of the curve.
     """
-    _, hits, called, conversions = cumulative_decisions(predictions["label"], predictions[MODEL])
-    alarms = called - hits
-    alarm_rate = np.concatenate(([0.0], alarms / max(len(predictions) - conversions, 1)))
-    hit_rate = np.concatenate(([0.0], hits / max(conversions, 1)))
+    hits, alarms, _ = _decisions_by_threshold(predictions)
+    # Not scikit-learn's roc_curve: its rates are undefined if there is one class alone.
+    alarm_rate = np.concatenate(([0.0], alarms / max(alarms[-1], 1)))
+    hit_rate = np.concatenate(([0.0], hits / max(hits[-1], 1)))
     kept = _spread(hit_rate, alarm_rate)
     table = pd.DataFrame({"false_positive_rate": alarm_rate[kept], "true_positive_rate": hit_rate[kept]})
     return table.round(6)
 
 
 def precision_recall_table(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Points of the model's precision-recall curve over all rows.
-
-    Parameters
-    ----------
-    predictions
-        See `conversion.evaluation.predictions`.
+    """Compute points of the model's precision-recall curve over all rows.
 
     Returns
     -------
@@ -79,11 +74,13 @@ def precision_recall_table(predictions: pd.DataFrame) -> pd.DataFrame:
         ``recall``, ``precision``, ``threshold``; at most 200 true points of the curve, the last at recall 1,
         where precision is the prevalence.
     """
-    threshold, hits, called, conversions = cumulative_decisions(predictions["label"], predictions[MODEL])
+    hits, alarms, threshold = _decisions_by_threshold(predictions)
+    called = hits + alarms
+    # Not scikit-learn's precision_recall_curve: the points are spread along counts, which it does not return.
     kept = _spread(hits, log(called))
     table = pd.DataFrame(
         {
-            "recall": hits[kept] / max(conversions, 1),
+            "recall": hits[kept] / max(hits[-1], 1),
             "precision": hits[kept] / called[kept],
             "threshold": threshold[kept],
         }
@@ -94,34 +91,27 @@ def precision_recall_table(predictions: pd.DataFrame) -> pd.DataFrame:
 def reliability_table(predictions: pd.DataFrame, samples: int, seed: int) -> pd.DataFrame:
     """Compare predicted probability and observed share in quantile bins of the probability.
 
-    Parameters
-    ----------
-    predictions
-        See `conversion.evaluation.predictions`.
-    samples, seed
-        Of `conversion.evaluation.bootstrap.company_weights`.
-
     Returns
     -------
     DataFrame
-        One row a bin of `RELIABILITY_LEVELS`: ``mean_probability``, ``observed_share``, the bounds ``low``
-        and ``high`` of its 95 % interval, ``prospects``, ``conversions``.
+        One row for each bin of `RELIABILITY_LEVELS`: ``mean_probability``, ``observed_share``, the bounds
+        ``low`` and ``high`` of its 95 % interval, ``prospects``, ``conversions``.
     """
     bins = quantile_bins(predictions[MODEL], RELIABILITY_LEVELS)
-    table = observed_shares(predictions, bins, int(bins.max()) + 1, samples, seed)
+    table = calibration_by_group(predictions, bins, int(bins.max()) + 1, samples, seed)
     columns = ["mean_probability", "observed_share", "low", "high", "prospects", "conversions"]
     return table.loc[table["prospects"] > 0, columns].round(8).reset_index(drop=True)
 
 
 def gains_table(predictions: pd.DataFrame, rankers: Sequence[str] | None = None) -> pd.DataFrame:
-    """Share of all conversions that the first calls of every cutoff's list would catch.
+    """Compute the share of all conversions that the first calls of every cutoff's list would catch.
 
     Parameters
     ----------
     predictions
-        See `conversion.evaluation.predictions`.
+        With the columns to rank by.
     rankers
-        Columns to rank by; None: those of `RANKER_NAMES` that are there.
+        Columns to rank by; None: those of `RANKER_NAMES` that the predictions have.
 
     Returns
     -------
@@ -140,7 +130,7 @@ def expected_over_observed_table(months: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     months
-        From `conversion.evaluation.slice_metrics.slice_measures`, a slice a month of cutoffs.
+        From `conversion.evaluation.slice_metrics.slice_measures`, one slice for each month of cutoffs.
 
     Returns
     -------
@@ -164,7 +154,7 @@ def expected_over_observed_table(months: pd.DataFrame) -> pd.DataFrame:
 
 
 def slices_table(slices: pd.DataFrame) -> pd.DataFrame:
-    """Take from the measures by slice those that are drawn.
+    """Choose from the measures by slice those that are drawn.
 
     Parameters
     ----------
@@ -175,7 +165,7 @@ def slices_table(slices: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         Long: ``measure`` (its title), ``slice``, ``value``, ``low`` and ``high`` (its 95 % interval, or
-        ``value`` where there is none); without what is undefined.
+        ``value`` if it has none); undefined measures are left out.
     """
     longest = [name for name in slices.columns if name.startswith("recall_at_")][-1:]
     titles = dict(SLICE_TITLES) | {
@@ -197,7 +187,7 @@ def slices_table(slices: pd.DataFrame) -> pd.DataFrame:
 
 
 def precision_over_time_table(weekly: pd.DataFrame) -> pd.DataFrame:
-    """Precision of the top of each week's list, beside that week's prevalence.
+    """Return the precision of the top of each week's list, and that week's prevalence.
 
     Parameters
     ----------
@@ -217,14 +207,14 @@ def precision_over_time_table(weekly: pd.DataFrame) -> pd.DataFrame:
 
 
 def probability_histogram_table(predictions: pd.DataFrame, bins: int = 40) -> pd.DataFrame:
-    """Histogram of the model's probability by class, in bins of equal width on a log scale.
+    """Count the model's probabilities by class, in bins of equal width on a log scale.
 
     Parameters
     ----------
     predictions
-        See `conversion.evaluation.predictions`.
+        With ``label`` and ``probability``.
     bins
-        Bins; probabilities below 1e-6 are in the first.
+        Number of bins; probabilities below 1e-6 are in the first.
 
     Returns
     -------
@@ -254,16 +244,14 @@ def probability_histogram_table(predictions: pd.DataFrame, bins: int = 40) -> pd
 
 
 def confusion_table(label: ArrayLike, predicted: ArrayLike) -> pd.DataFrame:
-    """Count decisions by what became of the prospect.
+    """Count decisions by what happened to the prospect.
 
-    DVC's own ``confusion`` template counts rows, and would need a row for each prospect and week. This table
-    has the counts in a column, and wants a template that sums it.
+    DVC's own ``confusion`` template counts rows, so it would need a row for each prospect and week. This
+    table has the counts in a column, for a template that sums it.
 
     Parameters
     ----------
-    label
-        0 or 1.
-    predicted
+    label, predicted
         0 or 1.
 
     Returns
@@ -271,15 +259,25 @@ def confusion_table(label: ArrayLike, predicted: ArrayLike) -> pd.DataFrame:
     DataFrame
         Four rows: ``actual``, ``predicted``, ``prospects``.
     """
-    cell = 2 * np.asarray(label, dtype=np.int64) + np.asarray(predicted, dtype=np.int64)
-    counts = np.bincount(cell, minlength=4)
     return pd.DataFrame(
         {
             "actual": np.repeat(CLASSES, 2),
             "predicted": np.tile(CLASSES, 2),
-            "prospects": counts,
+            "prospects": decision_counts(label, predicted).ravel(),
         }
     )
+
+
+def importance_table(importance: pd.Series[float]) -> pd.DataFrame:
+    """Return ``feature`` and ``importance``, in the order of the series of importances by feature."""
+    return importance.rename_axis("feature").reset_index()
+
+
+def _decisions_by_threshold(predictions: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
+    """Return the conversions and the other rows from each distinct probability on, and it, descending."""
+    label, probability = predictions["label"].to_numpy(), finite(predictions[MODEL])
+    _, alarms, _, hits, threshold = confusion_matrix_at_thresholds(label, probability, pos_label=1)
+    return hits, alarms, threshold
 
 
 def _gains(weeks: Sequence[pd.DataFrame], ranker: str) -> pd.DataFrame:
@@ -302,8 +300,8 @@ def _gains(weeks: Sequence[pd.DataFrame], ranker: str) -> pd.DataFrame:
     ).round(6)
 
 
-def _spread(*ascending: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Choose a few points of a curve, spread evenly along each of its (ascending) coordinates."""
+def _spread(*ascending: Floats) -> Ints:
+    """Choose a few points of a curve, evenly spread along each of its (ascending) coordinates."""
     chosen = [
         np.searchsorted(values, np.linspace(values[0], values[-1], _CURVE_POINTS)) for values in ascending
     ]

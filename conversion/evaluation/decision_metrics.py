@@ -1,4 +1,8 @@
-"""What decisions are worth: yes or no at a threshold, and calls down each cutoff's list."""
+"""Value of decisions: yes or no at a threshold, and calls down each cutoff's list.
+
+Scikit-learn computes the measures of decisions. The text of the report is ours: scikit-learn's has no way to
+write ``n/a``, and averages over the classes as if an undefined measure were not there.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +11,63 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
 from conversion.evaluation.predictions import MODEL, companies_of, cutoffs_of
-from conversion.stats.numeric import Floats
+from conversion.stats.metric import HIGHER, LOWER, Metric
+from conversion.stats.numeric import Floats, Ints, rounded
 from conversion.stats.rank_order import rank_order
 
 CLASSES: Final = ("no conversion", "conversion")
 
+DECISION_METRICS: Final = (
+    Metric("threshold", "probability from which on a prospect is predicted to convert"),
+    Metric("true_positives", "rows predicted to convert that do", HIGHER),
+    Metric("false_positives", "rows predicted to convert that do not", LOWER),
+    Metric("false_negatives", "rows that convert and were not predicted to", LOWER),
+    Metric("true_negatives", "rows that do not convert and were not predicted to", HIGHER),
+    Metric(
+        "accuracy", "share of correct decisions; always predicting no conversion has 1 - prevalence", HIGHER
+    ),
+    Metric("precision", "share of those predicted to convert that do", HIGHER),
+    Metric("recall", "share of those that convert that were predicted to", HIGHER),
+    Metric("f1", "harmonic mean of precision and recall", HIGHER),
+)
+BUSINESS_METRICS: Final = (
+    Metric("contacts", "calls, `evaluate.contacts_per_week` from each list"),
+    Metric("companies_called", "companies behind those calls"),
+    Metric("conversions_reached", "converters called within the horizon before they convert", HIGHER),
+    Metric("conversions_missed", "converters that were not", LOWER),
+    Metric("revenue", "`evaluate.value_per_conversion` for each converter reached", HIGHER),
+    Metric("cost", "`evaluate.cost_per_contact` for each call"),
+    Metric("profit", "revenue minus cost", HIGHER),
+    Metric("return_on_investment", "profit over cost", HIGHER),
+)
 
-def classification_measures(label: ArrayLike, predicted: ArrayLike) -> dict[str, float | int | None]:
-    """Take the familiar measures of yes-or-no decisions.
+
+def decision_counts(label: ArrayLike, predicted: ArrayLike) -> Ints:
+    """Count decisions by what happened (rows) and what was predicted (columns), in the order of `CLASSES`.
 
     Parameters
     ----------
-    label
+    label, predicted
         0 or 1.
-    predicted
+
+    Returns
+    -------
+    ndarray of int64
+        Shape (2, 2).
+    """
+    actual, decided = np.asarray(label, dtype=np.int64), np.asarray(predicted, dtype=np.int64)
+    return np.asarray(confusion_matrix(actual, decided, labels=[0, 1]), dtype=np.int64)
+
+
+def classification_measures(label: ArrayLike, predicted: ArrayLike) -> dict[str, float | int | None]:
+    """Compute the usual measures of yes-or-no decisions.
+
+    Parameters
+    ----------
+    label, predicted
         0 or 1.
 
     Returns
@@ -30,29 +75,28 @@ def classification_measures(label: ArrayLike, predicted: ArrayLike) -> dict[str,
     dict
         ``accuracy``, ``precision``, ``recall``, ``f1`` (None where undefined) and the four counts.
     """
-    actual, decided = np.asarray(label).astype(bool), np.asarray(predicted).astype(bool)
-    hits, alarms = int((actual & decided).sum()), int((~actual & decided).sum())
-    missed, quiet = int((actual & ~decided).sum()), int((~actual & ~decided).sum())
+    (true_negatives, false_positives), (false_negatives, true_positives) = decision_counts(
+        label, predicted
+    ).tolist()
+    precision, recall, f1 = _by_class(label, predicted)[1]
     return {
-        "accuracy": _ratio(hits + quiet, len(actual)),
-        "precision": _ratio(hits, hits + alarms),
-        "recall": _ratio(hits, hits + missed),
-        "f1": _ratio(2 * hits, 2 * hits + alarms + missed),
-        "true_positives": hits,
-        "false_positives": alarms,
-        "false_negatives": missed,
-        "true_negatives": quiet,
+        "accuracy": rounded(accuracy_score(label, predicted)),
+        "precision": rounded(precision),
+        "recall": rounded(recall),
+        "f1": rounded(f1),
+        "true_positives": true_positives,
+        "false_positives": false_positives,
+        "false_negatives": false_negatives,
+        "true_negatives": true_negatives,
     }
 
 
 def classification_report(label: ArrayLike, predicted: ArrayLike) -> str:
-    """Write the familiar text table of precision, recall, F1 and support by class.
+    """Write the usual text table of precision, recall, F1 and support by class.
 
     Parameters
     ----------
-    label
-        0 or 1.
-    predicted
+    label, predicted
         0 or 1.
 
     Returns
@@ -60,26 +104,21 @@ def classification_report(label: ArrayLike, predicted: ArrayLike) -> str:
     str
         The table; ``n/a`` where a measure is undefined.
     """
-    actual, decided = np.asarray(label).astype(bool), np.asarray(predicted).astype(bool)
-    by_class = [classification_measures(~actual, ~decided), classification_measures(actual, decided)]
-    names = ("precision", "recall", "f1")
-    table = np.array([[_or_nan(measures[name]) for name in names] for measures in by_class])
-    support = np.array([(~actual).sum(), actual.sum()])
-    weighted = (support[:, None] * table).sum(axis=0) / max(len(actual), 1)
+    table, support = _by_class(label, predicted), decision_counts(label, predicted).sum(axis=1)
+    rows = int(support.sum())
     titles = ("precision", "recall", "f1-score", "support")
     lines = [f"{'':>15}" + "".join(f"{title:>11}" for title in titles), ""]
     lines += [_report_line(*line) for line in zip(CLASSES, table, support, strict=True)]
-    accuracy = _or_nan(by_class[1]["accuracy"])
-    lines += ["", f"{'accuracy':>15}{'':>22}{_cell(accuracy)}{len(actual):>11}"]
-    lines += [_report_line("macro avg", table.mean(axis=0), len(actual))]
-    lines += [_report_line("weighted avg", weighted, len(actual))]
+    lines += ["", f"{'accuracy':>15}{'':>22}{_cell(accuracy_score(label, predicted))}{rows:>11}"]
+    lines += [_report_line("macro avg", table.mean(axis=0), rows)]
+    lines += [_report_line("weighted avg", np.average(table, axis=0, weights=support), rows)]
     return "\n".join(lines) + "\n"
 
 
 def business_measures(
     predictions: pd.DataFrame, contacts_per_week: int, value_per_conversion: float, cost_per_contact: float
 ) -> dict[str, float | int | None]:
-    """Count what it brings when reps call the first ``contacts_per_week`` of each cutoff's list.
+    """Compute what reps gain if they call the first ``contacts_per_week`` of each cutoff's list.
 
     Parameters
     ----------
@@ -88,7 +127,7 @@ def business_measures(
     contacts_per_week
         Calls from each list.
     value_per_conversion
-        Revenue of a conversion that was called in time.
+        Revenue of a converter that was called in time.
     cost_per_contact
         Cost of one call.
 
@@ -96,7 +135,7 @@ def business_measures(
     -------
     dict
         ``contacts`` (calls), ``companies_called``; ``conversions_reached``: converters called at a cutoff
-        with label 1, each once however often it was called; ``conversions_missed``: those that never were;
+        with label 1, each counted once; ``conversions_missed``: the other converters;
         ``revenue``, ``cost``, ``profit`` and ``return_on_investment`` (profit over cost, None without cost).
     """
     companies = companies_of(predictions)
@@ -118,16 +157,15 @@ def business_measures(
         "revenue": round(float(revenue), 6),
         "cost": round(float(cost), 6),
         "profit": round(float(revenue - cost), 6),
-        "return_on_investment": _ratio(revenue - cost, cost),
+        "return_on_investment": rounded((revenue - cost) / cost) if cost else None,
     }
 
 
-def _ratio(numerator: float, denominator: float) -> float | None:
-    return round(float(numerator / denominator), 6) if denominator else None
-
-
-def _or_nan(value: float | None) -> float:
-    return float("nan") if value is None else float(value)
+def _by_class(label: ArrayLike, predicted: ArrayLike) -> Floats:
+    """Return classes by precision, recall and F1; NaN where undefined."""
+    actual, decided = np.asarray(label, dtype=np.int64), np.asarray(predicted, dtype=np.int64)
+    measures = precision_recall_fscore_support(actual, decided, labels=[0, 1], zero_division=np.nan)
+    return np.asarray(measures[:3], dtype=np.float64).T
 
 
 def _cell(value: float) -> str:

@@ -1,10 +1,13 @@
-"""The plots as pictures."""
+"""The plots as pictures.
+
+Each function draws the table of the same name in `conversion.evaluation.curves`; what figures have in common
+is in `conversion.evaluation.drawing`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -14,49 +17,35 @@ from matplotlib.ticker import FuncFormatter
 
 from conversion.evaluation.curves import FIRST_CALLS, RANKER_NAMES, SLICE_TITLES, SMALLEST_PROBABILITY
 from conversion.evaluation.decision_metrics import CLASSES
+from conversion.evaluation.drawing import (
+    COLOURS,
+    GREY,
+    MARKERS,
+    SERIES,
+    STYLES,
+    one_panel,
+    percent,
+    percent_axis,
+    ratio_axis,
+)
 from conversion.evaluation.predictions import MODEL
-from conversion.runtime.files import write_atomically
 from conversion.stats.portable_math import log
 
-# Okabe and Ito's palette, told apart by the colour-blind.
-_COLOURS: Final = {
-    MODEL: "#0072B2",
-    "oracle": "#009E73",
-    "summary_only": "#56B4E9",
-    "users_rule": "#D55E00",
-    "actions_rule": "#CC79A7",
-    "random": "#777777",
-}
-_STYLES: Final = {"oracle": "--", "summary_only": (0, (5, 1)), "actions_rule": "-.", "random": ":"}
-_SERIES: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_MARKERS: Final = ("o", "s", "^", "D", "v", "P")
-_GREY: Final = "#777777"
-_DPI: Final = 110
-_RATIO_TICKS: Final = (0.1, 0.2, 0.33, 0.5, 0.75, 1, 1.33, 2, 3, 5, 10, 20)
-_SLICE_EVEN: Final = {
+_EVEN: Final = {
     "expected over observed": 1.0,
     "log loss over the base rate's": 1.0,
     "ROC AUC within the slice": 0.5,
 }
+"""Where a measure of slices is neither good nor bad: a dashed line."""
 _MONTHS_ABREAST: Final = 12
+"""More month labels than this are rotated."""
 
 
 def confusion_figure(table: pd.DataFrame) -> Figure:
-    """Draw `confusion_table`: counts, shaded by the share of what actually happened.
-
-    Parameters
-    ----------
-    table
-        From `confusion_table`.
-
-    Returns
-    -------
-    Figure
-        To save with `save_png`.
-    """
+    """Draw `confusion_table`: counts, shaded by the share of what actually happened."""
     counts = table["prospects"].to_numpy().reshape(2, 2)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure, axes = _figure("Confusion matrix, all cutoffs", 6.0, 5.0)
+    figure, axes = one_panel("Confusion matrix, all cutoffs", 6.0, 5.0)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
         colour = "white" if shares[row, column] > 0.5 else "black"
@@ -66,30 +55,17 @@ def confusion_figure(table: pd.DataFrame) -> Figure:
     axes.set_xticklabels(CLASSES)
     axes.set_yticklabels(CLASSES, rotation=90, va="center")
     axes.tick_params(length=0)
-    bar = figure.colorbar(image, ax=axes, shrink=0.85, format=FuncFormatter(_percent))
+    bar = figure.colorbar(image, ax=axes, shrink=0.85, format=FuncFormatter(percent))
     bar.set_label("Share of the actual class")
     return figure
 
 
 def importance_figure(table: pd.DataFrame, top: int = 20) -> Figure:
-    """Draw the most important features.
-
-    Parameters
-    ----------
-    table
-        ``feature`` and ``importance``.
-    top
-        Bars at most.
-
-    Returns
-    -------
-    Figure
-        To save with `save_png`.
-    """
+    """Draw the ``top`` most important features of `importance_table`."""
     ordered = table.sort_values(["importance", "feature"], ascending=[False, True], kind="stable").head(top)
     title = f"Feature importance, top {len(ordered)} of {len(table)}"
-    figure, axes = _figure(title, 8.0, 1.4 + 0.27 * len(ordered))
-    axes.barh(ordered["feature"].astype(str), ordered["importance"], color=_COLOURS[MODEL])
+    figure, axes = one_panel(title, 8.0, 1.4 + 0.27 * len(ordered))
+    axes.barh(ordered["feature"].astype(str), ordered["importance"], color=COLOURS[MODEL])
     axes.invert_yaxis()
     axes.set(xlabel="Importance")
     axes.margins(y=0.01)
@@ -99,35 +75,24 @@ def importance_figure(table: pd.DataFrame, top: int = 20) -> Figure:
 
 
 def reliability_figure(table: pd.DataFrame) -> Figure:
-    """Draw `reliability_table` on logarithmic axes; bins without a conversion stand on the lower edge.
-
-    Parameters
-    ----------
-    table
-        From `reliability_table`.
-
-    Returns
-    -------
-    Figure
-        To save with `save_png`.
-    """
+    """Draw `reliability_table` on logarithmic axes; bins without a conversion are on the lower edge."""
     predicted = np.maximum(table["mean_probability"].to_numpy(), SMALLEST_PROBABILITY)
     observed, below, above = (table[name].to_numpy() for name in ("observed_share", "low", "high"))
     seen = observed > 0
     shown = np.concatenate((predicted, observed[seen]))
     low = float(f"1e{int(np.floor(log(shown.min()) / log(10.0)))}")
-    figure, axes = _figure("Reliability: predicted and observed, by quantiles of the probability", 6.8, 6.0)
-    axes.plot([low, 1], [low, 1], color=_GREY, linestyle="--", label="perfectly calibrated")
-    # An interval that reaches down to nothing reaches the lower edge.
+    figure, axes = one_panel("Reliability: predicted and observed, by quantiles of the probability", 6.8, 6.0)
+    axes.plot([low, 1], [low, 1], color=GREY, linestyle="--", label="perfectly calibrated")
+    # An interval that reaches 0 is drawn to the lower edge.
     axes.vlines(
         *(predicted[seen], np.maximum(below[seen], low), above[seen]),
-        color=_COLOURS[MODEL],
+        color=COLOURS[MODEL],
         linewidth=1.2,
         label="95 % interval",
     )
     axes.plot(
         *(predicted[seen], observed[seen]),
-        color=_COLOURS[MODEL],
+        color=COLOURS[MODEL],
         marker="o",
         markersize=5,
         linestyle="none",
@@ -137,7 +102,7 @@ def reliability_figure(table: pd.DataFrame) -> Figure:
         floor = np.full(int((~seen).sum()), low)
         axes.plot(
             *(predicted[~seen], floor),
-            color=_COLOURS["users_rule"],
+            color=COLOURS["users_rule"],
             marker="v",
             linestyle="none",
             clip_on=False,
@@ -151,8 +116,8 @@ def reliability_figure(table: pd.DataFrame) -> Figure:
         xlabel="Mean predicted probability of converting within the horizon",
         ylabel="Observed share of prospects that converted",
     )
-    axes.xaxis.set_major_formatter(FuncFormatter(_percent))
-    axes.yaxis.set_major_formatter(FuncFormatter(_percent))
+    percent_axis(axes.xaxis)
+    percent_axis(axes.yaxis)
     axes.minorticks_off()
     axes.set_aspect("equal")
     axes.grid(alpha=0.3)
@@ -161,25 +126,14 @@ def reliability_figure(table: pd.DataFrame) -> Figure:
 
 
 def expected_over_observed_figure(table: pd.DataFrame) -> Figure:
-    """Draw `expected_over_observed_table`.
-
-    Parameters
-    ----------
-    table
-        From `expected_over_observed_table`.
-
-    Returns
-    -------
-    Figure
-        To save with `save_png`.
-    """
-    figure, axes = _figure("Expected over observed conversions, by month of the cutoff", 9.0, 4.8)
+    """Draw `expected_over_observed_table`."""
+    figure, axes = one_panel("Expected over observed conversions, by month of the cutoff", 9.0, 4.8)
     place = np.arange(len(table))
     ratio = table["expected_over_observed"]
-    axes.axhline(1, color=_GREY, linestyle="--", label="as many observed as expected")
-    axes.vlines(place, table["low"], table["high"], color=_COLOURS[MODEL], label="95 % interval")
-    axes.plot(place, ratio, color=_COLOURS[MODEL], marker="o", linestyle="none", label="model")
-    _ratio_axis(axes, "y", table)
+    axes.axhline(1, color=GREY, linestyle="--", label="as many observed as expected")
+    axes.vlines(place, table["low"], table["high"], color=COLOURS[MODEL], label="95 % interval")
+    axes.plot(place, ratio, color=COLOURS[MODEL], marker="o", linestyle="none", label="model")
+    ratio_axis(axes, "y", table)
     months = [
         f"{month}\n{count:,}" for month, count in zip(table["month"], table["conversions"], strict=True)
     ]
@@ -191,18 +145,7 @@ def expected_over_observed_figure(table: pd.DataFrame) -> Figure:
 
 
 def slices_figure(table: pd.DataFrame) -> Figure:
-    """Draw `slices_table`: a panel a measure, a line a slice.
-
-    Parameters
-    ----------
-    table
-        From `slices_table`.
-
-    Returns
-    -------
-    Figure
-        To save with `save_png`.
-    """
+    """Draw `slices_table`: a panel for each measure, a line for each slice."""
     slices = list(dict.fromkeys(table["slice"]))
     measures = table.groupby("measure", sort=False)
     figure = Figure(figsize=(3.0 * len(measures) + 1.5, 1.8 + 0.27 * len(slices)), layout="constrained")
@@ -218,18 +161,7 @@ def slices_figure(table: pd.DataFrame) -> Figure:
 
 
 def gains_figure(table: pd.DataFrame) -> Figure:
-    """Draw `gains_table`: conversions caught by the first few calls of each list, and by the first hundreds.
-
-    Parameters
-    ----------
-    table
-        From `gains_table`.
-
-    Returns
-    -------
-    Figure
-        To save with `save_png`.
-    """
+    """Draw `gains_table`: a panel with the first dozens of calls of each list, one with hundreds."""
     figure = Figure(figsize=(11.0, 5.4), layout="constrained")
     first, all_calls = figure.subplots(1, 2)
     names = {name: ranker for ranker, name in RANKER_NAMES.items()}
@@ -241,17 +173,17 @@ def gains_figure(table: pd.DataFrame) -> Figure:
             axes.plot(
                 *(rows["calls"], rows["share_of_conversions"]),
                 label=str(name),
-                color=_COLOURS.get(ranker, "black"),
-                linestyle=_STYLES.get(ranker, "-"),
+                color=COLOURS.get(ranker, "black"),
+                linestyle=STYLES.get(ranker, "-"),
                 linewidth=2.4 if ranker == MODEL else 1.6,
             )
         top = max(1.08 * float(shown["share_of_conversions"].max()), 0.01)
         axes.set(title=f"The first {upto} calls", xlim=(0, upto), ylim=(0, min(top, 1.02)))
         axes.set(xlabel="Companies called of each week's list", ylabel="Share of conversions caught")
-        axes.yaxis.set_major_formatter(FuncFormatter(_percent))
+        percent_axis(axes.yaxis)
         axes.grid(alpha=0.3)
     if longest > FIRST_CALLS:
-        all_calls.axvspan(0, FIRST_CALLS, color=_GREY, alpha=0.12, linewidth=0)
+        all_calls.axvspan(0, FIRST_CALLS, color=GREY, alpha=0.12, linewidth=0)
     figure.suptitle("Conversions caught by the first calls of each week's list")
     handles, labels = first.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
@@ -259,23 +191,12 @@ def gains_figure(table: pd.DataFrame) -> Figure:
 
 
 def roc_figure(table: pd.DataFrame) -> Figure:
-    """Draw `roc_curve_table`.
-
-    Parameters
-    ----------
-    table
-        From `roc_curve_table`.
-
-    Returns
-    -------
-    Figure
-        To save with `save_png`.
-    """
-    figure, axes = _figure("ROC of the model, all cutoffs pooled", 6.0, 6.0)
-    axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", label="random order")
+    """Draw `roc_curve_table`."""
+    figure, axes = one_panel("ROC of the model, all cutoffs pooled", 6.0, 6.0)
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="random order")
     axes.plot(
         *(table["false_positive_rate"], table["true_positive_rate"]),
-        color=_COLOURS[MODEL],
+        color=COLOURS[MODEL],
         linewidth=2,
         label="model",
     )
@@ -285,8 +206,8 @@ def roc_figure(table: pd.DataFrame) -> Figure:
         xlim=(0, 1),
         ylim=(0, 1.01),
     )
-    axes.xaxis.set_major_formatter(FuncFormatter(_percent))
-    axes.yaxis.set_major_formatter(FuncFormatter(_percent))
+    percent_axis(axes.xaxis)
+    percent_axis(axes.yaxis)
     axes.set_aspect("equal")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
@@ -294,23 +215,12 @@ def roc_figure(table: pd.DataFrame) -> Figure:
 
 
 def precision_recall_figure(table: pd.DataFrame) -> Figure:
-    """Draw `precision_recall_table`.
-
-    Parameters
-    ----------
-    table
-        From `precision_recall_table`.
-
-    Returns
-    -------
-    Figure
-        To save with `save_png`.
-    """
+    """Draw `precision_recall_table`."""
     prevalence = float(table["precision"].iloc[-1])
-    figure, axes = _figure("Precision and recall of the model, all cutoffs pooled", 7.0, 5.0)
-    axes.plot(table["recall"], table["precision"], color=_COLOURS[MODEL], linewidth=2, label="model")
+    figure, axes = one_panel("Precision and recall of the model, all cutoffs pooled", 7.0, 5.0)
+    axes.plot(table["recall"], table["precision"], color=COLOURS[MODEL], linewidth=2, label="model")
     axes.axhline(
-        prevalence, color=_GREY, linestyle="--", label=f"random order (prevalence {100 * prevalence:.2f} %)"
+        prevalence, color=GREY, linestyle="--", label=f"random order (prevalence {100 * prevalence:.2f} %)"
     )
     axes.set(
         xlabel="Recall (share of conversions at or above the threshold)",
@@ -318,27 +228,16 @@ def precision_recall_figure(table: pd.DataFrame) -> Figure:
         xlim=(0, 1),
         ylim=(0, min(1.02, max(1.1 * float(table["precision"].max()), 0.01))),
     )
-    axes.xaxis.set_major_formatter(FuncFormatter(_percent))
-    axes.yaxis.set_major_formatter(FuncFormatter(_percent))
+    percent_axis(axes.xaxis)
+    percent_axis(axes.yaxis)
     axes.grid(alpha=0.3)
     axes.legend(loc="upper right")
     return figure
 
 
 def probability_histogram_figure(table: pd.DataFrame) -> Figure:
-    """Draw `probability_histogram_table` on logarithmic axes.
-
-    Parameters
-    ----------
-    table
-        From `probability_histogram_table`.
-
-    Returns
-    -------
-    Figure
-        To save with `save_png`.
-    """
-    figure, axes = _figure("Predicted probability by outcome, all cutoffs", 8.0, 5.0)
+    """Draw `probability_histogram_table` on logarithmic axes."""
+    figure, axes = one_panel("Predicted probability by outcome, all cutoffs", 8.0, 5.0)
     looks = (("#56B4E9", 0.6, None), ("#D55E00", 0.55, "//"))
     for outcome, (colour, opacity, hatch) in zip(CLASSES, looks, strict=True):
         rows = table[table["outcome"] == outcome]
@@ -359,7 +258,7 @@ def probability_histogram_figure(table: pd.DataFrame) -> Figure:
         xlabel="Predicted probability of converting within the horizon",
         ylabel="Prospects (one a company and cutoff)",
     )
-    axes.xaxis.set_major_formatter(FuncFormatter(_percent))
+    percent_axis(axes.xaxis)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.minorticks_off()
     axes.grid(alpha=0.3)
@@ -369,85 +268,37 @@ def probability_histogram_figure(table: pd.DataFrame) -> Figure:
 
 
 def precision_over_time_figure(table: pd.DataFrame) -> Figure:
-    """Draw `precision_over_time_table`.
-
-    Parameters
-    ----------
-    table
-        From `precision_over_time_table`.
-
-    Returns
-    -------
-    Figure
-        To save with `save_png`.
-    """
-    figure, axes = _figure("Precision of the top of each week's list", 9.0, 4.8)
+    """Draw `precision_over_time_table`."""
+    figure, axes = one_panel("Precision of the top of each week's list", 9.0, 4.8)
     weeks = pd.to_datetime(table["as_of"])
     names = [name for name in table.columns if name.startswith("precision_at_")]
     for number, name in enumerate(names):
         axes.plot(
             *(weeks, table[name]),
-            color=_SERIES[number % len(_SERIES)],
-            marker=_MARKERS[number % len(_MARKERS)],
+            color=SERIES[number % len(SERIES)],
+            marker=MARKERS[number % len(MARKERS)],
             markersize=4,
             label=f"top {name.removeprefix('precision_at_')}",
         )
-    axes.plot(weeks, table["prevalence"], color=_GREY, linestyle="--", label="prevalence (random order)")
+    axes.plot(weeks, table["prevalence"], color=GREY, linestyle="--", label="prevalence (random order)")
     axes.set(xlabel="Cutoff (Monday on which the list is made)", ylabel="Share of those called that convert")
     axes.set_ylim(0, None)
-    axes.yaxis.set_major_formatter(FuncFormatter(_percent))
+    percent_axis(axes.yaxis)
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=len(names) + 1, frameon=False)
     return figure
 
 
-def save_png(figure: Figure, path: str | Path) -> None:
-    """Write a figure as PNG whose bytes depend on nothing but the figure and matplotlib's version.
-
-    Parameters
-    ----------
-    figure
-        To draw.
-    path
-        Ends in ``.png``.
-    """
-    write_atomically(
-        path,
-        lambda temporary: figure.savefig(temporary, format="png", dpi=_DPI, metadata={"Software": None}),
-    )
-
-
 def _draw_slices(axes: Axes, rows: pd.DataFrame, slices: Sequence[str]) -> None:
     measure = rows["measure"].iloc[0]
     place = [slices.index(name) for name in rows["slice"]]
-    axes.hlines(place, rows["low"], rows["high"], color=_COLOURS[MODEL])
-    axes.plot(rows["value"], place, color=_COLOURS[MODEL], marker="o", linestyle="none", clip_on=False)
+    axes.hlines(place, rows["low"], rows["high"], color=COLOURS[MODEL])
+    axes.plot(rows["value"], place, color=COLOURS[MODEL], marker="o", linestyle="none", clip_on=False)
     if measure == SLICE_TITLES["expected_over_observed"]:
-        _ratio_axis(axes, "x", rows)
-    if measure in _SLICE_EVEN:
-        axes.axvline(_SLICE_EVEN[measure], color=_GREY, linestyle="--")
+        ratio_axis(axes, "x", rows)
+    if measure in _EVEN:
+        axes.axvline(_EVEN[measure], color=GREY, linestyle="--")
     else:
         axes.set_xlim(0, None)
     axes.grid(alpha=0.3)
     axes.set_axisbelow(True)
-
-
-def _ratio_axis(axes: Axes, which: Literal["x", "y"], rows: pd.DataFrame) -> None:
-    """Make an axis of ratios: logarithmic, at least from a half to twice, the ticks as plain numbers."""
-    low, high = min(0.5, float(rows["low"].min())) / 1.1, max(2.0, float(rows["high"].max())) * 1.1
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    axes.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
-    axis.set_ticks([tick for tick in _RATIO_TICKS if low <= tick <= high])
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.minorticks_off()
-
-
-def _figure(title: str, width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots()
-    axes.set_title(title)
-    return figure, axes
-
-
-def _percent(value: float, _: int | None = None) -> str:
-    return f"{100 * value:.6g} %"

@@ -1,4 +1,4 @@
-"""The headline numbers of a whole backtest, and how surely one column is better than another."""
+"""Measures of a whole backtest, and how certain it is that one column is better than another."""
 
 from __future__ import annotations
 
@@ -9,18 +9,44 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from conversion.evaluation.bootstrap import Measured, company_weights, difference, interval
+from conversion.evaluation.bootstrap import Measured, company_weights, difference, interval, resampled_sums
 from conversion.evaluation.predictions import BASE_RATE, MODEL, ORACLE, Companies, companies_of, cutoffs_of
 from conversion.evaluation.ranking_metrics import mean_measures, measure_names, ranked_list
 from conversion.stats.losses import log_losses
+from conversion.stats.metric import HIGHER, Metric
 from conversion.stats.numeric import Floats, divide, finite, rounded
-from conversion.stats.portable_math import sums_at_counts
 
 _LOSSES: Final = ("log_loss", "brier_score")
-"""Less of them is better; more of any other measure is."""
+"""Of these measures less is better; of all others more is."""
+
+CUTOFF_METRICS: Final = (
+    Metric("cutoffs", "lists in the backtest"),
+    Metric(
+        "cutoffs_with_conversions", "lists with a conversion within the horizon; the means are over these"
+    ),
+)
+DIFFERENCE_METRICS: Final = (
+    Metric(
+        "<baseline>.<measure>",
+        "how much better the model is than a baseline, by average precision, ROC AUC, recall at k, log loss "
+        "or Brier score (less is better for the last two)",
+        HIGHER,
+    ),
+)
+ORACLE_METRICS: Final = (
+    Metric("average_precision", "the model's average precision over that of the sample's truth", HIGHER),
+    Metric(
+        "log_loss_reduction",
+        "how far the model's log loss is below the base rate's, over how far the truth's is",
+        HIGHER,
+    ),
+)
+
+_Measures = dict[tuple[str, str], Measured]
+"""By column and name of the measure."""
 
 
-def headline(
+def ranker_measures(
     predictions: pd.DataFrame,
     rankers: Sequence[str],
     top_k: Sequence[int],
@@ -28,7 +54,7 @@ def headline(
     seed: int,
     probabilities: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Ranking measures over the whole backtest, and how surely the model beats each baseline.
+    """Measure each ranker over the whole backtest, and compare the model with each baseline.
 
     A measure is the mean over the cutoffs where it is defined (those with conversions). The intervals are
     those of `conversion.evaluation.bootstrap`.
@@ -42,21 +68,21 @@ def headline(
     top_k
         List lengths.
     samples, seed
-        Of `conversion.evaluation.bootstrap.company_weights`.
+        See `conversion.evaluation.bootstrap.company_weights`.
     probabilities
-        The columns that are probabilities; they need not rank.
+        The columns that are probabilities; they need not be rankers.
 
     Returns
     -------
     dict
         ``cutoffs``, ``cutoffs_with_conversions``; ``rankers``: by ranker and measure ``value``, ``low`` and
         ``high``; ``differences``: by baseline and measure (average precision, ROC AUC, recall at k; log loss
-        and Brier score where the baseline is a probability) the `conversion.evaluation.bootstrap.difference`
-        of the model, the second, from the baseline, the first. Where ``oracle`` ranks and is a probability,
-        as the model and ``base_rate`` are, ``share_of_oracle``: ``value``, ``low`` and ``high`` of
-        ``average_precision`` (the model's over the oracle's) and ``log_loss_reduction``: how much the model's
-        log loss is below the base rate's, over how much the oracle's is; 0 is no better than the base rate, 1
-        as good as the truth.
+        and Brier score if the baseline is a probability) the `conversion.evaluation.bootstrap.difference`
+        of the model, the second, from the baseline, the first. If ``oracle`` is a ranker and a probability,
+        and the model and ``base_rate`` are probabilities, ``share_of_oracle``: ``value``, ``low`` and
+        ``high`` of ``average_precision`` (the model's over the oracle's) and ``log_loss_reduction``: how far
+        the model's log loss is below the base rate's, over how far the oracle's is; 0 is no better than the
+        base rate, 1 as good as the truth.
     """
     measured = _measured(predictions, rankers, probabilities, top_k, samples, seed)
     columns = list(dict.fromkeys([*rankers, *probabilities]))
@@ -86,22 +112,21 @@ def headline(
 def paired_differences(
     predictions: pd.DataFrame, first: str, second: str, top_k: Sequence[int], samples: int, seed: int
 ) -> dict[str, dict[str, float | None]]:
-    """Ask whether the second of two columns of probabilities is better, by a paired bootstrap of companies.
+    """Compare two columns of probabilities by a paired bootstrap of companies.
 
-    Both are measured on the same rows and on the same samples of companies, so what makes a sample easy or
-    hard for both cancels out of the difference.
+    Both are measured on the same rows and the same samples of companies, so what makes a sample easy or hard
+    for both cancels out of the difference.
 
     Parameters
     ----------
     predictions
-        See `conversion.evaluation.predictions`; with the columns ``first`` and ``second`` (``probability``
-        is not needed).
+        See `conversion.evaluation.predictions`; ``probability`` is not needed.
     first, second
         Columns of probabilities.
     top_k
         List lengths.
     samples, seed
-        Of `conversion.evaluation.bootstrap.company_weights`.
+        See `conversion.evaluation.bootstrap.company_weights`.
 
     Returns
     -------
@@ -113,7 +138,7 @@ def paired_differences(
     Raises
     ------
     ValueError
-        A column holds something that is no probability.
+        A column has values outside [0, 1].
     """
     columns = (first, second)
     measured = _measured(predictions, columns, columns, top_k, samples, seed)
@@ -135,43 +160,62 @@ def _measured(
     top_k: Sequence[int],
     samples: int,
     seed: int,
-) -> dict[tuple[str, str], Measured]:
-    """By column and measure: the rankers' ranking measures, the probabilities' log loss and Brier score."""
+) -> _Measures:
+    """Take the ranking measures of the rankers, and log loss and Brier score of the probabilities."""
     companies = companies_of(predictions)
-    cutoffs = cutoffs_of(predictions, companies.index)
-    lists = {ranker: [ranked_list(cutoff, ranker) for cutoff in cutoffs] for ranker in rankers}
-    losses = {column: _losses_by_company(predictions, column, companies) for column in probabilities}
+    measured = _ranking(predictions, rankers, companies, top_k, samples, seed)
+    return measured | (_losses(predictions, probabilities, companies, samples, seed) if probabilities else {})
 
-    def measure(weights: NDArray[np.float32]) -> dict[tuple[str, str], Floats]:
-        ranking = {
-            (ranker, name): values
-            for ranker in rankers
-            for name, values in zip(
-                measure_names(top_k), mean_measures(lists[ranker], weights, top_k), strict=True
-            )
-        }
-        return ranking | {
-            (column, name): values
-            for column in probabilities
-            for name, values in zip(
-                _LOSSES, _mean_losses(sums_at_counts(weights, losses[column])), strict=True
-            )
-        }
+
+def _ranking(
+    predictions: pd.DataFrame,
+    rankers: Sequence[str],
+    companies: Companies,
+    top_k: Sequence[int],
+    samples: int,
+    seed: int,
+) -> _Measures:
+    cutoffs = cutoffs_of(predictions, companies.index)
+    lists = [[ranked_list(cutoff, ranker) for cutoff in cutoffs] for ranker in rankers]
+
+    def measure(weights: NDArray[np.float32]) -> Floats:
+        """Return rankers by measures by samples."""
+        return np.stack([mean_measures(each, weights, top_k) for each in lists])
 
     value = measure(np.ones((companies.count, 1), dtype=np.float32))
-    parts = [measure(weights) for weights in company_weights(companies.count, samples, seed)]
-    return {
-        key: Measured(float(value[key][0]), np.concatenate([part[key] for part in parts])) for key in value
-    }
+    sampled = [measure(weights) for weights in company_weights(companies.count, samples, seed)]
+    keys = [(ranker, name) for ranker in rankers for name in measure_names(top_k)]
+    return _by_key(keys, value.reshape(len(keys)), np.concatenate(sampled, axis=2).reshape(len(keys), -1))
 
 
-def _difference(
-    measured: dict[tuple[str, str], Measured], name: str, first: str, second: str
-) -> dict[str, float | None]:
+def _losses(
+    predictions: pd.DataFrame, probabilities: Sequence[str], companies: Companies, samples: int, seed: int
+) -> _Measures:
+    columns = [each for name in probabilities for each in _row_losses(predictions, name)]
+    sums = companies.sums([np.ones(len(predictions)), *columns])
+    total, sampled = resampled_sums(sums, samples, seed)
+    keys = [(column, name) for column in probabilities for name in _LOSSES]
+    return _by_key(keys, divide(total[1:], total[0]), divide(sampled[:, 1:], sampled[:, :1]).T)
+
+
+def _row_losses(predictions: pd.DataFrame, column: str) -> tuple[Floats, Floats]:
+    """Return each row's log loss and squared error."""
+    label = predictions["label"].to_numpy(dtype=np.float64)
+    probability = finite(predictions[column])
+    if len(probability) and not (probability.min() >= 0 and probability.max() <= 1):
+        raise ValueError(f"{column} is no probability: from {probability.min():g} to {probability.max():g}")
+    return log_losses(label, probability), np.square(probability - label)
+
+
+def _by_key(keys: Sequence[tuple[str, str]], value: Floats, sampled: Floats) -> _Measures:
+    return {key: Measured(float(value[at]), sampled[at]) for at, key in enumerate(keys)}
+
+
+def _difference(measured: _Measures, name: str, first: str, second: str) -> dict[str, float | None]:
     return difference(measured[first, name], measured[second, name], less_is_better=name in _LOSSES)
 
 
-def _shares_of_oracle(measured: dict[tuple[str, str], Measured]) -> dict[str, Any]:
+def _shares_of_oracle(measured: _Measures) -> dict[str, Any]:
     needed = [(column, "average_precision") for column in (MODEL, ORACLE)]
     needed += [(column, "log_loss") for column in (MODEL, BASE_RATE, ORACLE)]
     if not all(key in measured for key in needed):
@@ -190,18 +234,3 @@ def _shares_of_oracle(measured: dict[tuple[str, str], Measured]) -> dict[str, An
             for name, value, sampled in zip(names, values, samples, strict=True)
         }
     }
-
-
-def _losses_by_company(predictions: pd.DataFrame, column: str, companies: Companies) -> Floats:
-    """Companies by sums over their rows: of the rows, of the log losses, of the squared differences."""
-    label = predictions["label"].to_numpy(dtype=np.float64)
-    probability = finite(predictions[column])
-    if len(probability) and not (probability.min() >= 0 and probability.max() <= 1):
-        raise ValueError(f"{column} is no probability: from {probability.min():g} to {probability.max():g}")
-    sums = (np.ones_like(label), log_losses(label, probability), np.square(probability - label))
-    return np.stack([np.bincount(companies.index, each, companies.count) for each in sums], axis=1)
-
-
-def _mean_losses(sums: Floats) -> Floats:
-    rows, log_losses, squares = sums.T
-    return np.stack((divide(log_losses, rows), divide(squares, rows)))

@@ -1,12 +1,13 @@
-"""The table of a backtest's predictions, that most measures take; its companies and its cutoffs.
+"""The table of a backtest's predictions, which most measures take; its companies and its cutoffs.
 
-``predictions`` is one row a (company, cutoff): ``id``, ``as_of``, ``label`` (0 or 1), ``MRR`` (monthly
-revenue of the conversion if the label is 1, else 0) and one float column for each ranker: ``probability``
-(the model) and the baselines beside it.
+``predictions`` has one row for each company and cutoff: ``id``, ``as_of``, ``label`` (0 or 1), ``MRR``
+(monthly revenue of the conversion if the label is 1, else 0) and a float column for each ranker:
+``probability`` (the model) and the baselines.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,29 +17,62 @@ import pandas as pd
 from conversion.stats.numeric import Floats, Ints, finite
 
 MODEL: Final = "probability"
-"""The column with the model's probability; every other ranker is a baseline."""
+"""The column of the model's probability; every other ranker is a baseline."""
 
 ORACLE: Final = "oracle"
-"""The column with the true probability, where it is known; no ranker can be better."""
+"""The column of the true probability, where it is known; no ranker can be better."""
 
 BASE_RATE: Final = "base_rate"
-"""The column with the prevalence that was known when the model was fitted, the same for all at a cutoff."""
+"""The column of the prevalence known when the model was fitted, the same for all rows of a cutoff."""
 
 
 @dataclass(frozen=True)
 class Companies:
-    """Which rows are one company's.
+    """Which rows belong to which company.
 
     Attributes
     ----------
     index
         Each row's company, from 0 to ``count`` - 1.
     count
-        Companies.
+        Number of companies.
     """
 
     index: Ints
     count: int
+
+    def sums(self, columns: Sequence[Floats]) -> Floats:
+        """Sum columns of the rows by company.
+
+        Returns
+        -------
+        ndarray of float64
+            Companies by columns.
+        """
+        return self.sums_by_group(columns, np.zeros(len(self.index), dtype=np.int64), 1)[:, 0]
+
+    def sums_by_group(self, columns: Sequence[Floats], group: Ints, groups: int) -> Floats:
+        """Sum columns of the rows by company and group.
+
+        Parameters
+        ----------
+        columns
+            One value for each row.
+        group
+            Each row's group, from 0 to ``groups`` - 1.
+        groups
+            Number of groups.
+
+        Returns
+        -------
+        ndarray of float64
+            Companies by groups by columns.
+        """
+        cell = self.index * groups + group
+        by_cell = np.empty((self.count * groups, len(columns)))
+        for number, column in enumerate(columns):
+            by_cell[:, number] = np.bincount(cell, column, len(by_cell))
+        return by_cell.reshape(self.count, groups, len(columns))
 
 
 @dataclass(frozen=True)
@@ -50,11 +84,11 @@ class Cutoff:
     as_of
         The cutoff.
     ids, label, mrr
-        As arrays.
+        Columns as arrays.
     company
         The rows' `Companies.index`.
     rows
-        The same as a table, with the rankers.
+        The rows as a table, with the rankers.
     """
 
     as_of: pd.Timestamp
@@ -65,18 +99,18 @@ class Cutoff:
     rows: pd.DataFrame
 
     def score(self, ranker: str) -> Floats:
-        """Take a ranker's scores; raise ValueError where one is not finite."""
+        """Return a ranker's scores; raise ValueError if one is not finite."""
         return finite(self.rows[ranker])
 
 
 def companies_of(predictions: pd.DataFrame) -> Companies:
-    """Give each company of the predictions a number."""
+    """Return which rows of the predictions belong to which company."""
     ids, index = np.unique(predictions["id"].to_numpy(dtype=np.int64), return_inverse=True)
     return Companies(index.astype(np.int64), len(ids))
 
 
 def cutoffs_of(predictions: pd.DataFrame, company: Ints) -> list[Cutoff]:
-    """Part the predictions by their cutoffs, in time order; ``company`` is the rows' `Companies.index`."""
+    """Split the predictions by cutoff, in time order; ``company`` is the rows' `Companies.index`."""
     numbered = predictions.assign(_company=company)
     return [
         Cutoff(

@@ -1,45 +1,60 @@
-"""How good the model's probabilities are, as probabilities."""
+"""Quality of the model's probabilities as probabilities, whatever order they give."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
-from conversion.evaluation.bootstrap import company_weights, interval
+from conversion.evaluation.bootstrap import interval, resampled_sums
 from conversion.evaluation.predictions import BASE_RATE, MODEL, companies_of
 from conversion.stats.bins import quantile_bins
 from conversion.stats.losses import log_losses
-from conversion.stats.numeric import Floats, divide, finite
-from conversion.stats.portable_math import sums_at_counts
+from conversion.stats.metric import LOWER, Metric
+from conversion.stats.numeric import Floats, Ints, divide, finite
+
+PROBABILITY_METRICS: Final = (
+    Metric("log_loss", "mean of -log of the probability given to what happened, in nats", LOWER),
+    Metric("brier_score", "mean squared difference between probability and outcome", LOWER),
+    Metric(
+        "ece",
+        "expected calibration error: mean distance between predicted and observed share over ten quantile "
+        "bins",
+        LOWER,
+    ),
+    Metric(
+        "expected_over_observed",
+        "sum of the probabilities over the number of conversions; 1 is calibrated in the large, above 1 "
+        "fewer prospects converted than expected",
+        "1",
+    ),
+    Metric("base_rate_log_loss", "log loss of a model that gives everyone the prevalence known at the fit"),
+    Metric("base_rate_brier_score", "Brier score of that model"),
+    Metric("log_loss_ratio", "log loss over that model's; below 1 is better than the base rate", LOWER),
+)
 
 
 def probability_measures(predictions: pd.DataFrame, samples: int, seed: int) -> dict[str, Any]:
-    """How good the probabilities are, as probabilities, over all rows.
+    """Measure the probabilities over all rows.
 
     Parameters
     ----------
     predictions
         See `conversion.evaluation.predictions`; the column ``base_rate`` is optional.
     samples, seed
-        Of `conversion.evaluation.bootstrap.company_weights`.
+        See `conversion.evaluation.bootstrap.company_weights`.
 
     Returns
     -------
     dict
-        ``value``, ``low`` and ``high`` (95 %) of ``log_loss``, ``brier_score``, ``ece`` (its bins are those
-        of all rows), ``expected_over_observed``, and of the model that says the base rate to everyone
-        (``base_rate_log_loss``, ``base_rate_brier_score``), and ``log_loss_ratio`` (below 1 is better than
-        the base rate). None where undefined: no column ``base_rate``, no conversion.
+        ``value``, ``low`` and ``high`` (95 %) of each of `PROBABILITY_METRICS`; the bins of ``ece`` are those
+        of all rows. None where undefined: no column ``base_rate``, no conversion.
     """
     label = predictions["label"].to_numpy(dtype=np.float64)
     probability = finite(predictions[MODEL])
     base = finite(predictions[BASE_RATE]) if BASE_RATE in predictions else np.full(len(label), np.nan)
-    bins = quantile_bins(probability)
-    excess = (probability - label)[:, None] * (bins[:, None] == np.arange(bins.max() + 1))
-    sums = [
+    columns = [
         np.ones_like(label),
         label,
         probability,
@@ -47,46 +62,20 @@ def probability_measures(predictions: pd.DataFrame, samples: int, seed: int) -> 
         np.square(probability - label),
         log_losses(label, base),
         np.square(base - label),
-        *excess.T,
+        *_excess_by_bin(probability - label, quantile_bins(probability)),
     ]
-    companies = companies_of(predictions)
-    by_company = np.stack(
-        [np.bincount(companies.index, column, companies.count) for column in sums], axis=1
-    ).astype(np.float64, copy=False)
-    sampled = [
-        _probability_measures(sums_at_counts(weights, by_company))
-        for weights in company_weights(companies.count, samples, seed)
-    ]
-    value = _probability_measures(by_company.sum(axis=0, keepdims=True))
-    return {
-        name: interval(value[name][0], np.concatenate([part[name] for part in sampled])) for name in value
-    }
+    total, sampled = resampled_sums(companies_of(predictions).sums(columns), samples, seed)
+    value, of_samples = _measures_of_sums(total[None]), _measures_of_sums(sampled)
+    return {name: interval(value[name][0], of_samples[name]) for name in value}
 
 
-def expected_calibration_error(label: ArrayLike, probability: ArrayLike, bins: int = 10) -> float:
-    """Mean distance of predicted and observed share over `quantile_bins`, weighted by the bins' rows.
-
-    Parameters
-    ----------
-    label
-        0 or 1.
-    probability
-        Of label 1.
-    bins
-        Quantile bins.
-
-    Returns
-    -------
-    float
-        0 is perfect.
-    """
-    excess = finite(probability) - np.asarray(label)
-    by_bin = np.bincount(quantile_bins(probability, bins), weights=excess)
-    return float(np.abs(by_bin).sum() / len(excess))
+def _excess_by_bin(excess: Floats, bins: Ints) -> Floats:
+    """Return a row for each bin: the excess of the predictions in it, 0 elsewhere."""
+    return np.where(bins == np.arange(bins.max() + 1)[:, None], excess, 0.0)
 
 
-def _probability_measures(sums: Floats) -> dict[str, Floats]:
-    """Measures from the weighted sums of each sample (samples by columns of `probability_measures`)."""
+def _measures_of_sums(sums: Floats) -> dict[str, Floats]:
+    """Compute the measures from sums over the rows, samples by the columns of `probability_measures`."""
     rows, observed, expected, loss, square, base_loss, base_square = sums.T[:7]
     return {
         "log_loss": divide(loss, rows),

@@ -1,42 +1,62 @@
-"""How good the list of each cutoff is: measures of the order alone, whatever the scores mean."""
+"""Quality of each cutoff's list: measures of its order alone, whatever the scores mean.
+
+These are written out here, and not scikit-learn's, because the bootstrap takes them for hundreds of samples
+of weighted companies at once, and because the companies of a list have a fixed order within ties.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from conversion.evaluation.predictions import Cutoff, companies_of, cutoffs_of
+from conversion.stats.metric import HIGHER, Metric
 from conversion.stats.numeric import Floats, Ints, divide
 from conversion.stats.portable_math import sums_at_counts
 from conversion.stats.rank_order import rank_order
 
+RANKING_METRICS: Final = (
+    Metric(
+        "average_precision",
+        "mean over the conversions of the precision at their place on the list; all of the list counts, its "
+        "top most. Random order gives the prevalence",
+        HIGHER,
+    ),
+    Metric(
+        "roc_auc",
+        "probability that a prospect that converts is above one that does not; ties count half. Random "
+        "order gives 0.5",
+        HIGHER,
+    ),
+    Metric("precision_at_<k>", "share of the first k that convert within the horizon", HIGHER),
+    Metric("recall_at_<k>", "share of all the list's conversions that are among the first k", HIGHER),
+    Metric("lift_at_<k>", "precision at k over the prevalence of the list", HIGHER),
+    Metric("mrr_recall_at_<k>", "share of the conversions' MRR that is among the first k", HIGHER),
+)
+LIST_METRICS: Final = (
+    Metric("prospects", "rows"),
+    Metric("conversions", "rows that convert within the horizon"),
+    Metric("prevalence", "their share"),
+)
+WEEKLY_METRICS: Final = (Metric("as_of", "the cutoff"), *LIST_METRICS, *RANKING_METRICS)
+
 
 def measure_names(top_k: Sequence[int]) -> tuple[str, ...]:
-    """Names of the ranking measures, in the order of the columns of `weekly_measures`.
-
-    Parameters
-    ----------
-    top_k
-        List lengths.
-
-    Returns
-    -------
-    tuple of str
-        The names.
-    """
+    """Name the ranking measures for these list lengths, in the order of the columns of `weekly_measures`."""
     at_k = ("precision_at_{}", "recall_at_{}", "lift_at_{}", "mrr_recall_at_{}")
     return ("average_precision", "roc_auc", *(name.format(k) for k in top_k for name in at_k))
 
 
 def weekly_measures(predictions: pd.DataFrame, ranker: str, top_k: Sequence[int]) -> pd.DataFrame:
-    """Ranking measures of each cutoff's list.
+    """Measure each cutoff's list.
 
     ROC AUC counts tied pairs half; average precision and the top k follow `rank_order`. A list shorter than k
-    is taken whole.
+    counts as a whole.
 
     Parameters
     ----------
@@ -50,7 +70,7 @@ def weekly_measures(predictions: pd.DataFrame, ranker: str, top_k: Sequence[int]
     Returns
     -------
     DataFrame
-        One row a cutoff in time order; NaN where a measure is undefined (no conversion that week).
+        One row for each cutoff in time order; NaN where a measure is undefined (no conversion that week).
     """
     companies = companies_of(predictions)
     everyone = np.ones((companies.count, 1), dtype=np.float32)
@@ -65,7 +85,7 @@ def weekly_measures(predictions: pd.DataFrame, ranker: str, top_k: Sequence[int]
 
 @dataclass(frozen=True)
 class Ranked:
-    """One cutoff's list: companies in rank order, and for each conversion its place, MRR and tie group."""
+    """One cutoff's list: its companies in rank order, and the place, MRR and tie group of each conversion."""
 
     company: Ints
     position: Ints
@@ -98,7 +118,7 @@ def mean_measures(lists: Sequence[Ranked], weights: NDArray[np.float32], top_k: 
     lists
         One a cutoff, from `ranked_list`.
     weights
-        How often each company stands on the lists, companies by samples.
+        How often each company is on the lists, companies by samples.
     top_k
         List lengths.
 
@@ -118,11 +138,11 @@ def mean_measures(lists: Sequence[Ranked], weights: NDArray[np.float32], top_k: 
 
 
 def _ranking_measures(ranked: Ranked, weights: NDArray[np.float32], top_k: Sequence[int]) -> Floats:
-    """Measures by samples of one list in which each company stands as often as its weight says.
+    """Return the measures by samples of one list on which each company is as often as its weight says.
 
-    Only the conversions' places matter, so weights are cumulated to those alone. Average precision takes the
-    precision at a company's first copy: its further copies are no other converters, and counting them would
-    double the average precision of a poor ranker in every bootstrap sample.
+    Only the conversions' places matter, so weights are cumulated only up to those. Average precision takes
+    the precision at a company's first copy: its further copies are not other converters, and counting them
+    would double the average precision of a poor ranker in every bootstrap sample.
     """
     position = ranked.position
     if not len(position):
@@ -159,7 +179,7 @@ def _ranking_measures(ranked: Ranked, weights: NDArray[np.float32], top_k: Seque
 
 
 def _cumulated(ranked: Ranked, weights: NDArray[np.float32]) -> tuple[Ints, Floats]:
-    """Places where something is asked, and the weight of all rows before each of them, by samples."""
+    """Return the places that the measures need, and the weight of all rows before each, by samples."""
     ends = (np.array([0, len(ranked.company)]),)
     places = (ranked.position, ranked.position + 1, ranked.tie_start, ranked.tie_stop)
     cuts = np.unique(np.concatenate(ends + places))

@@ -1,30 +1,158 @@
-"""All measures of the backtest put together: metrics/evaluation.json and headline.json."""
+"""All measures of a backtest put together: what the stage `evaluate` writes."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from conversion.config.params import Params
-from conversion.evaluation.backtest import NEVER_SEEN, SUMMARY
-from conversion.evaluation.decision_metrics import business_measures, classification_measures
-from conversion.evaluation.overall_metrics import headline
+from conversion.evaluation.backtest import NEVER_SEEN, SLICES, SUMMARY
+from conversion.evaluation.cross_validation import CROSS_VALIDATION_METRICS, cross_validation
+from conversion.evaluation.decision_metrics import (
+    BUSINESS_METRICS,
+    DECISION_METRICS,
+    business_measures,
+    classification_measures,
+)
+from conversion.evaluation.overall_metrics import (
+    CUTOFF_METRICS,
+    DIFFERENCE_METRICS,
+    ORACLE_METRICS,
+    ranker_measures,
+)
 from conversion.evaluation.predictions import BASE_RATE, MODEL, ORACLE
-from conversion.evaluation.probability_metrics import probability_measures
-from conversion.evaluation.slice_metrics import observed_shares, slice_measures
+from conversion.evaluation.probability_metrics import PROBABILITY_METRICS, probability_measures
+from conversion.evaluation.ranking_metrics import RANKING_METRICS, weekly_measures
+from conversion.evaluation.slice_metrics import calibration_by_group, drop_repeated_slices, slice_measures
 from conversion.modelling.tiers import TIERS, tier_of
+from conversion.stats.metric import Metric, nested
 from conversion.stats.numeric import rounded
 
 PROBABILITIES: Final = (MODEL, SUMMARY, BASE_RATE, ORACLE)
 BASELINES: Final = (SUMMARY, "users_rule", "actions_rule", "random")
 
+EVALUATION_METRICS: Final = (
+    Metric("as_of", "the moment the last list is made"),
+    Metric("model_type", "`model.type`"),
+    Metric("first_cutoff", "first Monday of the backtest"),
+    Metric("last_cutoff", "last Monday whose labels are mature"),
+    *CUTOFF_METRICS,
+    Metric("converters", "companies that convert within the horizon of at least one list"),
+    Metric("prevalence", "share of the lists' rows that convert within the horizon"),
+    *nested("ranking.<ranker>.", RANKING_METRICS, ". Mean over the lists"),
+    *nested("model_minus_baseline.", DIFFERENCE_METRICS),
+    *nested("probability.", PROBABILITY_METRICS, ". Over all rows"),
+    Metric("probability.expected_over_observed_by_month.<month>", "the same for the cutoffs of a month", "1"),
+    *(
+        Metric(
+            f"summary_only_probability.{name}", f"the same as `probability.{name}`, for totals only", better
+        )
+        for name, _, better in PROBABILITY_METRICS
+    ),
+    *nested("share_of_oracle.", ORACLE_METRICS),
+    Metric("without_never_seen.left_out.share_of_prospects", "share of the lists' rows that is left out"),
+    Metric("without_never_seen.left_out.share_of_conversions", "share of the conversions that is left out"),
+    Metric(
+        "without_never_seen.left_out.share_of_expected_conversions",
+        "share of the sum of the probabilities that is left out",
+    ),
+    Metric(
+        "without_never_seen.<part>",
+        "the same measures of the lists without the companies that had not used the product by then",
+    ),
+    Metric("tiers.<tier>.prospects", "rows of the tier (`score.tiers`), over all lists"),
+    Metric("tiers.<tier>.conversions", "rows of the tier that convert within the horizon"),
+    Metric("tiers.<tier>.mean_probability", "mean predicted probability in the tier"),
+    Metric("tiers.<tier>.observed_rate", "share of the tier that converts"),
+    *nested("decision.", DECISION_METRICS),
+    *nested("business.", BUSINESS_METRICS),
+    *nested("cross_validation_not_out_of_time.", CROSS_VALIDATION_METRICS),
+)
 
-def evaluation(predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
-    """Put the measures of the whole backtest together; JSON-ready."""
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A backtest and its measures.
+
+    Attributes
+    ----------
+    params
+        The params that it was run with.
+    predictions
+        See `conversion.evaluation.predictions`.
+    importance
+        Of the features of the model in use, by name.
+    weekly
+        From `conversion.evaluation.ranking_metrics.weekly_measures`.
+    slices, months
+        From `conversion.evaluation.slice_metrics.slice_measures`.
+    metrics
+        JSON-ready; the keys are those of `EVALUATION_METRICS`, without ``as_of``.
+    """
+
+    params: Params
+    predictions: pd.DataFrame
+    importance: pd.Series[float]
+    weekly: pd.DataFrame
+    slices: pd.DataFrame
+    months: pd.DataFrame
+    metrics: dict[str, Any]
+
+    @property
+    def decided(self) -> pd.Series[bool]:
+        """Return the `decisions` of the predictions."""
+        return decisions(self.predictions)
+
+
+def evaluate_backtest(
+    predictions: pd.DataFrame, train: pd.DataFrame, importance: pd.Series[float], params: Params
+) -> Evaluation:
+    """Take all measures of a backtest.
+
+    Parameters
+    ----------
+    predictions
+        See `conversion.evaluation.predictions`.
+    train
+        Training snapshots, for the cross-validation if ``evaluate.cross_validation_folds`` is not 0.
+    importance
+        See `Evaluation`.
+    params
+        ``evaluate``, ``score.tiers`` and ``seed`` are used.
+
+    Returns
+    -------
+    Evaluation
+    """
     settings = params.evaluate
-    decided = predictions["probability"] >= predictions["threshold"]
+    metrics = evaluation_metrics(predictions, params)
+    if settings.cross_validation_folds:
+        metrics["cross_validation_not_out_of_time"] = cross_validation(train, predictions, params)
+    months = measures_by_month(predictions, params)
+    metrics["probability"]["expected_over_observed_by_month"] = expected_over_observed_by_month(months)
+    slices = slice_measures(predictions, SLICES, settings.top_k, settings.bootstrap_samples, params.seed)
+    return Evaluation(
+        params=params,
+        predictions=predictions,
+        importance=importance,
+        weekly=weekly_measures(predictions, MODEL, settings.top_k),
+        slices=drop_repeated_slices(slices),
+        months=months,
+        metrics=metrics,
+    )
+
+
+def decisions(predictions: pd.DataFrame) -> pd.Series[bool]:
+    """Return whether each row's probability reaches the threshold of its fit."""
+    return predictions["probability"] >= predictions["threshold"]
+
+
+def evaluation_metrics(predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
+    """Put together the measures of the whole backtest, JSON-ready."""
+    settings = params.evaluate
     return {
         "model_type": params.model.type,
         "first_cutoff": f"{predictions['as_of'].min():%Y-%m-%d}",
@@ -32,7 +160,7 @@ def evaluation(predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
         **list_measures(predictions, params),
         "without_never_seen": without_never_seen(predictions, params),
         "tiers": tier_measures(predictions, params),
-        "decision": classification_measures(predictions["label"], decided)
+        "decision": classification_measures(predictions["label"], decisions(predictions))
         | {"threshold": round(float(predictions["threshold"].iloc[-1]), 8)},
         "business": business_measures(
             predictions, settings.contacts_per_week, settings.value_per_conversion, settings.cost_per_contact
@@ -41,11 +169,12 @@ def evaluation(predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
 
 
 def list_measures(predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
-    """Measure the lists of some or all prospects: their order, and their probabilities."""
+    """Measure the order and the probabilities of the lists of all prospects or some of them."""
     settings = params.evaluate
     samples, seed = settings.bootstrap_samples, params.seed
     probabilities = [name for name in PROBABILITIES if name in predictions]
-    ranking = headline(predictions, rankers_of(predictions), settings.top_k, samples, seed, probabilities)
+    rankers = rankers_in(predictions)
+    ranking = ranker_measures(predictions, rankers, settings.top_k, samples, seed, probabilities)
     by_ranker = ranking.pop("rankers")
     totals_only = predictions.assign(probability=predictions[SUMMARY])
     return {
@@ -62,14 +191,14 @@ def list_measures(predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
 def without_never_seen(predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
     """Measure the lists again without the companies that had not used the product by the cutoff.
 
-    An export without sign-up dates has companies whose first usage is still to come on the lists of the
-    past, where nobody could have called them. Some are there only because they convert later.
+    If an export has no sign-up dates, the lists of the past contain companies that had not signed up yet and
+    that nobody could have called. Some are in the export only because they convert later.
 
     Returns
     -------
     dict
         ``left_out``: the shares of rows, of conversions and of expected conversions that those companies
-        have; and what `list_measures` gives for the others, where one of these converts.
+        have; and the `list_measures` of the others, if one of these converts.
     """
     never = predictions["usage_state"] == NEVER_SEEN
     shares = {
@@ -84,18 +213,18 @@ def without_never_seen(predictions: pd.DataFrame, params: Params) -> dict[str, A
 
 
 def tier_measures(predictions: pd.DataFrame, params: Params) -> dict[str, dict[str, Any]]:
-    """Compare what each tier of the past lists promised with what came of it.
+    """Compare the probabilities of each tier of the past lists with what happened.
 
     Returns
     -------
     dict
         By tier, highest first: ``prospects`` and ``conversions`` over all lists, ``mean_probability``, and
-        the ``observed_rate``, the share that converted. None where no prospect was in the tier.
+        the ``observed_rate``, the share that converted. None if no prospect was in the tier.
     """
     tier = tier_of(predictions[MODEL], predictions["base_rate"], params.score.tiers)
     group = pd.Categorical(tier, categories=TIERS).codes.astype(np.int64)
     samples = params.evaluate.bootstrap_samples
-    table = observed_shares(predictions, group, len(TIERS), samples, params.seed)
+    table = calibration_by_group(predictions, group, len(TIERS), samples, params.seed)
     return {
         name: {
             "prospects": int(row["prospects"]),
@@ -110,61 +239,13 @@ def tier_measures(predictions: pd.DataFrame, params: Params) -> dict[str, dict[s
     }
 
 
-def headline_numbers(result: dict[str, Any], top_k: tuple[int, ...]) -> dict[str, float]:
-    """Choose the few numbers that tell one run from another, under names without dots.
-
-    Parameters
-    ----------
-    result
-        From `evaluation`.
-    top_k
-        List lengths: precision is of the first, recall of the middle and the last one.
-
-    Returns
-    -------
-    dict
-        Without what is undefined, such as the oracle's share on an export whose truth is not known.
-    """
-    first, middle, last = top_k[0], top_k[len(top_k) // 2], top_k[-1]
-    model, probability, seen = result["ranking"][MODEL], result["probability"], result["without_never_seen"]
-    seen_model = seen.get("ranking", {}).get(MODEL, {})
-    chosen = {
-        "converters": result["converters"],
-        "average_precision": model["average_precision"],
-        "roc_auc": model["roc_auc"],
-        f"precision_at_{first}": model[f"precision_at_{first}"],
-        f"recall_at_{middle}": model[f"recall_at_{middle}"],
-        f"recall_at_{last}": model[f"recall_at_{last}"],
-        f"mrr_recall_at_{middle}": model[f"mrr_recall_at_{middle}"],
-        "average_precision_over_users_rule": result["model_minus_baseline"]["users_rule"][
-            "average_precision"
-        ],
-        "average_precision_without_never_seen": seen_model.get("average_precision"),
-        "roc_auc_without_never_seen": seen_model.get("roc_auc"),
-        "share_of_oracle": result.get("share_of_oracle", {}).get("average_precision"),
-        **{
-            name: probability[name]
-            for name in ("log_loss", "log_loss_ratio", "ece", "expected_over_observed")
-        },
-    }
-    numbers = {name: _estimate(measure) for name, measure in chosen.items()}
-    return {name: number for name, number in numbers.items() if number is not None}
-
-
-def _estimate(measure: dict[str, float | None] | float | None) -> float | None:
-    """Take the number of a measure, without its interval."""
-    if isinstance(measure, dict):
-        return measure.get("value", measure.get("difference"))
-    return measure
-
-
-def by_month(predictions: pd.DataFrame, params: Params) -> pd.DataFrame:
-    """Measure each month of cutoffs, to see whether the base rate moves away from what was learned.
+def measures_by_month(predictions: pd.DataFrame, params: Params) -> pd.DataFrame:
+    """Measure each month of cutoffs, to see whether the base rate moves away from the learned one.
 
     Returns
     -------
     pandas.DataFrame
-        One row a month in time order, as `conversion.evaluation.slice_metrics.slice_measures` gives it.
+        One row for each month in time order, from `conversion.evaluation.slice_metrics.slice_measures`.
     """
     months = predictions.assign(month=predictions["as_of"].dt.strftime("%Y-%m"))
     settings = params.evaluate
@@ -172,8 +253,8 @@ def by_month(predictions: pd.DataFrame, params: Params) -> pd.DataFrame:
     return measures[measures["by"] == "month"].reset_index(drop=True)
 
 
-def monthly_drift(months: pd.DataFrame) -> dict[str, dict[str, float | None]]:
-    """Give expected over observed conversions by month, JSON-ready; None where undefined."""
+def expected_over_observed_by_month(months: pd.DataFrame) -> dict[str, dict[str, float | None]]:
+    """Return expected over observed conversions by month, JSON-ready; None where undefined."""
     name = "expected_over_observed"
     bounds = months[[name, f"{name}_low", f"{name}_high"]].round(6).to_numpy().tolist()
     return {
@@ -185,7 +266,7 @@ def monthly_drift(months: pd.DataFrame) -> dict[str, dict[str, float | None]]:
     }
 
 
-def rankers_of(predictions: pd.DataFrame) -> tuple[str, ...]:
-    """Name the columns to rank by, the model first."""
+def rankers_in(predictions: pd.DataFrame) -> tuple[str, ...]:
+    """Name the columns of the predictions to rank by, the model first."""
     oracle = ("oracle",) if "oracle" in predictions else ()
     return ("probability", *BASELINES, *oracle)

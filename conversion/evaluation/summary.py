@@ -1,4 +1,4 @@
-"""The measures of the backtest as text for a person."""
+"""The measures of the backtest as text: metrics/summary.txt."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from conversion.evaluation.predictions import MODEL
 
 
-def summary(result: dict[str, Any], top_k: tuple[int, ...]) -> str:
-    """Write the measures for a person: each ranker's, without the never seen too, and what tiers came to."""
+def summary_text(result: dict[str, Any], top_k: tuple[int, ...]) -> str:
+    """Write the measures of each ranker, with and without the never seen, and the outcome of each tier."""
     title = (
         f"{result['model_type']}: {result['cutoffs']} weekly lists from {result['first_cutoff']} to "
         f"{result['last_cutoff']}, {result['converters']} converters,\n"

@@ -1,4 +1,8 @@
-"""Every feature beside the expression that computes it, in the order of the columns."""
+"""Every feature beside the expression that computes it, in the order of the columns.
+
+A feature's table says what it is computed from: usage in windows, lifetime totals, all known usage, or
+firmographics. The features of totals and firmographics are those that a summary has.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,9 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from conversion.config.contract import MODULES, UNKNOWN_SECTOR, UNRANKED
+from conversion.data.firmographics import Firmographics
 from conversion.data.industries import SECTORS
-from conversion.features.definitions import Feature, Firmographics
+from conversion.features.definitions import Feature, LifetimeTotals
 from conversion.features.usage_block import ACCELERATION_WEEKS, TREND_WEEKS, Counted, KnownUsage, WindowUsage
 from conversion.stats.portable_math import log, log1p
 
@@ -18,7 +23,7 @@ _TREND_SQUARES: Final = float((_TREND_SLOTS**2).sum())
 
 
 class _Windowed(NamedTuple):
-    """A feature of each window and, unless ``lifetime`` is false, of the lifetime."""
+    """A feature for each window and, unless ``lifetime`` is false, for the lifetime."""
 
     name: str
     description: str
@@ -51,7 +56,7 @@ def _windowed_of_module(place: int, module: str) -> tuple[_Windowed, _Windowed]:
 
 WINDOWED: Final = (
     *(windowed for place, module in enumerate(MODULES) for windowed in _windowed_of_module(place, module)),
-    # Of the lifetime it is total_actions.
+    # For the lifetime that is total_actions.
     _Windowed(
         "actions",
         "actions in all modules",
@@ -76,7 +81,7 @@ WINDOWED: Final = (
 
 
 def window_definitions(windows: tuple[int, ...]) -> tuple[Feature | None, ...]:
-    """List `WINDOWED` window by window, the lifetime last; None where that leaves a feature out."""
+    """Return `WINDOWED` window by window, the lifetime last; None in place of a lifetime that is left out."""
     return tuple(
         windowed.feature(window) if windowed.lifetime or window is not None else None
         for window in (*windows, None)
@@ -85,23 +90,19 @@ def window_definitions(windows: tuple[int, ...]) -> tuple[Feature | None, ...]:
 
 
 def average_definition(half_life: int) -> Feature:
-    """Describe the exponentially weighted users of one half-life, in weeks."""
+    """Return the feature of exponentially weighted users with one half-life, in weeks."""
     description = f"users a week, exponentially weighted, half-life {half_life} weeks"
     return Feature(f"users_ewm_{half_life}w", description, "users", "lifetime", "count", 1)
 
 
-def _days_active(usage: KnownUsage) -> np.ndarray:
-    return np.asarray(7.0 * (usage.last_row - usage.first_row))
-
-
-def _actions_per_user(usage: KnownUsage) -> np.ndarray:
-    actions, users = usage.totals[..., Counted.ACTIONS], usage.totals[..., Counted.USERS]
-    return np.where(users > 0, actions / np.maximum(users, 1.0), 0.0)
+def _actions_per_user(totals: LifetimeTotals) -> np.ndarray:
+    # Without users it is 0, not 0 / 0; NaN where the users are not known, as 0 * NaN is.
+    return np.where(totals.users > 0, totals.actions / np.maximum(totals.users, 1.0), 0.0 * totals.users)
 
 
 def _trend(usage: KnownUsage) -> np.ndarray:
-    # Summed one after the other, not by differences of running sums: the same terms in the same order
-    # whatever the block's first week is, so one company online gets the same bits as in a chunk.
+    # Summed term by term, not by differences of running sums: the same terms in the same order whatever
+    # the block's first week is, so one company online gets the same bits as in a chunk.
     slope = (usage.log_actions * _TREND_SLOTS).cumsum(axis=2)[..., -1]
     return np.asarray(slope / _TREND_SQUARES)
 
@@ -116,22 +117,22 @@ def _log_alexa_rank(company: Firmographics) -> np.ndarray:
     return np.asarray(log(np.where(company.unranked == 1.0, UNRANKED, company.alexa_rank)))
 
 
-USAGE_FEATURES: Final[tuple[tuple[Feature, Callable[[KnownUsage], np.ndarray]], ...]] = (
+TOTALS_FEATURES: Final[tuple[tuple[Feature, Callable[[LifetimeTotals], np.ndarray]], ...]] = (
     (
         Feature("total_actions", "actions in all modules", "actions", "lifetime", "count", 1),
-        lambda usage: usage.totals[..., Counted.ACTIONS],
+        lambda totals: totals.actions,
     ),
     (
         Feature("total_users", "weekly users summed over weeks and modules", "users", "lifetime", "count", 1),
-        lambda usage: usage.totals[..., Counted.USERS],
+        lambda totals: totals.users,
     ),
     (
         Feature("days_active", "last minus first day with a usage row", "days", "lifetime", "duration", 0),
-        _days_active,
+        lambda totals: totals.days_active,
     ),
     (
         Feature("activity_frequency", "usage rows over days_active + 1", "1/day", "lifetime", "share", 0),
-        lambda usage: usage.totals[..., Counted.ROWS] / (_days_active(usage) + 1.0),
+        lambda totals: totals.activity_frequency,
     ),
     (
         Feature("actions_per_user", "total_actions over total_users", "actions", "lifetime", "share", 0),
@@ -139,8 +140,10 @@ USAGE_FEATURES: Final[tuple[tuple[Feature, Callable[[KnownUsage], np.ndarray]], 
     ),
     (
         Feature("seen", "has a usage row", "0 or 1", "lifetime", "flag", 1),
-        lambda usage: usage.totals[..., Counted.ROWS] > 0,
+        lambda totals: totals.seen,
     ),
+)
+USAGE_FEATURES: Final[tuple[tuple[Feature, Callable[[KnownUsage], np.ndarray]], ...]] = (
     (
         Feature(
             "recency_weeks", "weeks since the last active week was over", "weeks", "lifetime", "duration", -1
@@ -239,3 +242,5 @@ FIRMOGRAPHIC_FEATURES: Final[tuple[tuple[Feature, Callable[[Firmographics], np.n
         lambda company: company.sector == SECTORS.index(UNKNOWN_SECTOR),
     ),
 )
+SUMMARY_FEATURES: Final = tuple(feature for feature, _ in (*TOTALS_FEATURES, *FIRMOGRAPHIC_FEATURES))
+"""The features that can be known from lifetime totals and firmographics alone."""

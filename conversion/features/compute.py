@@ -14,20 +14,23 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from conversion.data.firmographics import Firmographics
 from conversion.data.industries import SECTORS
 from conversion.data.timeline import week_number
 from conversion.features.catalogue import (
     FIRMOGRAPHIC_FEATURES,
+    TOTALS_FEATURES,
     USAGE_FEATURES,
     WINDOWED,
     average_definition,
     window_definitions,
 )
-from conversion.features.definitions import Feature, FeatureSettings, Firmographics, Plan
+from conversion.features.definitions import Feature, FeatureSettings, LifetimeTotals, Plan
 from conversion.features.usage_block import (
     EVER,
     WindowUsage,
     known_usage,
+    lifetime_totals,
     moving_averages,
     usage_block,
     weekly_usage,
@@ -35,11 +38,11 @@ from conversion.features.usage_block import (
 )
 from conversion.stats.portable_math import power
 
-_COMPANIES_AT_ONCE: Final = 50  # so that what is computed on the way stays in the processor's cache
+_COMPANIES_AT_ONCE: Final = 50  # so that intermediate results stay in the processor's cache
 
 
 def feature_definitions(settings: FeatureSettings) -> tuple[Feature, ...]:
-    """List the features that the settings give, in the order of `compute_features`."""
+    """Return the features for some settings, in the order of `compute_features`."""
     return _plan(settings).features
 
 
@@ -52,7 +55,7 @@ def compute_features(
     ----------
     companies
         One row a company: ``id`` (increasing), ``ALEXA_RANK``, ``unranked``, ``size``, ``sector`` as
-        `conversion.data.firmographics.with_firmographics` gives them.
+        `conversion.data.firmographics.with_firmographics` returns them.
     usage
         Usage rows of these companies (``id``, ``WHEN_TIMESTAMP``, the eight counts), at most one a company
         and week, in any order; rows not known at an ``as_of`` do not enter its features.
@@ -90,11 +93,11 @@ def features_of_block(
         float64, shape (companies, weeks, len(`usage_block.BLOCK_COLUMNS`)): counts, so whole numbers >= 0,
         of consecutive weeks, oldest first, the columns in the order of `usage_block.BLOCK_COLUMNS`. A week
         without a usage row is zero throughout. Weeks of zeros at the start change no bit of the result, so a
-        block may begin at any company's first row or before, and has any number of weeks, even none, where
-        nobody has a row.
+        block may begin at any company's first row or before. It may have any number of weeks, even none
+        where no company has a row.
     positions
         int64, shape (as_ofs,), each from 0 to weeks: at position *t* the block's first *t* weeks are over,
-        so known, and no later one is read. A block that ends at ``as_of`` has it at position ``weeks``.
+        so known, and no later one is read. For a block that ends at ``as_of`` the position is ``weeks``.
     settings
         Windows and half-lives.
 
@@ -126,23 +129,45 @@ def features_of_block(
         company = Firmographics(*(part[some, None] for part in firmographics))
         weeks = weekly_usage(block[some])
         usage = known_usage(weeks, positions)
+        totals = lifetime_totals(usage)
         groups = (
             _window_values(window_usage(weeks, positions, plan), plan),
             moving_averages(weeks.users[..., -1], positions, plan),
+            _side_by_side([compute(totals) for _, compute in TOTALS_FEATURES]),
             _side_by_side([compute(usage) for _, compute in USAGE_FEATURES]),
             _side_by_side([compute(company) for _, compute in FIRMOGRAPHIC_FEATURES]),
         )
         column = 0
         for features, group in zip(plan.groups, groups, strict=True):
-            # Assigning alone would not do: it spreads a single column over many.
+            # Assignment alone does not check it: it would broadcast a single column over many.
             assert group.shape[2] == len(features), "each feature is one column"
             values[some, :, column : column + len(features)] = group
             column += len(features)
     return values
 
 
+def summary_features(totals: LifetimeTotals, firmographics: Firmographics) -> np.ndarray:
+    """Compute the features that can be known from lifetime totals and firmographics alone.
+
+    Parameters
+    ----------
+    totals, firmographics
+        Of the companies; arrays of length companies.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (companies, features)
+        In the order of `conversion.features.catalogue.SUMMARY_FEATURES`; otherwise as from
+        `compute_features`.
+    """
+    usage = [compute(totals) for _, compute in TOTALS_FEATURES]
+    company = [compute(firmographics) for _, compute in FIRMOGRAPHIC_FEATURES]
+    # For one company faster than `_side_by_side`.
+    return np.array([*usage, *company], dtype=np.float32).T
+
+
 def feature_frame(values: np.ndarray, settings: FeatureSettings) -> pd.DataFrame:
-    """Name the columns of feature rows.
+    """Return feature rows as a frame with the features' names.
 
     Parameters
     ----------
@@ -187,6 +212,7 @@ def _plan(settings: FeatureSettings) -> Plan:
     groups = (
         tuple(feature for feature in windowed if feature is not None),
         tuple(average_definition(half_life) for half_life in settings.half_lives),
+        tuple(feature for feature, _ in TOTALS_FEATURES),
         tuple(feature for feature, _ in USAGE_FEATURES),
         tuple(feature for feature, _ in FIRMOGRAPHIC_FEATURES),
     )

@@ -1,4 +1,4 @@
-"""What a feature is, and the settings that features follow from."""
+"""What a feature is, the settings that features depend on, and what they read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Feature:
     monotone
         Direction in which a higher value may move the probability: 1, -1, or 0 for either.
     group
-        What it is made of; params.yaml's ``features.groups`` switches groups on and off.
+        What it is computed from; params.yaml's ``features.groups`` switches groups on and off.
     """
 
     name: str
@@ -50,29 +50,32 @@ class FeatureSettings:
     half_lives: tuple[int, ...]
 
 
-class Firmographics(NamedTuple):
-    """What features read of companies themselves; arrays of length companies.
+class LifetimeTotals(NamedTuple):
+    """What usage adds up to over the lifetime; arrays of one shape, NaN where not known.
 
     Attributes
     ----------
-    alexa_rank
-        NaN where unranked or missing.
-    unranked
-        1.0 where Alexa did not rank the site, 0.0 where it did, NaN where missing.
-    size
-        Employee range, 1.0 (one) to 9.0 (10,001 or more), NaN where missing.
-    sector
-        Position in `conversion.data.industries.SECTORS`.
+    actions
+        In all modules.
+    users
+        Weekly users, summed over weeks and modules.
+    days_active
+        Last minus first day with a usage row.
+    activity_frequency
+        Usage rows over ``days_active + 1``.
+    seen
+        Whether there is a usage row: 1.0 or 0.0.
     """
 
-    alexa_rank: np.ndarray
-    unranked: np.ndarray
-    size: np.ndarray
-    sector: np.ndarray
+    actions: np.ndarray
+    users: np.ndarray
+    days_active: np.ndarray
+    activity_frequency: np.ndarray
+    seen: np.ndarray
 
 
 class Plan(NamedTuple):
-    """What follows from the settings alone, worked out once."""
+    """What depends on the settings alone, computed once."""
 
     groups: tuple[tuple[Feature, ...], ...]
     features: tuple[Feature, ...]

@@ -1,4 +1,4 @@
-"""Which snapshots are made, of which weeks, with their labels and weights."""
+"""The snapshots to make: their weeks, labels and weights."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from conversion.stats.hashing import uniform_hash
 
 
 def training_weeks(first_week: pd.Timestamp, as_of: pd.Timestamp, params: Featurize) -> pd.DatetimeIndex:
-    """List the weeks of the training snapshots."""
+    """Return the weeks of the training snapshots."""
     return mature_weeks(first_week, as_of, pd.Timedelta(days=params.horizon_days), params.spacing_weeks)
 
 
 def backtest_weeks(first_week: pd.Timestamp, as_of: pd.Timestamp, params: Params) -> pd.DatetimeIndex:
-    """List the cutoffs of the backtest; by default from half-way, to learn and to be tested alike."""
+    """Return the cutoffs of the backtest; by default half of the weeks are to learn from, half to test on."""
     given = params.evaluate.first_cutoff
     half_way = first_week + ((as_of - first_week) // WEEK // 2) * WEEK
     first_cutoff = half_way if given is None else pd.Timestamp(given)
@@ -33,7 +33,7 @@ def backtest_weeks(first_week: pd.Timestamp, as_of: pd.Timestamp, params: Params
 def chunks(
     companies: pd.DataFrame, usage: pd.DataFrame, size: int
 ) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
-    """Cut companies (sorted by ``id``) and their usage (the same) into chunks of ``size`` companies."""
+    """Split companies and their usage, both sorted by ``id``, into chunks of ``size`` companies."""
     ids, usage_ids = companies["id"].to_numpy(), usage["id"].to_numpy()
     for start in range(0, len(companies), size):
         chunk = companies.iloc[start : start + size]
@@ -45,7 +45,7 @@ def chunks(
 def training_snapshots(
     companies: pd.DataFrame, usage: pd.DataFrame, weeks: pd.DatetimeIndex, params: Featurize, seed: int
 ) -> pd.DataFrame:
-    """Make the labelled, weighted snapshots of a chunk.
+    """Return the labelled, weighted snapshots of a chunk.
 
     Returns
     -------
@@ -69,12 +69,12 @@ def training_snapshots(
 def backtest_snapshots(
     companies: pd.DataFrame, usage: pd.DataFrame, cutoffs: pd.DatetimeIndex, params: Featurize
 ) -> pd.DataFrame:
-    """Make a labelled snapshot of every prospect of a chunk at each cutoff.
+    """Return a labelled snapshot of every prospect of a chunk at each cutoff.
 
     Returns
     -------
     pandas.DataFrame
-        ``id``, ``as_of``, ``label`` (NaN where a quarantined conversion leaves it open), ``MRR`` (of a
+        ``id``, ``as_of``, ``label`` (NaN where a quarantined conversion leaves it unknown), ``MRR`` (of a
         conversion that the label counts, else 0) and the features.
     """
     settings = FeatureSettings(params.windows, params.half_lives)
@@ -88,7 +88,7 @@ def backtest_snapshots(
 def prospect_snapshots(
     companies: pd.DataFrame, usage: pd.DataFrame, as_of: pd.Timestamp, params: Featurize
 ) -> pd.DataFrame:
-    """Make the snapshot to score of every prospect of a chunk: ``id``, ``as_of`` and the features."""
+    """Return the snapshot to score of every prospect of a chunk: ``id``, ``as_of`` and the features."""
     settings = FeatureSettings(params.windows, params.half_lives)
     weeks = pd.DatetimeIndex([as_of])
     values = compute_features(companies, usage, weeks, settings)
@@ -118,7 +118,7 @@ def _rows(
 def check_weeks(
     weeks: pd.DatetimeIndex, cutoffs: pd.DatetimeIndex, as_of: pd.Timestamp, horizon_days: int
 ) -> None:
-    """Refuse an export that is too short to learn from or to be tested on.
+    """Check that the export is long enough to learn from and to test on.
 
     Raises
     ------
@@ -159,7 +159,7 @@ def negative_weights(
     keep_never: float,
     seed: int,
 ) -> np.ndarray:
-    """Choose which negatives to keep, by a hash of id and week: no other row has a say in it.
+    """Choose which negatives to keep, by a hash of id and week; no other row has an influence.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def negative_weights(
     seen
         Whether the company had a usage row by then; shape (companies, as_ofs).
     keep_seen, keep_never
-        Share kept of the seen and of the never-seen negatives.
+        Share of the seen and of the never-seen negatives to keep.
 
     Returns
     -------

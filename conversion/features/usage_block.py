@@ -9,21 +9,21 @@ import numpy as np
 import pandas as pd
 
 from conversion.config.contract import ACTIONS, MEASURES, MODULES, USERS
-from conversion.features.definitions import Plan
+from conversion.features.definitions import LifetimeTotals, Plan
 from conversion.stats.portable_math import log1p
 
 TREND_WEEKS: Final = 13
 ACCELERATION_WEEKS: Final = 4
 ROWS: Final = "ROWS"
 BLOCK_COLUMNS: Final = (*MEASURES, ROWS)
-"""Last axis of a usage block, a week's measures and 1 if the week has a usage row (even one of zeros)."""
+"""Last axis of a usage block: a week's measures, and 1 if the week has a usage row (even one of zeros)."""
 EVER: Final = 1 << 31  # weeks: longer than any usage
 _ACCELERATION_BACK: Final = np.array([0, 1, 2]) * ACCELERATION_WEEKS
 _TREND_BACK: Final = np.arange(TREND_WEEKS)[::-1]
 
 
 def usage_block(ids: np.ndarray, usage: pd.DataFrame, positions: np.ndarray, weeks: int) -> np.ndarray:
-    """Lay usage out as companies x weeks x `BLOCK_COLUMNS`; rows of later weeks are left out."""
+    """Return usage as companies x weeks x `BLOCK_COLUMNS`, without the rows of later weeks."""
     block = np.zeros((len(ids), weeks, len(BLOCK_COLUMNS)))
     known = positions < weeks
     row = np.searchsorted(ids, usage["id"].to_numpy()[known])
@@ -33,14 +33,14 @@ def usage_block(ids: np.ndarray, usage: pd.DataFrame, positions: np.ndarray, wee
 
 
 class Counted:
-    """Places on the last axis of what is counted in a week, and of its sums over weeks."""
+    """Positions of a week's counts, and of their sums over weeks, on the last axis."""
 
     BY_MODULE: Final = slice(0, len(MODULES))  # actions
     ACTIONS, USERS, ACTIVE, ROWS = range(len(MODULES), len(MODULES) + 4)
     ACTIVE_AND_ROWS: Final = slice(ACTIVE, ROWS + 1)
 
 
-# Which columns of a block each count is the sum of; what makes a week active is any measure.
+# The columns of a block that each count sums; any measure makes a week active.
 _COUNTED: Final = np.array(
     [
         [
@@ -57,7 +57,7 @@ _COUNTED: Final = np.array(
 
 
 class WeeklyUsage(NamedTuple):
-    """Usage by position: at position t stands week t - 1, the last one known at t; at 0 a week of zeros."""
+    """Usage by position: position t holds week t - 1, the last one known at t; position 0 a week of zeros."""
 
     counts: np.ndarray  # (companies, positions, `Counted`)
     sums: np.ndarray  # the counts of all weeks up to the position
@@ -65,7 +65,7 @@ class WeeklyUsage(NamedTuple):
 
 
 class WindowUsage(NamedTuple):
-    """Usage inside each window and, last, the lifetime; shape (companies, as_ofs, windows + 1)."""
+    """Usage in each window and, last, the lifetime; shape (companies, as_ofs, windows + 1)."""
 
     sums: np.ndarray  # (..., `Counted`)
     users_max_by_module: np.ndarray  # (..., modules)
@@ -73,7 +73,7 @@ class WindowUsage(NamedTuple):
 
 
 class KnownUsage(NamedTuple):
-    """Usage known at each ``as_of``; shape (companies, as_ofs) unless noted."""
+    """Usage known at each ``as_of``; shape (companies, as_ofs) unless noted otherwise."""
 
     at: np.ndarray  # (as_ofs,), the positions
     totals: np.ndarray  # (..., `Counted`)
@@ -87,7 +87,7 @@ class KnownUsage(NamedTuple):
 
 
 def weekly_usage(block: np.ndarray) -> WeeklyUsage:
-    """Count each week of a block, shape (companies, weeks, `BLOCK_COLUMNS`), and sum up to it."""
+    """Count each week of a block, shape (companies, weeks, `BLOCK_COLUMNS`), and sum the weeks up to it."""
     companies, weeks, _ = block.shape
     counts = np.zeros((companies, weeks + 1, _COUNTED.shape[1]))
     np.matmul(block, _COUNTED, out=counts[:, 1:])  # exact: sums of whole numbers
@@ -100,7 +100,8 @@ def weekly_usage(block: np.ndarray) -> WeeklyUsage:
 
 
 def window_usage(weeks: WeeklyUsage, at: np.ndarray, plan: Plan) -> WindowUsage:
-    """Sum usage and take the most users inside each window and the lifetime, at each position ``at``."""
+    """Compute sums and maxima of usage in each window and the lifetime, at each position ``at``."""
+    # A window's sum is a difference of running sums, exact as all are whole numbers.
     begin = weeks.sums.take(_back(at, plan.window_weeks), axis=1)
     sums = weeks.sums.take(at, axis=1)[:, :, None] - begin
     users_max = _maxima(weeks.users, at, plan)
@@ -108,7 +109,7 @@ def window_usage(weeks: WeeklyUsage, at: np.ndarray, plan: Plan) -> WindowUsage:
 
 
 def known_usage(weeks: WeeklyUsage, at: np.ndarray) -> KnownUsage:
-    """Collect what of the lifetime is known at each position ``at``."""
+    """Compute what is known of the lifetime at each position ``at``."""
     happened = weeks.counts[..., Counted.ACTIVE_AND_ROWS] > 0
     (first_active, first_row), (last_active, last_row) = _first_and_last(happened, at)
     actions = weeks.sums[..., Counted.ACTIONS].take(_back(at, _ACCELERATION_BACK), axis=1)
@@ -126,8 +127,21 @@ def known_usage(weeks: WeeklyUsage, at: np.ndarray) -> KnownUsage:
     )
 
 
+def lifetime_totals(usage: KnownUsage) -> LifetimeTotals:
+    """Return the totals of the lifetime that is known at each ``as_of``, as a summary has them."""
+    days_active = 7.0 * (usage.last_row - usage.first_row)
+    rows = usage.totals[..., Counted.ROWS]
+    return LifetimeTotals(
+        actions=usage.totals[..., Counted.ACTIONS],
+        users=usage.totals[..., Counted.USERS],
+        days_active=days_active,
+        activity_frequency=rows / (days_active + 1.0),
+        seen=rows > 0,
+    )
+
+
 def _back(at: np.ndarray, weeks: np.ndarray) -> np.ndarray:
-    """Go back so many weeks from each position, at most to 0; shape (positions, *weeks)."""
+    """Return the positions ``weeks`` before each position, at least 0; shape (positions, *weeks)."""
     return np.asarray(np.maximum(at.reshape(-1, *(1,) * weeks.ndim) - weeks, 0))
 
 
@@ -144,11 +158,11 @@ def _first_and_last(happened: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, n
 
 
 def _maxima(users: np.ndarray, at: np.ndarray, plan: Plan) -> np.ndarray:
-    """Give the maxima inside each window and, last, the lifetime.
+    """Compute the maxima in each window and, last, the lifetime.
 
     The shape is (companies, as_ofs, windows + 1, columns of ``users``).
 
-    A window is covered by two overlapping ones whose length is a power of two; for each power (a level) the
+    Two overlapping windows whose length is a power of two cover any window; for each power (a level) the
     maxima of all positions come from the level before.
     """
     companies, positions, columns = users.shape
@@ -167,11 +181,11 @@ def _maxima(users: np.ndarray, at: np.ndarray, plan: Plan) -> np.ndarray:
 
 
 def moving_averages(users: np.ndarray, at: np.ndarray, plan: Plan) -> np.ndarray:
-    """Average the weekly users with exponential weights; shape (companies, as_ofs, half-lives)."""
-    # Week by week: the same bits whatever the block's first week is. What a step reads lies side by side.
+    """Compute exponentially weighted averages of weekly users; shape (companies, as_ofs, half-lives)."""
+    # Week by week: the same bits whatever the block's first week is. A step reads contiguous memory.
     averages = np.multiply(users.T[:, :, None], 1.0 - plan.decays, order="C")
     if len(users) == 1:
-        # Python's floats are the same doubles, and a step of them costs far less than one of tiny arrays.
+        # Python's floats are the same doubles, and a step costs far less than one with tiny arrays.
         for place, decay in enumerate(plan.decays.tolist()):
             averages[:, 0, place] = _decayed_sums(averages[:, 0, place].tolist(), decay)
     else:

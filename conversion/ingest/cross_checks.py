@@ -16,6 +16,7 @@ from conversion.ingest.faults import EMPTY_CELL, SHOWN_KEYS, Fault, quoted
 from conversion.ingest.profile import PROFILE_DIGITS
 from conversion.ingest.tables import shown_file
 from conversion.runtime.errors import ExportError
+from conversion.stats.metric import Metric
 
 log = logging.getLogger(__name__)
 
@@ -158,3 +159,21 @@ def check_industries(tables: dict[str, pd.DataFrame]) -> dict[str, int]:
             extra=facts | {"most_frequent": [quoted(label) for label in frequent[:SHOWN_KEYS]]},
         )
     return facts
+
+
+CROSS_CHECK_METRICS: Final = (
+    Metric("orphaned_usage.rows", "usage rows of companies that are in neither company table"),
+    Metric("orphaned_usage.companies", "ids in these rows"),
+    Metric(
+        "orphaned_usage.share", "their share of all usage rows; above `data.max_orphan_share` `load` stops"
+    ),
+    Metric(
+        "usage_before_conversion.customers",
+        "customers with usage who converted after the first week of the export was over",
+    ),
+    Metric("usage_before_conversion.without", "share of them without a week of usage before they converted"),
+    Metric("usage_before_conversion.warned", "whether `load` warned that it is most of them"),
+    Metric("unlisted_industries.companies", "companies whose industry is in neither taxonomy"),
+    Metric("unlisted_industries.labels", "distinct industries that are in neither taxonomy"),
+)
+"""What the checks across tables report."""

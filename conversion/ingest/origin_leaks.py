@@ -12,6 +12,8 @@ import pandas as pd
 
 from conversion.config import contract
 from conversion.ingest.profile import PROFILE_DIGITS
+from conversion.stats.metric import Metric
+from conversion.stats.roc_auc import pairs_in_order
 
 log = logging.getLogger(__name__)
 
@@ -83,14 +85,9 @@ def stratified_roc_auc(
     >>> stratified_roc_auc(pd.Series([7, 8, 1, 2, 9]), pd.Series([True, True, False, False, False]))
     0.6666666666666666
     """
-    rows = pd.DataFrame({"customer": customer, "stratum": 0 if stratum is None else stratum})
-    rows["rank"] = score.groupby(rows["stratum"]).rank().where(customer, 0.0)
-    by_stratum = rows.groupby("stratum").agg(
-        rows=("customer", "size"), customers=("customer", "sum"), ranks=("rank", "sum")
-    )
-    customers = by_stratum["customers"]
-    pairs = (customers * (by_stratum["rows"] - customers)).sum()
-    won = (by_stratum["ranks"] - customers * (customers + 1) / 2).sum()
+    strata = pd.Series(0, index=score.index) if stratum is None else stratum
+    counts = pairs_in_order(score, customer, [strata])
+    pairs, won = counts["pairs"].sum(), counts["in_order"].sum()
     return float(won / pairs) if pairs else float("nan")
 
 
@@ -158,3 +155,16 @@ def warn_of_leaks(measured: dict[str, float], customers: int) -> dict[str, Any]:
         value = None if math.isnan(auc) else round(auc, PROFILE_DIGITS)
         facts[name] = {"roc_auc": value, "low": leak.low, "high": leak.high, "warned": warned}
     return facts
+
+
+ORIGIN_METRICS: Final = (
+    Metric(
+        "<rule>.roc_auc",
+        "how well it alone separates customers from other companies; 0.5 is not at all",
+        "0.5",
+    ),
+    Metric("<rule>.low", "below this `load` warns"),
+    Metric("<rule>.high", "above this `load` warns"),
+    Metric("<rule>.warned", "whether `load` warned"),
+)
+"""What is reported of each of `TELLS`."""

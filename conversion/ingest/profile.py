@@ -8,6 +8,7 @@ from typing import Any, Final
 import pandas as pd
 
 from conversion.config import contract
+from conversion.stats.metric import Metric
 
 KEYS: Final = {  # the columns that should identify a row
     contract.CUSTOMERS: ("id",),
@@ -61,3 +62,16 @@ def _plain(value: Any) -> str | int | float:
     if isinstance(value, pd.Timestamp):
         return f"{value:%Y-%m-%d}"
     return int(value) if float(value).is_integer() else round(float(value), PROFILE_DIGITS)
+
+
+PROFILE_METRICS: Final = (
+    Metric("rows", "rows"),
+    Metric("key", "columns that should identify a row"),
+    Metric("duplicate_keys", "rows whose key another row has too"),
+    Metric("columns.<column>.missing_share", "share of rows without a value"),
+    Metric("columns.<column>.distinct", "distinct values"),
+    Metric("columns.<column>.min", "least value"),
+    Metric("columns.<column>.max", "greatest value"),
+    Metric("columns.<column>.most_frequent.<value>", "rows with one of the most frequent values"),
+)
+"""What `profile` reports."""

@@ -1,9 +1,9 @@
-"""How far a distribution has moved since training, and how much of that time alone does not explain.
+"""How far the features have moved since training, beyond what time alone explains.
 
 The measure is the population stability index of N. Siddiqi, *Credit Risk Scorecards* (Wiley 2006): the sum of
 (a - e) ln(a / e) over bins, where e are the expected shares and a the actual ones. It is the symmetric
 Kullback-Leibler divergence of the binned shares. Siddiqi's reading: below 0.10 no change, to 0.25 some, above
-it a shift. Shares below 0.0001 count as that, so an empty bin is finite.
+it a shift. Shares below 0.0001 count as 0.0001, so that an empty bin has a finite index.
 """
 
 from __future__ import annotations
@@ -17,58 +17,89 @@ from numpy.typing import ArrayLike
 from conversion.data.timeline import week_number
 from conversion.features.definitions import Feature
 from conversion.stats.bins import bin_edges
+from conversion.stats.metric import LOWER, Metric
 from conversion.stats.numeric import Floats, Ints
 from conversion.stats.portable_math import log
 
+SHIFT: Final = 0.25
+"""An index above it is a shift, by Siddiqi's reading."""
+DRIFT_DIGITS: Final = 4
 _SMALLEST_SHARE: Final = 1e-4
 _EARLIER_LISTS: Final = 13
-"""A quarter of weekly lists: long enough to be steady, short enough to be like now."""
+"""A quarter of weekly lists: long enough to be steady, short enough to resemble the present."""
 _DISTINCT: Final = 2000
+"""Distinct values of a feature that are counted one by one."""
+
+DRIFT_METRICS: Final = (
+    Metric("as_of", "the moment the list is made"),
+    Metric("shifted_features", "features whose index is above 0.25"),
+    Metric(
+        "population_stability_index.<feature>",
+        "how far a feature of the prospects has moved from where time alone would have brought it, judged by "
+        "what earlier lists were to the training snapshots of their time; below 0.1 no change, above 0.25 a "
+        "shift (Siddiqi 2006)",
+        LOWER,
+    ),
+    Metric(
+        "against_training.<feature>",
+        "the same index against the training snapshots themselves, by which clocks, such as the weeks since "
+        "a company was first seen, always move",
+    ),
+)
 
 
-def population_stability_index(
-    expected: ArrayLike, actual: ArrayLike, expected_weight: ArrayLike | None = None, bins: int = 10
-) -> float:
-    """How far the distribution of a feature or a score has moved.
-
-    Bins are quantiles of ``expected`` (its values themselves when there are at most ``bins``), and missing
-    values are a bin of their own.
+def feature_drift(
+    train: pd.DataFrame, latest: pd.DataFrame, features: tuple[Feature, ...], as_of: pd.Timestamp
+) -> dict[str, Any]:
+    """Measure how far each feature of the prospects has moved since training, beyond what time explains.
 
     Parameters
     ----------
-    expected
-        Values at training time; NaN is missing.
-    actual
-        Values now.
-    expected_weight
-        How many rows each expected value stands for; None: one.
-    bins
-        Bins for values that are not missing.
+    train
+        Training snapshots with ``weight`` and ``as_of``.
+    latest
+        Snapshots to score.
+    features
+        The model's features.
+    as_of
+        The moment the list is made.
 
     Returns
     -------
-    float
-        0 where nothing moved; NaN where one side is empty.
+    dict
+        ``population_stability_index``: by feature, largest first, the `index_beyond_time`;
+        ``shifted_features``: how many of these are above `SHIFT`; ``against_training``: the plain
+        `population_stability_index` against the training snapshots, in which clocks always move.
     """
-    old, new = np.asarray(expected, dtype=np.float64), np.asarray(actual, dtype=np.float64)
-    weight = np.ones_like(old) if expected_weight is None else np.asarray(expected_weight, dtype=np.float64)
-    if not weight.sum() > 0 or not len(new):
-        return float("nan")
-    known = ~np.isnan(old)
-    edges = bin_edges(old[known], weight[known], np.arange(1, bins) / bins)
-    return _index(_shares(old, weight, edges), _shares(new, np.ones_like(new), edges))
+    week, now = week_number(train["as_of"]), int(week_number(pd.DatetimeIndex([as_of]))[0])
+    weight = train["weight"].to_numpy()
+    beyond: dict[str, float] = {}
+    plain: dict[str, float] = {}
+    for feature in features:
+        old, new = (_numbers(table[feature.name], feature) for table in (train, latest))
+        beyond[feature.name] = round(index_beyond_time(old, new, weight, week, now), DRIFT_DIGITS)
+        plain[feature.name] = round(population_stability_index(old, new, weight), DRIFT_DIGITS)
+    return {
+        "shifted_features": sum(index > SHIFT for index in beyond.values()),
+        "population_stability_index": _largest_first(beyond),
+        "against_training": _largest_first(plain),
+    }
+
+
+def _numbers(values: pd.Series[Any], feature: Feature) -> np.ndarray[Any, Any]:
+    return (values.cat.codes if feature.kind == "category" else values).to_numpy()
 
 
 def index_beyond_time(
     train: ArrayLike, actual: ArrayLike, weight: ArrayLike, week: ArrayLike, now: int, bins: int = 10
 ) -> float:
-    """How far a feature has moved from where time alone would have brought it.
+    """Measure how far a feature has moved from where time alone would have brought it.
 
-    Some features are clocks: the prospects of today were first seen longer ago than those of the training
-    snapshots, at any time. So the expected shares are not those of the training snapshots, but these times
-    what the prospects of earlier lists had of each bin, over what the training snapshots of that earlier time
-    had. Each time has its own bins, of its own training snapshots: their values, when they are at most
-    ``bins``, else their quantiles, over which equal values are spread evenly. Missing values are a bin.
+    Some features are clocks: at any time, the prospects of a list were first seen longer ago than those of
+    the training snapshots. So the expected share of a bin is its share of the training snapshots times a
+    ratio: its share of the prospects of earlier lists, over its share of the training snapshots of that
+    earlier time. Each time has its own bins, of its own training snapshots: their values if there are at
+    most ``bins``, else their quantiles, over which equal values are spread evenly. Missing values are a bin.
 
     Parameters
     ----------
@@ -77,7 +108,7 @@ def index_beyond_time(
     actual
         Values now.
     weight
-        How many rows each training value stands for.
+        How many rows each training value counts for.
     week
         Each training value's week.
     now
@@ -88,9 +119,9 @@ def index_beyond_time(
     Returns
     -------
     float
-        0 where the prospects of now are to the training snapshots what those of earlier lists were to
-        theirs. Where no list is early enough to compare with, the index of the training snapshots themselves.
-        NaN where one side is empty.
+        0 if the prospects differ from the training snapshots just as those of earlier lists differed from
+        theirs. If no list is early enough to compare with, the index against the training snapshots
+        themselves. NaN if one side is empty.
     """
     old, new = np.asarray(train, dtype=np.float64), np.asarray(actual, dtype=np.float64)
     weights, weeks = np.asarray(weight, dtype=np.float64), np.asarray(week, dtype=np.int64)
@@ -121,14 +152,47 @@ def index_beyond_time(
     return _index(expected / expected.sum(), shares(actual_counts, reference))
 
 
+def population_stability_index(
+    expected: ArrayLike, actual: ArrayLike, expected_weight: ArrayLike | None = None, bins: int = 10
+) -> float:
+    """Measure how far the distribution of a feature or a score has moved.
+
+    Bins are quantiles of ``expected`` (its values themselves if there are at most ``bins``), and missing
+    values are a bin.
+
+    Parameters
+    ----------
+    expected
+        Values at training time; NaN is missing.
+    actual
+        Values now.
+    expected_weight
+        How many rows each expected value counts for; None: one.
+    bins
+        Bins for values that are not missing.
+
+    Returns
+    -------
+    float
+        0 if nothing moved; NaN if one side is empty.
+    """
+    old, new = np.asarray(expected, dtype=np.float64), np.asarray(actual, dtype=np.float64)
+    weight = np.ones_like(old) if expected_weight is None else np.asarray(expected_weight, dtype=np.float64)
+    if not weight.sum() > 0 or not len(new):
+        return float("nan")
+    known = ~np.isnan(old)
+    edges = bin_edges(old[known], weight[known], np.arange(1, bins) / bins)
+    return _index(_shares(old, weight, edges), _shares(new, np.ones_like(new), edges))
+
+
 def _coded(old: Floats, new: Floats, bins: int) -> tuple[Ints, int, bool]:
-    """Give the values of both sides numbers, in ascending order.
+    """Assign numbers to the values of both sides, in ascending order.
 
     Returns
     -------
     ndarray of int64, int, bool
-        The numbers, those of ``old`` first; where there are thousands of values neighbours share one. The
-        number of what is missing, which is the last. Whether the old values are few enough to be bins.
+        The numbers, those of ``old`` first; if there are thousands of values, neighbours share a number. The
+        number of missing values, which is the last. Whether the old values are few enough to be bins.
     """
     both = np.concatenate((old, new))
     present = ~np.isnan(both)
@@ -141,7 +205,7 @@ def _coded(old: Floats, new: Floats, bins: int) -> tuple[Ints, int, bool]:
 
 
 def _earlier_lists(week: Ints, gap: int) -> list[tuple[int, int]]:
-    """Choose the last lists to compare with, each with the last week of training that was mature then.
+    """Choose the earlier lists to compare with, each with the last training week that was mature then.
 
     Parameters
     ----------
@@ -153,7 +217,7 @@ def _earlier_lists(week: Ints, gap: int) -> list[tuple[int, int]]:
     Returns
     -------
     list of (int, int)
-        Numbers of weeks; in the training that a list is compared with lie half of all the weeks or more.
+        Positions of weeks; the training that a list is compared with has at least half of all weeks.
     """
     last_mature = np.searchsorted(week, week - gap, side="right") - 1
     return [(at, int(before)) for at, before in enumerate(last_mature) if before + 1 >= len(week) / 2][
@@ -162,10 +226,10 @@ def _earlier_lists(week: Ints, gap: int) -> list[tuple[int, int]]:
 
 
 def _grade_shares(counts: Floats, reference: Floats, bins: int) -> Floats:
-    """Sum the counts in each quantile bin of the reference, both counted by value in ascending order.
+    """Return the counts in each quantile bin of the reference, both given by value in ascending order.
 
     A value that covers several quantiles is spread evenly over them (the *relative distribution* of
-    Handcock and Morris 1999), so that bins of one time can be compared with those of another.
+    Handcock and Morris 1999), so that the bins of different times can be compared.
     """
     reached = np.concatenate(([0.0], np.cumsum(counts)))
     grade = np.concatenate(([0.0], np.cumsum(reference)))
@@ -184,55 +248,6 @@ def _shares(values: Floats, weight: Floats, edges: Floats) -> Floats:
     counts = np.bincount(group, weight, len(edges) + 2)
     shares: Floats = np.maximum(counts / counts.sum(), _SMALLEST_SHARE)
     return shares
-
-
-DRIFT_DIGITS: Final = 4
-SHIFT: Final = 0.25
-"""An index above it is a shift, by Siddiqi's reading."""
-
-
-def drift(
-    train: pd.DataFrame, latest: pd.DataFrame, features: tuple[Feature, ...], as_of: pd.Timestamp
-) -> dict[str, Any]:
-    """Measure how far each feature of the prospects has moved, beyond what time alone does.
-
-    Parameters
-    ----------
-    train
-        Training snapshots with ``weight`` and ``as_of``.
-    latest
-        Snapshots to score.
-    features
-        The model's features.
-    as_of
-        The moment the list is made.
-
-    Returns
-    -------
-    dict
-        ``population_stability_index`` by feature, largest first: `conversion.leads.drift.index_beyond_time`,
-        and in ``shifted_features`` the count above `SHIFT`. ``against_training`` is the plain index, that of
-        the training snapshots, in which clocks always move.
-    """
-    week, now = week_number(train["as_of"]), int(week_number(pd.DatetimeIndex([as_of]))[0])
-    weight = train["weight"].to_numpy()
-    beyond: dict[str, float] = {}
-    plain: dict[str, float] = {}
-    for feature in features:
-        old, new = train[feature.name], latest[feature.name]
-        if feature.kind == "category":
-            old, new = old.cat.codes, new.cat.codes
-        beyond[feature.name] = round(
-            index_beyond_time(old.to_numpy(), new.to_numpy(), weight, week, now), DRIFT_DIGITS
-        )
-        plain[feature.name] = round(
-            population_stability_index(old.to_numpy(), new.to_numpy(), weight), DRIFT_DIGITS
-        )
-    return {
-        "shifted_features": sum(index > SHIFT for index in beyond.values()),
-        "population_stability_index": _largest_first(beyond),
-        "against_training": _largest_first(plain),
-    }
 
 
 def _largest_first(index: dict[str, float]) -> dict[str, float]:

@@ -1,8 +1,8 @@
-"""The lead list as files: written together with what it was made from, and read only if all of it agrees.
+"""The lead list as files: written with a manifest of hashes, and read only if the files match it.
 
-``data/leads`` has the list, its top, the usage behind it, and last of all the manifest: the list's date, the
-model's hash, and the hash of each input and of each file. A folder that was left half-written, or edited,
-does not agree with its manifest.
+``data/leads`` has the list, its top, the usage behind it, and the manifest, which is written last and has the
+date of the list and the hashes of the model, each input and each file. A folder that was written in
+part, or edited, does not match its manifest.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ FOLDER: Final = "data/leads"
 MANIFEST: Final = "manifest.json"
 USAGE: Final = "usage.parquet"
 DECIMALS: Final = {"probability": 9, "expected_mrr": 4}
-AGAIN: Final = "run 'dvc repro score' to write it anew"
+AGAIN: Final = "run 'dvc repro score' to write it again"
 
 _TEXTS: Final = ("tier", "EMPLOYEE_RANGE", "INDUSTRY", "sector", "last_active_week")
 _NUMBERS: Final = ("probability", "expected_mrr", "ALEXA_RANK")
@@ -72,12 +72,12 @@ class Manifest(BaseModel):
 
 @dataclass(frozen=True)
 class LeadFiles:
-    """A lead list as it was read.
+    """A lead list, as read.
 
     Attributes
     ----------
     manifest
-        Says what it is.
+        Of the list.
     leads
         `conversion.leads.lead_list.LEAD_COLUMNS`.
     usage
@@ -108,7 +108,8 @@ def write_lead_files(
     file_format
         ``score.format`` of params.yaml.
     usage
-        The file of clean usage rows; it is copied, so that the next export's is never shown beside this list.
+        The file of clean usage rows; it is copied, so that this list is never shown with the usage of the
+        next export.
     about
         ``as_of``, ``model_sha256`` and ``inputs`` of `Manifest`.
     """
@@ -124,10 +125,10 @@ def write_lead_files(
 
 
 def write_leads(leads: pd.DataFrame, path: Path) -> None:
-    """Write leads in the format of the path's ending: .csv, .json (an array of objects) or .parquet.
+    """Write leads in the format of the path's suffix: .csv, .json (an array of objects) or .parquet.
 
-    In CSV no cell is a formula: reasons begin with ``(+)`` or ``(-)`` in place of the bare sign, other texts
-    as `conversion.runtime.files.without_formulas` writes them.
+    In CSV no cell is a formula: reasons begin with ``(+)`` or ``(-)`` instead of the bare sign, and
+    `conversion.runtime.files.without_formulas` writes the other texts.
     """
     rounded = leads.round(DECIMALS)
     if path.suffix == ".csv":
@@ -141,7 +142,7 @@ def write_leads(leads: pd.DataFrame, path: Path) -> None:
 
 
 def in_csv_form(leads: pd.DataFrame) -> pd.DataFrame:
-    """Give leads as CSV has them, no cell of which is a formula; see `write_leads`."""
+    """Return the leads as in CSV, where no cell is a formula; see `write_leads`."""
     signs = {name: _sign_in_brackets(leads[name]) for name in REASON_COLUMNS if name in leads}
     return without_formulas(leads.assign(**signs))
 
@@ -158,7 +159,7 @@ def _bare_sign(reasons: pd.Series) -> pd.Series:
 
 
 def read_lead_files(root: Path, file_format: str) -> LeadFiles | None:
-    """Read a lead list, each file once: what is hashed is what is parsed.
+    """Read a lead list, each file once, so that the bytes hashed are the bytes parsed.
 
     Parameters
     ----------
@@ -169,12 +170,12 @@ def read_lead_files(root: Path, file_format: str) -> LeadFiles | None:
 
     Returns
     -------
-    LeadFiles, or None where there is no list in this format
+    LeadFiles, or None if there is no list in this format
 
     Raises
     ------
     ArtifactError
-        A file is missing, is not the one in the manifest, or is no lead list.
+        A file is missing, does not match the manifest, or is not a lead list.
     """
     folder, name = root / FOLDER, f"leads.{file_format}"
     if not (folder / MANIFEST).is_file():
@@ -220,7 +221,7 @@ def _read_verified(folder: Path, name: str, manifest: Manifest) -> bytes:
 
 
 def _parsed(path: Path, content: bytes) -> pd.DataFrame:
-    """Parse a list, and check each column: a cell of another kind would fail when somebody asks for it."""
+    """Parse a list, and check each column now rather than when a request reads a cell."""
     with reading(path):
         leads = _READERS[path.suffix](BytesIO(content))
     missing = [name for name in LEAD_COLUMNS if name not in leads]
@@ -251,7 +252,7 @@ def _refuse(path: Path, leads: pd.DataFrame, name: str, good: pd.Series, expecte
     raise ArtifactError(f"{path}: {name}: given {shown} in row {row + 1}, should be {expected}; {AGAIN}")
 
 
-# Texts stay texts: an industry may be called None, and an employee range is 1.
+# Text columns are read as text: an industry may be called None, and an employee range is 1.
 def _read_csv(content: BytesIO) -> pd.DataFrame:
     texts: dict[Any, Any] = dict.fromkeys((*_TEXTS, *REASON_COLUMNS), "str")
     leads = pd.read_csv(content, dtype=texts, keep_default_na=False, na_values=[""])

@@ -1,4 +1,4 @@
-"""From a fitted model and feature rows to ranked leads: probability, rank, tier, expected MRR and reasons."""
+"""Ranked leads from a fitted model and feature rows: probability, rank, tier, expected MRR and reasons."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from conversion.config.contract import FIRMOGRAPHICS, MEASURES, UNRANKED
 from conversion.config.params import Tiers
 from conversion.leads.reasons import reason_writer
-from conversion.modelling.base import ConversionModel
+from conversion.modelling.model import ConversionModel
 from conversion.modelling.tiers import tier_of
 from conversion.stats.portable_math import exp, log
 from conversion.stats.rank_order import rank_order
@@ -41,16 +41,16 @@ def lead_list(
     tiers: Tiers,
     mrr_prior: float,
 ) -> pd.DataFrame:
-    """Score prospects and put them in the order to call them.
+    """Score prospects and sort them in the order to call them.
 
     Parameters
     ----------
     model
         Fitted.
     snapshots
-        One row a prospect: ``id`` and the features.
+        One row for each prospect: ``id`` and the features.
     companies
-        Clean companies as of the same moment; converted ones give the MRR to expect.
+        Clean companies as of the same moment; the MRR to expect comes from the converted ones.
     usage
         Clean usage rows.
     tiers
@@ -87,20 +87,20 @@ def lead_list(
 
 
 def overall_mrr(companies: pd.DataFrame) -> float:
-    """Take the median MRR of all valid conversions; 0.0 where there is none."""
+    """Return the median MRR of all valid conversions; 0.0 if there is none."""
     paid = companies.loc[companies["conversion_valid"], "MRR"].dropna()
     return float(paid.median()) if len(paid) else 0.0
 
 
 def mrr_by_size(companies: pd.DataFrame, prior: float) -> pd.Series:
-    """Estimate the MRR of each size: its conversions' median, shrunk to the overall median in logs.
+    """Estimate the MRR of each size: the median of its conversions, shrunk to the overall median in logs.
 
     Parameters
     ----------
     companies
-        ``size``, ``MRR`` and ``conversion_valid``; rows without ``MRR`` do not count.
+        With ``size``, ``MRR`` and ``conversion_valid``; rows without ``MRR`` do not count.
     prior
-        Weight of the overall median, in conversions.
+        Weight of the overall median, as a number of conversions.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def mrr_by_size(companies: pd.DataFrame, prior: float) -> pd.Series:
 
 
 def last_activity(usage: pd.DataFrame) -> pd.DataFrame:
-    """Find each company's last week with any action or user.
+    """Return each company's last week with any action or user.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Why a prospect scores as it does, in plain words."""
+"""Reasons for a prospect's score, in plain words."""
 
 from __future__ import annotations
 
@@ -23,28 +23,29 @@ Writer = Callable[[Floats, Floats], list[list[str]]]
 
 
 def reason_writer(features: tuple[Feature, ...], count: int) -> Writer:
-    """Prepare all that depends on the features alone, to give reasons for many scores or for one at a time.
+    """Prepare everything that depends only on the features, to write reasons for one score or many.
 
-    Features that say the same over other windows are one reason: their contributions are summed, and the
-    strongest of them speaks.
+    Features that differ only in window count as one reason: their contributions are summed, and the text
+    names the one that contributes most in the direction of the sum.
 
     Parameters
     ----------
     features
         Definitions, in the order of the values' columns.
     count
-        Reasons for each row; fewer where there are not so many.
+        Reasons for each row; fewer if the features have fewer.
 
     Returns
     -------
     callable
-        Takes feature values and their contributions, both of shape (rows, features), the sector as its
-        position in `conversion.data.industries.SECTORS`; gives for each row its reasons, strongest first.
+        From feature values and their contributions, both of shape (rows, features), to the reasons of each
+        row, strongest first. The value of the sector is its position in
+        `conversion.data.industries.SECTORS`; NaN is "not known".
     """
     groups = _groups(features)
     members = np.concatenate(groups)
     starts = np.cumsum([0, *(len(group) for group in groups[:-1])])
-    # Groups as rows of equal length: the first member repeated, which speaks first all the same.
+    # Groups as rows of equal length, filled up with the first member: argmax chooses its first copy.
     width = max(map(len, groups))
     candidates = np.stack([np.append(group, np.repeat(group[0], width - len(group))) for group in groups])
     openings = [_opening(feature) for feature in features]
@@ -52,20 +53,20 @@ def reason_writer(features: tuple[Feature, ...], count: int) -> Writer:
 
     def write(values: Floats, contributions: Floats) -> list[list[str]]:
         sums = np.add.reduceat(contributions.take(members, axis=1), starts, axis=1)
-        # Rounded, so that the order of equally strong reasons does not hang on the last bits of a sum.
+        # Rounded, so that the order of equally strong reasons does not depend on the last bits of a sum.
         strongest = np.argsort(-np.abs(np.round(sums, 9)), axis=1, kind="stable")[:, :count]
         rows = np.arange(len(values))[:, None]
         sums = sums[rows, strongest]
         choice = candidates[strongest]
         strength = contributions[rows[:, :, None], choice] * np.sign(sums)[:, :, None]
-        loudest = np.round(strength, 9).argmax(axis=2)
-        speakers = choice[rows, np.arange(choice.shape[1]), loudest]
+        strongest_member = np.round(strength, 9).argmax(axis=2)
+        members_named = choice[rows, np.arange(choice.shape[1]), strongest_member]
         texts = [
-            f"{RAISES if total >= 0 else LOWERS} {openings[speaker]}{formats[speaker](value)}"
-            for speaker, total, value in zip(
-                speakers.ravel().tolist(),
+            f"{RAISES if total >= 0 else LOWERS} {openings[member]}{formats[member](value)}"
+            for member, total, value in zip(
+                members_named.ravel().tolist(),
                 sums.ravel().tolist(),
-                values[rows, speakers].ravel().tolist(),
+                values[rows, members_named].ravel().tolist(),
                 strict=True,
             )
         ]
@@ -82,31 +83,8 @@ def _groups(features: tuple[Feature, ...]) -> list[NDArray[np.intp]]:
     return [np.array(indices, dtype=np.intp) for indices in members.values()]
 
 
-def describe_value(feature: Feature, value: float) -> str:
-    """Say a feature's value in plain words.
-
-    Parameters
-    ----------
-    feature
-        Its definition.
-    value
-        Its value, of the sector its position in `conversion.data.industries.SECTORS`; NaN is "not known".
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> users = Feature("users_max_4w", "most users of a week in any module", "users", "4", "count", 1)
-    >>> describe_value(users, 7.0)
-    'most users of a week in any module, last 4 weeks: 7'
-    """
-    return _opening(feature) + _format(feature)(float(value))
-
-
 def _opening(feature: Feature) -> str:
-    """Write what a feature's every text begins with."""
+    """Return the part of a feature's texts before the value."""
     own = {"log_alexa_rank": "Alexa rank", "size": "employees", "sector": "sector"}
     weeks = {"1": ", last week"}.get(feature.window, f", last {feature.window} weeks")
     window = weeks if feature.window.isdigit() else ""
@@ -114,7 +92,7 @@ def _opening(feature: Feature) -> str:
 
 
 def _format(feature: Feature) -> Callable[[float], str]:
-    """Choose how a feature's values are written."""
+    """Return what writes a feature's values."""
     by_name = {"size": _size, "log_alexa_rank": _rank, "sector": _sector}
     return by_name.get(feature.name, _flag if feature.kind == "flag" else _number)
 

@@ -132,7 +132,7 @@ def load_model(
     if not isinstance(model, kind):
         raise ArtifactError(
             f"{path}: holds a {type(model).__qualname__}, should be a {kind.__qualname__}; "
-            "run 'dvc repro -f train' to make it anew"
+            "run 'dvc repro -f train' to train it again"
         )
     return model, description
 

@@ -1,6 +1,6 @@
-"""From a model's raw probabilities to calibrated ones, learned and chosen on out-of-time predictions.
+"""From raw probabilities to calibrated ones, learned and chosen on out-of-time predictions.
 
-An out-of-time prediction is of a later snapshot, by a model of labels that were mature before it.
+An out-of-time prediction of a snapshot comes from a model of labels that were mature before it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def fit_calibrator(method: Method, raw: Floats, y: np.ndarray, weight: np.ndarra
 
 
 def calibrated(calibrator: Any, raw: Floats) -> Floats:
-    """Apply what `fit_calibrator` fitted, without the libraries' checks, which cost more than the rest."""
+    """Return calibrated probabilities, without the libraries' checks, which cost more than the rest."""
     if calibrator is None:
         return raw
     if isinstance(calibrator, IsotonicRegression):
@@ -42,14 +42,14 @@ def calibrated(calibrator: Any, raw: Floats) -> Floats:
 
 
 def choose_method(predictions: OutOfTime, folds: int, horizon_days: int) -> Method:
-    """Choose the calibration of least log loss, each judged on later predictions than it was fitted on.
+    """Return the calibration of least log loss, each judged on later predictions than it was fitted on.
 
     Parameters
     ----------
     predictions
-        By models that learned of none of these snapshots.
+        By models that learned from none of these snapshots.
     folds
-        The later half of the predictions' weeks is cut into so many; a calibrator is fitted on the
+        Number of folds of the later half of the predictions' weeks; a calibrator is fitted on the
         predictions whose labels were mature when a fold began, and judged on the fold.
     horizon_days
         Days until a label is mature.
@@ -57,15 +57,15 @@ def choose_method(predictions: OutOfTime, folds: int, horizon_days: int) -> Meth
     Returns
     -------
     str
-        ``none``, ``sigmoid`` or ``isotonic``; the simpler one on a tie, and ``none`` where there is too
-        little history to tell.
+        ``none``, ``sigmoid`` or ``isotonic``; the simpler one on a tie, and ``none`` where the history is
+        too short to judge.
     """
     losses = method_losses(predictions, folds, horizon_days)
     return min(METHODS, key=lambda method: losses[method]) if losses else "none"
 
 
 def method_losses(predictions: OutOfTime, folds: int, horizon_days: int) -> dict[Method, float]:
-    """Give the weighted log loss of each calibration, summed over the folds of `choose_method`.
+    """Compute the weighted log loss of each calibration, summed over the folds of `choose_method`.
 
     Empty where no fold has conversions both to fit on and to be judged by.
     """

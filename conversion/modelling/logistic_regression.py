@@ -4,25 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from difflib import get_close_matches
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from conversion.modelling.base import FamilyModel
+from conversion.features.definitions import Feature
 from conversion.modelling.preprocessing import NUMBERS, Preprocessor
+from conversion.modelling.scorer import Scorer
 from conversion.runtime.errors import ParamsError
 from conversion.stats.numeric import Floats
 from conversion.stats.portable_logistic_regression import PortableLogisticRegression
 from conversion.stats.portable_math import expit
 
 
-class LogisticRegressionModel(FamilyModel):
-    """L2-penalised logistic regression on logs of the heavy-tailed features, with chosen quadratic terms."""
+class LogisticRegressionScorer(Scorer):
+    """L2-penalised logistic regression on logs of the heavy-tailed features, with chosen quadratic terms.
 
-    def preprocessing(self) -> Preprocessor:
-        """Impute, take logs, scale, encode; add squares and products of the ``quadratic`` features."""
+    Attributes
+    ----------
+    center_ : numpy.ndarray of float64, shape (columns,)
+        Weighted mean of each design column in training; contributions are relative to it.
+    spread_ : numpy.ndarray of float64, shape (columns,)
+        Standard deviation of each design column in training; it makes coefficients comparable.
+    """
+
+    def preprocessor(self, features: tuple[Feature, ...], preparation: dict[str, Any]) -> Preprocessor:
+        """Return the unfitted preprocessor: it also takes logs, and adds squares and products.
+
+        Raises
+        ------
+        ParamsError
+            ``quadratic`` names something that is not a number among the features.
+        """
         quadratic = tuple(self.hyperparameters["quadratic"])
-        allowed = self._names(*NUMBERS)
+        allowed = _numbers(features)
         unknown = sorted(set(quadratic) - set(allowed))
         if unknown:
             near = get_close_matches(unknown[0], allowed, n=1)
@@ -31,41 +47,42 @@ class LogisticRegressionModel(FamilyModel):
                 f"allowed are the features {', '.join(allowed)}"
                 + (f"; did you mean {near[0]}?" if near else "")
             )
-        return Preprocessor(self.features, **self.preparation, logs=True, quadratic=quadratic)
+        return Preprocessor(features, **preparation, logs=True, quadratic=quadratic)
 
-    def estimator(self, preprocessor: Preprocessor) -> PortableLogisticRegression:  # noqa: ARG002
-        """Give the regression."""
+    def estimator(self, monotone: NDArray[np.int64]) -> PortableLogisticRegression:  # noqa: ARG002
+        """Return the unfitted regression; it has no constraints."""
         return PortableLogisticRegression(
             C=self.hyperparameters["C"], max_iter=self.hyperparameters["max_iter"]
         )
 
-    def of_features(self, names: Collection[str]) -> Self:
-        """Give the same recipe, unfitted, for some of the features; the others are not squared either."""
-        left_out = set(self._names()) - set(names)
-        quadratic = tuple(name for name in self.hyperparameters["quadratic"] if name not in left_out)
-        return self._squaring(super().of_features(names), quadratic)
-
-    def of_summary(self) -> Self:
-        """Give the same recipe, unfitted, for what a summary can know; with so few, all are squared."""
-        restricted = super().of_summary()
-        return self._squaring(restricted, tuple(restricted._names(*NUMBERS)))
-
-    def _squaring(self, restricted: Self, quadratic: tuple[str, ...]) -> Self:
-        restricted.hyperparameters = self.hyperparameters | {"quadratic": quadratic}
-        return restricted
-
-    def _fit_estimator(self, values: Floats, y: np.ndarray, weight: np.ndarray) -> Floats:
-        """Remember each column's mean, to explain by, and its spread, to compare coefficients by."""
-        columns = super()._fit_estimator(values, y, weight)
+    def fit(self, columns: Floats, y: np.ndarray, weight: np.ndarray, monotone: NDArray[np.int64]) -> Self:
+        """Fit, and keep each column's mean and spread."""
+        super().fit(columns, y, weight, monotone)
         self.center_ = np.average(columns, axis=0, weights=weight)
         self.spread_ = columns.std(axis=0)
-        return columns
+        return self
 
-    def _column_importance(self) -> Floats:
-        return np.asarray(np.abs(self.estimator_.coef_[0]) * self.spread_)
-
-    def _raw(self, columns: Floats) -> Floats:
+    def raw_probability(self, columns: Floats) -> Floats:
+        """Return the probability of conversion before calibration, one a row."""
         return expit(self.estimator_.decision_function(columns))
 
-    def _column_contributions(self, columns: Floats) -> Floats:
+    def contributions(self, columns: Floats) -> Floats:
+        """Return each coefficient times the column's distance from its mean; they add up exactly."""
         return np.asarray((columns - self.center_) * self.estimator_.coef_[0])
+
+    def importance(self) -> Floats:
+        """Return what one standard deviation of each column changes of the log-odds."""
+        return np.asarray(np.abs(self.estimator_.coef_[0]) * self.spread_)
+
+    def without(self, names: Collection[str]) -> Self:
+        """Return the same scorer, unfitted; features that are left out are not squared either."""
+        kept = tuple(name for name in self.hyperparameters["quadratic"] if name not in names)
+        return self._unfitted(quadratic=kept)
+
+    def of_summary(self, features: tuple[Feature, ...]) -> Self:
+        """Return the same scorer, unfitted; a summary has so few features that all are squared."""
+        return self._unfitted(quadratic=tuple(_numbers(features)))
+
+
+def _numbers(features: tuple[Feature, ...]) -> list[str]:
+    return [feature.name for feature in features if feature.kind in NUMBERS]

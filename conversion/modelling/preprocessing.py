@@ -1,8 +1,8 @@
-"""From feature values to an estimator's design matrix, fitted once for batch and online use alike.
+"""From feature values to a design matrix, the same for batch and online use.
 
-scikit-learn's imputers, scalers and encoders learn the statistics. Applying them is a handful of array
-operations, as a pipeline of transformers spends milliseconds on finding columns and on checks of its input,
-however few rows there are.
+scikit-learn's imputers, scalers and encoders learn the statistics. Applying them takes a few array operations
+here: a pipeline of transformers spends milliseconds on finding columns and checking its input, however few
+the rows.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ Indices = NDArray[np.intp]
 
 HEAVY_TAILED: Final = ("count", "duration", "share")
 NUMBERS: Final = (*HEAVY_TAILED, "change", "ordinal", "flag")
-# In the place behind the last sector: not among them.
+# Indexes the place after the last sector: none of them.
 NO_SECTOR: Final = -1.0
 
 
-# Without scikit-learn's wrapper for other containers, which costs as much as the transformation of one row.
+# Without scikit-learn's wrapper for other containers, which costs as much as transforming one row.
 class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[misc,call-arg]
     """Impute, mark gaps, take logs, encode the sector, add squares and products, scale.
 
-    Only gaps of usage are marked (nothing was ever seen). A gap of firmographics is filled in without a
-    trace, an unknown sector with the most frequent one: that it is missing is a feature of its own, in the
-    group missingness.
+    Only gaps of usage are marked (nothing was ever seen). A gap of firmographics is filled in and not
+    marked, an unknown sector by the most frequent one: whether a value is missing is a feature of its own,
+    in the group missingness.
 
     Parameters
     ----------
@@ -51,17 +51,17 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     imputation, fill_value, scaling, min_frequency
         As in params.yaml's ``train``.
     logs
-        Whether heavy-tailed features are taken in logs, see `signed_log1p`.
+        Whether to take logs of heavy-tailed features, see `signed_log1p`.
     quadratic
-        Names of the features whose squares and products are added, of centered logs.
+        Names of the features whose squares and products are added, computed from centered logs.
 
     Attributes
     ----------
     sources_ : numpy.ndarray of float64, shape (columns, features)
-        How much of each design column comes from each feature: rows sum to 1, and a product of two features
-        belongs to each by half.
+        Share of each design column that comes from each feature: rows sum to 1, and half of a product of two
+        features comes from each.
     monotone_ : numpy.ndarray of int64, shape (columns,)
-        Direction in which a column that is a feature itself may move the probability; 0 of all others.
+        Direction in which a column that is itself a feature may move the probability; 0 for all others.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         self.quadratic = quadratic
 
     def fit(self, X: Floats, y: object = None) -> Self:
-        """Learn what to fill in, the gaps to mark, the sectors to tell apart, and scales.
+        """Learn the values to fill in, the gaps to mark, the sectors to distinguish, and the scales.
 
         Parameters
         ----------
@@ -91,13 +91,13 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             Feature values, shape (rows, features); NaN is missing, the sector is its position in
             `conversion.data.industries.SECTORS`.
         y
-            Not looked at.
+            Ignored.
         """
         self.fit_transform(X, y)
         return self
 
     def fit_transform(self, X: Floats, y: object = None) -> Floats:  # noqa: ARG002
-        """Fit, and give the design matrix that scales were learned from."""
+        """Fit, and return the design matrix that scales were learned from."""
         self._lay_numbers_out(X)
         self._learn_sectors(X)
         self._learn_products(X)
@@ -109,7 +109,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         return self._scaled(columns)
 
     def transform(self, X: NDArray[np.floating[Any]]) -> Floats:
-        """Give the design matrix.
+        """Return the design matrix.
 
         Parameters
         ----------
@@ -131,12 +131,12 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         return self._scaled(self._unscaled(X))
 
     def by_feature(self, columns: Floats) -> Floats:
-        """Add up what belongs to each feature: ``columns @ sources_``, in the order of the columns.
+        """Sum over columns what comes from each feature: ``columns @ sources_``, in the columns' order.
 
         Parameters
         ----------
         columns
-            Shape (rows, columns), such as contributions or importances; or of one row, shape (columns,).
+            Such as contributions, shape (rows, columns), or importances, shape (columns,).
 
         Returns
         -------
@@ -150,7 +150,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         return sums
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:  # noqa: ARG002
-        """Name the design matrix's columns: ``<kind, category or quadratic>__<what it is>``."""
+        """Return the design matrix's column names: ``<kind, category or quadratic>__<name>``."""
         numbers = [
             f"{self.features[origin].kind}__{'missingindicator_' * (column in self.marks_)}"
             f"{self.features[origin].name}"
@@ -173,7 +173,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         return SimpleImputer(strategy=strategy, fill_value=fill_value, keep_empty_features=True)
 
     def _lay_numbers_out(self, X: Floats) -> None:
-        """Order the numbers by kind, each kind's values before the marks of its gaps; learn what fills."""
+        """Order the numbers by kind, each kind's values before its gaps' marks; learn what fills gaps."""
         usage = np.array([feature.group == "usage" for feature in self.features])
         gaps = np.asarray(np.isnan(X).any(axis=0)) & usage
         layout = [
@@ -186,11 +186,11 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         self.origins_: Indices = np.array([index for index, _ in layout], dtype=np.intp)
         self.marks_: Indices = np.flatnonzero([mark for _, mark in layout])
         self.fill_ = self._learn_fill(X)[self.origins_]
-        # Heavy tails come first, so that one slice is taken in logs; marks among them are 0 or log(2) then.
+        # Heavy tails come first, so that logs apply to one slice; marks among them become 0 or log(2).
         self.heavy_ = sum(self.features[index].kind in HEAVY_TAILED for index, _ in layout)
 
     def _learn_fill(self, X: Floats) -> Floats:
-        """Go column by column, as the imputer makes several copies of its input."""
+        """Learn column by column, as the imputer makes several copies of its input."""
         fill = np.full(len(self.features), np.nan)
         for index in self._members(*NUMBERS):
             imputer = self._imputer(self.features[index].kind)
@@ -198,7 +198,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         return fill
 
     def _learn_sectors(self, X: Floats) -> None:
-        """Let the encoder encode every sector there is; what is none of them comes last."""
+        """Encode every possible sector once; row ``i`` of ``one_hot_`` is sector ``i``, the last row none."""
         self.one_hot_: Floats = np.zeros((len(SECTORS) + 1, 0))
         self.sectors_ = np.array([], dtype=object)
         place = self._members("category")
@@ -219,7 +219,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         self.sectors_ = encoder.get_feature_names_out([self.features[self.sector_].name])
 
     def _learn_products(self, X: Floats) -> None:
-        """Lay squares and products out as `PolynomialFeatures` does: each factor, then each pair."""
+        """Order squares and products as `PolynomialFeatures` does: each factor, then each pair."""
         squared = [
             column
             for column, origin in enumerate(self.origins_)
@@ -241,6 +241,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     def _learn_scales(self, columns: Floats) -> None:
         center, scale = _center_and_scale(self.scaling, columns)
         numbers, sectors = len(self.origins_), len(self.sectors_)
+        # The sector's columns stay 0 or 1.
         center[numbers : numbers + sectors], scale[numbers : numbers + sectors] = 0.0, 1.0
         self.center_, self.scale_ = center, scale
 
@@ -256,7 +257,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         return sources
 
     def _lay_sources_out(self) -> None:
-        """List the shares in ``sources_`` feature after feature, so that one pass adds them up."""
+        """List the shares in ``sources_`` feature by feature, so that one pass sums them."""
         feature, column = np.nonzero(self.sources_.T)
         self.shared_columns_, self.shares_ = column, self.sources_[column, feature]
         self.sharing_features_, self.share_starts_ = np.unique(feature, return_index=True)
@@ -269,7 +270,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         return monotone
 
     def _unscaled(self, X: NDArray[np.floating[Any]]) -> Floats:
-        # In place where it can be: what is added to the training snapshots' memory here is its peak.
+        # In place where possible: fitting reaches its peak of memory here.
         numbers = X.take(self.origins_, axis=1).astype(np.float64, copy=False)
         missing = np.isnan(numbers)
         np.copyto(numbers, self.fill_, where=missing)
@@ -300,13 +301,13 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
 
 def signed_log1p(values: Floats) -> Floats:
-    """Take ``log(1 + x)``, of negative values (changes, a negative ``fill_value``) ``-log(1 - x)``."""
+    """Compute ``log(1 + x)``; of negative values (changes, a negative ``fill_value``) ``-log(1 - x)``."""
     logs = log1p(np.abs(values))
     return np.copysign(logs, values, out=logs)
 
 
 def _center_and_scale(scaling: str, columns: Floats) -> tuple[Floats, Floats]:
-    """Learn what to subtract from each column, and what to divide it by then."""
+    """Learn what to subtract from each column, and what to divide the difference by."""
     if scaling == "standard":
         standard = StandardScaler().fit(columns)
         return standard.mean_, standard.scale_

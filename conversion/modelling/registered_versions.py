@@ -95,7 +95,7 @@ def read_registered(root: Path, key: bytes | None = None) -> RegisteredVersions 
         found = json.loads(content)
     except ValueError as error:
         raise _broken(path, str(error)) from error
-    registered = unsealed(found, str(path), "run 'python -m commands.promote' to write it anew", key)
+    registered = unsealed(found, str(path), "run 'python -m commands.promote' to write it again", key)
     try:
         return RegisteredVersions.model_validate(registered)
     except ValidationError as error:
@@ -107,5 +107,5 @@ def read_registered(root: Path, key: bytes | None = None) -> RegisteredVersions 
 def _broken(path: Path, what: str) -> ArtifactError:
     return ArtifactError(
         f"{path}: not a list of registered versions ({what}); run 'python -m commands.promote' to write "
-        "it anew, or remove it to serve without naming a registered version"
+        "it again, or remove it to serve without naming a registered version"
     )

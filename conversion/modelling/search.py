@@ -16,9 +16,9 @@ from conversion.modelling.families import make_model
 from conversion.runtime.progress import progress_bar
 from conversion.stats.losses import log_loss
 
-# Of the log loss: the order of a sum's terms decides the digits below, and must not decide the search.
+# Of the log loss: the digits below depend on the order of a sum's terms, and must not decide the search.
 DECIMALS: Final = 9
-# Of a hyperparameter that is drawn; no model can tell more of them apart.
+# Of a drawn hyperparameter; more make no difference to a model.
 DIGITS: Final = 4
 
 
@@ -32,14 +32,14 @@ class Search:
         The given ones, with the best hyperparameters of those tried.
     history
         One row a trial: ``family``, ``trial``, ``log_loss`` (out of time), ``best_so_far`` and the
-        hyperparameters; trial 0 has the given ones. Where the search is off it is the only one, its loss NaN.
+        hyperparameters; trial 0 has the given ones. With the search off it is the only one, its loss NaN.
     """
 
     params: Params
     history: pd.DataFrame
 
     def summary(self) -> dict[str, dict[str, Any]]:
-        """Say of each searched family how many trials there were, and the first and the best log loss."""
+        """Return the number of trials, the first and the best log loss of each searched family."""
         trials = self.history.dropna(subset="log_loss").groupby("family", sort=False)["log_loss"]
         return {
             str(family): {
@@ -52,14 +52,14 @@ class Search:
 
 
 def search(rows: pd.DataFrame, params: Params, progress: bool = False) -> Search:
-    """Search the active family's, or each member's, hyperparameters, if ``train.search.trials`` says so.
+    """Search hyperparameters of the active family, or of each member, if ``train.search.trials`` is above 0.
 
     Parameters
     ----------
     rows
         Training snapshots whose labels are all known: ``as_of``, ``label``, ``weight`` and the features.
     params
-        Its hyperparameters are tried first, so what is found is never worse by the search's own measure.
+        Its hyperparameters are tried first, so the result is never worse by the search's own measure.
     progress
         Whether to show a progress bar.
 
@@ -85,7 +85,7 @@ def search(rows: pd.DataFrame, params: Params, progress: bool = False) -> Search
 def search_family(rows: pd.DataFrame, params: Params, family: str, progress: bool = False) -> Search:
     """Search one family's hyperparameters where `conversion.config.model_params.search_space` says.
 
-    A trial is measured by the weighted log loss of the snapshots in the later half of the training period,
+    A trial's measure is the weighted log loss of the snapshots in the later half of the training period,
     each predicted from what was known before its fold, see
     `conversion.modelling.time_folds.out_of_time_folds`.
 
@@ -112,7 +112,7 @@ def search_family(rows: pd.DataFrame, params: Params, family: str, progress: boo
 
 
 def _shortened(drawn: dict[str, Any], space: dict[str, Span]) -> dict[str, Any]:
-    """Round what was drawn to `DIGITS`: the last bits of Optuna's logarithms depend on the processor."""
+    """Round drawn values to `DIGITS`: the last bits of Optuna's logarithms depend on the processor."""
     return {
         name: value if space[name].whole else float(f"{value:.{DIGITS}g}") for name, value in drawn.items()
     }
@@ -123,7 +123,7 @@ def _with_model(params: Params, **changed: Any) -> Params:
 
 
 def _measure_of(family: str, rows: pd.DataFrame, params: Params) -> Callable[[Section], float]:
-    """Give the function from a family's block to its out-of-time log loss, rounded to `DECIMALS`."""
+    """Return the function from a family's block to its out-of-time log loss, rounded to `DECIMALS`."""
     values = make_model(_with_model(params, type=family)).values(rows)
     label = rows["label"].to_numpy(dtype=np.int64)
     weight = rows["weight"].to_numpy(dtype=np.float64)
@@ -139,7 +139,7 @@ def _measure_of(family: str, rows: pd.DataFrame, params: Params) -> Callable[[Se
 def _try_blocks(
     given: Section, space: dict[str, Span], trials: int, seed: int, measure: Callable[[Section], float]
 ) -> Iterator[tuple[Section, float]]:
-    """Measure the given block, then others as a tree-structured Parzen estimator suggests them.
+    """Measure the given block, then those that a tree-structured Parzen estimator suggests.
 
     Bergstra et al. 2011, Algorithms for Hyper-Parameter Optimization, NeurIPS 24.
     """
@@ -150,7 +150,7 @@ def _try_blocks(
     from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    # Its own handler would write past ours.
+    # Its own handler would bypass ours.
     optuna.logging.disable_default_handler()
     optuna.logging.enable_propagation()
     distributions: dict[str, BaseDistribution] = {
@@ -161,7 +161,7 @@ def _try_blocks(
     }
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
     first = given.model_dump(include=set(space))
-    # Optuna knows of no value outside its space, such as no bound at all.
+    # Optuna refuses a value outside its space, such as None for no bound.
     if all(
         value is not None and space[name].low <= value <= space[name].high for name, value in first.items()
     ):

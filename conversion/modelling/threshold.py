@@ -1,4 +1,4 @@
-"""The probability from which on a prospect counts as a predicted conversion."""
+"""The probability that a prospect needs at least to be predicted to convert."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ Strategy = Literal["fixed", "f1", "precision", "recall"]
 def choose_threshold(
     label: ArrayLike, probability: ArrayLike, weight: ArrayLike | None, strategy: Strategy, value: float
 ) -> float:
-    """Choose the probability from which on a prospect counts as a predicted conversion.
+    """Return the probability that a prospect needs at least to be predicted to convert.
 
-    A decision is ``probability >= threshold``; every threshold but a fixed one is a probability that occurs.
+    The decision is ``probability >= threshold``; every threshold but a fixed one is a probability that
+    occurs.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def choose_threshold(
 def cumulative_decisions(
     label: ArrayLike, probability: ArrayLike, weight: ArrayLike | None = None
 ) -> tuple[Floats, Floats, Floats, float]:
-    """Count what each threshold would call and hit.
+    """Count, for each threshold, the prospects at or above it and the conversions among them.
 
     Parameters
     ----------
@@ -90,6 +91,7 @@ def cumulative_decisions(
     share = np.ones_like(score) if weight is None else np.asarray(weight, dtype=np.float64)
     counted = share > 0
     score, share, actual = score[counted], share[counted], np.asarray(label)[counted]
+    # Equal scores share a threshold: no decision can separate them.
     threshold, group = np.unique(-score, return_inverse=True)
     hits: Floats = np.cumsum(np.bincount(group, share * actual, len(threshold)), dtype=np.float64)
     called: Floats = np.cumsum(np.bincount(group, share, len(threshold)), dtype=np.float64)

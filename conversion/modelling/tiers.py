@@ -1,4 +1,4 @@
-"""Tiers: what a probability is called, by how many times the training prevalence it is."""
+"""Tiers: names for probabilities by their lift over the training prevalence."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ TIERS: Final = (*Tiers.model_fields, "low")
 
 
 def tier_of(probability: ArrayLike, base_rate: ArrayLike, tiers: Tiers) -> NDArray[np.str_]:
-    """Name each probability's tier by its lift over the training prevalence.
+    """Return each probability's tier by its lift over the training prevalence.
 
     Parameters
     ----------
     probability
         One, or an array of any shape.
     base_rate
-        Prevalence among training snapshots: one, or each probability's own.
+        Prevalence among training snapshots: one for all, or one for each probability.
     tiers
         Least lift of each tier.
 
     Returns
     -------
     numpy.ndarray of str, of the same shape
-        One of `TIERS` each.
+        Each one of `TIERS`.
     """
     ascending = TIERS[::-1]
     least = [getattr(tiers, name) for name in ascending[1:]]
@@ -37,5 +37,5 @@ def tier_of(probability: ArrayLike, base_rate: ArrayLike, tiers: Tiers) -> NDArr
 
 
 def out_of_reach(base_rate: float, tiers: Tiers) -> list[str]:
-    """Name the tiers that no probability reaches, as so many times the training prevalence is above 1."""
+    """Return the tiers that no probability reaches: their lift times the training prevalence is above 1."""
     return [name for name, least in tiers.model_dump().items() if least * base_rate > 1]

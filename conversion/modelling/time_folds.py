@@ -23,7 +23,7 @@ class OutOfTime(NamedTuple):
 
 
 def out_of_time_folds(as_of: pd.Series, folds: int, horizon_days: int) -> list[Fold]:
-    """Cut the later half of the training period into folds, each predicted from what was known before it.
+    """Split the later half of the training period into folds, each predicted from what was known before it.
 
     Parameters
     ----------
@@ -53,6 +53,6 @@ def out_of_time_folds(as_of: pd.Series, folds: int, horizon_days: int) -> list[F
 
 
 def folds_with_conversions(as_of: pd.Series, y: np.ndarray, folds: int, horizon_days: int) -> list[Fold]:
-    """Give the folds of `out_of_time_folds` that have conversions both to learn from and to be tested on."""
+    """Return the folds of `out_of_time_folds` with conversions both to learn from and to test on."""
     masks = out_of_time_folds(as_of, folds, horizon_days)
     return [(learn, test) for learn, test in masks if y[learn].any() and y[test].any()]

@@ -1,4 +1,4 @@
-"""The whole recipe, fitted anew at each ``as_of`` on what was known: by train once, by evaluate often."""
+"""The whole recipe, fitted at an ``as_of`` on what was known then: once by train, often by evaluate."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from numpy.typing import NDArray
 
 from conversion.config.params import Params
 from conversion.data.timeline import WEEK
-from conversion.modelling.base import ConversionModel
 from conversion.modelling.families import make_model
+from conversion.modelling.model import ConversionModel
 from conversion.modelling.search import Search, search
 from conversion.runtime.errors import ExportError
 from conversion.stats.portable_math import power
 
 
 def training_columns(params: Params) -> list[str]:
-    """List the columns that training snapshots must have."""
+    """Return the columns that training snapshots must have."""
     return ["id", "as_of", "label", "weight", *(feature.name for feature in make_model(params).features)]
 
 
 def known_training(
     snapshots: pd.DataFrame, as_of: pd.Timestamp, horizon_days: int, history_weeks: int | None
 ) -> pd.Series:
-    """Tell which training snapshots were mature at ``as_of`` and lie within the history."""
+    """Return a mask of the training snapshots that were mature at ``as_of`` and lie in the history."""
     mature = snapshots["as_of"] + pd.Timedelta(days=horizon_days) <= as_of
     if history_weeks is None:
         return mature
@@ -35,7 +35,7 @@ def known_training(
 def recency_weights(
     snapshot_as_of: pd.Series, as_of: pd.Timestamp, half_life_weeks: int | None
 ) -> NDArray[np.float64]:
-    """Weigh snapshots by their age at ``as_of``: half as much for each half-life.
+    """Compute weights by age at ``as_of``: half as much for each half-life.
 
     The weighted prevalence, and with it the probabilities, are then those of the recent past.
 
@@ -44,7 +44,7 @@ def recency_weights(
     snapshot_as_of
         Weeks of the training snapshots.
     as_of
-        Moment of the fit; no later snapshot or fit has a say.
+        Moment of the fit; no later snapshot or fit has an influence.
     half_life_weeks
         None: all weigh 1.
 
@@ -60,16 +60,16 @@ def recency_weights(
 
 
 def fit_at(snapshots: pd.DataFrame, as_of: pd.Timestamp, params: Params) -> ConversionModel:
-    """Fit the whole recipe on what was known at ``as_of``, with the model of summaries beside it.
+    """Fit the whole recipe on what was known at ``as_of``, and the model of summaries beside it.
 
-    If ``train.search`` says so, better hyperparameters are searched for first, on what was known too.
+    With ``train.search.trials`` above 0 it first searches for better hyperparameters, also on what was known.
 
     Parameters
     ----------
     snapshots
         Training snapshots: ``id``, ``as_of``, ``label``, ``weight`` and the features, in any order.
     as_of
-        Snapshots whose labels were not mature by then are not looked at.
+        Snapshots whose labels were not mature by then are ignored.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def fit_at(snapshots: pd.DataFrame, as_of: pd.Timestamp, params: Params) -> Conv
     Raises
     ------
     ExportError
-        There is no snapshot, or one class only, or too little history for what params ask.
+        There is no snapshot, or only one class, or too little history for what params ask.
     """
     model, _ = search_and_fit_at(snapshots, as_of, params)
     return model
@@ -88,9 +88,9 @@ def fit_at(snapshots: pd.DataFrame, as_of: pd.Timestamp, params: Params) -> Conv
 def search_and_fit_at(
     snapshots: pd.DataFrame, as_of: pd.Timestamp, params: Params, progress: bool = False
 ) -> tuple[ConversionModel, Search]:
-    """Do what `fit_at` does, and give what the search found; ``progress`` shows a bar of its trials."""
+    """Fit as `fit_at` does, and return what the search found too; ``progress`` shows a bar of its trials."""
     known = known_training(snapshots, as_of, params.featurize.horizon_days, params.train.history_weeks)
-    # In one order, as forests and boosters draw rows by their place.
+    # Always in the same order, as forests and boosters draw rows by their position.
     rows = snapshots[known].sort_values(["id", "as_of"], kind="stable")
     positives = int((rows["label"] == 1).sum())
     if not 0 < positives < len(rows):
@@ -113,7 +113,7 @@ def search_and_fit_at(
 def describe(
     model: ConversionModel, snapshots: pd.DataFrame, as_of: pd.Timestamp, params: Params
 ) -> dict[str, Any]:
-    """Say what the model is and what it learned from; JSON-ready."""
+    """Describe the model and what it learned from; JSON-ready."""
     known = known_training(snapshots, as_of, params.featurize.horizon_days, params.train.history_weeks)
     rows = snapshots[known]
     return {

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
-from conversion.modelling.base import FamilyModel
-from conversion.modelling.preprocessing import Preprocessor
+from conversion.modelling.scorer import Scorer
 from conversion.modelling.tree_paths import Trees, margin_of
 from conversion.stats.losses import log_odds
 from conversion.stats.numeric import Floats
@@ -25,22 +25,16 @@ BLOCK_ROWS: Final = 64
 SAME: Final = 1e-9
 
 
-class _TreeModel(FamilyModel):
-    """Trees take numbers as they are, imputed, with the sector one-hot."""
-
-    def preprocessing(self) -> Preprocessor:
-        """Impute and encode; scale as params say (of no effect on trees)."""
-        return Preprocessor(self.features, **self.preparation)
-
-    def _column_importance(self) -> Floats:
-        return np.asarray(self.estimator_.feature_importances_, dtype=np.float64)
-
-
-class _TreeWalkModel(_TreeModel):
+class TreeScorer(Scorer):
     """Trees that are also laid out as arrays, see `conversion.modelling.tree_paths`.
 
-    For many rows the library gives the probabilities; contributions come from the arrays however many rows
-    there are.
+    The library computes the probabilities of many rows; few rows are walked down the arrays, as the library
+    takes longer to start than to score them. Contributions always come from the arrays.
+
+    Attributes
+    ----------
+    trees_ : Trees
+        The fitted trees as arrays.
     """
 
     @abstractmethod
@@ -49,31 +43,34 @@ class _TreeWalkModel(_TreeModel):
 
     @abstractmethod
     def _raw_of_many(self, columns: Floats) -> Floats:
-        """Give the probability of conversion before calibration by the library."""
+        """Return the probability of conversion before calibration, as the library computes it."""
 
     @abstractmethod
     def _raw_of_leaves(self, values: Floats) -> Floats:
-        """Give the same from the values of the leaves that each row ends in, shape (rows, trees)."""
+        """Return the same from the values of the leaves that each row ends in, shape (rows, trees)."""
 
     @abstractmethod
     def _in_log_odds(self, contributions: Floats, raw: Floats) -> Floats:
-        """Turn what the splits change of the values, summed over trees, into log-odds."""
+        """Convert what the splits change of the values, summed over trees, into log-odds."""
 
-    def _fit_estimator(self, values: Floats, y: np.ndarray, weight: np.ndarray) -> Floats:
-        columns = super()._fit_estimator(values, y, weight)
+    def fit(self, columns: Floats, y: np.ndarray, weight: np.ndarray, monotone: NDArray[np.int64]) -> Self:
+        """Fit, and lay the trees out."""
+        super().fit(columns, y, weight, monotone)
         self.trees_ = self._trees()
-        return columns
+        return self
 
-    def _raw(self, columns: Floats) -> Floats:
+    def raw_probability(self, columns: Floats) -> Floats:
+        """Return the probability of conversion before calibration, one a row."""
         if len(columns) > BLOCK_ROWS:
             return self._raw_of_many(columns)
         return self._raw_of_leaves(self.trees_.leaf_values(self.trees_.paths(columns)))
 
-    def _column_contributions(self, columns: Floats) -> Floats:
-        return self._both_of_columns(columns)[1]
+    def contributions(self, columns: Floats) -> Floats:
+        """Split each row's log-odds among the design columns, by the splits on the row's way (Saabas)."""
+        return self.raw_with_contributions(columns)[1]
 
-    def _both_of_columns(self, columns: Floats) -> tuple[Floats, Floats]:
-        """Walk block by block, to bound the memory of the paths."""
+    def raw_with_contributions(self, columns: Floats) -> tuple[Floats, Floats]:
+        """Return both from one walk, block by block, which bounds the memory of the paths."""
         raw, contributions = np.empty(len(columns)), np.empty(columns.shape)
         for start in range(0, len(columns), BLOCK_ROWS):
             block = slice(start, start + BLOCK_ROWS)
@@ -83,16 +80,21 @@ class _TreeWalkModel(_TreeModel):
             contributions[block] = self._in_log_odds(changes, raw[block])
         return raw, contributions
 
+    def _settings(self) -> dict[str, Any]:
+        """Return the hyperparameters that the library knows by the same names."""
+        return {name: value for name, value in self.hyperparameters.items() if name != "monotone"}
 
-class RandomForestModel(_TreeWalkModel):
+
+class RandomForestScorer(TreeScorer):
     """A forest of shallow trees with large leaves, as positives are sparse, monotone as definitions say."""
 
-    def estimator(self, preprocessor: Preprocessor) -> RandomForestClassifier:
-        """Give the forest with each column's constraint."""
-        settings = {name: value for name, value in self.hyperparameters.items() if name != "monotone"}
-        monotone = preprocessor.monotone_ if self.hyperparameters["monotone"] else None
+    def estimator(self, monotone: NDArray[np.int64]) -> RandomForestClassifier:
+        """Return the unfitted forest with each column's constraint."""
         return RandomForestClassifier(
-            **settings, monotonic_cst=monotone, n_jobs=THREADS, random_state=self.seed
+            **self._settings(),
+            monotonic_cst=monotone if self.hyperparameters["monotone"] else None,
+            n_jobs=THREADS,
+            random_state=self.seed,
         )
 
     def _trees(self) -> Trees:
@@ -105,7 +107,12 @@ class RandomForestModel(_TreeWalkModel):
         return np.asarray(values.mean(axis=1))
 
     def _in_log_odds(self, contributions: Floats, raw: Floats) -> Floats:
-        """Stretch each row's, so that they add up to a difference of log-odds, not of probabilities."""
+        """Stretch each row's contributions so that they add up to a difference of log-odds.
+
+        A forest averages probabilities, so its splits change probabilities. All contributions of a row are
+        multiplied by the same slope: (log-odds of the row - of the start) / (probability of the row - of the
+        start). Where the row is at the start that is 0 / 0, and the slope is the derivative there.
+        """
         start = float(self.trees_.value[self.trees_.roots].mean())
         moved = raw - start
         slope = np.full(len(raw), 1.0 / (start * (1.0 - start)))
@@ -113,18 +120,22 @@ class RandomForestModel(_TreeWalkModel):
         return contributions * (slope / len(self.trees_.roots))[:, None]
 
 
-class XGBoostModel(_TreeWalkModel):
-    """Gradient-boosted trees, monotone in the features whose definition says so."""
+class XGBoostScorer(TreeScorer):
+    """Gradient-boosted trees, monotone in the features whose definition says so.
 
-    def estimator(self, preprocessor: Preprocessor) -> Any:
-        """Give the booster with each column's constraint."""
+    Attributes
+    ----------
+    margin_ : numpy.float32
+        The log-odds that the trees are added to.
+    """
+
+    def estimator(self, monotone: NDArray[np.int64]) -> Any:
+        """Return the unfitted booster with each column's constraint."""
         from xgboost import XGBClassifier
 
-        settings = {name: value for name, value in self.hyperparameters.items() if name != "monotone"}
-        monotone = tuple(preprocessor.monotone_.tolist()) if self.hyperparameters["monotone"] else None
         return XGBClassifier(
-            **settings,
-            monotone_constraints=monotone,
+            **self._settings(),
+            monotone_constraints=tuple(monotone.tolist()) if self.hyperparameters["monotone"] else None,
             tree_method="hist",
             n_jobs=THREADS,
             random_state=self.seed,

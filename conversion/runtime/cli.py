@@ -1,4 +1,4 @@
-"""What stages and commands do at their edge: logs, and a user's mistake as one message and an exit code."""
+"""The entry of stages and commands: logs, exit codes, and one message for a mistake of the user."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ import yaml
 from threadpoolctl import threadpool_limits
 
 from conversion.runtime.errors import ParamsError, UsageError, UserError
-from conversion.runtime.files import PIPELINE
 from conversion.runtime.logs import log_format, set_up_logs
+from conversion.runtime.run_cache import keep_last_outputs
 from conversion.runtime.yaml_values import as_written, changes, read_values, value_at
 
+PIPELINE: Final = "dvc.yaml"
 TEMPLATE: Final = re.compile(r"\$\{([^}]+)\}")
-INTERRUPTED: Final = 130  # what shells say of a program that Ctrl-C ended
+INTERRUPTED: Final = 130  # the exit code of a program that Ctrl-C ended
 FAULT: Final = (
-    "stopped by a fault of the program; nothing is written by halves, the traceback says where it was"
+    "stopped by a bug in the program; no partial output was written, the traceback shows where it happened"
 )
 
 log = logging.getLogger(__name__)
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage's or command's ``main`` with logging set up, and say why where it does not come to its end.
+    """Run the ``main`` of a stage or command with logging set up, and exit with a message if it fails.
 
-    A `UserError` is one message, and the exit code its own; Ctrl-C exits with 130, a fault of ours with 1.
+    A `UserError` becomes one message and its own exit code. Ctrl-C exits with 130, a bug with 1.
 
     Parameters
     ----------
@@ -42,15 +43,16 @@ def run(main: Callable[[], None]) -> None:
     program = Path(inspect.getfile(main)).stem
     try:
         set_up_logs(program)
-        # Sums split over threads differ in the last bits from one count of cores to another.
+        # With more threads the last bits of sums would depend on the number of cores.
         with threadpool_limits(limits=1), held_params(program):
+            keep_last_outputs(program)
             main()
     except UserError as error:
         for line in str(error).splitlines():
             log.error(line)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        log.warning("stopped by Ctrl-C; run it again to go on")
+        log.warning("stopped by Ctrl-C; run it again to continue")
         sys.exit(INTERRUPTED)
     except Exception:
         log.critical(FAULT, exc_info=True)
@@ -59,20 +61,20 @@ def run(main: Callable[[], None]) -> None:
 
 @contextmanager
 def held_params(stage: str) -> Iterator[None]:
-    """Check at the end of a stage that the params it depends on are those that it began with.
+    """Check at the end of a stage that its params are those that it began with.
 
-    A stage reads params.yaml once. DVC reads it again when the stage is done, and would record in dvc.lock
-    whatever was written into it meanwhile as what the results were made with.
+    DVC reads params.yaml when the stage is done. It would record in dvc.lock an edit that was made while the
+    stage ran, though the results were made without it.
 
     Parameters
     ----------
     stage
-        A stage of dvc.yaml, or the name of a program that is none: nothing is checked then.
+        A stage of dvc.yaml; for another program nothing is checked.
 
     Raises
     ------
     ParamsError
-        A param that dvc.yaml lists for the stage was edited in the block.
+        A param that dvc.yaml lists for the stage was edited during the block.
     """
     listed = _listed_params(stage)
     if not listed:
@@ -93,16 +95,16 @@ def held_params(stage: str) -> Iterator[None]:
 
 
 def _listed_params(stage: str) -> list[str]:
-    """List the keys that dvc.yaml names for a stage, with ``${}`` in them; none where it is no stage."""
+    """List the keys that dvc.yaml has for a stage, with ``${}`` in them; empty if it is no stage."""
     try:
         pipeline = yaml.safe_load(Path(PIPELINE).read_text(encoding="utf-8"))
         return list(pipeline["stages"][stage]["params"])
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-        return []  # not in a project's folder, or a command: DVC itself says what is wrong with dvc.yaml
+        return []  # no project here, or a command; DVC itself reports what is wrong with dvc.yaml
 
 
 def whole_number(least: int) -> Callable[[str], int]:
-    """Give what reads a whole number of at least ``least`` from the command line."""
+    """Return an argument type for whole numbers of at least ``least``."""
 
     def read(text: str) -> int:
         if not text.isdecimal() or int(text) < least:
@@ -113,10 +115,10 @@ def whole_number(least: int) -> Callable[[str], int]:
 
 
 class CommandLine(argparse.ArgumentParser):
-    """A command's arguments; a mistake in them is a JSON line where logs are."""
+    """The arguments of a command; a mistake in them is a JSON line if logs are JSON."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong with the arguments and exit with 2."""
+        """Report what is wrong with the arguments and exit with 2."""
         if log_format() == "json":
             raise UsageError(f"{message}; '{self.prog} --help' says what may be given")
         super().error(message)

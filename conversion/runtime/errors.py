@@ -1,8 +1,8 @@
-"""Mistakes that the user can mend: reported as one message, never as a traceback."""
+"""Mistakes that the user can fix: reported as one message, never as a traceback."""
 
 
 class UserError(Exception):
-    """A mistake in what the user gave; its text says what is wrong and what to do."""
+    """A mistake in the user's input; the message says what is wrong and what to do."""
 
     exit_code = 1
 
@@ -14,7 +14,7 @@ class ParamsError(UserError):
 
 
 class LogFormatError(UserError):
-    """A format of logs that there is none of."""
+    """An unknown format of logs."""
 
 
 class UsageError(UserError):
@@ -24,7 +24,7 @@ class UsageError(UserError):
 
 
 class InputError(UserError):
-    """A file between two stages that is missing, or is not what the stage before writes."""
+    """A file between two stages that is missing, or not what the earlier stage writes."""
 
 
 class OutputError(UserError):
@@ -36,11 +36,11 @@ class ExportError(UserError):
 
 
 class ArtifactError(UserError):
-    """A model file that is missing, or is not what its description says."""
+    """A model file that is missing or does not match its description."""
 
 
 class TrackingError(UserError):
-    """A tracking store that does not answer, or does not take what it was given."""
+    """A tracking store that does not answer or refuses a run."""
 
 
 class ServiceError(UserError):
@@ -48,8 +48,8 @@ class ServiceError(UserError):
 
 
 class ComparisonError(UserError):
-    """Two backtests that cannot be compared, or are not there to be."""
+    """Two backtests that are missing or cannot be compared."""
 
 
 class PromotionError(UserError):
-    """A model that may not be promoted."""
+    """A model that must not be promoted."""

@@ -1,4 +1,4 @@
-"""Reading and writing files at the edge: atomic writes, deterministic bytes, errors that name the file."""
+"""Reading and writing files: atomic writes, deterministic bytes, errors that name the file and its stage."""
 
 from __future__ import annotations
 
@@ -13,39 +13,55 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import yaml
-
 from conversion.runtime.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     import pandas as pd
-PIPELINE: Final = "dvc.yaml"
-# What spreadsheets take for the start of a formula (some after spaces, some in full width), and the
-# apostrophe itself, so that what is read back is what was written.
+WRITERS: Final = {
+    "data/sample": "simulate",
+    "data/truth.parquet": "simulate",
+    "data/typed": "load",
+    "metrics/data_quality.json": "load",
+    "data/clean": "clean",
+    "data/quarantine": "clean",
+    "metrics/cleaning.json": "clean",
+    "data/features": "featurize",
+    "models": "train",
+    "plots/search.csv": "train",
+    "data/backtest": "evaluate",
+    "metrics": "evaluate",
+    "plots": "evaluate",
+    "data/leads": "score",
+    "metrics/drift.json": "score",
+    "data/run.json": "track",
+}
+"""The stage that writes a file or folder; a file comes before its folder. Errors name it."""
+# What spreadsheets take for the start of a formula (some after spaces, some in full width). The apostrophe is
+# here too, so that reading gives back what was written.
 FORMULA: Final = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n']")
 WITH_CHECKSUMS: Final[dict[str, Any]] = {"write_page_checksum": True}
-"""For whatever writes Parquet: a checksum for each page, which Parquet leaves out by default."""
+"""Options for writing Parquet: a checksum for each page, which is off by default."""
 VERIFIED: Final[dict[str, Any]] = {"page_checksum_verification": True}
-"""For whatever reads Parquet: compare each page with its checksum, where it has one."""
+"""Options for reading Parquet: compare each page with its checksum, if it has one."""
 COPIED_AT_ONCE: Final = 1 << 20  # bytes
 TEMPORARY: Final = re.compile(r"\.(?P<stem>.+)\.(?P<pid>\d{1,7})\.tmp(?P<suffix>\.[^.]+)?")
-"""Name of a file that is being written, and by which process; one that was killed leaves it behind."""
+"""The name of a file that a process is writing, or left behind when it was killed."""
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then rename it: all or nothing.
+    """Write a temporary file beside ``path``, then rename it: ``path`` is complete or unchanged.
 
     Parameters
     ----------
     path
-        Where the file is to be; its folder is made.
+        The target; its folder is created.
     write
-        Called with the temporary path.
+        Called with the temporary path to write to.
 
     Raises
     ------
     OutputError
-        The disk is full, the folder is read-only, or is no folder.
+        The disk is full, the folder is read-only or not a folder.
     """
     target = Path(path)
     temporary = target.with_name(f".{target.stem}.{os.getpid()}.tmp{target.suffix}")
@@ -61,39 +77,39 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
 
 @contextmanager
 def writing(target: Path) -> Iterator[None]:
-    """Report, for a file or folder that the block cannot write, which one it is and what to do.
+    """Turn an error of writing in the block into a message that names the target and the remedy.
 
     Raises
     ------
     OutputError
-        The disk is full, the folder is read-only, or is no folder.
+        The disk is full, the folder is read-only or not a folder.
     """
     try:
         yield
     except (FileExistsError, NotADirectoryError) as error:
         raise OutputError(
-            f"{target}: cannot be written: {target.parent} is no folder; move away what is there"
+            f"{target}: cannot be written: {target.parent} is not a folder; move it away"
         ) from error
     except OSError as error:
         raise OutputError(
-            f"{target}: cannot be written: {_reason(error)}; what was there before is untouched: see to the "
+            f"{target}: cannot be written: {_reason(error)}; the previous content is unchanged: check the "
             "disk and the folder's permissions, then run it again"
         ) from error
 
 
 def is_temporary(path: Path) -> bool:
-    """Return whether a file is one that is, or was, being written beside its target."""
+    """Return whether a file has the name of a temporary file of `write_atomically`."""
     return TEMPORARY.fullmatch(path.name) is not None
 
 
 def is_leftover(path: Path) -> bool:
-    """Return whether a temporary file or folder belongs to a process that no longer runs."""
+    """Return whether a temporary file or folder belongs to a process that has ended."""
     match = TEMPORARY.fullmatch(path.name)
     return match is not None and not _is_running(int(match["pid"]))
 
 
 def _remove_leftovers(target: Path) -> None:
-    """Remove what killed processes left of ``target``; the next one to write it knows of it first."""
+    """Remove the temporary files of ``target`` that killed processes left."""
     for path in target.parent.iterdir():
         match = TEMPORARY.fullmatch(path.name)
         of_target = match and (match["stem"], match["suffix"] or "") == (target.stem, target.suffix)
@@ -103,16 +119,16 @@ def _remove_leftovers(target: Path) -> None:
 
 def _is_running(pid: int) -> bool:
     try:
-        os.kill(pid, 0)  # sends nothing
+        os.kill(pid, 0)  # only checks whether the process exists
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # of another user
         return True
     return True
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write UTF-8 text, lines ended by a line feed."""
+    """Write UTF-8 text with line feeds."""
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline="\n"))
 
 
@@ -123,12 +139,12 @@ def write_json(path: str | Path, value: Any) -> None:
 
 @contextmanager
 def reading(path: str | Path) -> Iterator[None]:
-    """Say of a file that cannot be read in the block which one it is, who writes it and what to do.
+    """Turn an error of reading in the block into a message with the file, its stage and the remedy.
 
     Raises
     ------
     InputError
-        The file is missing, not readable, or not of its format.
+        The file is missing, unreadable or not of its format.
     """
     try:
         yield
@@ -136,8 +152,8 @@ def reading(path: str | Path) -> Iterator[None]:
         who, command = _remedy(path)
         raise InputError(f"{path}: not found; {who} writes it: {command}") from error
     except PermissionError as error:
-        raise InputError(f"{path}: cannot be read: {_reason(error)}; see to its permissions") from error
-    except (OSError, ValueError) as error:  # what pyarrow and json raise are ValueErrors
+        raise InputError(f"{path}: cannot be read: {_reason(error)}; check its permissions") from error
+    except (OSError, ValueError) as error:  # the errors of pyarrow and json are ValueErrors
         who, command = _remedy(path)
         raise InputError(f"{path}: not what {who} writes ({_reason(error)}); {command} again") from error
 
@@ -150,23 +166,15 @@ def _remedy(path: str | Path) -> tuple[str, str]:
 
 
 def writer_of(path: str | Path) -> str | None:
-    """Find in dvc.yaml which stage writes a file; None where none does, or there is no dvc.yaml."""
-    try:
-        stages = yaml.safe_load(Path(PIPELINE).read_text(encoding="utf-8"))["stages"]
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-        return None
-    around = {str(Path(path)), *map(str, Path(path).parents)}
-    for name, stage in stages.items():
-        written = [out for kind in ("outs", "metrics", "plots") for out in stage.get(kind, ())]
-        if around & {out if isinstance(out, str) else next(iter(out)) for out in written}:
-            return str(name)
-    return None
+    """Return the stage that writes a file of the project, None if no stage does."""
+    around = (Path(path), *Path(path).parents)
+    return next((WRITERS[each.as_posix()] for each in around if each.as_posix() in WRITERS), None)
 
 
 def _reason(error: Exception) -> str:
-    """Say in one line what went wrong; where the system says it, in its words alone."""
-    told = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-    return " ".join(told.split())
+    """Return the cause on one line: the system's own words for an error number."""
+    text = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+    return " ".join(text.split())
 
 
 def read_text(path: str | Path) -> str:
@@ -182,7 +190,7 @@ def read_json(path: str | Path) -> Any:
 
 
 def read_value(path: str | Path, key: str) -> Any:
-    """Read one value of a file with a JSON object; see `reading` for errors."""
+    """Read one value from a file with a JSON object; see `reading` for errors."""
     read = read_json(path)
     with reading(path):
         if not isinstance(read, dict) or key not in read:
@@ -191,7 +199,7 @@ def read_value(path: str | Path, key: str) -> Any:
 
 
 def read_monday(path: str | Path, key: str) -> dt.date:
-    """Read a Monday of a file with a JSON object; see `reading` for errors."""
+    """Read a Monday from a file with a JSON object; see `reading` for errors."""
     given = read_value(path, key)
     with reading(path):
         try:
@@ -206,34 +214,34 @@ def read_monday(path: str | Path, key: str) -> dt.date:
 def verified_parquet(
     source: str | Path | BytesIO, columns: Iterable[str] | None = None, **to_pandas: Any
 ) -> pd.DataFrame:
-    """Read a Parquet table whose pages are what was written, as far as they have checksums.
+    """Read a Parquet table, and check its pages against their checksums.
 
     Parameters
     ----------
     source
         The file, or its bytes.
     columns
-        Which ones; None: all.
+        The columns to read; None: all.
     **to_pandas
         Options of `pyarrow.Table.to_pandas`.
 
     Raises
     ------
     OSError, ValueError
-        The file is damaged, lacks a column or is no Parquet file.
+        The file is damaged, lacks a column or is not Parquet.
     """
-    import pandas as pd  # the service's command line need not wait for it
+    import pandas as pd  # imported here: commands that read no table need not wait for it
 
     names = None if columns is None else list(columns)
     try:
         return pd.read_parquet(source, columns=names, to_pandas_kwargs=to_pandas, **VERIFIED)
     except (KeyError, TypeError, NotImplementedError) as error:
-        # Checksums cover pages, not the description of the columns after them.
+        # The checksums do not cover the description of the columns, after the pages.
         raise ValueError(f"the description of its columns is damaged: {error}") from error
 
 
 def read_parquet(path: str | Path, needed: Iterable[str] = (), **to_pandas: Any) -> pd.DataFrame:
-    """Read a Parquet table that must have the ``needed`` columns; see `reading` for errors.
+    """Read a Parquet table and check that it has the ``needed`` columns; see `reading` for errors.
 
     ``to_pandas`` are options of `verified_parquet`.
     """
@@ -244,19 +252,19 @@ def read_parquet(path: str | Path, needed: Iterable[str] = (), **to_pandas: Any)
 
 
 def require_columns(names: Iterable[str], needed: Iterable[str]) -> None:
-    """Raise ValueError, for `reading`, where columns are missing: other code wrote the file."""
+    """Raise ValueError, which `reading` reports, if columns are missing: other code wrote the file."""
     if missing := [name for name in needed if name not in set(names)]:
         shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
         raise ValueError(f"it lacks the columns {shown}")
 
 
 def copy_file(source: str | Path, target: str | Path) -> None:
-    """Copy what a stage wrote; see `reading` and `writing` for errors.
+    """Copy a file that a stage wrote; see `reading` and `writing` for errors.
 
-    The two are told apart: a full disk is no fault of the file that is read.
+    An error of the target, such as a full disk, is not reported as one of the source.
     """
     chunks = _chunks(source)
-    first = next(chunks, b"")  # there is no copy of what cannot be read
+    first = next(chunks, b"")  # read before the copy is created
     with writing(Path(target)), Path(target).open("wb") as copy:
         copy.write(first)
         copy.writelines(chunks)
@@ -276,7 +284,7 @@ def write_parquet(path: str | Path, table: pd.DataFrame) -> None:
 def write_csv(
     path: str | Path, table: pd.DataFrame, float_format: str | None = None, missing: str = ""
 ) -> None:
-    """Write a table as CSV without its index, lines ended by a line feed, no cell a formula."""
+    """Write a table as CSV without its index and without formulas, with line feeds."""
     harmless = without_formulas(table)
     write_atomically(
         path,
@@ -287,16 +295,16 @@ def write_csv(
 
 
 def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
-    """Put an apostrophe before each text that a spreadsheet would take for a formula and run.
+    """Put an apostrophe before each text that a spreadsheet would run as a formula.
 
-    Numbers stay as they are; a negative one is no formula.
+    Numbers stay unchanged, negative ones too.
     """
     texts = table.select_dtypes(["str", "object", "category"])
     return table.assign(**{str(name): texts[name].map(_harmless, na_action="ignore") for name in texts})
 
 
 def as_written(texts: pd.Series) -> pd.Series:
-    """Take off what `without_formulas` put before texts."""
+    """Remove the apostrophes that `without_formulas` added."""
     return texts.str.removeprefix("'")
 
 

@@ -3,7 +3,7 @@
 A call names the event and gives the fields: ``log.info("trained", extra={"threshold": 0.05})``. Fields must
 not have the names of `logging.LogRecord`'s own attributes, such as ``name`` or ``module``.
 
-Credentials in addresses are never written: whatever a library says of one passes through `redacted`.
+Credentials in addresses are never written: messages of libraries pass through `redacted` too.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from conversion.runtime.errors import LogFormatError
 
 LogFormat = Literal["text", "json"]
 
-# No key of params.yaml: it has to work before params.yaml is read, and must rerun no stage.
+# Not in params.yaml: it must work before params.yaml is read, and must not rerun a stage.
 VARIABLE: Final = "CONVERSION_LOG_FORMAT"
 
 ADDRESSES: Final = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
-"""Variables that hold an address, perhaps with credentials."""
+"""Environment variables with an address that may have credentials."""
 REDACTED: Final = "***"
-# Up to the last @ before the path begins, as programs that open the address read it.
+# Up to the last @ before the path, as programs that open the address read it.
 USERINFO: Final = re.compile(r"(?<=://)[^\s/?#]+@")
 SECRET_QUERY: Final = re.compile(
     r"(?<=[?&])([\w.-]*(?:password|passwd|pwd|token|secret|key))=[^&#\s'\"]+", re.IGNORECASE
@@ -57,9 +57,9 @@ def redacted(text: str) -> str:
 
 
 def _given_credentials() -> Iterator[str]:
-    """Yield what stands before the @ in the variables' addresses, as given and as JSON writes it.
+    """Yield the part before the @ of the variables' addresses, as given and as JSON writes it.
 
-    A password may hold what ends an address elsewhere, such as a slash or a space.
+    A password may have characters that otherwise end an address, such as a slash or a space.
     """
     for variable in ADDRESSES:
         _, _, address = os.environ.get(variable, "").partition("://")
@@ -69,14 +69,14 @@ def _given_credentials() -> Iterator[str]:
 
 
 class TextFormatter(logging.Formatter):
-    """One line a record: time, program, level, the event and its fields as ``name=value``."""
+    """Formats a record as one line: time, program, level, event, and fields as ``name=value``."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Write the record, tracebacks too, without credentials."""
         return redacted(super().format(record))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        """Put the fields behind the event."""
+        """Append the fields to the event."""
         fields = merge_record_extra(record, {}, set(RESERVED_ATTRS))
         return " ".join(
             [super().formatMessage(record), *(f"{name}={_shown(value)}" for name, value in fields.items())]
@@ -84,19 +84,19 @@ class TextFormatter(logging.Formatter):
 
 
 class OneLineFilter(logging.Filter):
-    """Escapes what would end a line, or steer a terminal, in messages that quote what clients send.
+    """Escapes line ends and control characters in messages that quote what clients send.
 
-    Credentials are taken out of addresses there too.
+    Also removes credentials from addresses.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record pass, with its message on one line and without credentials."""
+        """Accept every record, with its message on one line and without credentials."""
         record.msg, record.args = redacted(escaped(record.getMessage())), None
         return True
 
 
 def escaped(text: str) -> str:
-    r"""Write line ends, NUL and other characters that are not shown as Python does in quotes.
+    r"""Escape line ends, NUL and other unprintable characters as Python does.
 
     Examples
     --------
@@ -110,7 +110,7 @@ def escaped(text: str) -> str:
 
 
 class RedactingJsonFormatter(JsonFormatter):
-    """An object a line, without credentials."""
+    """Formats a record as one JSON object on a line, without credentials."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Write the record, tracebacks too, without credentials."""
@@ -118,7 +118,7 @@ class RedactingJsonFormatter(JsonFormatter):
 
 
 def _shown(value: Any) -> str:
-    """Write a field's value; text with spaces in quotes, so that one sees where it ends."""
+    """Format a field's value; text with spaces is quoted to show where it ends."""
     if isinstance(value, float):
         return f"{value:.4f}"
     text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
@@ -127,7 +127,7 @@ def _shown(value: Any) -> str:
 
 
 def log_format() -> LogFormat:
-    """Read from the environment how logs are written; text where nothing is said.
+    """Return the format of logs that the environment sets, by default text.
 
     Raises
     ------
@@ -142,13 +142,13 @@ def log_format() -> LogFormat:
 
 
 def formatter(kind: LogFormat, program: str) -> logging.Formatter:
-    """Give what writes a record.
+    """Return the formatter of records.
 
     Parameters
     ----------
     kind
-        ``json``: an object a line with ``time`` (UTC), ``level``, ``program``, ``event`` and the fields as
-        they are typed; of an exception its traceback as ``exc_info``.
+        ``json``: one object a line with ``time`` (UTC), ``level``, ``program``, ``event`` and the fields with
+        their types; the traceback of an exception is ``exc_info``.
     program
         Name of the stage, the command or the service.
     """
@@ -164,14 +164,14 @@ def formatter(kind: LogFormat, program: str) -> logging.Formatter:
 
 
 def stderr_handler(kind: LogFormat, program: str) -> logging.Handler:
-    """Give a handler that writes to stderr."""
+    """Return a handler that writes to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter(kind, program))
     return handler
 
 
 def set_up_logs(program: str) -> None:
-    """Send all logs, and Python's warnings, to stderr as `log_format` says.
+    """Send all logs and Python's warnings to stderr in the format of `log_format`.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def set_up_logs(program: str) -> None:
 
 
 def set_up_service_logs(program: str) -> None:
-    """Send the project's own logs to stderr; where they are JSON lines, the server's are too.
+    """Send the project's own logs to stderr; if they are JSON, so are the server's.
 
     Raises
     ------
@@ -198,7 +198,7 @@ def set_up_service_logs(program: str) -> None:
     kind = log_format()
     ours = logging.getLogger("conversion")
     ours.handlers = [stderr_handler(kind, program)]
-    ours.propagate = False  # the server would say it again, without the fields
+    ours.propagate = False  # the server would log it again, without the fields
     for handler in logging.getLogger().handlers:
         if kind == "json":
             handler.setFormatter(formatter(kind, program))

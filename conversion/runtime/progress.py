@@ -1,4 +1,4 @@
-"""Progress bars: on a terminal, of what takes longer than a moment."""
+"""Progress bars on a terminal, for work that takes more than two seconds."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ T = TypeVar("T")
 
 
 def progress_bar(items: Iterable[T], *, what: str, unit: str, total: int | None = None) -> Iterable[T]:
-    """Go through items behind a progress bar; it changes no result.
+    """Iterate over items with a progress bar.
 
-    Nothing is shown in the first two seconds, where stderr is no terminal, or where logs are JSON lines.
+    Nothing is shown in the first two seconds, if stderr is not a terminal, or if logs are JSON.
 
     Parameters
     ----------
     items
-        What to go through.
+        What to iterate over.
     what
-        Said before the bar.
+        The text before the bar.
     unit
         What is counted.
     total
-        How many there will be; None: as many as ``items`` has.
+        The number of items; None: the length of ``items``.
     """
     return tqdm(items, total=total, **_settings(what, unit))
 
 
 def counting_bar(*, what: str, unit: str, total: int) -> tqdm[Any]:
-    """Give a progress bar, see `progress_bar`, that the caller moves with ``update``."""
+    """Return a progress bar like `progress_bar`, which the caller advances with ``update``."""
     return tqdm(total=total, **_settings(what, unit))
 
 
 def _settings(what: str, unit: str) -> dict[str, Any]:
-    silent = True if log_format() == "json" else None  # None: where stderr is no terminal
+    silent = True if log_format() == "json" else None  # None: silent unless stderr is a terminal
     return {"desc": what, "unit": f" {unit}", "disable": silent, "delay": SILENT_SECONDS}

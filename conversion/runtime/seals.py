@@ -1,4 +1,4 @@
-"""JSON files that carry a hash of their own content, and where there is a key a signature of it."""
+"""JSON files with a hash of their own content and, given a key, a signature."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def sealed(value: Mapping[str, Any], key: bytes | None = None) -> dict[str, Any]
     Parameters
     ----------
     value
-        JSON-ready, without the two names that are added.
+        A JSON-ready object without the two added keys.
     key
-        With which the content is signed too; None: it is not.
+        The key to sign the content with; None: no signature.
 
     Returns
     -------
@@ -47,19 +47,19 @@ def sealed(value: Mapping[str, Any], key: bytes | None = None) -> dict[str, Any]
 
 
 def unsealed(value: Any, where: str, remedy: str, key: bytes | None = None) -> dict[str, Any]:
-    """Check that a JSON object's content is the one that was sealed.
+    """Check that the content of a JSON object is the sealed one.
 
-    The hash shows that the file was changed by accident or by hand: whoever changes it on purpose can hash
-    it anew. The signature cannot be made without the key.
+    The hash shows an accidental change or an edit by hand; anyone can compute it again. The signature needs
+    the key.
 
     Parameters
     ----------
     value
-        As `sealed` gives it; what a file holds may be anything.
+        The content of a file, which should be a result of `sealed`.
     where, remedy
-        What the error names and advises.
+        The file and the advice in the error.
     key
-        With which it has to be signed; None: a signature is not looked at.
+        The key it must be signed with; None: the signature is not checked.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def unsealed(value: Any, where: str, remedy: str, key: bytes | None = None) -> d
     Raises
     ------
     ArtifactError
-        The content is another one, or it is not signed with the key.
+        The content was changed, or is not signed with the key.
     """
     if not isinstance(value, dict) or HASH not in value:
         raise ArtifactError(

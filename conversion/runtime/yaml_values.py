@@ -1,4 +1,4 @@
-"""Strict YAML: numbers as DVC reads them, no key twice, no date without quotes; and what differs."""
+"""Strict YAML: numbers as DVC reads them, no repeated key, no bare date; and comparison of values."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ import yaml
 from conversion.runtime.errors import ParamsError
 
 MAX_DEPTH: Final = 20
-"""Levels that params.yaml may be nested; it needs five."""
+"""Maximum depth of params.yaml, which needs five levels."""
 NOTHING: Final = object()
-"""In place of the value of a key that is not there."""
+"""Stands for the value of a missing key."""
 
 
 class BareDate(str):
-    """A date without quotes in params.yaml: DVC refuses to read it, so it is refused here too."""
+    """A date without quotes in params.yaml, which DVC and so this project refuse."""
 
     __slots__ = ()
 
 
 def read_values(path: str | Path = "params.yaml", keys: Iterable[str] = ()) -> dict[str, Any]:
-    """Read a YAML file as DVC does: as it stands, names, types and ranges unchecked.
+    """Read a YAML file as DVC does, without checking names, types and ranges.
 
     Parameters
     ----------
     path
         The file.
     keys
-        What its top level should have, for the message about a file that has none.
+        The top-level keys to name in the error about a file without keys.
 
     Raises
     ------
     ParamsError
-        The file is missing, is not YAML, or has a date without quotes.
+        The file is missing, not YAML, or has a date without quotes.
     """
     try:
         # The loader is a SafeLoader with other number and date patterns: it makes no objects.
@@ -61,7 +61,7 @@ def read_values(path: str | Path = "params.yaml", keys: Iterable[str] = ()) -> d
 
 
 def _bare_dates(values: dict[str, Any]) -> Iterator[tuple[str, BareDate]]:
-    """Find the dates without quotes, by their dotted keys; what aliases repeat is looked at once."""
+    """Find the dates without quotes, by their dotted keys; aliased values are visited once."""
     waiting: list[tuple[str, object]] = [("", values)]
     seen: set[int] = set()
     while waiting:
@@ -75,7 +75,7 @@ def _bare_dates(values: dict[str, Any]) -> Iterator[tuple[str, BareDate]]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads numbers as DVC writes them (``1e-05``), and dates as `BareDate`, to be refused by their key."""
+    """Reads numbers as DVC writes them (``1e-05``), and dates as `BareDate`, which are refused by key."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - typed as in the base class
         first: [
@@ -87,7 +87,7 @@ class _Loader(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Refuse what is nested so deeply that reading it would exhaust the stack."""
+        """Refuse nesting so deep that reading it would exhaust the stack."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
             mark = self.get_mark()
@@ -97,11 +97,11 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def construct_bare_date(self, node: yaml.ScalarNode) -> BareDate:
-        """Keep a date without quotes as it is written."""
+        """Return a date without quotes as it is written."""
         return BareDate(self.construct_scalar(node))
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuse a key that is given twice, of which the last one would count."""
+        """Refuse a repeated key, which would silently override the first."""
         seen: set[str] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
@@ -118,7 +118,7 @@ _Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_bare_da
 
 
 def _yaml_fault(error: Exception) -> str:
-    """Say in one line where the text stops to be YAML, and why."""
+    """Describe in one line where the YAML is invalid, and why."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark and error.problem:
         mark = error.problem_mark
         hint = "; indent with spaces, not with tabs" if "'\\t'" in error.problem else ""
@@ -128,7 +128,7 @@ def _yaml_fault(error: Exception) -> str:
 
 
 def shorten(value: object) -> str:
-    """Show a value as it could stand in params.yaml, on one line, not too long."""
+    """Return a value as params.yaml would have it, on one line and shortened."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     short = reprlib.Repr()
@@ -138,7 +138,7 @@ def shorten(value: object) -> str:
 
 
 def value_at(values: Any, key: str) -> Any:
-    """Return the value of a dotted key, `NOTHING` where there is none.
+    """Return the value of a dotted key, `NOTHING` if it is missing.
 
     Examples
     --------
@@ -159,7 +159,7 @@ def changes(old: Any, new: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
     Yields
     ------
     tuple
-        The dotted key, and the two values that differ there, of which one may be `NOTHING`.
+        The dotted key and its two values, one of which may be `NOTHING`.
 
     Examples
     --------
@@ -174,5 +174,5 @@ def changes(old: Any, new: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
 
 
 def as_written(value: object) -> str:
-    """Show a value as it could stand in params.yaml, a long one cut short."""
+    """Return a value, or "nothing", as params.yaml would have it, shortened."""
     return "nothing" if value is NOTHING else shorten(value)

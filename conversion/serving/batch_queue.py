@@ -1,4 +1,4 @@
-"""How many bytes of bodies are held at once, and how batches wait for each other beside the event loop."""
+"""Limit the bytes of the bodies that a worker holds, and answer batches one at a time on a thread."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ T = TypeVar("T")
 class ByteLimit:
     """Counts the bytes of bodies from their first piece until they are answered.
 
-    Whoever would pass the limit is refused at once instead of waiting: halves of large bodies that wait for
-    each other would hold the memory for nothing.
+    A body beyond the limit is refused at once and does not wait: halves of large bodies that wait for each
+    other would hold the memory for nothing.
 
     Parameters
     ----------
     max_bytes
-        Bytes of all bodies at most; a lone body may have more.
+        Bytes of all bodies at most; a body that is alone may have more.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -29,22 +29,22 @@ class ByteLimit:
         self.bytes = 0
 
     @contextmanager
-    def hold(self) -> Iterator[Held]:
+    def hold(self) -> Iterator[HeldBytes]:
         """Hold the bytes of one body until the block ends."""
-        held = Held(self)
+        held = HeldBytes(self)
         try:
             yield held
         finally:
             held.release()
 
 
-class Held:
+class HeldBytes:
     """The bytes of one body.
 
     Parameters
     ----------
     limit
-        Counts those of all bodies.
+        Counts the bytes of all bodies.
     """
 
     def __init__(self, limit: ByteLimit) -> None:
@@ -52,7 +52,7 @@ class Held:
         self.bytes = 0
 
     def take(self, size: int) -> bool:
-        """Take some bytes more; tell whether there was room for them."""
+        """Count some more bytes, and return True, if they are within the limit."""
         others = self.limit.bytes - self.bytes
         if others and self.limit.bytes + size > self.limit.max_bytes:
             return False
@@ -61,18 +61,18 @@ class Held:
         return True
 
     def release(self) -> None:
-        """Give all bytes back."""
+        """Stop counting the bytes of this body."""
         self.limit.bytes -= self.bytes
         self.bytes = 0
 
 
 class BatchQueue:
-    """Answers one batch at a time in a thread, so that probes and single companies need not wait for it.
+    """Answers one batch at a time on a thread, so that probes and single companies do not wait for it.
 
     Parameters
     ----------
     max_bytes
-        Bytes of all batches that are received, wait or are answered at most; see `ByteLimit`.
+        Bytes of the batches that arrive, wait or are being answered, at most; see `ByteLimit`.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -80,5 +80,5 @@ class BatchQueue:
         self._one_at_a_time = anyio.CapacityLimiter(1)
 
     async def run(self, answer: Callable[[bytearray], T], body: bytearray) -> T:
-        """Answer a body when its turn comes; the caller holds its bytes meanwhile."""
+        """Answer a body when its turn comes; the caller counts its bytes until then."""
         return await anyio.to_thread.run_sync(answer, body, limiter=self._one_at_a_time)

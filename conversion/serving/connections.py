@@ -1,8 +1,8 @@
-"""How many connections a worker keeps, and how long each may keep its place without a request.
+"""Limit the connections of a worker, and the time that each may keep its place without a request.
 
 uvicorn closes a connection that is silent after an answer, but waits without end for a first request, for a
-head that comes byte by byte, and for a client that does not read its answer. BentoML passes it neither a
-timeout for these nor a limit of connections; and once a process has no file descriptor left, nobody gets in.
+head that arrives byte by byte, and for a client that does not read its answer. BentoML sets neither a timeout
+for these nor a limit of connections, and a process without a free file descriptor accepts no client.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import uvicorn.config
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 HEAD_SECONDS: Final = 10
-"""From connecting, or from the first byte after an answer, until the whole head of a request is there."""
+"""From connecting, or from the first byte after an answer, until the whole head of a request has arrived."""
 ANSWER_SECONDS: Final = 30
-"""From the keep-alive timeout until an answer that is not read is dropped."""
+"""From the keep-alive timeout until the service drops an answer that is not read."""
 MAX_CONNECTIONS: Final = 1000
-"""Connections of one worker at most, however many files it may open."""
+"""Connections of one worker at most, even if it may open more files."""
 OTHER_FILES: Final = 100
-"""File descriptors left to libraries, logs and metrics, and to connections that are just being accepted."""
+"""File descriptors kept free for libraries, logs, metrics, and connections that are just being accepted."""
 
 _BUSY_BODY: Final = b'{"error":"too many connections; try again later","detail":[]}'
 _BUSY: Final = (
@@ -31,12 +31,12 @@ _BUSY: Final = (
 
 
 def use_bounded_connections() -> None:
-    """Have uvicorn serve each connection by a `BoundedConnection` where nobody chose another protocol."""
+    """Make `BoundedConnection` uvicorn's default protocol."""
     uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{BoundedConnection.__name__}"
 
 
 def connection_limit() -> int:
-    """Find how many connections a worker may keep under its limit of open files (``ulimit -n``)."""
+    """Compute how many connections a worker may keep under its limit of open files (``ulimit -n``)."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
         return MAX_CONNECTIONS
@@ -44,10 +44,10 @@ def connection_limit() -> int:
 
 
 class BoundedConnection(H11Protocol):
-    """A connection that is closed when the client keeps the service waiting, or others need its place.
+    """A connection that is closed if its client keeps the service waiting, or if another needs its place.
 
-    A new connection beyond the limit takes the place of the one that has kept the service waiting longest;
-    where all others are being answered, it is told to try again later (503).
+    A new connection beyond the limit takes the place of the one that has kept the service waiting longest. If
+    all others are being answered, the new one gets 503 and should try again later.
     """
 
     cycle: RequestResponseCycle | None  # type: ignore[assignment]  # None before the first request
@@ -55,7 +55,7 @@ class BoundedConnection(H11Protocol):
     _waiting_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
-        """Take a place, and expect a request."""
+        """Take a place, and start to wait for a request."""
         super().connection_made(transport)
         if len(self.connections) > connection_limit() and not self._take_the_longest_waiting_place():
             transport.write(_BUSY)
@@ -64,7 +64,7 @@ class BoundedConnection(H11Protocol):
         self._expect_a_head()
 
     def data_received(self, data: bytes) -> None:
-        """Read; a head that is not whole has its deadline, whoever keeps adding to it."""
+        """Read; a head that is not complete keeps its deadline while more of it arrives."""
         super().data_received(data)
         if not self._client_is_awaited():
             self._expect_nothing()
@@ -72,23 +72,23 @@ class BoundedConnection(H11Protocol):
             self._expect_a_head()
 
     def on_response_complete(self) -> None:
-        """Note since when the connection is idle."""
+        """Note when the connection became idle."""
         self._waiting_since = self.loop.time()
         super().on_response_complete()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection, in the end even if its client does not read the last answer."""
+        """Close an idle connection, after a while even if its client does not read the last answer."""
         super().timeout_keep_alive_handler()
         if self.transport.get_write_buffer_size():
             self.loop.call_later(ANSWER_SECONDS, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give the place back."""
+        """Free the place."""
         self._expect_nothing()
         super().connection_lost(exc)
 
     def _client_is_awaited(self) -> bool:
-        """Tell whether no request is being answered, or the client does not read the answer."""
+        """Check whether no request is being answered, or the client does not read the answer."""
         return self.cycle is None or self.cycle.response_complete or self.flow.write_paused
 
     def _expect_a_head(self) -> None:
@@ -114,5 +114,5 @@ class BoundedConnection(H11Protocol):
             return False
         longest = min(waiting, key=lambda each: each._waiting_since)
         longest.transport.abort()
-        self.connections.discard(longest)  # now, as the loop tells of the loss only later
+        self.connections.discard(longest)  # now, as the loop calls connection_lost only later
         return True

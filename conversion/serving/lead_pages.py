@@ -1,4 +1,4 @@
-"""The lead list that ``score`` wrote, as the service shows it."""
+"""Pages and single leads of the lead list that ``score`` wrote."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class LeadList:
     as_of
         Moment of the list.
     model_sha256
-        Of the model file that scored it.
+        Of the model file that scored the list.
     """
 
     leads: pd.DataFrame
@@ -42,7 +42,7 @@ class LeadList:
 
     @property
     def model_version(self) -> str:
-        """As predictions name it."""
+        """Version of the model that scored the list, named as in predictions."""
         return self.model_sha256[:VERSION_DIGITS]
 
 
@@ -54,8 +54,8 @@ def read_lead_list(root: Path, file_format: str) -> LeadList | None:
     return LeadList(files.leads, files.usage, files.manifest.as_of, files.manifest.model_sha256)
 
 
-def page(lead_list: LeadList, tier: Tier | None, limit: int, offset: int) -> Leads:
-    """Cut a page out of the list, or out of one tier of it."""
+def lead_page(lead_list: LeadList, tier: Tier | None, limit: int, offset: int) -> Leads:
+    """Return a page of the list, or of one tier of it."""
     leads = lead_list.leads
     if tier is not None:
         leads = leads[leads["tier"] == tier]
@@ -70,8 +70,8 @@ def page(lead_list: LeadList, tier: Tier | None, limit: int, offset: int) -> Lea
     )
 
 
-def find(lead_list: LeadList, company_id: int) -> LeadWithUsage | None:
-    """Find a lead and its usage; None where the company is not on the list."""
+def find_lead(lead_list: LeadList, company_id: int) -> LeadWithUsage | None:
+    """Find a lead and its usage; None: the company is not on the list."""
     row = lead_list.leads[lead_list.leads["id"] == company_id]
     if row.empty:
         return None
@@ -92,7 +92,7 @@ def _usage_of(usage: pd.DataFrame, company_id: int) -> list[UsageWeek]:
 
 
 def _plain(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Turn rows into keyword arguments of `Lead`: missing is None, reasons are one list."""
+    """Turn rows into keyword arguments of `Lead`: None for missing values, one list of reasons."""
     rows = rows.astype(object).where(rows.notna(), None)
     return [_lead(dict(row)) for row in rows.to_dict("records")]
 

@@ -1,6 +1,6 @@
-"""The HTTP contract: what clients send and what they get, as pydantic models and nothing else.
+"""The messages of the HTTP API: what clients send and what they get, as pydantic models and nothing else.
 
-Routes, the OpenAPI document and BentoML's API methods all take their schemas from here.
+The routes, the OpenAPI document and BentoML's API methods all take their schemas from here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MAX_LEADS: Final = 1000
 """Leads on one page."""
 
 MAX_EXACT: Final = 2**53 - 1
-"""Whole numbers up to here are exact when they are read as JSON numbers with a point or an exponent."""
+"""Whole numbers up to here stay exact when JSON writes them with a point or an exponent."""
 
 # A day, or as exports write it a day with the time 00:00.
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}([T ]00:00(:00(\.0{1,6})?)?)?", re.ASCII)
@@ -46,7 +46,7 @@ Confidence = Literal["high", "medium", "low"]
 
 
 def _day_of(value: object) -> object:
-    """Read a day, in JSON or in Python; whatever is none is left for pydantic to refuse."""
+    """Read a day, in JSON or in Python; pydantic refuses any other value."""
     if not isinstance(value, str):
         return value
     if not _DAY.fullmatch(value):  # pydantic would read '0' too, as seconds since 1970
@@ -58,20 +58,20 @@ def _day_of(value: object) -> object:
 
 
 def _without_point(value: object) -> object:
-    """Read 5.0 as 5; whatever is no exact whole number is left for pydantic to refuse."""
+    """Read 5.0 as 5; pydantic refuses any value that is not an exact whole number."""
     if isinstance(value, float) and value.is_integer() and abs(value) <= MAX_EXACT:
         return int(value)
     return value
 
 
 class _Whole:
-    """Take 5.0 for 5, as JSON Schema does, but neither true nor "5" nor 5.5.
+    """Accepts 5.0 as 5, as JSON Schema does, but not true, "5" or 5.5.
 
-    Only what is no strict integer reaches Python: the counts of a large batch are hundreds of thousands.
+    Only values that are not strict integers reach Python: a large batch has hundreds of thousands of counts.
     """
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Put the reading before the bounds of the annotated integer."""
+        """Read the number first, then check the bounds of the annotated integer."""
         readings: list[CoreSchema | tuple[CoreSchema, str]] = [
             core_schema.int_schema(strict=True),
             core_schema.no_info_plain_validator_function(_without_point),
@@ -82,7 +82,7 @@ class _Whole:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Describe the bounded integer: of a chain pydantic would describe the first step."""
+        """Describe the bounded integer; pydantic would describe the first step of the chain."""
         assert schema["type"] == "chain"
         return handler(schema["steps"][-1])
 
@@ -109,7 +109,7 @@ CompanyId = Annotated[int, Field(ge=-MAX_ID, le=MAX_ID), _Whole()]
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT), _Whole()]
 Total = Annotated[float, Field(ge=0, le=MAX_TOTAL)]
 WholeNumber = Annotated[int, BeforeValidator(_digits)]
-"""A number in a query, of digits only, not all that Python reads as one."""
+"""A number in a query: digits only, fewer forms than Python accepts."""
 
 
 class Message(BaseModel):
@@ -141,12 +141,12 @@ class UsageWeek(Message):
 
 
 class Company(Message):
-    """What both kinds of request say of a company.
+    """What both kinds of request say about a company.
 
     Attributes
     ----------
     example
-        A request, for the documentation. Not in the schema, where `bentoml build` knows no ``examples``.
+        A request, for the documentation. Not in the schema: `bentoml build` does not know ``examples``.
     """
 
     example: ClassVar[dict[str, Any]]
@@ -164,7 +164,7 @@ class Company(Message):
 
 
 class Summary(Company):
-    """A company of which only lifetime totals are known; what is left out or null is not known."""
+    """A company with lifetime totals only; a field that is left out or null is unknown."""
 
     example: ClassVar[dict[str, Any]] = {
         "id": 123,
@@ -239,7 +239,7 @@ class Companies(Message):
 
 
 def companies_message(max_companies: int) -> type[Companies]:
-    """Bound the body of ``POST /predict`` to ``max_companies`` companies."""
+    """Return `Companies`, limited to ``max_companies`` companies."""
     bounded = (list[AnyCompany], Field(max_length=max_companies))
     return create_model("Companies", __base__=Companies, __doc__=Companies.__doc__, companies=bounded)
 

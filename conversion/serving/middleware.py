@@ -1,10 +1,10 @@
-"""What every request goes through: who may ask, and how many ask what."""
+"""Token authentication, the prefix of a proxy, and request metrics."""
 
 from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -15,48 +15,62 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from conversion.runtime.errors import ServiceError
 from conversion.serving.messages import Error
-from conversion.serving.state import TOKEN
+from conversion.serving.request_body import JSON
 from conversion.serving.telemetry import Telemetry
 
-JSON: Final = "application/json"
-# BentoML's own answers: probes, the schema that its client reads, the files of the documentation page.
+TOKEN: Final = "CONVERSION_API_TOKEN"  # noqa: S105 - the variable's name
+# What BentoML answers: probes, the schema that its client reads, the files of the documentation page.
 BENTOML_PATHS: Final = ("/livez", "/readyz", "/healthz", "/schema.json")
 BENTOML_FOLDER: Final = "/static_content/"
-# Nothing of any company: open to whoever has no token.
+# Open without a token, as they show nothing about any company.
 OPEN_PATHS: Final = ("/health", "/livez", "/readyz", "/healthz", "/", "/docs", "/docs.json", "/openapi.json")
 
 
 def json_response(
     answer: BaseModel, status: int = HTTPStatus.OK, headers: dict[str, str] | None = None
 ) -> Response:
-    """Send an answer of the contract."""
+    """Return an answer of the contract as JSON."""
     return Response(answer.model_dump_json(), status_code=status, media_type=JSON, headers=headers)
 
 
-def check_token(token: str | None) -> str | None:
-    """Check that clients can send the token; None is none.
+def token_from(environment: Mapping[str, str]) -> str | None:
+    """Read the token that clients must send; None: none is set.
 
     Raises
     ------
     ServiceError
-        It has a control character, such as a line end, or a space at one end. No header keeps these, so that
-        everybody would be refused.
+        It is set but empty, which would let everybody in, or no client can send it.
     """
+    token = environment.get(TOKEN)
     if token is None:
         return None
+    if not token.strip():
+        raise ServiceError(f"{TOKEN}: set, but empty; give it a value, or unset it to serve without a token")
+    check_token(token)
+    return token
+
+
+def check_token(token: str) -> None:
+    """Check that clients can send the token.
+
+    Raises
+    ------
+    ServiceError
+        It has a control character, such as a line end, or a space at one end. No header keeps these, so the
+        service would refuse everybody.
+    """
     control = re.search(r"[\x00-\x08\x0a-\x1f\x7f]", token)
     if control:
         hint = "; $(cat FILE) takes a file's last line end off" if control[0] in "\r\n" else ""
         raise ServiceError(f"{TOKEN}: has {control[0]!r} in it, which no client can send{hint}")
     if token != token.strip(" \t"):
         raise ServiceError(f"{TOKEN}: begins or ends with a space, which no client can send; take it off")
-    return token
 
 
 class PrefixMiddleware:
-    """Takes the prefix off that a proxy in front leaves before the paths.
+    """Strips the prefix that a proxy in front leaves before the paths.
 
-    Proxies that take it off themselves work as well: a path without the prefix stays as it is.
+    Proxies that strip it themselves work as well: a path without the prefix stays as it is.
 
     Parameters
     ----------
@@ -79,16 +93,16 @@ class PrefixMiddleware:
 
 
 class TokenMiddleware:
-    """Refuses requests without the token, but for `OPEN_PATHS`.
+    """Refuses requests without the token, except those to `OPEN_PATHS`.
 
     Parameters
     ----------
     app
-        Answers the others.
+        Answers the other requests.
     token
-        None: everybody is let in.
+        None: clients need no token.
     telemetry
-        Counts the refused.
+        Counts the refused requests.
     """
 
     def __init__(self, app: ASGIApp, token: str | None, telemetry: Telemetry) -> None:
@@ -104,7 +118,7 @@ class TokenMiddleware:
         scheme, _, token = given.partition(b" ")
         if scheme.lower() == b"bearer" and hmac.compare_digest(token.lstrip(b" "), self.expected):
             return await self.app(scope, receive, send)
-        self.telemetry.count_rejected("unauthorized")
+        self.telemetry.count_refused("unauthorized")
         body = Error(error="Authorization: a bearer token is required, or the one given is wrong", detail=[])
         refusal = json_response(body, HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": "Bearer"})
         return await refusal(scope, receive, send)
@@ -119,11 +133,11 @@ class ObserveMiddleware:
     Parameters
     ----------
     app
-        Answers them.
+        Answers the requests.
     telemetry
-        Where they are counted.
+        Counts them.
     routes
-        Named by their paths; all others are BentoML's own, or ``other``.
+        Their paths are the names; other requests are BentoML's own paths, or ``other``.
     """
 
     def __init__(self, app: ASGIApp, telemetry: Telemetry, routes: Sequence[Route]) -> None:
@@ -146,6 +160,6 @@ class ObserveMiddleware:
                 observed.endpoint = self._endpoint(scope)
 
     def _endpoint(self, scope: Scope) -> str:
-        """Name the route, not the path: of those there are as many as clients can think of."""
+        """Name the route, not the path: clients can make up any number of paths."""
         path: str = scope["path"]
         return self.paths.get(scope.get("endpoint"), path if path in BENTOML_PATHS else "other")

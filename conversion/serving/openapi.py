@@ -1,8 +1,9 @@
-"""The OpenAPI document of the service, made from the contract's models; and the page that shows it."""
+"""The OpenAPI document of the service, built from the contract's models, and the page that shows it."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final
@@ -37,20 +38,13 @@ REFUSALS: Final = {
     HTTPStatus.REQUEST_TIMEOUT: "The body did not arrive in time.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not declared as application/json, or is compressed.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "A field is wrong; detail names each one. Nothing was scored.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too much is being received or waits already; Retry-After says when to try "
     "again.",
-    HTTPStatus.UNPROCESSABLE_ENTITY: "A field is wrong; detail names each one. Nothing was scored.",
 }
-ON_BODIES: Final = (
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.REQUEST_TIMEOUT,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.TOO_MANY_REQUESTS,
-)
+ON_BODIES: Final = tuple(status for status in REFUSALS if status is not HTTPStatus.NOT_FOUND)
 ON_LEADS: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
+OPEN: Final[Json] = {"security": [{}]}
 
 DESCRIPTION: Final = """\
 How likely free-tier companies convert to paying within `featurize.horizon_days` (30 days), and why.
@@ -94,9 +88,9 @@ def openapi_document(max_companies: int, root_path: str = "") -> bytes:
     Parameters
     ----------
     max_companies
-        Companies in one ``POST /predict`` at most.
+        Most companies in one ``POST /predict``.
     root_path
-        Prefix of the paths that a proxy in front takes off; empty: there is none.
+        Prefix of the paths that a proxy in front strips; empty: there is none.
 
     Returns
     -------
@@ -112,7 +106,7 @@ def openapi_document(max_companies: int, root_path: str = "") -> bytes:
             "schemas": _schemas(max_companies),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
-        # Both: without a token, where the service asks for none.
+        # Both: the service may ask for a token or not.
         "security": [{}, {"token": []}],
     }
     return json.dumps(document).encode()
@@ -135,27 +129,43 @@ def _paths() -> Json:
     batch = {"both": {"value": {"companies": [example["value"] for example in examples.values()]}}}
     return {
         "/predict/single": {
-            "post": _operation("predict_single", "Predict one company", Prediction, ON_BODIES)
-            | _body(company, examples)
+            "post": _operation(
+                "predict_single", "Predict one company", Prediction, ON_BODIES, **_body(company, examples)
+            )
         },
         "/predict": {
-            "post": _operation("predict", "Predict companies, in the order given", Predictions, ON_BODIES)
-            | _body(_reference(Companies), batch)
+            "post": _operation(
+                "predict",
+                "Predict companies, in the order given",
+                Predictions,
+                ON_BODIES,
+                **_body(_reference(Companies), batch),
+            )
         },
         "/leads": {
-            "get": _operation("list_leads", "Show the lead list, a page at a time", Leads, ON_LEADS)
-            | {"parameters": _query_parameters()}
+            "get": _operation(
+                "list_leads",
+                "Show the lead list, a page at a time",
+                Leads,
+                ON_LEADS,
+                parameters=_query_parameters(),
+            )
         },
         "/leads/{id}": {
-            "get": _operation("show_lead", "Show one lead with its weekly usage", LeadWithUsage, ON_LEADS)
-            | {"parameters": [_id_parameter()]}
+            "get": _operation(
+                "show_lead",
+                "Show one lead with its weekly usage",
+                LeadWithUsage,
+                ON_LEADS,
+                parameters=[_id_parameter()],
+            )
         },
-        "/health": {
-            "get": _operation("health", "Tell which model is served", Health, ()) | {"security": [{}]}
+        "/health": {"get": _operation("health", "Tell which model is served", Health, **OPEN)},
+        "/livez": {"get": _operation("livez", "Answer if the process is alive", None, **OPEN)},
+        "/readyz": {"get": _operation("readyz", "Answer once requests can be served", None, **OPEN)},
+        "/metrics": {
+            "get": _operation("metrics", "Give Prometheus metrics", None, (HTTPStatus.UNAUTHORIZED,))
         },
-        "/livez": {"get": _probe("livez", "Answer if the process is alive", "text/plain")},
-        "/readyz": {"get": _probe("readyz", "Answer once requests can be served", "text/plain")},
-        "/metrics": {"get": _metrics()},
     }
 
 
@@ -163,27 +173,29 @@ def _reference(model: type[BaseModel]) -> Json:
     return {"$ref": REFERENCE.format(model=model.__name__)}
 
 
-def _content(schema: Json) -> Json:
-    return {"application/json": {"schema": schema}}
-
-
-def _operation(name: str, summary: str, answer: type[BaseModel], refusals: tuple[HTTPStatus, ...]) -> Json:
-    responses = {"200": {"description": answer.__doc__, "content": _content(_reference(answer))}}
+def _operation(
+    name: str, summary: str, answer: type[BaseModel] | None, refusals: Iterable[HTTPStatus] = (), **more: Any
+) -> Json:
+    """Describe an operation; without an ``answer`` it answers plain text."""
+    responses = {
+        "200": {"description": answer.__doc__, "content": _json(_reference(answer))}
+        if answer
+        else {"description": summary, "content": {"text/plain": {"schema": {"type": "string"}}}}
+    }
     for status in refusals:
         responses[str(int(status))] = {
             "description": REFUSALS[status],
-            "content": _content(_reference(Error)),
+            "content": _json(_reference(Error)),
         }
-    return {"operationId": name, "summary": summary, "responses": responses}
+    return {"operationId": name, "summary": summary, "responses": responses} | more
+
+
+def _json(schema: Json, **more: Json) -> Json:
+    return {"application/json": {"schema": schema} | more}
 
 
 def _body(schema: Json, examples: Json) -> Json:
-    return {
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": schema, "examples": examples}},
-        }
-    }
+    return {"requestBody": {"required": True, "content": _json(schema, examples=examples)}}
 
 
 def _query_parameters() -> list[Json]:
@@ -201,7 +213,7 @@ def _query_parameters() -> list[Json]:
 
 
 def _without_null(schema: Json) -> Json:
-    """Take null out of what may be given: a query has no null, a parameter is left out."""
+    """Remove null from what may be given: a query has no null, a parameter is left out."""
     kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
     return kinds[0] if kinds else schema
 
@@ -209,22 +221,3 @@ def _without_null(schema: Json) -> Json:
 def _id_parameter() -> Json:
     bounded = {"type": "integer", "minimum": -MAX_ID, "maximum": MAX_ID}
     return {"name": "id", "in": "path", "required": True, "schema": bounded}
-
-
-def _probe(name: str, summary: str, media_type: str) -> Json:
-    content = {media_type: {"schema": {"type": "string"}}}
-    return {
-        "operationId": name,
-        "summary": summary,
-        "security": [{}],
-        "responses": {"200": {"description": summary, "content": content}},
-    }
-
-
-def _metrics() -> Json:
-    operation = _probe("metrics", "Give Prometheus metrics", "text/plain")
-    operation["responses"]["401"] = {
-        "description": REFUSALS[HTTPStatus.UNAUTHORIZED],
-        "content": _content(_reference(Error)),
-    }
-    return {name: value for name, value in operation.items() if name != "security"}

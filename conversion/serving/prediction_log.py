@@ -1,4 +1,4 @@
-"""Where predictions are logged to, and what happens when they cannot be written: the client is answered."""
+"""Log predictions to files. If a file cannot be written, clients still get their answers."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from typing import Any
 
 from conversion.serving.messages import History, Prediction, Summary
 
-Write = Callable[[Sequence[Summary | History], Sequence[Prediction]], None]
+WritePredictions = Callable[[Sequence[Summary | History], Sequence[Prediction]], None]
 
 log = logging.getLogger(__name__)
 
 
 class PredictionLog:
-    """Logs inputs and answers, and keeps from the client what keeps the service from doing so.
+    """Logs inputs and answers; a failure to write does not reach the client.
 
-    A folder that cannot be written and a full disk are logged once, with the first request that is lost, and
-    once more when there is room again.
+    A folder that cannot be written or a full disk is reported once, with the first request that is lost, and
+    once more when writing works again.
 
     Parameters
     ----------
     write
-        Writes one request; raises OSError where it cannot.
+        Writes one request; raises OSError if it cannot.
     """
 
-    def __init__(self, write: Write) -> None:
+    def __init__(self, write: WritePredictions) -> None:
         self.write = write
         self.lost = 0
         self._lock = threading.Lock()  # batches are answered on threads
@@ -60,9 +60,9 @@ class PredictionLog:
 
 
 class PredictionFile(RotatingFileHandler):
-    """A rotating file that raises what keeps it from being written, and is left without half a line.
+    """A rotating file that raises if it cannot be written, and keeps no part of the failed line.
 
-    Python's own handler prints a traceback for each record, and goes on as if it had been written.
+    Python's own handler prints a traceback for each such record, and goes on as if it had been written.
     """
 
     def __init__(self, *given: Any, **options: Any) -> None:
@@ -76,7 +76,7 @@ class PredictionFile(RotatingFileHandler):
             self._whole = os.fstat(self.stream.fileno()).st_size
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Raise what the disk says; what is wrong with a record itself is logging's to print."""
+        """Raise an error of the disk; let logging print an error in the record itself."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             return super().handleError(record)
@@ -89,11 +89,11 @@ class PredictionFile(RotatingFileHandler):
         return stream
 
     def _close_at_the_last_line(self) -> None:
-        """Drop what did not fit, so that the next line that does begins a line."""
+        """Cut off the part of a line that was written, so that the next record begins a line."""
         if self.stream is None:
             return
         stream, self.stream = self.stream, None
-        with contextlib.suppress(OSError):  # it tries to write the rest
+        with contextlib.suppress(OSError):  # closing tries to write the rest
             stream.close()
-        with contextlib.suppress(OSError):  # no file, but a device
+        with contextlib.suppress(OSError):  # a device cannot be truncated
             os.truncate(self.baseFilename, self._whole)

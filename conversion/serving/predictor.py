@@ -19,8 +19,7 @@ from conversion.features.compute import feature_definitions, features_of_block
 from conversion.features.definitions import FeatureSettings
 from conversion.leads.lead_list import REASONS
 from conversion.leads.reasons import Writer, reason_writer
-from conversion.modelling.base import ConversionModel
-from conversion.modelling.families import FAMILIES
+from conversion.modelling.model import ConversionModel
 from conversion.modelling.tiers import tier_of
 from conversion.runtime.errors import ArtifactError
 from conversion.serving.messages import Company, Confidence, History, Prediction, Summary
@@ -48,7 +47,7 @@ class Predictor:
     version
         First 12 hex digits of the model file's sha256.
     trained_as_of
-        Monday at which the model was trained, and at which it predicts unless a request says another.
+        Monday at which the model was trained; it predicts as of that Monday unless a request has another.
     settings
         The windows and half-lives that the model was trained with.
     tiers, confidence
@@ -64,23 +63,23 @@ class Predictor:
 
     @cached_property
     def places(self) -> np.ndarray:
-        """Where the model's features stand among all: ``features.groups`` may leave some out."""
+        """Return the columns of the model's features among all; ``features.groups`` may leave some out."""
         names = [feature.name for feature in feature_definitions(self.settings)]
         return np.array([names.index(feature.name) for feature in self.model.features])
 
     @cached_property
     def answers(self) -> TypeAdapter[list[Prediction]]:
-        """Makes all answers of a request at once."""
+        """Return the validator of all answers of a request."""
         return TypeAdapter(list[Prediction])
 
     @cached_property
     def history_reasons(self) -> Writer:
-        """Writes reasons for histories."""
+        """Return the writer of reasons for histories."""
         return reason_writer(self.model.features, REASONS)
 
     @cached_property
     def summary_reasons(self) -> Writer:
-        """Writes reasons for summaries."""
+        """Return the writer of reasons for summaries."""
         return reason_writer(self.model.summary_.features, REASONS)
 
 
@@ -98,7 +97,7 @@ class _MadeWith(BaseModel):
 
 
 class _Description(BaseModel):
-    """What answers depend on of ``models/model.json``, which says more."""
+    """The part of ``models/model.json`` that answers depend on."""
 
     model_config = ConfigDict(strict=True)
 
@@ -110,7 +109,7 @@ class _Description(BaseModel):
 
 
 def make_predictor(model: ConversionModel, description: dict[str, Any], params: Params) -> Predictor:
-    """Put a loaded model, its description and the params of its answers together.
+    """Combine a loaded model, its description and the params that its answers depend on.
 
     Raises
     ------
@@ -122,11 +121,11 @@ def make_predictor(model: ConversionModel, description: dict[str, Any], params: 
     settings = FeatureSettings(made_with.windows, made_with.half_lives)
     names = [feature.name for feature in model.features]
     known = {feature.name for feature in feature_definitions(settings)}
-    family = FAMILIES.get(described.model_type)
-    if list(described.features) != names or not known.issuperset(names) or type(model) is not family:
+    same = described.model_type == model.family and list(described.features) == names
+    if not same or not known.issuperset(names):
         raise ArtifactError(
-            f"models/model.json: describes another model than the {type(model).__name__} of {len(names)} "
-            "features in models/model.joblib; run 'dvc repro -f train' to make both anew"
+            f"models/model.json: describes another model than the {model.family} of {len(names)} "
+            "features in models/model.joblib; run 'dvc repro -f train' to write both again"
         )
     return Predictor(
         model=model,
@@ -145,7 +144,7 @@ def _read_description(description: dict[str, Any]) -> _Description:
         fault = error.errors(include_url=False)[0]
         where = ".".join(map(str, fault["loc"]))
         raise ArtifactError(
-            f"models/model.json: {where}: {fault['msg'].lower()}; run 'dvc repro -f train' to make it anew"
+            f"models/model.json: {where}: {fault['msg'].lower()}; run 'dvc repro -f train' to train it again"
         ) from error
 
 
@@ -161,7 +160,7 @@ def predict(
     companies
         Summaries and histories in any order; ids may repeat.
     where
-        What stands before each company's fields in the request, like ``companies[3].``.
+        The prefix of each company's fields in the request, like ``companies[3].``.
 
     Returns
     -------
@@ -171,8 +170,8 @@ def predict(
     Raises
     ------
     RefusalError
-        A history has weeks that are not over at its ``as_of``, a week twice or out of reach, or fewer actions
-        than users; all such faults of all companies are told.
+        A history has weeks that are not over at its ``as_of``, a week twice or out of range, or fewer actions
+        than users. The error lists all such faults of all companies.
     """
     histories = {place: company for place, company in enumerate(companies) if isinstance(company, History)}
     summaries = {place: company for place, company in enumerate(companies) if isinstance(company, Summary)}
@@ -201,7 +200,7 @@ def _of_summaries(predictor: Predictor, companies: Sequence[Summary]) -> list[Pr
     values = summary_values(companies, tuple(feature.name for feature in model.features))
     as_ofs = [None] * len(companies)
     answers = _answers(predictor, model, predictor.summary_reasons, companies, values, as_ofs)
-    # Far from the threshold as the probability may be: nothing says that it is this company's.
+    # However far from the threshold the probability is, nothing makes it specific to this company.
     unknown: dict[str, Any] = {"confidence": "low", "reasons": [NOTHING_KNOWN]}
     return [
         answer if is_anything_known(company) else answer.model_copy(update=unknown)
@@ -210,7 +209,7 @@ def _of_summaries(predictor: Predictor, companies: Sequence[Summary]) -> list[Pr
 
 
 def is_anything_known(company: Summary) -> bool:
-    """Tell whether a summary has more than an id; an industry of neither taxonomy is as good as none.
+    """Check whether a summary has more than an id; an industry of neither taxonomy counts as none.
 
     Examples
     --------
@@ -263,7 +262,7 @@ def _answers(
 
 
 def confidence_of(probability: float, threshold: float, bounds: ConfidenceOdds) -> Confidence:
-    """Say how sure the decision is: how many times the odds are those of the threshold, or the reverse.
+    """Return how sure the decision is: how far the odds are from the threshold's, in either direction.
 
     Parameters
     ----------
@@ -272,7 +271,7 @@ def confidence_of(probability: float, threshold: float, bounds: ConfidenceOdds) 
     threshold
         The decision threshold, between 0 and 1.
     bounds
-        Least ratio of each level.
+        Least ratio of the larger to the smaller odds for each level.
 
     Returns
     -------

@@ -1,11 +1,10 @@
-"""Requests that are refused: the status, and which field, what was given, what is allowed."""
+"""Requests that are refused: the status, and for each wrong field what was given and what is allowed."""
 
 from __future__ import annotations
 
 import codecs
-import json
 import reprlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Final, Literal
 
@@ -29,14 +28,11 @@ Reason = Literal[
 
 MAX_SHOWN: Final = 80
 MAX_FAULTS: Final = 20
-"""Faults that one answer lists at most."""
+"""Faults in one answer at most."""
 MAX_LISTED: Final = 100_000
-"""Faults of which any is listed, as pydantic gives all or none, and takes a kilobyte for each."""
+"""With more faults none is listed: pydantic lists all or none, and takes a kilobyte for each."""
 
-# What stands before the field in the location of a fault of a union: the name of its member.
-_MEMBERS: Final = ("summary", "history")
-
-# How bodies begin that are no UTF-8; UTF-32 before UTF-16, whose mark begins its own.
+# The first bytes of bodies that are not UTF-8. UTF-32 before UTF-16, whose mark UTF-32's begins with.
 _OTHER_THAN_UTF8: Final = (
     (codecs.BOM_UTF32_LE, "UTF-32"),
     (codecs.BOM_UTF32_BE, "UTF-32"),
@@ -44,6 +40,21 @@ _OTHER_THAN_UTF8: Final = (
     (codecs.BOM_UTF16_BE, "UTF-16"),
     (b"\x1f\x8b", "compressed with gzip"),
 )
+
+# By pydantic's type of fault; in braces: its context. Other types are described by pydantic's own message.
+_ALLOWED: Final = {
+    "missing": "a value: the field is required",
+    "extra_forbidden": "no field of this name",
+    "literal_error": "one of {expected}",
+    "date_type": "a day like 2020-04-20",
+    "too_long": "{max_length} items at most",
+    "finite_number": "a finite number",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "string_type": "text",
+    "list_type": "a list",
+    "model_type": "an object",
+}
 
 
 class RefusalError(Exception):
@@ -56,7 +67,7 @@ class RefusalError(Exception):
     reason
         Short name of the kind, for metrics.
     body
-        What the client is told.
+        What the client gets.
     headers
         Sent with it.
     """
@@ -77,7 +88,7 @@ class RefusalError(Exception):
 
 
 def shown(value: object) -> str:
-    """Show what was given, on one line and not too long."""
+    """Write a given value on one short line."""
     short = reprlib.Repr()
     short.maxstring = short.maxother = short.maxlong = MAX_SHOWN
     short.maxlevel = 2
@@ -105,14 +116,14 @@ def path_of(location: Iterable[int | str]) -> str:
 
 
 def invalid_fields(faults: list[Fault], count: int | None = None) -> RefusalError:
-    """Refuse a request for its fields; the first fault is told in the sentence too.
+    """Refuse a request for its fields; the sentence describes the first fault.
 
     Parameters
     ----------
     faults
         At least one.
     count
-        How many there are; None: all are given.
+        How many there are; None: ``faults`` are all.
     """
     first, more = faults[0], (len(faults) if count is None else count) - 1
     others = f" ({more} more)" if more else ""
@@ -125,8 +136,17 @@ def invalid_fields(faults: list[Fault], count: int | None = None) -> RefusalErro
     )
 
 
-def refusal_of(error: ValidationError) -> RefusalError:
-    """Turn pydantic's faults into a refusal: 400 where the body is no JSON at all, else 422."""
+def refusal_of(error: ValidationError, tag_depth: int | None = None) -> RefusalError:
+    """Turn pydantic's faults into a refusal: 400 if the body is not JSON, else 422.
+
+    Parameters
+    ----------
+    error
+        What pydantic raised.
+    tag_depth
+        How many steps into the body its tagged union stands. There pydantic puts the tag into the location of
+        each fault, though clients send none. None: the body has no union.
+    """
     if error.error_count() > MAX_LISTED:
         given, allowed = f"{error.error_count()} faults", "none; send one company to be told each of its own"
         return invalid_fields([Fault(field="", given=given, allowed=allowed)])
@@ -135,55 +155,7 @@ def refusal_of(error: ValidationError) -> RefusalError:
         return RefusalError(
             HTTPStatus.BAD_REQUEST, "invalid_json", f"the body is not JSON: {_cause(details[0])}"
         )
-    return invalid_fields([_fault(detail) for detail in details[:MAX_FAULTS]], len(details))
-
-
-def refuse_repeated_names(body: bytes | bytearray) -> None:
-    """Refuse a body in which an object has a name twice: which of the two values counts, no client can know.
-
-    Parameters
-    ----------
-    body
-        JSON, parsed already, so that it is neither broken nor nested too deep.
-
-    Raises
-    ------
-    RefusalError
-        It names each such name.
-    """
-    found = False
-
-    def look(pairs: list[tuple[str, Any]]) -> None:
-        nonlocal found
-        found = found or len({name for name, _ in pairs}) < len(pairs)
-
-    # Nothing is kept of a large batch; numbers stay text, as Python refuses to read very long ones.
-    _walk(body, look)
-    if found:
-        paths = list(_repeated(_walk(body, _Pairs), ()))
-        faults = [
-            Fault(field=path_of(path), given="it twice", allowed="each name once")
-            for path in paths[:MAX_FAULTS]
-        ]
-        raise invalid_fields(faults, len(paths))
-
-
-class _Pairs(tuple[tuple[str, Any], ...]):
-    """An object of JSON with all its names."""
-
-
-def _walk(body: bytes | bytearray, hook: Callable[[list[tuple[str, Any]]], Any]) -> Any:
-    return json.loads(body, object_pairs_hook=hook, parse_int=str, parse_float=str, parse_constant=str)
-
-
-def _repeated(value: Any, path: tuple[int | str, ...]) -> Iterator[tuple[int | str, ...]]:
-    inner = value if isinstance(value, _Pairs) else enumerate(value) if isinstance(value, list) else ()
-    seen = set()
-    for name, part in inner:
-        if name in seen:
-            yield (*path, name)
-        seen.add(name)
-        yield from _repeated(part, (*path, name))
+    return invalid_fields([_fault(detail, tag_depth) for detail in details[:MAX_FAULTS]], len(details))
 
 
 def _cause(detail: ErrorDetails) -> str:
@@ -194,13 +166,10 @@ def _cause(detail: ErrorDetails) -> str:
     return str(detail.get("ctx", {}).get("error", detail["msg"]))
 
 
-def _fault(detail: ErrorDetails) -> Fault:
+def _fault(detail: ErrorDetails, tag_depth: int | None) -> Fault:
     location = list(detail["loc"])
-    position = 2 if location[:1] == ["companies"] else 0
-    # A name that is not allowed may be a member's.
-    is_name = detail["type"] == "extra_forbidden" and len(location) == position + 1
-    if location[position : position + 1] and location[position] in _MEMBERS and not is_name:
-        del location[position]
+    if tag_depth is not None:
+        del location[tag_depth : tag_depth + 1]
     if detail["type"] == "missing":
         given = "nothing"
     elif detail["type"] == "too_long":
@@ -211,23 +180,10 @@ def _fault(detail: ErrorDetails) -> Fault:
 
 
 def _allowed(detail: ErrorDetails) -> str:
-    context: dict[str, Any] = detail.get("ctx", {})
-    special = {
-        "missing": "a value: the field is required",
-        "extra_forbidden": "no field of this name",
-        "literal_error": f"one of {context.get('expected')}",
-        "date_type": "a day like 2020-04-20",
-        "too_long": f"{context.get('max_length')} items at most",
-        "finite_number": "a finite number",
-        "int_type": "a whole number",
-        "float_type": "a number",
-        "string_type": "text",
-        "list_type": "a list",
-        "model_type": "an object",
-        "union_tag_not_found": "an object",
-    }
-    if detail["type"] == "int_type" and isinstance(detail["input"], float) and detail["input"].is_integer():
+    kind, given = detail["type"], detail["input"]
+    if kind == "int_type" and isinstance(given, float) and given.is_integer():
         return f"a whole number without point or exponent, which are exact up to {MAX_EXACT} only"
-    if detail["type"] in special:
-        return special[detail["type"]]
+    if kind in _ALLOWED:
+        context: dict[str, Any] = detail.get("ctx", {})
+        return _ALLOWED[kind].format(**context)
     return detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ").removeprefix("Input ")

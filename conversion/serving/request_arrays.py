@@ -1,46 +1,48 @@
-"""From a request to arrays: a usage block or summary features."""
+"""From a request to arrays: a usage block, firmographics, lifetime totals and summary features."""
 
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections.abc import Sequence
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Final
 
 import numpy as np
 
-from conversion.config.contract import ACTIONS, MEASURES, UNKNOWN_SECTOR, UNRANKED, USERS
-from conversion.data.firmographics import firmographic_values
-from conversion.data.industries import SECTORS
+from conversion.config.contract import ACTIONS, MEASURES, USERS
+from conversion.data.firmographics import Firmographics, encode_firmographics
 from conversion.data.timeline import FIRST_MONDAY
-from conversion.features.definitions import Firmographics
+from conversion.features.catalogue import SUMMARY_FEATURES
+from conversion.features.compute import summary_features
+from conversion.features.definitions import LifetimeTotals
 from conversion.features.usage_block import BLOCK_COLUMNS
 from conversion.serving.messages import MAX_WEEKS, Company, Fault, History, Summary
 from conversion.serving.refusals import invalid_fields
-from conversion.stats.portable_math import log
 
 _FIRST_MONDAY: Final = FIRST_MONDAY.date().toordinal()
 _COUNTS: Final = attrgetter(*MEASURES)
+_TOTALS: Final = attrgetter("total_actions", "total_users", "days_active", "activity_frequency")
+_FIRMOGRAPHICS: Final = attrgetter("ALEXA_RANK", "EMPLOYEE_RANGE", "INDUSTRY")
+_SUMMARY_PLACES: Final = {feature.name: place for place, feature in enumerate(SUMMARY_FEATURES)}
 
 
 def places_of(companies: Sequence[Summary | History]) -> list[str]:
-    """Say what stands before the fields of each company of a batch."""
+    """Return the prefix of each company's fields in a batch."""
     return [f"companies[{place}]." for place in range(len(companies))]
 
 
 def week_of(day: dt.date) -> int:
-    """Count weeks since Monday 1970-01-05; a day belongs to the week that it lies in."""
+    """Return the number of the week that a day lies in, counted from Monday 1970-01-05."""
     return (day.toordinal() - _FIRST_MONDAY) // 7
 
 
 def monday_of(week: int) -> dt.date:
-    """Give a week's Monday, or where there is none the first day of the calendar."""
+    """Return a week's Monday; the calendar's first day for weeks before it."""
     return dt.date.fromordinal(max(_FIRST_MONDAY + 7 * week, 1))
 
 
 def usage_block(companies: Sequence[History], as_ofs: Sequence[int], where: Sequence[str]) -> np.ndarray:
-    """Lay usage out so that each company's ``as_of`` is at the end, whatever its date.
+    """Return usage as a block that ends at each company's own ``as_of``.
 
     Parameters
     ----------
@@ -49,7 +51,7 @@ def usage_block(companies: Sequence[History], as_ofs: Sequence[int], where: Sequ
     as_ofs
         Their ``as_of``, as `week_of` counts.
     where
-        What stands before each company's fields in the request.
+        The prefix of each company's fields in the request.
 
     Returns
     -------
@@ -59,7 +61,7 @@ def usage_block(companies: Sequence[History], as_ofs: Sequence[int], where: Sequ
     Raises
     ------
     RefusalError
-        See `predict`.
+        See `conversion.serving.predictor.predict`.
     """
     faults: list[Fault] = []
     laid: list[tuple[list[int], np.ndarray]] = []
@@ -115,56 +117,43 @@ def _count_faults(counts: np.ndarray, start: str) -> list[Fault]:
 
 def firmographics_of(companies: Sequence[Company]) -> Firmographics:
     """Encode the companies' firmographics as arrays, one value a company."""
-    values = [
-        firmographic_values(company.ALEXA_RANK, company.EMPLOYEE_RANGE, company.INDUSTRY)
-        for company in companies
-    ]
-    alexa_rank, unranked, size, sector = np.array(values).T
-    return Firmographics(alexa_rank, unranked, size, sector.astype(np.int64))
+    ranks, ranges, industries = zip(*map(_FIRMOGRAPHICS, companies), strict=True)
+    return encode_firmographics(np.array(ranks, dtype=np.float64), ranges, industries)
+
+
+def totals_of(companies: Sequence[Summary]) -> LifetimeTotals:
+    """Return the companies' totals as arrays, one value a company.
+
+    A company is seen where any total is positive. It was never seen where none is and its frequency is 0:
+    without a usage row there is no first day, so days and frequency are not known then, as in the lists.
+    """
+    totals = np.array([_TOTALS(company) for company in companies], dtype=np.float64)  # None is NaN
+    actions, users, days_active, frequency = totals.T
+    used = (totals > 0).any(axis=1)
+    never = ~used & (frequency == 0)
+    return LifetimeTotals(
+        actions=actions,
+        users=users,
+        days_active=np.where(never, np.nan, days_active),
+        activity_frequency=np.where(never, np.nan, np.minimum(frequency, 1.0)),
+        seen=np.where(used, 1.0, np.where(never, 0.0, np.nan)),
+    )
 
 
 def summary_values(companies: Sequence[Summary], names: Sequence[str]) -> np.ndarray:
-    """Make the features that totals give; what is not known is NaN.
+    """Compute the features that totals give; what is not known is NaN.
 
     Parameters
     ----------
     companies
         With what is known of them.
     names
-        The features, in order; see `conversion.modelling.base.SUMMARY_FEATURES`.
+        The features, in order; some of `conversion.features.catalogue.SUMMARY_FEATURES`.
 
     Returns
     -------
     numpy.ndarray of float32, shape (companies, features)
         Rounded as the features of the lists are.
     """
-    in_order = itemgetter(*names)
-    return np.array([in_order(_summary_features(company)) for company in companies], dtype=np.float32)
-
-
-def _summary_features(company: Summary) -> dict[str, float]:
-    rank, unranked, size, sector = firmographic_values(
-        company.ALEXA_RANK, company.EMPLOYEE_RANGE, company.INDUSTRY
-    )
-    totals = (company.total_actions, company.total_users, company.days_active, company.activity_frequency)
-    actions, users, days, frequency = [math.nan if total is None else total for total in totals]
-    used = any(total is not None and total > 0 for total in totals)
-    # Without a usage row there is no first day: the features of a company that was never seen.
-    never = not used and frequency == 0
-    # As in the lists, where users are counts: 0 without users. NaN where they are not known.
-    per_user = actions / max(users, 1.0) if users > 0 else users * 0.0
-    return {
-        "total_actions": actions,
-        "total_users": users,
-        "days_active": math.nan if never else days,
-        "activity_frequency": math.nan if never else min(frequency, 1.0),
-        "actions_per_user": per_user,
-        "seen": 1.0 if used else 0.0 if never else math.nan,
-        "log_alexa_rank": float(log(UNRANKED if unranked == 1.0 else rank)),
-        "unranked": unranked,
-        "size": size,
-        "sector": float(sector),
-        "alexa_missing": float(math.isnan(unranked)),
-        "size_missing": float(math.isnan(size)),
-        "sector_missing": float(sector == SECTORS.index(UNKNOWN_SECTOR)),
-    }
+    values = summary_features(totals_of(companies), firmographics_of(companies))
+    return values[:, [_SUMMARY_PLACES[name] for name in names]]

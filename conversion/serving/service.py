@@ -1,9 +1,9 @@
 """The BentoML service: loads the model, and puts the HTTP contract in front of BentoML's own routes.
 
 The two predictions are BentoML API methods, so that its client, its schema and other services know them.
-Over HTTP `conversion.serving.routes` answers their routes, by the same pydantic models and the same
+Over HTTP `conversion.serving.routes` answers these two routes, with the same pydantic models and the same
 `conversion.serving.predictor.predict`: BentoML's own endpoints send errors that its OpenAPI document does
-not describe, answer some bad numbers with 500, bound no body's size, and take about twice as long.
+not describe, answer some bad numbers with 500, limit no body's size, and take about twice as long.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from conversion.runtime.errors import UserError
 from conversion.runtime.logs import log_format, set_up_service_logs
 from conversion.serving.connections import use_bounded_connections
 from conversion.serving.messages import History, Prediction, Predictions, Summary
-from conversion.serving.middleware import check_token
+from conversion.serving.middleware import token_from
 from conversion.serving.prediction_log import PredictionLog
 from conversion.serving.predictor import predict
 from conversion.serving.refusals import RefusalError
 from conversion.serving.request_arrays import places_of
 from conversion.serving.routes import REQUEST_SECONDS, http_api
-from conversion.serving.state import SERVICE, make_serving, read_files, token_from
+from conversion.serving.state import SERVICE, make_state, read_files
 
 LOG_FOLDER: Final = "logs"
 LOG_CONFIG: Final = Path(__file__).with_name("prediction_log.yaml")
@@ -52,8 +52,8 @@ LOGGED: Final = {
 class _OneOf:
     """Describes a union by ``oneOf``.
 
-    Of ``anyOf`` BentoML reads the first member: its client would send what a summary has, so no usage, and
-    ``bentoml build`` would fail.
+    BentoML reads only the first member of ``anyOf``: its client would send the fields of a summary, so no
+    usage, and ``bentoml build`` would fail.
     """
 
     def __get_pydantic_json_schema__(
@@ -67,7 +67,7 @@ OneCompany = Annotated[Summary | History, _OneOf()]
 
 
 class ContractMiddleware:
-    """Answers the contract's routes before BentoML's are looked at.
+    """Answers the contract's routes before BentoML sees a request.
 
     Parameters
     ----------
@@ -80,36 +80,36 @@ class ContractMiddleware:
         self.contract: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer an HTTP request; the rest (starting up, shutting down) is BentoML's."""
+        """Answer an HTTP request; BentoML handles the rest (start-up, shutdown)."""
         if scope["type"] != "http":
             return await self.bentoml_app(scope, receive, send)
-        if self.contract is None:  # the worker's service is made after the app
-            self.contract = http_api(bentoml.get_current_service().serving, self.bentoml_app)
+        if self.contract is None:  # BentoML makes the worker's service after the app
+            self.contract = http_api(bentoml.get_current_service().state, self.bentoml_app)
         return await self.contract(scope, receive, send)
 
 
 class BentoImage(Image):  # type: ignore[misc]  # BentoML's types are not exported
     """The bento's image; ``bentoml build`` freezes it once the bento's files are laid out.
 
-    They are laid out as links where DVC's cache is linked (``cache.type``): copies take their place here, or
-    the bento would end with the cache, and at the machine's limits.
+    If DVC links its cache (``cache.type``), BentoML lays out links too. Copies replace them here:
+    with links the bento would need the cache, and would not work on another machine.
     """
 
     def freeze(self, bento_fs: Path, *arguments: Any, **options: Any) -> Any:
-        """Put copies in the place of links, then do what BentoML does."""
+        """Replace links by copies, then do what BentoML does."""
         copy_links(bento_fs / "src")
-        # BentoML adds its own commands once for each of bentofile.yaml's.
+        # BentoML adds its own commands once for each command of bentofile.yaml.
         self.commands: list[str] = list(dict.fromkeys(self.commands))
         return super().freeze(bento_fs, *arguments, **options)
 
 
 def copy_links(folder: Path) -> None:
-    """Put a copy in the place of each link to a file.
+    """Replace each link to a file by a copy.
 
     Raises
     ------
     BentoMLException
-        A link leads nowhere.
+        The target of a link does not exist.
     """
     for link in sorted(path for path in folder.rglob("*") if path.is_symlink()):
         target = link.resolve()
@@ -127,8 +127,8 @@ def copy_links(folder: Path) -> None:
     image=BentoImage(python_version="3.11"),
     http={"host": "127.0.0.1", "port": 8000},
     traffic={"timeout": REQUEST_SECONDS},
-    # Spans nobody collects until an exporter is configured, each kept until its request's timeout: they took
-    # a third of a request's time, and made collections of garbage stop the service for 0.1 s and more.
+    # Without an exporter nobody collects the spans, and each is kept until its request's timeout: they took a
+    # third of a request's time, and made garbage collections stop the service for 0.1 s and more.
     tracing={"excluded_urls": ".*"},
     metrics={"enabled": False},  # see conversion.serving.telemetry
     # BentoML's access log fails, and the answer with it, on a Content-Type that is not UTF-8.
@@ -138,27 +138,27 @@ class ConversionService:
     """Predicts which free-tier companies convert to paying, and why."""
 
     def __init__(self) -> None:
-        # Sums split over threads differ in the last bits; requests run side by side instead.
+        # Sums that are split over threads differ in the last bits; requests run in parallel instead.
         threadpool_limits(limits=1)
         set_up_service_logs(SERVICE)
         params = load_params()
-        record = PredictionLog(log_predictions) if params.serve.log_predictions else None
+        prediction_log = PredictionLog(write_predictions) if params.serve.log_predictions else None
         version = bentoml.server_context.bento_version
-        self.serving = make_serving(params, check_token(token_from(os.environ)), version, record)
-        # What has been loaded stays: collections of garbage need not look at it, which takes 0.1 s and more.
+        self.state = make_state(params, token_from(os.environ), version, prediction_log)
+        # What was loaded stays: garbage collections need not walk it, which takes 0.1 s and more.
         gc.collect()
         gc.freeze()
 
     @bentoml.on_deployment
     @staticmethod
     def check() -> None:
-        """Refuse to start, before any worker does, where something that is served or set is broken."""
+        """Refuse to start, before any worker starts, if a file or a setting is broken."""
         try:
-            # Workers run in the bento's folder; this runs where the command was given.
+            # Workers run in the bento's folder, this check in the folder of the command.
             folder: str = ConversionService.working_dir  # type: ignore[attr-defined]  # it is a Service
             with contextlib.chdir(folder):
                 read_files(load_params(), os.environ)
-            check_token(token_from(os.environ))
+            token_from(os.environ)
             log_format()
         except UserError as error:
             raise BentoMLException(str(error)) from error
@@ -172,22 +172,22 @@ class ConversionService:
     def predict(self, companies: list[OneCompany]) -> Predictions:
         """Predict companies, in the order given."""
         predictions = self._predicted(companies, places_of(companies))
-        return Predictions(predictions=predictions, model_version=self.serving.predictor.version)
+        return Predictions(predictions=predictions, model_version=self.state.predictor.version)
 
     def _predicted(self, companies: Sequence[Summary | History], where: Sequence[str]) -> list[Prediction]:
         try:
-            return predict(self.serving.predictor, companies, where)
+            return predict(self.state.predictor, companies, where)
         except RefusalError as error:
             raise InvalidArgument(str(error)) from error
 
 
 ConversionService.add_asgi_middleware(ContractMiddleware)  # type: ignore[attr-defined]  # it is a Service
-# Before a worker makes its server, which it does as soon as it has imported this.
+# Before a worker makes its server, right after it has imported this module.
 use_bounded_connections()
 
 
-def log_predictions(companies: Sequence[Summary | History], predictions: Sequence[Prediction]) -> None:
-    """Log inputs and answers as JSON lines to logs/, through BentoML's monitoring."""
+def write_predictions(companies: Sequence[Summary | History], predictions: Sequence[Prediction]) -> None:
+    """Write inputs and answers as JSON lines to logs/, through BentoML's monitoring."""
     options = {"log_path": LOG_FOLDER, "log_config_file": str(LOG_CONFIG)}
     with bentoml.monitor("predictions", monitor_class="default", monitor_options=options) as monitor:
         inputs = [company.model_dump(mode="json") for company in companies]

@@ -1,10 +1,10 @@
-"""What the service answers from: the model, the lead list and the settings, loaded once a worker."""
+"""What the service answers from: the model, the lead list and the settings. A worker loads them once."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,39 +14,44 @@ from pydantic import TypeAdapter
 
 from conversion.config.params import Params, Serve
 from conversion.modelling.artifact import allowed_by, load_model
-from conversion.modelling.base import ConversionModel
+from conversion.modelling.model import ConversionModel
 from conversion.modelling.registered_versions import PATH, RegisteredVersions, read_registered, registry_key
-from conversion.runtime.errors import ArtifactError, ServiceError
+from conversion.runtime.errors import ArtifactError
 from conversion.serving.batch_queue import BatchQueue
 from conversion.serving.lead_pages import LeadList, read_lead_list
 from conversion.serving.messages import (
     AnyCompany,
     Companies,
     History,
-    Prediction,
     RegisteredModel,
     ServedList,
     Summary,
     companies_message,
 )
+from conversion.serving.prediction_log import WritePredictions
 from conversion.serving.predictor import Predictor, make_predictor, predict
+from conversion.serving.request_body import BodyReader
 from conversion.serving.telemetry import Telemetry
 
 SERVICE: Final = "conversion"
-TOKEN: Final = "CONVERSION_API_TOKEN"  # noqa: S105 - the variable's name
 
 NOTHING_KNOWN: Final = (Summary.model_validate({"id": 0}), History.model_validate({"id": 0, "usage": []}))
-FAULTS: Final = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
-"""What a model raises that is not whole."""
+INCOMPLETE_MODEL: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+"""Errors that an incomplete model raises when it predicts."""
 
 log = logging.getLogger(__name__)
 
-Record = Callable[[Sequence[Summary | History], Sequence[Prediction]], None]
-
 
 @dataclass(frozen=True)
-class Serving:
-    """What the routes answer from, made once a worker.
+class LoadedFiles:
+    """What the service reads from files, each one checked.
 
     Attributes
     ----------
@@ -55,27 +60,37 @@ class Serving:
     model_type
         Its family.
     registered_model
-        Which registered version it is; None: it is none.
+        The registered version that the model file is; None: it is not registered.
     leads
-        The lead list; None where none was made.
-    settings
-        ``serve`` of params.yaml.
-    token
-        Bearer token that clients must send; None: none.
-    telemetry
-        Prometheus metrics.
-    record
-        Logs inputs and answers; None: they are not logged.
+        The lead list; None: there is none.
     """
 
     predictor: Predictor
     model_type: str
     registered_model: RegisteredModel | None
     leads: LeadList | None
+
+
+@dataclass(frozen=True)
+class ServiceState(LoadedFiles):
+    """What the routes answer from, made once in each worker.
+
+    Attributes
+    ----------
+    settings
+        ``serve`` of params.yaml.
+    token
+        Bearer token that clients must send; None: they need none.
+    telemetry
+        Prometheus metrics.
+    log_predictions
+        Logs inputs and answers; None: they are not logged.
+    """
+
     settings: Serve
     token: str | None
     telemetry: Telemetry
-    record: Record | None
+    log_predictions: WritePredictions | None
 
     @cached_property
     def served_list(self) -> ServedList | None:
@@ -91,31 +106,21 @@ class Serving:
 
     @cached_property
     def batches(self) -> BatchQueue:
-        """Where batches wait."""
+        """The queue of the batches that wait for an answer."""
         return BatchQueue(2 * self.settings.max_body_bytes)
 
     @cached_property
-    def company(self) -> TypeAdapter[Summary | History]:
-        """Reads the body of ``POST /predict/single``."""
-        return TypeAdapter(AnyCompany)
+    def company(self) -> BodyReader[Summary | History]:
+        """Reads the body of ``POST /predict/single``: the whole is a union."""
+        return BodyReader(TypeAdapter(AnyCompany), tag_depth=0)
 
     @cached_property
-    def companies(self) -> TypeAdapter[Companies]:
-        """Reads the body of ``POST /predict``."""
-        return TypeAdapter(companies_message(self.settings.max_companies))
+    def companies(self) -> BodyReader[Companies]:
+        """Reads the body of ``POST /predict``: each ``companies[place]`` is a union."""
+        return BodyReader(TypeAdapter(companies_message(self.settings.max_companies)), tag_depth=2)
 
 
-@dataclass(frozen=True)
-class Files:
-    """What the service reads from files, each checked: see the attributes of `Serving`."""
-
-    predictor: Predictor
-    model_type: str
-    registered_model: RegisteredModel | None
-    leads: LeadList | None
-
-
-def read_files(params: Params, environment: Mapping[str, str]) -> Files:
+def read_files(params: Params, environment: Mapping[str, str]) -> LoadedFiles:
     """Read the model and the lead list from the working directory.
 
     Parameters
@@ -123,12 +128,12 @@ def read_files(params: Params, environment: Mapping[str, str]) -> Files:
     params
         Of params.yaml.
     environment
-        May say which model file may be read, and with which key the registered ones are signed.
+        May name the model file that is allowed, and the key that signs the registered versions.
 
     Raises
     ------
     ArtifactError
-        There is no model, it is not what its description says or not an allowed one, or it cannot answer; or
+        There is no model, it differs from its description, it is not an allowed one, or it cannot predict; or
         the lead list or the list of registered versions is broken.
     """
     key = registry_key(environment)
@@ -137,7 +142,7 @@ def read_files(params: Params, environment: Mapping[str, str]) -> Files:
     if key is not None and registered is not None:
         allowed[PATH] = list(registered.versions)
     model, description = load_model(ConversionModel, allowed=allowed)
-    return Files(
+    return LoadedFiles(
         predictor=checked_predictor(model, description, params),
         model_type=description["model_type"],
         registered_model=registered_model_of(description["sha256"], registered),
@@ -146,25 +151,27 @@ def read_files(params: Params, environment: Mapping[str, str]) -> Files:
 
 
 def checked_predictor(model: ConversionModel, description: dict[str, Any], params: Params) -> Predictor:
-    """Make the predictor, and see that it answers: a model that is not whole would fail at each request.
+    """Make the predictor and let it predict once: an incomplete model would fail at each request.
 
     Raises
     ------
     ArtifactError
-        It does not, or its description lacks something or describes another model.
+        The model cannot predict, or its description is incomplete or describes another model.
     """
     predictor = make_predictor(model, description, params)
     try:
         predict(predictor, NOTHING_KNOWN, ["", ""])
-    except FAULTS as error:
+    except INCOMPLETE_MODEL as error:
         raise ArtifactError(
             f"models/model.joblib: its model does not answer ({type(error).__name__}: {error}); "
-            "run 'dvc repro -f train' to make it anew"
+            "run 'dvc repro -f train' to train it again"
         ) from error
     return predictor
 
 
-def make_serving(params: Params, token: str | None, version: str, record: Record | None) -> Serving:
+def make_state(
+    params: Params, token: str | None, version: str, log_predictions: WritePredictions | None
+) -> ServiceState:
     """Load the model and the lead list from the working directory.
 
     Parameters
@@ -172,10 +179,10 @@ def make_serving(params: Params, token: str | None, version: str, record: Record
     params
         Of params.yaml.
     token
-        See `token_from`.
+        See `conversion.serving.middleware.token_from`.
     version
         Of the bento, for metrics.
-    record
+    log_predictions
         Logs inputs and answers; None: they are not logged.
 
     Raises
@@ -183,43 +190,25 @@ def make_serving(params: Params, token: str | None, version: str, record: Record
     ArtifactError
         See `read_files`.
     """
-    files = read_files(params, os.environ)
-    serving = Serving(
-        predictor=files.predictor,
-        model_type=files.model_type,
-        registered_model=files.registered_model,
-        leads=files.leads,
+    state = ServiceState(
+        **vars(read_files(params, os.environ)),
         settings=params.serve,
         token=token,
         telemetry=Telemetry(SERVICE, version),
-        record=record,
+        log_predictions=log_predictions,
     )
-    listed = serving.served_list
-    if listed is not None and not listed.of_served_model:
+    served = state.served_list
+    if served is not None and not served.of_served_model:
         log.warning(
             "the lead list is of another model than the one that predicts: run 'dvc repro'",
-            extra={"list_as_of": listed.as_of, "list_model_version": listed.model_version},
+            extra={"list_as_of": served.as_of, "list_model_version": served.model_version},
         )
-    return serving
+    return state
 
 
 def registered_model_of(sha256: str, registered: RegisteredVersions | None) -> RegisteredModel | None:
-    """Find which registered version a model file is, by its sha256; None: it is none."""
+    """Find the registered version of a model file by its sha256; None: there is none."""
     found = registered.versions.get(sha256) if registered else None
     if registered is None or found is None:
         return None
     return RegisteredModel(name=registered.model_name, version=found.version, aliases=found.aliases)
-
-
-def token_from(environment: Mapping[str, str]) -> str | None:
-    """Read the token that clients must send; None where none is set.
-
-    Raises
-    ------
-    ServiceError
-        It is set, but empty: everybody would be let in.
-    """
-    token = environment.get(TOKEN)
-    if token is not None and not token.strip():
-        raise ServiceError(f"{TOKEN}: set, but empty; give it a value, or unset it to serve without a token")
-    return token

@@ -1,4 +1,4 @@
-"""Prometheus metrics of the service, of all its workers."""
+"""Prometheus metrics of the service and all its workers."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from conversion.serving.messages import Prediction
 from conversion.serving.refusals import Reason
 
 SCORE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
-# BentoML's names and labels, so that dashboards made for it work here. Its own middleware is switched off: it
-# labels by path, and makes some twenty series for each company whose lead is asked for.
+# BentoML's names and labels, so that its dashboards work here. Its own middleware is off: it labels by path,
+# which makes some twenty series for each company whose lead is asked for.
 NAMESPACE: Final = "bentoml_service"
 REQUEST_LABELS: Final = ("endpoint", "service_name", "service_version", "http_response_code", "runner_name")
 
 
 @dataclass
 class Observed:
-    """What becomes of one request: its route, and the status of its answer."""
+    """The route of one request and the status of its answer."""
 
     endpoint: str = "other"
     status: int = HTTPStatus.INTERNAL_SERVER_ERROR
@@ -35,11 +35,11 @@ class Telemetry:
     Parameters
     ----------
     service_name, service_version
-        Labels, as BentoML gives them.
+        Labels, as in BentoML's own metrics.
     """
 
     def __init__(self, service_name: str, service_version: str) -> None:
-        # Not at the top: it decides at import, by PROMETHEUS_MULTIPROC_DIR, whether workers share metrics.
+        # Imported here: at import it reads PROMETHEUS_MULTIPROC_DIR to decide whether workers share metrics.
         from prometheus_client import CollectorRegistry, Counter, Histogram
 
         self.registry = CollectorRegistry()
@@ -64,13 +64,13 @@ class Telemetry:
         for answer in predictions:
             self._score.observe(answer.conversion_probability)
 
-    def count_rejected(self, reason: Reason) -> None:
+    def count_refused(self, reason: Reason) -> None:
         """Count a refused request."""
         self._rejected.labels(reason).inc()
 
     @contextmanager
     def request(self) -> Iterator[Observed]:
-        """Count and time one request; the block says what became of it."""
+        """Count and time one request; the block sets its route and status."""
         start, observed = time.perf_counter(), Observed()
         try:
             yield observed
@@ -81,7 +81,7 @@ class Telemetry:
             self._duration.labels(*labels).observe(time.perf_counter() - start)
 
     def exposition(self) -> tuple[bytes, str]:
-        """Give the metrics of all workers as text, and its media type."""
+        """Return the metrics of all workers as text, and its media type."""
         from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
         from prometheus_client.multiprocess import MultiProcessCollector
 

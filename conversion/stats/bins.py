@@ -1,4 +1,4 @@
-"""Bins of about equal count, in which equal values are never parted."""
+"""Bins of about equal count; equal values share a bin."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from conversion.stats.numeric import Floats, Ints, finite
 
 
 def quantile_bins(values: ArrayLike, levels: int | Sequence[float] = 10) -> Ints:
-    """Give each value the number of its quantile bin: equal values share a bin, whatever their order.
+    """Return the number of each value's quantile bin.
 
     Parameters
     ----------
     values
         Finite numbers.
     levels
-        How many bins of about equal count, or the increasing levels in (0, 1) that part the bins.
+        How many bins of about equal count, or the increasing levels in (0, 1) between the bins.
 
     Returns
     -------
@@ -36,16 +36,16 @@ def quantile_bins(values: ArrayLike, levels: int | Sequence[float] = 10) -> Ints
 
 
 def bin_edges(values: Floats, weight: Floats, levels: Floats) -> Floats:
-    """Find the values that close a bin from above, all but the last bin's; few distinct ones are a bin each.
+    """Return the largest value of each bin but the last; if there are few distinct values, each is a bin.
 
     Parameters
     ----------
     values
         Finite numbers.
     weight
-        How many rows each stands for.
+        How many rows each value stands for.
     levels
-        The increasing levels in (0, 1) that part the bins.
+        The increasing levels in (0, 1) between the bins.
 
     Returns
     -------

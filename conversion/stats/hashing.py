@@ -1,4 +1,4 @@
-"""Hashes in place of random numbers: what a row draws depends on its keys and the seed, on no other row."""
+"""Hashes instead of random numbers: a row's number depends on its keys and the seed, not on other rows."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def tie_break(ids: ArrayLike) -> NDArray[np.uint64]:
-    """Give companies a fixed pseudo-random order: the splitmix64 hash of the id.
+    """Return a fixed pseudo-random sort key for each company: the splitmix64 hash of its id.
 
-    Neither file order nor id order may decide ties. Customers may have the lowest ids, or stand in the first
-    file: a ranker with many ties (any rule) would then be measured as good as the export is tidy.
+    Neither file order nor id order may decide ties. If customers have the lowest ids, or come first in the
+    file, a ranker with many ties (any rule) would look better than it is.
 
     Parameters
     ----------
@@ -20,13 +20,13 @@ def tie_break(ids: ArrayLike) -> NDArray[np.uint64]:
     Returns
     -------
     ndarray of uint64
-        Sort ascending by it; different ids have different values.
+        To sort by, ascending; different ids have different values.
     """
     return _splitmix64(_as_uint64(ids))
 
 
 def uniform_hash(*keys: ArrayLike, seed: int) -> NDArray[np.float64]:
-    """Uniform numbers in [0, 1) that depend on the keys and the seed alone, not on any order of rows.
+    """Return uniform numbers in [0, 1) that depend only on the keys and the seed, not on the order of rows.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def _as_uint64(values: ArrayLike) -> NDArray[np.uint64]:
 
 
 def _splitmix64(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Mix 64-bit integers one to one, as Steele, Lea and Flood (2014) do."""
+    """Mix the bits of 64-bit integers one to one (Steele, Lea and Flood 2014)."""
     with np.errstate(over="ignore"):
         mixed = values + np.uint64(0x9E3779B97F4A7C15)
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

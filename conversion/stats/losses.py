@@ -1,4 +1,4 @@
-"""How far probabilities are from what then happened."""
+"""Log loss and log-odds of predicted probabilities."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from conversion.stats.numeric import Floats, finite
-from conversion.stats.portable_math import log, log1p
+from conversion.stats.portable_math import log
+
+SMALLEST_PROBABILITY: Final = 1e-9
+"""Predictions are written with nine digits, so a written 0 or 1 means closer than this."""
 
 
 def log_loss(label: ArrayLike, probability: ArrayLike, weight: ArrayLike | None = None) -> float:
-    """Mean negative log likelihood of the labels; probabilities of 0 and 1 are moved inside by one epsilon.
+    """Return the mean of `log_losses`.
 
     Parameters
     ----------
@@ -32,46 +35,23 @@ def log_loss(label: ArrayLike, probability: ArrayLike, weight: ArrayLike | None 
     return float(np.average(losses, weights=None if weight is None else np.asarray(weight)))
 
 
-def brier_score(label: ArrayLike, probability: ArrayLike) -> float:
-    """Mean squared difference of probability and label.
-
-    Parameters
-    ----------
-    label
-        0 or 1.
-    probability
-        Of label 1.
-
-    Returns
-    -------
-    float
-        0 is perfect.
-    """
-    return float(np.mean(np.square(finite(probability) - np.asarray(label))))
+def weighted_log_loss(probability: Floats, y: NDArray[Any], weight: NDArray[Any]) -> float:
+    """Return the weighted sum of `log_losses`."""
+    return float((weight * log_losses(y, probability)).sum())
 
 
 def log_losses(label: NDArray[Any], probability: Floats) -> Floats:
-    """Give each row's negative log likelihood, as `log_loss` averages it."""
-    epsilon = np.finfo(np.float64).eps
-    inside = np.clip(probability, epsilon, 1 - epsilon)
-    losses: Floats = -log(np.where(label == 1, inside, 1 - inside))
+    """Return each row's negative log likelihood, in nats, of the probability as `log_odds` clips it."""
+    clipped = _clipped(probability)
+    losses: Floats = -log(np.where(label == 1, clipped, 1 - clipped))
     return losses
 
 
-TINIEST: Final = 1e-9  # probability; whoever says 0 or 1 is held to this
-
-
-def weighted_log_loss(probability: Floats, y: np.ndarray, weight: np.ndarray) -> float:
-    """Sum the weighted log losses, in nats; probabilities are held to [1e-9, 1 - 1e-9]."""
-    clipped = _clipped(probability)
-    return -float((weight * np.where(y == 1, log(clipped), log1p(-clipped))).sum())
-
-
 def log_odds(probability: Floats) -> Floats:
-    """Give the log-odds, of probabilities held to [1e-9, 1 - 1e-9]."""
+    """Return the log-odds of probabilities clipped to [1e-9, 1 - 1e-9], so that 0 and 1 have some too."""
     clipped = _clipped(probability)
     return log(clipped / (1 - clipped))
 
 
 def _clipped(probability: Floats) -> Floats:
-    return np.minimum(np.maximum(probability, TINIEST), 1 - TINIEST)
+    return np.minimum(np.maximum(probability, SMALLEST_PROBABILITY), 1 - SMALLEST_PROBABILITY)

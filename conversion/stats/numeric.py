@@ -1,4 +1,4 @@
-"""Arrays of numbers, as the measures take and give them."""
+"""Types of arrays, and small helpers for the numbers in them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 
 def finite(values: ArrayLike) -> Floats:
-    """Take values as float64; raise ValueError where one is missing or infinite."""
+    """Return the values as float64; raise ValueError if one is missing or infinite."""
     array = np.asarray(values, dtype=np.float64)
     if not np.isfinite(array).all():
         raise ValueError(f"scores must be finite, {int((~np.isfinite(array)).sum())} of {array.size} are not")
@@ -20,7 +21,7 @@ def finite(values: ArrayLike) -> Floats:
 
 
 def divide(numerator: Floats, denominator: Floats) -> Floats:
-    """Divide, NaN where the denominator is 0; the two broadcast."""
+    """Return the quotient, NaN where the denominator is 0; the two broadcast."""
     shape = np.broadcast_shapes(np.shape(numerator), np.shape(denominator))
     quotient: Floats = np.full(shape, np.nan)
     np.divide(numerator, denominator, out=quotient, where=denominator != 0)
@@ -28,8 +29,5 @@ def divide(numerator: Floats, denominator: Floats) -> Floats:
 
 
 def rounded(value: float | np.floating[Any]) -> float | None:
-    """Round to the six digits that are written; None for what is no number."""
+    """Round to the six digits that are written; return None for NaN and infinity."""
     return round(float(value), 6) if np.isfinite(value) else None
-
-
-Bools = NDArray[np.bool_]

@@ -1,10 +1,10 @@
 """Arithmetic that gives the same bits on every processor.
 
-Libraries choose their kernels by the processor. BLAS adds products up in another order, and libm and numpy's
-SIMD loops round logarithms and exponentials another way, so the last bits of a result differ from machine to
-machine. The functions here use only what IEEE 754 rounds in one way: single additions, multiplications,
-divisions and scalings by powers of two, in a written order. Matrix products go through BLAS all the same, but
-on whole numbers short enough that every partial sum is exact, so that their order does not matter (Ozaki et
+Libraries choose their kernels by the processor: BLAS adds products in different orders, and libm and numpy's
+SIMD loops round logarithms and exponentials differently, so the last bits of a result differ between
+machines. The functions here use only operations that IEEE 754 rounds in one way: single additions,
+multiplications, divisions and scalings by powers of two, in a written order. Matrix products still go through
+BLAS, but on whole numbers so short that every partial sum is exact and the order does not matter (Ozaki et
 al. 2012, Error-free transformations of matrix multiplication by using fast routines of matrix multiplication,
 Numerical Algorithms 59).
 
@@ -61,7 +61,7 @@ _Number = TypeVar("_Number", float, Floats)
 
 
 def log(x: ArrayLike) -> Floats:
-    """Natural logarithm, to within one unit in the last place.
+    """Return the natural logarithm, to within one unit in the last place.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def log(x: ArrayLike) -> Floats:
 
 
 def log1p(x: ArrayLike) -> Floats:
-    """``log(1 + x)``, also where ``x`` is tiny.
+    """Return ``log(1 + x)``, accurate for tiny ``x`` too.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def log1p(x: ArrayLike) -> Floats:
 
 
 def exp(x: ArrayLike) -> Floats:
-    """Exponential, to within one unit in the last place; beyond -700 and 700 that of -700 and 700.
+    """Return the exponential of ``x`` clipped to [-700, 700], to within one unit in the last place.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def exp(x: ArrayLike) -> Floats:
 
 
 def expit(x: ArrayLike) -> Floats:
-    """``1 / (1 + exp(-x))``: the probability with log-odds ``x``."""
+    """Return ``1 / (1 + exp(-x))``, the probability with log-odds ``x``."""
     return _elementwise(
         x, lambda each: 1.0 / (1.0 + _exp_of_float(-each)), lambda block: 1.0 / (1.0 + _exp_of_array(-block))
     )
@@ -123,7 +123,7 @@ def power(base: ArrayLike, exponent: ArrayLike) -> Floats:
 
 
 def linear_predictor(columns: Floats, coefficients: Floats) -> Floats:
-    """``columns @ coefficients``, added up column after column.
+    """Return ``columns @ coefficients``, added column by column.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def linear_predictor(columns: Floats, coefficients: Floats) -> Floats:
 
 
 def sums_at_counts(counts: NDArray[np.floating], values: Floats) -> Floats:
-    """``counts.T @ values`` for whole-number counts, such as how often a bootstrap sample drew each row.
+    """Return ``counts.T @ values`` for whole-number counts, such as how often a sample drew each row.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def sums_at_counts(counts: NDArray[np.floating], values: Floats) -> Floats:
     Returns
     -------
     numpy.ndarray of float64, shape (samples, columns)
-        Of each column, correct to the last bits of its largest value.
+        Each column is correct to the last bits of its largest value.
     """
     times = counts.T.astype(np.float64)
     if not values.size:
@@ -181,7 +181,7 @@ def slices(values: Floats, count: int, bits: int) -> list[tuple[Floats, Ints]]:
     values
         Finite, shape (rows, columns), at least one row.
     count
-        Of slices. They cover ``count * bits`` bits below the column's largest value; what lies below is
+        Number of slices. They cover ``count * bits`` bits below the column's largest value; smaller bits are
         left out.
     bits
         A slice's numbers are at most ``2 ** bits``.

@@ -1,4 +1,4 @@
-"""The order of a list: the highest score first, equal ones in an order that no file decides."""
+"""The order of a list: highest score first, ties in an order that does not depend on the file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from conversion.stats.numeric import Ints, finite
 
 
 def rank_order(score: ArrayLike, ids: ArrayLike) -> Ints:
-    """Positions of the rows from the highest score to the lowest, ties by `hashing.tie_break`.
+    """Return the positions of the rows from the highest score to the lowest, ties by `hashing.tie_break`.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""The SQLite database of a tracking store: made whole or not at all, and right wherever its folder moves.
+"""The SQLite database of a tracking store: created atomically, and valid after its folder has moved.
 
-MLflow makes and upgrades a database step by step in the file itself, and cannot go on where Ctrl-C, a kill or
-a full disk stopped it. So MLflow works on a copy, and the copy replaces the file once it is complete. MLflow
-records artifacts by absolute paths; `follow_artifacts` corrects them after a move.
+MLflow creates and upgrades a database step by step in the file itself, and cannot resume after Ctrl-C, a kill
+or a full disk. So MLflow works on a copy that replaces the file once it is complete. MLflow records absolute
+paths of artifacts; `follow_artifacts` corrects them after a move.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from conversion.runtime.files import write_atomically, writing
 
 SCHEME: Final = "sqlite:///"
 BUSY_SECONDS: Final = 20.0
-"""How long to wait for another process that writes."""
+"""How long to wait for another process to finish writing."""
 SETTLED_SECONDS: Final = 3.0
-"""How long a half-made database must stay as it is until nobody is at work on it."""
+"""An incomplete database that has not changed for so long is abandoned."""
 RECORDS: Final = {
     "experiments": "name <> 'Default'",
     "runs": "true",
     "registered_models": "true",
 }
-"""Tables with what somebody would miss, and which of their rows that is."""
+"""Tables with records of the user, and the condition on those rows."""
 REBUILT: Final = "_alembic_tmp_"
-"""Begins the name under which a table is kept while it is rebuilt."""
+"""Prefix of the name of a table while Alembic rebuilds it."""
 LOCATIONS: Final = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -45,13 +45,13 @@ LOCATIONS: Final = (
     ("model_versions", "source"),
     ("model_versions", "storage_location"),
 )
-"""Columns that hold where artifacts are; the first one's is where new ones will be."""
+"""Columns with locations of artifacts; the first column has the location for new artifacts."""
 
 log = logging.getLogger(__name__)
 
 
 def database_file(uri: str) -> Path | None:
-    """Return the file of a store's address; None: it is no SQLite database in a file.
+    """Return the SQLite file of a store's URI, None if the store is not one.
 
     Examples
     --------
@@ -66,23 +66,23 @@ def database_file(uri: str) -> Path | None:
 
 
 def ensure_migrated(path: Path, revisions: Sequence[str], migrate: Callable[[Path], None]) -> None:
-    """Make the database, or bring it up to date; what is there stays as it is until that has succeeded.
+    """Create or upgrade the database; an existing file stays unchanged until that has succeeded.
 
-    One that was left half made, with nothing in it yet, is made anew.
+    An incomplete database without records is created again.
 
     Parameters
     ----------
     path
-        The database; need not be there.
+        The database; it need not exist.
     revisions
-        Of its schema, the latest first.
+        The revisions of the schema, latest first.
     migrate
-        Called with a database, or a path where there is none yet, to bring it to the latest revision.
+        Called with the path of a database, existing or not, to bring it to the latest revision.
 
     Raises
     ------
     TrackingError
-        It is no database, cannot be written, or was left half upgraded with records in it.
+        The file is not a database, cannot be written, or has records and cannot be upgraded.
     """
     if _is_usable(path, revisions):
         return
@@ -96,13 +96,13 @@ def ensure_migrated(path: Path, revisions: Sequence[str], migrate: Callable[[Pat
 
 
 def _is_usable(path: Path, revisions: Sequence[str]) -> bool:
-    """Return whether MLflow need not change the schema, or would refuse to: a later version made it."""
+    """Return whether MLflow need not change the schema, or refuses to as a later version made it."""
     revision = _revision(path)
     return revision is not None and (revision == revisions[0] or revision not in revisions)
 
 
 def _wait_until_settled(path: Path, revisions: Sequence[str]) -> None:
-    """Wait for whoever is making the database, such as an ``mlflow ui`` that has just been started."""
+    """Wait for another process that is creating the database, such as a new ``mlflow ui``."""
     while path.exists() and not _is_usable(path, revisions):
         if time.time() - path.stat().st_mtime > SETTLED_SECONDS:
             return
@@ -123,22 +123,22 @@ def _replace(path: Path, migrate: Callable[[Path], None]) -> None:
             if not has_records:
                 raise
             raise TrackingError(
-                f"{path}: it needs an upgrade, which failed and changed nothing ({error}): put a backup of "
-                "it in its place, or move it away to begin a new one (the files of its runs stay)"
+                f"{path}: it needs an upgrade, which failed and changed nothing ({error}): restore a backup "
+                "of the file, or move it away to start a new one (the files of its runs stay)"
             ) from error
-        # A journal is of the file that goes, and would be played back into the one that comes.
+        # A journal belongs to the old file; SQLite would apply it to the new one.
         for suffix in ("-journal", "-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
         write_atomically(path, partial(shutil.copyfile, made))
     if half_made:
         log.warning(
-            "the tracking database was left half made, with no run in it, and is made anew",
+            "the tracking database was incomplete and had no run; it was created again",
             extra={"file": str(path)},
         )
 
 
 def _revision(path: Path) -> str | None:
-    """Read at which revision the schema is; None: at none, or there is no database."""
+    """Read the revision of the schema, None without a database or a revision."""
     if "alembic_version" not in _tables(path):
         return None
     with _connected(path) as connection:
@@ -168,17 +168,17 @@ def _has_records(path: Path) -> bool:
 
 
 def follow_artifacts(path: Path, artifacts: Path) -> None:
-    """Correct where the database says that artifacts are, if its folder was moved or copied.
+    """Correct the locations of artifacts in the database after its folder was moved or copied.
 
-    New artifacts go to ``artifacts`` from now on. Recorded ones that are in it are found there; those that
-    were left behind keep their old place.
+    New artifacts go to ``artifacts``. Recorded artifacts that are in this folder get their new location;
+    others keep the recorded one.
 
     Parameters
     ----------
     path
         A database whose runs have their artifacts beside it.
     artifacts
-        That folder, wherever it is now.
+        The current path of that folder.
 
     Raises
     ------
@@ -194,13 +194,13 @@ def follow_artifacts(path: Path, artifacts: Path) -> None:
             connection.execute(update, (new, old))
     former = sorted({_former_folder(old, artifacts.name)[0] for _, _, old, _ in changes})
     log.warning(
-        "the project was moved: the tracking database now has the artifacts where they are",
+        "the project was moved: the locations of artifacts in the tracking database were corrected",
         extra={"was": [unquote(each.removeprefix("file://")) for each in former], "now": str(artifacts)},
     )
 
 
 def _moved(path: Path, artifacts: Path) -> Iterator[tuple[str, str, str, str]]:
-    """Yield table, column, recorded and right location of what is recorded elsewhere."""
+    """Yield table, column, recorded and correct location of each location to correct."""
     here = artifacts.as_uri()
     with _connected(path) as connection:
         for table, column in LOCATIONS:
@@ -216,7 +216,7 @@ def _moved(path: Path, artifacts: Path) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _former_folder(location: str, name: str) -> tuple[str, str | None]:
-    """Split a location into the artifact folder of a project and the path below it; None: it is in none.
+    """Split a location into a project's artifact folder and the path in it, None if it is in no such folder.
 
     Examples
     --------
@@ -233,15 +233,15 @@ def _former_folder(location: str, name: str) -> tuple[str, str | None]:
 
 @contextmanager
 def _connected(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a database that is there.
+    """Open an existing database.
 
     Raises
     ------
     TrackingError
-        It is none, or cannot be read or written.
+        The file is not a database, or cannot be read or written.
     """
     try:
-        # "rw" makes no file, and may play back the journal that a killed process left.
+        # "rw" creates no file, and may apply the journal that a killed process left.
         address = f"{path.absolute().as_uri()}?mode=rw"
         with closing(sqlite3.connect(address, timeout=BUSY_SECONDS, uri=True)) as opened:
             yield opened
@@ -249,6 +249,6 @@ def _connected(path: Path) -> Iterator[sqlite3.Connection]:
         raise TrackingError(f"{path}: {error}") from error
     except sqlite3.DatabaseError as error:
         raise TrackingError(
-            f"{path}: no database that can be read ({error}): put a backup of it in its place, or move it "
-            "away to begin a new one (the files of its runs stay)"
+            f"{path}: not a readable database ({error}): restore a backup of the file, or move it away to "
+            "start a new one (the files of its runs stay)"
         ) from error

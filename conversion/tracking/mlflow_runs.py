@@ -1,4 +1,4 @@
-"""Runs in MLflow. The one module that imports mlflow, and it takes seconds: import it where it is needed."""
+"""Runs in MLflow. Importing mlflow takes seconds, so import this module only where it is needed."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ DATABASE: Final = "mlflow.db"
 ARTIFACTS: Final = "mlartifacts"
 MODEL_NAME: Final = "model"
 WAITING_TAG: Final = "waiting_run"
-"""Names the folder in which a run waited, so that logging that was cut short goes on in the same run."""
+"""A tag with the folder in which a run waited, so that interrupted logging continues in the same run."""
 OUTBOX_TAG: Final = "waiting_in"
-"""Names the machine and the folder of the outbox, so that nobody else's runs are closed."""
+"""A tag with the machine and folder of the outbox, so that only its own runs are closed."""
 LOADER: Final = "conversion.tracking.pyfunc"
 MODEL_REQUIREMENTS: Final = (
     "joblib",
@@ -64,16 +64,16 @@ MODEL_REQUIREMENTS: Final = (
     "mlflow",
 )
 EXPERIMENT_TAGS: Final = {"mlflow.experimentKind": "custom_model_development"}
-"""So that the user interface shows models, not language models."""
+"""Makes the user interface show models instead of language models."""
 BATCH: Final = 1000  # metrics that MLflow takes at once
 PARAMS_BATCH: Final = 100
 
 # What keeps us from a store: MLflow's own errors, the network and files, its database, a missing driver.
 UNREACHABLE: Final = (MlflowException, OSError, SQLAlchemyError, ImportError)
 NO_SUCH_RUN: Final = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
-"""What MLflow answers to the id of no run, and to what cannot be one."""
+"""MLflow's error codes for an unknown and for a malformed run id."""
 NO_CAUSE: Final = "(raised as a result of "
-"""Begins the line with which SQLAlchemy says when, not why."""
+"""Start of the line in which SQLAlchemy names the operation, not the cause."""
 FULL: Final = ("No space left on device", "Disk quota exceeded", "File too large", "database or disk is full")
 
 Store = MlflowClient
@@ -81,7 +81,7 @@ log = logging.getLogger(__name__)
 
 
 def tracking_uri(root: Path) -> str:
-    """Name the store: MLFLOW_TRACKING_URI, else the database in the main checkout.
+    """Return the URI of the store: MLFLOW_TRACKING_URI, else the database in the main checkout.
 
     A relative SQLite path is the main checkout's, as some experiments run in temporary folders.
     """
@@ -93,9 +93,10 @@ def tracking_uri(root: Path) -> str:
 
 
 def open_store(root: Path) -> MlflowClient:
-    """Connect to the store and see whether it answers.
+    """Connect to the store and check that it answers.
 
-    A database in a file is made if there is none, or mended; ours follows the project if that was moved.
+    A missing database file is created, an incomplete one is completed, and ours follows a project that was
+    moved.
 
     Parameters
     ----------
@@ -128,13 +129,13 @@ def open_store(root: Path) -> MlflowClient:
 
 
 def _migrate(database: Path) -> None:
-    """Have MLflow make or upgrade the database, as it does when it is opened."""
+    """Create or upgrade the database with MLflow, as it does on opening."""
     with asking(f"MLflow cannot make or upgrade {database}"):
         MlflowClient(f"{SCHEME}{database}").search_experiments(max_results=1)
 
 
 def _schema_revisions() -> list[str]:
-    """List the revisions of MLflow's schema, the latest first."""
+    """List the revisions of MLflow's schema, latest first."""
     scripts = ScriptDirectory(str(Path(mlflow.__file__).parent / "store" / "db_migrations"))
     return [script.revision for script in scripts.walk_revisions()]
 
@@ -145,7 +146,7 @@ def is_ours(root: Path) -> bool:
 
 
 def log_waiting(root: Path, experiment: str) -> int:
-    """Log every run that waits, oldest first, and clear away what killed processes left.
+    """Log every waiting run, oldest first, and remove what killed processes left.
 
     Parameters
     ----------
@@ -189,7 +190,7 @@ def log_waiting(root: Path, experiment: str) -> int:
 
 
 def _experiment_id(client: MlflowClient, root: Path, name: str) -> str:
-    """Find or make the experiment; artifacts beside the database, where it is ours."""
+    """Find or create the experiment; in our own store its artifacts are beside the database."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         location = (root / ARTIFACTS).as_uri() if is_ours(root) else None
@@ -208,7 +209,7 @@ def _outbox(root: Path) -> str:
 
 
 def _close_abandoned(client: MlflowClient, root: Path) -> None:
-    """End the runs that were begun here and wait no longer, which MLflow would show as running for ever.
+    """End the runs that were started here and no longer wait; MLflow would show them as running forever.
 
     Call it with the lock held: nobody logs from here meanwhile.
     """
@@ -228,7 +229,7 @@ def _close_abandoned(client: MlflowClient, root: Path) -> None:
 
 
 def run_with_id(store: Store, run_id: str) -> Run | None:
-    """Read a run, deleted or not; None: no run has this id."""
+    """Read a run, deleted or not; None if no run has this id."""
     with asking(f"run {run_id}"):
         try:
             return store.get_run(run_id)
@@ -239,7 +240,7 @@ def run_with_id(store: Store, run_id: str) -> Run | None:
 
 
 def finished_runs(store: Store, condition: str, deleted_too: bool = False) -> list[Run]:
-    """List the finished runs of all experiments for which a condition holds, the latest first."""
+    """List the finished runs of all experiments that match a condition, latest first."""
     view = ViewType.ALL if deleted_too else ViewType.ACTIVE_ONLY
     query = f"{condition} and attributes.status = 'FINISHED'"
     with asking("the tracking store"):
@@ -248,7 +249,7 @@ def finished_runs(store: Store, condition: str, deleted_too: bool = False) -> li
 
 
 def is_deleted(entity: Experiment | RunInfo) -> bool:
-    """Return whether MLflow keeps it only until its garbage is collected."""
+    """Return whether the run is deleted, and MLflow keeps it only until `mlflow gc`."""
     return str(entity.lifecycle_stage) == LifecycleStage.DELETED
 
 
@@ -289,7 +290,7 @@ def _run_id(client: MlflowClient, experiment_id: str, tags: dict[str, str], reco
 def _log_model(
     client: MlflowClient, experiment_id: str, run_id: str, waiting: Path, columns: dict[str, str]
 ) -> str:
-    """Log the model's own two files, with the code that reads them; give the logged model's id.
+    """Log the model's two files with the code that reads them; return the logged model's id.
 
     `mlflow.pyfunc.log_model` would also load the model and ask it, which takes as long as all the rest.
     """
@@ -304,7 +305,7 @@ def _log_model(
 
 
 def _save_model(folder: Path, mlflow_model: Model, waiting: Path, columns: dict[str, str]) -> None:
-    """Lay the model out as MLflow loads and serves it; ``columns`` are what it takes, by MLflow's types."""
+    """Write the model in MLflow's layout; ``columns`` are its inputs with MLflow's types."""
     kinds = {name: DataType[kind] for name, kind in columns.items()}
     inputs: list[ColSpec | TensorSpec] = [ColSpec(kind, name) for name, kind in kinds.items()]
     example = verified_parquet(waiting / outbox.EXAMPLE)
@@ -321,7 +322,7 @@ def _save_model(folder: Path, mlflow_model: Model, waiting: Path, columns: dict[
 
 
 def _pinned() -> list[str]:
-    """Pin what it takes to read the model, to the versions that are installed."""
+    """Pin the libraries that reading the model needs to the installed versions."""
     pins = []
     for name in MODEL_REQUIREMENTS:
         try:
@@ -333,7 +334,7 @@ def _pinned() -> list[str]:
 
 @contextmanager
 def asking(what: str) -> Iterator[None]:
-    """Keep MLflow off the screen; say what could not be asked or told, in one line.
+    """Silence MLflow, and turn its errors into a `TrackingError` of one line.
 
     Raises
     ------
@@ -351,7 +352,7 @@ def asking(what: str) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what MLflow and its libraries say of themselves off the user's screen; errors are raised."""
+    """Silence the messages of MLflow and its libraries; errors are still raised."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -369,7 +370,7 @@ def _quiet() -> Iterator[None]:
 
 
 def first_line(error: Exception) -> str:
-    r"""Take the first line of what an error says, which in MLflow may be a page.
+    r"""Return the first line of an error message, which in MLflow may fill a page.
 
     Examples
     --------

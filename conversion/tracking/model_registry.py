@@ -1,4 +1,4 @@
-"""The model registry: runs that were tracked, and which of their models are registered."""
+"""The model registry: tracked runs, and which of their models are registered."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHAMPION: Final = "champion"
 PREDICTIONS_ARTIFACT: Final = "backtest/predictions.parquet"
 SHA256_TAG: Final = "model_sha256"
 NAMES: Final = ("tags.dvc_exp_name", "attributes.run_name")
-"""What a run may be named by, other than its id."""
+"""The tags that may name a run, besides its id."""
 LISTED: Final = 5  # runs of one name
 
 
@@ -52,7 +52,7 @@ class TrackedRun:
 
 @dataclass(frozen=True)
 class Champion:
-    """The registered version that models are measured against."""
+    """The registered version that candidates are compared with."""
 
     version: str
     run_id: str
@@ -60,7 +60,7 @@ class Champion:
 
 
 def tracked_run(store: Store, name: str) -> TrackedRun:
-    """Find a run by its id, its name, or the name of the DVC experiment that it was.
+    """Find a run by its id, its name or the name of its DVC experiment.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def tracked_run(store: Store, name: str) -> TrackedRun:
 
 
 def _run_named(store: Store, name: str) -> Run:
-    """Find the run with a name: of several with one model the latest, a deleted one if there is no other."""
+    """Find the run with a name: the latest of several with the same model, a deleted one only if alone."""
     named = [f"{attribute} = {_quoted(name)}" for attribute in NAMES]
     found: dict[str, Run] = {}
     for deleted_too in (False, True):
@@ -105,7 +105,7 @@ def _run_named(store: Store, name: str) -> Run:
 
 
 def _quoted(text: str) -> str:
-    """Quote a text for a query, which knows no way to escape a quote."""
+    """Quote a text for a query, whose syntax cannot escape a quote."""
     for quote in ("'", '"'):
         if quote not in text:
             return f"{quote}{text}{quote}"
@@ -117,7 +117,7 @@ def _day(run: Run) -> str:
 
 
 def _deleted(store: Store, run: Run) -> str:
-    """Say how to bring a deleted run back; those of a deleted experiment come back with it."""
+    """Describe how to restore a deleted run; those of a deleted experiment are restored with it."""
     with asking(f"run {run.info.run_id}"):
         experiment = store.get_experiment(run.info.experiment_id)
     if is_deleted(experiment):
@@ -129,7 +129,7 @@ def _deleted(store: Store, run: Run) -> str:
 
 
 def run_of_model(store: Store, sha256: str) -> TrackedRun:
-    """Find the run that tracked a model file, the latest one of several.
+    """Find the latest run that tracked a model file.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def run_of_model(store: Store, sha256: str) -> TrackedRun:
 
 
 def read_predictions(store: Store, run_id: str) -> pd.DataFrame:
-    """Read the backtest of a run: what `conversion.evaluation.comparison.compare` needs of it.
+    """Read the columns of a run's backtest that `conversion.evaluation.comparison.compare` needs.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def read_predictions(store: Store, run_id: str) -> pd.DataFrame:
 
 
 def champion_of(store: Store, model_name: str) -> Champion | None:
-    """Find the registered model's champion; None where there is no such model or alias.
+    """Return the registered model's champion, None if there is no such model or alias.
 
     Raises
     ------
@@ -254,7 +254,7 @@ def registered_versions(store: Store, model_name: str) -> RegisteredVersions:
 
 
 def _aliases(store: Store, model_name: str) -> dict[str, str]:
-    """Version by alias; a list of versions does not tell them."""
+    """Return the version of each alias, which a list of versions does not contain."""
     with asking(f"registered model {model_name}"):
         if not store.search_registered_models(f"name = '{model_name}'"):
             return {}
@@ -282,7 +282,7 @@ def _make_registered_model(store: Store, model_name: str) -> None:
 
 
 def _sha256_of(store: Store, version: ModelVersion) -> str:
-    """Read it from the version, or where somebody else registered it from its run; empty if unknown."""
+    """Read the hash from the version, or from its run if someone else registered it; empty if unknown."""
     if SHA256_TAG in version.tags:
         return str(version.tags[SHA256_TAG])
     if not version.run_id:

@@ -1,7 +1,8 @@
-"""Runs on their way to the tracking server: each waits in a folder of its own until it has been logged.
+"""Runs on their way to the tracking server: each waits in its own folder until it is logged.
 
-A run is written here first, whole or not at all. Whoever logs holds the lock and logs all that wait, so a
-server that is down, a killed process and two experiments at once lose nothing and log nothing twice.
+A run is written here first, completely or not at all. The process that logs holds a lock and logs all
+waiting runs. So nothing is lost or logged twice if the server is down, a process is killed or two experiments
+run at once.
 """
 
 from __future__ import annotations
@@ -30,31 +31,31 @@ NAME: Final = re.compile(r"\d{20}-[0-9a-f]{8}")
 
 
 def project_root() -> Path:
-    """Find the main checkout: DVC runs some experiments in temporary copies, but tells where that is."""
+    """Return the main checkout, which DVC names when it runs an experiment in a temporary copy."""
     return Path(os.environ.get("DVC_ROOT", ".")).resolve()
 
 
 def put(root: Path, record: dict[str, Any], fill: Callable[[Path], None]) -> Path:
-    """Add a run.
+    """Add a run to the outbox.
 
     Parameters
     ----------
     root
         The main checkout.
     record
-        What is told of the run, JSON-ready; see `stages.track`.
+        The JSON-ready record of the run; see `conversion.tracking.run_record`.
     fill
-        Called with a folder, to put the run's files into.
+        Called with a folder to write the run's files into.
 
     Returns
     -------
     pathlib.Path
-        The run's folder. Names sort by time.
+        The run's folder. The names sort by time.
 
     Raises
     ------
     OutputError
-        The disk is full, or the folder cannot be written.
+        The disk is full or the folder cannot be written.
     """
     waiting = root / FOLDER
     name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
@@ -71,23 +72,23 @@ def put(root: Path, record: dict[str, Any], fill: Callable[[Path], None]) -> Pat
 
 
 def _unfinished(run: Path) -> Path:
-    """Name a run's folder while this process fills or empties it."""
+    """Return the name of a run's folder while this process fills or empties it."""
     return run.with_name(f".{run.name}.{os.getpid()}.tmp")
 
 
 def waiting_runs(root: Path) -> list[Path]:
-    """List the folders of the runs that wait, oldest first."""
+    """List the folders of the waiting runs, oldest first."""
     return sorted(path.parent for path in (root / FOLDER).glob(f"[0-9]*/{RECORD}"))
 
 
 def read_record(run: Path) -> dict[str, Any]:
-    """Read what is told of a run."""
+    """Read the record of a run."""
     return dict(read_json(run / RECORD))
 
 
 def remove(run: Path) -> None:
-    """Take a run out that has been logged."""
-    # Under another name first: what is half removed must not look like a run that waits.
+    """Remove a run that has been logged."""
+    # Renamed first, so that a partly removed folder does not look like a waiting run.
     leaving = _unfinished(run)
     with writing(run):
         run.replace(leaving)
@@ -95,9 +96,11 @@ def remove(run: Path) -> None:
 
 
 def remove_leftovers(root: Path) -> None:
-    """Remove what killed processes left half written or half removed."""
+    """Remove what killed processes left partly written or partly removed."""
     for path in (root / FOLDER).glob(".*.tmp"):
-        nobody_s = NAME.fullmatch(path.stem.removeprefix("."))  # names no process: of an older version
+        nobody_s = NAME.fullmatch(
+            path.stem.removeprefix(".")
+        )  # an older version wrote it, without a process id
         if nobody_s or is_leftover(path):
             with writing(path):
                 shutil.rmtree(path)
@@ -105,7 +108,7 @@ def remove_leftovers(root: Path) -> None:
 
 @contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Hold the one lock on logging, waiting for it: SQLite lets one write at a time."""
+    """Wait for and hold the lock on logging: SQLite allows one writer at a time."""
     lock = FileLock(root / FOLDER / "lock")
     with writing(root / FOLDER / "lock"):
         (root / FOLDER).mkdir(exist_ok=True)

@@ -7,11 +7,11 @@ import os
 import pandas as pd
 
 from conversion.modelling.artifact import allowed_by, load_model
-from conversion.modelling.base import ConversionModel
+from conversion.modelling.model import ConversionModel
 
 
 class ProbabilityOfConversion:
-    """Gives the calibrated probability of conversion, as ``models/model.joblib`` does.
+    """The model of ``models/model.joblib`` with the interface that MLflow expects.
 
     Parameters
     ----------
@@ -23,14 +23,14 @@ class ProbabilityOfConversion:
         self.model = model
 
     def predict(self, features: pd.DataFrame, params: dict[str, object] | None = None) -> pd.DataFrame:  # noqa: ARG002
-        """Score feature rows.
+        """Return the calibrated probability of conversion of feature rows.
 
         Parameters
         ----------
         features
             The model's features, in columns of any order.
         params
-            None are known; MLflow passes them.
+            Ignored; MLflow passes them.
 
         Returns
         -------
@@ -41,10 +41,10 @@ class ProbabilityOfConversion:
 
 
 def _load_pyfunc(folder: str) -> ProbabilityOfConversion:
-    """Load the model whose two files stand in ``folder``; the name is MLflow's.
+    """Load the model from its two files in ``folder``; MLflow prescribes the function's name.
 
-    The file is hashed before it is unpickled, and has to be the one that its description says, and that
-    CONVERSION_MODEL_SHA256 says where it is set.
+    The file is hashed before it is unpickled. Its hash must be the one in its description, and the one in
+    CONVERSION_MODEL_SHA256 where that is set.
     """
     model, _ = load_model(ConversionModel, folder, allowed_by(os.environ))
     return ProbabilityOfConversion(model)

@@ -1,4 +1,4 @@
-"""What MLflow gets to know of a run, read from what the stages wrote."""
+"""The record of a run for MLflow, read from what the stages wrote."""
 
 from __future__ import annotations
 
@@ -32,15 +32,16 @@ from conversion.tracking import outbox
 
 LOCK: Final = Path("dvc.lock")
 RESULTS: Final = ("metrics", "plots")
+CODE: Final = ("conversion/", "stages/")
 PREDICTIONS: Final = "backtest/predictions.parquet"
 PREDICTED: Final = ["id", "as_of", "label", "MRR", "probability", "base_rate"]
-"""What comparing two models' backtests takes; the baselines are the same for all."""
+"""The columns that comparing two backtests needs; the baselines are the same for all models."""
 EXAMPLE_ROWS: Final = 3
 PACKAGE: Final = Path(conversion.__file__).parent
 
 
 def flat(values: Any, path: str = "") -> dict[str, str]:
-    """Give each key its dotted path, as DVC does, and its value as JSON; text stays as it is.
+    """Map each dotted key, as DVC writes it, to its value as JSON; text stays unchanged.
 
     Examples
     --------
@@ -56,7 +57,7 @@ def flat(values: Any, path: str = "") -> dict[str, str]:
 
 
 def metrics_of(measured: Any, path: str = "") -> dict[str, float]:
-    """Give each number its dotted path in the metrics file, without the intervals.
+    """Map the dotted path of each number in a metrics file to the number, without the intervals.
 
     Examples
     --------
@@ -76,17 +77,17 @@ def metrics_of(measured: Any, path: str = "") -> dict[str, float]:
 
 
 def weekly_metrics(rows: Iterable[dict[str, str]]) -> dict[str, list[tuple[int, int, float]]]:
-    """Give each measure of the backtest a point a cutoff.
+    """Return one point for each measure and cutoff of the backtest.
 
     Parameters
     ----------
     rows
-        Of ``metrics/backtest.csv``, by column.
+        The rows of ``metrics/backtest.csv``, by column.
 
     Returns
     -------
     dict
-        By ``weekly.`` and the measure: (number of the cutoff, its ``as_of`` in milliseconds, value); a week
+        For ``weekly.`` and the measure: (number of the cutoff, its ``as_of`` in milliseconds, value). A week
         in which the measure is undefined has no point.
     """
     points: dict[str, list[tuple[int, int, float]]] = {}
@@ -100,8 +101,8 @@ def weekly_metrics(rows: Iterable[dict[str, str]]) -> dict[str, list[tuple[int, 
 
 
 def data_hashes(lock: dict[str, Any]) -> dict[str, str]:
-    """Read from ``dvc.lock`` what the data and the model hash to, by path."""
-    # What it says of this stage is of the last run.
+    """Return the hashes of the data and the model in ``dvc.lock``, by path."""
+    # The entry of this stage is still that of the last run.
     entries = (
         entry
         for name, stage in lock.get("stages", {}).items()
@@ -111,24 +112,24 @@ def data_hashes(lock: dict[str, Any]) -> dict[str, str]:
     return {
         entry["path"]: entry["md5"]
         for entry in entries
-        if "md5" in entry and not entry["path"].endswith(".py") and not entry["path"].startswith(RESULTS)
+        if "md5" in entry and not entry["path"].startswith(CODE + RESULTS)
     }
 
 
 def git_tags(environment: dict[str, str]) -> dict[str, str]:
-    """Say which commit was run, whether anything was changed in it, and as which experiment of DVC.
+    """Return tags with the commit, whether the workspace differs from it, and the DVC experiment.
 
     Parameters
     ----------
     environment
-        Has DVC_EXP_NAME and DVC_EXP_BASELINE_REV in an experiment, which may run in a copy with commits of
-        its own.
+        In an experiment it has DVC_EXP_NAME and DVC_EXP_BASELINE_REV. The experiment may run in a copy with
+        commits of its own.
 
     Returns
     -------
     dict
-        Empty outside of a Git repository. ``dirty`` tells whether code, params or anything else differs from
-        the commit, what the stages write aside.
+        Empty outside a Git repository. ``dirty`` is true if anything but the stages' outputs differs from the
+        commit.
     """
     commit = environment.get("DVC_EXP_BASELINE_REV") or _git("rev-parse", "HEAD").strip()
     if not commit:
@@ -143,14 +144,14 @@ def git_tags(environment: dict[str, str]) -> dict[str, str]:
 
 
 def _git(*arguments: str) -> str:
-    """Ask Git; empty where there is none, or no repository or commit."""
+    """Run Git; return an empty text without Git, a repository or a commit."""
     if shutil.which("git") is None:
         return ""
     return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False).stdout  # noqa: S603, S607
 
 
 def identity(model: dict[str, Any]) -> dict[str, str]:
-    """Tell this run from others by what it made: the same inputs give the same, wherever they are run."""
+    """Return tags that identify the run by its results: the same inputs give the same tags on any machine."""
     with reading("metrics/evaluation.json"):
         evaluation = sha256("metrics/evaluation.json")
     return {
@@ -162,16 +163,16 @@ def identity(model: dict[str, Any]) -> dict[str, str]:
 
 
 def record(params: Params, model: dict[str, Any], who: dict[str, str], started: float) -> dict[str, Any]:
-    """Put together what is told of the run; JSON-ready.
+    """Assemble the JSON-ready record of the run.
 
     Parameters
     ----------
     params
         All of params.yaml.
     model
-        The model's description.
+        The content of models/model.json.
     who
-        From `identity` and `git_tags`.
+        Tags from `identity` and `git_tags`.
     started
         Seconds since 1970.
     """
@@ -186,7 +187,7 @@ def record(params: Params, model: dict[str, Any], who: dict[str, str], started: 
         "tags": who
         | {f"dvc.{path}": digest for path, digest in hashes.items()}
         | {"mlflow.note.content": f"```\n{summary}```", "mlflow.source.name": "dvc.yaml"},
-        # The few that DVC shows have the names that DVC shows them by.
+        # The headline metrics have the names that `dvc metrics show` gives them.
         "metrics": metrics_of(read_json("metrics/evaluation.json"))
         | metrics_of(read_json("metrics/headline.json")),
         "weekly": weekly,
@@ -202,7 +203,7 @@ def record(params: Params, model: dict[str, Any], who: dict[str, str], started: 
 
 
 def fill(folder: Path, columns: Iterable[str]) -> None:
-    """Copy the run's files into ``folder``: artifacts, the model with its code, and an input example."""
+    """Copy the run's files into ``folder``: artifacts, the model with its code, an input example."""
     artifacts = folder / outbox.ARTIFACTS
     for source in _artifacts():
         target = artifacts / source
@@ -232,7 +233,7 @@ def _artifacts() -> Iterator[Path]:
     yield Path("params.yaml")
     for folder in RESULTS:
         with reading(folder):
-            # A killed stage leaves a file that it was writing; no result of any run.
+            # A killed stage leaves a temporary file, which is not a result.
             files = sorted(
                 path for path in Path(folder).iterdir() if path.is_file() and not is_temporary(path)
             )

@@ -137,7 +137,7 @@ MODEL = {"model_type": "a", "params": {"seed": 1, "copy": {"rows": 3, "how": "fa
 STAGES = {
     "copy": {
         "cmd": COPY,
-        "deps": ["in.txt", "shared.py", "own.py"],
+        "deps": ["in.txt", "wing", "shared.py", "own.py"],
         "params": ["seed", "copy", "model.type", "model.${model.type}"],
         "outs": ["data.txt", "models/model.json"],
     },
@@ -157,7 +157,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     project = Clone(folder, tmp_path_factory.mktemp("home"))
     (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}), encoding="utf-8")
     (folder / "params.yaml").write_text(yaml.safe_dump(PARAMS), encoding="utf-8")
-    for name in ("in.txt", "shared.py", "own.py"):
+    (folder / "wing").mkdir()
+    for name in ("in.txt", "wing/module.py", "shared.py", "own.py"):
         (folder / name).write_text(f"# {name}\n", encoding="utf-8")
     (folder / "described.json").write_text(json.dumps(MODEL), encoding="utf-8")
     (folder / "models").mkdir()
@@ -206,7 +207,7 @@ def test_a_model_whose_description_is_broken_is_named(ran: Clone, root: Path, tm
     project = ran.copy_to(tmp_path / "here")
     (project.folder / "models/model.json").write_text("{", encoding="utf-8")
     (line,) = check(project, root, fails=True)
-    assert "models/model.json: not what the stage copy writes" in line
+    assert "models/model.json: not what the stage train writes" in line
 
 
 def test_each_changed_key_is_named(project: Clone, root: Path) -> None:
@@ -221,11 +222,13 @@ def test_each_changed_key_is_named(project: Clone, root: Path) -> None:
 def test_each_changed_file_in_git_is_named(project: Clone, root: Path) -> None:
     (project.folder / "shared.py").write_text("edited\n", encoding="utf-8")
     (project.folder / "own.py").unlink()
+    (project.folder / "wing/added.py").touch()
     (project.folder / "count.txt").write_text("99 data.txt\n", encoding="utf-8")
     assert sorted(check(project, root, fails=True)) == [
         "count.txt: modified since dvc.lock was written (count); run: dvc repro",
         "own.py: deleted since dvc.lock was written (copy); run: dvc repro",
         "shared.py: modified since dvc.lock was written (copy, count); run: dvc repro",
+        "wing: modified since dvc.lock was written (copy); run: dvc repro",
     ]
 
 

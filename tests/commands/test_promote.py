@@ -118,9 +118,9 @@ def test_the_first_model_is_promoted_without_a_comparison(
     project.promote()
     printed = capsys.readouterr()
     assert printed.out == (
-        f"{project.name} has no champion yet: nothing to compare with\n"
-        f"promoted: run {runs['poor']} is {project.name} version 1, the champion\n"
-        f"to serve no other model: CONVERSION_MODEL_SHA256={sha256_of('poor')}\n"
+        f"{project.name} has no champion yet, nothing to compare with\n"
+        f"promoted: run {runs['poor']} is now {project.name} version 1, the champion\n"
+        f"to serve only this model: CONVERSION_MODEL_SHA256={sha256_of('poor')}\n"
     )
     assert printed.err == ""
     champion = project.champion()
@@ -158,8 +158,8 @@ def test_a_better_model_becomes_the_champion(
     assert "\nrecall at 20 " in printed
     assert "\nB is better on average precision, recall at 20 and log loss.\n" in printed
     assert printed.endswith(
-        f"\npromoted: run {runs['good']} is {project.name} version 2, the champion\n"
-        f"to serve no other model: CONVERSION_MODEL_SHA256={sha256_of('good')}\n"
+        f"\npromoted: run {runs['good']} is now {project.name} version 2, the champion\n"
+        f"to serve only this model: CONVERSION_MODEL_SHA256={sha256_of('good')}\n"
     )
     champion = project.champion()
     assert champion.run_id == runs["good"]
@@ -193,8 +193,8 @@ def test_a_worse_model_is_not_promoted(
     words = measure.replace("_", " ")
     better = "lower" if measure == "log_loss" else "higher"
     assert str(caught.value) == (
-        f"run {runs['poor']} is not promoted: that its {words} is {better} has probability 0.000, 0.800 "
-        'below registry.least_probability, which is 0.8; --force "why" does it anyway'
+        f"run {runs['poor']} is not promoted: probability of a {better} {words} 0.000, required 0.8 "
+        '(registry.least_probability); --force "why" promotes it anyway'
     )
     assert words in capsys.readouterr().out
     assert [version.run_id for version in project.versions()] == [runs["good"]]
@@ -204,7 +204,9 @@ def test_a_worse_model_is_not_promoted(
 
 def test_an_equal_backtest_is_not_better(project: Project) -> None:
     project.promote(run="poor")
-    with pytest.raises(PromotionError, match=r"probability 0\.500, 0\.300 below"):
+    with pytest.raises(
+        PromotionError, match=r"probability of a higher average precision 0\.500, required 0\.8 "
+    ):
         project.promote(run="like_poor")
     project.set_rule(least_probability=0.5)
     project.promote(run="like_poor")
@@ -215,8 +217,8 @@ def test_force_says_and_keeps_why(project: Project, runs: Runs, capsys: pytest.C
     project.promote(run="good")
     project.promote("--force", " a bug in the features ", run="poor")
     assert (
-        "forced, although that its average precision is higher has probability 0.000, 0.800 below "
-        "registry.least_probability, which is 0.8\nbecause: a bug in the features\n"
+        "Forced: probability of a higher average precision 0.000, required 0.8 (registry.least_probability)\n"
+        "Reason: a bug in the features\n"
     ) in capsys.readouterr().out
     champion = project.champion()
     assert champion.run_id == runs["poor"]
@@ -227,7 +229,7 @@ def test_force_says_and_keeps_why(project: Project, runs: Runs, capsys: pytest.C
 def test_force_that_was_not_needed_is_not_said(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     project.promote("--force", "for the fun of it", run="poor")
     project.promote("--force", "for the fun of it", run="good")
-    assert "forced" not in capsys.readouterr().out
+    assert "forced" not in capsys.readouterr().out.lower()
     assert "forced" not in project.champion().tags
 
 
@@ -250,11 +252,11 @@ def test_what_cannot_be_compared_can_only_be_forced(
     project: Project, runs: Runs, other: str, says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project.promote(run="good")
-    with pytest.raises(PromotionError, match=r"it \(B\) cannot be compared with version 1 \(A\): ") as caught:
+    with pytest.raises(PromotionError, match=r"run \(B\) and version 1 \(A\) cannot be compared: ") as caught:
         project.promote(run=other)
     assert says in str(caught.value)
     project.promote("--force", "another export", run=other)
-    assert "forced, although it (B) cannot be compared with version 1 (A): " in capsys.readouterr().out
+    assert "Forced: run (B) and version 1 (A) cannot be compared: " in capsys.readouterr().out
     champion = project.champion()
     assert champion.run_id == runs[other]
     assert champion.tags["forced"] == "another export"
@@ -269,8 +271,8 @@ def test_the_champion_again_changes_nothing(
     capsys.readouterr()
     project.promote("--force", "again", run="poor")
     assert capsys.readouterr().out == (
-        f"run {runs['poor']} made the champion: it is {project.name} version 1 already\n"
-        f"to serve no other model: CONVERSION_MODEL_SHA256={sha256_of('poor')}\n"
+        f"run {runs['poor']} is the champion already: {project.name} version 1\n"
+        f"to serve only this model: CONVERSION_MODEL_SHA256={sha256_of('poor')}\n"
     )
     assert len(project.versions()) == 1
     assert project.written() is not None, "the list of registered versions is written anew"
@@ -426,8 +428,8 @@ def test_nothing_but_what_it_says_is_on_the_screen(project: Project, runs: Runs)
     ("measure", "reached", "says"),
     [
         ("average_precision", 0.8, None),
-        ("average_precision", 0.62, "its average precision is higher has probability 0.620, 0.180 below"),
-        ("log_loss", 0.75, "its log loss is lower has probability 0.750, 0.050 below"),
+        ("average_precision", 0.62, "probability of a higher average precision 0.620, required 0.8"),
+        ("log_loss", 0.75, "probability of a lower log loss 0.750, required 0.8"),
         ("log_loss", 1.0, None),
     ],
 )

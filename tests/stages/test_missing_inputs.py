@@ -15,10 +15,9 @@ from tests.pipeline import small_params
 
 
 @pytest.fixture
-def project(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A fresh checkout, but for the code."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "dvc.yaml").write_bytes((root / "dvc.yaml").read_bytes())
     params = small_params().model_dump(mode="json")
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     return tmp_path

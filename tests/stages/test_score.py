@@ -9,14 +9,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from conversion.leads import drift as drift_module
 from conversion.leads.lead_files import write_leads
 from conversion.leads.lead_list import LEAD_COLUMNS, REASON_COLUMNS
 from conversion.modelling.artifact import save_model
 from conversion.runtime.errors import ArtifactError, InputError
 from conversion.runtime.files import sha256, write_json
 from stages import score
-from tests.exports import tiny_export
 from tests.pipeline import Pipeline, dirty_export, small_params
 
 
@@ -72,56 +70,6 @@ def test_commas_and_letters_of_any_language_survive(tmp_path: Path) -> None:
         assert industry.iloc[0] == 'Comercio Electrónico, "B2B"'
         assert pd.isna(industry.iloc[1])
     assert b"\r" not in (tmp_path / "leads.csv").read_bytes()
-
-
-# Drift
-
-
-def test_nothing_has_drifted_from_itself() -> None:
-    pipeline = export()
-    same = pipeline.latest.assign(weight=1.0)
-    moved = drift_module.drift(same, pipeline.latest, pipeline.model.features, pipeline.as_of)
-    assert moved["shifted_features"] == 0
-    for index in (moved["population_stability_index"], moved["against_training"]):
-        assert set(index.values()) == {0.0}
-        assert sorted(index) == sorted(feature.name for feature in pipeline.model.features)
-
-
-def test_a_steady_export_is_quiet_though_its_clocks_run() -> None:
-    pipeline = Pipeline(tiny_export(companies=600, weeks=60), small_params())
-    moved = drift_module.drift(pipeline.train, pipeline.latest, pipeline.model.features, pipeline.as_of)
-    assert moved["against_training"]["weeks_since_first_seen"] > 0.25
-    assert moved["shifted_features"] == 0
-
-
-def test_a_moved_feature_comes_first() -> None:
-    pipeline = export()
-    latest = pipeline.latest.assign(
-        tenure_weeks=pipeline.latest["tenure_weeks"] + 1000,
-        sector=pd.Categorical(["Education"] * len(pipeline.latest), pipeline.latest["sector"].cat.categories),
-    )
-    train = pipeline.latest.assign(weight=1.0)
-    moved = drift_module.drift(train, latest, pipeline.model.features, pipeline.as_of)
-    assert moved["shifted_features"] == 2
-    index = moved["population_stability_index"]
-    assert set(list(index)[:2]) == {"tenure_weeks", "sector"}
-    assert list(index.values()) == sorted(index.values(), reverse=True)
-
-
-def test_drift_counts_each_snapshot_with_its_weight() -> None:
-    pipeline = export()
-    latest = pipeline.latest.reset_index(drop=True)
-    kept = latest["seen"].eq(1) | (latest.index % 2 == 0)
-    weight = np.where(
-        latest["seen"] == 1, 1.0, (latest["seen"] == 0).sum() / (kept & latest["seen"].eq(0)).sum()
-    )
-    train = latest.assign(weight=weight)[kept]
-    weighted, unweighted = (
-        drift_module.drift(each, latest, pipeline.model.features, pipeline.as_of)["against_training"]["seen"]
-        for each in (train, train.assign(weight=1.0))
-    )
-    assert weighted == 0
-    assert unweighted > 0.01
 
 
 # The stage

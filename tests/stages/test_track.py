@@ -64,7 +64,7 @@ def test_hashes_are_those_of_data_and_model() -> None:
     lock = {
         "stages": {
             "load": {
-                "deps": [entry("my/export"), entry("stages/load.py")],
+                "deps": [entry("my/export"), entry("stages/load.py"), entry("conversion/runtime")],
                 "outs": [entry("data/typed"), entry("metrics/data_quality.json")],
             },
             "train": {"outs": [entry("models/model.joblib"), entry("plots/search.csv")]},

@@ -11,7 +11,7 @@ from commands.check_lock import model_differences
 from conversion.data.timeline import WEEK
 from conversion.modelling import training
 from conversion.modelling.artifact import load_model
-from conversion.modelling.base import ConversionModel
+from conversion.modelling.model import ConversionModel
 from conversion.runtime.cli import TEMPLATE
 from conversion.runtime.errors import ExportError, InputError
 from conversion.runtime.files import sha256, write_json

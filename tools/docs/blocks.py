@@ -56,7 +56,7 @@ def makers(root: Path) -> dict[str, Callable[[], str]]:
 
 
 def filled(root: Path, page: str, name: str) -> tuple[str, list[str]]:
-    """Return a page with its generated blocks made anew, and the files that do not exist yet.
+    """Return a page with its generated blocks made again, and the files that do not exist yet.
 
     Blocks that need one of those stay as they are; ``name`` is the page's, for messages.
     """

@@ -105,7 +105,7 @@ def main() -> None:
     """Read what the pipeline wrote, write the documents."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
     parser = argparse.ArgumentParser(description="regenerate what is generated of README.md and docs/")
-    parser.add_argument("--commands", action="store_true", help="run the documented commands anew (minutes)")
+    parser.add_argument("--commands", action="store_true", help="run the documented commands again (minutes)")
     if parser.parse_args().commands:
         run_commands(ROOT)
     for name, make in pages.makers(ROOT).items():

@@ -29,7 +29,7 @@ COUNTS: Final = {"minItems": LEAST, "minLength": LEAST, "maxItems": MOST, "maxLe
 def fill(
     page: str, name: str, makers: Mapping[str, Callable[[], str]], unavailable: tuple[type[Exception], ...]
 ) -> tuple[str, list[Exception]]:
-    """Return a page with its generated blocks made anew, and the errors of the blocks that stay as they are.
+    """Return a page with its generated blocks made again, and the errors of the blocks that stay as they are.
 
     Parameters
     ----------

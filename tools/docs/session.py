@@ -1,10 +1,10 @@
-"""The commands that pages show: found in the pages, run in the order of the pages, their output put back.
+"""Find the commands on a page, run them in order, and put their output back into the page.
 
-A block of ``sh`` has commands whose output is not shown. A block of ``console`` has one command, after ``$``,
-and what it said. A comment on the line before a block says what is special about it:
+An ``sh`` block has commands whose output is not shown. A ``console`` block has one command, after ``$``, and
+its output. A comment on the line before a block marks an exception:
 
-    <!-- exits: 1 -->                   the command fails, as the page says
-    <!-- run by: tests/test_x.py::test_y -->    takes too long, or too much, to be run here; that test runs it
+    <!-- exits: 1 -->                           the command fails with this exit code
+    <!-- run by: tests/test_x.py::test_y -->    too slow or too costly to run here: that test runs it
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ COMMAND_SECONDS: Final = 900
 
 
 class Server(NamedTuple):
-    """A command that runs until it is stopped: its beginning, the port on the page, and what answers."""
+    """A command that runs until it is stopped: how it begins, its port on the page, a path that answers."""
 
     begins: str
     port: int
@@ -49,18 +49,18 @@ SERVERS: Final = (Server("bentoml serve", 8000, "/readyz"), Server("mlflow ui", 
 
 @dataclass(frozen=True)
 class Step:
-    """What a block asks for.
+    """The commands of one block.
 
     Attributes
     ----------
     command
         Shell commands, without the prompt.
     shown
-        Whether the page shows what the command says.
+        Whether the page shows the command's output.
     exits
-        Its exit code.
+        The expected exit code.
     run_by
-        Where it is run instead of here: a test as pytest names it, or a file of the project.
+        What runs it instead: a test, by pytest's name for it, or a file of the project.
     """
 
     command: str
@@ -70,7 +70,7 @@ class Step:
 
 
 def steps(page: str) -> list[Step]:
-    """Find the commands of a page's Markdown, in order."""
+    """Return the commands on a Markdown page, in order."""
     return [_step(found) for found in BLOCK.finditer(page)]
 
 
@@ -86,7 +86,7 @@ def _step(found: re.Match[str]) -> Step:
 
 
 def _command(body: str) -> str:
-    """Read the command after the prompt; it goes on while a line ends in a backslash or a quote is open."""
+    """Return the command after the prompt; it goes on while a line ends in a backslash or a quote is open."""
     lines = body.removeprefix(PROMPT).splitlines()
     if not body.startswith(PROMPT):
         raise SystemExit(f"a console block should begin with {PROMPT!r}, found {lines[0]!r}")
@@ -94,7 +94,7 @@ def _command(body: str) -> str:
         command = "\n".join(lines[:count])
         if not command.endswith("\\") and _closed(command):
             return command
-    raise SystemExit(f"a command without an end: {lines[0]!r}")
+    raise SystemExit(f"a command that does not end: {lines[0]!r}")
 
 
 def _closed(command: str) -> bool:
@@ -106,7 +106,7 @@ def _closed(command: str) -> bool:
 
 
 def with_outputs(page: str, outputs: Sequence[str]) -> str:
-    """Put what the shown commands said, in order, in place of what the page says they did."""
+    """Replace the output of the shown commands on a page by ``outputs``, in order."""
     left = iter(outputs)
 
     def fill(found: re.Match[str]) -> str:
@@ -122,28 +122,28 @@ def with_outputs(page: str, outputs: Sequence[str]) -> str:
 
 
 def run(page: str, folder: Path, environment: dict[str, str], export: Path) -> list[str]:
-    """Run a page's commands, top to bottom; servers run until the page ends.
+    """Run the commands of a page, top to bottom; servers run until the page ends.
 
     Parameters
     ----------
     page
         Markdown.
     folder
-        A repository of the project.
+        Where to run them: a repository of the project.
     environment
-        Of the commands, see `environment`.
+        The environment of the commands, see `environment`.
     export
-        Folder that stands for ``/path/to/export``.
+        The folder that replaces ``/path/to/export``.
 
     Returns
     -------
     list of str
-        What each shown command said, stdout and stderr.
+        The output of each shown command, stdout and stderr.
 
     Raises
     ------
     SystemExit
-        A command ended with another exit code than the page says, or a server did not answer.
+        The exit code of a command is not the one on the page, or a server did not answer.
     """
     ports = {server.port: _free_port() for server in SERVERS}
     said = []
@@ -165,12 +165,12 @@ def run(page: str, folder: Path, environment: dict[str, str], export: Path) -> l
 
 
 def environment(home: Path) -> dict[str, str]:
-    """Give the environment of documented commands: this one's tools first, telemetry and colours off.
+    """Return the environment of documented commands: this environment's tools come first, no telemetry.
 
     Parameters
     ----------
     home
-        Where the tools may keep what they otherwise keep in the user's folders.
+        Where the tools may write instead of the user's folders.
     """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     own = {"PATH": path, "COLUMNS": "110", "BENTOML_HOME": str(home / "bentoml"), "DVC_NO_ANALYTICS": "1"}
@@ -179,7 +179,7 @@ def environment(home: Path) -> dict[str, str]:
 
 
 def link_venv(folder: Path) -> None:
-    """Give a copy of the project this environment as its ``.venv``, which `make` finds up to date."""
+    """Link this environment into a copy of the project as a ``.venv`` that `make` finds up to date."""
     (folder / ".venv").symlink_to(sys.prefix, target_is_directory=True)
     for lock in folder.glob("requirements*.txt"):
         os.utime(lock, (0, 0))
@@ -197,7 +197,7 @@ def _run(command: str, folder: Path, environment: dict[str, str], exits: int) ->
 
 
 def _tidy(output: str, folder: Path) -> str:
-    """Leave out the folder it was run in, and spaces at the ends of lines."""
+    """Remove the folder that it ran in, and spaces at the ends of lines."""
     text = output.replace(f"file://{folder}", "file:///path/to/project").replace(f"{folder}/", "")
     return "".join(f"{line.rstrip()}\n" for line in text.rstrip().splitlines())
 
@@ -205,7 +205,7 @@ def _tidy(output: str, folder: Path) -> str:
 def _start(
     command: str, folder: Path, environment: dict[str, str], port: int, path: str
 ) -> subprocess.Popen[bytes]:
-    """Start a server in a process group of its own, and wait until it answers."""
+    """Start a server in its own process group, and wait until it answers."""
     server = subprocess.Popen(
         ["bash", "-c", f"exec {command}"],
         cwd=folder, env=environment | {"BENTOML_PORT": str(port), "BENTOML_HOST": "127.0.0.1"},
@@ -240,7 +240,7 @@ def _stopping() -> Iterator[list[subprocess.Popen[bytes]]]:
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:
-    """Stop the group that was started, as Ctrl-C in its terminal would; kill it if it does not go."""
+    """Interrupt the server's group, as Ctrl-C in its terminal would; kill it if it does not stop."""
     if server.poll() is None:
         os.killpg(server.pid, signal.SIGINT)
     try:

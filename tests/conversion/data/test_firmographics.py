@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conversion.config.contract import EMPLOYEE_RANGES, UNRANKED
-from conversion.data.firmographics import firmographic_values, with_firmographics
+from conversion.data.firmographics import encode_firmographics, with_firmographics
 from conversion.data.industries import INDUSTRIES_BY_SECTOR, SECTORS, sector_of
 
 
@@ -81,7 +81,7 @@ def test_nothing_known_of_any_company(dtype: str) -> None:
     assert list(read["sector"]) == ["Unknown", "Unknown"]
 
 
-# One company without a table
+# Companies without a table
 
 companies_of = st.tuples(
     st.none()
@@ -92,6 +92,11 @@ companies_of = st.tuples(
     | st.sampled_from([label for labels in INDUSTRIES_BY_SECTOR.values() for label in labels])
     | st.text(st.characters(exclude_categories=("Cs",)), max_size=20),
 )
+
+
+def values_of_one(rank: float | None, employee_range: str | None, industry: str | None) -> list[float]:
+    encoded = encode_firmographics(np.array([rank], dtype=np.float64), [employee_range], [industry])
+    return [float(value.item()) for value in encoded]
 
 
 @given(st.lists(companies_of, min_size=1, max_size=20))
@@ -109,10 +114,12 @@ def test_values_of_one_company_are_those_of_the_table(
         )
     )
     expected = table[["ALEXA_RANK", "unranked", "size"]].assign(sector=table["sector"].cat.codes)
-    np.testing.assert_array_equal([firmographic_values(*row) for row in rows], expected.to_numpy())
+    together = encode_firmographics(np.array(ranks, dtype=np.float64), ranges, industries)
+    np.testing.assert_array_equal(np.transpose(together), expected.to_numpy())
+    np.testing.assert_array_equal([values_of_one(*row) for row in rows], expected.to_numpy())
 
 
 def test_values_of_one_company_by_hand() -> None:
     nan = float("nan")
-    np.testing.assert_array_equal(firmographic_values(None, None, None), (nan, nan, nan, len(SECTORS) - 1))
-    np.testing.assert_array_equal(firmographic_values(UNRANKED, "1", "SaaS"), (nan, 1.0, 1.0, 0))
+    np.testing.assert_array_equal(values_of_one(None, None, None), (nan, nan, nan, len(SECTORS) - 1))
+    np.testing.assert_array_equal(values_of_one(UNRANKED, "1", "SaaS"), (nan, 1.0, 1.0, 0))

@@ -37,6 +37,8 @@ class TestClassification:
 
     def test_report_of_no_decision(self) -> None:
         report = classification_report([0, 1], [0, 0])
+        (macro,) = [line for line in report.splitlines() if "macro avg" in line]
+        assert macro.split()[2:] == ["n/a", "0.5000", "0.3333", "2"]
         (line,) = [line for line in report.splitlines() if line.strip().startswith("conversion")]
         assert line.split() == ["conversion", "n/a", "0.0000", "0.0000", "1"]
         assert len({len(line) for line in report.splitlines() if line}) == 1

@@ -6,21 +6,22 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import brier_score_loss
 
-from conversion.evaluation.overall_metrics import headline, paired_differences
+from conversion.evaluation.overall_metrics import paired_differences, ranker_measures
 from conversion.evaluation.ranking_metrics import measure_names, weekly_measures
-from conversion.stats.losses import brier_score, log_loss
+from conversion.stats.losses import log_loss
 from tests.predictions import RANKERS, TOP_K, make_predictions, one_week
 
 
-class TestHeadline:
+class TestRankerMeasures:
     def test_with_all_weights_one_the_interval_is_the_value(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def ones(companies: int, samples: int, seed: int) -> list[np.ndarray]:
             assert seed == 1
             return [np.ones((companies, samples), dtype=np.float32)]
 
         monkeypatch.setattr("conversion.evaluation.overall_metrics.company_weights", ones)
-        result = headline(make_predictions(), RANKERS, TOP_K, samples=3, seed=1)
+        result = ranker_measures(make_predictions(), RANKERS, TOP_K, samples=3, seed=1)
         for measures in result["rankers"].values():
             assert all(each["value"] == each["low"] == each["high"] for each in measures.values())
         for differences in result["differences"].values():
@@ -30,7 +31,7 @@ class TestHeadline:
         predictions = make_predictions()
         first = predictions["as_of"] == predictions["as_of"].min()
         predictions.loc[first, ["label", "MRR"]] = 0
-        result = headline(predictions, ["users_rule"], TOP_K, samples=20, seed=1)
+        result = ranker_measures(predictions, ["users_rule"], TOP_K, samples=20, seed=1)
         weekly = weekly_measures(predictions, "users_rule", TOP_K)
         assert (result["cutoffs"], result["cutoffs_with_conversions"]) == (4, 3)
         for name in measure_names(TOP_K):
@@ -42,7 +43,7 @@ class TestHeadline:
     def test_differences_are_paired(self) -> None:
         predictions = make_predictions()
         predictions["twin"] = predictions["probability"] * 2
-        result = headline(predictions, ["probability", "twin", "random"], TOP_K, samples=50, seed=1)
+        result = ranker_measures(predictions, ["probability", "twin", "random"], TOP_K, samples=50, seed=1)
         twin = result["differences"]["twin"]
         assert set(twin) == {"average_precision", "roc_auc", *(f"recall_at_{k}" for k in TOP_K)}
         assert twin["roc_auc"] == {"difference": 0, "low": 0, "high": 0, "probability_better": 0.5}
@@ -50,7 +51,7 @@ class TestHeadline:
 
     def test_probabilities_are_compared_as_probabilities_too(self) -> None:
         predictions = make_predictions()
-        result = headline(
+        result = ranker_measures(
             predictions,
             ["probability", "random"],
             TOP_K,
@@ -63,7 +64,7 @@ class TestHeadline:
         assert set(result["differences"]["base_rate"]) == {"log_loss", "brier_score"}
         assert "log_loss" not in result["differences"]["random"]
         label = predictions["label"]
-        for name, of in (("log_loss", log_loss), ("brier_score", brier_score)):
+        for name, of in (("log_loss", log_loss), ("brier_score", brier_score_loss)):
             difference = result["differences"]["base_rate"][name]
             assert difference["difference"] == pytest.approx(
                 of(label, predictions["probability"]) - of(label, predictions["base_rate"]), abs=1e-6
@@ -73,27 +74,27 @@ class TestHeadline:
 
     def test_repeats_itself_whatever_the_row_order_and_chunk(self, monkeypatch: pytest.MonkeyPatch) -> None:
         predictions = make_predictions()
-        first = headline(predictions, RANKERS, TOP_K, samples=30, seed=1)
+        first = ranker_measures(predictions, RANKERS, TOP_K, samples=30, seed=1)
         monkeypatch.setattr("conversion.evaluation.bootstrap._CHUNK_WEIGHTS", 1000)
         shuffled = predictions.sample(frac=1, random_state=0)
-        assert headline(shuffled, RANKERS, TOP_K, samples=30, seed=1) == first
-        assert headline(predictions, RANKERS, TOP_K, samples=30, seed=2) != first
+        assert ranker_measures(shuffled, RANKERS, TOP_K, samples=30, seed=1) == first
+        assert ranker_measures(predictions, RANKERS, TOP_K, samples=30, seed=2) != first
 
     def test_resamples_companies_not_rows(self) -> None:
         # The same list four times over holds no more evidence than once.
         once = make_predictions(300, 1)
         weeks = [once.assign(as_of=once["as_of"] + pd.Timedelta(weeks=week)) for week in range(4)]
-        narrow = headline(pd.concat(weeks), RANKERS, TOP_K, samples=40, seed=1)
-        wide = headline(once, RANKERS, TOP_K, samples=40, seed=1)
+        narrow = ranker_measures(pd.concat(weeks), RANKERS, TOP_K, samples=40, seed=1)
+        wide = ranker_measures(once, RANKERS, TOP_K, samples=40, seed=1)
         assert narrow["rankers"] == wide["rankers"]
 
     def test_without_any_conversion_measures_are_null(self) -> None:
-        result = headline(one_week([0, 0], [0.2, 0.1]), ["probability"], [1], samples=5, seed=1)
+        result = ranker_measures(one_week([0, 0], [0.2, 0.1]), ["probability"], [1], samples=5, seed=1)
         assert result["rankers"]["probability"]["roc_auc"] == {"value": None, "low": None, "high": None}
         json.dumps(result, allow_nan=False)
 
     def test_the_interval_of_a_poor_ranker_is_not_biased(self) -> None:
-        result = headline(make_predictions(400, 6), ["random"], [5], samples=100, seed=1)
+        result = ranker_measures(make_predictions(400, 6), ["random"], [5], samples=100, seed=1)
         measure = result["rankers"]["random"]["average_precision"]
         assert measure["low"] < measure["value"] < measure["high"]
 
@@ -103,7 +104,7 @@ class TestShareOfOracle:
     PROBABILITIES = ("probability", "base_rate", "oracle")
 
     def share(self, predictions: pd.DataFrame, samples: int = 20) -> dict[str, Any]:
-        result = headline(predictions, self.RANKERS, [1], samples, 1, self.PROBABILITIES)
+        result = ranker_measures(predictions, self.RANKERS, [1], samples, 1, self.PROBABILITIES)
         found: dict[str, Any] = result["share_of_oracle"]
         return found
 
@@ -132,7 +133,9 @@ class TestShareOfOracle:
         assert nothing["log_loss_reduction"] == {"value": 0, "low": 0, "high": 0}
 
     def test_without_the_truth_there_is_no_share(self) -> None:
-        result = headline(make_predictions(), ["probability"], [1], 20, 1, ["probability", "base_rate"])
+        result = ranker_measures(
+            make_predictions(), ["probability"], [1], 20, 1, ["probability", "base_rate"]
+        )
         assert "share_of_oracle" not in result
 
 
@@ -191,11 +194,11 @@ class TestPairedDifferences:
                 1 - found["probability_better"], abs=1e-6
             )
 
-    def test_is_what_headline_says_of_a_baseline(self) -> None:
+    def test_is_what_the_ranker_measures_say_of_a_baseline(self) -> None:
         predictions = self.two_columns()
         found = paired_differences(predictions, "other", "probability", TOP_K, samples=30, seed=1)
         columns = ["probability", "other"]
-        said = headline(predictions, columns, TOP_K, 30, seed=1, probabilities=columns)
+        said = ranker_measures(predictions, columns, TOP_K, 30, seed=1, probabilities=columns)
         for name, difference in found.items():
             assert difference == said["differences"]["other"][name] | {
                 "first": difference["first"],

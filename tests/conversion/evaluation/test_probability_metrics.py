@@ -2,16 +2,18 @@ import json
 
 import numpy as np
 import pytest
+import sklearn.metrics as reference
 
-from conversion.evaluation.probability_metrics import expected_calibration_error, probability_measures
-from conversion.stats.losses import brier_score, log_loss
+from conversion.evaluation.probability_metrics import probability_measures
+from conversion.stats.bins import quantile_bins
+from conversion.stats.losses import log_loss
 from tests.predictions import make_predictions, one_week
 
 
 def test_expected_calibration_error_by_hand() -> None:
     # Bins {.1, .1} and {.9, .9}: |.1 - 0| and |.9 - .5|, equally heavy.
-    error = expected_calibration_error([0, 0, 1, 0], [0.1, 0.1, 0.9, 0.9], bins=2)
-    assert error == pytest.approx((0.1 + 0.4) / 2)
+    measures = probability_measures(one_week([0, 0, 1, 0], [0.1, 0.1, 0.9, 0.9]), samples=5, seed=1)
+    assert measures["ece"]["value"] == pytest.approx((0.1 + 0.4) / 2)
 
 
 class TestProbabilityMeasures:
@@ -22,11 +24,14 @@ class TestProbabilityMeasures:
         base = np.full(len(label), 0.07)
         expected = {
             "log_loss": log_loss(label, probability),
-            "brier_score": brier_score(label, probability),
-            "ece": expected_calibration_error(label, probability),
+            "brier_score": reference.brier_score_loss(label, probability),
+            "ece": sum(
+                len(rows) / len(label) * abs(probability[rows].mean() - label[rows].mean())
+                for rows in label.groupby(quantile_bins(probability)).groups.values()
+            ),
             "expected_over_observed": probability.sum() / label.sum(),
             "base_rate_log_loss": log_loss(label, base),
-            "base_rate_brier_score": brier_score(label, base),
+            "base_rate_brier_score": reference.brier_score_loss(label, base),
             "log_loss_ratio": log_loss(label, probability) / log_loss(label, base),
         }
         assert set(result) == set(expected)

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conversion.evaluation.overall_metrics import headline
+from conversion.evaluation.overall_metrics import ranker_measures
 from conversion.evaluation.probability_metrics import probability_measures
-from conversion.evaluation.slice_metrics import observed_shares, slice_measures, without_repeats
+from conversion.evaluation.slice_metrics import calibration_by_group, drop_repeated_slices, slice_measures
 from tests.predictions import TOP_K, make_predictions, one_week
 
 
@@ -45,7 +45,7 @@ class TestSliceMeasures:
     def test_all_prospects_are_measured_as_by_the_other_functions(self) -> None:
         predictions = make_predictions()
         table = slice_measures(predictions, [], TOP_K, samples=30, seed=1).iloc[0]
-        ranking = headline(predictions, ["probability"], TOP_K, 30, 1)["rankers"]["probability"]
+        ranking = ranker_measures(predictions, ["probability"], TOP_K, 30, 1)["rankers"]["probability"]
         for name in ("roc_auc", *(f"recall_at_{k}" for k in TOP_K)):
             assert table[name] == pytest.approx(ranking[name]["value"], abs=1e-6)
         probability = probability_measures(predictions, 30, 1)
@@ -70,7 +70,7 @@ class TestSliceMeasures:
         pd.testing.assert_frame_equal(again, table, check_exact=False, rtol=1e-9)
 
 
-class TestWithoutRepeats:
+class TestDropRepeatedSlices:
     def test_the_same_prospects_are_one_slice(self) -> None:
         predictions = make_predictions().assign(by_use="seen", by_age="old")
         unseen = predictions["id"] % 3 == 0
@@ -78,7 +78,7 @@ class TestWithoutRepeats:
         predictions.loc[~unseen & (predictions["id"] % 2 == 0), "by_age"] = "young"
         table = slice_measures(predictions, ["by_use", "by_age"], [5], samples=20, seed=1)
         assert table["slice"].tolist() == ["all prospects", "never seen", "seen", "no age", "old", "young"]
-        kept = without_repeats(table)
+        kept = drop_repeated_slices(table)
         assert kept["slice"].tolist() == ["all prospects", "never seen", "seen", "old", "young"]
         pd.testing.assert_frame_equal(kept, table.drop(index=3).reset_index(drop=True))
 
@@ -87,13 +87,13 @@ class TestWithoutRepeats:
             size=["a", "a", "b", "b"], sector=["c", "d", "d", "c"], base_rate=0.4
         )
         table = slice_measures(predictions, ["size", "sector"], [1], samples=20, seed=1)
-        pd.testing.assert_frame_equal(without_repeats(table), table)
+        pd.testing.assert_frame_equal(drop_repeated_slices(table), table)
 
 
-class TestObservedShares:
+class TestCalibrationByGroup:
     def test_by_hand(self) -> None:
         predictions = one_week([1, 0, 0, 1, 0], [0.5, 0.3, 0.1, 0.9, 0.2])
-        table = observed_shares(predictions, np.array([0, 0, 0, 2, 2]), 3, samples=200, seed=1)
+        table = calibration_by_group(predictions, np.array([0, 0, 0, 2, 2]), 3, samples=200, seed=1)
         assert table["prospects"].tolist() == [3, 0, 2]
         assert table["conversions"].tolist() == [1, 0, 1]
         assert table["mean_probability"].tolist() == pytest.approx([0.3, np.nan, 0.55], nan_ok=True)
@@ -106,8 +106,8 @@ class TestObservedShares:
         once = make_predictions(companies=200, cutoffs=1)
         weeks = [once.assign(as_of=once["as_of"] + pd.Timedelta(weeks=week)) for week in range(50)]
         group = np.zeros(len(once), dtype=np.int64)
-        one = observed_shares(once, group, 1, samples=100, seed=1)
-        many = observed_shares(pd.concat(weeks), np.tile(group, 50), 1, samples=100, seed=1)
+        one = calibration_by_group(once, group, 1, samples=100, seed=1)
+        many = calibration_by_group(pd.concat(weeks), np.tile(group, 50), 1, samples=100, seed=1)
         shares = ["observed_share", "low", "high"]
         pd.testing.assert_frame_equal(many[shares], one[shares])
         assert one.loc[0, "low"] < one.loc[0, "observed_share"] < one.loc[0, "high"]

@@ -21,7 +21,7 @@ from conversion.config.contract import (
     USERS,
 )
 from conversion.config.params import FeatureGroup
-from conversion.data.firmographics import with_firmographics
+from conversion.data.firmographics import Firmographics, with_firmographics
 from conversion.data.industries import SECTORS
 from conversion.data.timeline import WEEK
 from conversion.features import compute
@@ -31,7 +31,7 @@ from conversion.features.compute import (
     feature_frame,
     features_of_block,
 )
-from conversion.features.definitions import FeatureSettings, Firmographics, Group
+from conversion.features.definitions import FeatureSettings, Group
 from conversion.features.usage_block import BLOCK_COLUMNS, TREND_WEEKS
 from tests.exports import tiny_export
 
@@ -213,7 +213,7 @@ def test_the_order_of_the_columns() -> None:
 
 
 @pytest.mark.parametrize("kept", [1, -1])
-@pytest.mark.parametrize("group", ["USAGE_FEATURES", "FIRMOGRAPHIC_FEATURES"])
+@pytest.mark.parametrize("group", ["TOTALS_FEATURES", "USAGE_FEATURES", "FIRMOGRAPHIC_FEATURES"])
 def test_columns_that_their_definitions_do_not_match_are_refused(
     group: str, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

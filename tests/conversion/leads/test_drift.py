@@ -1,7 +1,17 @@
+import functools
+
 import numpy as np
+import pandas as pd
 import pytest
 
-from conversion.leads.drift import index_beyond_time, population_stability_index
+from conversion.leads.drift import feature_drift, index_beyond_time, population_stability_index
+from tests.exports import tiny_export
+from tests.pipeline import Pipeline, dirty_export, small_params
+
+
+@functools.cache
+def export() -> Pipeline:
+    return Pipeline(dirty_export(), small_params(model__type="xgboost", data__as_of="2019-08-26"))
 
 
 class TestPopulationStabilityIndex:
@@ -112,3 +122,53 @@ class TestIndexBeyondTime:
     def test_an_empty_side_is_undefined(self) -> None:
         assert np.isnan(index_beyond_time([], [1.0], [], [], 3))
         assert np.isnan(index_beyond_time([1.0], [], [1.0], [0], 3))
+
+
+# All features of an export
+
+
+def test_nothing_has_drifted_from_itself() -> None:
+    pipeline = export()
+    same = pipeline.latest.assign(weight=1.0)
+    moved = feature_drift(same, pipeline.latest, pipeline.model.features, pipeline.as_of)
+    assert moved["shifted_features"] == 0
+    for index in (moved["population_stability_index"], moved["against_training"]):
+        assert set(index.values()) == {0.0}
+        assert sorted(index) == sorted(feature.name for feature in pipeline.model.features)
+
+
+def test_a_steady_export_is_quiet_though_its_clocks_run() -> None:
+    pipeline = Pipeline(tiny_export(companies=600, weeks=60), small_params())
+    moved = feature_drift(pipeline.train, pipeline.latest, pipeline.model.features, pipeline.as_of)
+    assert moved["against_training"]["weeks_since_first_seen"] > 0.25
+    assert moved["shifted_features"] == 0
+
+
+def test_a_moved_feature_comes_first() -> None:
+    pipeline = export()
+    latest = pipeline.latest.assign(
+        tenure_weeks=pipeline.latest["tenure_weeks"] + 1000,
+        sector=pd.Categorical(["Education"] * len(pipeline.latest), pipeline.latest["sector"].cat.categories),
+    )
+    train = pipeline.latest.assign(weight=1.0)
+    moved = feature_drift(train, latest, pipeline.model.features, pipeline.as_of)
+    assert moved["shifted_features"] == 2
+    index = moved["population_stability_index"]
+    assert set(list(index)[:2]) == {"tenure_weeks", "sector"}
+    assert list(index.values()) == sorted(index.values(), reverse=True)
+
+
+def test_drift_counts_each_snapshot_with_its_weight() -> None:
+    pipeline = export()
+    latest = pipeline.latest.reset_index(drop=True)
+    kept = latest["seen"].eq(1) | (latest.index % 2 == 0)
+    weight = np.where(
+        latest["seen"] == 1, 1.0, (latest["seen"] == 0).sum() / (kept & latest["seen"].eq(0)).sum()
+    )
+    train = latest.assign(weight=weight)[kept]
+    weighted, unweighted = (
+        feature_drift(each, latest, pipeline.model.features, pipeline.as_of)["against_training"]["seen"]
+        for each in (train, train.assign(weight=1.0))
+    )
+    assert weighted == 0
+    assert unweighted > 0.01

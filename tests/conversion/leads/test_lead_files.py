@@ -190,7 +190,7 @@ def test_a_file_of_another_run_is_refused(
         read_lead_files(tmp_path / "ours", file_format)
     assert re.fullmatch(
         rf".*{name}: sha256 is [0-9a-f]{{64}}, but .*{MANIFEST} says [0-9a-f]{{64}}: the file was changed or "
-        r"is of another run; run 'dvc repro score' to write it anew",
+        r"is of another run; run 'dvc repro score' to write it again",
         str(told.value),
     )
 

@@ -11,8 +11,8 @@ import pytest
 from conversion.config.contract import UNRANKED
 from conversion.data.industries import SECTORS
 from conversion.features.compute import feature_definitions
-from conversion.features.definitions import FeatureSettings
-from conversion.leads.reasons import describe_value, reason_writer
+from conversion.features.definitions import Feature, FeatureSettings
+from conversion.leads.reasons import reason_writer
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
 from tests.reasons import top_reasons
 
@@ -24,6 +24,13 @@ def model_with(contributions: dict[str, list[float]]) -> Any:
     features = tuple(BY_NAME[name] for name in contributions)
     shares = pd.DataFrame(contributions).to_numpy()
     return SimpleNamespace(features=features, values=pd.DataFrame.to_numpy, contributions=lambda _: shares)
+
+
+def described(feature: Feature, value: float) -> str:
+    """Return the text of a reason that is this one feature, without its sign."""
+    ((text,),) = reason_writer((feature,), 1)(np.array([[value]]), np.array([[1.0]]))
+    assert text.startswith("+ ")
+    return text.removeprefix("+ ")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +55,7 @@ def model_with(contributions: dict[str, list[float]]) -> Any:
     ],
 )
 def test_values_in_plain_words(name: str, value: float, text: str) -> None:
-    assert describe_value(BY_NAME[name], value) == text
+    assert described(BY_NAME[name], value) == text
 
 
 def test_the_strongest_reasons_come_first_with_their_sign() -> None:
@@ -105,7 +112,7 @@ def test_a_writer_against_the_definition() -> None:
         for text, about in zip(texts, total.abs().sort_values(ascending=False).index, strict=False):
             toward = shares.loc[shares["about"] == about, "share"] * np.sign(total[about])
             speaker = toward.idxmax()
-            said = describe_value(features[speaker], values[row, speaker])
+            said = described(features[speaker], values[row, speaker])
             assert text == f"{'+' if total[about] > 0 else '-'} {said}"
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from conversion.modelling import artifact
 from conversion.modelling.artifact import EXPECTED, allowed_by, library_versions, load_model, save_model
-from conversion.modelling.base import ConversionModel
+from conversion.modelling.model import ConversionModel
 from conversion.runtime.errors import ArtifactError
 from conversion.runtime.files import sha256
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
@@ -129,7 +129,7 @@ def test_an_object_of_another_class_is_refused(folder: Path) -> None:
         load_model(ConversionModel, folder)
     assert str(told.value) == (
         f"{folder / 'model.joblib'}: holds a dict, should be a ConversionModel; run 'dvc repro -f train' to "
-        "make it anew"
+        "train it again"
     )
 
 

@@ -1,26 +1,21 @@
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
+from sklearn.metrics import roc_auc_score
 
 from conversion.modelling.calibration import METHODS, calibrated, choose_method, fit_calibrator, method_losses
 from conversion.modelling.time_folds import OutOfTime, out_of_time_folds
 from conversion.modelling.training import fit_at
 from conversion.stats.losses import log_odds, weighted_log_loss
-from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
+from tests.conversion.modelling.fits import export, fit_invented, invented, scores
+from tests.pipeline import MODEL_TYPES, small_params
 
 WEEKS = pd.Series(pd.date_range("2019-01-07", periods=40, freq="7D"))
-
-
-@functools.cache
-def export() -> Pipeline:
-    return Pipeline(dirty_export(), small_params())
 
 
 def predictions(distort: str, rows: int = 24_000, seed: int = 0) -> OutOfTime:
@@ -152,3 +147,28 @@ def test_log_odds_and_log_loss_by_hand() -> None:
     assert log_odds(np.array([0.5, 0.2, 0.0])).tolist() == pytest.approx([0.0, np.log(0.25), np.log(1e-9)])
     loss = weighted_log_loss(np.array([0.5, 0.2, 1.0]), np.array([1, 0, 0]), np.array([2.0, 1.0, 0.5]))
     assert loss == pytest.approx(2 * np.log(2) - np.log(0.8) - 0.5 * np.log(1e-9))
+
+
+# In a model
+
+
+@pytest.mark.parametrize("calibration", ["sigmoid", "isotonic"])
+def test_calibration_is_the_librarys(calibration: str) -> None:
+    model = fit_invented(model__type="logistic_regression", train__calibration=calibration)
+    raw = np.array([0.0, 1e-12, 0.01, 0.2, 0.5, 0.9, 1.0])
+    if calibration == "sigmoid":
+        clipped = np.clip(raw, 1e-9, 1 - 1e-9)
+        expected = model.calibrator_.predict_proba(np.log(clipped / (1 - clipped))[:, None])[:, 1]
+    else:
+        expected = model.calibrator_.predict(raw)
+    np.testing.assert_allclose(calibrated(model.calibrator_, raw), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("calibration", ["sigmoid", "isotonic"])
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_calibration_keeps_the_order(model_type: str, calibration: str) -> None:
+    frame, label, _ = invented()
+    raw = scores(fit_invented(model__type=model_type), frame)
+    calibrated = scores(fit_invented(model__type=model_type, train__calibration=calibration), frame)
+    assert (np.diff(calibrated[np.argsort(raw, kind="stable")]) >= -1e-12).all()
+    assert roc_auc_score(label, calibrated) > 0.9

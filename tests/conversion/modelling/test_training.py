@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,15 +8,12 @@ from hypothesis import strategies as st
 
 from conversion.data.timeline import WEEK
 from conversion.modelling.families import make_model
-from conversion.modelling.training import fit_at, recency_weights
-from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
+from conversion.modelling.training import fit_at, known_training, recency_weights
+from conversion.runtime.errors import ExportError
+from tests.conversion.modelling.fits import export, scores
+from tests.pipeline import MODEL_TYPES, small_params
 
 AS_OF = pd.Timestamp("2020-03-02")
-
-
-@functools.cache
-def export() -> Pipeline:
-    return Pipeline(dirty_export(), small_params())
 
 
 def test_recency_weights_by_hand() -> None:
@@ -81,3 +76,75 @@ def test_the_order_of_rows_is_of_no_account(model_type: str) -> None:
         for train in (pipeline.train, pipeline.train.sample(frac=1, random_state=3))
     )
     np.testing.assert_array_equal(one, other)
+
+
+# Time
+
+
+@pytest.mark.parametrize(
+    ("model_type", "weeks_back"), [("logistic_regression", 0), ("random_forest", 6), ("xgboost", 15)]
+)
+def test_immature_labels_are_never_learned_from(model_type: str, weeks_back: int) -> None:
+    pipeline = export()
+    as_of = pipeline.as_of - weeks_back * WEEK
+    params = small_params(model__type=model_type, train__threshold="f1", train__folds=1)
+    train = pd.concat([pipeline.train, pipeline.train.tail(50).assign(as_of=as_of)], ignore_index=True)
+    immature = train["as_of"] + pd.Timedelta(days=30) > as_of
+    assert immature.sum() >= 50
+    poisoned = train.copy()
+    poisoned.loc[immature, "label"] = 1 - poisoned.loc[immature, "label"]
+    poisoned.loc[immature, "weight"] = 1000.0
+    poisoned.loc[immature, "users_max_4w"] = np.nan
+    clean, dirty, without = (fit_at(some, as_of, params) for some in (train, poisoned, train[~immature]))
+    expected = scores(clean, pipeline.latest)
+    for other in (dirty, without):
+        np.testing.assert_array_equal(scores(other, pipeline.latest), expected)
+        assert other.threshold_ == clean.threshold_
+        assert other.base_rate_ == clean.base_rate_
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_the_summary_model_learns_from_what_was_known_only(model_type: str) -> None:
+    pipeline = export()
+    as_of = pipeline.as_of - 6 * WEEK
+    immature = pipeline.train["as_of"] + pd.Timedelta(days=30) > as_of
+    poisoned = pipeline.train.copy()
+    poisoned.loc[immature, "label"] = 1 - poisoned.loc[immature, "label"]
+    clean, dirty = (
+        fit_at(some, as_of, small_params(model__type=model_type)).summary_
+        for some in (pipeline.train, poisoned)
+    )
+    np.testing.assert_array_equal(scores(clean, pipeline.latest), scores(dirty, pipeline.latest))
+
+
+def test_the_history_is_as_long_as_params_say() -> None:
+    pipeline = export()
+    known = known_training(pipeline.train, pipeline.as_of, 30, 10)
+    weeks = pipeline.train.loc[known, "as_of"]
+    assert weeks.max() == pipeline.as_of - 5 * WEEK
+    assert weeks.min() == pipeline.as_of - 9 * WEEK
+    whole = known_training(pipeline.train, pipeline.as_of, 30, None)
+    assert whole.all(), "every snapshot that was made is mature at as_of"
+    edge = pd.DataFrame({"as_of": [pipeline.as_of - pd.Timedelta(days=days) for days in (31, 30, 29)]})
+    assert known_training(edge, pipeline.as_of, 30, None).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [{"train__calibration": "sigmoid"}, {"train__threshold": "f1"}],
+    ids=["calibration", "threshold"],
+)
+def test_too_little_history_to_calibrate(overrides: dict[str, str]) -> None:
+    pipeline = export()
+    early = pipeline.train["as_of"].min() + 8 * WEEK
+    with pytest.raises(ExportError, match=r"set train.calibration: none and train.threshold: fixed"):
+        fit_at(pipeline.train, early, small_params(**overrides))
+    assert fit_at(pipeline.train, early, small_params()).threshold_ == 0.05
+    auto = fit_at(pipeline.train, early, small_params(train__calibration="auto"))
+    assert (auto.calibration_, auto.calibrator_, auto.threshold_) == ("none", None, 0.05)
+
+
+def test_no_mature_label_is_refused() -> None:
+    pipeline = export()
+    with pytest.raises(ExportError, match="0 of 0 training snapshots"):
+        fit_at(pipeline.train, pipeline.train["as_of"].min(), small_params())

@@ -42,7 +42,9 @@ def test_a_failed_write_leaves_what_was_there(before: str | None, tmp_path: Path
         temporary.write_text("half of the")
         raise OSError("no space left")
 
-    with pytest.raises(OutputError, match=r"^\S+out\.txt: cannot be written: no space left; what was there"):
+    with pytest.raises(
+        OutputError, match=r"^\S+out\.txt: cannot be written: no space left; the previous content"
+    ):
         files.write_atomically(path, fail_half_way)
 
     assert [each.read_text() for each in tmp_path.iterdir()] == ([] if before is None else [before])
@@ -203,20 +205,10 @@ def test_parquet_comes_back(table: pd.DataFrame, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "t.parquet"), table)
 
 
-PIPELINE = """
-stages:
-  before:
-    outs: [data/features]
-    metrics:
-      - metrics/a.json: {cache: false}
-"""
-
-
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a dvc.yaml, and one folder that its stage writes."""
+    """A project's folder with two of the folders that stages write."""
     monkeypatch.chdir(tmp_path)
-    Path("dvc.yaml").write_text(PIPELINE)
     Path("data/features").mkdir(parents=True)
     Path("metrics").mkdir()
     return tmp_path
@@ -229,19 +221,15 @@ def test_a_missing_file_is_told_with_the_stage_that_writes_it(read: Any) -> None
         with pytest.raises(InputError) as error:
             read(path)
         assert str(error.value) == (
-            "data/features/train.parquet: not found; the stage before writes it: run 'dvc repro before'"
+            "data/features/train.parquet: not found; the stage featurize writes it: run 'dvc repro featurize'"
         )
 
 
-@pytest.mark.parametrize("pipeline", [None, "", "stages: [", "stages: {other: {outs: [x]}}"])
 @pytest.mark.usefixtures("project")
-def test_where_no_stage_is_known_to_write_it_the_whole_pipeline_does(pipeline: str | None) -> None:
-    Path("dvc.yaml").unlink()
-    if pipeline is not None:
-        Path("dvc.yaml").write_text(pipeline)
+def test_of_a_file_that_no_stage_writes_the_whole_pipeline_is_named() -> None:
     with pytest.raises(InputError) as error:
-        files.read_json("metrics/a.json")
-    assert str(error.value) == "metrics/a.json: not found; the pipeline writes it: run 'dvc repro'"
+        files.read_json("other/a.json")
+    assert str(error.value) == "other/a.json: not found; the pipeline writes it: run 'dvc repro'"
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"\xff\x00 no table"])
@@ -251,8 +239,8 @@ def test_a_broken_table_is_one_sentence(content: bytes) -> None:
     with pytest.raises(InputError) as error:
         files.read_parquet("data/features/train.parquet")
     said = str(error.value)
-    assert said.startswith("data/features/train.parquet: not what the stage before writes (")
-    assert said.endswith("); run 'dvc repro before' again")
+    assert said.startswith("data/features/train.parquet: not what the stage featurize writes (")
+    assert said.endswith("); run 'dvc repro featurize' again")
     assert "\n" not in said
 
 
@@ -260,7 +248,7 @@ def test_a_broken_table_is_one_sentence(content: bytes) -> None:
 @pytest.mark.usefixtures("project")
 def test_a_broken_value_is_one_sentence(content: bytes) -> None:
     Path("metrics/a.json").write_bytes(content)
-    with pytest.raises(InputError, match=r"^metrics/a\.json: not what the stage before writes \(.+\); run"):
+    with pytest.raises(InputError, match=r"^metrics/a\.json: not what the stage evaluate writes \(.+\); run"):
         files.read_value("metrics/a.json", "auc")
 
 
@@ -302,7 +290,7 @@ def test_a_byte_that_changed_in_any_page_is_noticed(table: pd.DataFrame) -> None
         else:  # a byte of a page's header that changes nothing
             pd.testing.assert_frame_equal(read, table)
     assert len(refused) > 0.6 * start_of_footer(data)
-    assert all(text.endswith("); run 'dvc repro before' again") for text in refused)
+    assert all(text.endswith("); run 'dvc repro featurize' again") for text in refused)
 
 
 @pytest.mark.usefixtures("project")
@@ -360,12 +348,14 @@ def test_a_folder_that_is_a_file_cannot_be_written_into(tmp_path: Path) -> None:
     with pytest.raises(OutputError) as error:
         files.write_json(tmp_path / "metrics" / "a.json", {})
     folder = tmp_path / "metrics"
-    assert str(error.value).startswith(f"{folder / 'a.json'}: cannot be written: {folder} is no folder; move")
+    assert str(error.value).startswith(
+        f"{folder / 'a.json'}: cannot be written: {folder} is not a folder; move it"
+    )
 
 
 @pytest.mark.usefixtures("project")
 def test_copying_what_is_not_there_names_it() -> None:
-    with pytest.raises(InputError, match=r"^metrics/a\.json: not found; the stage before writes it"):
+    with pytest.raises(InputError, match=r"^metrics/a\.json: not found; the stage evaluate writes it"):
         files.copy_file("metrics/a.json", "b.json")
 
 
@@ -373,18 +363,15 @@ def test_copying_what_is_not_there_names_it() -> None:
     ("path", "stage"),
     [
         ("data/features/train.parquet", "featurize"),
-        ("data/clean/export.json", "clean"),
-        ("models/model.joblib", "train"),
-        ("plots/roc.csv", "evaluate"),
         ("metrics/drift.json", "score"),
-        ("data/truth.parquet", "simulate"),
+        ("metrics/new.json", "evaluate"),
+        ("data/leads/top_leads.*", "score"),
+        ("data", None),
         ("params.yaml", None),
     ],
 )
-def test_the_projects_own_files_and_who_writes_them(
-    path: str, stage: str | None, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(root)
+def test_the_stage_that_writes_a_file(path: str, stage: str | None) -> None:
+    """tests/test_dvc_yaml.py compares each output of dvc.yaml."""
     assert files.writer_of(path) == stage
 
 
@@ -401,8 +388,8 @@ def test_what_is_no_monday_is_told_in_one_sentence(given: object) -> None:
     with pytest.raises(InputError) as told:
         files.read_monday("metrics/a.json", "as_of")
     assert str(told.value) == (
-        f"metrics/a.json: not what the stage before writes (as_of: given {given!r}, should be a Monday like "
-        "2020-02-24); run 'dvc repro before' again"
+        f"metrics/a.json: not what the stage evaluate writes (as_of: given {given!r}, should be a Monday "
+        "like 2020-02-24); run 'dvc repro evaluate' again"
     )
 
 

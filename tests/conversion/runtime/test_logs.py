@@ -250,7 +250,7 @@ def test_a_fault_of_the_program_is_one_json_line_with_its_traceback(project: Pat
     (said,) = parsed(lines)
     assert (said["level"], said["event"].partition(";")[0]) == (
         "CRITICAL",
-        "stopped by a fault of the program",
+        "stopped by a bug in the program",
     )
     assert said["exc_info"].startswith("Traceback")
     assert said["exc_info"].endswith("KeyError: 'key of ours'")
@@ -259,7 +259,7 @@ def test_a_fault_of_the_program_is_one_json_line_with_its_traceback(project: Pat
 def test_a_fault_of_the_program_as_text_shows_its_traceback(project: Path) -> None:
     code, lines = run_program(project, "{}['key of ours']", log_format="text")
     assert code == 1
-    assert " program CRITICAL stopped by a fault of the program" in lines[0]
+    assert " program CRITICAL stopped by a bug in the program" in lines[0]
     assert (lines[1], lines[-1]) == ("Traceback (most recent call last):", "KeyError: 'key of ours'")
 
 
@@ -270,7 +270,7 @@ def test_ctrl_c_is_one_line_and_exit_130(project: Path) -> None:
     assert said == {
         "level": "WARNING",
         "program": "program",
-        "event": "stopped by Ctrl-C; run it again to go on",
+        "event": "stopped by Ctrl-C; run it again to continue",
     }
 
 

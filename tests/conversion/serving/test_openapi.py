@@ -16,7 +16,7 @@ from conversion.serving import messages
 from conversion.serving.messages import AnyCompany, History, Summary, companies_message
 from conversion.serving.middleware import BENTOML_PATHS
 from conversion.serving.openapi import openapi_document
-from tests.serving import EXAMPLE, Client, serving_of, small_pipeline
+from tests.serving import EXAMPLE, Client, small_pipeline, state_of
 
 # Pages about the service, not of it.
 PAGES = {"/", "/docs", "/docs.json", "/openapi.json"}
@@ -51,7 +51,7 @@ def validator(document: dict[str, Any], schema: dict[str, Any]) -> jsonschema.Dr
 
 
 def bodies(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Give the content of each route's request."""
+    """Return the content of each route's request."""
     return {
         path: operations["post"]["requestBody"]["content"]["application/json"]
         for path, operations in document["paths"].items()
@@ -76,7 +76,7 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 
 
 def test_the_paths_are_the_routes(document: dict[str, Any]) -> None:
-    app = Client(serving_of(small_pipeline())).app
+    app = Client(state_of(small_pipeline())).app
     assert isinstance(app, Starlette)
     routes = {route.path: route.methods or set() for route in app.routes if isinstance(route, Route)}
     assert set(document["paths"]) == (set(routes) - PAGES) | (set(BENTOML_PATHS) - NOT_SHOWN)
@@ -91,7 +91,7 @@ def test_the_paths_are_the_routes(document: dict[str, Any]) -> None:
 def test_the_size_of_a_batch_follows_the_params(most: int) -> None:
     document = json.loads(openapi_document(most))
     assert document["components"]["schemas"]["Companies"]["properties"]["companies"]["maxItems"] == most
-    assert Client(serving_of(small_pipeline(), max_companies=most)).get("/openapi.json").json() == document
+    assert Client(state_of(small_pipeline(), max_companies=most)).get("/openapi.json").json() == document
 
 
 def test_the_server_is_where_a_proxy_puts_it(document: dict[str, Any]) -> None:
@@ -104,7 +104,7 @@ def test_the_server_is_where_a_proxy_puts_it(document: dict[str, Any]) -> None:
 
 def test_5_0_is_an_integer_to_the_schema_and_to_the_service(document: dict[str, Any]) -> None:
     schema = bodies(document)["/predict/single"]["schema"]
-    client = Client(serving_of(small_pipeline()))
+    client = Client(state_of(small_pipeline()))
     for text, allowed in (("5.0", True), ("5e0", True), ("5.5", False), ("true", False), ('"5"', False)):
         body = f'{{"id": {text}}}'
         assert validator(document, schema).is_valid(json.loads(body)) is allowed
@@ -129,7 +129,7 @@ def test_every_example_is_accepted(document: dict[str, Any]) -> None:
         "/predict": TypeAdapter(companies_message(1000)),
     }
     assert set(by_path) == set(adapters)
-    client = Client(serving_of(small_pipeline()))
+    client = Client(state_of(small_pipeline()))
     for path, content in by_path.items():
         for example in content["examples"].values():
             adapters[path].validate_python(example["value"] | {}, strict=False)
@@ -154,7 +154,7 @@ def test_every_example_is_accepted(document: dict[str, Any]) -> None:
 def test_the_schema_refuses_what_the_service_does(document: dict[str, Any], body: object) -> None:
     schema = bodies(document)["/predict/single"]["schema"]
     assert not validator(document, schema).is_valid(body)
-    assert Client(serving_of(small_pipeline())).post("/predict/single", json.dumps(body)).status_code == 422
+    assert Client(state_of(small_pipeline())).post("/predict/single", json.dumps(body)).status_code == 422
 
 
 @pytest.mark.parametrize("model", [messages.Summary, messages.History, messages.UsageWeek])

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from conversion.config.contract import ACTIONS, MEASURES, USERS
 from conversion.config.params import ConfidenceOdds, FeatureGroup
 from conversion.data.timeline import WEEK, week_number
+from conversion.features.catalogue import SUMMARY_FEATURES
 from conversion.features.compute import compute_features, feature_definitions
 from conversion.features.definitions import FeatureSettings
 from conversion.leads.lead_list import REASON_COLUMNS, lead_list
-from conversion.modelling.base import SUMMARY_FEATURES
 from conversion.serving.messages import MAX_WEEKS, History, Prediction, Summary
 from conversion.serving.predictor import Predictor, confidence_of, predict
 from conversion.serving.refusals import MAX_FAULTS, RefusalError
@@ -39,6 +39,7 @@ from tests.serving import (
     week,
 )
 
+SUMMARY = tuple(feature.name for feature in SUMMARY_FEATURES)
 NAN = float("nan")
 BOUNDS = ConfidenceOdds(high=4.0, medium=2.0)
 
@@ -323,7 +324,7 @@ def test_where_anything_is_known_the_reasons_are_given(predictor: Predictor, kno
 
 
 def values_of(company: Summary) -> dict[str, float]:
-    return dict(zip(SUMMARY_FEATURES, summary_values([company], SUMMARY_FEATURES)[0].tolist(), strict=True))
+    return dict(zip(SUMMARY, summary_values([company], SUMMARY)[0].tolist(), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -370,15 +371,15 @@ def values_of(company: Summary) -> dict[str, float]:
 )  # fmt: skip
 def test_values_of_totals_by_hand(given: dict[str, Any], expected: dict[str, float]) -> None:
     found = values_of(summary(**given))
-    assert tuple(found) == SUMMARY_FEATURES
+    assert tuple(found) == SUMMARY
     single = {name: float(np.float32(value)) for name, value in expected.items()}
     assert {name: found[name] for name in expected} == pytest.approx(single, rel=1e-6, nan_ok=True)
 
 
 def test_columns_are_found_by_name() -> None:
     company = Summary(**EXAMPLE)
-    forward = summary_values([company], SUMMARY_FEATURES)
-    backward = summary_values([company], SUMMARY_FEATURES[::-1])
+    forward = summary_values([company], SUMMARY)
+    backward = summary_values([company], SUMMARY[::-1])
     np.testing.assert_array_equal(forward, backward[:, ::-1])
     assert forward.dtype == np.float32
 
@@ -403,12 +404,12 @@ def test_totals_of_real_prospects_give_the_features_of_the_list(pipeline: Pipeli
     usage = pipeline.usage[pipeline.usage["id"].isin(prospects["id"])]
     computed = compute_features(prospects, usage, pd.DatetimeIndex([pipeline.as_of]), settings)[:, 0]
     names = [feature.name for feature in feature_definitions(settings)]
-    expected = computed[:, [names.index(name) for name in SUMMARY_FEATURES]]
+    expected = computed[:, [names.index(name) for name in SUMMARY]]
     requests = [
         Summary(**firmographics(pipeline, company), **totals_of(usage[usage["id"] == company]))
         for company in prospects["id"]
     ]
-    np.testing.assert_array_equal(summary_values(requests, SUMMARY_FEATURES), expected)
+    np.testing.assert_array_equal(summary_values(requests, SUMMARY), expected)
 
 
 def test_totals_of_prospects_score_as_the_summary_model(pipeline: Pipeline, predictor: Predictor) -> None:

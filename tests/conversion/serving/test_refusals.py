@@ -28,20 +28,20 @@ from conversion.serving.refusals import (
     invalid_fields,
     path_of,
     refusal_of,
-    refuse_repeated_names,
     shown,
 )
+from conversion.serving.request_body import BodyReader
 from tests.serving import week
 
-ONE: TypeAdapter[Any] = TypeAdapter(AnyCompany)
-MANY: TypeAdapter[Companies] = TypeAdapter(companies_message(2))
+ONE: BodyReader[Any] = BodyReader(TypeAdapter(AnyCompany), tag_depth=0)
+MANY: BodyReader[Companies] = BodyReader(TypeAdapter(companies_message(2)), tag_depth=2)
 
 
-def refused(body: object, adapter: TypeAdapter[Any] = ONE) -> RefusalError:
+def refused(body: object, reader: BodyReader[Any] = ONE) -> RefusalError:
     text = body if isinstance(body, str | bytes) else json.dumps(body)
-    with pytest.raises(ValidationError) as caught:
-        adapter.validate_json(text)
-    return refusal_of(caught.value)
+    with pytest.raises(RefusalError) as caught:
+        reader.parse(bytearray(text.encode() if isinstance(text, str) else text))
+    return caught.value
 
 
 def only_fault(refusal: RefusalError) -> tuple[str, str, str]:
@@ -268,8 +268,8 @@ def test_long_names_are_cut() -> None:
     "body", ["", "{", "nonsense", "{'id': 1}", '{"id": 1} x', '"\\ud800"', b"\xff", b"\x00", b"[" * 100_000]
 )
 def test_no_json(body: str | bytes) -> None:
-    for adapter in (ONE, MANY):
-        refusal = refused(body, adapter)
+    for reader in (ONE, MANY):
+        refusal = refused(body, reader)
         assert refusal.status == HTTPStatus.BAD_REQUEST
         assert refusal.reason == "invalid_json"
         assert refusal.body.detail == []
@@ -315,48 +315,3 @@ def test_what_is_no_utf8_is_named(body: bytes, what: str) -> None:
     refusal = refused(body)
     assert refusal.status == HTTPStatus.BAD_REQUEST
     assert refusal.body.error == f"the body is not JSON: {what}; send plain UTF-8"
-
-
-# Names given twice
-
-
-def repeated_in(body: str) -> list[str]:
-    try:
-        refuse_repeated_names(body.encode())
-    except RefusalError as refusal:
-        return [fault.field for fault in refusal.body.detail]
-    return []
-
-
-@pytest.mark.parametrize(
-    ("body", "fields"),
-    [
-        ('{"id": 1, "total_users": 2}', []),
-        ('{"a": {"id": 1}, "b": [{"id": 1}, {"id": 1}]}', []),
-        ('{"id": 1, "id": 1}', ["id"]),
-        ('{"id": 1, "\\u0069d": 2}', ["id"]),
-        ('{"id": %s, "id": 2}' % ("9" * 5000), ["id"]),
-        ('{"id": NaN, "id": 2}', ["id"]),
-        ('{"id": [{"x": 1, "x": 2}], "id": 2}', ["id[0].x", "id"]),
-        ('{"companies": [{"id": 1}, {"usage": [{}, {"a": 1, "a": 2}]}]}', ["companies[1].usage[1].a"]),
-        ('{"id": 1, "id": 2, "id": 3}', ["id", "id"]),
-        ("[]", []),
-    ],
-)
-def test_a_name_that_is_given_twice(body: str, fields: list[str]) -> None:
-    assert repeated_in(body) == fields
-
-
-def test_of_many_names_given_twice_some_are_listed() -> None:
-    body = "[" + ",".join(['{"a": 1, "a": 2}'] * 1000) + "]"
-    with pytest.raises(RefusalError) as caught:
-        refuse_repeated_names(body.encode())
-    refusal = caught.value
-    assert (refusal.status, refusal.reason) == (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_field")
-    assert len(refusal.body.detail) == MAX_FAULTS
-    assert refusal.body.error == "[0].a: given it twice, allowed is each name once (999 more)"
-
-
-@given(st.recursive(st.integers(), lambda part: st.lists(part) | st.dictionaries(st.text(), part)))
-def test_what_python_writes_has_no_name_twice(value: object) -> None:
-    assert repeated_in(json.dumps(value)) == []

@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from conversion.serving.messages import Basis, Prediction, Tier
 from conversion.serving.telemetry import SCORE_BUCKETS, Telemetry
-from tests.serving import EXAMPLE, VERSION, Client, serving_of, small_pipeline
+from tests.serving import EXAMPLE, VERSION, Client, small_pipeline, state_of
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -78,8 +78,8 @@ def test_scores_are_counted_in_buckets(telemetry: Telemetry) -> None:
 
 def test_refusals_are_counted_by_reason(telemetry: Telemetry) -> None:
     for _ in range(3):
-        telemetry.count_rejected("invalid_field")
-    telemetry.count_rejected("too_large")
+        telemetry.count_refused("invalid_field")
+    telemetry.count_refused("too_large")
     assert by_label(telemetry, "conversion_rejected_total", "reason") == {
         ("invalid_field",): 3,
         ("too_large",): 1,
@@ -102,13 +102,13 @@ def test_requests_are_timed_and_counted(telemetry: Telemetry) -> None:
 
 
 def test_two_telemetries_count_apart(telemetry: Telemetry) -> None:
-    telemetry.count_rejected("method")
+    telemetry.count_refused("method")
     assert value(Telemetry("conversion", "test"), "conversion_rejected_total", reason="method") == 0
 
 
 def test_what_the_routes_count() -> None:
-    client = Client(serving_of(small_pipeline(), max_body_bytes=5000))
-    telemetry = client.serving.telemetry
+    client = Client(state_of(small_pipeline(), max_body_bytes=5000))
+    telemetry = client.state.telemetry
     first, second = (int(company) for company in small_pipeline().leads["id"][:2])
     client.post("/predict/single", EXAMPLE)
     client.post("/predict", {"companies": [EXAMPLE, {"id": 1, "usage": []}, {"id": 2, "usage": []}]})
@@ -154,18 +154,18 @@ def test_what_the_routes_count() -> None:
 
 
 def test_clients_cannot_make_series() -> None:
-    client = Client(serving_of(small_pipeline(), token="secret"))
+    client = Client(state_of(small_pipeline(), token="secret"))
     for company in range(20):
         client.get(f"/leads/{company}")
         client.get(f"/static_content/{company}.js")
         client.get(f"/{company}")
         client.request("POST", f"/livez/{company}")
-    names = by_label(client.serving.telemetry, "bentoml_service_request_total", "endpoint")
+    names = by_label(client.state.telemetry, "bentoml_service_request_total", "endpoint")
     assert set(names) <= {("/leads/{id}",), ("other",)}
 
 
 def test_the_exposition_is_prometheus_own() -> None:
-    client = Client(serving_of(small_pipeline()))
+    client = Client(state_of(small_pipeline()))
     client.post("/predict/single", EXAMPLE)
     exposed = client.get("/metrics")
     assert exposed.status_code == 200

@@ -121,7 +121,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_place_where_there_can_be_no_database_is_named(tmp_path: Path) -> None:
     path = make_file(tmp_path / "file") / "mlflow.db"
-    with pytest.raises(TrackingError, match=r"file/mlflow\.db: cannot be written: .*file is no folder"):
+    with pytest.raises(TrackingError, match=r"file/mlflow\.db: cannot be written: .*file is not a folder"):
         ensure_migrated(path, REVISIONS, migrate)
 
 
@@ -152,7 +152,7 @@ def test_a_half_made_database_without_records_is_made_anew(
     assert rows(path, "select name from sqlite_master where name like '%tmp%'") == []
     (warned,) = caplog.records
     assert warned.levelno == logging.WARNING
-    assert "left half made, with no run in it, and is made anew" in warned.message
+    assert "was incomplete and had no run; it was created again" in warned.message
 
 
 def test_an_empty_file_is_no_database_yet(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -192,7 +192,7 @@ def test_one_that_cannot_be_upgraded_keeps_its_records_and_the_remedy_is_named(
         ensure_migrated(path, REVISIONS, fail_half_way)
     assert str(error.value) == (
         f"{path}: it needs an upgrade, which failed and changed nothing (duplicate column name: "
-        "deleted_time): put a backup of it in its place, or move it away to begin a new one (the files of "
+        "deleted_time): restore a backup of the file, or move it away to start a new one (the files of "
         "its runs stay)"
     )
     assert path.read_bytes() == before
@@ -210,9 +210,7 @@ def test_a_journal_of_the_old_file_is_not_played_back_into_the_new_one(tmp_path:
 def test_a_file_that_is_no_database_stays_and_the_remedy_is_named(tmp_path: Path) -> None:
     path = make_file(tmp_path / "mlflow.db")
     path.write_bytes(b"no database" * 1000)
-    with pytest.raises(
-        TrackingError, match=r"mlflow\.db: no database that can be read \(file is not .*move it"
-    ):
+    with pytest.raises(TrackingError, match=r"mlflow\.db: not a readable database \(file is not .*move it"):
         ensure_migrated(path, REVISIONS, not_called)
     assert path.read_bytes() == b"no database" * 1000
 
@@ -290,7 +288,8 @@ def test_artifacts_are_found_where_they_were_moved(
     ]
     (warned,) = caplog.records
     assert (
-        warned.message == "the project was moved: the tracking database now has the artifacts where they are"
+        warned.message
+        == "the project was moved: the locations of artifacts in the tracking database were corrected"
     )
     assert (warned.__dict__["was"], warned.__dict__["now"]) == (["/old place/mlartifacts"], str(artifacts))
 

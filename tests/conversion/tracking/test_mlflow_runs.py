@@ -142,7 +142,7 @@ def test_a_model_that_was_registered_before_the_move_is_loaded_after_it(root: Pa
     assert (found / "data/model/model.joblib").read_bytes() == b"a model"
 
 
-# --- a database that was left half made ------------------------------------------------------------------
+# --- an incomplete database ------------------------------------------------------------------------------
 
 
 def test_a_first_run_that_was_cut_short_is_mended_by_the_next(
@@ -159,7 +159,7 @@ def test_a_first_run_that_was_cut_short_is_mended_by_the_next(
         MlflowClient(f"sqlite:///{root}/again.db").search_experiments()
 
     assert log_run(root, "first").info.status == "FINISHED"
-    assert "left half made" in caplog.text
+    assert "was incomplete and had no run" in caplog.text
 
 
 def test_a_broken_database_with_runs_stays_and_the_remedy_is_named(root: Path) -> None:

@@ -64,9 +64,9 @@ def test_a_run_that_is_half_removed_does_not_wait(tmp_path: Path, monkeypatch: p
 
 def test_an_outbox_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / outbox.FOLDER).write_text("a file", encoding="utf-8")
-    with pytest.raises(OutputError, match=r"\.tracking is no folder; move away what is there"):
+    with pytest.raises(OutputError, match=r"\.tracking is not a folder; move it away"):
         put(tmp_path, "any")
-    with pytest.raises(OutputError, match=r"\.tracking is no folder"), outbox.locked(tmp_path):
+    with pytest.raises(OutputError, match=r"\.tracking is not a folder"), outbox.locked(tmp_path):
         pass
 
 

@@ -1,0 +1,91 @@
+"""Fitted scorers behind their preprocessors, and the mean of several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from conversion.features.definitions import Feature
+from conversion.modelling.preprocessing import Preprocessor
+from conversion.modelling.scorer import Scorer
+from conversion.stats.losses import log_odds
+from conversion.stats.numeric import Floats
+from conversion.stats.portable_math import expit
+
+Values = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A fitted scorer behind its own fitted preprocessor: from feature values to raw probabilities."""
+
+    preprocessor: Preprocessor
+    scorer: Scorer
+
+    @classmethod
+    def fitted(
+        cls,
+        scorer: Scorer,
+        features: tuple[Feature, ...],
+        preparation: dict[str, Any],
+        values: Floats,
+        y: np.ndarray,
+        weight: np.ndarray,
+    ) -> Self:
+        """Fit a preprocessor, and a copy of the scorer on the design matrix that comes out of it."""
+        preprocessor = scorer.preprocessor(features, preparation)
+        columns = preprocessor.fit_transform(values)
+        return cls(preprocessor, clone(scorer).fit(columns, y, weight, preprocessor.monotone_))
+
+    def raw_probability(self, values: Values) -> Floats:
+        """Return the probability of conversion before calibration, one a row."""
+        return self.scorer.raw_probability(self.preprocessor.transform(values))
+
+    def raw_with_contributions(self, values: Values) -> tuple[Floats, Floats]:
+        """Return the same and what each feature contributes to it, preprocessing once."""
+        raw, contributions = self.scorer.raw_with_contributions(self.preprocessor.transform(values))
+        return raw, self.preprocessor.by_feature(contributions)
+
+    def importance(self) -> Floats:
+        """Return the weight of each feature, on any scale."""
+        return self.preprocessor.by_feature(self.scorer.importance())
+
+
+def raw_probability(members: Sequence[Member], values: Values) -> Floats:
+    """Return the probability of the members' mean log-odds, one a row."""
+    return _mean_probability([member.raw_probability(values) for member in members])
+
+
+def raw_with_contributions(members: Sequence[Member], values: Values) -> tuple[Floats, Floats]:
+    """Return the same, and the mean of the members' contributions, shape (rows, features)."""
+    both = [member.raw_with_contributions(values) for member in members]
+    return _mean_probability([raw for raw, _ in both]), _mean([contributions for _, contributions in both])
+
+
+def importance(members: Sequence[Member]) -> Floats:
+    """Return the weight of each feature; the weights sum to 1."""
+    weights = [member.importance() for member in members]
+    if len(weights) > 1:  # their scales differ
+        weights = [_shares(weight) for weight in weights]
+    return _shares(_mean(weights))
+
+
+def _mean_probability(probabilities: list[Floats]) -> Floats:
+    if len(probabilities) == 1:
+        return probabilities[0]  # its last bits would not survive the way to log-odds and back
+    return expit(_mean([log_odds(probability) for probability in probabilities]))
+
+
+def _mean(parts: list[Floats]) -> Floats:
+    """Average arrays one after the other: fast for a few, and always summed in the same order."""
+    return np.asarray(sum(parts[1:], start=parts[0]) / len(parts))
+
+
+def _shares(weights: Floats) -> Floats:
+    total = weights.sum()
+    return np.asarray(weights / (total if total > 0 else 1.0))

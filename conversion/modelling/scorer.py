@@ -1,0 +1,82 @@
+"""What a model family is: from a design matrix to raw probabilities, and what each column contributes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, clone
+
+from conversion.features.definitions import Feature
+from conversion.modelling.preprocessing import Preprocessor
+from conversion.stats.numeric import Floats
+
+
+class Scorer(BaseEstimator, ABC):  # type: ignore[misc]
+    """One model family.
+
+    A family implements `estimator`, `raw_probability` and `contributions`, and overrides of the rest what
+    differs: the other methods fit trees of any library.
+
+    Parameters
+    ----------
+    hyperparameters
+        The family's block of params.yaml.
+    seed
+        Seed of the estimator.
+
+    Attributes
+    ----------
+    estimator_
+        What `estimator` returned, fitted.
+    """
+
+    def __init__(self, hyperparameters: dict[str, Any], seed: int) -> None:
+        self.hyperparameters = hyperparameters
+        self.seed = seed
+
+    @abstractmethod
+    def estimator(self, monotone: NDArray[np.int64]) -> Any:
+        """Return the unfitted estimator; ``monotone`` has the direction of each design column."""
+
+    @abstractmethod
+    def raw_probability(self, columns: Floats) -> Floats:
+        """Return the probability of conversion before calibration, one a row of the design matrix."""
+
+    @abstractmethod
+    def contributions(self, columns: Floats) -> Floats:
+        """Split each row's log-odds among the design columns, relative to the average training snapshot."""
+
+    def raw_with_contributions(self, columns: Floats) -> tuple[Floats, Floats]:
+        """Return both; override it where one pass over the columns gives both."""
+        return self.raw_probability(columns), self.contributions(columns)
+
+    def importance(self) -> Floats:
+        """Return the weight of each design column, on any scale."""
+        return np.asarray(self.estimator_.feature_importances_, dtype=np.float64)
+
+    def preprocessor(self, features: tuple[Feature, ...], preparation: dict[str, Any]) -> Preprocessor:
+        """Return the unfitted preprocessor; trees take numbers as they are, imputed, the sector one-hot."""
+        return Preprocessor(features, **preparation)
+
+    def fit(self, columns: Floats, y: np.ndarray, weight: np.ndarray, monotone: NDArray[np.int64]) -> Self:
+        """Fit on the design matrix of training snapshots."""
+        self.estimator_ = self.estimator(monotone).fit(columns, y, sample_weight=weight)
+        return self
+
+    def without(self, names: Collection[str]) -> Self:  # noqa: ARG002
+        """Return the same scorer, unfitted, for a model that leaves these features out."""
+        return self._unfitted()
+
+    def of_summary(self, features: tuple[Feature, ...]) -> Self:  # noqa: ARG002
+        """Return the same scorer, unfitted, for the model of summaries, which has these features."""
+        return self._unfitted()
+
+    def _unfitted(self, **hyperparameters: Any) -> Self:
+        """Return an unfitted copy, with some hyperparameters replaced."""
+        copy: Self = clone(self)
+        copy.hyperparameters = self.hyperparameters | hyperparameters
+        return copy

@@ -1,0 +1,125 @@
+"""What DVC's run cache lacks for stages that write files which are in git, such as metrics and plots.
+
+With the run cache, returning to params that have run before takes seconds. Three rules of DVC 3 prevent that:
+
+- It neither saves nor restores a stage that has an output with ``persist: true``. So dvc.yaml has none.
+- Without ``persist`` it deletes a stage's outputs before the stage starts. A stage that fails would leave
+  neither the last model nor the last metrics. `keep_last_outputs` puts them back.
+- It saves no entry for a stage that has an output with ``cache: false``, unless the output is declared as a
+  metric or a plot, which `dvc metrics show` and `dvc plots show` would then show. DVC does restore such a
+  stage if there is an entry. `save_entries` saves it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from conversion.runtime.files import write_atomically
+
+LOCK: Final = Path("dvc.lock")
+DVC_FOLDER: Final = Path(".dvc")
+OBJECTS: Final = "files/md5"
+"""Where DVC's cache has the content of files, by their MD5."""
+
+
+def run_by_dvc(stage: str) -> bool:
+    """Return whether DVC started this program as a stage; by hand the run cache does not concern it."""
+    return os.environ.get("DVC_STAGE", "").rpartition(":")[2] == stage
+
+
+def keep_last_outputs(stage: str) -> None:
+    """Write again the files that DVC deleted before it started this stage.
+
+    A stage replaces a file when the new one is complete, so the last run's files stay if it fails or is
+    killed. Folders are not put back: a stage may write other files into them this time.
+
+    Parameters
+    ----------
+    stage
+        The name of the running stage.
+
+    Raises
+    ------
+    OutputError
+        A file cannot be written.
+    """
+    if not run_by_dvc(stage) or not LOCK.is_file():
+        return
+    for path, md5 in _recorded_files(stage):
+        if not path.exists() and (content := _content(path, md5)) is not None:
+            write_atomically(path, partial(Path.write_bytes, data=content))
+
+
+def _recorded_files(stage: str) -> Iterator[tuple[Path, str]]:
+    """List the files that dvc.lock has for a stage, each with its MD5."""
+    lock = yaml.safe_load(LOCK.read_text(encoding="utf-8"))
+    for out in lock["stages"].get(stage, {}).get("outs", ()):
+        if not out["md5"].endswith(".dir"):
+            yield Path(out["path"]), out["md5"]
+
+
+def _content(path: Path, md5: str) -> bytes | None:
+    """Return what a file held; None if neither DVC's cache nor, as in a new clone, git has it.
+
+    DVC's configuration is asked last: reading it takes a third of a second at the start of a stage, and the
+    cache is elsewhere only if a user or an experiment in a temporary folder says so.
+    """
+    content = _cached(DVC_FOLDER / "cache", md5)
+    if content is None:
+        content = _committed(path, md5)
+    return _cached(_configured_cache(), md5) if content is None else content
+
+
+def _cached(cache: Path, md5: str) -> bytes | None:
+    found = cache / OBJECTS / md5[:2] / md5[2:]
+    return found.read_bytes() if found.is_file() else None
+
+
+def _committed(path: Path, md5: str) -> bytes | None:
+    committed = subprocess.run(  # noqa: S603 - the path is from dvc.lock
+        ["git", "show", f"HEAD:./{path.as_posix()}"],  # noqa: S607 - the user's git
+        capture_output=True,
+        check=False,
+    )
+    same = committed.returncode == 0 and _md5(committed.stdout) == md5
+    return committed.stdout if same else None
+
+
+def _configured_cache() -> Path:
+    from dvc.config import Config
+
+    configured = Config(str(DVC_FOLDER.resolve()))["cache"].get("dir")
+    return Path(configured or DVC_FOLDER / "cache")
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def save_entries(stage: str) -> None:
+    """Save what DVC needs to restore the stages that have run before this one.
+
+    ``dvc commit --force`` saves the same, but it cannot run while DVC runs a stage. A stage that has changed
+    since dvc.lock was written is left out.
+
+    Parameters
+    ----------
+    stage
+        The name of the running stage.
+    """
+    if not run_by_dvc(stage):
+        return
+    from dvc.repo import Repo
+
+    with Repo(".") as repo:
+        for finished in repo.index.stages:
+            if finished.name != stage and not any(finished.changed_entries()):
+                repo.stage_cache.save(finished)

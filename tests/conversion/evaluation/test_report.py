@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from conversion.evaluation import backtest as backtest_module
+from conversion.evaluation import headline, report, summary
+from tests.backtests import backtest_export, backtest_predictions
+
+
+def test_the_evaluation_is_json_and_says_what_it_is_of() -> None:
+    result = report.evaluation_metrics(backtest_predictions(), backtest_export().params)
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert result["model_type"] == "logistic_regression"
+    assert result["first_cutoff"] == "2019-05-27"
+    assert result["last_cutoff"] == "2019-09-09"
+    assert set(result["ranking"]) == {"probability", "summary_only", "users_rule", "actions_rule", "random"}
+    positives = backtest_predictions()[backtest_predictions()["label"] == 1]
+    assert result["converters"] == positives["id"].nunique()
+    assert result["prevalence"] == pytest.approx(len(positives) / len(backtest_predictions()), abs=1e-8)
+    assert "share_of_oracle" not in result
+
+
+def test_the_model_is_compared_with_each_baseline_by_what_the_baseline_is() -> None:
+    result = report.evaluation_metrics(backtest_predictions(), backtest_export().params)
+    compared = result["model_minus_baseline"]
+    assert set(compared) == {"summary_only", "users_rule", "actions_rule", "random", "base_rate"}
+    assert set(compared["base_rate"]) == {"log_loss", "brier_score"}
+    assert {"average_precision", "recall_at_5", "log_loss"} < set(compared["summary_only"])
+    assert "log_loss" not in compared["users_rule"], "a rule gives no probability"
+    difference = compared["base_rate"]["log_loss"]["difference"]
+    measured = result["probability"]
+    expected = measured["log_loss"]["value"] - measured["base_rate_log_loss"]["value"]
+    assert difference == pytest.approx(expected, abs=2e-6)
+
+
+def test_a_perfect_oracle_is_measured_beside() -> None:
+    predictions = backtest_predictions()
+    truth = predictions[["id", "as_of"]].assign(probability=predictions["label"].astype(float))
+    truth["as_of"] = truth["as_of"].astype("datetime64[us]")
+    with_oracle = backtest_module.with_oracle(predictions, truth.sample(frac=1, random_state=0))
+    pd.testing.assert_frame_equal(with_oracle.drop(columns="oracle"), predictions)
+    assert report.rankers_in(with_oracle)[-1] == "oracle"
+    result = report.evaluation_metrics(with_oracle, backtest_export().params)
+    assert result["ranking"]["oracle"]["average_precision"]["value"] == 1
+    share = result["share_of_oracle"]
+    value = result["ranking"]["probability"]["average_precision"]["value"]
+    assert share["average_precision"]["value"] == pytest.approx(value, abs=1e-6)
+    assert 0 < share["log_loss_reduction"]["value"] < 1
+    assert result["model_minus_baseline"]["oracle"]["log_loss"]["probability_better"] == 0
+
+
+def test_the_lists_are_measured_again_without_the_never_seen() -> None:
+    params, predictions = backtest_export().params, backtest_predictions()
+    result = report.evaluation_metrics(predictions, params)
+    without = result["without_never_seen"]
+    never = predictions["usage_state"] == "never seen"
+    assert 0 < never.sum() < len(predictions)
+    assert without["left_out"] == {
+        "share_of_prospects": pytest.approx(never.mean(), abs=1e-6),
+        "share_of_conversions": pytest.approx(
+            predictions.loc[never, "label"].sum() / predictions["label"].sum(), abs=1e-6
+        ),
+        "share_of_expected_conversions": pytest.approx(
+            predictions.loc[never, "probability"].sum() / predictions["probability"].sum(), abs=1e-6
+        ),
+    }
+    by_hand = []
+    for _, week in predictions[~never].groupby("as_of"):
+        if week["label"].any():
+            by_hand.append(roc_auc_score(week["label"], week["probability"]))
+    found = without["ranking"]["probability"]["roc_auc"]
+    assert found["value"] == pytest.approx(np.mean(by_hand), abs=1e-6)
+    assert found["low"] < found["value"] < found["high"]
+    assert set(without["ranking"]) == set(result["ranking"])
+    assert without["probability"]["log_loss"]["value"] != result["probability"]["log_loss"]["value"]
+
+
+def test_where_only_the_never_seen_convert_nothing_is_measured_without_them() -> None:
+    predictions = backtest_predictions()
+    never = predictions["usage_state"] == "never seen"
+    label = predictions["label"].where(never, 0)
+    label[predictions.index[never][0]] = 1
+    result = report.evaluation_metrics(predictions.assign(label=label), backtest_export().params)
+    assert list(result["without_never_seen"]) == ["left_out"]
+    assert result["without_never_seen"]["left_out"]["share_of_conversions"] == 1
+    assert "without the companies that were never seen" in summary.summary_text(result, (5, 10))
+    numbers = headline.headline_numbers(result, (5, 10))
+    assert "average_precision" in numbers
+    assert not any("without_never_seen" in name for name in numbers)
+
+
+def test_what_became_of_each_tier_is_counted() -> None:
+    params, predictions = backtest_export().params, backtest_predictions()
+    tiers = report.evaluation_metrics(predictions, params)["tiers"]
+    assert list(tiers) == ["very_high", "high", "medium", "low"]
+    lift = predictions["probability"] / predictions["base_rate"]
+    least, top = params.score.tiers.medium, params.score.tiers.high
+    rows = predictions[(lift >= least) & (lift < top)]
+    medium = tiers["medium"]
+    assert medium["prospects"] == len(rows) > 0
+    assert medium["conversions"] == rows["label"].sum()
+    assert medium["mean_probability"] == pytest.approx(rows["probability"].mean(), abs=1e-6)
+    rate = medium["observed_rate"]
+    assert rate["value"] == pytest.approx(rows["label"].mean(), abs=1e-6)
+    assert rate["low"] <= rate["value"] <= rate["high"]
+    assert sum(tier["prospects"] for tier in tiers.values()) == len(predictions)
+
+
+def test_every_month_of_cutoffs_is_compared_with_what_happened() -> None:
+    months = report.measures_by_month(backtest_predictions(), backtest_export().params)
+    assert months["slice"].tolist() == ["2019-05", "2019-06", "2019-07", "2019-08", "2019-09"]
+    assert months["conversions"].sum() == backtest_predictions()["label"].sum()
+    drift = report.expected_over_observed_by_month(
+        months.assign(expected_over_observed=[1.5, np.nan, 1, 1, 1])
+    )
+    assert drift["2019-05"]["value"] == 1.5
+    assert drift["2019-06"]["value"] is None
+    assert list(drift) == months["slice"].tolist()
+    json.dumps(drift, allow_nan=False)

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from typing import Any
+
+from conversion.evaluation import report, summary
+from tests.backtests import backtest_predictions
+from tests.pipeline import small_params
+
+
+def test_the_summary_says_the_rate_of_each_tier_and_a_dash_where_none_was_in_it() -> None:
+    tiers = params_with_tiers(very_high=1e6, high=1e5, medium=2.0)
+    result = report.evaluation_metrics(backtest_predictions(), tiers)
+    lines = summary.summary_text(result, tiers.evaluate.top_k).splitlines()
+    (empty,) = [line.split() for line in lines if line.startswith("very_high")]
+    assert empty == ["very_high", "0.0", "0", "-", "-", "[-,", "-]"]
+    (medium,) = [line for line in lines if line.startswith("medium")]
+    rate = result["tiers"]["medium"]["observed_rate"]
+    assert f"{rate['value']:.2%} [{rate['low']:.2%}, {rate['high']:.2%}]" in medium
+    rankers = [line.split()[0] for line in lines if line.startswith(("model", "users_rule", "random"))]
+    assert rankers == ["model", "users_rule", "random"] * 2, "with and without the never seen"
+
+
+def params_with_tiers(**least: float) -> Any:
+    given = {f"score__tiers__{name}": value for name, value in least.items()}
+    return small_params(evaluate__refit_weeks=8, **given)

@@ -1,0 +1,64 @@
+"""Models fitted on a small export or on invented snapshots, for the tests of modelling's modules."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from conversion.data.industries import SECTORS
+from conversion.data.timeline import WEEK
+from conversion.features.compute import feature_definitions
+from conversion.features.definitions import FeatureSettings
+from conversion.modelling.families import make_model
+from conversion.modelling.model import ConversionModel
+from conversion.modelling.scorer import Scorer
+from conversion.modelling.training import fit_at
+from tests.pipeline import Pipeline, dirty_export, small_params
+
+
+@functools.cache
+def export() -> Pipeline:
+    return Pipeline(dirty_export(), small_params())
+
+
+@functools.cache
+def fitted(**overrides: Any) -> ConversionModel:
+    pipeline = export()
+    return fit_at(pipeline.train, pipeline.as_of, small_params(**overrides))
+
+
+def scores(model: ConversionModel, frame: pd.DataFrame) -> np.ndarray:
+    return model.predict_proba(frame)[:, 1]
+
+
+def invented(rows: int = 1200, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray, pd.Series]:
+    """Invent independent features of training snapshots; ``actions_4w`` alone decides the labels."""
+    rng = np.random.default_rng(seed)
+    settings = small_params().featurize
+    columns: dict[str, Any] = {}
+    for feature in feature_definitions(FeatureSettings(settings.windows, settings.half_lives)):
+        if feature.kind == "category":
+            columns[feature.name] = pd.Categorical(rng.choice(SECTORS[:4], rows), categories=list(SECTORS))
+        elif feature.kind == "flag":
+            columns[feature.name] = rng.integers(0, 2, rows).astype(np.float32)
+        else:
+            columns[feature.name] = rng.integers(1, 10, rows).astype(np.float32)
+    frame = pd.DataFrame(columns)
+    label = (frame["actions_4w"].to_numpy() + rng.normal(0, 1, rows) > 7).astype(np.int64)
+    as_of = pd.Series(export().as_of - 20 * WEEK + pd.to_timedelta(7 * rng.integers(0, 14, rows), unit="D"))
+    return frame, label, as_of
+
+
+def fit_invented(rows: int = 1200, drop: tuple[str, ...] = (), **overrides: Any) -> ConversionModel:
+    frame, label, as_of = invented(rows)
+    frame[list(drop)] = np.nan
+    return make_model(small_params(**overrides)).fit(frame, label, np.ones(rows), as_of)
+
+
+def scorer_and_columns(model: ConversionModel, frame: pd.DataFrame) -> tuple[Scorer, np.ndarray]:
+    """Return a single family's fitted scorer, and the design matrix of a feature frame."""
+    (member,) = model.members_.values()
+    return member.scorer, member.preprocessor.transform(model.values(frame))
