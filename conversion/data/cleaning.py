@@ -87,7 +87,7 @@ def clean_companies(
     """
     recorded = _one_table(tables, contract)
     rows = as_of_view(recorded, as_of, contract)
-    rule, kept = _repeated_companies(recorded.loc[rows.index], deduplication, contract)
+    rule, kept = _repeated_companies(recorded, rows, deduplication, contract)
     companies = rows.loc[kept].sort_values("id", ignore_index=True)
     companies = _with_last_ends(companies, rows[rule == "later_conversion"], contract)
     broken = _broken_companies(companies, contract)
@@ -114,10 +114,14 @@ def _one_table(tables: Sequence[pd.DataFrame], contract: Contract) -> pd.DataFra
 
 
 def _repeated_companies(
-    recorded: pd.DataFrame, deduplication: str, contract: Contract
+    recorded: pd.DataFrame, rows: pd.DataFrame, deduplication: str, contract: Contract
 ) -> tuple[pd.Series, pd.Index]:
-    """Return the rule that each dropped row breaks (missing for others), and the rows that are kept."""
+    """Return the rule that each row dropped from the view breaks, and the rows that are kept."""
     names = contract.companies
+    # Conversions to come tell the rows apart that no earlier export had; ends to come must not.
+    recorded = recorded.loc[rows.index]
+    if names.ended is not None:
+        recorded = recorded.assign(**{names.ended: rows[names.ended]})
     converted = recorded[names.converted]
     first_day = converted.groupby(recorded["id"]).transform("min")
     rule = pd.Series(pd.NA, index=recorded.index, dtype="str")

@@ -243,8 +243,8 @@ def test_any_contract_has_a_period() -> None:
 def test_faults_carry_the_contracts_names() -> None:
     with pytest.raises(ExportError, match=r"^weekly_usage: week: .* first id A0000 at 2019-02-04; correct"):
         find_period(account_usage(steady() | {-53: 100, -54: 6}), NEVER, None, settings(), projects())
-    with pytest.raises(ExportError, match=r"^weekly_usage: week: the rows span 20 weeks, .* to id A0000 at"):
-        find_period(account_usage(steady()), NEVER, None, settings(max_weeks=19), projects())
+    with pytest.raises(ExportError, match=r"^weekly_usage: week: the rows span 30 weeks, .* to id A0000 at"):
+        find_period(account_usage(steady(30)), NEVER, None, settings(max_weeks=26), projects())
 
 
 # Time travel
