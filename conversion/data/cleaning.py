@@ -116,18 +116,23 @@ def _one_table(tables: Sequence[pd.DataFrame], contract: Contract) -> pd.DataFra
 def _repeated_companies(
     recorded: pd.DataFrame, rows: pd.DataFrame, deduplication: str, contract: Contract
 ) -> tuple[pd.Series, pd.Index]:
-    """Return the rule that each row dropped from the view breaks, and the rows that are kept."""
+    """Return the rule that each row dropped from the view breaks, and the rows that are kept.
+
+    Later conversions are found among all, as no earlier export had their rows. For the rest, only what is in
+    the view decides.
+    """
     names = contract.companies
-    # Conversions to come tell the rows apart that no earlier export had; ends to come must not.
     recorded = recorded.loc[rows.index]
     if names.ended is not None:
         recorded = recorded.assign(**{names.ended: rows[names.ended]})
     converted = recorded[names.converted]
-    first_day = converted.groupby(recorded["id"]).transform("min")
-    rule = pd.Series(pd.NA, index=recorded.index, dtype="str")
+    first_day, known_day = (
+        days.groupby(rows["id"]).transform("min") for days in (converted, rows[names.converted])
+    )
+    rule = pd.Series(pd.NA, index=rows.index, dtype="str")
     rule = rule.mask(converted > first_day, "later_conversion")
-    # A row without a conversion beside one with is a duplicate: the company has converted.
-    candidates = recorded[converted.eq(first_day) | first_day.isna()]
+    # Once a company is known to have converted, a row of it without a conversion is a duplicate.
+    candidates = recorded[converted.eq(first_day) | (converted.isna() & known_day.isna())]
     unknown_before = [name for name in (names.converted, names.value, names.ended) if name is not None]
     kept = candidates.index[deduplicate(candidates, ["id"], deduplication, uncounted=unknown_before)]
     return rule.mask(rule.isna() & ~rule.index.isin(kept), "duplicate_company"), kept
