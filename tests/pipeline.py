@@ -22,7 +22,9 @@ from conversion.leads.lead_list import lead_list
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import fit_at
 from conversion.runtime.cli import run
+from conversion.runtime.files import write_json
 from stages import clean, evaluate, featurize, load, score, train
+from tests.contract_files import hubspot
 from tests.exports import tiny_export
 
 Tables = dict[str, pd.DataFrame]
@@ -101,16 +103,17 @@ class Pipeline:
             self.typed[contract.CUSTOMERS]["CLOSEDATE"],
             given,
             params.clean,
+            hubspot(),
         )
         self.as_of = self.period.as_of
         self.companies, self.company_quarantine = cleaning.clean_companies(
-            self.typed[contract.CUSTOMERS],
-            self.typed[contract.NONCUSTOMERS],
+            [self.typed[name] for name in contract.COMPANY_TABLES],
             self.as_of,
             params.clean.deduplication,
+            hubspot(),
         )
         self.usage, self.usage_quarantine = cleaning.clean_usage(
-            self.typed[contract.USAGE_ACTIONS], self.companies["id"], self.period
+            self.typed[contract.USAGE_ACTIONS], self.companies["id"], self.period, hubspot()
         )
         first_week = self.usage["WHEN_TIMESTAMP"].min()
         self.weeks = snapshots.training_weeks(first_week, self.as_of, params.featurize)
@@ -209,8 +212,9 @@ def run_stages(folder: Path, params: Params) -> str | None:
 
 
 def lay_out_typed(folder: Path) -> None:
-    """Put params.yaml and the typed tables of `dirty_export` into ``folder``, as ``load`` leaves them."""
+    """Put params.yaml, the contract and typed tables of `dirty_export` into ``folder``, as ``load`` does."""
     (folder / "params.yaml").write_bytes(PARAMS.read_bytes())
     (folder / "data" / "typed").mkdir(parents=True)
+    write_json(folder / "data" / "contract.json", hubspot().model_dump(mode="json"))
     for name, table in typed(dirty_export()).items():
         table.to_parquet(folder / "data" / "typed" / f"{name}.parquet", index=False)

@@ -13,6 +13,7 @@ from conversion.config.params_file import load_params
 from conversion.data.period import find_period
 from conversion.data.timeline import WEEK
 from tests.conftest import ROOT
+from tests.contract_files import hubspot
 from tests.pipeline import run_stages
 
 
@@ -86,6 +87,6 @@ def test_at_most_a_holiday_looks_like_an_incomplete_week(results: tuple[Path, di
     for week in sorted(usage["WHEN_TIMESTAMP"].unique())[6:]:
         as_of = week + WEEK
         known = usage[usage["WHEN_TIMESTAMP"] < as_of]
-        if find_period(known, closedate[closedate < as_of], None, settings).as_of != as_of:
+        if find_period(known, closedate[closedate < as_of], None, settings, hubspot()).as_of != as_of:
             early.append(week)
     assert all((week.month, week.day) >= (12, 20) for week in early), early

@@ -6,10 +6,12 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
 import pandas as pd
+from pandas.api.types import is_bool_dtype
 
-from conversion.config.contract import ACTIONS, MEASURES, USAGE_ACTIONS, USERS
-from conversion.data.firmographics import with_firmographics
+from conversion.config.data_contract import Contract
+from conversion.data.attributes import with_attributes
 from conversion.data.period import Period, describe_first, strays
 from conversion.data.timeline import WEEK, as_of_view, known_at
 from conversion.runtime.errors import ExportError
@@ -19,70 +21,169 @@ log = logging.getLogger(__name__)
 COMPANY_RULES: Final = {
     "duplicate_company": "another row of the same company was kept (clean.deduplication)",
     "later_conversion": "the company had converted before: its first conversion was kept",
-    "mrr_not_positive": "the conversion's MRR is 0 or less: no positive label; a prospect before CLOSEDATE",
+    "mrr_not_positive": "the conversion's value is 0 or less: no positive label; a prospect before that day",
+    "signed_up_after_as_of": "the company had not signed up before as_of",
+    "converted_before_signed_up": "it converted before it signed up: kept, as if it had always been there",
+    "ended_before_converted": "the end is before the conversion, or there is none: kept without the end",
 }
 USAGE_RULES: Final = {
     "stray_week": "the week is far from the others, or a first or last week with hardly any rows",
     "after_as_of": "the week was not over at as_of",
-    "orphan_usage": "the id is in neither company table",
+    "orphan_usage": "the id is in no company table",
     "negative_count": "a count is below 0",
     "actions_below_users": "a module has fewer actions than users",
     "duplicate_week": "another row of the same company and week was kept (the most complete; ties: largest)",
 }
 
 
+def company_rules(contract: Contract) -> tuple[str, ...]:
+    """List the rules of `COMPANY_RULES` whose columns the contract has."""
+    names = contract.companies
+    needed = {
+        "mrr_not_positive": names.value,
+        "signed_up_after_as_of": names.signed_up,
+        "converted_before_signed_up": names.signed_up,
+        "ended_before_converted": names.ended,
+    }
+    return tuple(rule for rule in COMPANY_RULES if needed.get(rule, rule) is not None)
+
+
+def usage_rules(contract: Contract) -> tuple[str, ...]:
+    """List the rules of `USAGE_RULES`; without users, none of them compares actions with users."""
+    return tuple(rule for rule in USAGE_RULES if contract.users or rule != "actions_below_users")
+
+
 def clean_companies(
-    customers: pd.DataFrame, noncustomers: pd.DataFrame, as_of: pd.Timestamp, deduplication: str
+    tables: Sequence[pd.DataFrame], as_of: pd.Timestamp, deduplication: str, contract: Contract
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Reduce the company tables to one row a company, as an export taken at ``as_of`` would show it.
 
-    If a company converts more than once, its first conversion counts; afterwards it is not a prospect. Rows
-    of later conversions are never read, not even for firmographics, as no earlier export had them.
+    If a company converts more than once, its first conversion counts. Of rows of later conversions only the
+    end of the last one is read: until then the company pays. Nothing else of them is, not even an attribute,
+    as no earlier export had them.
 
-    A conversion with ``MRR`` <= 0 is quarantined: ``conversion_valid`` is False, so it is never a positive
-    label. Before its ``CLOSEDATE`` the company was a prospect like any other; dropping it from the past would
-    use what was not known then.
+    A conversion with a value <= 0 is quarantined: ``conversion_valid`` is False, so it is never a positive
+    label. Before that day the company was a prospect like any other; dropping it from the past would use what
+    was not known then.
 
     Parameters
     ----------
-    customers, noncustomers
-        Typed tables, see `conversion.config.contract.COLUMNS`.
+    tables
+        Typed company tables in the contract's order; a column that a table lacks is missing in its rows.
     as_of
-        The moment; conversions from then on are unknown.
+        The moment; what happens from then on is unknown.
     deduplication
         Strategy of `deduplicate`: which of several rows is kept, for a customer among those of its first day.
+    contract
+        Names the columns.
 
     Returns
     -------
     companies : pandas.DataFrame
-        Sorted by ``id``: ``id``, ``CLOSEDATE``, ``MRR``, ``conversion_valid``, the firmographics as
-        exported and as `conversion.data.firmographics.with_firmographics` reads them.
+        Sorted by ``id``: ``id``, the day of conversion and its value, ``conversion_valid``, the days of
+        sign-up and end, the columns to show, the attributes as exported and as
+        `conversion.data.attributes.with_attributes` encodes them; those that the contract has.
     quarantine : pandas.DataFrame
-        Dropped rows with a ``rule`` column.
+        Dropped rows, and rows of which something is not used, with a ``rule`` column.
     """
-    never = noncustomers.reindex(columns=customers.columns).astype(customers.dtypes.to_dict())
-    recorded = pd.concat([customers, never], ignore_index=True)
-    first_day = recorded.groupby("id")["CLOSEDATE"].transform("min")
-    rule = pd.Series(pd.NA, index=recorded.index, dtype="str")
-    rule = rule.mask(recorded["CLOSEDATE"] > first_day, "later_conversion")
-    # A row without a conversion beside one with: the stage load refuses that; here it is a duplicate.
-    candidates = recorded[recorded["CLOSEDATE"].eq(first_day) | first_day.isna()]
-    kept = candidates.index[deduplicate(candidates, ["id"], deduplication, uncounted=["CLOSEDATE", "MRR"])]
-    rule = rule.mask(rule.isna() & ~rule.index.isin(kept), "duplicate_company")
-    rows = as_of_view(recorded, as_of)
+    recorded = _one_table(tables, contract)
+    rows = as_of_view(recorded, as_of, contract)
+    rule, kept = _repeated_companies(recorded, rows, deduplication, contract)
     companies = rows.loc[kept].sort_values("id", ignore_index=True)
-    companies.insert(3, "conversion_valid", ~(companies["MRR"] <= 0))
+    companies = _with_last_ends(companies, rows[rule == "later_conversion"], contract)
+    broken = _broken_companies(companies, contract)
+    absent = recorded.drop(rows.index).assign(rule="signed_up_after_as_of")
     quarantine = pd.concat(
         [
             rows.assign(rule=rule)[rule.notna()],
-            companies.loc[~companies["conversion_valid"], rows.columns].assign(rule="mrr_not_positive"),
+            *([] if absent.empty else [absent]),
+            *(companies[found].assign(rule=name) for name, found in broken.items()),
         ],
         ignore_index=True,
     )
-    return with_firmographics(companies), quarantine
+    valid = ~broken.get("mrr_not_positive", pd.Series(False, index=companies.index))
+    return with_attributes(_without_broken_days(companies, broken, valid, contract), contract), quarantine
 
 
-def clean_usage(usage: pd.DataFrame, ids: pd.Series, period: Period) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _one_table(tables: Sequence[pd.DataFrame], contract: Contract) -> pd.DataFrame:
+    """Put the company tables under each other, with the columns in the order of the clean table."""
+    names = contract.companies
+    optional = [name for name in (names.value, names.signed_up, names.ended) if name is not None]
+    order = ["id", names.converted, *optional, *names.shown, *names.attributes]
+    dtypes = {name: next(table[name].dtype for table in tables if name in table) for name in order}
+    return pd.concat([table.reindex(columns=order).astype(dtypes) for table in tables], ignore_index=True)
+
+
+def _repeated_companies(
+    recorded: pd.DataFrame, rows: pd.DataFrame, deduplication: str, contract: Contract
+) -> tuple[pd.Series, pd.Index]:
+    """Return the rule that each row dropped from the view breaks, and the rows that are kept.
+
+    Later conversions are found among all, as no earlier export had their rows. For the rest, only what is in
+    the view decides.
+    """
+    names = contract.companies
+    recorded = recorded.loc[rows.index]
+    if names.ended is not None:
+        recorded = recorded.assign(**{names.ended: rows[names.ended]})
+    converted = recorded[names.converted]
+    first_day, known_day = (
+        days.groupby(rows["id"]).transform("min") for days in (converted, rows[names.converted])
+    )
+    rule = pd.Series(pd.NA, index=rows.index, dtype="str")
+    rule = rule.mask(converted > first_day, "later_conversion")
+    # Once a company is known to have converted, a row of it without a conversion is a duplicate.
+    candidates = recorded[converted.eq(first_day) | (converted.isna() & known_day.isna())]
+    unknown_before = [name for name in (names.converted, names.value, names.ended) if name is not None]
+    kept = candidates.index[deduplicate(candidates, ["id"], deduplication, uncounted=unknown_before)]
+    return rule.mask(rule.isna() & ~rule.index.isin(kept), "duplicate_company"), kept
+
+
+def _with_last_ends(companies: pd.DataFrame, later: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """Take the end of a company's last known conversion, missing where that one goes on."""
+    converted, ended = contract.companies.converted, contract.companies.ended
+    if ended is None:
+        return companies
+    last = later[later[converted] == later.groupby("id")[converted].transform("max")]
+    if last.empty:
+        return companies
+    ends = last[ended].where(last[ended] >= last[converted]).groupby(last["id"]).max(skipna=False)
+    again = companies["id"].isin(ends.index)
+    return companies.assign(**{ended: companies[ended].mask(again, companies["id"].map(ends))})
+
+
+def _broken_companies(companies: pd.DataFrame, contract: Contract) -> dict[str, pd.Series]:
+    """Return which companies break each rule about their own row."""
+    names = contract.companies
+    converted = companies[names.converted]
+    broken: dict[str, pd.Series] = {}
+    if names.value is not None:
+        broken["mrr_not_positive"] = companies[names.value] <= 0
+    if names.signed_up is not None:
+        broken["converted_before_signed_up"] = converted < companies[names.signed_up]
+    if names.ended is not None:
+        broken["ended_before_converted"] = companies[names.ended].notna() & ~(
+            companies[names.ended] >= converted
+        )
+    return broken
+
+
+def _without_broken_days(
+    companies: pd.DataFrame, broken: dict[str, pd.Series], valid: pd.Series, contract: Contract
+) -> pd.DataFrame:
+    """Drop the days of sign-up and end that cannot be right, and put ``conversion_valid`` in its place."""
+    names = contract.companies
+    days = {names.signed_up: "converted_before_signed_up", names.ended: "ended_before_converted"}
+    companies = companies.assign(
+        **{day: companies[day].mask(broken[rule]) for day, rule in days.items() if day is not None}
+    )
+    companies.insert(2 if names.value is None else 3, "conversion_valid", valid)
+    return companies
+
+
+def clean_usage(
+    usage: pd.DataFrame, ids: pd.Series, period: Period, contract: Contract
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Keep the usage rows that are known at the period's ``as_of`` and break no rule.
 
     Parameters
@@ -93,27 +194,32 @@ def clean_usage(usage: pd.DataFrame, ids: pd.Series, period: Period) -> tuple[pd
         The companies' ids.
     period
         Rows whose week lies outside it, or is not over at its ``as_of``, are quarantined.
+    contract
+        Names the columns; a module without users cannot have fewer actions than users.
 
     Returns
     -------
     usage, quarantine : pandas.DataFrame
-        Sorted by ``id`` and ``WHEN_TIMESTAMP``; ``rule`` in the quarantine is the first that each row breaks.
+        Sorted by ``id`` and week; ``rule`` in the quarantine is the first that each row breaks.
     """
-    actions, users = usage[list(ACTIONS)].to_numpy(), usage[list(USERS)].to_numpy()
+    time = contract.usage.time
+    both = [(each.actions, each.users) for each in contract.usage.modules.values() if each.users is not None]
+    actions = usage[[name for name, _ in both]].to_numpy()
+    users = usage[[name for _, name in both]].to_numpy()
     broken = {
-        "stray_week": strays(usage["WHEN_TIMESTAMP"], period),
-        "after_as_of": ~known_at(usage["WHEN_TIMESTAMP"], period.as_of),
+        "stray_week": strays(usage[time], period),
+        "after_as_of": ~known_at(usage[time], period.as_of),
         "orphan_usage": ~usage["id"].isin(ids),
-        "negative_count": (usage[list(MEASURES)] < 0).any(axis=1),
+        "negative_count": (usage[list(contract.measures)] < 0).any(axis=1),
         "actions_below_users": pd.Series((actions < users).any(axis=1), index=usage.index),
     }
     rule = pd.Series(pd.NA, index=usage.index, dtype="str")
     for name, rows in broken.items():
         rule = rule.mask(rule.isna() & rows, name)
+    order = ["id", time]
     rest = usage[rule.isna()]
-    repeated = rest.index[~deduplicate(rest, ["id", "WHEN_TIMESTAMP"], "most_complete")]
+    repeated = rest.index[~deduplicate(rest, order, "most_complete")]
     rule = rule.mask(rule.index.isin(repeated), "duplicate_week")
-    order = ["id", "WHEN_TIMESTAMP"]
     kept = usage[rule.isna()].sort_values(order, ignore_index=True)
     quarantine = usage.assign(rule=rule)[rule.notna()].sort_values([*order, "rule"], ignore_index=True)
     return kept, quarantine
@@ -131,9 +237,10 @@ def deduplicate(
     key
         Columns that should be unique.
     strategy
-        ``most_complete``: the row with the most cells that are non-null, non-empty and non-zero; among equals
-        the row that sorts last by its values, column after column (missing first), so that file order does
-        not matter. ``first`` and ``last``: by file order.
+        ``most_complete``: the row with the most cells that are non-null, non-empty and non-zero (a flag that
+        is False counts, as it says something); among equals the row that sorts last by its values, column
+        after column (missing first), so that file order does not matter. ``first`` and ``last``: by file
+        order.
     uncounted
         Columns that make no row more complete and decide ties last: values that are not known at every moment
         must not influence which others are kept.
@@ -147,12 +254,20 @@ def deduplicate(
         return ~table.duplicated(key, keep="first" if strategy == "first" else "last")
     counted = [name for name in table.columns if name not in [*key, *uncounted]]
     values = [*counted, *uncounted]
-    cells = table[counted]
-    complete = (cells.notna() & (cells != 0) & (cells != "")).sum(axis=1)
+    complete = np.zeros(len(table), dtype=np.int64)
+    for name in counted:
+        complete += _filled(table[name])
     order = table.assign(complete=complete).sort_values(
         [*key, "complete", *values], kind="stable", na_position="first"
     )
     return (~order.duplicated(key, keep="last")).reindex(table.index)
+
+
+def _filled(column: pd.Series) -> np.ndarray:
+    filled = column.notna().to_numpy()
+    if is_bool_dtype(column):
+        return filled
+    return filled & (column.ne(0) & column.ne("")).to_numpy(dtype=np.bool_, na_value=False)
 
 
 def cleaning_report(
@@ -161,24 +276,28 @@ def cleaning_report(
     usage: pd.DataFrame,
     usage_quarantine: pd.DataFrame,
     as_of: pd.Timestamp,
+    contract: Contract,
 ) -> dict[str, object]:
     """Count the rows that each rule caught, and those that were kept."""
 
-    def counts(quarantine: pd.DataFrame, rules: dict[str, str]) -> dict[str, int]:
+    def counts(quarantine: pd.DataFrame, rules: tuple[str, ...]) -> dict[str, int]:
         return {name: int((quarantine["rule"] == name).sum()) for name in rules}
 
+    converted = companies[contract.companies.converted]
     return {
         "as_of": f"{as_of:%Y-%m-%d}",
         "companies": {
             "kept": len(companies),
-            "conversions": int((companies["CLOSEDATE"].notna() & companies["conversion_valid"]).sum()),
-            "quarantined": counts(company_quarantine, COMPANY_RULES),
+            "conversions": int((converted.notna() & companies["conversion_valid"]).sum()),
+            "quarantined": counts(company_quarantine, company_rules(contract)),
         },
-        "usage": {"kept": len(usage), "quarantined": counts(usage_quarantine, USAGE_RULES)},
+        "usage": {"kept": len(usage), "quarantined": counts(usage_quarantine, usage_rules(contract))},
     }
 
 
-def check_usage_is_left(usage: pd.DataFrame, quarantine: pd.DataFrame, as_of: pd.Timestamp) -> None:
+def check_usage_is_left(
+    usage: pd.DataFrame, quarantine: pd.DataFrame, as_of: pd.Timestamp, contract: Contract
+) -> None:
     """Check that some usage row is clean; if not, say what each rule caught.
 
     Raises
@@ -188,17 +307,19 @@ def check_usage_is_left(usage: pd.DataFrame, quarantine: pd.DataFrame, as_of: pd
     """
     if usage.empty:
         caught = ", ".join(f"{rule} {rows}" for rule, rows in quarantine["rule"].value_counts().items())
-        raise ExportError(f"{USAGE_ACTIONS}: no row is left after cleaning at {as_of:%Y-%m-%d}: {caught}")
+        table = contract.usage.table
+        raise ExportError(f"{table}: no row is left after cleaning at {as_of:%Y-%m-%d}: {caught}")
 
 
-def warn_of_strays(quarantine: pd.DataFrame, period: Period) -> None:
+def warn_of_strays(quarantine: pd.DataFrame, period: Period, contract: Contract) -> None:
     """Log how many usage rows are far from the others, which is the first, and how to keep a last week."""
     outside = quarantine[quarantine["rule"] == "stray_week"]
     if len(outside):
+        first = describe_first(outside, contract.usage.time)
         keep = {} if period.latest is None else {"keep": _run_as_of(period.latest)}
         log.warning(
             "usage far from the weeks of the other rows left out, see data/quarantine/usage.parquet",
-            extra={"rule": "stray_week", "rows": len(outside), "first": describe_first(outside), **keep},
+            extra={"rule": "stray_week", "rows": len(outside), "first": first, **keep},
         )
 
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from conversion.config.contract import ACTIONS
+from conversion.config.data_contract import Contract
 from conversion.config.params import Clean
 from conversion.data.timeline import WEEK, known_at
 from conversion.runtime.errors import ExportError
@@ -49,7 +49,11 @@ class Period(NamedTuple):
 
 
 def find_period(
-    usage: pd.DataFrame, closedate: pd.Series, as_of: pd.Timestamp | None, settings: Clean
+    usage: pd.DataFrame,
+    converted: pd.Series,
+    as_of: pd.Timestamp | None,
+    settings: Clean,
+    contract: Contract,
 ) -> Period:
     """Return the weeks that the export covers, and the moment of the list.
 
@@ -57,12 +61,14 @@ def find_period(
     ----------
     usage
         Typed usage rows.
-    closedate
+    converted
         Days of conversion.
     as_of
         The param ``data.as_of``; None for the end of the last complete week.
     settings
         The thresholds, section ``clean`` of the params.
+    contract
+        Names the table and columns of usage.
 
     Returns
     -------
@@ -74,34 +80,35 @@ def find_period(
     ExportError
         ``as_of`` lies outside the export, too many rows are strays, or the weeks span too long a time.
     """
-    rows = _rows_by_week(usage["WHEN_TIMESTAMP"])
+    time = contract.usage.time
+    rows = _rows_by_week(usage[time])
     run = _main_run(rows, settings.max_gap_weeks)
     if as_of is None:
         kept = _without_strays(run, settings.stray_week)
-        period = _complete_period(usage, kept, closedate, settings)
+        period = _complete_period(usage, kept, converted, settings, contract)
         if kept.index[-1] < run.index[-1]:
             period = period._replace(latest=run.index[-1] + WEEK)
         known = usage
     else:
         _check_inside(as_of, run)
-        known = usage[known_at(usage["WHEN_TIMESTAMP"], as_of)]
-        run = _runs(_rows_by_week(known["WHEN_TIMESTAMP"]), settings.max_gap_weeks)[-1]
+        known = usage[known_at(usage[time], as_of)]
+        run = _runs(_rows_by_week(known[time]), settings.max_gap_weeks)[-1]
         first = _without_early_strays(run, settings.stray_week).index[0]
         period = Period(first, rows.index[-1], as_of)
-    _check_strays(known, period, settings)
-    _check_span(known, period, settings.max_weeks)
+    _check_strays(known, period, settings, contract)
+    _check_span(known, period, settings.max_weeks, contract)
     return period
 
 
 def strays(when: pd.Series, period: Period) -> pd.Series:
-    """Return which usage rows (by ``WHEN_TIMESTAMP``) lie outside the weeks that the export covers."""
+    """Return which usage rows (by the first day of their week) lie outside the export's weeks."""
     return (when < period.first) | (when > period.last)
 
 
-def describe_first(usage: pd.DataFrame) -> str:
-    """Return the id and week of the earliest usage row, at equal weeks of the lowest id."""
-    row = usage.sort_values(["WHEN_TIMESTAMP", "id"], kind="stable").iloc[0]
-    return f"id {row['id']} at {row['WHEN_TIMESTAMP']:%Y-%m-%d}"
+def describe_first(usage: pd.DataFrame, time: str) -> str:
+    """Return the id and week of the earliest usage row by its column ``time``, then by the lowest id."""
+    row = usage.sort_values([time, "id"], kind="stable").iloc[0]
+    return f"id {row['id']} at {row[time]:%Y-%m-%d}"
 
 
 def _rows_by_week(when: pd.Series) -> pd.Series:
@@ -156,18 +163,22 @@ def _without_early_strays(run: pd.Series, share: float) -> pd.Series:
     return run.iloc[start:]
 
 
-def _complete_period(usage: pd.DataFrame, run: pd.Series, closedate: pd.Series, settings: Clean) -> Period:
+def _complete_period(
+    usage: pd.DataFrame, run: pd.Series, converted: pd.Series, settings: Clean, contract: Contract
+) -> Period:
     """Return the period that ends with the last complete week of the run."""
     first, last = run.index[0], run.index[-1]
     # With a conversion on the week's last day or in the next week, the export was not taken before. A later
     # one was planned ahead, and does not show when the export was taken.
-    newest = closedate.max()
+    newest = converted.max()
     whole = last + WEEK - pd.Timedelta(days=1) <= newest < last + 2 * WEEK
-    volume = None if whole else _volume_if_incomplete(usage, run.index, settings)
+    volume = None if whole else _volume_if_incomplete(usage, run.index, settings, contract)
     return Period(first, last, last + WEEK if volume is None else last, volume)
 
 
-def _volume_if_incomplete(usage: pd.DataFrame, weeks: pd.Index, settings: Clean) -> Volume | None:
+def _volume_if_incomplete(
+    usage: pd.DataFrame, weeks: pd.Index, settings: Clean, contract: Contract
+) -> Volume | None:
     """Return the volume of the last week if it is too low for a complete one.
 
     The volume is the number of active rows times the geometric mean of their actions. Totals do not work: a
@@ -177,11 +188,12 @@ def _volume_if_incomplete(usage: pd.DataFrame, weeks: pd.Index, settings: Clean)
     weeks = weeks[-1 - USUAL_WEEKS :]
     if len(weeks) <= LEAST_WEEKS:
         return None
-    recent = usage[usage["WHEN_TIMESTAMP"].isin(weeks)]
-    actions = recent[list(ACTIONS)].clip(lower=0).sum(axis=1)
+    time = contract.usage.time
+    recent = usage[usage[time].isin(weeks)]
+    actions = recent[list(contract.actions)].clip(lower=0).sum(axis=1)
     active = actions > 0
     weekly = pd.Series(log(actions[active]), index=actions.index[active])
-    log_actions = weekly.groupby(recent.loc[active, "WHEN_TIMESTAMP"])
+    log_actions = weekly.groupby(recent.loc[active, time])
     count = log_actions.size().reindex(weeks, fill_value=0)
     volume = count * exp(log_actions.mean().reindex(weeks, fill_value=0.0))
     last, before = float(volume.iloc[-1]), volume.iloc[:-1]
@@ -200,26 +212,28 @@ def _check_inside(as_of: pd.Timestamp, run: pd.Series) -> None:
         )
 
 
-def _check_strays(known: pd.DataFrame, period: Period, settings: Clean) -> None:
-    outside = known[strays(known["WHEN_TIMESTAMP"], period)]
+def _check_strays(known: pd.DataFrame, period: Period, settings: Clean, contract: Contract) -> None:
+    table, time = contract.usage.table, contract.usage.time
+    outside = known[strays(known[time], period)]
     if len(outside) > settings.max_stray_rows * len(known):
-        last = min(period.last, known["WHEN_TIMESTAMP"].max())
+        last = min(period.last, known[time].max())
         raise ExportError(
-            f"usage_actions: WHEN_TIMESTAMP: expected at most clean.max_stray_rows "
+            f"{table}: {time}: expected at most clean.max_stray_rows "
             f"({settings.max_stray_rows:g}) of the rows far from the weeks of the others, "
             f"{period.first:%Y-%m-%d} to {last:%Y-%m-%d}; found {len(outside)} of {len(known)}, first "
-            f"{describe_first(outside)}; correct their dates or leave them out; if the gap is real, raise "
-            f"clean.max_gap_weeks ({settings.max_gap_weeks})"
+            f"{describe_first(outside, time)}; correct their dates or leave them out; if the gap is real, "
+            f"raise clean.max_gap_weeks ({settings.max_gap_weeks})"
         )
 
 
-def _check_span(known: pd.DataFrame, period: Period, max_weeks: int) -> None:
-    inside = known[~strays(known["WHEN_TIMESTAMP"], period)]
-    last = inside["WHEN_TIMESTAMP"].max()
+def _check_span(known: pd.DataFrame, period: Period, max_weeks: int, contract: Contract) -> None:
+    table, time = contract.usage.table, contract.usage.time
+    inside = known[~strays(known[time], period)]
+    last = inside[time].max()
     weeks = (last - period.first) // WEEK + 1
     if weeks > max_weeks:
         raise ExportError(
-            f"usage_actions: WHEN_TIMESTAMP: the rows span {weeks} weeks, from {describe_first(inside)} to "
-            f"{describe_first(inside[inside['WHEN_TIMESTAMP'] == last])}; expected at most clean.max_weeks "
+            f"{table}: {time}: the rows span {weeks} weeks, from {describe_first(inside, time)} to "
+            f"{describe_first(inside[inside[time] == last], time)}; expected at most clean.max_weeks "
             f"({max_weeks}); correct the dates, leave old rows out, or raise it"
         )

@@ -1,17 +1,24 @@
 """Weeks, what is known when, and labels: the one place that defines time.
 
 A usage row stamped Monday *M* counts the week [*M*, *M* + 7 days) and is known at *M* + 7 days. ``as_of`` is
-a Monday 00:00. A prospect at ``as_of`` has no ``CLOSEDATE`` or one not before ``as_of``; its label is 1 if
-``CLOSEDATE`` falls in [``as_of``, ``as_of`` + horizon), and is mature once ``as_of`` + horizon has passed.
+a Monday 00:00. A prospect at ``as_of`` signed up before it, and has not converted before it or has ended its
+subscription before it. Its label is 1 if its first conversion falls in [``as_of``, ``as_of`` + horizon), and
+is mature once ``as_of`` + horizon has passed. Where sign-up days or ends are not recorded, every company was
+always there, and a company that converts pays from then on.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from conversion.config.data_contract import Contract
+
+Bools = NDArray[np.bool_]
+Days = NDArray[Any]
 WEEK: Final = pd.Timedelta(days=7)
 FIRST_MONDAY: Final = pd.Timestamp("1970-01-05")
 """The Monday of week 0: the epoch, 1970-01-01, was a Thursday."""
@@ -28,46 +35,72 @@ def week_number(weeks: pd.DatetimeIndex | pd.Series) -> np.ndarray:
     return np.asarray(days.astype(np.int64) // 7)
 
 
+def on_mondays(usage: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """Return usage rows with weeks that begin on Mondays.
+
+    A week from Sunday to Saturday moves to the Monday that follows its Sunday. It then counts as known a day
+    after it is over, never before.
+    """
+    if contract.usage.week_starts == "monday":
+        return usage
+    return usage.assign(**{contract.usage.time: usage[contract.usage.time] + pd.Timedelta(days=1)})
+
+
 def known_at(when: pd.Series, as_of: pd.Timestamp) -> pd.Series:
-    """Return which usage rows (by ``WHEN_TIMESTAMP``) are known at ``as_of``: their week is over."""
+    """Return which usage rows (by the first day of their week) are known at ``as_of``: the week is over."""
     return when + WEEK <= as_of
 
 
-def prospects_at(closedate: pd.Series, as_of: pd.Timestamp) -> pd.Series:
-    """Return which companies are prospects at ``as_of``."""
-    return closedate.isna() | (closedate >= as_of)
-
-
-def as_of_view(companies: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
-    """Return the companies as an export taken at ``as_of`` would show them, without later conversions.
+def prospects_at(companies: pd.DataFrame, as_of: pd.Timestamp, contract: Contract) -> pd.Series:
+    """Return which companies are prospects at ``as_of``.
 
     Parameters
     ----------
     companies
-        Has ``CLOSEDATE`` (datetime64, NaT for free-tier companies) and ``MRR`` (float).
+        Has the contract's days: of conversion, and where recorded, of sign-up and end; NaT where missing.
+        A company without a sign-up day was always there.
+    """
+    signed_up, converted, ended = _days(companies, contract)
+    prospect = _prospect(signed_up, converted, ended, as_of.to_datetime64())
+    return pd.Series(prospect, index=companies.index)
+
+
+def as_of_view(companies: pd.DataFrame, as_of: pd.Timestamp, contract: Contract) -> pd.DataFrame:
+    """Return the companies as an export taken at ``as_of`` would show them.
+
+    Parameters
+    ----------
+    companies
+        As `prospects_at` reads them, with the conversion's value where the contract has one.
 
     Returns
     -------
     pandas.DataFrame
-        A copy where ``CLOSEDATE`` and ``MRR`` are missing for every prospect at ``as_of``.
+        A copy without companies that sign up at ``as_of`` or later, and without later conversions, their
+        values, and later ends.
     """
-    converted = ~prospects_at(companies["CLOSEDATE"], as_of)
-    return companies.assign(
-        CLOSEDATE=companies["CLOSEDATE"].where(converted), MRR=companies["MRR"].where(converted)
-    )
+    names = contract.companies
+    if names.signed_up is not None:
+        companies = companies[~(companies[names.signed_up] >= as_of)]
+    known = companies[names.converted] < as_of
+    seen = {name: companies[name].where(known) for name in (names.converted, names.value) if name is not None}
+    if names.ended is not None:
+        seen[names.ended] = companies[names.ended].where(companies[names.ended] < as_of)
+    return companies.assign(**seen)
 
 
 def labels(
-    closedate: pd.Series, valid: pd.Series, as_ofs: pd.DatetimeIndex, horizon: pd.Timedelta
+    companies: pd.DataFrame, as_ofs: pd.DatetimeIndex, horizon: pd.Timedelta, contract: Contract
 ) -> np.ndarray:
     """Compute the label of each (company, ``as_of``).
 
+    Only first conversions are recorded. So a prospect whose subscription has ended has the label 0.
+
     Parameters
     ----------
-    closedate
-        Day of conversion, NaT for none; length companies.
-    valid
-        False where the conversion was quarantined: its label is then unknown, neither 1 nor 0.
+    companies
+        As `prospects_at` reads them, with ``conversion_valid``: False where the conversion was quarantined.
+        Its label is then unknown, neither 1 nor 0.
     as_ofs
         Monday 00:00s.
     horizon
@@ -79,13 +112,30 @@ def labels(
         1 or 0 for prospects; NaN where the company is no prospect, or where a quarantined conversion
         falls in the horizon.
     """
-    closed = closedate.to_numpy(dtype="datetime64[ns]")[:, None]
-    starts = as_ofs.to_numpy(dtype="datetime64[ns]")[None, :]
-    converts = (closed >= starts) & (closed < starts + horizon.to_timedelta64())
+    signed_up, converted, ended = (days[:, None] for days in _days(companies, contract))
+    starts: Days = as_ofs.to_numpy(dtype="datetime64[ns]")[None, :]
+    converts = (converted >= starts) & (converted < starts + horizon.to_timedelta64())
     label = converts.astype(np.float32)
-    label[closed < starts] = np.nan
-    label[converts & ~valid.to_numpy()[:, None]] = np.nan
+    label[~_prospect(signed_up, converted, ended, starts)] = np.nan
+    label[converts & ~companies["conversion_valid"].to_numpy(dtype=np.bool_)[:, None]] = np.nan
     return label
+
+
+def _days(companies: pd.DataFrame, contract: Contract) -> tuple[Days, Days, Days]:
+    """Return the days of sign-up, conversion and end; NaT where they are missing or not recorded."""
+    names = contract.companies
+    never = np.full(len(companies), np.datetime64("NaT"), dtype="datetime64[ns]")
+    signed_up, converted, ended = (
+        never if name is None else companies[name].to_numpy(dtype="datetime64[ns]")
+        for name in (names.signed_up, names.converted, names.ended)
+    )
+    return signed_up, converted, ended
+
+
+def _prospect(signed_up: Days, converted: Days, ended: Days, as_of: Days | np.datetime64) -> Bools:
+    # Comparisons with NaT are False: no sign-up day is not later, no conversion is not earlier.
+    prospect: Bools = ~(signed_up >= as_of) & (~(converted < as_of) | (ended < as_of))
+    return prospect
 
 
 def mature_weeks(

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import yaml
 
-from conversion.runtime.errors import ParamsError
+from conversion.runtime.errors import InputError, ParamsError
+from conversion.runtime.files import writer_of
 
 MAX_DEPTH: Final = 20
 """Maximum depth of params.yaml, which needs five levels."""
@@ -38,11 +39,17 @@ def read_values(path: str | Path = "params.yaml", keys: Iterable[str] = ()) -> d
     ------
     ParamsError
         The file is missing, not YAML, or has a date without quotes.
+    InputError
+        The file is missing, and a stage of dvc.yaml writes it.
     """
     try:
         # The loader is a SafeLoader with other number and date patterns: it makes no objects.
         raw = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
     except FileNotFoundError as error:
+        if (stage := writer_of(path)) is not None:
+            raise InputError(
+                f"{path}: not found; the stage {stage} writes it: run 'dvc repro {stage}'"
+            ) from error
         raise ParamsError(f"{path}: not found; run from the root of the project") from error
     except OSError as error:
         raise ParamsError(f"{path}: cannot be read: {error.strerror}") from error

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+from typing import Any
+
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 
@@ -15,12 +19,13 @@ def tie_break(ids: ArrayLike) -> NDArray[np.uint64]:
     Parameters
     ----------
     ids
-        Company ids.
+        Company ids: whole numbers or text.
 
     Returns
     -------
     ndarray of uint64
-        To sort by, ascending; different ids have different values.
+        To sort by, ascending. Different whole numbers have different values; of a million texts, two have the
+        same with a probability of 3 in 100 million.
     """
     return _splitmix64(_as_uint64(ids))
 
@@ -31,7 +36,7 @@ def uniform_hash(*keys: ArrayLike, seed: int) -> NDArray[np.float64]:
     Parameters
     ----------
     *keys
-        Integer arrays or integers that broadcast together, for example ids and week numbers.
+        Whole numbers or texts, or arrays of them that broadcast together, for example ids and week numbers.
     seed
         Another seed gives independent numbers.
 
@@ -53,7 +58,19 @@ def uniform_hash(*keys: ArrayLike, seed: int) -> NDArray[np.float64]:
 
 
 def _as_uint64(values: ArrayLike) -> NDArray[np.uint64]:
+    array = np.asarray(values)
+    if array.size and array.dtype.kind in "OU" and all(isinstance(each, str) for each in array.flat):
+        return _digests(array)
     return np.asarray(values, dtype=np.int64).astype(np.uint64)
+
+
+def _digests(texts: NDArray[Any]) -> NDArray[np.uint64]:
+    """Turn texts into 64 bits each, the same on every machine, unlike Python's own hash."""
+    codes, distinct = pd.factorize(texts.ravel().astype(object))
+    # JSON may hold half of a surrogate pair, which strict UTF-8 has no bytes for.
+    digests = [blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in distinct]
+    whole = np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)
+    return whole[codes].reshape(texts.shape)
 
 
 def _splitmix64(values: NDArray[np.uint64]) -> NDArray[np.uint64]:

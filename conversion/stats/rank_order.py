@@ -17,7 +17,7 @@ def rank_order(score: ArrayLike, ids: ArrayLike) -> Ints:
     score
         Higher is called earlier.
     ids
-        Company ids, each once.
+        Company ids, whole numbers or text, each once.
 
     Returns
     -------

@@ -7,9 +7,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from conversion.config.contract import MEASURES
+from conversion.config.data_contract import Contract
 from conversion.runtime.errors import ExportError
+from conversion.runtime.files import write_json
 from stages import clean
+from tests.contract_files import hubspot, projects
 from tests.pipeline import lay_out_typed
 
 
@@ -50,7 +52,7 @@ def test_the_stage_names_the_week_it_leaves_out_and_how_to_keep_it(
     customers[customers["CLOSEDATE"] < "2019-10-10"].to_parquet(typed_tables / "customers.parquet")
     usage = pd.read_parquet(typed_tables / "usage_actions.parquet")
     weeks = pd.date_range("2019-08-05", "2019-10-07", freq="7D").astype("datetime64[us]")
-    row = usage.iloc[[0]].assign(**(dict.fromkeys(MEASURES, 0) | {"ACTIONS_EMAIL": 8}))
+    row = usage.iloc[[0]].assign(**(dict.fromkeys(hubspot().measures, 0) | {"ACTIONS_EMAIL": 8}))
     busy = [row.assign(id=company, WHEN_TIMESTAMP=when) for when in weeks for company in range(400)]
     usage = pd.concat([usage, *busy], ignore_index=True)
     last = usage["WHEN_TIMESTAMP"] == weeks[-1]
@@ -77,3 +79,44 @@ def test_the_stage_names_the_rows_that_are_far_from_the_others(
     )
     assert (said.rule, said.rows) == ("stray_week", 1)
     assert said.first == f"id {usage.loc[usage['WHEN_TIMESTAMP'].idxmin(), 'id']} at 2009-06-01"
+
+
+def lay_out_accounts(contract: Contract, first_day: str) -> None:
+    """Put typed tables of two accounts and eight weeks into the working directory, and their contract."""
+    accounts = pd.DataFrame(
+        {
+            "id": ["0042", "a-7"],
+            "created": pd.to_datetime(["2019-01-02", None]),
+            "paid_since": pd.to_datetime([None, "2019-02-20"]),
+            "cancelled": pd.to_datetime([None, "2019-02-25"]),
+            "arr": [None, 1200.0],
+            "country": ["DE", None],
+            "plan": ["free", "business"],
+            "head_count": [3.0, None],
+            "is_partner": pd.array([None, False], "boolean"),
+            "name": ["Oak", "Elm"],
+            "owner": ["ann", None],
+        }
+    ).astype(dict.fromkeys(["id", "country", "plan", "name", "owner"], "str"))
+    weeks = pd.date_range(first_day, periods=8, freq="7D").astype("datetime64[us]")
+    usage = pd.DataFrame({"id": ["0042"] * 8, "week": weeks} | dict.fromkeys(contract.measures, 2))
+    accounts.to_parquet("data/typed/accounts.parquet", index=False)
+    usage.astype({"id": "str"}).to_parquet("data/typed/weekly_usage.parquet", index=False)
+    write_json("data/contract.json", contract.model_dump(mode="json"))
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize(("starts", "first_day"), [("monday", "2019-01-07"), ("sunday", "2019-01-06")])
+def test_the_stage_follows_any_contract(starts: str, first_day: str) -> None:
+    usage = projects().usage.model_copy(update={"week_starts": starts})
+    lay_out_accounts(projects().model_copy(update={"usage": usage}), first_day)
+    clean.main()
+    companies = pd.read_parquet("data/clean/companies.parquet")
+    assert companies["id"].tolist() == ["0042", "a-7"]
+    assert companies["name"].tolist() == ["Oak", "Elm"]
+    assert companies["is_partner_encoded"].tolist()[1] == 0
+    weeks = pd.read_parquet("data/clean/usage.parquet")["week"]
+    assert weeks.dt.strftime("%Y-%m-%d").tolist()[::7] == ["2019-01-07", "2019-02-25"]
+    report = json.loads(Path("metrics/cleaning.json").read_text())
+    assert report["as_of"] == "2019-03-04"
+    assert report["companies"]["quarantined"]["ended_before_converted"] == 0

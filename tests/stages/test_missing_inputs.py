@@ -34,7 +34,7 @@ def message(stage: object, project: Path) -> str:
 @pytest.mark.parametrize(
     ("stage", "missing", "writer"),
     [
-        (clean, "data/typed/customers.parquet", "load"),
+        (clean, "data/contract.json", "load"),
         (featurize, "data/clean/companies.parquet", "clean"),
         (train, "data/features/train.parquet", "featurize"),
         (evaluate, "data/features/train.parquet", "featurize"),

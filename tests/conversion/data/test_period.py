@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conversion.config.contract import ACTIONS, MEASURES
 from conversion.config.params import Clean
 from conversion.data.period import Period, describe_first, find_period, strays
 from conversion.data.timeline import WEEK
 from conversion.runtime.errors import ExportError
 from conversion.simulation.sample import simulate
+from tests.contract_files import hubspot, projects
 from tests.pipeline import small_params
 
 AS_OF = pd.Timestamp("2020-02-24")
@@ -31,7 +31,7 @@ def usage_of(rows: dict[int, int], actions: int = 8) -> pd.DataFrame:
     weeks = np.repeat(list(rows), list(rows.values()))
     ids = np.concatenate([np.arange(count) for count in rows.values()])
     usage = pd.DataFrame({"id": ids, "WHEN_TIMESTAMP": AS_OF - WEEK + weeks * WEEK})
-    return usage.assign(**dict.fromkeys(MEASURES, 0)).assign(ACTIONS_EMAIL=actions)
+    return usage.assign(**dict.fromkeys(hubspot().measures, 0)).assign(ACTIONS_EMAIL=actions)
 
 
 def steady(weeks: int = 20, rows: int = 100) -> dict[int, int]:
@@ -39,7 +39,7 @@ def steady(weeks: int = 20, rows: int = 100) -> dict[int, int]:
 
 
 def period_of(usage: pd.DataFrame, as_of: pd.Timestamp | None = None, **changed: Any) -> Period:
-    return find_period(usage, NEVER, as_of, settings(**changed))
+    return find_period(usage, NEVER, as_of, settings(**changed), hubspot())
 
 
 def in_last_week(usage: pd.DataFrame, actions: int) -> pd.DataFrame:
@@ -147,7 +147,7 @@ def test_cost_follows_the_rows_not_the_calendar() -> None:
 
 def test_the_first_row_is_named_by_week_and_then_id() -> None:
     usage = usage_of({-1: 2, -3: 2}).iloc[[1, 0, 3, 2]]
-    assert describe_first(usage) == "id 0 at 2020-01-27"
+    assert describe_first(usage, "WHEN_TIMESTAMP") == "id 0 at 2020-01-27"
 
 
 # The last complete week
@@ -172,7 +172,7 @@ def test_a_few_large_companies_are_no_volume() -> None:
     """One company has nine tenths of all actions, and none in the last week."""
     usage = usage_of(steady())
     heavy = usage["id"] == 7
-    usage.loc[heavy, list(ACTIONS)] = 2000
+    usage.loc[heavy, list(hubspot().actions)] = 2000
     assert period_of(usage[~(heavy & (usage["WHEN_TIMESTAMP"] == AS_OF - WEEK))]).as_of == AS_OF
 
 
@@ -195,7 +195,9 @@ def test_a_week_that_is_not_the_least_is_complete() -> None:
 def test_a_conversion_at_the_weeks_end_shows_that_it_is_over(closedate: str, whole: bool) -> None:
     usage = in_last_week(usage_of(steady()), 3)
     closedates = pd.Series(pd.to_datetime([closedate, "2019-12-01", None])).astype("datetime64[us]")
-    assert find_period(usage, closedates, None, settings()).as_of == (AS_OF if whole else AS_OF - WEEK)
+    assert find_period(usage, closedates, None, settings(), hubspot()).as_of == (
+        AS_OF if whole else AS_OF - WEEK
+    )
 
 
 def test_a_given_as_of_keeps_the_week() -> None:
@@ -216,14 +218,43 @@ def test_only_the_last_week_can_be_incomplete() -> None:
     assert period_of(usage_of(steady() | {0: 70, -1: 75})).as_of == AS_OF - WEEK
 
 
+# Another contract
+
+
+def account_usage(rows: dict[int, int], actions: int = 8) -> pd.DataFrame:
+    """Give `usage_of` in the columns of `projects`, with text ids."""
+    usage = usage_of(rows, actions)
+    when = usage.loc[:, ["WHEN_TIMESTAMP"]].set_axis(["week"], axis=1)
+    counts = dict.fromkeys(projects().measures, 0) | {"automation_runs": usage["ACTIONS_EMAIL"]}
+    return when.assign(id="A" + usage["id"].astype(str).str.zfill(4), **counts)
+
+
+def test_any_contract_has_a_period() -> None:
+    usage = account_usage(steady() | {-60: 1})
+    assert find_period(usage, NEVER, None, settings(), projects()) == Period(
+        AS_OF - 20 * WEEK, AS_OF - WEEK, AS_OF
+    )
+    half = usage.assign(automation_runs=usage["automation_runs"].mask(usage["week"] == AS_OF - WEEK, 3))
+    period = find_period(half, NEVER, None, settings(), projects())
+    assert period.as_of == AS_OF - WEEK
+    assert period.incomplete == pytest.approx((300, 800))
+
+
+def test_faults_carry_the_contracts_names() -> None:
+    with pytest.raises(ExportError, match=r"^weekly_usage: week: .* first id A0000 at 2019-02-04; correct"):
+        find_period(account_usage(steady() | {-53: 100, -54: 6}), NEVER, None, settings(), projects())
+    with pytest.raises(ExportError, match=r"^weekly_usage: week: the rows span 30 weeks, .* to id A0000 at"):
+        find_period(account_usage(steady(30)), NEVER, None, settings(max_weeks=26), projects())
+
+
 # Time travel
 
 
 def test_a_list_without_the_last_week_is_the_list_of_time_travel() -> None:
     usage = in_last_week(usage_of({-30: 2} | steady()), 3)
     closedates = pd.Series(pd.to_datetime(["2020-02-20"])).astype("datetime64[us]")
-    latest = find_period(usage, closedates, None, settings())
-    travelled = find_period(usage, closedates, AS_OF - WEEK, settings())
+    latest = find_period(usage, closedates, None, settings(), hubspot())
+    travelled = find_period(usage, closedates, AS_OF - WEEK, settings(), hubspot())
     assert latest.as_of == travelled.as_of == AS_OF - WEEK
     assert latest.first == travelled.first == AS_OF - 20 * WEEK
 
@@ -260,9 +291,9 @@ def counts_as_whole(week: pd.Timestamp, share: float) -> bool:
     known = usage[usage["WHEN_TIMESTAMP"] <= week].copy()
     last = known["WHEN_TIMESTAMP"] == week
     rng = np.random.default_rng(week.day_of_year)
-    known.loc[last, list(ACTIONS)] = rng.binomial(known.loc[last, list(ACTIONS)], share)
+    known.loc[last, list(hubspot().actions)] = rng.binomial(known.loc[last, list(hubspot().actions)], share)
     closed = closedate[closedate < week + share * WEEK]
-    return find_period(known, closed, None, settings()).as_of == week + WEEK
+    return find_period(known, closed, None, settings(), hubspot()).as_of == week + WEEK
 
 
 @pytest.mark.parametrize(("days", "least", "most"), [(7, 1.0, 1.0), (4, 0.0, 0.4), (3, 0.0, 0.1)])

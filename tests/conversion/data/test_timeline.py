@@ -13,10 +13,12 @@ from conversion.data.timeline import (
     known_at,
     labels,
     mature_weeks,
+    on_mondays,
     prospects_at,
     week_number,
 )
 from conversion.features.snapshots import negative_weights
+from tests.contract_files import hubspot, projects
 
 AS_OF = pd.Timestamp("2020-02-24")
 HORIZON = pd.Timedelta(days=30)
@@ -28,9 +30,22 @@ def days(*offsets: int | None) -> pd.Series:
     return pd.Series(dates, dtype="datetime64[us]")
 
 
+def closed(closedate: pd.Series, valid: list[bool] | None = None) -> pd.DataFrame:
+    flags = [True] * len(closedate) if valid is None else valid
+    return pd.DataFrame({"CLOSEDATE": closedate, "conversion_valid": flags})
+
+
 def label_of(closedate: pd.Series, valid: list[bool] | None = None) -> list[float]:
-    flags = pd.Series([True] * len(closedate) if valid is None else valid)
-    return labels(closedate, flags, pd.DatetimeIndex([AS_OF]), HORIZON)[:, 0].tolist()
+    companies = closed(closedate, valid)
+    label: list[float] = labels(companies, pd.DatetimeIndex([AS_OF]), HORIZON, hubspot())[:, 0].tolist()
+    return label
+
+
+def accounts(*rows: tuple[int | None, int | None, int | None]) -> pd.DataFrame:
+    """Give accounts by the days around `AS_OF` of their sign-up, first payment and end."""
+    created, paid_since, cancelled = (days(*column) for column in zip(*rows, strict=True))
+    table = pd.DataFrame({"created": created, "paid_since": paid_since, "cancelled": cancelled})
+    return table.assign(arr=100.0, conversion_valid=True)
 
 
 def test_a_usage_week_is_known_when_it_is_over() -> None:
@@ -38,7 +53,49 @@ def test_a_usage_week_is_known_when_it_is_over() -> None:
 
 
 def test_prospects_have_not_converted_before() -> None:
-    assert prospects_at(days(None, -30, -1, 0, 1), AS_OF).tolist() == [True, False, False, True, True]
+    companies = closed(days(None, -30, -1, 0, 1))
+    assert prospects_at(companies, AS_OF, hubspot()).tolist() == [True, False, False, True, True]
+
+
+# Sign-up, first payment, end; whether the account is a prospect, and its label.
+STATES = [
+    ((None, None, None), True, 0),
+    ((-1, None, None), True, 0),
+    ((0, None, None), False, np.nan),
+    ((5, 20, None), False, np.nan),
+    ((-90, -30, None), False, np.nan),
+    ((-90, -30, -1), True, 0),
+    ((-90, -30, 0), False, np.nan),
+    ((-90, -1, -1), True, 0),
+    ((-90, 0, None), True, 1),
+    ((-90, 29, 40), True, 1),
+    ((-90, 3, 5), True, 1),
+    ((-90, 30, None), True, 0),
+    ((None, 29, None), True, 1),
+    ((0, -30, -10), False, np.nan),
+]
+
+
+@pytest.mark.parametrize(("dates", "prospect", "label"), STATES)
+def test_an_account_is_a_prospect_from_its_sign_up_and_again_from_its_end(
+    dates: tuple[int | None, int | None, int | None], prospect: bool, label: float
+) -> None:
+    table = accounts(dates)
+    assert prospects_at(table, AS_OF, projects()).tolist() == [prospect]
+    found = labels(table, pd.DatetimeIndex([AS_OF]), HORIZON, projects())
+    np.testing.assert_array_equal(found, [[label]])
+
+
+def test_labels_of_one_account_over_its_life() -> None:
+    weeks = pd.date_range(AS_OF, periods=12, freq="7D")
+    label = labels(accounts((10, 50, 64)), weeks, HORIZON, projects())
+    expected = [np.nan, np.nan, 0, 1, 1, 1, 1, 1, np.nan, np.nan, 0, 0]
+    np.testing.assert_array_equal(label, [expected])
+
+
+def test_companies_keep_their_index() -> None:
+    table = accounts((0, None, None), (-1, None, None)).set_axis([7, 3])
+    pd.testing.assert_series_equal(prospects_at(table, AS_OF, projects()), pd.Series([False, True], [7, 3]))
 
 
 def test_labels_to_the_day() -> None:
@@ -53,15 +110,14 @@ def test_a_quarantined_conversion_leaves_only_its_own_horizon_open() -> None:
 
 def test_labels_of_one_company_over_weeks() -> None:
     weeks = pd.date_range(AS_OF, periods=7, freq="7D")
-    label = labels(days(32), pd.Series([True]), weeks, HORIZON)
+    label = labels(closed(days(32)), weeks, HORIZON, hubspot())
     np.testing.assert_array_equal(label, [[0, 1, 1, 1, 1, np.nan, np.nan]])
 
 
 @given(st.integers(-400, 400) | st.none(), st.integers(1, 365), st.booleans())
 def test_labels_follow_their_definition(offset: int | None, horizon: int, valid: bool) -> None:
-    label = labels(days(offset), pd.Series([valid]), pd.DatetimeIndex([AS_OF]), pd.Timedelta(days=horizon))[
-        0, 0
-    ]
+    companies, weeks = closed(days(offset), [valid]), pd.DatetimeIndex([AS_OF])
+    label = labels(companies, weeks, pd.Timedelta(days=horizon), hubspot())[0, 0]
     if offset is None or offset >= horizon:
         assert label == 0
     elif offset < 0 or not valid:
@@ -72,10 +128,53 @@ def test_labels_follow_their_definition(offset: int | None, horizon: int, valid:
 
 def test_later_conversions_do_not_exist_yet() -> None:
     companies = pd.DataFrame({"id": [1, 2, 3], "CLOSEDATE": days(-1, 0, None), "MRR": [10.0, 20.0, np.nan]})
-    seen = as_of_view(companies, AS_OF)
+    seen = as_of_view(companies, AS_OF, hubspot())
     np.testing.assert_array_equal(seen["MRR"], [10.0, np.nan, np.nan])
     assert seen["CLOSEDATE"].notna().tolist() == [True, False, False]
     assert companies["CLOSEDATE"].notna().sum() == 2, "the input is left as it was"
+
+
+def test_later_sign_ups_conversions_and_ends_do_not_exist_yet() -> None:
+    rows = [(-90, -30, -1), (-90, -30, 0), (-90, 0, 5), (-1, None, None), (0, None, None), (None, 1, None)]
+    table = accounts(*rows)
+    seen = as_of_view(table, AS_OF, projects())
+    assert seen.index.tolist() == [0, 1, 2, 3, 5]
+    assert seen["paid_since"].notna().tolist() == [True, True, False, False, False]
+    assert seen["arr"].notna().tolist() == [True, True, False, False, False]
+    assert seen["cancelled"].notna().tolist() == [True, False, False, False, False]
+    pd.testing.assert_frame_equal(table, accounts(*rows))
+
+
+offsets = st.integers(-60, 60) | st.none()
+
+
+@given(rows=st.lists(st.tuples(offsets, offsets, offsets), min_size=1), back=st.integers(0, 60))
+def test_a_view_of_a_view_is_the_earlier_view(
+    rows: list[tuple[int | None, int | None, int | None]], back: int
+) -> None:
+    """And in it are exactly the prospects that the whole table has at that time."""
+    table, then = accounts(*rows), AS_OF - pd.Timedelta(days=back)
+    view = as_of_view(table, then, projects())
+    pd.testing.assert_frame_equal(as_of_view(as_of_view(table, AS_OF, projects()), then, projects()), view)
+    prospects = prospects_at(table, then, projects())
+    pd.testing.assert_series_equal(prospects_at(view, then, projects()), prospects[view.index])
+    assert not prospects.drop(view.index).any()
+
+
+def test_without_a_value_there_is_none_to_hide() -> None:
+    companies = projects().companies.model_copy(update={"value": None, "ended": None, "signed_up": None})
+    contract = projects().model_copy(update={"companies": companies})
+    table = pd.DataFrame({"paid_since": days(-1, 0, None)})
+    assert as_of_view(table, AS_OF, contract)["paid_since"].notna().tolist() == [True, False, False]
+
+
+def test_a_week_that_starts_on_sunday_moves_to_the_next_monday() -> None:
+    usage = pd.DataFrame({"id": ["a", "b"], "week": pd.to_datetime(["2020-02-16", "2020-02-23"])})
+    sundays = projects().usage.model_copy(update={"week_starts": "sunday"})
+    moved = on_mondays(usage, projects().model_copy(update={"usage": sundays}))
+    assert moved["week"].dt.strftime("%Y-%m-%d").tolist() == ["2020-02-17", "2020-02-24"]
+    assert known_at(moved["week"], AS_OF).tolist() == [True, False]
+    assert on_mondays(usage, projects()) is usage
 
 
 @pytest.mark.parametrize(("day", "number"), [("1970-01-05", 0), ("1970-01-11", 0), ("1970-01-12", 1)])

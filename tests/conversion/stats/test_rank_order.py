@@ -16,3 +16,9 @@ class TestRankOrder:
     def test_refuses_scores_that_are_no_numbers(self, bad: float) -> None:
         with pytest.raises(ValueError, match="1 of 2"):
             rank_order([0.1, bad], [1, 2])
+
+    def test_text_ids_break_ties_by_hash(self) -> None:
+        ids = np.array(["0042", "42", "a", "b"], dtype=object)
+        order = rank_order([0.1, 0.5, 0.5, 0.9], ids)
+        tied = sorted([1, 2], key=lambda row: int(hashing.tie_break(ids)[row]))
+        assert order.tolist() == [3, *tied, 0]
