@@ -1,14 +1,31 @@
-"""A tiny valid export for tests: in memory, seeded, in the columns of the data contract."""
+"""Tiny valid exports for tests: in memory, seeded, of the contracts of `tests.contract_files`."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from conversion.config import contract
+from conversion.config.data_contract import Contract
+from conversion.ingest.cells import final_types
+from conversion.ingest.columns import tables_of
+from tests.contract_files import ROOT, hubspot
 
+CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS = "customers", "noncustomers", "usage_actions"
+MODULES = ("CRM_CONTACTS", "CRM_COMPANIES", "CRM_DEALS", "EMAIL")
+ACTIONS = tuple(f"ACTIONS_{module}" for module in MODULES)
+USERS = tuple(f"USERS_{module}" for module in MODULES)
+MEASURES = ACTIONS + USERS
+FIRMOGRAPHICS = ("ALEXA_RANK", "EMPLOYEE_RANGE", "INDUSTRY")
+COLUMNS = {
+    CUSTOMERS: ("id", "CLOSEDATE", "MRR", *FIRMOGRAPHICS),
+    NONCUSTOMERS: ("id", *FIRMOGRAPHICS),
+    USAGE_ACTIONS: ("id", "WHEN_TIMESTAMP", *MEASURES),
+}
+EMPLOYEE_RANGES = hubspot().companies.attributes["EMPLOYEE_RANGE"].levels  # type: ignore[union-attr]
+UNRANKED = 16_000_001
 FIRST_WEEK = "2019-01-07"
 INDUSTRIES = ("COMPUTER_SOFTWARE", "Technology - Software", "REAL_ESTATE", "Consulting/Advisory")
 
@@ -40,9 +57,9 @@ def tiny_export(seed: int = 0, companies: int = 120, weeks: int = 40) -> dict[st
         {
             "id": ids,
             "ALEXA_RANK": np.where(
-                rng.random(companies) < 0.3, contract.UNRANKED, rng.integers(1_000, 15_000_000, companies)
+                rng.random(companies) < 0.3, UNRANKED, rng.integers(1_000, 15_000_000, companies)
             ).astype("float64"),
-            "EMPLOYEE_RANGE": rng.choice(contract.EMPLOYEE_RANGES, companies).astype(object),
+            "EMPLOYEE_RANGE": rng.choice(EMPLOYEE_RANGES, companies).astype(object),
             "INDUSTRY": rng.choice(INDUSTRIES, companies).astype(object),
         }
     )
@@ -55,13 +72,11 @@ def tiny_export(seed: int = 0, companies: int = 120, weeks: int = 40) -> dict[st
     customers["CLOSEDATE"] = start + pd.to_timedelta(close_days, unit="D")
     customers["MRR"] = np.round(rng.lognormal(5.5, 0.8, converters) + 10, 2)
     tables = {
-        contract.CUSTOMERS: customers,
-        contract.NONCUSTOMERS: firmographics.iloc[converters:],
-        contract.USAGE_ACTIONS: _usage(rng, ids, close_days, weeks, start),
+        CUSTOMERS: customers,
+        NONCUSTOMERS: firmographics.iloc[converters:],
+        USAGE_ACTIONS: _usage(rng, ids, close_days, weeks, start),
     }
-    return {
-        name: table[list(contract.COLUMNS[name])].reset_index(drop=True) for name, table in tables.items()
-    }
+    return {name: table[list(COLUMNS[name])].reset_index(drop=True) for name, table in tables.items()}
 
 
 def _usage(
@@ -78,13 +93,13 @@ def _usage(
     rate = np.where(warm, 0.7, 0.1) * ~silent[:, None]
     company, at = np.nonzero(rng.random((companies, weeks)) < rate)
 
-    shape = (len(company), len(contract.MODULES))
+    shape = (len(company), len(MODULES))
     level = np.where(after, 8.0, np.where(warm, 3.0, 1.0))[company, at][:, None]
     users = rng.poisson(0.5 * level, shape) * (rng.random(shape) < 0.6)
     actions = users + rng.poisson(4 * level, shape) * (users > 0)
     table = pd.DataFrame({"id": ids[company], "WHEN_TIMESTAMP": start + pd.to_timedelta(7 * at, unit="D")})
-    table[list(contract.ACTIONS)] = actions.astype("int64")
-    table[list(contract.USERS)] = users.astype("int64")
+    table[list(ACTIONS)] = actions.astype("int64")
+    table[list(USERS)] = users.astype("int64")
     return table.sample(frac=1, random_state=int(rng.integers(2**31)))
 
 
@@ -117,6 +132,24 @@ def write_export(tables: dict[str, pd.DataFrame], folder: str | Path, suffix: st
 
 
 def _as_text(table: pd.DataFrame) -> pd.DataFrame:
-    formats = {"CLOSEDATE": "%Y-%m-%d", "WHEN_TIMESTAMP": "%Y-%m-%d %H:%M:%S.000"}
-    dates = [name for name in formats if name in table and pd.api.types.is_datetime64_any_dtype(table[name])]
-    return table.assign(**{name: table[name].dt.strftime(formats[name]) for name in dates})
+    days, moments = "%Y-%m-%d", "%Y-%m-%d %H:%M:%S.000"
+    dates = [name for name in table if pd.api.types.is_datetime64_any_dtype(table[name])]
+    return table.assign(
+        **{name: table[name].dt.strftime(moments if name == "WHEN_TIMESTAMP" else days) for name in dates}
+    )
+
+
+def typed(tables: dict[str, pd.DataFrame], contract: Contract) -> dict[str, pd.DataFrame]:
+    """Return the tables of an export with the names and types that ``stages.load`` writes."""
+    described = tables_of(contract)
+    return {
+        name: final_types(
+            table.astype({column: described[name].columns[column].dtype for column in table}), described[name]
+        )
+        for name, table in tables.items()
+    }
+
+
+def lay_out_contracts(folder: Path) -> None:
+    """Copy the project's contracts into a folder, to run stages in."""
+    shutil.copytree(ROOT / "contracts", folder / "contracts", dirs_exist_ok=True)

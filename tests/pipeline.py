@@ -17,13 +17,14 @@ from conversion.data import cleaning
 from conversion.data.period import find_period
 from conversion.data.timeline import WEEK
 from conversion.features import snapshots
-from conversion.ingest import cells
 from conversion.leads.lead_list import lead_list
 from conversion.modelling.base import ConversionModel
 from conversion.modelling.training import fit_at
 from conversion.runtime.cli import run
 from stages import clean, evaluate, featurize, load, score, train
-from tests.exports import tiny_export
+from tests import exports
+from tests.contract_files import hubspot
+from tests.exports import lay_out_contracts, tiny_export
 
 Tables = dict[str, pd.DataFrame]
 
@@ -75,10 +76,7 @@ def small_params(**overrides: Any) -> Params:
 
 def typed(tables: Tables) -> Tables:
     """Return tables with the types that ``stages.load`` writes."""
-    return {
-        name: cells.final_types(table.astype({column: cells.PARSERS[column][1] for column in table}))
-        for name, table in tables.items()
-    }
+    return exports.typed(tables, hubspot())
 
 
 class Pipeline:
@@ -199,6 +197,7 @@ def dirty_export(seed: int = 0, companies: int = 120, weeks: int = 40) -> Tables
 
 def run_stages(folder: Path, params: Params) -> str | None:
     """Run the stages after ``simulate`` in ``folder``, the working directory; return the one that stopped."""
+    lay_out_contracts(folder)
     (folder / "params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json")), encoding="utf-8")
     for stage in (load, clean, featurize, train, evaluate, score):
         try:

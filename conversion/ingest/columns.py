@@ -1,4 +1,4 @@
-"""What the contract says of each table's columns: parsers, types, ranges, and the key to change in its file."""
+"""What the contract says of each table's columns: parsers, types, ranges, and keys to change in its file."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Column:
     as_is: bool = False
     """Whether white space around the values is kept."""
     adjust: Mapping[str, str] = field(default_factory=dict)
-    """By what is expected, the key of the contract that may be wrong instead; ``""`` is whatever is expected."""
+    """By what is expected, the key of the contract that may be wrong instead; ``""``: whatever is expected."""
 
     def key_to_change(self, expected: str) -> str | None:
         """Return the key of the contract that may be wrong where values are not what is expected."""
@@ -160,9 +160,7 @@ def _usage_columns(contract: Contract) -> Iterator[Column]:
 def _id_column(contract: Contract, name: str, key: str) -> Column:
     if contract.companies.ids == "text":
         return Column(name, key, parse_text_id, "str", "str", nullable=False)
-    return Column(
-        name, key, parse_whole, "Int64", "int64", nullable=False, adjust={WHOLE: "companies.ids"}
-    )
+    return Column(name, key, parse_whole, "Int64", "int64", nullable=False, adjust={WHOLE: "companies.ids"})
 
 
 def _day_column(name: str, key: str) -> Column:
@@ -182,17 +180,20 @@ def _count_column(name: str, key: str) -> Column:
 
 def _attribute_column(name: str, attribute: AnyAttribute) -> Column:
     key = f"companies.attributes.{name}"
-    adjust = {"": key}
+    column = Column(name, key, parse_text, "str", "str", adjust={"": key})
     if isinstance(attribute, Number):
-        parse, dtype = (parse_whole, "Int64") if attribute.whole else (parse_number, "float64")
-        return Column(name, key, parse, dtype, "float64", checks=_range(name, attribute), adjust=adjust)
+        number = replace(column, dtype="float64", final="float64", checks=_range(name, attribute))
+        if attribute.whole:
+            return replace(number, parse=parse_whole, dtype="Int64")
+        return replace(number, parse=parse_number)
     if isinstance(attribute, Flag):
-        parse = flag_parser(attribute.yes, attribute.no)
-        return Column(name, key, parse, "boolean", "boolean", adjust=adjust)
-    levels: tuple[pandera.Check, ...] = ()
+        return replace(
+            column, parse=flag_parser(attribute.yes, attribute.no), dtype="boolean", final="boolean"
+        )
     if isinstance(attribute, Ordered):
-        levels = (pandera.Check.isin(attribute.levels, error=one_of(attribute.levels)),)
-    return Column(name, key, parse_text, "str", "str", checks=levels, adjust=adjust)
+        isin = pandera.Check.isin(attribute.levels, error=one_of(attribute.levels))
+        return replace(column, checks=(isin,))
+    return column
 
 
 def _range(name: str, attribute: Number) -> tuple[pandera.Check, ...]:
@@ -210,9 +211,7 @@ def _range(name: str, attribute: Number) -> tuple[pandera.Check, ...]:
 
     def is_right(values: pd.Series[Any]) -> pd.Series[bool]:
         numbers = values.astype("float64")
-        right = numbers.between(
-            float("-inf") if low is None else low, float("inf") if high is None else high
-        )
+        right = numbers.between(float("-inf") if low is None else low, float("inf") if high is None else high)
         return right if beyond is None else right | (numbers >= beyond)
 
     return (pandera.Check(is_right, error=f"a {noun} {bounds}"),)

@@ -70,15 +70,16 @@ def check_orphans(
                 f"a share of {share:.3f} of others",
                 *(f"no usage for {rows} of {len(tables[name])} {name}" for name, rows in idle.items()),
             ),
-            remedy=f"compare the ids of the {_count(len(tables))} tables: one may have lost digits or be from "
-            "another time; if these companies are left out on purpose, raise data.max_orphan_share",
+            remedy=f"compare the ids of the {_count(len(tables))} tables: one may have lost digits or be "
+            "from another time; if these companies are left out on purpose, raise data.max_orphan_share",
         )
         raise ExportError(str(fault))
     facts = {"rows": len(orphans), "companies": len(ids), "share": round(share, PROFILE_DIGITS)}
     if len(orphans):
         nowhere = {1: f"not in {names[0]}", 2: "in neither company table"}
         log.warning(
-            f"usage of companies that are {nowhere.get(len(names), 'in no company table')} is left out",
+            "usage of companies that are %s is left out",
+            nowhere.get(len(names), "in no company table"),
             extra=facts | {f"{name}_without_usage": rows for name, rows in idle.items()},
         )
     return facts
@@ -117,8 +118,8 @@ def check_long_ids(tables: dict[str, pd.DataFrame]) -> None:
             )
         if shortened := int(text.str.fullmatch(_SHORTENED).sum()):
             log.warning(
-                "ids look like numbers that a spreadsheet shortened, such as 1.89945E+11: different companies "
-                "may have become one; export them as text",
+                "ids look like numbers that a spreadsheet shortened, such as 1.89945E+11: different "
+                "companies may have become one; export them as text",
                 extra={"table": name, "ids": shortened},
             )
 
@@ -155,8 +156,10 @@ def check_usage_before_conversion(tables: dict[str, pd.DataFrame], contract: Con
     facts = {"customers": int(compared.sum()), "without": round(without, PROFILE_DIGITS), "warned": warned}
     if warned:
         log.warning(
-            f"most customers have no week of usage before {day}, so nothing precedes their conversions: "
-            f"{day} should be the day they began to pay, not to sign up or to try",
+            "most customers have no week of usage before %s, so nothing precedes their conversions: "
+            "%s should be the day they began to pay, not to sign up or to try",
+            day,
+            day,
             extra={name: facts[name] for name in ("customers", "without")},
         )
     return facts
@@ -189,7 +192,7 @@ def check_dates(tables: dict[str, pd.DataFrame], contract: Contract) -> dict[str
         facts[name] = sum(int((table[second] < table[first]).sum()) for table in dated)
         if facts[name]:
             log.warning(
-                f"some companies {meaning}: compare {second} with {first}", extra={"rows": facts[name]}
+                "some companies %s: compare %s with %s", meaning, second, first, extra={"rows": facts[name]}
             )
     return facts
 
@@ -228,9 +231,10 @@ def _check_levels(
     if unlisted:
         frequent = sorted(unlisted, key=lambda level: (-unlisted[level], level))
         what = plural(slug(column).replace("_", " "))
-        treated = "count as unknown" if category.unlisted == "unknown" else "are kept as levels of their own"
         log.warning(
-            f"{what} that are in no group {treated}; use the labels of one%s",
+            "%s that are in no group %s; use the labels of one%s",
+            what,
+            "count as unknown" if category.unlisted == "unknown" else "are kept as levels of their own",
             f"; {EMPTY_CELL}" if any(map(is_missing_word, unlisted)) else "",
             extra=facts | {"most_frequent": [quoted(level) for level in frequent[:SHOWN_KEYS]]},
         )

@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from conversion.config import contract
-from conversion.config.contract import COLUMNS, CUSTOMERS
+from conversion.config.contract_file import load_contract
 from conversion.ingest import origin_leaks
 from conversion.runtime.cli import run
 from stages import load
 from tests.broken_exports import Tables, cell, lay_out_params, run_and_fail, with_orphans, written
-from tests.exports import tiny_export, write_export
+from tests.contract_files import hubspot
+from tests.exports import COLUMNS, CUSTOMERS, MEASURES, lay_out_contracts, tiny_export, write_export
 
 
 @pytest.fixture
@@ -46,13 +46,14 @@ def test_types_and_columns_of_the_outputs(project: Path, tables: Tables) -> None
     run(load.main)
     files = [f"data/typed/{name}.parquet" for name in COLUMNS]
     assert [str(path) for path in written(project) if path.is_file()] == sorted(
-        [*files, "metrics/data_quality.json"]
+        [*files, "data/contract.json", "metrics/data_quality.json"]
     )
+    assert load_contract("data/contract.json") == hubspot()
     for name, columns in COLUMNS.items():
         table = pd.read_parquet(f"data/typed/{name}.parquet")
         assert tuple(table) == columns
         for column in columns:
-            if column == "id" or column in contract.MEASURES:
+            if column == "id" or column in MEASURES:
                 assert table[column].dtype == np.int64
             elif column in ("CLOSEDATE", "WHEN_TIMESTAMP"):
                 assert table[column].dtype == "datetime64[us]"
@@ -70,6 +71,7 @@ def test_csv_and_parquet_become_the_same_bytes(
     for suffix in (".csv", ".parquet"):
         folder = project / suffix.strip(".")
         folder.mkdir()
+        lay_out_contracts(folder)
         (folder / "params.yaml").write_bytes((project / "params.yaml").read_bytes())
         monkeypatch.chdir(folder)
         write_export(tables, "export", suffix)
@@ -78,7 +80,7 @@ def test_csv_and_parquet_become_the_same_bytes(
             {path: (folder / path).read_bytes() for path in written(folder) if (folder / path).is_file()}
         )
     assert outputs[0] == outputs[1]
-    assert len(outputs[0]) == 4
+    assert len(outputs[0]) == 5
 
 
 def test_customers_whose_ids_lost_digits_stop_the_load(

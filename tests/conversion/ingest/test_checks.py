@@ -5,8 +5,6 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from conversion.config import contract
-from conversion.config.contract import CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS
 from tests.broken_exports import (
     Broken,
     Tables,
@@ -17,6 +15,7 @@ from tests.broken_exports import (
     overlapping,
     with_column,
 )
+from tests.exports import CUSTOMERS, EMPLOYEE_RANGES, NONCUSTOMERS, USAGE_ACTIONS
 
 BROKEN = [
     # columns
@@ -126,7 +125,7 @@ BROKEN = [
         cell(NONCUSTOMERS, "EMPLOYEE_RANGE", "2-5", 2),
         "noncustomers.csv",
         "EMPLOYEE_RANGE",
-        (*(f"'{name}'" for name in contract.EMPLOYEE_RANGES), "2 rows (id", "'2-5'"),
+        (*(f"'{name}'" for name in EMPLOYEE_RANGES), "2 rows (id", "'2-5'"),
     ),
 ]
 

@@ -5,18 +5,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from conversion.config.contract import CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS
 from conversion.ingest import cross_checks
 from conversion.runtime.errors import ExportError
 from tests.broken_exports import Tables, warnings_of, with_orphans
-from tests.exports import tiny_export, write_export
+from tests.contract_files import hubspot
+from tests.exports import CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS, tiny_export, write_export
 
 
 @pytest.mark.parametrize("rows", [0, 3])
 def test_a_little_usage_of_no_company_is_warned_of(
     rows: int, tables: Tables, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    facts = cross_checks.check_orphans(with_orphans(tables, rows), tmp_path, 0.03)
+    facts = cross_checks.check_orphans(with_orphans(tables, rows), hubspot(), tmp_path, 0.03)
     assert facts == {"rows": rows, "companies": min(rows, 2), "share": rows / 100}
     assert [(record.rows, record.share) for record in warnings_of(caplog)] == (  # type: ignore[attr-defined]
         [(3, 0.03)] if rows else []
@@ -26,7 +26,7 @@ def test_a_little_usage_of_no_company_is_warned_of(
 def test_much_usage_of_no_company_stops_the_load(tables: Tables, tmp_path: Path) -> None:
     write_export(tables, tmp_path)
     with pytest.raises(ExportError) as error:
-        cross_checks.check_orphans(with_orphans(tables, 4), tmp_path, 0.03)
+        cross_checks.check_orphans(with_orphans(tables, 4), hubspot(), tmp_path, 0.03)
     assert str(error.value).startswith(
         f"{tmp_path}/usage_actions.csv: id: expected ids of customers or noncustomers in all rows but a "
         "share of 0.03; 4 rows (id 900001, id 900002, ...); found a share of 0.040 of others, "
@@ -81,7 +81,9 @@ def customers_first_seen(days_before_conversion: list[int]) -> Tables:
 def test_conversions_that_no_usage_precedes_are_warned_of(
     days_before_conversion: list[int], without: float, warned: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    facts = cross_checks.check_usage_before_conversion(customers_first_seen(days_before_conversion))
+    facts = cross_checks.check_usage_before_conversion(
+        customers_first_seen(days_before_conversion), hubspot()
+    )
     assert facts == {"customers": len(days_before_conversion), "without": without, "warned": warned}
     assert [
         "nothing precedes their conversions" in record.getMessage() for record in warnings_of(caplog)
@@ -92,9 +94,11 @@ def test_customers_from_before_the_export_are_not_compared() -> None:
     """Their usage before the conversion is left out of the export, whatever CLOSEDATE means."""
     tables = customers_first_seen([0] * 30)
     early = tables[CUSTOMERS].assign(CLOSEDATE=pd.Timestamp("2019-01-13"))
-    assert cross_checks.check_usage_before_conversion(tables | {CUSTOMERS: early})["customers"] == 0
+    facts = cross_checks.check_usage_before_conversion(tables | {CUSTOMERS: early}, hubspot())
+    assert facts["customers"] == 0
     on_time = tables[CUSTOMERS].assign(CLOSEDATE=pd.Timestamp("2019-01-14"))
-    assert cross_checks.check_usage_before_conversion(tables | {CUSTOMERS: on_time})["customers"] == 30
+    facts = cross_checks.check_usage_before_conversion(tables | {CUSTOMERS: on_time}, hubspot())
+    assert facts["customers"] == 30
 
 
 @pytest.mark.parametrize(
@@ -115,7 +119,7 @@ def test_industries_of_neither_taxonomy_are_counted_and_warned_of(
     industry = [*labels, *[None] * (len(tables[NONCUSTOMERS]) - len(labels))]
     odd = tables | {NONCUSTOMERS: tables[NONCUSTOMERS].assign(INDUSTRY=industry)}
     expected = {"companies": companies, "labels": len(set(labels)) if companies else 0}
-    assert cross_checks.check_industries(odd) == expected
+    assert cross_checks.check_levels(odd, hubspot()) == {"unlisted_industries": expected}
     assert [words in record.getMessage() for record in warnings_of(caplog)] == ([True] if words else [])
 
 
@@ -123,4 +127,5 @@ def test_a_company_listed_twice_counts_once(tables: Tables) -> None:
     odd = tables[NONCUSTOMERS].assign(INDUSTRY=None)
     odd.loc[[0, 1], "INDUSTRY"] = ["Enterprise", "SMB"]
     odd.loc[1, "id"] = odd.loc[0, "id"]
-    assert cross_checks.check_industries(tables | {NONCUSTOMERS: odd}) == {"companies": 1, "labels": 2}
+    facts = cross_checks.check_levels(tables | {NONCUSTOMERS: odd}, hubspot())
+    assert facts == {"unlisted_industries": {"companies": 1, "labels": 2}}

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conversion.config.contract import COLUMNS, CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS
-from conversion.ingest import export, profile
+from conversion.ingest import columns, export, profile
 from conversion.runtime.errors import ExportError
 from tests.broken_exports import (
     Broken,
@@ -25,7 +24,8 @@ from tests.broken_exports import (
     remove,
     run_and_fail,
 )
-from tests.exports import write_export
+from tests.contract_files import hubspot
+from tests.exports import COLUMNS, CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS, write_export
 
 
 def replaced_by_file(folder: Path) -> None:
@@ -84,14 +84,14 @@ def test_a_broken_file_does_not_hide_faults_of_the_others(tables: Tables, tmp_pa
     remove("noncustomers.csv")(folder)
     cell(USAGE_ACTIONS, "USERS_EMAIL", "x")(folder)
     with pytest.raises(ExportError) as error:
-        export.read_export(folder)
+        export.read_export(folder, hubspot())
     assert len(str(error.value).splitlines()) == 3
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_rows_for_the_cleaning_stage_pass(tables: Tables, tmp_path: Path, suffix: str) -> None:
     odd = odd_rows(tables)
-    loaded = export.read_export(write_export(odd, tmp_path, suffix))
+    loaded = export.read_export(write_export(odd, tmp_path, suffix), hubspot())
     for name, table in loaded.items():
         pd.testing.assert_frame_equal(table, odd[name])
     assert profile.profile(loaded[NONCUSTOMERS], ["id"])["duplicate_keys"] == 1
@@ -106,13 +106,14 @@ def test_row_order_is_irrelevant(tables: Tables, tmp_path: Path, seed: int, suff
         ]
         for name, table in odd_rows(tables).items()
     }
-    loaded = export.read_export(write_export(shuffled, tmp_path / suffix.strip("."), suffix))
+    loaded = export.read_export(write_export(shuffled, tmp_path / suffix.strip("."), suffix), hubspot())
     for name, table in odd_rows(tables).items():
         order = list(COLUMNS[name])
         pd.testing.assert_frame_equal(
             loaded[name].sort_values(order, ignore_index=True), table.sort_values(order, ignore_index=True)
         )
-        assert profile.profile(loaded[name], profile.KEYS[name]) == profile.profile(table, profile.KEYS[name])
+        key = columns.key_columns(hubspot(), name)
+        assert profile.profile(loaded[name], key) == profile.profile(table, key)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -126,15 +127,15 @@ def test_any_damage_is_loaded_or_reported(tables: Tables, tmp_path: Path, data: 
     damage = data.draw(st.text(',;"\n\r-.1aé\t', max_size=8).map(str.encode) | st.binary(max_size=4))
     path.write_bytes(content[:start] + damage + content[end:])
     with contextlib.suppress(ExportError):
-        export.read_export(folder)
+        export.read_export(folder, hubspot())
 
 
 def test_real_export(tmp_path: Path) -> None:
     folder = os.environ.get("CRM_EXPORT_DIR")
     if folder is None:
         pytest.skip("CRM_EXPORT_DIR is not set")
-    loaded = export.read_export(Path(folder))
-    again = export.read_export(write_export(loaded, tmp_path, ".parquet"))
+    loaded = export.read_export(Path(folder), hubspot())
+    again = export.read_export(write_export(loaded, tmp_path, ".parquet"), hubspot())
     for name, table in loaded.items():
         assert tuple(table) == COLUMNS[name]
         assert len(table) > 0
@@ -149,4 +150,4 @@ def test_a_sample_that_was_not_made_is_reported_with_the_stage_that_makes_it(
     with pytest.raises(
         ExportError, match=r"found nothing; .*, or run 'dvc repro simulate', which writes this one$"
     ):
-        export.read_export(Path("data/sample"))
+        export.read_export(Path("data/sample"), hubspot())

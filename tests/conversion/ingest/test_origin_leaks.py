@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conversion.config import contract
-from conversion.config.contract import CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS
 from conversion.ingest import origin_leaks
 from tests.broken_exports import Tables
-from tests.exports import tiny_export
+from tests.contract_files import hubspot
+from tests.exports import CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS, tiny_export
 
 
 @pytest.mark.parametrize(
@@ -37,7 +36,8 @@ def test_ids_that_separate_the_tables_are_warned_of(
         NONCUSTOMERS: tables[NONCUSTOMERS].head(len(noncustomers)).assign(id=noncustomers),
         USAGE_ACTIONS: tables[USAGE_ACTIONS].head(9).assign(id=customers[0]),
     }
-    facts = origin_leaks.warn_of_leaks(origin_leaks.measure_leaks(few), len(customers))
+    leaks = origin_leaks.measure_leaks(few, hubspot())
+    facts = origin_leaks.warn_of_leaks(leaks, len(customers), USAGE_ACTIONS)
     assert facts["id_order"]["warned"] is warns
     assert facts["usage_row_order"]["roc_auc"] is None, "no row of a non-customer to compare with"
     text = "ids separate customers from non-customers"
@@ -45,7 +45,8 @@ def test_ids_that_separate_the_tables_are_warned_of(
 
 
 def measured(tables: Tables) -> dict[str, Any]:
-    return origin_leaks.warn_of_leaks(origin_leaks.measure_leaks(tables), len(tables[CUSTOMERS]))
+    leaks = origin_leaks.measure_leaks(tables, hubspot())
+    return origin_leaks.warn_of_leaks(leaks, len(tables[CUSTOMERS]), USAGE_ACTIONS)
 
 
 def test_a_clean_export_leaks_nothing_but_behaviour(caplog: pytest.LogCaptureFixture) -> None:
@@ -62,7 +63,7 @@ def test_firmographics_filled_in_after_the_conversion_are_warned_of(
     """Whichever table has fewer of them, and whatever its usage."""
     tables = tiny_export(companies=240)
     poorer = tables[missing].assign(INDUSTRY=None)
-    richer = {name: tables[name].assign(INDUSTRY="REAL_ESTATE") for name in contract.COMPANY_TABLES}
+    richer = {name: tables[name].assign(INDUSTRY="REAL_ESTATE") for name in (CUSTOMERS, NONCUSTOMERS)}
     facts = measured({**tables, **richer, missing: poorer})
     assert facts["missing_firmographics"]["roc_auc"] > 0.9
     assert [name for name, fact in facts.items() if fact["warned"]] == ["missing_firmographics"]
@@ -74,12 +75,14 @@ def test_missing_firmographics_that_usage_explains_are_not_warned_of() -> None:
     """Companies that were never seen lack a size, and none of them converted."""
     tables = tiny_export(companies=400)
     used = set(tables[USAGE_ACTIONS]["id"])
-    for name in contract.COMPANY_TABLES:
+    for name in (CUSTOMERS, NONCUSTOMERS):
         unseen = ~tables[name]["id"].isin(used)
         tables[name] = tables[name].assign(EMPLOYEE_RANGE=np.where(unseen, None, "1"), INDUSTRY=None)
     auc = measured(tables)["missing_firmographics"]["roc_auc"]
     assert auc == pytest.approx(0.5, abs=0.1)
-    missing = pd.concat([tables[name].assign(customer=name == CUSTOMERS) for name in contract.COMPANY_TABLES])
+    missing = pd.concat(
+        [tables[name].assign(customer=name == CUSTOMERS) for name in (CUSTOMERS, NONCUSTOMERS)]
+    )
     alone = origin_leaks.stratified_roc_auc(missing["EMPLOYEE_RANGE"].notna(), missing["customer"])
     assert alone > 0.6, "without regard to usage they would be"
 

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from conversion.config.contract import NONCUSTOMERS, USAGE_ACTIONS
 from conversion.runtime.cli import run
 from stages import load
 from tests.broken_exports import Tables, odd_rows
-from tests.exports import write_export
+from tests.exports import NONCUSTOMERS, USAGE_ACTIONS, write_export
 
 
 def test_profile_has_no_ids_and_is_deterministic(project: Path, tables: Tables) -> None:
