@@ -49,7 +49,7 @@ class Column:
     as_is: bool = False
     """Whether white space around the values is kept."""
     adjust: Mapping[str, str] = field(default_factory=dict)
-    """By what is expected, the key of the contract that may be wrong instead; ``""``: whatever is expected."""
+    """By what is expected, the key of the contract that may be wrong instead; ``""``: of all that is."""
 
     def key_to_change(self, expected: str) -> str | None:
         """Return the key of the contract that may be wrong where values are not what is expected."""

@@ -110,7 +110,8 @@ def measure_leaks(tables: dict[str, pd.DataFrame], contract: Contract) -> dict[s
         The ROC AUC of each. ``id_order``: of the id. ``missing_firmographics``: of the share of customers
         among the companies with the same attributes missing, taken from even ids for odd ones and the
         other way round, so that no company votes for itself; companies with usage are not compared with
-        those without; text ids are numbered in alphabetical order. ``usage_row_order``: of a usage row's position in the file, among rows of its week.
+        those without; text ids are numbered in alphabetical order. ``usage_row_order``: of a usage row's
+        position in the file, among rows of its week.
     """
     usage = tables[contract.usage.table]
     companies = pd.concat(
