@@ -103,6 +103,61 @@ def _usage(
     return table.sample(frac=1, random_state=int(rng.integers(2**31)))
 
 
+def projects_export(seed: int = 0, companies: int = 60, weeks: int = 20) -> dict[str, pd.DataFrame]:
+    """Draw a valid export of the contract `tests.contract_files.projects`.
+
+    Parameters
+    ----------
+    seed
+        Seed of the random generator; the same arguments give the same tables.
+    companies
+        Accounts; their ids are text, many of them digits that begin with zeros.
+    weeks
+        Weeks of usage from Monday 2019-01-07 on; sign-ups, conversions and ends fall into the same period.
+
+    Returns
+    -------
+    dict of DataFrame
+        ``accounts`` and ``weekly_usage``. A third of the accounts convert, a quarter of those end again.
+    """
+    rng = np.random.default_rng(seed)
+    numbers = rng.permutation(companies)
+    ids = np.array([f"{number:06d}" if number % 3 else f"acme-{number}" for number in numbers], dtype=object)
+    start, days = pd.Timestamp(FIRST_WEEK), weeks * 7
+    created = rng.integers(0, days // 2, companies)
+    paid = created + rng.integers(1, days // 2, companies)
+    converted = rng.random(companies) < 1 / 3
+    ended = converted & (rng.random(companies) < 1 / 4)
+
+    def days_where(at: np.ndarray, known: np.ndarray) -> pd.Series:
+        return pd.Series(start + pd.to_timedelta(at, unit="D")).where(known)
+
+    flags = pd.array(rng.random(companies) < 0.2, dtype="boolean")
+    flags[::9] = pd.NA
+    accounts = pd.DataFrame(
+        {
+            "account_id": ids,
+            "created": days_where(created, np.full(companies, True)),
+            "paid_since": days_where(paid, converted),
+            "cancelled": days_where(paid + 10, ended),
+            "arr": np.where(converted, np.round(rng.lognormal(6, 1, companies), 2), np.nan),
+            "country": rng.choice(np.array(["DE", "US", "FR", None], dtype=object), companies),
+            "plan": rng.choice(np.array(["free", "team", "business", None], dtype=object), companies),
+            "head_count": np.where(rng.random(companies) < 0.1, np.nan, rng.integers(1, 900, companies)),
+            "is_partner": flags,
+            "name": [f"Müller, Söhne & Co. {number}" for number in numbers],
+            "owner": rng.choice(np.array([" Ann ", "Bé", None], dtype=object), companies),
+        }
+    )
+    company, week = np.nonzero(rng.random((companies, weeks)) < 0.3)
+    usage = pd.DataFrame({"account": ids[company], "week": start + pd.to_timedelta(7 * week, unit="D")})
+    for name in ("projects_actions", "automation_runs", "invoices_sent"):
+        usage[name] = rng.poisson(3, len(usage)) + 2
+    for name in ("projects_users", "invoices_users"):
+        usage[name] = rng.integers(0, 3, len(usage))
+    return {"accounts": accounts, "weekly_usage": usage}
+
+
 def write_export(tables: dict[str, pd.DataFrame], folder: str | Path, suffix: str = ".csv") -> Path:
     """Write the tables as an export; dates in CSV look like the real export's.
 
@@ -134,8 +189,10 @@ def write_export(tables: dict[str, pd.DataFrame], folder: str | Path, suffix: st
 def _as_text(table: pd.DataFrame) -> pd.DataFrame:
     days, moments = "%Y-%m-%d", "%Y-%m-%d %H:%M:%S.000"
     dates = [name for name in table if pd.api.types.is_datetime64_any_dtype(table[name])]
+    flags = [name for name in table if pd.api.types.is_bool_dtype(table[name])]
     return table.assign(
-        **{name: table[name].dt.strftime(moments if name == "WHEN_TIMESTAMP" else days) for name in dates}
+        **{name: table[name].dt.strftime(moments if name == "WHEN_TIMESTAMP" else days) for name in dates},
+        **{name: table[name].map({True: "yes", False: "no"}) for name in flags},
     )
 
 

@@ -1,24 +1,17 @@
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
-import re
-import time
 from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from conversion.ingest import export, faults, parsers, profile
-from conversion.ingest.columns import tables_of
+from conversion.ingest import export, profile
 from tests.broken_exports import Broken, Tables, as_parquet, cell, check_that_load_stops, line, with_column
-from tests.contract_files import hubspot, projects
+from tests.contract_files import hubspot
 from tests.exports import CUSTOMERS, NONCUSTOMERS, UNRANKED, USAGE_ACTIONS, write_export
 
 BROKEN = [
@@ -252,54 +245,6 @@ def test_spellings_that_are_accepted(tables: Tables, tmp_path: Path) -> None:
     assert loaded["INDUSTRY"].isna().tolist() == [True, False]
 
 
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [
-        ("1e+05", 100_000),  # as R writes round numbers
-        ("3e5", 300_000),
-        ("2e+005", 200_000),
-        ("-4e+05", -400_000),
-        ("1.00000E+05", 100_000),  # as digits down to the units
-        ("1.89945123456E+11", 189_945_123_456),
-        ("1.6000001e+07", 16_000_001),
-        ("1.23456789012345678E+17", 123_456_789_012_345_678),  # which no float holds
-        ("120e-1", 12),
-        ("0e+00", 0),
-    ],
-)
-def test_an_exponent_that_loses_no_digit_is_read(text: str, number: int) -> None:
-    assert parsers.parse_whole(text) == number
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("1E+05", faults.ALL_DIGITS),  # 123456 in a narrow column
-        ("1e+06", faults.ALL_DIGITS),  # 1000001 by %g
-        ("1.2e+05", faults.ALL_DIGITS),
-        ("1.6E+07", faults.ALL_DIGITS),
-        ("1.89945e+11", faults.ALL_DIGITS),
-        ("1.89945E+11", faults.ALL_DIGITS),
-        ("1.89945E+0011", faults.ALL_DIGITS),
-        ("1.234567890123456789e18", faults.WHOLE),
-        ("1.00000000000000000000000001", faults.WHOLE),
-        ("1.5e0", faults.WHOLE),
-        ("12e-1", faults.WHOLE),
-        ("e5", faults.WHOLE),
-        ("1e999", faults.FINITE),
-    ],
-)
-def test_an_exponent_that_may_have_lost_digits_is_not_read(text: str, expected: str) -> None:
-    with pytest.raises(faults.BadCellError, match=f"^{re.escape(expected)}$"):
-        parsers.parse_whole(text)
-
-
-@given(st.integers(0, 10**18 - 1), st.integers(0, 20))
-def test_a_number_with_an_exponent_is_read_as_itself_or_not_at_all(number: int, digits: int) -> None:
-    with contextlib.suppress(faults.BadCellError):
-        assert parsers.parse_whole(f"{Decimal(number):.{digits}E}") == number
-
-
 def test_large_ids_are_exact(tables: Tables, tmp_path: Path) -> None:
     folder = write_export(tables, tmp_path)
     line("customers.csv", 2, lambda text: b"123456789012345677" + text[text.index(b",") :])(folder)
@@ -339,21 +284,3 @@ def test_an_optional_column_may_be_all_missing(tables: Tables, tmp_path: Path) -
     table = export.read_export(folder, hubspot())[NONCUSTOMERS]
     assert table["INDUSTRY"].isna().all()
     assert profile.profile(table, ["id"])["columns"]["INDUSTRY"] == {"missing_share": 1.0, "distinct": 0}
-
-
-@settings(max_examples=60, deadline=None)
-@given(text=st.text(max_size=40) | st.from_regex(r"[-+]?[0-9.e:TZ -]{1,30}", fullmatch=True))
-def test_parsers_return_a_value_or_say_what_they_expect(text: str) -> None:
-    for contract in (hubspot(), projects()):
-        for column in (column for table in tables_of(contract).values() for column in table.columns.values()):
-            with contextlib.suppress(faults.BadCellError):
-                assert isinstance(column.parse(text), int | float | str | dt.datetime)
-
-
-@pytest.mark.parametrize("text", ["9" * 60_000 + "x", "2019-01-07" + " " * 60_000, "1." * 30_000])
-def test_parsers_take_linear_time(text: str) -> None:
-    start = time.monotonic()
-    for parser in (parsers.parse_whole, parsers.parse_number, parsers.parse_timestamp, parsers.parse_text_id):
-        with pytest.raises(faults.BadCellError):
-            parser(text)
-    assert time.monotonic() - start < 0.5

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from conversion.ingest import origin_leaks
 from tests.broken_exports import Tables
-from tests.contract_files import hubspot
-from tests.exports import CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS, tiny_export
+from tests.contract_files import hubspot, projects
+from tests.exports import CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS, projects_export, tiny_export, typed
 
 
 @pytest.mark.parametrize(
@@ -124,3 +124,33 @@ def test_stratified_roc_auc_counts_the_pairs_within_a_stratum(rows: list[tuple[i
     ]
     found = origin_leaks.stratified_roc_auc(score, customer, stratum)
     assert found == pytest.approx(np.mean(pairs)) if pairs else np.isnan(found)
+
+
+def test_leaks_of_a_single_table_with_text_ids(caplog: pytest.LogCaptureFixture) -> None:
+    """Customers are the accounts that have converted; ids are in alphabetical order."""
+    tables = typed(projects_export(companies=300), projects())
+    customers = int(tables["accounts"]["paid_since"].notna().sum())
+
+    def warned_of(odd: Tables) -> list[str]:
+        leaks = origin_leaks.measure_leaks(odd, projects())
+        facts = origin_leaks.warn_of_leaks(leaks, customers, "weekly_usage")
+        return [name for name, fact in facts.items() if fact["warned"]]
+
+    assert warned_of(tables) == []
+    accounts, usage = tables["accounts"], tables["weekly_usage"]
+    converted = accounts["paid_since"].notna()
+    filled_in = accounts.assign(country=np.where(converted, "DE", None), head_count=1.0)
+    assert warned_of(tables | {"accounts": filled_in}) == ["missing_firmographics"]
+    renamed = dict(zip(accounts["id"], np.where(converted, "b", "a") + accounts["id"], strict=True))
+    apart = {name: table.assign(id=table["id"].map(renamed)) for name, table in tables.items()}
+    assert warned_of(apart) == ["id_order"]
+    last = usage["id"].isin(accounts.loc[converted, "id"])
+    assert warned_of(tables | {"weekly_usage": pd.concat([usage[~last], usage[last]])}) == ["usage_row_order"]
+    assert "the order of rows in weekly_usage" in caplog.text
+
+
+def test_a_contract_without_attributes_leaks_none() -> None:
+    companies = projects().companies.model_copy(update={"attributes": {}})
+    contract = projects().model_copy(update={"companies": companies})
+    leaks = origin_leaks.measure_leaks(typed(projects_export(companies=300), projects()), contract)
+    assert leaks["missing_firmographics"] == pytest.approx(0.5, abs=0.1)
