@@ -210,51 +210,57 @@ def test_text_ids_are_compared_as_they_are(tmp_path: Path, suffix: str) -> None:
         (
             cell("accounts", "account_id", ""),
             (
-                "accounts.csv: account_id: expected a value in each row; 1 row (line 5); fill in the missing "
-                "values or leave these rows out"
+                "accounts.csv: account_id: expected a value in each row; 1 row (line 5); fill in the "
+                "missing values or leave these rows out"
             ),
         ),
         (
             cell("accounts", "account_id", "x" * 201),
             (
-                "accounts.csv: account_id: expected text of 1 to 200 characters, no control characters; 1 row "
+                "accounts.csv: account_id: expected text of 1 to 200 characters, no control characters; 1"
+                " row "
                 f"(line 5); found '{'x' * 40}...'; correct these rows"
             ),
         ),
         (
             cell("weekly_usage", "account", "a\nb"),
             (
-                "weekly_usage.csv: account: expected text of 1 to 200 characters, no control characters; 1 row "
+                "weekly_usage.csv: account: expected text of 1 to 200 characters, no control characters; "
+                "1 row "
                 r"(line 5); found 'a\nb'; correct these rows"
             ),
         ),
         (
             cell("accounts", "plan", "Gold"),
             (
-                "accounts.csv: plan: expected one of 'free', 'team', 'business'; 1 row (account_id '{}'); found "
-                "'Gold'; correct these rows, or change companies.attributes.plan in contracts/projects.yaml"
+                "accounts.csv: plan: expected one of 'free', 'team', 'business'; 1 row (account_id '{}');"
+                " found 'Gold'; correct these rows, or change companies.attributes.plan in "
+                "contracts/projects.yaml"
             ),
         ),
         (
             cell("accounts", "is_partner", "maybe"),
             (
-                "accounts.csv: is_partner: expected one of 'yes', 'no'; 1 row (account_id '{}'); found 'maybe'; "
-                "correct these rows, or change companies.attributes.is_partner in contracts/projects.yaml"
+                "accounts.csv: is_partner: expected one of 'yes', 'no'; 1 row (account_id '{}'); found "
+                "'maybe'; correct these rows, or change companies.attributes.is_partner in "
+                "contracts/projects.yaml"
             ),
         ),
         (
             cell("accounts", "head_count", "0"),
             (
-                "accounts.csv: head_count: expected a number of at least 1; 1 row (account_id '{}'); found '0'; "
-                "correct these rows, or change companies.attributes.head_count in contracts/projects.yaml"
+                "accounts.csv: head_count: expected a number of at least 1; 1 row (account_id '{}'); "
+                "found '0'; correct these rows, or change companies.attributes.head_count in "
+                "contracts/projects.yaml"
             ),
         ),
         (
             cell("accounts", "head_count", "n/a"),
             (
                 "accounts.csv: head_count: expected a whole number of at most 18 digits; 1 row "
-                "(account_id '{}'); found 'n/a'; correct these rows, or change companies.attributes.head_count in "
-                "contracts/projects.yaml; where a value is missing, leave the cell empty"
+                "(account_id '{}'); found 'n/a'; correct these rows, or change "
+                "companies.attributes.head_count in contracts/projects.yaml; where a value is missing, "
+                "leave the cell empty"
             ),
         ),
         (
@@ -267,44 +273,44 @@ def test_text_ids_are_compared_as_they_are(tmp_path: Path, suffix: str) -> None:
         (
             cell("accounts", "name", "x" * 1001),
             (
-                "accounts.csv: name: expected text of at most 1000 characters, no control characters; 1 row "
-                "(account_id '{}'); correct these rows"
+                "accounts.csv: name: expected text of at most 1000 characters, no control characters; 1 "
+                "row (account_id '{}'); correct these rows"
             ),
         ),
         (
             edit("accounts.csv", lambda data: data.replace(b"cancelled", b"Cancelled ")),
             (
-                "accounts.csv: cancelled: expected this column; found no such column; rename 'Cancelled ', or "
-                "change companies.ended in contracts/projects.yaml"
+                "accounts.csv: cancelled: expected this column; found no such column; rename 'Cancelled "
+                "', or change companies.ended in contracts/projects.yaml"
             ),
         ),
         (
             edit("accounts.csv", lambda data: data.replace(b"head_count", b"headcount")),
             (
-                "accounts.csv: head_count: expected this column; found no such column; add it to the export, or "
-                "rename 'headcount' if this is it, or change companies.attributes.head_count in "
-                "contracts/projects.yaml"
+                "accounts.csv: head_count: expected this column; found no such column; add it to the "
+                "export, or rename 'headcount' if this is it, or change companies.attributes.head_count "
+                "in contracts/projects.yaml"
             ),
         ),
         (
             edit("weekly_usage.csv", lambda data: data.replace(b"automation_runs", b"runs")),
             (
-                "weekly_usage.csv: automation_runs: expected this column; found no such column; add it to the "
-                "export, or change usage.modules.automations.actions in contracts/projects.yaml"
+                "weekly_usage.csv: automation_runs: expected this column; found no such column; add it to"
+                " the export, or change usage.modules.automations.actions in contracts/projects.yaml"
             ),
         ),
         (
             cell("weekly_usage", "week", "2019-01-08"),
             (
-                "weekly_usage.csv: week: expected a Monday 00:00; 1 row (account '{}'); found "
-                "'2019-01-08 00:00:00'; correct these rows, or change usage.week_starts in contracts/projects.yaml"
+                "weekly_usage.csv: week: expected a Monday 00:00; 1 row (account '{}'); found '2019-01-08"
+                " 00:00:00'; correct these rows, or change usage.week_starts in contracts/projects.yaml"
             ),
         ),
         (
             remove("accounts.csv"),
             (
-                "accounts: the file: expected one of accounts.csv and accounts.parquet; found neither; put the "
-                "table into the folder, or change the name accounts in contracts/projects.yaml"
+                "accounts: the file: expected one of accounts.csv and accounts.parquet; found neither; "
+                "put the table into the folder, or change the name accounts in contracts/projects.yaml"
             ),
         ),
     ],
@@ -358,14 +364,15 @@ def test_several_tables_of_customers_and_of_others(tmp_path: Path) -> None:
         export.read_export(write_export(parts | twice | usage, tmp_path), contract)
     lines = str(error.value).splitlines()
     assert len(lines) == 2
-    for name, line_ in zip(("paid", "churned"), lines, strict=True):
-        assert line_.startswith(
+    for name, text in zip(("paid", "churned"), lines, strict=True):
+        assert text.startswith(
             f"{tmp_path}/{name}.csv and {tmp_path}/free.csv: account_id: expected each company"
         )
-        assert line_.endswith(f"leave {name} out of free")
-    with pytest.raises(ExportError, match="paid.csv: paid_since: expected a value in each row; 1 row"):
-        late = paying.iloc[:5].assign(paid_since=paying["paid_since"].iloc[:5].mask(np.arange(5) == 2))
-        export.read_export(write_export(parts | {"paid": late} | usage, tmp_path), contract)
+        assert text.endswith(f"leave {name} out of free")
+    late = paying.iloc[:5].assign(paid_since=paying["paid_since"].iloc[:5].mask(np.arange(5) == 2))
+    write_export(parts | {"paid": late} | usage, tmp_path)
+    with pytest.raises(ExportError, match=r"paid\.csv: paid_since: expected a value in each row; 1 row"):
+        export.read_export(tmp_path, contract)
 
 
 def test_a_lost_quote_does_not_swallow_rows_with_text_ids(tmp_path: Path) -> None:
