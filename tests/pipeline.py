@@ -21,6 +21,7 @@ from conversion.leads.lead_list import lead_list
 from conversion.modelling.base import ConversionModel
 from conversion.modelling.training import fit_at
 from conversion.runtime.cli import run
+from conversion.runtime.files import write_json
 from stages import clean, evaluate, featurize, load, score, train
 from tests import exports
 from tests.contract_files import hubspot
@@ -213,3 +214,4 @@ def lay_out_typed(folder: Path) -> None:
     (folder / "data" / "typed").mkdir(parents=True)
     for name, table in typed(dirty_export()).items():
         table.to_parquet(folder / "data" / "typed" / f"{name}.parquet", index=False)
+    write_json(folder / "data" / "contract.json", hubspot().model_dump(mode="json"))
