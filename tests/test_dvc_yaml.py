@@ -373,17 +373,22 @@ class Recorder:
 
     @contextmanager
     def watch(self) -> Iterator[None]:
-        """Look over the shoulder of every `Section` until the end of the block."""
+        """Look over the shoulder of every `Section` of params.yaml until the end of the block.
+
+        Those of a contract are sections too, but their file is a dep as a whole.
+        """
         look, dump, check = Section.__getattribute__, Section.model_dump, Params.model_validate
 
         def getattribute(section: Section, name: str) -> Any:
-            fields = type(section).model_fields
+            fields = type(section).model_fields if type(section) in section_paths() else {}
             if not self._checking and name in fields and not is_section(fields[name].annotation):
                 self.read.add(f"{section_paths()[type(section)]}.{name}".strip("."))
             return look(section, name)
 
         def model_dump(section: Section, **options: Any) -> dict[str, Any]:
             values = dump(section, **options)
+            if type(section) not in section_paths():
+                return values
             self.read |= {
                 leaf
                 for leaf in leaves_of(type(section))

@@ -48,7 +48,7 @@ class Data(Section):
     )
     as_of: Monday | None = Field(description="time travel: the Monday 00:00 the list is made; null: latest")
     max_orphan_share: float = Field(
-        ge=0, le=1, description="largest share of usage rows whose company is in neither company table"
+        ge=0, le=1, description="largest share of usage rows whose company is in no company table"
     )
 
 

@@ -124,9 +124,9 @@ def _company_columns(contract: Contract, table: str) -> Iterator[Column]:
     if companies.signed_up is not None:
         yield _day_column(companies.signed_up, "companies.signed_up")
     if kind != "none":
-        some = {PRESENT: f"companies.tables.{table} (all)"} if kind == "all" else {}
+        adjust = {PRESENT: f"companies.tables.{table} to some"} if kind == "all" else {}
         converted = _day_column(companies.converted, "companies.converted")
-        yield replace(converted, nullable=kind != "all", adjust=some)
+        yield replace(converted, nullable=kind != "all", adjust=adjust)
         if companies.ended is not None:
             yield _day_column(companies.ended, "companies.ended")
         if companies.value is not None:

@@ -79,7 +79,11 @@ def read_table(folder: Path, table: Table) -> Source:
         expected = f"one of {name}.csv and {name}.parquet"
         if found:
             raise UnreadableError("the file", expected, "remove the one that is out of date", "both")
-        near = [path.name for path in sorted(folder.iterdir()) if path.name.casefold().startswith(f"{name}.")]
+        near = [
+            path.name
+            for path in sorted(folder.iterdir())
+            if path.name.casefold().startswith(f"{name.casefold()}.")
+        ]
         seen = f"neither, but {', '.join(near)}" if near else "neither"
         remedy = f"save it as {name}.csv or {name}.parquet" if near else "put the table into the folder"
         key = f"the name {name}"
