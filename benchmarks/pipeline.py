@@ -21,7 +21,16 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-COPIED = ("conversion", "stages", ".dvc/plots", ".dvc/config", ".dvcignore", "dvc.yaml", "params.yaml")
+COPIED = (
+    "conversion",
+    "stages",
+    "contracts",
+    ".dvc/plots",
+    ".dvc/config",
+    ".dvcignore",
+    "dvc.yaml",
+    "params.yaml",
+)
 # ru_maxrss is in bytes on macOS and in kilobytes elsewhere.
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 TIME_IMPORT = "import time; start = time.perf_counter(); import {}; print(time.perf_counter() - start)"

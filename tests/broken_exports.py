@@ -15,17 +15,25 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from conversion.config.contract import COLUMNS, CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS
 from conversion.runtime.cli import run
 from stages import load
-from tests.exports import tiny_export, write_export
+from tests.exports import (
+    COLUMNS,
+    CUSTOMERS,
+    NONCUSTOMERS,
+    USAGE_ACTIONS,
+    lay_out_contracts,
+    tiny_export,
+    write_export,
+)
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 Tables = dict[str, pd.DataFrame]
 
 
 def lay_out_params(folder: Path) -> None:
-    """Write the project's params into a folder, with ``data.dir`` its folder ``export``."""
+    """Write the project's params and contracts into a folder, with ``data.dir`` its folder ``export``."""
+    lay_out_contracts(folder)
     params = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
     params["data"]["dir"] = "export"
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")

@@ -1,14 +1,31 @@
-"""A tiny valid export for tests: in memory, seeded, in the columns of the data contract."""
+"""Tiny valid exports for tests: in memory, seeded, of the contracts of `tests.contract_files`."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from conversion.config import contract
+from conversion.config.data_contract import Contract
+from conversion.ingest.cells import final_types
+from conversion.ingest.columns import tables_of
+from tests.contract_files import ROOT, hubspot
 
+CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS = "customers", "noncustomers", "usage_actions"
+MODULES = ("CRM_CONTACTS", "CRM_COMPANIES", "CRM_DEALS", "EMAIL")
+ACTIONS = tuple(f"ACTIONS_{module}" for module in MODULES)
+USERS = tuple(f"USERS_{module}" for module in MODULES)
+MEASURES = ACTIONS + USERS
+FIRMOGRAPHICS = ("ALEXA_RANK", "EMPLOYEE_RANGE", "INDUSTRY")
+COLUMNS = {
+    CUSTOMERS: ("id", "CLOSEDATE", "MRR", *FIRMOGRAPHICS),
+    NONCUSTOMERS: ("id", *FIRMOGRAPHICS),
+    USAGE_ACTIONS: ("id", "WHEN_TIMESTAMP", *MEASURES),
+}
+EMPLOYEE_RANGES = hubspot().companies.attributes["EMPLOYEE_RANGE"].levels  # type: ignore[union-attr]
+UNRANKED = 16_000_001
 FIRST_WEEK = "2019-01-07"
 INDUSTRIES = ("COMPUTER_SOFTWARE", "Technology - Software", "REAL_ESTATE", "Consulting/Advisory")
 
@@ -40,9 +57,9 @@ def tiny_export(seed: int = 0, companies: int = 120, weeks: int = 40) -> dict[st
         {
             "id": ids,
             "ALEXA_RANK": np.where(
-                rng.random(companies) < 0.3, contract.UNRANKED, rng.integers(1_000, 15_000_000, companies)
+                rng.random(companies) < 0.3, UNRANKED, rng.integers(1_000, 15_000_000, companies)
             ).astype("float64"),
-            "EMPLOYEE_RANGE": rng.choice(contract.EMPLOYEE_RANGES, companies).astype(object),
+            "EMPLOYEE_RANGE": rng.choice(EMPLOYEE_RANGES, companies).astype(object),
             "INDUSTRY": rng.choice(INDUSTRIES, companies).astype(object),
         }
     )
@@ -55,13 +72,11 @@ def tiny_export(seed: int = 0, companies: int = 120, weeks: int = 40) -> dict[st
     customers["CLOSEDATE"] = start + pd.to_timedelta(close_days, unit="D")
     customers["MRR"] = np.round(rng.lognormal(5.5, 0.8, converters) + 10, 2)
     tables = {
-        contract.CUSTOMERS: customers,
-        contract.NONCUSTOMERS: firmographics.iloc[converters:],
-        contract.USAGE_ACTIONS: _usage(rng, ids, close_days, weeks, start),
+        CUSTOMERS: customers,
+        NONCUSTOMERS: firmographics.iloc[converters:],
+        USAGE_ACTIONS: _usage(rng, ids, close_days, weeks, start),
     }
-    return {
-        name: table[list(contract.COLUMNS[name])].reset_index(drop=True) for name, table in tables.items()
-    }
+    return {name: table[list(COLUMNS[name])].reset_index(drop=True) for name, table in tables.items()}
 
 
 def _usage(
@@ -78,14 +93,69 @@ def _usage(
     rate = np.where(warm, 0.7, 0.1) * ~silent[:, None]
     company, at = np.nonzero(rng.random((companies, weeks)) < rate)
 
-    shape = (len(company), len(contract.MODULES))
+    shape = (len(company), len(MODULES))
     level = np.where(after, 8.0, np.where(warm, 3.0, 1.0))[company, at][:, None]
     users = rng.poisson(0.5 * level, shape) * (rng.random(shape) < 0.6)
     actions = users + rng.poisson(4 * level, shape) * (users > 0)
     table = pd.DataFrame({"id": ids[company], "WHEN_TIMESTAMP": start + pd.to_timedelta(7 * at, unit="D")})
-    table[list(contract.ACTIONS)] = actions.astype("int64")
-    table[list(contract.USERS)] = users.astype("int64")
+    table[list(ACTIONS)] = actions.astype("int64")
+    table[list(USERS)] = users.astype("int64")
     return table.sample(frac=1, random_state=int(rng.integers(2**31)))
+
+
+def projects_export(seed: int = 0, companies: int = 60, weeks: int = 20) -> dict[str, pd.DataFrame]:
+    """Draw a valid export of the contract `tests.contract_files.projects`.
+
+    Parameters
+    ----------
+    seed
+        Seed of the random generator; the same arguments give the same tables.
+    companies
+        Accounts; their ids are text, many of them digits that begin with zeros.
+    weeks
+        Weeks of usage from Monday 2019-01-07 on; sign-ups, conversions and ends fall into the same period.
+
+    Returns
+    -------
+    dict of DataFrame
+        ``accounts`` and ``weekly_usage``. A third of the accounts convert, a quarter of those end again.
+    """
+    rng = np.random.default_rng(seed)
+    numbers = rng.permutation(companies)
+    ids = np.array([f"{number:06d}" if number % 3 else f"acme-{number}" for number in numbers], dtype=object)
+    start, days = pd.Timestamp(FIRST_WEEK), weeks * 7
+    created = rng.integers(0, days // 2, companies)
+    paid = created + rng.integers(1, days // 2, companies)
+    converted = rng.random(companies) < 1 / 3
+    ended = converted & (rng.random(companies) < 1 / 4)
+
+    def days_where(at: np.ndarray, known: np.ndarray) -> pd.Series:
+        return pd.Series(start + pd.to_timedelta(at, unit="D")).where(known)
+
+    flags = pd.array(rng.random(companies) < 0.2, dtype="boolean")
+    flags[::9] = pd.NA
+    accounts = pd.DataFrame(
+        {
+            "account_id": ids,
+            "created": days_where(created, np.full(companies, True)),
+            "paid_since": days_where(paid, converted),
+            "cancelled": days_where(paid + 10, ended),
+            "arr": np.where(converted, np.round(rng.lognormal(6, 1, companies), 2), np.nan),
+            "country": rng.choice(np.array(["DE", "US", "FR", None], dtype=object), companies),
+            "plan": rng.choice(np.array(["free", "team", "business", None], dtype=object), companies),
+            "head_count": np.where(rng.random(companies) < 0.1, np.nan, rng.integers(1, 900, companies)),
+            "is_partner": flags,
+            "name": [f"Müller, Söhne & Co. {number}" for number in numbers],
+            "owner": rng.choice(np.array([" Ann ", "Bé", None], dtype=object), companies),
+        }
+    )
+    company, week = np.nonzero(rng.random((companies, weeks)) < 0.3)
+    usage = pd.DataFrame({"account": ids[company], "week": start + pd.to_timedelta(7 * week, unit="D")})
+    for name in ("projects_actions", "automation_runs", "invoices_sent"):
+        usage[name] = rng.poisson(3, len(usage)) + 2
+    for name in ("projects_users", "invoices_users"):
+        usage[name] = rng.integers(0, 3, len(usage))
+    return {"accounts": accounts, "weekly_usage": usage}
 
 
 def write_export(tables: dict[str, pd.DataFrame], folder: str | Path, suffix: str = ".csv") -> Path:
@@ -117,6 +187,26 @@ def write_export(tables: dict[str, pd.DataFrame], folder: str | Path, suffix: st
 
 
 def _as_text(table: pd.DataFrame) -> pd.DataFrame:
-    formats = {"CLOSEDATE": "%Y-%m-%d", "WHEN_TIMESTAMP": "%Y-%m-%d %H:%M:%S.000"}
-    dates = [name for name in formats if name in table and pd.api.types.is_datetime64_any_dtype(table[name])]
-    return table.assign(**{name: table[name].dt.strftime(formats[name]) for name in dates})
+    days, moments = "%Y-%m-%d", "%Y-%m-%d %H:%M:%S.000"
+    dates = [name for name in table if pd.api.types.is_datetime64_any_dtype(table[name])]
+    flags = [name for name in table if pd.api.types.is_bool_dtype(table[name])]
+    return table.assign(
+        **{name: table[name].dt.strftime(moments if name == "WHEN_TIMESTAMP" else days) for name in dates},
+        **{name: table[name].map({True: "yes", False: "no"}) for name in flags},
+    )
+
+
+def typed(tables: dict[str, pd.DataFrame], contract: Contract) -> dict[str, pd.DataFrame]:
+    """Return the tables of an export with the names and types that ``stages.load`` writes."""
+    described = tables_of(contract)
+    return {
+        name: final_types(
+            table.astype({column: described[name].columns[column].dtype for column in table}), described[name]
+        )
+        for name, table in tables.items()
+    }
+
+
+def lay_out_contracts(folder: Path) -> None:
+    """Copy the project's contracts into a folder, to run stages in."""
+    shutil.copytree(ROOT / "contracts", folder / "contracts", dirs_exist_ok=True)

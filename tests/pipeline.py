@@ -17,15 +17,15 @@ from conversion.data import cleaning
 from conversion.data.period import find_period
 from conversion.data.timeline import WEEK
 from conversion.features import snapshots
-from conversion.ingest import cells
 from conversion.leads.lead_list import lead_list
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import fit_at
 from conversion.runtime.cli import run
 from conversion.runtime.files import write_json
 from stages import clean, evaluate, featurize, load, score, train
+from tests import exports
 from tests.contract_files import hubspot
-from tests.exports import tiny_export
+from tests.exports import lay_out_contracts, tiny_export
 
 Tables = dict[str, pd.DataFrame]
 
@@ -77,10 +77,7 @@ def small_params(**overrides: Any) -> Params:
 
 def typed(tables: Tables) -> Tables:
     """Return tables with the types that ``stages.load`` writes."""
-    return {
-        name: cells.final_types(table.astype({column: cells.PARSERS[column][1] for column in table}))
-        for name, table in tables.items()
-    }
+    return exports.typed(tables, hubspot())
 
 
 class Pipeline:
@@ -202,6 +199,7 @@ def dirty_export(seed: int = 0, companies: int = 120, weeks: int = 40) -> Tables
 
 def run_stages(folder: Path, params: Params) -> str | None:
     """Run the stages after ``simulate`` in ``folder``, the working directory; return the one that stopped."""
+    lay_out_contracts(folder)
     (folder / "params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json")), encoding="utf-8")
     for stage in (load, clean, featurize, train, evaluate, score):
         try:
@@ -215,6 +213,6 @@ def lay_out_typed(folder: Path) -> None:
     """Put params.yaml, the contract and typed tables of `dirty_export` into ``folder``, as ``load`` does."""
     (folder / "params.yaml").write_bytes(PARAMS.read_bytes())
     (folder / "data" / "typed").mkdir(parents=True)
-    write_json(folder / "data" / "contract.json", hubspot().model_dump(mode="json"))
     for name, table in typed(dirty_export()).items():
         table.to_parquet(folder / "data" / "typed" / f"{name}.parquet", index=False)
+    write_json(folder / "data" / "contract.json", hubspot().model_dump(mode="json"))

@@ -31,7 +31,7 @@ from conversion.serving.predictor import confidence_of
 from conversion.serving.state import make_state
 from conversion.tracking.mlflow_runs import MODEL_REQUIREMENTS
 from tests.backtests import backtest
-from tests.exports import tiny_export, write_export
+from tests.exports import lay_out_contracts, tiny_export, write_export
 from tests.pipeline import run_stages, small_params
 from tests.serving import Client
 
@@ -68,6 +68,9 @@ SMALL: dict[str, Any] = {
 
 # Of no interest to DVC: git ignores them.
 KEPT_BY_MLFLOW = ("mlflow.db", "mlartifacts/", ".tracking/")
+
+# What no stage makes: the export, its contract, and the contracts with what they name.
+GIVEN = ("${data.dir}", "${data.contract}", "contracts")
 
 
 def module_path(name: str) -> Path | None:
@@ -223,7 +226,7 @@ def test_every_file_that_a_stage_reads_is_an_earlier_one_s_or_the_export() -> No
         for dep in files_read(stage):
             inside_made = any(dep == out or dep.startswith(f"{out}/") for out in made)
             holds_made = any(out.startswith(f"{dep}/") for out in made)
-            known = dep == "${data.dir}" or inside_made or holds_made
+            known = dep in GIVEN or inside_made or holds_made
             assert known, f"{stage}: {dep} is made by no earlier stage"
         made |= outs(stage)
 
@@ -387,17 +390,22 @@ class Recorder:
 
     @contextmanager
     def watch(self) -> Iterator[None]:
-        """Look over the shoulder of every `Section` until the end of the block."""
+        """Look over the shoulder of every `Section` of params.yaml until the end of the block.
+
+        Those of a contract are sections too, but their file is a dep as a whole.
+        """
         look, dump, check = Section.__getattribute__, Section.model_dump, Params.model_validate
 
         def getattribute(section: Section, name: str) -> Any:
-            fields = type(section).model_fields
+            fields = type(section).model_fields if type(section) in section_paths() else {}
             if not self._checking and name in fields and not is_section(fields[name].annotation):
                 self.read.add(f"{section_paths()[type(section)]}.{name}".strip("."))
             return look(section, name)
 
         def model_dump(section: Section, **options: Any) -> dict[str, Any]:
             values = dump(section, **options)
+            if type(section) not in section_paths():
+                return values
             self.read |= {
                 leaf
                 for leaf in leaves_of(type(section))
@@ -439,7 +447,8 @@ class Run:
 
 def run_alone(stage: str, store: Path, room: Path) -> Run:
     """Run a stage in this process, in a folder with its deps alone, and put what it wrote into the store."""
-    deps = [dep.replace("${data.dir}", "data/sample") for dep in files_read(stage)]
+    # The contract is in the folder contracts, which is a dep too.
+    deps = [dep.replace("${data.dir}", "data/sample") for dep in files_read(stage) - {"${data.contract}"}]
     for dep in [*deps, "params.yaml"]:
         (room / dep).parent.mkdir(parents=True, exist_ok=True)
         (room / dep).symlink_to(store / dep)
@@ -459,6 +468,7 @@ def run_alone(stage: str, store: Path, room: Path) -> Run:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Run]:
     """Run each stage for each model type, with all that params.yaml can switch on; by stage and type."""
     store = tmp_path_factory.mktemp("store")
+    lay_out_contracts(store)
     done: dict[tuple[str, str], Run] = {}
     first, *others = model_types()
     for model_type in (first, *others):

@@ -16,6 +16,7 @@ from conversion.data.timeline import WEEK
 from conversion.evaluation import backtest
 from conversion.ingest import export
 from conversion.leads.lead_files import write_leads
+from tests.contract_files import hubspot
 from tests.exports import tiny_export, write_export
 from tests.pipeline import MODEL_TYPES, Pipeline, Tables, cut_at, dirty_export, small_params, typed
 
@@ -26,7 +27,7 @@ DATES = ("2019-06-03", "2019-07-22", "2019-09-09")
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_tables_in_memory_have_the_types_that_load_gives(suffix: str, tmp_path: Path) -> None:
     tables = dirty_export()
-    read = export.read_export(write_export(tables, tmp_path, suffix))
+    read = export.read_export(write_export(tables, tmp_path, suffix), hubspot())
     for name, table in typed(tables).items():
         pd.testing.assert_frame_equal(read[name], table)
 

@@ -32,16 +32,23 @@ from conversion.config.param_types import (
 
 BASELINE_WEEKS: Final = 4
 """Weeks that the baseline rules of the backtest look back."""
+DEFAULT_CONTRACT: Final = "contracts/hubspot.yaml"
+"""The contract of the sample."""
 FeatureGroup = Literal["usage", "firmographics", "missingness"]
 
 
 class Data(Section):
     """Where the export is, and the moment as of which it is read."""
 
-    dir: str = Field(min_length=1, max_length=1024, description="folder with the export's three tables")
+    dir: str = Field(min_length=1, max_length=1024, description="folder with the export's tables")
+    contract: str = Field(
+        min_length=1,
+        max_length=1024,
+        description="YAML file that says what the export's tables and columns are called and mean",
+    )
     as_of: Monday | None = Field(description="time travel: the Monday 00:00 the list is made; null: latest")
     max_orphan_share: float = Field(
-        ge=0, le=1, description="largest share of usage rows whose company is in neither company table"
+        ge=0, le=1, description="largest share of usage rows whose company is in no company table"
     )
 
 

@@ -1,18 +1,19 @@
-"""Checks across the three tables: orphaned usage, shortened ids, usage before conversion, industries."""
+"""Checks across the tables: orphaned usage, shortened ids, the order of dates, levels that no group lists."""
 
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
-from conversion.config import contract
-from conversion.data.industries import is_listed
+from conversion.config.data_contract import Category, Contract
+from conversion.data.attributes import is_listed, slug
 from conversion.data.timeline import WEEK
 from conversion.ingest.cells import is_missing_word
-from conversion.ingest.faults import EMPTY_CELL, SHOWN_KEYS, Fault, quoted
+from conversion.ingest.faults import EMPTY_CELL, SHOWN_KEYS, Fault, quoted, row_key
 from conversion.ingest.profile import PROFILE_DIGITS
 from conversion.ingest.tables import shown_file
 from conversion.runtime.errors import ExportError
@@ -21,13 +22,24 @@ from conversion.stats.metric import Metric
 log = logging.getLogger(__name__)
 
 
-def check_orphans(tables: dict[str, pd.DataFrame], folder: Path, most: float) -> dict[str, Any]:
+def conversions(tables: dict[str, pd.DataFrame], contract: Contract) -> pd.Series[Any]:
+    """Return the days of conversion by id, for each row of a company that has converted."""
+    name = contract.companies.converted
+    days = [table.set_index("id")[name].dropna() for table in tables.values() if name in table]
+    return pd.concat(days) if days else pd.Series(dtype="datetime64[us]")
+
+
+def check_orphans(
+    tables: dict[str, pd.DataFrame], contract: Contract, folder: Path, most: float
+) -> dict[str, Any]:
     """Check how much usage belongs to no company: refuse an export with too much, warn of less.
 
     Parameters
     ----------
     tables
         Checked.
+    contract
+        Which of them are company tables.
     folder
         Of the export.
     most
@@ -43,38 +55,45 @@ def check_orphans(tables: dict[str, pd.DataFrame], folder: Path, most: float) ->
     ExportError
         The share is above ``most``.
     """
-    usage, orphans = tables[contract.USAGE_ACTIONS], orphaned_usage(tables)
+    names = list(contract.companies.tables)
+    usage, orphans = tables[contract.usage.table], orphaned_usage(tables, contract)
     share = len(orphans) / len(usage)
     ids = orphans["id"].drop_duplicates()
-    idle = {name: int((~tables[name]["id"].isin(usage["id"])).sum()) for name in contract.COMPANY_TABLES}
+    idle = {name: int((~tables[name]["id"].isin(usage["id"])).sum()) for name in names}
     if share > most:
         fault = Fault(
-            file=shown_file(folder, contract.USAGE_ACTIONS),
-            column="id",
-            expected=f"ids of {' or '.join(contract.COMPANY_TABLES)} in all rows but a share of {most:g}",
+            file=shown_file(folder, contract.usage.table),
+            column=contract.usage.id,
+            expected=f"ids of {' or '.join(names)} in all rows but a share of {most:g}",
             rows=len(orphans),
-            keys=tuple(f"id {value}" for value in ids.head(SHOWN_KEYS)),
+            keys=tuple(row_key(contract.usage.id, value) for value in ids.head(SHOWN_KEYS)),
             found=(
                 f"a share of {share:.3f} of others",
                 *(f"no usage for {rows} of {len(tables[name])} {name}" for name, rows in idle.items()),
             ),
-            remedy="compare the ids of the three tables: one may have lost digits or be from another "
-            "time; if these companies are left out on purpose, raise data.max_orphan_share",
+            remedy=f"compare the ids of the {_count(len(tables))} tables: one may have lost digits or be "
+            "from another time; if these companies are left out on purpose, raise data.max_orphan_share",
         )
         raise ExportError(str(fault))
     facts = {"rows": len(orphans), "companies": len(ids), "share": round(share, PROFILE_DIGITS)}
     if len(orphans):
+        nowhere = {1: f"not in {names[0]}", 2: "in neither company table"}
         log.warning(
-            "usage of companies that are in neither company table is left out",
+            "usage of companies that are %s is left out",
+            nowhere.get(len(names), "in no company table"),
             extra=facts | {f"{name}_without_usage": rows for name, rows in idle.items()},
         )
     return facts
 
 
-def orphaned_usage(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return the usage rows of companies that neither company table lists."""
-    usage = tables[contract.USAGE_ACTIONS]
-    return usage[~usage["id"].isin(pd.concat([tables[name]["id"] for name in contract.COMPANY_TABLES]))]
+def _count(number: int) -> str:
+    return {2: "two", 3: "three", 4: "four"}.get(number, str(number))
+
+
+def orphaned_usage(tables: dict[str, pd.DataFrame], contract: Contract) -> pd.DataFrame:
+    """Return the usage rows of companies that no company table lists."""
+    usage = tables[contract.usage.table]
+    return usage[~usage["id"].isin(pd.concat([tables[name]["id"] for name in contract.companies.tables]))]
 
 
 KEPT_DIGITS: Final = 15
@@ -83,15 +102,26 @@ LEAST_CUT_IDS: Final = 3
 """Fewer ids may end in zeros by chance."""
 
 
+_SHORTENED = re.compile(r"\d(?:\.\d+)?E\+?\d+", re.IGNORECASE)
+
+
 def check_long_ids(tables: dict[str, pd.DataFrame]) -> None:
-    """Warn of long ids that all end in zeros, as if a spreadsheet had written them."""
+    """Warn of long ids that all end in zeros, and of ids with an exponent, as if a spreadsheet wrote them."""
     for name, table in tables.items():
-        long = table.loc[table["id"].abs() >= 10**KEPT_DIGITS, "id"].abs().drop_duplicates().astype(str)
+        ids = table["id"].drop_duplicates()
+        text = ids.astype(str) if pd.api.types.is_string_dtype(ids) else ids.abs().astype(str)
+        long = text[text.str.fullmatch(r"\d+") & (text.str.len() > KEPT_DIGITS)].drop_duplicates()
         if len(long) >= LEAST_CUT_IDS and (long.str[KEPT_DIGITS:].str.strip("0") == "").all():
             log.warning(
                 "all ids of more than 15 digits end in zeros, as a spreadsheet leaves them: different "
                 "companies may have become one; export them as text",
                 extra={"table": name, "ids": len(long)},
+            )
+        if shortened := int(text.str.fullmatch(_SHORTENED).sum()):
+            log.warning(
+                "ids look like numbers that a spreadsheet shortened, such as 1.89945E+11: different "
+                "companies may have become one; export them as text",
+                extra={"table": name, "ids": shortened},
             )
 
 
@@ -101,13 +131,15 @@ LEAST_CUSTOMERS: Final = 20
 """Fewer customers may be without usage by chance."""
 
 
-def check_usage_before_conversion(tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
+def check_usage_before_conversion(tables: dict[str, pd.DataFrame], contract: Contract) -> dict[str, Any]:
     """Measure how many customers have no week of usage before they converted; warn if most have none.
 
     Parameters
     ----------
     tables
         Checked.
+    contract
+        Names their columns.
 
     Returns
     -------
@@ -116,53 +148,102 @@ def check_usage_before_conversion(tables: dict[str, pd.DataFrame]) -> dict[str, 
         usage before it could be there. ``without``: the share of them that has none. ``warned``: whether it
         was too large.
     """
-    usage = tables[contract.USAGE_ACTIONS]
-    converted = tables[contract.CUSTOMERS].groupby("id")["CLOSEDATE"].min()
-    known_from = usage.groupby("id")["WHEN_TIMESTAMP"].min().reindex(converted.index) + WEEK
-    compared = known_from.notna() & (converted >= usage["WHEN_TIMESTAMP"].min() + WEEK)
+    usage, day, week = tables[contract.usage.table], contract.companies.converted, contract.usage.time
+    converted = conversions(tables, contract).groupby(level=0).min()
+    known_from = usage.groupby("id")[week].min().reindex(converted.index) + WEEK
+    compared = known_from.notna() & (converted >= usage[week].min() + WEEK)
     without = float((converted < known_from)[compared].mean()) if compared.any() else 0.0
     warned = without > MOST_WITHOUT_USAGE and int(compared.sum()) >= LEAST_CUSTOMERS
     facts = {"customers": int(compared.sum()), "without": round(without, PROFILE_DIGITS), "warned": warned}
     if warned:
         log.warning(
-            "most customers have no week of usage before CLOSEDATE, so nothing precedes their conversions: "
-            "CLOSEDATE should be the day they began to pay, not to sign up or to try",
+            "most customers have no week of usage before %s, so nothing precedes their conversions: "
+            "%s should be the day they began to pay, not to sign up or to try",
+            day,
+            day,
             extra={name: facts[name] for name in ("customers", "without")},
         )
     return facts
 
 
-def check_industries(tables: dict[str, pd.DataFrame]) -> dict[str, int]:
-    """Count the companies whose industry is in neither taxonomy, and the labels; warn of them.
+def check_dates(tables: dict[str, pd.DataFrame], contract: Contract) -> dict[str, int]:
+    """Count the rows of companies whose dates are in the wrong order; warn of them.
 
     Parameters
     ----------
     tables
         Checked.
+    contract
+        Names their columns.
 
     Returns
     -------
     dict
-        ``companies`` with such an industry, different ``labels``.
+        ``converted_before_signed_up`` and ``ended_before_converted``, each where both days are recorded.
     """
-    given = pd.concat([tables[name][["id", "INDUSTRY"]] for name in contract.COMPANY_TABLES]).dropna()
+    names = contract.companies
+    facts: dict[str, int] = {}
+    for first, second, name, meaning in (
+        (names.signed_up, names.converted, "converted_before_signed_up", "converted before they signed up"),
+        (names.converted, names.ended, "ended_before_converted", "ended before they converted"),
+    ):
+        if first is None or second is None:
+            continue
+        dated = [table for table in tables.values() if first in table and second in table]
+        facts[name] = sum(int((table[second] < table[first]).sum()) for table in dated)
+        if facts[name]:
+            log.warning(
+                "some companies %s: compare %s with %s", meaning, second, first, extra={"rows": facts[name]}
+            )
+    return facts
+
+
+def check_levels(tables: dict[str, pd.DataFrame], contract: Contract) -> dict[str, dict[str, int]]:
+    """Count for each category with groups the companies whose level no group lists; warn of them.
+
+    Parameters
+    ----------
+    tables
+        Checked.
+    contract
+        Names their categories.
+
+    Returns
+    -------
+    dict of dict
+        By ``unlisted_`` and the plural of the column: ``companies`` with such a level, different ``labels``.
+    """
+    return {
+        f"unlisted_{plural(slug(column))}": _check_levels(tables, contract, column, category)
+        for column, category in contract.attributes_of(Category).items()
+        if category.groups
+    }
+
+
+def _check_levels(
+    tables: dict[str, pd.DataFrame], contract: Contract, column: str, category: Category
+) -> dict[str, int]:
+    given = pd.concat([tables[name][["id", column]] for name in contract.companies.tables]).dropna()
     rows = given.drop_duplicates()
-    counts = rows["INDUSTRY"].value_counts()
-    unlisted = {str(label): int(n) for label, n in counts.items() if not is_listed(str(label))}
-    of_unlisted = rows["INDUSTRY"].isin(list(unlisted))
+    counts = rows[column].value_counts()
+    unlisted = {str(level): int(n) for level, n in counts.items() if not is_listed(category, str(level))}
+    of_unlisted = rows[column].isin(list(unlisted))
     facts = {"companies": int(rows.loc[of_unlisted, "id"].nunique()), "labels": len(unlisted)}
     if unlisted:
-        frequent = sorted(unlisted, key=lambda label: (-unlisted[label], label))
+        frequent = sorted(unlisted, key=lambda level: (-unlisted[level], level))
+        what = plural(slug(column).replace("_", " "))
         log.warning(
-            "industries that are in neither taxonomy count as unknown; use the labels of one%s",
+            "%s that are in no group %s; use the labels of one%s",
+            what,
+            "count as unknown" if category.unlisted == "unknown" else "are kept as levels of their own",
             f"; {EMPTY_CELL}" if any(map(is_missing_word, unlisted)) else "",
-            extra=facts | {"most_frequent": [quoted(label) for label in frequent[:SHOWN_KEYS]]},
+            extra=facts | {"most_frequent": [quoted(level) for level in frequent[:SHOWN_KEYS]]},
         )
     return facts
 
 
 CROSS_CHECK_METRICS: Final = (
-    Metric("orphaned_usage.rows", "usage rows of companies that are in neither company table"),
+    Metric("orphaned_usage.rows", "usage rows of companies that no company table lists"),
     Metric("orphaned_usage.companies", "ids in these rows"),
     Metric(
         "orphaned_usage.share", "their share of all usage rows; above `data.max_orphan_share` `load` stops"
@@ -173,7 +254,22 @@ CROSS_CHECK_METRICS: Final = (
     ),
     Metric("usage_before_conversion.without", "share of them without a week of usage before they converted"),
     Metric("usage_before_conversion.warned", "whether `load` warned that it is most of them"),
-    Metric("unlisted_industries.companies", "companies whose industry is in neither taxonomy"),
-    Metric("unlisted_industries.labels", "distinct industries that are in neither taxonomy"),
+    Metric("unlisted_<levels>.companies", "companies with a level that no group of the category lists"),
+    Metric("unlisted_<levels>.labels", "distinct levels that no group of the category lists"),
+    Metric("dates_out_of_order.converted_before_signed_up", "rows of companies that converted before they signed up"),
+    Metric("dates_out_of_order.ended_before_converted", "rows of companies whose subscription ended before it began"),
 )
 """What the checks across tables report."""
+
+
+def plural(noun: str) -> str:
+    """Return the plural of a noun.
+
+    Examples
+    --------
+    >>> plural("industry"), plural("country"), plural("business"), plural("day")
+    ('industries', 'countries', 'businesses', 'days')
+    """
+    if noun.endswith("y") and noun[-2:-1] not in {*"aeiou"}:
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"

@@ -146,15 +146,31 @@ def refuse_long_record(data: bytes, start: int, stop: int) -> NoReturn:
     raise UnreadableError("the file", expected, "look for a stray quote or a lost line end", found)
 
 
-def is_long_where_ignored(record: bytes, width: int, wanted: list[int]) -> bool:
-    """Return whether a record is long for its text in an ignored column, not as several that ran together."""
+def is_long_where_ignored(record: bytes, width: int, wanted: list[int], whole_ids: bool = True) -> bool:
+    """Return whether a record is long for its text in an ignored column, not as several that ran together.
+
+    Parameters
+    ----------
+    record
+        The record.
+    width
+        The number of its fields.
+    wanted
+        The positions of the columns that are read, the id's first.
+    whole_ids
+        Whether ids are whole numbers, by which rows inside a value are told from text.
+    """
     table, ragged = split_fields(record, width, wanted, len(record))
     if ragged or any(len(column[0].as_py() or "") > MAX_RECORD_BYTES for column in table.columns):
         return False
     # A lost quote turns the rows up to the next quote into a single value: look for rows inside it.
     *lines, last = record.split(b"\n")[1:] or [b""]
     rows = (line.split(b",") for line in [*lines, last.partition(b'"')[0]])
-    return not any(len(row) == width and row[at].strip().isdigit() for row in rows for at in wanted[:1])
+    return not any(
+        len(row) == width and (row[at].strip().isdigit() if whole_ids else row[at].strip())
+        for row in rows
+        for at in wanted[:1]
+    )
 
 
 def split_fields(

@@ -1,4 +1,4 @@
-"""Reading and checking of an export: its three tables, or every fault of theirs."""
+"""Reading and checking of an export: the contract's tables, or every fault of theirs."""
 
 from __future__ import annotations
 
@@ -6,27 +6,35 @@ from pathlib import Path
 
 import pandas as pd
 
-from conversion.config import contract
+from conversion.config.data_contract import Contract
 from conversion.ingest.cells import ParsedTable, final_types, parse_cells
-from conversion.ingest.checks import SCHEMAS, check_disjoint, check_table
+from conversion.ingest.checks import check_disjoint, check_table
+from conversion.ingest.columns import tables_of
 from conversion.ingest.faults import Fault, UnreadableError
 from conversion.ingest.tables import read_table, shown_file
 from conversion.runtime.errors import ExportError
 from conversion.runtime.files import writer_of
 
 
-def read_export(folder: Path) -> dict[str, pd.DataFrame]:
-    """Read and check the three tables of an export.
+def read_export(
+    folder: Path, contract: Contract, contract_file: str | None = None
+) -> dict[str, pd.DataFrame]:
+    """Read and check the tables of an export.
 
     Parameters
     ----------
     folder
         Holds each table as ``.csv`` or ``.parquet``.
+    contract
+        Says which tables and columns there are.
+    contract_file
+        Its file, if messages should say what could be changed there; None if only the export can be wrong.
 
     Returns
     -------
     dict of DataFrame
-        The tables with the contract's columns, in its order and types; rows in the order of the files.
+        The company tables, then usage, with the contract's columns in its order and types, the id's column
+        called ``id``; rows in the order of the files.
 
     Raises
     ------
@@ -42,20 +50,20 @@ def read_export(folder: Path) -> dict[str, pd.DataFrame]:
         raise ExportError(str(Fault(str(folder), "data.dir", "a folder", remedy, found=(found,))))
     faults: list[Fault] = []
     typed: dict[str, ParsedTable] = {}
-    for name in contract.COLUMNS:
+    for name, table in tables_of(contract, contract_file).items():
         try:
-            source = read_table(folder, name)
+            source = read_table(folder, table)
         except UnreadableError as fault:
             faults.append(fault.at(shown_file(folder, name)))
             continue
-        typed[name] = parse_cells(source)
+        typed[name] = parse_cells(source, table)
         faults += [
             *source.header.faults,
             *source.faults,
             *typed[name].faults,
-            *check_table(typed[name], SCHEMAS[name]()),
+            *check_table(typed[name]),
         ]
-    faults += check_disjoint(typed)
+    faults += check_disjoint(typed, contract)
     if faults:
         raise ExportError("\n".join(map(str, faults)))
-    return {name: final_types(table.cells[list(contract.COLUMNS[name])]) for name, table in typed.items()}
+    return {name: final_types(each.cells, each.table) for name, each in typed.items()}

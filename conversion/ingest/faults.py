@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +20,9 @@ TIMESTAMP: Final = "a timestamp like 2019-12-30 00:00:00"
 NAIVE: Final = "a time without time zone"
 MAX_TEXT: Final = 200
 TEXT: Final = f"text of at most {MAX_TEXT} characters, no control characters"
+TEXT_ID: Final = f"text of 1 to {MAX_TEXT} characters, no control characters"
+MAX_SHOWN: Final = 1000
+SHOWN_TEXT: Final = f"text of at most {MAX_SHOWN} characters, no control characters"
 PRESENT: Final = "a value in each row"
 NAMES_FIRST: Final = "the columns' names in line 1"
 ROW_REMEDY: Final = "correct these rows"
@@ -36,6 +40,8 @@ SHOWN_VALUES: Final = 3
 SHOWN_CHARACTERS: Final = 40
 MAX_LOOKED_AT: Final = 1000
 """Cells among which a message looks for different values."""
+SHOWN_LEVELS: Final = 12
+"""Allowed values that a message lists."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,17 @@ def quoted(value: object) -> str:
     """Return a value in quotes, cut after `SHOWN_CHARACTERS`."""
     text = str(value)
     return repr(text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}...")
+
+
+def row_key(column: str, value: object) -> str:
+    """Return how a message names a company: the column of its id, and the id."""
+    return f"{column} {quoted(value) if isinstance(value, str) else value}"
+
+
+def one_of(levels: Sequence[str]) -> str:
+    """Return what is expected of a value that has to be one of some levels."""
+    more = ["..."] if len(levels) > SHOWN_LEVELS else []
+    return "one of " + ", ".join([*(f"'{level}'" for level in levels[:SHOWN_LEVELS]), *more])
 
 
 def one_line(error: Exception) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from conversion.config import contract
+from conversion.config.data_contract import Contract
 from conversion.ingest.profile import PROFILE_DIGITS
 from conversion.stats.metric import Metric
 from conversion.stats.roc_auc import pairs_in_order
@@ -28,7 +28,7 @@ class OriginLeak:
     least_customers: int
     """With fewer customers it may be chance."""
     meaning: str
-    """What the leak means, and what this project does about it."""
+    """What the leak means, and what this project does about it; ``{usage}`` is the usage table's name."""
 
 
 ORIGIN_LEAKS: Final = {
@@ -54,7 +54,7 @@ ORIGIN_LEAKS: Final = {
         low=0.35,
         high=0.65,
         least_customers=50,
-        meaning="the order of rows in usage_actions separates customers from non-customers within the same "
+        meaning="the order of rows in {usage} separates customers from non-customers within the same "
         "weeks, so it reveals who has converted; here the order of rows changes nothing",
     ),
 }
@@ -91,45 +91,64 @@ def stratified_roc_auc(
     return float(won / pairs) if pairs else float("nan")
 
 
-def measure_leaks(tables: dict[str, pd.DataFrame]) -> dict[str, float]:
+def measure_leaks(tables: dict[str, pd.DataFrame], contract: Contract) -> dict[str, float]:
     """Measure how well each of `ORIGIN_LEAKS` separates customers from non-customers.
 
     Parameters
     ----------
     tables
         Checked, in the order of the files' rows.
+    contract
+        Names their columns.
 
     Returns
     -------
     dict of float
         The ROC AUC of each. ``id_order``: of the id. ``missing_firmographics``: of the share of customers
-        among the companies with the same firmographics missing, taken from even ids for odd ones and the
+        among the companies with the same attributes missing, taken from even ids for odd ones and the
         other way round, so that no company votes for itself; companies with usage are not compared with
-        those without. ``usage_row_order``: of a usage row's position in the file, among rows of its week.
+        those without; text ids are numbered in alphabetical order. ``usage_row_order``: of a usage row's
+        position in the file, among rows of its week.
     """
-    usage = tables[contract.USAGE_ACTIONS]
+    usage = tables[contract.usage.table]
     companies = pd.concat(
-        [tables[name].assign(customer=name == contract.CUSTOMERS) for name in contract.COMPANY_TABLES],
+        [
+            tables[name].assign(customer=_customers(tables[name], contract))
+            for name in contract.companies.tables
+        ],
         ignore_index=True,
     )
     customer = companies["customer"]
-    missing = companies[list(contract.FIRMOGRAPHICS)].isna().to_numpy()
+    missing = companies[list(contract.companies.attributes)].isna().to_numpy(dtype=np.int64)
     pattern = pd.Series(missing @ (1 << np.arange(missing.shape[1])))
-    half = companies["id"] % 2
+    numbers = _as_numbers(companies["id"])
+    half = numbers % 2
     known = customer.groupby([pattern, half]).mean()
     share = pd.Series(known.reindex([*zip(pattern, 1 - half, strict=True)]).to_numpy())
     position = pd.Series(np.arange(len(usage)), index=usage.index)
-    owners = usage["id"].isin(tables[contract.CUSTOMERS]["id"])
+    owners = usage["id"].isin(companies.loc[customer, "id"])
     return {
-        "id_order": stratified_roc_auc(companies["id"], customer),
+        "id_order": stratified_roc_auc(numbers, customer),
         "missing_firmographics": stratified_roc_auc(
             share.fillna(customer.mean()), customer, 2 * companies["id"].isin(usage["id"]) + half
         ),
-        "usage_row_order": stratified_roc_auc(position, owners, usage["WHEN_TIMESTAMP"]),
+        "usage_row_order": stratified_roc_auc(position, owners, usage[contract.usage.time]),
     }
 
 
-def warn_of_leaks(measured: dict[str, float], customers: int) -> dict[str, Any]:
+def _customers(table: pd.DataFrame, contract: Contract) -> pd.Series[bool]:
+    name = contract.companies.converted
+    return table[name].notna() if name in table else pd.Series(False, index=table.index)
+
+
+def _as_numbers(ids: pd.Series[Any]) -> pd.Series[Any]:
+    """Return whole ids as they are, and text ids as their places in alphabetical order."""
+    if not pd.api.types.is_string_dtype(ids):
+        return ids
+    return pd.Series(pd.factorize(ids, sort=True)[0], index=ids.index)
+
+
+def warn_of_leaks(measured: dict[str, float], customers: int, usage: str) -> dict[str, Any]:
     """Log a warning for each of `ORIGIN_LEAKS` that separates too well.
 
     Parameters
@@ -138,6 +157,8 @@ def warn_of_leaks(measured: dict[str, float], customers: int) -> dict[str, Any]:
         As `measure_leaks` returns it.
     customers
         How many customers there are.
+    usage
+        The usage table's name.
 
     Returns
     -------
@@ -151,7 +172,7 @@ def warn_of_leaks(measured: dict[str, float], customers: int) -> dict[str, Any]:
         beyond = auc < leak.low or auc > leak.high  # NaN is neither
         warned = beyond and customers >= leak.least_customers
         if warned:
-            log.warning(leak.meaning, extra={"tell": name, "roc_auc": auc})
+            log.warning(leak.meaning.format(usage=usage), extra={"tell": name, "roc_auc": auc})
         value = None if math.isnan(auc) else round(auc, PROFILE_DIGITS)
         facts[name] = {"roc_auc": value, "low": leak.low, "high": leak.high, "warned": warned}
     return facts

@@ -7,19 +7,13 @@ from typing import Any, Final
 
 import pandas as pd
 
-from conversion.config import contract
 from conversion.stats.metric import Metric
 
-KEYS: Final = {  # the columns that should identify a row
-    contract.CUSTOMERS: ("id",),
-    contract.NONCUSTOMERS: ("id",),
-    contract.USAGE_ACTIONS: ("id", "WHEN_TIMESTAMP"),
-}
 PROFILE_VALUES: Final = 10
 PROFILE_DIGITS: Final = 6
 
 
-def profile(table: pd.DataFrame, key: Sequence[str]) -> dict[str, Any]:
+def profile(table: pd.DataFrame, key: Sequence[str], shown: Sequence[str] = ()) -> dict[str, Any]:
     """Describe a table without naming any company.
 
     Parameters
@@ -28,30 +22,34 @@ def profile(table: pd.DataFrame, key: Sequence[str]) -> dict[str, Any]:
         A checked table.
     key
         The columns that should identify a row.
+    shown
+        The columns that may name a company or a person; their values are left out.
 
     Returns
     -------
     dict
         The number of rows, and of rows that repeat the key of an earlier one; for each column its missing
-        share, number of distinct values and range, or for text the counts of the most frequent values. The
-        order of rows changes nothing.
+        share, number of distinct values and range, or for text and flags the counts of the most frequent
+        values. The order of rows changes nothing.
     """
     return {
         "rows": len(table),
         "key": ", ".join(key),
         "duplicate_keys": int(table.duplicated(list(key)).sum()),
-        "columns": {str(name): _profile_column(table[name]) for name in table},
+        "columns": {str(name): _profile_column(table[name], name in ("id", *shown)) for name in table},
     }
 
 
-def _profile_column(column: pd.Series[Any]) -> dict[str, Any]:
+def _profile_column(column: pd.Series[Any], private: bool) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "missing_share": round(float(column.isna().mean()), PROFILE_DIGITS),
         "distinct": int(column.nunique()),
     }
     known = column.dropna()
-    if column.name == "id" or known.empty:
+    if private or known.empty:
         return facts
+    if pd.api.types.is_bool_dtype(column):
+        known = column = known.map({True: "yes", False: "no"}).astype("str")
     if pd.api.types.is_string_dtype(column):
         counts = sorted(known.value_counts().items(), key=lambda item: (-item[1], item[0]))
         return facts | {"most_frequent": {str(value): int(n) for value, n in counts[:PROFILE_VALUES]}}

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
-from conversion.config import contract
+from conversion.ingest.columns import Table
 from conversion.ingest.csv_bytes import (
     is_long_where_ignored,
     normalized_utf8,
@@ -34,6 +36,7 @@ from conversion.ingest.faults import (
     one_line,
     quoted,
 )
+from conversion.ingest.parsers import parse_whole
 from conversion.runtime.files import VERIFIED
 
 log = logging.getLogger(__name__)
@@ -46,7 +49,7 @@ class Header:
     columns: tuple[str, ...]
     duplicated: frozenset[str]
     hints: dict[str, str]
-    """By missing column, a name in the file that is almost the same."""
+    """By missing column, what to do if the file has a name that is almost the same."""
     faults: tuple[Fault, ...]
 
 
@@ -62,24 +65,36 @@ class Source:
     faults: tuple[Fault, ...]
 
 
-def read_table(folder: Path, name: str) -> Source:
+SIMILAR: Final = 0.8
+"""Names that difflib finds this similar may be the same."""
+MOST_COMPARED: Final = 200
+"""Columns of a file that are compared with those it lacks."""
+
+
+def read_table(folder: Path, table: Table) -> Source:
     """Read the contract's columns of a table's one file, as text or as Parquet types."""
+    name = table.name
     found = _candidates(folder, name)
     if len(found) != 1:
         expected = f"one of {name}.csv and {name}.parquet"
         if found:
             raise UnreadableError("the file", expected, "remove the one that is out of date", "both")
-        near = [path.name for path in sorted(folder.iterdir()) if path.name.casefold().startswith(f"{name}.")]
+        near = [
+            path.name
+            for path in sorted(folder.iterdir())
+            if path.name.casefold().startswith(f"{name.casefold()}.")
+        ]
         seen = f"neither, but {', '.join(near)}" if near else "neither"
         remedy = f"save it as {name}.csv or {name}.parquet" if near else "put the table into the folder"
-        raise UnreadableError("the file", expected, remedy, seen)
+        key = f"the name {name}"
+        raise UnreadableError("the file", expected, remedy + table.or_change(key), seen)
     path = found[0]
     if not path.is_file():
         raise UnreadableError("the file", "a file", "replace it with the table", "a folder or device")
     try:
         if path.suffix == ".csv":
-            return _read_csv(path, path.read_bytes(), contract.COLUMNS[name])
-        return _read_parquet(path, contract.COLUMNS[name])
+            return _read_csv(path, path.read_bytes(), table)
+        return _read_parquet(path, tuple(table.columns))
     except PermissionError as error:
         fault = "one without permission to read it"
         raise UnreadableError("the file", "a readable file", "change its permissions", fault) from error
@@ -99,7 +114,8 @@ def _candidates(folder: Path, name: str) -> list[Path]:
     return [path for suffix in (".csv", ".parquet") if (path := folder / f"{name}{suffix}").exists()]
 
 
-def _read_csv(path: Path, data: bytes, wanted: tuple[str, ...]) -> Source:
+def _read_csv(path: Path, data: bytes, table: Table) -> Source:
+    wanted, whole_ids = tuple(table.columns), table.columns[table.id].parse is parse_whole
     data = normalized_utf8(data)
     # Checked first: split at commas, such a file is full of stray quotes and cut-off lines.
     refuse_other_headers(data, wanted)
@@ -112,18 +128,18 @@ def _read_csv(path: Path, data: bytes, wanted: tuple[str, ...]) -> Source:
     header = _check_header(str(path), names, wanted)
     positions = [names.index(name) for name in header.columns]
     for start, stop in too_long:
-        if not is_long_where_ignored(data[start:stop], len(names), positions):
+        if not is_long_where_ignored(data[start:stop], len(names), positions, whole_ids):
             refuse_long_record(data, start, stop)
     body = data[end + 1 :]
     if not body.strip():
         raise UnreadableError(
             "the file", "rows after the header", "export the table again", "nothing but the header"
         )
-    table, ragged = split_fields(body, len(names), positions, longest)
+    fields, ragged = split_fields(body, len(names), positions, longest)
     lines = record_lines(data, breaks)
     faults = (_ragged(str(path), len(names), lines[ragged]),) if ragged else ()
     kept_lines = np.delete(lines, ragged)
-    columns = dict(zip(header.columns, table.columns, strict=True))
+    columns = dict(zip(header.columns, fields.columns, strict=True))
     return Source(str(path), header, columns, lambda row: f"line {kept_lines[row]}", faults)
 
 
@@ -155,14 +171,26 @@ def _check_header(file: str, names: list[str], wanted: tuple[str, ...]) -> Heade
     if extra := [name for name in names if name not in counts]:
         shown = [quoted(name) for name in extra[:10]]
         log.warning("extra columns dropped", extra={"file": file, "count": len(extra), "columns": shown})
-    folded = {name.strip().casefold(): name for name in extra}
+    missing = [name for name, count in counts.items() if not count]
     return Header(
         columns=tuple(name for name in wanted if counts[name] == 1),
         duplicated=frozenset(name for name in wanted if counts[name] > 1),
-        hints={name: folded[name.casefold()] for name in wanted if name.casefold() in folded},
+        hints=_hints(missing, extra[:MOST_COMPARED]),
         faults=tuple(
             Fault(file, name, "one column of this name", "remove the others", found=(f"{count} of them",))
             for name, count in counts.items()
             if count > 1
         ),
     )
+
+
+def _hints(missing: list[str], extra: list[str]) -> dict[str, str]:
+    """Return what to do for each missing column that another column may be."""
+    folded = {name.strip().casefold(): name for name in extra}
+    hints: dict[str, str] = {}
+    for name in missing:
+        if (same := folded.get(name.casefold())) is not None:
+            hints[name] = f"rename {quoted(same)}"
+        elif near := difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=SIMILAR):
+            hints[name] = f"add it to the export, or rename {quoted(folded[near[0]])} if this is it"
+    return hints

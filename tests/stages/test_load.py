@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,22 @@ import pandas as pd
 import pytest
 import yaml
 
-from conversion.config import contract
-from conversion.config.contract import COLUMNS, CUSTOMERS
+from conversion.config.contract_file import load_contract
 from conversion.ingest import origin_leaks
 from conversion.runtime.cli import run
 from stages import load
 from tests.broken_exports import Tables, cell, lay_out_params, run_and_fail, with_orphans, written
-from tests.exports import tiny_export, write_export
+from tests.contract_files import ROOT, hubspot, projects
+from tests.exports import (
+    COLUMNS,
+    CUSTOMERS,
+    MEASURES,
+    lay_out_contracts,
+    projects_export,
+    tiny_export,
+    typed,
+    write_export,
+)
 
 
 @pytest.fixture
@@ -46,13 +56,14 @@ def test_types_and_columns_of_the_outputs(project: Path, tables: Tables) -> None
     run(load.main)
     files = [f"data/typed/{name}.parquet" for name in COLUMNS]
     assert [str(path) for path in written(project) if path.is_file()] == sorted(
-        [*files, "metrics/data_quality.json"]
+        [*files, "data/contract.json", "metrics/data_quality.json"]
     )
+    assert load_contract("data/contract.json") == hubspot()
     for name, columns in COLUMNS.items():
         table = pd.read_parquet(f"data/typed/{name}.parquet")
         assert tuple(table) == columns
         for column in columns:
-            if column == "id" or column in contract.MEASURES:
+            if column == "id" or column in MEASURES:
                 assert table[column].dtype == np.int64
             elif column in ("CLOSEDATE", "WHEN_TIMESTAMP"):
                 assert table[column].dtype == "datetime64[us]"
@@ -70,6 +81,7 @@ def test_csv_and_parquet_become_the_same_bytes(
     for suffix in (".csv", ".parquet"):
         folder = project / suffix.strip(".")
         folder.mkdir()
+        lay_out_contracts(folder)
         (folder / "params.yaml").write_bytes((project / "params.yaml").read_bytes())
         monkeypatch.chdir(folder)
         write_export(tables, "export", suffix)
@@ -78,7 +90,7 @@ def test_csv_and_parquet_become_the_same_bytes(
             {path: (folder / path).read_bytes() for path in written(folder) if (folder / path).is_file()}
         )
     assert outputs[0] == outputs[1]
-    assert len(outputs[0]) == 4
+    assert len(outputs[0]) == 5
 
 
 def test_customers_whose_ids_lost_digits_stop_the_load(
@@ -117,3 +129,49 @@ def test_shuffled_ids_give_no_warning(
     write_export(tables, project / "export")
     run(load.main)
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.fixture
+def other(project: Path) -> Path:
+    """The project with the contract of projects."""
+    shutil.copy(ROOT / "tests/contracts/projects.yaml", project / "contracts/projects.yaml")
+    params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    params["data"]["contract"] = "contracts/projects.yaml"
+    (project / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    return project
+
+
+def test_another_contract_is_loaded(other: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tables = projects_export()
+    write_export(tables, other / "export")
+    run(load.main)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    for name, table in typed(tables, projects()).items():
+        pd.testing.assert_frame_equal(pd.read_parquet(f"data/typed/{name}.parquet"), table)
+    resolved = load_contract("data/contract.json")
+    assert resolved == projects()
+    assert list(resolved.companies.attributes) == list(projects().companies.attributes), "the order counts"
+    facts = json.loads(Path("metrics/data_quality.json").read_text(encoding="utf-8"))
+    assert [*facts] == [
+        "accounts", "weekly_usage", "orphaned_usage", "usage_before_conversion", "dates_out_of_order",
+        "file_of_origin",
+    ]  # fmt: skip
+    assert facts["dates_out_of_order"] == {"converted_before_signed_up": 0, "ended_before_converted": 0}
+    assert facts["weekly_usage"]["key"] == "id, week"
+
+
+def test_the_contract_s_file_is_named_where_it_may_be_wrong(
+    other: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_export(projects_export(), other / "export")
+    cell("accounts", "plan", "gold")(other / "export")
+    (line,) = run_and_fail(other, caplog)
+    assert line.endswith("or change companies.attributes.plan in contracts/projects.yaml")
+
+
+def test_a_contract_that_is_not_there_stops_the_load(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    shutil.rmtree(project / "contracts")
+    with pytest.raises(SystemExit) as stop:
+        run(load.main)
+    assert stop.value.code == 2
+    assert "contracts/hubspot.yaml: not found" in caplog.text

@@ -68,13 +68,16 @@ BROKEN = [
         "a_key_that_yaml_reads_as_true",
         with_key("data.on", 1),
         "data.on: unknown key",
-        "allowed here: dir, as_of",
+        "allowed here: dir, contract, as_of",
     ),
     case("missing_key", without_key("train.folds"), "train.folds: given nothing", "out-of-time folds"),
     case("missing_top_key", without_key("seed"), "seed: given nothing", "seed of everything random"),
     case("missing_section", without_key("clean"), "clean: given nothing", "keys deduplication"),
     case(
-        "section_is_null", with_key("data", None), "data: given null, should be a section", "keys dir, as_of"
+        "section_is_null",
+        with_key("data", None),
+        "data: given null, should be a section",
+        "keys dir, contract, as_of",
     ),
     case(
         "section_is_a_list",

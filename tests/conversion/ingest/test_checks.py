@@ -1,12 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from conversion.config import contract
-from conversion.config.contract import CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS
 from tests.broken_exports import (
     Broken,
     Tables,
@@ -15,8 +14,10 @@ from tests.broken_exports import (
     check_that_load_stops,
     edit,
     overlapping,
+    run_and_fail,
     with_column,
 )
+from tests.exports import CUSTOMERS, EMPLOYEE_RANGES, NONCUSTOMERS, USAGE_ACTIONS, write_export
 
 BROKEN = [
     # columns
@@ -126,7 +127,7 @@ BROKEN = [
         cell(NONCUSTOMERS, "EMPLOYEE_RANGE", "2-5", 2),
         "noncustomers.csv",
         "EMPLOYEE_RANGE",
-        (*(f"'{name}'" for name in contract.EMPLOYEE_RANGES), "2 rows (id", "'2-5'"),
+        (*(f"'{name}'" for name in EMPLOYEE_RANGES), "2 rows (id", "'2-5'"),
     ),
 ]
 
@@ -136,3 +137,48 @@ def test_broken_export_stops_with_the_fault_named(
     case: Broken, project: Path, tables: Tables, caplog: pytest.LogCaptureFixture
 ) -> None:
     check_that_load_stops(case, project, tables, caplog)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            edit("customers.csv", lambda data: data.replace(b"MRR", b"REVENUE")),
+            "customers.csv: MRR: expected this column; found no such column; add it to the export",
+        ),
+        (
+            edit("customers.csv", lambda data: data.replace(b"MRR", b"mrr")),
+            "customers.csv: MRR: expected this column; found no such column; rename 'mrr'",
+        ),
+        (
+            cell(NONCUSTOMERS, "ALEXA_RANK", "0"),
+            (
+                "noncustomers.csv: ALEXA_RANK: expected a rank of at least 1; 1 row (id 100026); found '0'; "
+                "correct these rows"
+            ),
+        ),
+        (
+            cell(USAGE_ACTIONS, "id", "acme"),
+            (
+                "usage_actions.csv: id: expected a whole number of at most 18 digits; 1 row (line 5); "
+                "found 'acme'; correct these rows"
+            ),
+        ),
+        (
+            overlapping,
+            (
+                "customers.csv and export/noncustomers.csv: id: expected each company in one of the two "
+                "tables; 2 rows (id 100010, id 100022); leave customers out of noncustomers"
+            ),
+        ),
+    ],
+)
+def test_messages_of_the_default_contract_ask_for_another_export_not_for_another_contract(
+    spoil: Callable[[Path], None],
+    message: str,
+    project: Path,
+    tables: Tables,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    spoil(write_export(tables, project / "export"))
+    assert run_and_fail(project, caplog) == [f"export/{message}"]

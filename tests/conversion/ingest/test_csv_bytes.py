@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from conversion.config.contract import COLUMNS, NONCUSTOMERS
 from conversion.ingest import csv_bytes, export
 from conversion.runtime.errors import ExportError
 from tests.broken_exports import Broken, Tables, check_that_load_stops, edit, line, notes_column
-from tests.exports import write_export
+from tests.contract_files import hubspot
+from tests.exports import COLUMNS, NONCUSTOMERS, write_export
 
 BROKEN = [
     # other files
@@ -231,7 +231,7 @@ def test_line_numbers_count_blank_ragged_and_broken_lines(tables: Tables, tmp_pa
     ]
     (folder / "customers.csv").write_bytes(b"\r\n".join(lines))
     with pytest.raises(ExportError) as error:
-        export.read_export(folder)
+        export.read_export(folder, hubspot())
     ragged, missing, broken = str(error.value).splitlines()
     assert "(line 4)" in ragged
     assert "id 900001" in missing
@@ -247,7 +247,7 @@ def test_a_long_text_in_a_column_that_is_ignored_is_ignored(
     folder = write_export(tables, tmp_path)
     notes = [*[b""] * row, b'"' + b'Said ""no"", twice.\n' * (size // 20) + b'"', b"short"]
     edit("noncustomers.csv", lambda data: notes_column(data, *notes))(folder)
-    pd.testing.assert_frame_equal(export.read_export(folder)[NONCUSTOMERS], tables[NONCUSTOMERS])
+    pd.testing.assert_frame_equal(export.read_export(folder, hubspot())[NONCUSTOMERS], tables[NONCUSTOMERS])
 
 
 @pytest.mark.parametrize("rows", [b",,,\n", b",,,\n" * 3, b',"", ,\n\n,\n', b" , , ,"])
@@ -257,7 +257,7 @@ def test_empty_rows_at_the_end_are_skipped(
     caplog.set_level(logging.INFO)
     folder = write_export(tables, tmp_path)
     edit("noncustomers.csv", lambda data: data + rows)(folder)
-    pd.testing.assert_frame_equal(export.read_export(folder)[NONCUSTOMERS], tables[NONCUSTOMERS])
+    pd.testing.assert_frame_equal(export.read_export(folder, hubspot())[NONCUSTOMERS], tables[NONCUSTOMERS])
     (record,) = caplog.records
     assert record.getMessage() == "empty rows at the end skipped"
     assert record.count == len([row for row in rows.split(b"\n") if row])  # type: ignore[attr-defined]
@@ -267,4 +267,4 @@ def test_a_table_of_empty_rows_has_none(tables: Tables, tmp_path: Path) -> None:
     folder = write_export(tables, tmp_path)
     edit("noncustomers.csv", lambda data: data[: data.index(b"\n") + 1] + b",,,\n" * 1000)(folder)
     with pytest.raises(ExportError, match="found nothing but the header"):
-        export.read_export(folder)
+        export.read_export(folder, hubspot())

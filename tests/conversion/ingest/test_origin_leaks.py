@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conversion.config import contract
-from conversion.config.contract import CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS
 from conversion.ingest import origin_leaks
 from tests.broken_exports import Tables
-from tests.exports import tiny_export
+from tests.contract_files import hubspot, projects
+from tests.exports import CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS, projects_export, tiny_export, typed
 
 
 @pytest.mark.parametrize(
@@ -37,7 +36,8 @@ def test_ids_that_separate_the_tables_are_warned_of(
         NONCUSTOMERS: tables[NONCUSTOMERS].head(len(noncustomers)).assign(id=noncustomers),
         USAGE_ACTIONS: tables[USAGE_ACTIONS].head(9).assign(id=customers[0]),
     }
-    facts = origin_leaks.warn_of_leaks(origin_leaks.measure_leaks(few), len(customers))
+    leaks = origin_leaks.measure_leaks(few, hubspot())
+    facts = origin_leaks.warn_of_leaks(leaks, len(customers), USAGE_ACTIONS)
     assert facts["id_order"]["warned"] is warns
     assert facts["usage_row_order"]["roc_auc"] is None, "no row of a non-customer to compare with"
     text = "ids separate customers from non-customers"
@@ -45,7 +45,8 @@ def test_ids_that_separate_the_tables_are_warned_of(
 
 
 def measured(tables: Tables) -> dict[str, Any]:
-    return origin_leaks.warn_of_leaks(origin_leaks.measure_leaks(tables), len(tables[CUSTOMERS]))
+    leaks = origin_leaks.measure_leaks(tables, hubspot())
+    return origin_leaks.warn_of_leaks(leaks, len(tables[CUSTOMERS]), USAGE_ACTIONS)
 
 
 def test_a_clean_export_leaks_nothing_but_behaviour(caplog: pytest.LogCaptureFixture) -> None:
@@ -62,7 +63,7 @@ def test_firmographics_filled_in_after_the_conversion_are_warned_of(
     """Whichever table has fewer of them, and whatever its usage."""
     tables = tiny_export(companies=240)
     poorer = tables[missing].assign(INDUSTRY=None)
-    richer = {name: tables[name].assign(INDUSTRY="REAL_ESTATE") for name in contract.COMPANY_TABLES}
+    richer = {name: tables[name].assign(INDUSTRY="REAL_ESTATE") for name in (CUSTOMERS, NONCUSTOMERS)}
     facts = measured({**tables, **richer, missing: poorer})
     assert facts["missing_firmographics"]["roc_auc"] > 0.9
     assert [name for name, fact in facts.items() if fact["warned"]] == ["missing_firmographics"]
@@ -74,12 +75,14 @@ def test_missing_firmographics_that_usage_explains_are_not_warned_of() -> None:
     """Companies that were never seen lack a size, and none of them converted."""
     tables = tiny_export(companies=400)
     used = set(tables[USAGE_ACTIONS]["id"])
-    for name in contract.COMPANY_TABLES:
+    for name in (CUSTOMERS, NONCUSTOMERS):
         unseen = ~tables[name]["id"].isin(used)
         tables[name] = tables[name].assign(EMPLOYEE_RANGE=np.where(unseen, None, "1"), INDUSTRY=None)
     auc = measured(tables)["missing_firmographics"]["roc_auc"]
     assert auc == pytest.approx(0.5, abs=0.1)
-    missing = pd.concat([tables[name].assign(customer=name == CUSTOMERS) for name in contract.COMPANY_TABLES])
+    missing = pd.concat(
+        [tables[name].assign(customer=name == CUSTOMERS) for name in (CUSTOMERS, NONCUSTOMERS)]
+    )
     alone = origin_leaks.stratified_roc_auc(missing["EMPLOYEE_RANGE"].notna(), missing["customer"])
     assert alone > 0.6, "without regard to usage they would be"
 
@@ -121,3 +124,33 @@ def test_stratified_roc_auc_counts_the_pairs_within_a_stratum(rows: list[tuple[i
     ]
     found = origin_leaks.stratified_roc_auc(score, customer, stratum)
     assert found == pytest.approx(np.mean(pairs)) if pairs else np.isnan(found)
+
+
+def test_leaks_of_a_single_table_with_text_ids(caplog: pytest.LogCaptureFixture) -> None:
+    """Customers are the accounts that have converted; ids are in alphabetical order."""
+    tables = typed(projects_export(companies=300), projects())
+    customers = int(tables["accounts"]["paid_since"].notna().sum())
+
+    def warned_of(odd: Tables) -> list[str]:
+        leaks = origin_leaks.measure_leaks(odd, projects())
+        facts = origin_leaks.warn_of_leaks(leaks, customers, "weekly_usage")
+        return [name for name, fact in facts.items() if fact["warned"]]
+
+    assert warned_of(tables) == []
+    accounts, usage = tables["accounts"], tables["weekly_usage"]
+    converted = accounts["paid_since"].notna()
+    filled_in = accounts.assign(country=np.where(converted, "DE", None), head_count=1.0)
+    assert warned_of(tables | {"accounts": filled_in}) == ["missing_firmographics"]
+    renamed = dict(zip(accounts["id"], np.where(converted, "b", "a") + accounts["id"], strict=True))
+    apart = {name: table.assign(id=table["id"].map(renamed)) for name, table in tables.items()}
+    assert warned_of(apart) == ["id_order"]
+    last = usage["id"].isin(accounts.loc[converted, "id"])
+    assert warned_of(tables | {"weekly_usage": pd.concat([usage[~last], usage[last]])}) == ["usage_row_order"]
+    assert "the order of rows in weekly_usage" in caplog.text
+
+
+def test_a_contract_without_attributes_leaks_none() -> None:
+    companies = projects().companies.model_copy(update={"attributes": {}})
+    contract = projects().model_copy(update={"companies": companies})
+    leaks = origin_leaks.measure_leaks(typed(projects_export(companies=300), projects()), contract)
+    assert leaks["missing_firmographics"] == pytest.approx(0.5, abs=0.1)

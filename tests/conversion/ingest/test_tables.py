@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from conversion.config.contract import CUSTOMERS, NONCUSTOMERS
 from conversion.ingest import export
 from tests.broken_exports import Broken, Tables, as_parquet, check_that_load_stops, edit, remove
-from tests.exports import write_export
+from tests.contract_files import hubspot
+from tests.exports import CUSTOMERS, NONCUSTOMERS, write_export
 
 
 def replaced_by_folder(folder: Path) -> None:
@@ -108,7 +108,7 @@ def test_extra_columns_are_dropped_with_a_warning(
     tables: Tables, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     odd = tables | {CUSTOMERS: tables[CUSTOMERS].assign(OWNER="x", REGION="y")}
-    loaded = export.read_export(write_export(odd, tmp_path))
+    loaded = export.read_export(write_export(odd, tmp_path), hubspot())
     pd.testing.assert_frame_equal(loaded[CUSTOMERS], tables[CUSTOMERS])
     [record] = caplog.records
     assert record.levelno == logging.WARNING

@@ -17,7 +17,7 @@ import yaml
 
 from conversion.runtime.errors import LogFormatError
 from conversion.runtime.logs import formatter, log_format
-from tests.exports import tiny_export, write_export
+from tests.exports import lay_out_contracts, tiny_export, write_export
 from tests.pipeline import small_params
 
 
@@ -128,6 +128,7 @@ def test_another_format_is_refused(given: str, monkeypatch: pytest.MonkeyPatch) 
 def project(tmp_path: Path) -> Path:
     """A folder with params.yaml and a small export."""
     write_export(tiny_export(), tmp_path / "export")
+    lay_out_contracts(tmp_path)
     params = small_params(data__dir="export").model_dump(mode="json")
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     return tmp_path
