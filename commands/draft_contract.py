@@ -36,8 +36,8 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = CommandLine(
         prog="python -m commands.draft_contract",
-        description="Look at the first rows of a folder's tables (.csv, .parquet, or .xlsx with openpyxl) and "
-        "write a draft of a data contract, with a comment at each guess.",
+        description="Look at the first rows of a folder's tables (.csv, .parquet, or .xlsx with openpyxl) "
+        "and write a draft of a data contract, with a comment at each guess.",
     )
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="the folder with the tables")
     parser.add_argument(

@@ -51,7 +51,7 @@ def draft_contract(samples: Sequence[Sample]) -> Draft:
         No table has one row a company.
     """
     tables = {
-        sample.name: {name: describe(name, sample.columns[name]) for name in sample.columns}
+        sample.name: {str(name): describe(str(name), sample.columns[name]) for name in sample.columns}
         for sample in samples
     }
     roles = find_roles(tables)

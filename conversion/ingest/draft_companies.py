@@ -1,4 +1,4 @@
-"""What the columns of company tables are: days, value, what is shown, attributes; for the draft of a contract."""
+"""What the columns of company tables are, for the draft of a contract: days, value, shown, attributes."""
 
 from __future__ import annotations
 
@@ -159,9 +159,10 @@ def _place_by_order(dates: dict[str, Column], names: list[str], draft: CompanyDr
         draft.converted = Guess(partly.pop(0), why)
         if draft.ended is None and partly and follows(dates[partly[0]], dates[draft.converted.column]):
             draft.ended = Guess(partly[0], "a date on or after that of the conversion: check it")
-    if draft.signed_up is None and len(everywhere) == 1 and draft.converted is not None:
-        if follows(dates[draft.converted.column], dates[everywhere[0]]):
-            draft.signed_up = Guess(everywhere[0], "each company has it, and conversions come after it")
+    if draft.signed_up is not None or draft.converted is None or len(everywhere) != 1:
+        return
+    if follows(dates[draft.converted.column], dates[everywhere[0]]):
+        draft.signed_up = Guess(everywhere[0], "each company has it, and conversions come after it")
 
 
 def follows(later: Column, earlier: Column) -> bool:
@@ -187,8 +188,8 @@ def _check_order(dates: dict[str, Column], draft: CompanyDraft) -> None:
         share = _share_in_order(dates[after.column], dates[before.column])
         if share < 0.95:
             draft.notes.append(
-                f"{after.column} is before {before.column} in {1 - share:.0%} of the companies that have both: "
-                "check what they mean"
+                f"{after.column} is before {before.column} in {1 - share:.0%} of the companies that have "
+                "both: check what they mean"
             )
     for guess in (draft.signed_up, draft.converted, draft.ended):
         if guess and dates[guess.column].style:
@@ -262,7 +263,7 @@ def _why_dropped(column: Column) -> str:
         return "it has no values"
     if column.style and column.kind == "date":
         return "a date"
-    if looks_like_id(column.name) >= 2 or found & CODES and len(column.levels) > 2:
+    if looks_like_id(column.name) >= 2 or (found & CODES and len(column.levels) > 2):
         return "an id or code: it says nothing of how a company uses the product"
     if len(column.levels) == 1:
         return "it has one value"

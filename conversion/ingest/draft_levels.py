@@ -27,7 +27,7 @@ YES_NO: Final = (
 )  # fmt: skip
 _AMOUNT = r"[$€£]?\s*(\d[\d,.' ]*)\s*([kKmM]|mio|bn)?\b\s*[$€£]?"
 _UNIT = r"(?:\s*(?:employees?|people|users?|seats?|fte|usd|eur|years?|days?))?"
-_BETWEEN = re.compile(rf"{_AMOUNT}\s*(?:-|–|—|to|bis|\.\.)\s*{_AMOUNT}{_UNIT}", re.IGNORECASE)
+_BETWEEN = re.compile(rf"{_AMOUNT}\s*(?:-|\u2013|\u2014|to|bis|\.\.)\s*{_AMOUNT}{_UNIT}", re.IGNORECASE)
 _UPWARD = re.compile(
     rf"(?:>=?|≥|over|more than|above|at least|from)\s*{_AMOUNT}{_UNIT}"
     rf"|{_AMOUNT}\s*(?:\+|(?:or|and) (?:more|above|over)|plus){_UNIT}",

@@ -184,8 +184,8 @@ def _why_unplaced(table: Table, key: str) -> str:
     if key in table and table[key].uniqueness < KEY_UNIQUENESS:
         if any(column.kind == "date" for column in table.values()):
             return (
-                f"it has several rows for a value of {key} and a date: if it is a log of events, count them by "
-                "company and week; if it is of subscriptions, join the first paid one to the companies"
+                f"it has several rows for a value of {key} and a date: if it is a log of events, count them "
+                "by company and week; if it is of subscriptions, join the first paid one to the companies"
             )
         return f"it has several rows for a value of {key}; make it one row a company and join it"
     return "no column of it joins it to the others"

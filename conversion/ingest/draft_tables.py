@@ -78,12 +78,14 @@ def read_samples(folder: Path) -> tuple[list[Sample], list[str]]:
     notes: list[str] = []
     for path in files:
         try:
-            for sample in _read(path):
-                if sample.name in samples:
-                    raise SkippedError(f"there is another table {sample.name}; keep one of them")
-                samples[sample.name] = sample
+            found = _read(path)
         except SkippedError as reason:
             notes.append(f"{path.name}: not read: {reason}")
+            continue
+        for sample in found:
+            if sample.name in samples:
+                notes.append(f"{path.name}: not read: there is another table {sample.name}; keep one of them")
+            samples.setdefault(sample.name, sample)
     if not samples:
         raise ExportError("\n".join([f"{folder}: has no table that can be read", *notes]))
     return list(samples.values()), notes

@@ -85,7 +85,8 @@ def _grain(time: Column, ids: Column, draft: UsageDraft) -> None:
             draft.week_starts = "sunday"
         elif day != 0:
             draft.notes.append(
-                f"{time.name}: weeks seem to begin on a {DAYS[day]}; a contract has weeks from Monday or Sunday"
+                f"{time.name}: weeks seem to begin on a {DAYS[day]}; a contract has weeks from Monday or "
+                "Sunday"
             )
     else:
         timed = float((known != days).mean()) > 0.5

@@ -20,13 +20,13 @@ from conversion.ingest.draft_usage import UsageDraft
 WIDTH: Final = 110
 PLACEHOLDER: Final = "PUT_THE_COLUMN_HERE"
 PLACEHOLDER_TABLE: Final = "PUT_THE_TABLE_HERE"
-"""Where something required could not be told: the draft loads as a contract, and `load` names what is missing."""
+"""For what is required and could not be told: the draft loads as a contract, and `load` names it as missing."""
 MAX_SLUG: Final = 60
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WORDS: Final = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 HEADER: Final = (
-    "A draft of a data contract, guessed from the first rows of the tables. Read each comment, correct the guess "
-    "where it is wrong, then delete the comment. docs/how-to/own_export.md explains the next steps."
+    "A draft of a data contract, guessed from the first rows of the tables. Read each comment, correct the "
+    "guess where it is wrong, then delete the comment. docs/how-to/own_export.md explains the next steps."
 )
 _ATTRIBUTE: TypeAdapter[AnyAttribute] = TypeAdapter(AnyAttribute)
 
