@@ -20,7 +20,7 @@ from conversion.ingest.draft_usage import UsageDraft
 WIDTH: Final = 110
 PLACEHOLDER: Final = "PUT_THE_COLUMN_HERE"
 PLACEHOLDER_TABLE: Final = "PUT_THE_TABLE_HERE"
-"""For what is required and could not be told: the draft loads as a contract, and `load` names it as missing."""
+"""For what is required and could not be told: the draft is a contract, and `load` names it as missing."""
 MAX_SLUG: Final = 60
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WORDS: Final = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
