@@ -344,8 +344,8 @@ def _number(column: Column, notes: list[str]) -> tuple[dict[str, Any], str]:
     rest = values[values < top] if stands_for else values
     if least > 0:
         keys["minimum"] = 1 if column.kind == "whole" else float(10.0 ** np.floor(np.log10(least)))
-        low, middle, high = np.quantile(rest, [0.01, 0.5, 0.99])
-        if high >= 10 * middle or high >= 1000 * low:
+        middle, high = np.quantile(rest, [0.5, 0.99])
+        if high >= 10 * middle or float(rest.max()) >= 10_000 * least:
             keys["log"] = True
             why += " with a long tail, so log"
     elif least == 0:

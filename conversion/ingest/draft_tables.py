@@ -203,7 +203,7 @@ def _first_rows(
                 quoted_strings_can_be_null=True,
             ),
         )
-        table, complete = _gathered(reader, reader.schema, width)
+        table, complete = _gathered(reader, reader.schema, most_rows(width) + 1)
     except (UnicodeError, pa.ArrowInvalid):
         # A byte that is not UTF-8 may stand anywhere; Arrow's own messages would show rows.
         if encoding == "utf-8":
@@ -212,9 +212,13 @@ def _first_rows(
     return table.slice(1), ragged, complete
 
 
-def _gathered(batches: Any, schema: pa.Schema, width: int) -> tuple[pa.Table, bool]:
+def most_rows(width: int) -> int:
+    """Return how many rows of a table with so many columns are read."""
+    return min(MAX_ROWS, MAX_CELLS // max(width, 1))
+
+
+def _gathered(batches: Any, schema: pa.Schema, most: int) -> tuple[pa.Table, bool]:
     """Collect batches up to the bounds; return whether these are all rows."""
-    most = min(MAX_ROWS, MAX_CELLS // max(width, 1)) + 1
     kept: list[pa.RecordBatch] = []
     rows = size = 0
     for batch in batches:
@@ -234,7 +238,7 @@ def _read_parquet(path: Path) -> Sample:
             if len(names) > MAX_COLUMNS:
                 raise SkippedError(f"it has {len(names):,} columns; at most {MAX_COLUMNS:,} are looked at")
             batches = file.iter_batches(batch_size=10_000)
-            table, complete = _gathered(batches, file.schema_arrow, len(names))
+            table, complete = _gathered(batches, file.schema_arrow, most_rows(len(names)))
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise SkippedError("it is no Parquet table, or damaged") from error
     columns, dropped = [], {}

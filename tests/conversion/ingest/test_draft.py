@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,7 +51,7 @@ def accounts(**columns: object) -> Tables:
     """The accounts of `projects_export` with other columns beside those with a role, and the usage."""
     tables = projects_export()
     kept = tables["accounts"][["account_id", "created", "paid_since"]]
-    return {**tables, "accounts": kept.assign(**columns)}
+    return {**tables, "accounts": pd.concat([kept, pd.DataFrame(columns)], axis=1)}
 
 
 def attribute_of(folder: Path, values: object, name: str = "thing") -> AnyAttribute | None:
@@ -259,7 +260,7 @@ def test_revenue_of_all_companies_is_an_attribute(tmp_path: Path) -> None:
 
 def test_ids_and_codes_are_no_attributes(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    tables = accounts(owner_id=rng.integers(1, 9, 200), zip=rng.integers(10000, 99999, 200), same="x")
+    tables = accounts(owner_id=rng.integers(1, 9, 200), zip=rng.integers(10000, 99999, 200), same=["x"] * 200)
     contract, draft = drafted(tmp_path, tables)
     assert contract.companies.attributes == {}
     for name in ("owner_id", "zip", "same"):
@@ -274,7 +275,9 @@ def test_whole_and_text_ids(tmp_path: Path) -> None:
     }.items():
         changed = {
             "accounts": tables["accounts"].assign(account_id=tables["accounts"]["account_id"].map(change)),
-            "weekly_usage": tables["weekly_usage"].assign(account=tables["weekly_usage"]["account"].map(change)),
+            "weekly_usage": tables["weekly_usage"].assign(
+                account=tables["weekly_usage"]["account"].map(change)
+            ),
         }
         contract, _ = drafted(tmp_path / how, changed)
         assert (contract.companies.ids, contract.companies.id, contract.usage.id) == (
@@ -323,7 +326,9 @@ def test_weeks_from_sunday_and_days(tmp_path: Path) -> None:
         assert contract.usage.week_starts == expected
         reported = [note for note in draft.notes if note.startswith("week: ")]
         assert bool(reported) == (how != "sunday")
-        assert not reported or ("Wednesday" in reported[0] if how == "wednesday" else "not weeks" in reported[0])
+        assert not reported or (
+            "Wednesday" in reported[0] if how == "wednesday" else "not weeks" in reported[0]
+        )
 
 
 def test_modules(tmp_path: Path) -> None:
@@ -367,8 +372,9 @@ def test_users_above_actions_are_reported(tmp_path: Path) -> None:
 
 
 HOSTILE = (
-    "a: b", "it's", 'say "hi"', "#1", "- x", "yes", "null", "1.5 x", "{a}", "[b]", "é è", "名前", "Ω", "a\\b", "%d", "*p",
-    "&q", "!t", "?", "@x", "`y`", "a,b", "🦆", "<<", "=", "~", "on", "Head\u00a0count", "x" * 200, "head count", "Head-Count",
+    "a: b", "it's", 'say "hi"', "#1", "- x", "yes", "null", "1.5 x", "{a}", "[b]", "é è", "名前", "Ω", "a\\b",
+    "%d", "*p", "&q", "!t", "?", "@x", "`y`", "a,b", "🦆", "<<", "=", "~", "on", "Head\u00a0count", "x" * 200,
+    "head count", "Head-Count",
 )  # fmt: skip
 
 
@@ -402,22 +408,17 @@ def test_any_names(names: list[str]) -> None:
         for name, frame in (("accounts", table), ("weekly_usage", tables["weekly_usage"]))
     ]
     draft = draft_contract(samples)
-    import yaml
-
-    from conversion.config.contract_file import Contract
-
     contract = Contract.model_validate(yaml.safe_load(draft.text))
-    known = {*contract.company_columns()}
-    assert all(name in known or f"# - {name.strip()[:1]}" in draft.text or "# - " in draft.text for name in names)
+    assert contract.companies.id == "account_id"
+    assert {*contract.company_columns()} <= {*table.columns}
 
 
 def test_hundreds_of_columns(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     tables = accounts(**{f"c{place}": rng.integers(0, 40, 200) for place in range(300)})
     rows = len(tables["weekly_usage"])
-    tables["weekly_usage"] = tables["weekly_usage"].assign(
-        **{f"m{place}": rng.integers(0, 40, rows) for place in range(300)}
-    )
+    more = pd.DataFrame({f"m{place}": rng.integers(0, 40, rows) for place in range(300)})
+    tables["weekly_usage"] = pd.concat([tables["weekly_usage"].reset_index(drop=True), more], axis=1)
     contract, draft = drafted(tmp_path, tables)
     assert len(contract.companies.attributes) == 50
     assert len(contract.modules) == 50
