@@ -345,9 +345,9 @@ def _number(column: Column, notes: list[str]) -> tuple[dict[str, Any], str]:
     if least > 0:
         keys["minimum"] = 1 if column.kind == "whole" else float(10.0 ** np.floor(np.log10(least)))
         middle, high = np.quantile(rest, [0.5, 0.99])
-        if high >= 10 * middle or float(rest.max()) >= 10_000 * least:
+        if high >= 10 * middle or float(rest.max()) >= 10_000 * least or "rank" in words(column.name):
             keys["log"] = True
-            why += " with a long tail, so log"
+            why += " with a long tail or ranks, so log"
     elif least == 0:
         keys["minimum"] = 0
     if stands_for:
