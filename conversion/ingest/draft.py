@@ -60,8 +60,7 @@ def draft_contract(samples: Sequence[Sample]) -> Draft:
             f"none of the tables {', '.join(tables)} has one row a company: a column of ids, all different"
         )
     by_name = {sample.name: sample for sample in samples}
-    stacked = pd.concat([by_name[name].columns for name in roles.companies], ignore_index=True)
-    merged = {str(name): describe(str(name), stacked[name]) for name in stacked}
+    merged = _merged([by_name[name] for name in roles.companies], tables)
     companies = draft_companies({name: merged[name] for name in merged if name != roles.company_id})
     usage = _usage(tables, roles)
     for name in roles.companies:
@@ -77,6 +76,14 @@ def draft_contract(samples: Sequence[Sample]) -> Draft:
         *_notes(roles, companies, usage),
     ]
     return Draft(text, tuple(map(one_line, notes)))
+
+
+def _merged(samples: list[Sample], tables: dict[str, Table]) -> Table:
+    """Describe the columns of all company tables, one below the other."""
+    if len(samples) == 1:
+        return tables[samples[0].name]
+    stacked = pd.concat([sample.columns for sample in samples], ignore_index=True)
+    return {str(name): describe(str(name), stacked[name]) for name in stacked}
 
 
 def _usage(tables: dict[str, Table], roles: Roles) -> UsageDraft | None:

@@ -9,6 +9,8 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from conversion.ingest.cells import is_missing_word
@@ -102,7 +104,9 @@ class Column:
     @cached_property
     def keys(self) -> frozenset[str]:
         """The distinct values as ids: ``12.0``, as floats are written, is ``12``."""
-        return frozenset(re.sub(r"(?<=\d)\.0*$", "", level) for level in self.levels)
+        return frozenset(
+            re.sub(r"(?<=\d)\.0*$", "", level) if "." in level else level for level in self.levels
+        )
 
     @property
     def is_number(self) -> bool:
@@ -122,23 +126,27 @@ def describe(name: str, texts: pd.Series[Any]) -> Column:
     """
     codes, found = pd.factorize(texts.to_numpy(dtype=object), use_na_sentinel=True)
     stripped = [str(value).strip() for value in found]
-    said = [place for place, level in enumerate(stripped) if not level or is_missing_word(level)]
-    kept = sorted({level for place, level in enumerate(stripped) if place not in set(said)})
+    missing = {place for place, level in enumerate(stripped) if _says_nothing(level)}
+    kept = sorted({level for place, level in enumerate(stripped) if place not in missing})
     places = {level: place for place, level in enumerate(kept)}
-    missing = set(said)
     table = np.array([-1 if at in missing else places[level] for at, level in enumerate(stripped)] + [-1])
     codes = table[codes].astype(np.int64)
     counts = np.bincount(codes[codes >= 0], minlength=len(kept))
     kind, parsed, style = _parse(kept, counts)
-    missing_words = tuple(sorted({stripped[place] for place in said if stripped[place]}))
+    missing_words = tuple(sorted({stripped[place] for place in missing} - {""}))
     return Column(name, codes, tuple(kept), missing_words, kind, parsed, style)
+
+
+def _says_nothing(level: str) -> bool:
+    # Most levels of long columns are numbers: a look at the first character is quicker.
+    return not level or (not level[0].isdigit() and is_missing_word(level))
 
 
 def _parse(levels: list[str], counts: NDArray[np.int64]) -> tuple[Kind, NDArray[Any], str]:
     nothing = np.empty(0)
     if not levels:
         return "empty", np.empty(0), ""
-    if any(_LEADING_ZERO.fullmatch(level) for level in levels):
+    if any(level[0] == "0" and _LEADING_ZERO.fullmatch(level) for level in levels):
         return "text", nothing, ""
     total = counts.sum()
     numbers, style = _numbers(levels)
@@ -153,6 +161,9 @@ def _parse(levels: list[str], counts: NDArray[np.int64]) -> tuple[Kind, NDArray[
 
 
 def _numbers(levels: list[str]) -> tuple[NDArray[np.float64], str]:
+    texts = pa.array(levels, pa.string())
+    if pc.all(pc.match_substring_regex(texts, f"^({_PLAIN_NUMBER.pattern})$")).as_py():
+        return _finite(np.array(levels, dtype=np.float64)), ""
     numbers, styles = np.full(len(levels), np.nan), set()
     comma = any(_COMMA.fullmatch(level) and not _GROUPED.fullmatch(level) for level in levels)
     for place, written in enumerate(levels):
@@ -167,8 +178,11 @@ def _numbers(levels: list[str]) -> tuple[NDArray[np.float64], str]:
         elif _GROUPED.fullmatch(level):
             styles.add("with thousands separators")
             numbers[place] = float(level.replace(",", ""))
-    numbers[np.isinf(numbers)] = np.nan
-    return numbers, " and ".join(sorted(styles))
+    return _finite(numbers), " and ".join(sorted(styles))
+
+
+def _finite(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(np.isinf(numbers), np.nan, numbers)
 
 
 def _dates(levels: list[str]) -> list[tuple[NDArray[Any], str]]:

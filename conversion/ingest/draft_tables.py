@@ -21,7 +21,7 @@ from conversion.ingest.csv_bytes import OTHER_FORMATS
 from conversion.runtime.errors import ExportError
 
 MAX_ROWS: Final = 100_000
-MAX_CELLS: Final = 5_000_000
+MAX_CELLS: Final = 2_000_000
 MAX_BYTES: Final = 2**28
 """How much of one table is read: the first bound that is reached ends it."""
 MAX_COLUMNS: Final = 2_000
@@ -133,7 +133,8 @@ def _read_csv(path: Path) -> Sample:
     if encoding != "utf-8" or delimiter != ",":
         notes.append(f"read as {encoding.upper()} separated by {DELIMITERS.get(delimiter, repr(delimiter))}")
     if ragged:
-        notes.append(f"{ragged:,} rows with too many or too few fields were not looked at")
+        rows = "1 row" if ragged == 1 else f"{ragged:,} rows"
+        notes.append(f"not looked at: {rows} with too many or too few fields")
     return _sample(path.stem, names, table, notes)
 
 

@@ -4,6 +4,7 @@ import logging
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -184,3 +185,30 @@ def test_the_same_table_twice_is_reported(tmp_path: Path) -> None:
     tables["accounts"].to_parquet(tmp_path / "accounts.parquet")
     _, notes = read_samples(tmp_path)
     assert notes == ["accounts.parquet: not read: there is another table accounts; keep one of them"]
+
+
+def test_a_late_byte_of_another_encoding_and_a_totals_row(tmp_path: Path) -> None:
+    tables = projects_export()
+    expected, _ = drafted(tmp_path / "plain", tables)
+    path = write(tmp_path / "other", tables) / "accounts.csv"
+    rows = b"99999,2024-01-05,,,,M\xfcller,Ann,Chile,free,3,yes\nTotal,,,,12345,,,,,99,\nbroken,row\n"
+    path.write_bytes(path.read_bytes() + rows)
+    contract, draft = drafted(tmp_path / "other")
+    assert contract == expected
+    assert "accounts: not looked at: 1 row with too many or too few fields" in draft.notes
+
+
+def test_a_log_of_events_is_reported(tmp_path: Path) -> None:
+    tables = projects_export()
+    rng = np.random.default_rng(0)
+    times = pd.Series(pd.date_range("2024-03-01", periods=3000, freq="37min"))
+    events = pd.DataFrame(
+        {
+            "account_id": rng.choice(tables["accounts"]["account_id"], 3000),
+            "at": times.astype(str),
+            "event": "open",
+        }
+    )
+    contract, draft = drafted(tmp_path, {"accounts": tables["accounts"], "events": events})
+    assert contract.usage.table == "PUT_THE_TABLE_HERE"
+    assert any("if it is a log of events, count them by company and week" in note for note in draft.notes)
