@@ -28,7 +28,6 @@ TABLE: Final = "the usage table"
 _DAY: Final = r"\d{4}-\d\d-\d\d(?:[ T](?:[01]\d|2[0-3]):\d\d(?::\d\d(?:\.\d{1,9})?)?)?"
 _ZONED: Final = _DAY + r"\s?(?:[Zz]|UTC|GMT|[+-]\d\d(?::?\d\d)?)"
 _WHOLE: Final = r"[+-]?\d{1,18}(?:\.0*)?"
-_SPACE: Final = " \t\n\r\v\f"
 
 
 @contextmanager
@@ -50,8 +49,8 @@ def open_engine() -> Iterator[duckdb.DuckDBPyConnection]:
 def create_rows(engine: duckdb.DuckDBPyConnection, source: Path | pa.Table, contract: Contract) -> None:
     """Create the view ``usage_rows`` of a table's parsed rows.
 
-    Its columns: ``id`` and ``at`` (in the contract's time zone), missing where they cannot be parsed; the
-    text they were parsed from, ``id_text`` and ``at_text``; ``excluded``; for events ``event`` and
+    Its columns: ``id`` and ``moment`` (in the contract's time zone), missing where they cannot be parsed; the
+    text they were parsed from, ``id_text`` and ``moment_text``; ``excluded``; for events ``event`` and
     ``person``, for days ``m0``, ``m1``, ... in the order of `Contract.measures`, with ``m0_text``, ...
 
     Raises
@@ -62,8 +61,8 @@ def create_rows(engine: duckdb.DuckDBPyConnection, source: Path | pa.Table, cont
         Columns of the contract are missing or doubled.
     """
     usage = contract.usage
-    names = _create_source(engine, source)
     wanted = tuple(dict.fromkeys([*usage.columns, *usage.exclude]))
+    names = _create_source(engine, source, wanted)
     faults = [fault for name in wanted if (fault := _column_fault(_name_of(source), name, names)) is not None]
     if faults:
         raise MissingColumnsError(faults)
@@ -71,8 +70,8 @@ def create_rows(engine: duckdb.DuckDBPyConnection, source: Path | pa.Table, cont
     parsed = [
         f"{_id(place[usage.id], contract.companies.ids)} AS id",
         f"{_text(place[usage.id])} AS id_text",
-        f"{_time(engine, usage, place[usage.time])} AS at",
-        f"CAST({place[usage.time]} AS VARCHAR) AS at_text",
+        f"{_time(engine, usage, place[usage.time])} AS moment",
+        f"CAST({place[usage.time]} AS VARCHAR) AS moment_text",
         f"{_excluded(usage, place)} AS excluded",
         *(_of_events(usage, place) if usage.grain == "event" else _of_days(contract.measures, place)),
     ]
@@ -101,15 +100,17 @@ def _name_of(source: Path | pa.Table) -> str:
     return str(source) if isinstance(source, Path) else TABLE
 
 
-def _create_source(engine: duckdb.DuckDBPyConnection, source: Path | pa.Table) -> list[str]:
+def _create_source(
+    engine: duckdb.DuckDBPyConnection, source: Path | pa.Table, wanted: tuple[str, ...]
+) -> list[str]:
     """Create the view ``source`` with columns c0, c1, ...; return their names, which may repeat."""
     if isinstance(source, pa.Table):
         names = list(source.column_names)
         engine.register("source", source.rename_columns([f"c{at}" for at in range(len(names))]))
         return names
     if source.suffix == ".csv":
-        names = _csv_header(source)
-        relation = engine.read_csv(
+        names = _csv_header(source, wanted)
+        engine.read_csv(
             glob.escape(str(source)),
             header=True,
             sep=",",
@@ -118,22 +119,22 @@ def _create_source(engine: duckdb.DuckDBPyConnection, source: Path | pa.Table) -
             auto_detect=False,
             columns={f"c{at}": "VARCHAR" for at in range(len(names))},
             store_rejects=True,
-        )
+        ).create_view("source")
     else:
-        relation = engine.read_parquet(glob.escape(str(source)))
-        names = relation.columns
-        relation = relation.project(", ".join(f"{_name(name)} AS c{at}" for at, name in enumerate(names)))
-    relation.create_view("source")
+        table = f"read_parquet({literal(glob.escape(str(source)))})"
+        names = engine.sql(f"SELECT * FROM {table} LIMIT 0").columns
+        columns = ", ".join(f"{_name(name)} AS c{at}" for at, name in enumerate(names))
+        engine.execute(f"CREATE VIEW source AS SELECT {columns} FROM {table}")
     return names
 
 
-def _csv_header(path: Path) -> list[str]:
+def _csv_header(path: Path, wanted: tuple[str, ...]) -> list[str]:
     with path.open("rb") as file:
         start = file.read(MAX_RECORD_BYTES)
     # A character may be cut off at the end.
     whole_lines = start[: start.rfind(b"\n") + 1] if len(start) == MAX_RECORD_BYTES else start
     text = normalized_utf8(whole_lines or start)
-    refuse_other_headers(text, ())
+    refuse_other_headers(text, wanted)
     names = next(csv.reader(io.StringIO(text.decode(), newline="")), [])
     if not names:
         raise UnreadableError("the header", NAMES_FIRST, "add them", "a blank line")
@@ -163,8 +164,8 @@ def literal(text: str) -> str:
 
 
 def _text(column: str) -> str:
-    """Write the SQL of a column's text without white space around it; missing where it stands for that."""
-    trimmed = f"trim(CAST({column} AS VARCHAR), {literal(_SPACE)})"
+    """Write the SQL of a column's text without spaces around it; missing where it stands for that."""
+    trimmed = f"trim(CAST({column} AS VARCHAR))"
     return f"CASE WHEN {trimmed} NOT IN ({_list(sorted(MISSING))}) THEN {trimmed} END"
 
 
@@ -173,7 +174,7 @@ def _list(values: list[str]) -> str:
 
 
 def _whole(column: str) -> str:
-    text = f"trim(CAST({column} AS VARCHAR), {literal(_SPACE)})"
+    text = f"trim(CAST({column} AS VARCHAR))"
     whole = f"TRY_CAST(split_part({text}, '.', 1) AS BIGINT)"
     return f"CASE WHEN regexp_full_match({text}, {literal(_WHOLE)}) THEN {whole} END"
 
@@ -192,7 +193,7 @@ def _time(engine: duckdb.DuckDBPyConnection, usage: Usage, column: str) -> str:
         return f"CAST({column} AS TIMESTAMP)"
     if kind != "VARCHAR":
         raise UnreadableError(usage.time, TIMESTAMP, "export the column as times", f"type {kind}")
-    text = f"trim({column}, {literal(_SPACE)})"
+    text = f"trim({column})"
     return (
         f"CASE WHEN regexp_full_match({text}, {literal(_DAY)}) THEN TRY_CAST({text} AS TIMESTAMP)"
         f" WHEN regexp_full_match({text}, {literal(_ZONED)})"

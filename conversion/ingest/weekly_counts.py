@@ -49,6 +49,8 @@ from conversion.runtime.errors import ExportError
 
 MAX_EVENT_NAMES: Final = 100_000
 """Different names of events; more are identifiers or messages, not names."""
+UNREADABLE: Final = (duckdb.IOException, duckdb.InvalidInputException, duckdb.ConversionException, OSError)
+"""What DuckDB raises for a file that it cannot read. Others are mistakes of a query, not of the export."""
 log = logging.getLogger(__name__)
 
 
@@ -127,7 +129,7 @@ def weekly_counts(source: Path | pa.Table, contract: Contract) -> pd.DataFrame:
             raise WeeklyCountsError(error.faults) from error
         except UnreadableError as error:
             raise WeeklyCountsError([error.at(file)]) from error
-        except (duckdb.Error, OSError) as error:
+        except UNREADABLE as error:
             remedy = "export the table again"
             fault = Fault(file, "the file", "a readable table", remedy, found=(one_line(error),))
             raise WeeklyCountsError([fault]) from error
@@ -185,7 +187,7 @@ def _events_query(contract: Contract) -> str:
     users = [_module_sum("users", at) for at, module in enumerate(modules) if module.users is not None]
     return f"""
         WITH by_user AS (
-            SELECT id, date_trunc('week', at) AS week, module, person, count(*) AS actions
+            SELECT id, date_trunc('week', moment) AS week, module, person, count(*) AS actions
             FROM usage_rows JOIN events USING (event) WHERE NOT excluded
             GROUP BY ALL
         ), by_module AS (
@@ -218,7 +220,7 @@ def _of_days(engine: duckdb.DuckDBPyConnection, file: str, contract: Contract) -
         for at in places
     ]
     engine.execute(
-        f"CREATE TABLE days AS SELECT id, date_trunc('day', at) AS day, {', '.join(largest)}"
+        f"CREATE TABLE days AS SELECT id, date_trunc('day', moment) AS day, {', '.join(largest)}"
         " FROM usage_rows WHERE NOT excluded GROUP BY id, day"
     )
     if repeated := rows - engine.execute("SELECT count(*) FROM days").fetchall()[0][0]:
@@ -247,7 +249,7 @@ def _cells(contract: Contract) -> list[Cell]:
     usage = contract.usage
     cells = [
         (usage.id, "id", "id_text", WHOLE if contract.companies.ids == "whole" else PRESENT),
-        (usage.time, "at", "at_text", TIMESTAMP),
+        (usage.time, "moment", "moment_text", TIMESTAMP),
     ]
     if usage.grain == "day":
         cells += [(name, f"m{at}", f"m{at}_text", WHOLE) for at, name in enumerate(contract.measures)]
