@@ -193,15 +193,11 @@ class Companies(Section):
 class Module(Section):
     """A part of the product."""
 
-    actions: Column = Field(
-        description="column with the number of actions; of grain event none: they are counted"
-    )
-    users: Column | None = Field(
-        default=None,
-        description="column with the number of users; null: none; of grain event they are counted",
-    )
+    actions: Column = Field(description="column with the number of actions")
+    users: Column | None = Field(default=None, description="column with the number of users; null: none")
     events: Columns = Field(
-        default=(), description="of grain event: names of its events, or patterns such as invoice.*"
+        default=(),
+        description="names of its events or patterns such as invoice.*, of grain event, in place of columns",
     )
     say: str | None = Field(default=None, max_length=80, description="what reps call it; null: its name")
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from conversion.config.data_contract import Contract
 from conversion.ingest.checks import MAX_COUNT
-from conversion.ingest.faults import UnreadableError
+from conversion.ingest.faults import TIMESTAMP, UnreadableError
 from conversion.ingest.weekly_counts import WeeklyCountsError, read_weekly_usage, weekly_counts
 from tests.contract_files import ROOT
 
@@ -197,7 +197,7 @@ BROKEN: dict[str, tuple[list[str], list[str]]] = {
         [GOOD, "a,u1,invoice.sent,05/01/2026,", "b,u1,login,2026-02-30,", "c,u1,invoice.sent,,"],
         [
             "at: expected a value in each row; 1 row (id c); fill in",
-            "at: expected a timestamp like 2019-12-30 00:00:00; 2 rows (id a, id b); found '05/01/2026', '2026-",
+            f"at: expected {TIMESTAMP}; 2 rows (id a, id b); found '05/01/2026', '2026-02-30'; correct",
         ],
     ),
     "ids": ([GOOD, ",u1,invoice.sent,2026-01-05,"], ["account: expected a value in each row; 1 row"]),
