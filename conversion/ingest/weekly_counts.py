@@ -18,12 +18,10 @@ from pathlib import Path
 from typing import Final
 
 import duckdb
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from conversion.config.data_contract import Contract
-from conversion.ingest.cells import ParsedTable
 from conversion.ingest.faults import (
     PRESENT,
     REMEDIES,
@@ -37,7 +35,7 @@ from conversion.ingest.faults import (
     one_line,
     quoted,
 )
-from conversion.ingest.tables import Header, Source, shown_file
+from conversion.ingest.tables import Header, Source
 from conversion.ingest.usage_rows import (
     TABLE,
     MissingColumnsError,
@@ -62,14 +60,14 @@ class WeeklyCountsError(ExportError):
         self.faults = faults
 
 
-def read_weekly_usage(folder: Path, contract: Contract) -> ParsedTable:
+def read_weekly_usage(folder: Path, contract: Contract) -> Source:
     """Read the usage table of an export whose grain is day or event, as weekly counts.
 
     Returns
     -------
-    ParsedTable
-        As `conversion.ingest.cells.parse_cells` returns a table of grain week, with the columns of
-        `weekly_counts`; without rows if ``faults`` has any.
+    Source
+        As `conversion.ingest.tables.read_table` returns a table of grain week: the contract's names of the id
+        and the time, and `Contract.measures`. Without rows if ``faults`` has any.
 
     Raises
     ------
@@ -88,12 +86,10 @@ def read_weekly_usage(folder: Path, contract: Contract) -> ParsedTable:
     except WeeklyCountsError as error:
         faults = error.faults
         weekly = _typed(pd.DataFrame(columns=["id", usage.time, *contract.measures]), contract)
-    id_type = "Int64" if contract.companies.ids == "whole" else "str"
-    cells = weekly.astype({"id": id_type, **dict.fromkeys(contract.measures, "Int64")})
-    header = Header(tuple(map(str, cells.columns)), frozenset(), {}, ())
-    source = Source(shown_file(folder, usage.table), header, {}, lambda row: f"week row {row + 1}", ())
-    unparsed = {name: np.zeros(len(cells), dtype=np.bool_) for name in map(str, cells)}
-    return ParsedTable(source, cells, unparsed, tuple(faults))
+    table = pa.Table.from_pandas(weekly.rename(columns={"id": usage.id}), preserve_index=False)
+    header = Header(tuple(table.column_names), frozenset(), {}, ())
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    return Source(str(found[0]), header, columns, lambda row: f"weekly row {row + 1}", tuple(faults))
 
 
 def weekly_counts(source: Path | pa.Table, contract: Contract) -> pd.DataFrame:

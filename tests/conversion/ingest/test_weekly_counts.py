@@ -17,7 +17,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conversion.config.data_contract import Contract
-from conversion.ingest.checks import MAX_COUNT
 from conversion.ingest.faults import TIMESTAMP, UnreadableError
 from conversion.ingest.weekly_counts import WeeklyCountsError, read_weekly_usage, weekly_counts
 from tests.contract_files import ROOT
@@ -315,24 +314,23 @@ def test_too_many_names_are_no_names(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "name: expected at most 3 different names" in fault
 
 
-def test_an_export_is_read_as_parsed_weekly_usage(tmp_path: Path) -> None:
-    written(tmp_path, GOOD, "stranger,u1,invoice.sent,2026-01-05 10:00,")
-    parsed = read_weekly_usage(tmp_path, contract())
-    assert parsed.faults == ()
+def test_an_export_is_read_like_a_table_of_weeks(tmp_path: Path) -> None:
+    path = written(tmp_path, GOOD, "stranger,u1,invoice.sent,2026-01-05 10:00,")
+    source = read_weekly_usage(tmp_path, contract())
+    assert (source.file, source.faults) == (str(path), ())
+    assert source.header.columns == tuple(source.columns) == ("account", "at", *contract().measures)
     # A company without a row is left to the checks across tables.
-    assert parsed.cells["id"].tolist() == ["a", "stranger"]
-    assert parsed.cells["actions_invoices"].dtype == "Int64"
-    assert parsed.cells["actions_invoices"].max() < MAX_COUNT
-    assert parsed.key(1) == "id stranger"
-    assert list(parsed.unparsed) == list(parsed.cells)
+    assert source.columns["account"].to_pylist() == ["a", "stranger"]
+    assert source.columns["at"].to_pylist() == [dt.datetime(2026, 1, 5)] * 2
+    assert source.columns["actions_invoices"].to_pylist() == [1, 1]
 
 
 def test_a_faulty_export_has_no_rows(tmp_path: Path) -> None:
     written(tmp_path, GOOD.replace("2026", "26"))
-    parsed = read_weekly_usage(tmp_path, contract())
-    assert len(parsed.faults) == 1
-    assert parsed.cells.empty
-    assert parsed.cells["at"].dtype == "datetime64[us]"
+    source = read_weekly_usage(tmp_path, contract())
+    assert len(source.faults) == 1
+    assert list(source.columns) == ["account", "at", *contract().measures]
+    assert all(len(column) == 0 for column in source.columns.values())
 
 
 def test_there_is_one_table(tmp_path: Path) -> None:
