@@ -1,4 +1,8 @@
-"""Rows of a usage table of grain day or event, CSV or Parquet, as a view in DuckDB with text parsed."""
+"""Rows of a usage table of grain day or event, CSV or Parquet, as a view in DuckDB with text parsed.
+
+DuckDB stays within a bound of memory by writing to disk, and brings its own time zones, so that the lock
+fixes them and not the machine.
+"""
 
 from __future__ import annotations
 
