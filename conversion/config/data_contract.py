@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zoneinfo
 from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal
 
@@ -24,6 +25,34 @@ Levels = Annotated[
     tuple[Annotated[str, Field(min_length=1, max_length=200)], ...],
     BeforeValidator(as_tuple),
     Field(min_length=2, max_length=MAX_LEVELS),
+    AfterValidator(must_not_repeat),
+]
+
+
+def _as_text(value: object) -> object:
+    """Write YAML's yes, no and whole numbers as a table has them; leave the rest to the type."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int) else value
+
+
+def _must_be_a_time_zone(name: str) -> str:
+    expected = "should be the name of a time zone, such as Europe/Berlin"
+    if name == "localtime":  # Differs from machine to machine.
+        raise ValueError(expected)
+    try:
+        if name != "UTC":  # Known even where the system has no zones.
+            zoneinfo.ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(expected) from error
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_must_be_a_time_zone)]
+Values = Annotated[
+    tuple[Annotated[str, BeforeValidator(_as_text), Field(min_length=1, max_length=200)], ...],
+    BeforeValidator(as_tuple),
+    Field(min_length=1, max_length=MAX_LEVELS),
     AfterValidator(must_not_repeat),
 ]
 FeatureName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,79}$")]
@@ -166,19 +195,108 @@ class Module(Section):
 
     actions: Column = Field(description="column with the number of actions")
     users: Column | None = Field(default=None, description="column with the number of users; null: none")
+    events: Columns = Field(
+        default=(),
+        description="names of its events or patterns such as invoice.*, of grain event, in place of columns",
+    )
     say: str | None = Field(default=None, max_length=80, description="what reps call it; null: its name")
 
 
+ModuleName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,59}$")]
+
+
+def _made_columns(module: str, user: object) -> dict[str, str | None]:
+    """Name the columns of a module's weekly counts of events; without a column of users there are none."""
+    return {"actions": f"actions_{module}", "users": None if user is None else f"users_{module}"}
+
+
 class Usage(Section):
-    """The usage table: one row a company and week in which the product was used."""
+    """The usage table: rows of a company and week, of a company and day, or of single events."""
 
     table: Column = Field(description="name of the table")
     id: Column = Field(description="column that identifies the company")
-    time: Column = Field(description="first day of the week")
-    week_starts: Literal["monday", "sunday"] = Field(default="monday", description="first day of a week")
-    modules: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,59}$")], Module] = Field(
+    time: Column = Field(description="first day of the week; of other grains the day, or the event's time")
+    grain: Literal["week", "day", "event"] = Field(
+        default="week", description="what a row is: a company's week, its day, or one event"
+    )
+    week_starts: Literal["monday", "sunday"] = Field(
+        default="monday", description="first day of a week, of grain week"
+    )
+    time_zone: TimeZone = Field(
+        default="UTC", description="zone that times without one are in; times with one are converted to it"
+    )
+    user: Column | None = Field(
+        default=None, description="of grain event: column of the user; null: users are not counted"
+    )
+    event: Column | None = Field(default=None, description="of grain event: column of the event's name")
+    exclude: dict[Column, Values] = Field(
+        default_factory=dict,
+        max_length=20,
+        description="rows left out, as those of bots or of your own staff: values by column, any case",
+    )
+    modules: dict[ModuleName, Module] = Field(
         min_length=1, max_length=MAX_MODULES, description="parts of the product by name"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _counted_events(cls, usage: Any) -> Any:
+        """Fill in the columns that are made of events; refuse other ones."""
+        if not isinstance(usage, dict) or usage.get("grain") != "event":
+            return usage
+        modules = usage.get("modules")
+        if not isinstance(modules, dict) or not all(isinstance(each, dict) for each in modules.values()):
+            return usage
+        filled = {}
+        for name, module in modules.items():
+            made = _made_columns(name, usage.get("user"))
+            # A resolved contract has them already.
+            named = [key for key, column in made.items() if module.get(key) not in {None, column}]
+            if named:
+                raise ValueError(
+                    f"modules.{name} names {' and '.join(named)}, which grain event counts from events; "
+                    "remove them, or set grain to day or week"
+                )
+            filled[name] = {**module, **made}
+        return {**usage, "modules": filled}
+
+    @model_validator(mode="after")
+    def _keys_of_the_grain(self) -> Usage:
+        if self.grain == "event":
+            if self.event is None:
+                raise ValueError("grain event needs event, the column of the event's name")
+            without = [name for name, module in self.modules.items() if not module.events]
+            if without:
+                raise ValueError(
+                    f"grain event needs events, names or patterns such as invoice.*, in {_listed(without)}"
+                )
+        else:
+            of_events = [key for key in ("user", "event") if getattr(self, key) is not None]
+            of_events += [f"modules.{name}.events" for name, module in self.modules.items() if module.events]
+            if of_events:
+                raise ValueError(
+                    f"grain {self.grain} has no {', '.join(of_events)}; remove it, or set grain to event"
+                )
+        if self.grain == "week" and self.exclude:
+            raise ValueError("grain week has no exclude, as a row holds many users; leave them out before")
+        if self.grain != "week" and self.week_starts != "monday":
+            raise ValueError(
+                f"grain {self.grain} has no week_starts: the weeks that are made start on Monday"
+            )
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the table that are read, each once, but for those of ``exclude``."""
+        if self.grain == "event":
+            return tuple(name for name in (self.id, self.time, self.user, self.event) if name is not None)
+        modules = self.modules.values()
+        users = [module.users for module in modules if module.users is not None]
+        return (self.id, self.time, *(module.actions for module in modules), *users)
+
+
+def _listed(modules: list[str]) -> str:
+    return ", ".join(f"modules.{name}" for name in modules)
 
 
 class Contract(Section):
@@ -191,7 +309,7 @@ class Contract(Section):
     def _nothing_twice(self) -> Contract:
         for where, columns in (
             ("companies", list(self.company_columns())),
-            ("usage", [self.usage.id, self.usage.time, *self.measures]),
+            ("usage", [*self.usage.columns, *(self.measures if self.usage.grain == "event" else ())]),
         ):
             twice = sorted({name for name in columns if columns.count(name) > 1})
             if twice:

@@ -77,6 +77,48 @@ def test_modules_may_be_without_users_and_tables_a_list(tmp_path: Path) -> None:
     assert len(contract.users) == 4
 
 
+def events(**usage: Any) -> Edit:
+    """Make the usage table one of events, with keys changed or removed."""
+
+    def edit(contract: dict[str, Any]) -> None:
+        modules = {"CRM": {"events": ["crm.*", "deal won"]}, "EMAIL": {"events": ["mail.*", "crm.mailed"]}}
+        table = {"table": "log", "id": "account", "time": "at", "modules": modules}
+        keys = {**table, "grain": "event", "user": "who", "event": "name", **usage}
+        contract["usage"] = {key: value for key, value in keys.items() if value is not NOTHING}
+
+    return edit
+
+
+def test_events_are_counted_in_columns_named_by_module(tmp_path: Path) -> None:
+    path = written(
+        tmp_path, events(time_zone="Europe/Berlin", exclude={"who": ["bot", 7], "internal": [True]})
+    )
+    contract = load_contract(path)
+    assert contract.actions == ("actions_CRM", "actions_EMAIL")
+    assert contract.users == ("users_CRM", "users_EMAIL")
+    assert contract.measures == contract.actions + contract.users
+    assert contract.usage.columns == ("account", "at", "who", "name")
+    assert contract.usage.exclude == {"who": ("bot", "7"), "internal": ("true",)}
+    resolved = tmp_path / "contract.json"
+    resolved.write_text(contract.model_dump_json(), encoding="utf-8")
+    assert load_contract(resolved) == contract
+
+
+def test_events_without_a_user_have_no_users(tmp_path: Path) -> None:
+    contract = load_contract(written(tmp_path, events(user=NOTHING)))
+    assert contract.users == ()
+    assert contract.measures == ("actions_CRM", "actions_EMAIL")
+
+
+def test_days_keep_their_columns_and_may_leave_rows_out(tmp_path: Path) -> None:
+    path = written(
+        tmp_path, put("usage", "grain", value="day"), put("usage", "exclude", value={"kind": ["test"]})
+    )
+    contract = load_contract(path)
+    assert contract.measures == load_contract(HUBSPOT).measures
+    assert contract.usage.columns == ("id", "WHEN_TIMESTAMP", *contract.measures)
+
+
 NUMBER = ("companies", "attributes", "ALEXA_RANK")
 BROKEN = {
     "missing": (put("companies", "converted", value=NOTHING), "companies.converted: given nothing, add it"),
@@ -116,6 +158,39 @@ BROKEN = {
         "usage.modules: two names differ by case alone",
     ),
     "a_module_of_digits": (put("usage", "modules", "9x", value={"actions": "a"}), "given '9x'"),
+    "grain": (put("usage", "grain", value="month"), "usage.grain: given 'month'", "'week', 'day' or 'event'"),
+    "no_name_of_events": (events(event=NOTHING), "usage: grain event needs event, the column"),
+    "a_module_without_events": (
+        events(modules={"CRM": {"say": "CRM"}, "EMAIL": {"events": ["mail"]}}),
+        "usage: grain event needs events, names or patterns such as invoice.*, in modules.CRM",
+    ),
+    "events_and_actions": (
+        events(modules={"CRM": {"events": ["crm.*"], "actions": "n", "users": "m"}}),
+        "usage: modules.CRM names actions and users, which grain event counts from events; remove them",
+    ),
+    "a_pattern_named_twice": (
+        events(modules={"CRM": {"events": ["crm.*", "crm.*"]}}),
+        "usage.modules.CRM.events: given ['crm.*', 'crm.*'], should not name anything twice",
+    ),
+    "events_of_weeks": (
+        put("usage", "modules", "EMAIL", "events", value=["mail"]),
+        "usage: grain week has no modules.EMAIL.events; remove it, or set grain to event",
+    ),
+    "a_user_of_weeks": (put("usage", "user", value="who"), "usage: grain week has no user; remove it"),
+    "a_column_of_events_twice": (events(user="name"), "usage: name stands for two things"),
+    "a_made_column_twice": (events(time="actions_CRM"), "usage: actions_CRM stands for two things"),
+    "excluded_weeks": (put("usage", "exclude", value={"id": ["1"]}), "usage: grain week has no exclude"),
+    "excluded_nothing": (events(exclude={"who": []}), "usage.exclude.who: given []", "at least 1"),
+    "sundays_of_days": (events(week_starts="sunday"), "usage: grain event has no week_starts"),
+    "no_time_zone": (
+        put("usage", "time_zone", value="Berlin"),
+        "usage.time_zone: given 'Berlin', should be the name of a time zone, such as Europe/Berlin",
+    ),
+    "a_folder_of_time_zones": (
+        put("usage", "time_zone", value="Europe"),
+        "should be the name of a time zone",
+    ),
+    "the_machines_time_zone": (put("usage", "time_zone", value="localtime"), "the name of a time zone"),
     "ids": (put("companies", "ids", value="int"), "companies.ids: given 'int', should be 'whole' or 'text'"),
 }
 

@@ -1,0 +1,227 @@
+"""Rows of a usage table of grain day or event, CSV or Parquet, as a view in DuckDB with text parsed.
+
+DuckDB stays within a bound of memory by writing to disk, and brings its own time zones, so that the lock
+fixes them and not the machine.
+"""
+
+from __future__ import annotations
+
+import csv
+import glob
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from conversion.config.data_contract import Contract, Usage
+from conversion.ingest.cells import MISSING
+from conversion.ingest.csv_bytes import MAX_RECORD_BYTES, normalized_utf8, refuse_other_headers
+from conversion.ingest.faults import NAMES_FIRST, TIMESTAMP, Fault, UnreadableError, quoted
+
+MEMORY: Final = "1GB"
+"""What the engine may hold; it writes to disk what needs more."""
+THREADS: Final = 2
+"""Each thread needs memory of its own."""
+TABLE: Final = "the usage table"
+"""What messages call a table that is not a file."""
+_DAY: Final = r"\d{4}-\d\d-\d\d(?:[ T](?:[01]\d|2[0-3]):\d\d(?::\d\d(?:\.\d{1,9})?)?)?"
+_ZONED: Final = _DAY + r"\s?(?:[Zz]|UTC|GMT|[+-]\d\d(?::?\d\d)?)"
+_WHOLE: Final = r"[+-]?\d{1,18}(?:\.0*)?"
+
+
+@contextmanager
+def open_engine() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open an empty database that holds at most `MEMORY` and writes the rest to a temporary folder."""
+    with TemporaryDirectory(prefix="weekly-counts-", ignore_cleanup_errors=True) as folder:
+        settings: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": MEMORY,
+            "threads": THREADS,
+            "temp_directory": folder,
+            "preserve_insertion_order": False,
+            # Nothing is downloaded; what is needed is part of the package.
+            "autoinstall_known_extensions": False,
+        }
+        with duckdb.connect(":memory:", config=settings) as engine:
+            yield engine
+
+
+def create_rows(engine: duckdb.DuckDBPyConnection, source: Path | pa.Table, contract: Contract) -> None:
+    """Create the view ``usage_rows`` of a table's parsed rows.
+
+    Its columns: ``id`` and ``moment`` (in the contract's time zone), missing where they cannot be parsed; the
+    text they were parsed from, ``id_text`` and ``moment_text``; ``excluded``; for events ``event`` and
+    ``person``, for days ``m0``, ``m1``, ... in the order of `Contract.measures`, with ``m0_text``, ...
+
+    Raises
+    ------
+    UnreadableError
+        The table cannot be read, or has no header.
+    MissingColumnsError
+        Columns of the contract are missing or doubled.
+    """
+    usage = contract.usage
+    wanted = tuple(dict.fromkeys([*usage.columns, *usage.exclude]))
+    names = _create_source(engine, source, wanted)
+    faults = [fault for name in wanted if (fault := _column_fault(_name_of(source), name, names)) is not None]
+    if faults:
+        raise MissingColumnsError(faults)
+    place = {name: f"c{names.index(name)}" for name in wanted}
+    parsed = [
+        f"{_id(place[usage.id], contract.companies.ids)} AS id",
+        f"{_text(place[usage.id])} AS id_text",
+        f"{_time(engine, usage, place[usage.time])} AS moment",
+        f"CAST({place[usage.time]} AS VARCHAR) AS moment_text",
+        f"{_excluded(usage, place)} AS excluded",
+        *(_of_events(usage, place) if usage.grain == "event" else _of_days(contract.measures, place)),
+    ]
+    engine.execute(f"CREATE VIEW usage_rows AS SELECT {', '.join(parsed)} FROM source")
+
+
+class MissingColumnsError(Exception):
+    """Columns that a table should have once each; ``faults`` has one for each."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__("; ".join(map(str, faults)))
+        self.faults = faults
+
+
+def rejected_lines(engine: duckdb.DuckDBPyConnection) -> list[tuple[str, int, list[int]]]:
+    """Return what was wrong with lines of a CSV that were left out: message, how many, the first lines."""
+    if not engine.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'reject_errors'").fetchall():
+        return []
+    return engine.execute(
+        "SELECT error_type::VARCHAR, count(DISTINCT line), list(DISTINCT line ORDER BY line)[:5]"
+        " FROM reject_errors GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
+
+
+def _name_of(source: Path | pa.Table) -> str:
+    return str(source) if isinstance(source, Path) else TABLE
+
+
+def _create_source(
+    engine: duckdb.DuckDBPyConnection, source: Path | pa.Table, wanted: tuple[str, ...]
+) -> list[str]:
+    """Create the view ``source`` with columns c0, c1, ...; return their names, which may repeat."""
+    if isinstance(source, pa.Table):
+        names = list(source.column_names)
+        engine.register("source", source.rename_columns([f"c{at}" for at in range(len(names))]))
+        return names
+    if source.suffix == ".csv":
+        names = _csv_header(source, wanted)
+        engine.read_csv(
+            glob.escape(str(source)),
+            header=True,
+            sep=",",
+            quotechar='"',
+            escapechar='"',
+            auto_detect=False,
+            columns={f"c{at}": "VARCHAR" for at in range(len(names))},
+            store_rejects=True,
+        ).create_view("source")
+    else:
+        table = f"read_parquet({literal(glob.escape(str(source)))})"
+        names = engine.sql(f"SELECT * FROM {table} LIMIT 0").columns
+        columns = ", ".join(f"{_name(name)} AS c{at}" for at, name in enumerate(names))
+        engine.execute(f"CREATE VIEW source AS SELECT {columns} FROM {table}")
+    return names
+
+
+def _csv_header(path: Path, wanted: tuple[str, ...]) -> list[str]:
+    with path.open("rb") as file:
+        start = file.read(MAX_RECORD_BYTES)
+    # A character may be cut off at the end.
+    whole_lines = start[: start.rfind(b"\n") + 1] if len(start) == MAX_RECORD_BYTES else start
+    text = normalized_utf8(whole_lines or start)
+    refuse_other_headers(text, wanted)
+    names = next(csv.reader(io.StringIO(text.decode(), newline="")), [])
+    if not names:
+        raise UnreadableError("the header", NAMES_FIRST, "add them", "a blank line")
+    return names
+
+
+def _column_fault(file: str, wanted: str, names: list[str]) -> Fault | None:
+    if (count := names.count(wanted)) == 1:
+        return None
+    if count:
+        return Fault(
+            file, wanted, "one column of this name", "remove the others", found=(f"{count} of them",)
+        )
+    near = {name.strip().casefold(): name for name in names}
+    hint = near.get(wanted.strip().casefold())
+    remedy = f"rename {quoted(hint)}" if hint is not None else "add it to the export"
+    return Fault(file, wanted, "this column", remedy, found=("no such column",))
+
+
+def _name(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return a text as SQL has it."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _text(column: str) -> str:
+    """Write the SQL of a column's text without spaces around it; missing where it stands for that."""
+    trimmed = f"trim(CAST({column} AS VARCHAR))"
+    return f"CASE WHEN {trimmed} NOT IN ({_list(sorted(MISSING))}) THEN {trimmed} END"
+
+
+def _list(values: list[str]) -> str:
+    return ", ".join(map(literal, values))
+
+
+def _whole(column: str) -> str:
+    text = f"trim(CAST({column} AS VARCHAR))"
+    whole = f"TRY_CAST(split_part({text}, '.', 1) AS BIGINT)"
+    return f"CASE WHEN regexp_full_match({text}, {literal(_WHOLE)}) THEN {whole} END"
+
+
+def _id(column: str, ids: str) -> str:
+    return _whole(column) if ids == "whole" else _text(column)
+
+
+def _time(engine: duckdb.DuckDBPyConnection, usage: Usage, column: str) -> str:
+    """Write the SQL of a time in the contract's zone: times without a zone are in it already."""
+    kind = str(engine.sql(f"SELECT {column} FROM source LIMIT 0").types[0])
+    zone = literal(usage.time_zone)
+    if kind == "TIMESTAMP WITH TIME ZONE":
+        return f"timezone({zone}, {column})"
+    if kind.startswith("TIMESTAMP") or kind == "DATE":
+        return f"CAST({column} AS TIMESTAMP)"
+    if kind != "VARCHAR":
+        raise UnreadableError(usage.time, TIMESTAMP, "export the column as times", f"type {kind}")
+    text = f"trim({column})"
+    return (
+        f"CASE WHEN regexp_full_match({text}, {literal(_DAY)}) THEN TRY_CAST({text} AS TIMESTAMP)"
+        f" WHEN regexp_full_match({text}, {literal(_ZONED)})"
+        f" THEN timezone({zone}, TRY_CAST({text} AS TIMESTAMPTZ)) END"
+    )
+
+
+def _excluded(usage: Usage, place: dict[str, str]) -> str:
+    tests = [
+        f"coalesce(lower({_text(place[column])}) IN ({_list([value.lower() for value in values])}), false)"
+        for column, values in usage.exclude.items()
+    ]
+    return f"({' OR '.join(tests)})" if tests else "false"
+
+
+def _of_events(usage: Usage, place: dict[str, str]) -> list[str]:
+    person = "NULL" if usage.user is None else _text(place[usage.user])
+    event = "NULL" if usage.event is None else _text(place[usage.event])
+    return [f"{event} AS event", f"CAST({person} AS VARCHAR) AS person"]
+
+
+def _of_days(measures: tuple[str, ...], place: dict[str, str]) -> list[str]:
+    columns = [(at, place[measure]) for at, measure in enumerate(measures)]
+    return [
+        *(f"{_whole(column)} AS m{at}" for at, column in columns),
+        *(f"CAST({column} AS VARCHAR) AS m{at}_text" for at, column in columns),
+    ]
