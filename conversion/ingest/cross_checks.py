@@ -256,8 +256,14 @@ CROSS_CHECK_METRICS: Final = (
     Metric("usage_before_conversion.warned", "whether `load` warned that it is most of them"),
     Metric("unlisted_<levels>.companies", "companies with a level that no group of the category lists"),
     Metric("unlisted_<levels>.labels", "distinct levels that no group of the category lists"),
-    Metric("dates_out_of_order.converted_before_signed_up", "rows of companies that converted before they signed up"),
-    Metric("dates_out_of_order.ended_before_converted", "rows of companies whose subscription ended before it began"),
+    Metric(
+        "dates_out_of_order.converted_before_signed_up",
+        "rows of companies that converted before signing up",
+    ),
+    Metric(
+        "dates_out_of_order.ended_before_converted",
+        "rows of companies that ended before converting",
+    ),
 )
 """What the checks across tables report."""
 
