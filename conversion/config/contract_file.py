@@ -8,7 +8,8 @@ from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from conversion.config.data_contract import AnyAttribute, Category, Contract, GroupsFile
+from conversion.config.attribute_kinds import AnyAttribute, Category, GroupsFile
+from conversion.config.data_contract import Contract
 from conversion.runtime.errors import ParamsError
 from conversion.runtime.yaml_values import read_values, shorten
 

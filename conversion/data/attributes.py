@@ -11,61 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from conversion.config.data_contract import (
-    AnyAttribute,
-    Category,
-    Contract,
-    Flag,
-    Number,
-    Ordered,
-)
+from conversion.config.attribute_kinds import AnyAttribute, Category, Date, Flag, Number, Ordered
+from conversion.config.attribute_names import encoded_names
+from conversion.config.data_contract import Contract
 
 Values = Mapping[str, Iterable[object]]
 Levels = Mapping[str, tuple[str, ...]]
-
-
-def slug(column: str) -> str:
-    """Turn a column's name into small letters, digits and underscores, as features are named.
-
-    Examples
-    --------
-    >>> slug("Head Count (FTE)")
-    'head_count_fte'
-    """
-    name = re.sub(r"[^a-z0-9]+", "_", column.casefold()).strip("_")
-    return name if name[:1].isalpha() else f"x_{name}"
-
-
-def label(column: str, attribute: AnyAttribute) -> str:
-    """Return what reps call an attribute."""
-    return column if attribute.say is None else attribute.say
-
-
-def feature_name(column: str, attribute: AnyAttribute) -> str:
-    """Name the feature of an attribute's value."""
-    if attribute.feature is not None:
-        return attribute.feature.name
-    return f"log_{slug(column)}" if isinstance(attribute, Number) and attribute.log else slug(column)
-
-
-def flag_name(column: str, attribute: Number) -> str:
-    """Name the feature that says that a number is not applicable."""
-    return f"{slug(column)}_not_applicable" if attribute.flag is None else attribute.flag.name
-
-
-def missing_name(column: str, attribute: AnyAttribute) -> str:
-    """Name the feature that says that an attribute is missing."""
-    return f"{slug(column)}_missing" if attribute.missing is None else attribute.missing.name
-
-
-def encoded_names(column: str, attribute: AnyAttribute) -> tuple[str, ...]:
-    """Name the columns that `encode` makes of an attribute: a number's own, and beside others a new one."""
-    if not isinstance(attribute, Number):
-        name = feature_name(column, attribute)
-        return (f"{name}_encoded" if name == column else name,)
-    if attribute.not_applicable is None:
-        return (column,)
-    return (column, flag_name(column, attribute))
 
 
 def level_of(category: Category) -> Callable[[object], str]:
@@ -124,14 +75,15 @@ def encode(contract: Contract, values: Values, levels: Levels) -> dict[str, NDAr
     values
         By attribute, one value a company; None or NaN where it is missing. Numbers may be an array.
     levels
-        By category, its levels in the order of their codes; a level that is not among them is unknown.
+        By category, its levels in the order of their codes; a level that is not among them is
+        `Category.other` if that is one, else unknown.
 
     Returns
     -------
     dict of arrays of length companies
         In the order of `encoded_names`, attribute after attribute. Numbers are float64, NaN where missing
         or not applicable; flags, and whether a number is not applicable, are 1.0, 0.0 or NaN; ordered levels
-        are 1.0, 2.0, …; categories are int64 positions in ``levels``.
+        are 1.0, 2.0, …; dates are days since 1970-01-01; categories are int64 positions in ``levels``.
     """
     found: dict[str, NDArray[Any]] = {}
     for column, attribute in contract.companies.attributes.items():
@@ -145,8 +97,12 @@ def _encode(attribute: AnyAttribute, values: Iterable[object], levels: tuple[str
         return _numbers(attribute, np.asarray(values, dtype=np.float64))
     if isinstance(attribute, Category):
         places = {level: place for place, level in enumerate(levels)}
-        unknown, find = places[attribute.unknown], level_of(attribute)
-        return [np.array([places.get(find(value), unknown) for value in values], dtype=np.int64)]
+        unseen, find = places.get(attribute.other, places[attribute.unknown]), level_of(attribute)
+        return [np.array([places.get(find(value), unseen) for value in values], dtype=np.int64)]
+    if isinstance(attribute, Date):
+        return [_days(values)]
+    if isinstance(attribute, Ordered) and attribute.cuts:
+        return [_cut(attribute, np.asarray(values, dtype=np.float64))]
     codes = _codes(attribute)
     # Looked up one by one: one company of a request must not wait for pandas.
     return [np.array([codes.get(value, np.nan) for value in values], dtype=np.float64)]
@@ -157,6 +113,16 @@ def _numbers(attribute: Number, values: NDArray[np.float64]) -> list[NDArray[Any
         return [values]
     beyond = values >= attribute.not_applicable
     return [np.where(beyond, np.nan, values), np.where(np.isnan(values), np.nan, beyond)]
+
+
+def _days(values: Iterable[object]) -> NDArray[np.float64]:
+    # None becomes NaT; an array of dates stays as it is.
+    days = np.asarray(values, dtype="datetime64[D]")
+    return np.where(np.isnat(days), np.nan, days.astype(np.int64))
+
+
+def _cut(attribute: Ordered, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(np.isnan(values), np.nan, np.searchsorted(attribute.cuts, values, side="right") + 1.0)
 
 
 def _codes(attribute: Ordered | Flag) -> dict[object, float]:
@@ -171,8 +137,8 @@ def with_attributes(companies: pd.DataFrame, contract: Contract) -> pd.DataFrame
     Parameters
     ----------
     companies
-        Has a column for each attribute: numbers as float64, ordered and category as text, flags as boolean;
-        missing values are NaN or None.
+        Has a column for each attribute: numbers, and what is cut into levels, as float64; dates as
+        datetime64; ordered and category as text; flags as boolean; missing values are NaN, NaT or None.
 
     Returns
     -------
@@ -194,8 +160,10 @@ def with_attributes(companies: pd.DataFrame, contract: Contract) -> pd.DataFrame
 
 
 def _listed(column: pd.Series[Any], attribute: AnyAttribute) -> Iterable[object]:
-    if isinstance(attribute, Number):
+    if isinstance(attribute, Number) or (isinstance(attribute, Ordered) and attribute.cuts):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    if isinstance(attribute, Date):
+        return column.to_numpy(dtype="datetime64[D]")
     return column.astype(object).where(column.notna(), None).tolist()
 
 

@@ -210,7 +210,7 @@ def clean_usage(
         "stray_week": strays(usage[time], period),
         "after_as_of": ~known_at(usage[time], period.as_of),
         "orphan_usage": ~usage["id"].isin(ids),
-        "negative_count": (usage[list(contract.measures)] < 0).any(axis=1),
+        "negative_count": (usage[list(contract.counts)] < 0).any(axis=1),
         "actions_below_users": pd.Series((actions < users).any(axis=1), index=usage.index),
     }
     rule = pd.Series(pd.NA, index=usage.index, dtype="str")

@@ -10,8 +10,9 @@ from typing import Any, Final
 import pandas as pd
 import pandera.pandas as pandera
 
-from conversion.config.data_contract import AnyAttribute, Contract, Flag, Number, Ordered
-from conversion.data.attributes import label
+from conversion.config.attribute_kinds import AnyAttribute, Flag, Number, Ordered
+from conversion.config.attribute_names import label
+from conversion.config.data_contract import Contract
 from conversion.ingest.faults import PRESENT, WHOLE, one_of
 from conversion.ingest.parsers import (
     Parser,

@@ -9,8 +9,10 @@ from typing import Any, Final
 
 import pandas as pd
 
-from conversion.config.data_contract import Category, Contract
-from conversion.data.attributes import is_listed, slug
+from conversion.config.attribute_kinds import Category
+from conversion.config.attribute_names import slug
+from conversion.config.data_contract import Contract
+from conversion.data.attributes import is_listed
 from conversion.data.timeline import WEEK
 from conversion.ingest.cells import is_missing_word
 from conversion.ingest.faults import EMPTY_CELL, SHOWN_KEYS, Fault, quoted, row_key

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from conversion.config.data_contract import MAX_ATTRIBUTES, MAX_LEVELS
+from conversion.config.contract_types import MAX_ATTRIBUTES, MAX_LEVELS
 from conversion.ingest.draft_columns import Column, begins, words
 from conversion.ingest.draft_levels import SPREADSHEET_DATE, ordered_ranges, ordered_words, yes_and_no
 from conversion.ingest.draft_roles import looks_like_id

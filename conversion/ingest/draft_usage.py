@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from conversion.config.data_contract import MAX_MODULES
+from conversion.config.contract_types import MAX_MODULES
 from conversion.ingest.draft_columns import Column, begins, parts
 from conversion.ingest.draft_companies import Guess
 from conversion.ingest.draft_roles import looks_like_id

@@ -11,8 +11,8 @@ from typing import Any, Final
 import yaml
 from pydantic import TypeAdapter
 
-from conversion.config.data_contract import AnyAttribute, Number
-from conversion.data.attributes import encoded_names, missing_name, slug
+from conversion.config.attribute_kinds import AnyAttribute, Number
+from conversion.config.attribute_names import encoded_names, missing_name, slug
 from conversion.ingest.draft_companies import CompanyDraft
 from conversion.ingest.draft_roles import Roles
 from conversion.ingest.draft_usage import UsageDraft

@@ -18,7 +18,8 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from conversion.config.data_contract import Contract, Usage
+from conversion.config.data_contract import Contract
+from conversion.config.usage_contract import Usage
 from conversion.ingest.cells import MISSING
 from conversion.ingest.csv_bytes import MAX_RECORD_BYTES, normalized_utf8, refuse_other_headers
 from conversion.ingest.faults import NAMES_FIRST, TIMESTAMP, Fault, UnreadableError, quoted
@@ -55,7 +56,7 @@ def create_rows(engine: duckdb.DuckDBPyConnection, source: Path | pa.Table, cont
 
     Its columns: ``id`` and ``moment`` (in the contract's time zone), missing where they cannot be parsed; the
     text they were parsed from, ``id_text`` and ``moment_text``; ``excluded``; for events ``event`` and
-    ``person``, for days ``m0``, ``m1``, ... in the order of `Contract.measures`, with ``m0_text``, ...
+    ``person``, for days ``m0``, ``m1``, ... in the order of `Contract.counts`, with ``m0_text``, ...
 
     Raises
     ------
@@ -77,7 +78,7 @@ def create_rows(engine: duckdb.DuckDBPyConnection, source: Path | pa.Table, cont
         f"{_time(engine, usage, place[usage.time])} AS moment",
         f"CAST({place[usage.time]} AS VARCHAR) AS moment_text",
         f"{_excluded(usage, place)} AS excluded",
-        *(_of_events(usage, place) if usage.grain == "event" else _of_days(contract.measures, place)),
+        *(_of_events(usage, place) if usage.grain == "event" else _of_days(contract.counts, place)),
     ]
     engine.execute(f"CREATE VIEW usage_rows AS SELECT {', '.join(parsed)} FROM source")
 

@@ -67,7 +67,7 @@ def read_weekly_usage(folder: Path, contract: Contract) -> Source:
     -------
     Source
         As `conversion.ingest.tables.read_table` returns a table of grain week: the contract's names of the id
-        and the time, and `Contract.measures`. Without rows if ``faults`` has any.
+        and the time, and `Contract.counts`. Without rows if ``faults`` has any.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def read_weekly_usage(folder: Path, contract: Contract) -> Source:
         weekly = weekly_counts(found[0], contract)
     except WeeklyCountsError as error:
         faults = error.faults
-        weekly = _typed(pd.DataFrame(columns=["id", usage.time, *contract.measures]), contract)
+        weekly = _typed(pd.DataFrame(columns=["id", usage.time, *contract.counts]), contract)
     table = pa.Table.from_pandas(weekly.rename(columns={"id": usage.id}), preserve_index=False)
     header = Header(tuple(table.column_names), frozenset(), {}, ())
     columns = dict(zip(table.column_names, table.columns, strict=True))
@@ -106,7 +106,7 @@ def weekly_counts(source: Path | pa.Table, contract: Contract) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Sorted by ``id`` and week: ``id`` (int64 or str), the contract's time (Monday 00:00), and
-        `Contract.measures` (int64). Only weeks with at least one event of a module, or one row of a day.
+        `Contract.counts` (int64). Only weeks with at least one event of a module, or one row of a day.
 
     Raises
     ------
@@ -133,9 +133,9 @@ def weekly_counts(source: Path | pa.Table, contract: Contract) -> pd.DataFrame:
 
 
 def _typed(counted: pd.DataFrame, contract: Contract) -> pd.DataFrame:
-    counted.columns = pd.Index(["id", contract.usage.time, *contract.measures])
+    counted.columns = pd.Index(["id", contract.usage.time, *contract.counts])
     id_type = "int64" if contract.companies.ids == "whole" else "str"
-    counts = dict.fromkeys(contract.measures, "int64")
+    counts = dict.fromkeys(contract.counts, "int64")
     return counted.astype({"id": id_type, contract.usage.time: "datetime64[us]", **counts})
 
 
@@ -209,7 +209,7 @@ def _of_days(engine: duckdb.DuckDBPyConnection, file: str, contract: Contract) -
         raise UnreadableError("all columns", "rows", "correct usage.exclude", f"{left_out}, all excluded")
     if left_out:
         log.info("usage rows left out by usage.exclude", extra={"rows": left_out, "kept": rows})
-    places = range(len(contract.measures))
+    places = range(len(contract.counts))
     largest = [f"{_or_negative(f'm{at}', 'max')} AS m{at}" for at in places]
     summed = [
         f"CAST({_or_negative(f'm{at}', 'sum' if at < len(contract.actions) else 'max')} AS BIGINT) AS m{at}"
@@ -248,7 +248,7 @@ def _cells(contract: Contract) -> list[Cell]:
         (usage.time, "moment", "moment_text", TIMESTAMP),
     ]
     if usage.grain == "day":
-        cells += [(name, f"m{at}", f"m{at}_text", WHOLE) for at, name in enumerate(contract.measures)]
+        cells += [(name, f"m{at}", f"m{at}_text", WHOLE) for at, name in enumerate(contract.counts)]
     return cells
 
 

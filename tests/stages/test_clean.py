@@ -52,7 +52,7 @@ def test_the_stage_names_the_week_it_leaves_out_and_how_to_keep_it(
     customers[customers["CLOSEDATE"] < "2019-10-10"].to_parquet(typed_tables / "customers.parquet")
     usage = pd.read_parquet(typed_tables / "usage_actions.parquet")
     weeks = pd.date_range("2019-08-05", "2019-10-07", freq="7D").astype("datetime64[us]")
-    row = usage.iloc[[0]].assign(**(dict.fromkeys(hubspot().measures, 0) | {"ACTIONS_EMAIL": 8}))
+    row = usage.iloc[[0]].assign(**(dict.fromkeys(hubspot().counts, 0) | {"ACTIONS_EMAIL": 8}))
     busy = [row.assign(id=company, WHEN_TIMESTAMP=when) for when in weeks for company in range(400)]
     usage = pd.concat([usage, *busy], ignore_index=True)
     last = usage["WHEN_TIMESTAMP"] == weeks[-1]
@@ -99,7 +99,7 @@ def lay_out_accounts(contract: Contract, first_day: str) -> None:
         }
     ).astype(dict.fromkeys(["id", "country", "plan", "name", "owner"], "str"))
     weeks = pd.date_range(first_day, periods=8, freq="7D").astype("datetime64[us]")
-    usage = pd.DataFrame({"id": ["0042"] * 8, "week": weeks} | dict.fromkeys(contract.measures, 2))
+    usage = pd.DataFrame({"id": ["0042"] * 8, "week": weeks} | dict.fromkeys(contract.counts, 2))
     accounts.to_parquet("data/typed/accounts.parquet", index=False)
     usage.astype({"id": "str"}).to_parquet("data/typed/weekly_usage.parquet", index=False)
     write_json("data/contract.json", contract.model_dump(mode="json"))

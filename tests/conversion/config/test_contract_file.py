@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from conversion.config.attribute_kinds import Category, Number, Ordered
 from conversion.config.contract_file import load_contract
-from conversion.config.data_contract import Category, Number, Ordered
 from conversion.runtime.errors import ParamsError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -47,7 +47,7 @@ def written(folder: Path, *edits: Edit) -> Path:
 def test_the_default_contract_says_what_the_tables_of_the_assessment_are() -> None:
     contract = load_contract(HUBSPOT)
     assert contract.modules == ("CRM_CONTACTS", "CRM_COMPANIES", "CRM_DEALS", "EMAIL")
-    assert contract.measures == tuple(
+    assert contract.counts == tuple(
         f"{kind}_{module}" for kind in ("ACTIONS", "USERS") for module in contract.modules
     )
     assert contract.companies.tables == {"customers": "all", "noncustomers": "none"}
@@ -96,7 +96,7 @@ def test_events_are_counted_in_columns_named_by_module(tmp_path: Path) -> None:
     contract = load_contract(path)
     assert contract.actions == ("actions_CRM", "actions_EMAIL")
     assert contract.users == ("users_CRM", "users_EMAIL")
-    assert contract.measures == contract.actions + contract.users
+    assert contract.counts == contract.actions + contract.users
     assert contract.usage.columns == ("account", "at", "who", "name")
     assert contract.usage.exclude == {"who": ("bot", "7"), "internal": ("true",)}
     resolved = tmp_path / "contract.json"
@@ -107,7 +107,7 @@ def test_events_are_counted_in_columns_named_by_module(tmp_path: Path) -> None:
 def test_events_without_a_user_have_no_users(tmp_path: Path) -> None:
     contract = load_contract(written(tmp_path, events(user=NOTHING)))
     assert contract.users == ()
-    assert contract.measures == ("actions_CRM", "actions_EMAIL")
+    assert contract.counts == ("actions_CRM", "actions_EMAIL")
 
 
 def test_days_keep_their_columns_and_may_leave_rows_out(tmp_path: Path) -> None:
@@ -115,8 +115,8 @@ def test_days_keep_their_columns_and_may_leave_rows_out(tmp_path: Path) -> None:
         tmp_path, put("usage", "grain", value="day"), put("usage", "exclude", value={"kind": ["test"]})
     )
     contract = load_contract(path)
-    assert contract.measures == load_contract(HUBSPOT).measures
-    assert contract.usage.columns == ("id", "WHEN_TIMESTAMP", *contract.measures)
+    assert contract.counts == load_contract(HUBSPOT).counts
+    assert contract.usage.columns == ("id", "WHEN_TIMESTAMP", *contract.counts)
 
 
 NUMBER = ("companies", "attributes", "ALEXA_RANK")
@@ -130,7 +130,7 @@ BROKEN = {
     ),
     "wrong_kind": (
         put(*NUMBER, "kind", value="nomber"),
-        "companies.attributes.ALEXA_RANK.kind: given 'nomber', should be number, ordered, category, flag",
+        "ALEXA_RANK.kind: given 'nomber', should be number, ordered, category, flag, date",
     ),
     "no_kind": (put(*NUMBER, "kind", value=NOTHING), "ALEXA_RANK.kind: given null, should be number"),
     "no_section": (
@@ -155,7 +155,7 @@ BROKEN = {
     "one_table_for_two": (put("usage", "table", value="customers"), "customers is a company table too"),
     "modules_by_case": (
         put("usage", "modules", "Email", value={"actions": "mails"}),
-        "usage.modules: two names differ by case alone",
+        "usage.modules: two names are the same, or differ by case alone",
     ),
     "a_module_of_digits": (put("usage", "modules", "9x", value={"actions": "a"}), "given '9x'"),
     "grain": (put("usage", "grain", value="month"), "usage.grain: given 'month'", "'week', 'day' or 'event'"),
@@ -191,6 +191,45 @@ BROKEN = {
         "should be the name of a time zone",
     ),
     "the_machines_time_zone": (put("usage", "time_zone", value="localtime"), "the name of a time zone"),
+    "a_table_in_a_folder": (put("usage", "table", value="week/usage"), "usage.table: given 'week/usage'"),
+    "no_conversions": (
+        put("companies", "tables", value={"a": "none", "b": "none"}),
+        "companies: tables: none of the companies have converted; set one of the tables to some",
+    ),
+    "subscriptions_and_converted": (
+        put("companies", "subscriptions", value={"table": "paid", "id": "id", "start": "from"}),
+        "companies: converted and value: subscriptions has these; remove one of the two",
+    ),
+    "tables_by_case": (
+        put("usage", "table", value="Customers"),
+        "Customers, customers: a table stands for two",
+    ),
+    "one_feature_for_two": (
+        put("companies", "attributes", "size", value={"kind": "number"}),
+        "companies.attributes: size_missing would be the feature of two; give one of them a feature",
+    ),
+    "a_column_of_the_project": (put("companies", "shown", value=["rule"]), "rule is what the project calls"),
+    "cuts_that_fall": (
+        put("companies", "attributes", "age", value={"kind": "ordered", "cuts": [3, 2]}),
+        "cuts should increase",
+    ),
+    "cuts_without_names": (
+        put(
+            "companies",
+            "attributes",
+            "age",
+            value={"kind": "ordered", "cuts": [2], "levels": ["a", "b", "c"]},
+        ),
+        "1 cuts make 2 levels, but 3 are named",
+    ),
+    "other_is_unknown": (
+        put("companies", "attributes", "INDUSTRY", "other", value="Unknown"),
+        "unknown and other are both Unknown; name them differently",
+    ),
+    "a_measure_as_a_module": (
+        put("usage", "measures", value={"email": {"column": "gb", "combine": "last"}}),
+        "usage.measures: two names are the same, or differ by case alone",
+    ),
     "ids": (put("companies", "ids", value="int"), "companies.ids: given 'int', should be 'whole' or 'text'"),
 }
 
@@ -235,3 +274,43 @@ def test_a_broken_groups_file_is_refused(text: str, said: str, tmp_path: Path) -
     edit = put("companies", "attributes", "INDUSTRY", "groups", value=str(groups))
     with pytest.raises(ParamsError, match=said):
         load_contract(written(tmp_path, edit))
+
+
+def test_subscriptions_name_the_columns_that_cleaning_makes(tmp_path: Path) -> None:
+    edits = [put("companies", name, value=NOTHING) for name in ("converted", "value")]
+    table = {
+        "table": "paid",
+        "id": "id",
+        "start": "from",
+        "end": "to",
+        "trials": {"plan": ["trial"], "free": [True]},
+    }
+    path = written(tmp_path, *edits, put("companies", "subscriptions", value=table))
+    companies = load_contract(path).companies
+    assert (companies.converted, companies.ended, companies.value) == ("converted", "ended", None)
+    assert companies.subscriptions is not None
+    assert companies.subscriptions.trials == {"plan": ("trial",), "free": ("true",)}
+    resolved = tmp_path / "contract.json"
+    resolved.write_text(load_contract(path).model_dump_json(), encoding="utf-8")
+    assert load_contract(resolved).companies == companies
+
+
+def test_every_table_is_listed_once(tmp_path: Path) -> None:
+    history = {"table": "plans", "id": "id", "valid_from": "day"}
+    attributes = {
+        name: {"kind": "category", "history": history | {"value": name}} for name in ("plan", "team")
+    }
+    path = written(
+        tmp_path,
+        put("companies", "attributes", value=attributes),
+        put("companies", "aliases", value={"table": "merged", "id": "old", "into": "new"}),
+    )
+    assert load_contract(path).tables == ("customers", "noncustomers", "usage_actions", "merged", "plans")
+
+
+def test_levels_between_cuts_are_named(tmp_path: Path) -> None:
+    path = written(
+        tmp_path, put("companies", "attributes", value={"staff": {"kind": "ordered", "cuts": [10, 250.5]}})
+    )
+    levels = load_contract(path).companies.attributes["staff"].levels  # type: ignore[union-attr]
+    assert levels == ("below 10", "10 to below 250.5", "250.5 or more")

@@ -4,17 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conversion.config.data_contract import Category, Number
-from conversion.data.attributes import (
-    encode,
-    encoded_names,
-    feature_name,
-    is_listed,
-    levels_of,
-    missing_name,
-    slug,
-    with_attributes,
-)
+from conversion.config.attribute_kinds import Category, Number
+from conversion.config.attribute_names import encoded_names, feature_name, missing_name, slug
+from conversion.data.attributes import encode, is_listed, levels_of, with_attributes
 from tests.contract_files import hubspot, projects
 
 ACCOUNTS = pd.DataFrame(

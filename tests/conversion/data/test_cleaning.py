@@ -35,7 +35,7 @@ def other(
 
 
 def week(company: int, when: pd.Timestamp, counts: list[int]) -> dict[str, Any]:
-    return {"id": company, "WHEN_TIMESTAMP": when, **dict(zip(hubspot().measures, counts, strict=True))}
+    return {"id": company, "WHEN_TIMESTAMP": when, **dict(zip(hubspot().counts, counts, strict=True))}
 
 
 def tables_of(

@@ -252,7 +252,7 @@ def test_every_company_is_kept_or_in_quarantine_in_any_order(rows: list[dict[str
 
 def week(company: str, when: pd.Timestamp, counts: list[int]) -> dict[str, Any]:
     """Give a week's projects, automations and invoices, then the users of projects and of invoices."""
-    return {"id": company, "week": when, **dict(zip(projects().measures, counts, strict=True))}
+    return {"id": company, "week": when, **dict(zip(projects().counts, counts, strict=True))}
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_without_users_no_action_is_below_them() -> None:
     }
     usage = projects().usage.model_copy(update={"modules": modules})
     contract = projects().model_copy(update={"usage": usage})
-    row = pd.DataFrame([{"id": "a", "week": AS_OF - WEEK} | dict.fromkeys(contract.measures, 0)])
+    row = pd.DataFrame([{"id": "a", "week": AS_OF - WEEK} | dict.fromkeys(contract.counts, 0)])
     kept, quarantine = cleaning.clean_usage(row, pd.Series(["a"]), PERIOD, contract)
     assert (len(kept), len(quarantine)) == (1, 0)
     assert "actions_below_users" not in cleaning.usage_rules(contract)

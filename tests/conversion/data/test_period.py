@@ -31,7 +31,7 @@ def usage_of(rows: dict[int, int], actions: int = 8) -> pd.DataFrame:
     weeks = np.repeat(list(rows), list(rows.values()))
     ids = np.concatenate([np.arange(count) for count in rows.values()])
     usage = pd.DataFrame({"id": ids, "WHEN_TIMESTAMP": AS_OF - WEEK + weeks * WEEK})
-    return usage.assign(**dict.fromkeys(hubspot().measures, 0)).assign(ACTIONS_EMAIL=actions)
+    return usage.assign(**dict.fromkeys(hubspot().counts, 0)).assign(ACTIONS_EMAIL=actions)
 
 
 def steady(weeks: int = 20, rows: int = 100) -> dict[int, int]:
@@ -225,7 +225,7 @@ def account_usage(rows: dict[int, int], actions: int = 8) -> pd.DataFrame:
     """Give `usage_of` in the columns of `projects`, with text ids."""
     usage = usage_of(rows, actions)
     when = usage.loc[:, ["WHEN_TIMESTAMP"]].set_axis(["week"], axis=1)
-    counts = dict.fromkeys(projects().measures, 0) | {"automation_runs": usage["ACTIONS_EMAIL"]}
+    counts = dict.fromkeys(projects().counts, 0) | {"automation_runs": usage["ACTIONS_EMAIL"]}
     return when.assign(id="A" + usage["id"].astype(str).str.zfill(4), **counts)
 
 

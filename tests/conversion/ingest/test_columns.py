@@ -65,7 +65,9 @@ def test_the_tables_of_another_contract() -> None:
     [("all", True, True), ("some", True, False), ("none", False, False)],
 )
 def test_conversions_by_the_kind_of_a_table(kind: str, read: bool, required: bool) -> None:
-    columns = tables_of(changed(companies={"tables": {"accounts": kind}}))["accounts"].columns
+    columns = tables_of(changed(companies={"tables": {"accounts": kind, "others": "some"}}))[
+        "accounts"
+    ].columns
     assert [name in columns for name in ("paid_since", "cancelled", "arr")] == [read] * 3
     assert "created" in columns
     if read:

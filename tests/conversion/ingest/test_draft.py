@@ -9,9 +9,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conversion.config.attribute_kinds import AnyAttribute, Category, Flag, Number, Ordered
+from conversion.config.attribute_names import encoded_names, missing_name
 from conversion.config.contract_file import load_contract
-from conversion.config.data_contract import AnyAttribute, Category, Contract, Flag, Number, Ordered
-from conversion.data.attributes import encoded_names, missing_name
+from conversion.config.data_contract import Contract
 from conversion.ingest.draft import draft_contract
 from conversion.ingest.draft_tables import Sample
 from conversion.runtime.errors import ExportError

@@ -190,7 +190,7 @@ def test_an_export_of_another_contract_is_read(tmp_path: Path, suffix: str) -> N
         **dict.fromkeys(("id", "country", "plan", "name", "owner"), "str"),
         **dict.fromkeys(("created", "paid_since", "cancelled", "week"), "datetime64[us]"),
         **dict.fromkeys(("arr", "head_count"), "float64"),
-        **dict.fromkeys(projects().measures, "int64"),
+        **dict.fromkeys(projects().counts, "int64"),
         "is_partner": "boolean",
     }
 

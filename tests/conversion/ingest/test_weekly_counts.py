@@ -142,7 +142,7 @@ def test_counts_equal_those_of_plain_loops(
     else:
         parquet.write_table(table, path)
     weekly = weekly_counts(path, of)
-    assert list(weekly) == ["id", "at", *of.measures]
+    assert list(weekly) == ["id", "at", *of.counts]
     assert [tuple(row) for row in weekly.itertuples(index=False)] == reference(events, of)
     pd.testing.assert_frame_equal(weekly_counts(table, of), weekly)
 
@@ -318,7 +318,7 @@ def test_an_export_is_read_like_a_table_of_weeks(tmp_path: Path) -> None:
     path = written(tmp_path, GOOD, "stranger,u1,invoice.sent,2026-01-05 10:00,")
     source = read_weekly_usage(tmp_path, contract())
     assert (source.file, source.faults) == (str(path), ())
-    assert source.header.columns == tuple(source.columns) == ("account", "at", *contract().measures)
+    assert source.header.columns == tuple(source.columns) == ("account", "at", *contract().counts)
     # A company without a row is left to the checks across tables.
     assert source.columns["account"].to_pylist() == ["a", "stranger"]
     assert source.columns["at"].to_pylist() == [dt.datetime(2026, 1, 5)] * 2
@@ -329,7 +329,7 @@ def test_a_faulty_export_has_no_rows(tmp_path: Path) -> None:
     written(tmp_path, GOOD.replace("2026", "26"))
     source = read_weekly_usage(tmp_path, contract())
     assert len(source.faults) == 1
-    assert list(source.columns) == ["account", "at", *contract().measures]
+    assert list(source.columns) == ["account", "at", *contract().counts]
     assert all(len(column) == 0 for column in source.columns.values())
 
 

@@ -1,0 +1,194 @@
+"""The kinds of attributes that a data contract may give to companies, as strict, frozen values."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from conversion.config.contract_types import (
+    MAX_LEVELS,
+    Column,
+    Columns,
+    Direction,
+    FeatureName,
+    Levels,
+    TableName,
+)
+from conversion.config.param_types import Section, as_tuple
+
+
+class Named(Section):
+    """A feature's name and description, where those that follow from the column would not do."""
+
+    name: FeatureName = Field(description="name of the feature: small letters, digits and underscores")
+    description: str = Field(min_length=1, max_length=200, description="what it measures, in plain words")
+
+
+class History(Section):
+    """A table of what an attribute was from which day on; the value known at ``as_of`` is used."""
+
+    table: TableName = Field(description="name of the table; several attributes may share one")
+    id: Column = Field(description="column that identifies the company")
+    valid_from: Column = Field(description="first day of the value")
+    value: Column | None = Field(
+        default=None, description="column of the value; null: called as the attribute"
+    )
+
+
+class Attribute(Section):
+    """What all kinds of attributes have in common."""
+
+    say: str | None = Field(default=None, max_length=80, description="what reps call it; null: the column")
+    feature: Named | None = Field(default=None, description="the feature of its value; null: by its column")
+    missing: Named | None = Field(default=None, description="the feature of its absence; null: by its column")
+    history: History | None = Field(
+        default=None,
+        description="table of its values over time; null: at all times that of the companies",
+    )
+
+
+class Number(Attribute):
+    """A number: a head count, a rank, an amount."""
+
+    kind: Literal["number"]
+    whole: bool = Field(default=False, description="only whole numbers are right")
+    minimum: float | None = Field(default=None, description="least value that is right; null: any")
+    maximum: float | None = Field(default=None, description="largest value that is right; null: any")
+    log: bool = Field(default=False, description="the feature is the logarithm; needs a minimum above 0")
+    not_applicable: float | None = Field(
+        default=None, description="value that stands for not applicable, and every larger one; null: none"
+    )
+    counts_as: float | None = Field(
+        default=None, description="number that the feature takes where it is not applicable; null: missing"
+    )
+    flag: Named | None = Field(default=None, description="the feature that says whether it is applicable")
+    direction: Direction = Field(
+        default=0, description="1: more may only raise the probability, -1: only lower it, 0: either"
+    )
+
+    @model_validator(mode="after")
+    def _logs_of_positive_numbers(self) -> Number:
+        if self.log and not (self.minimum is not None and self.minimum > 0):
+            raise ValueError("log needs a minimum above 0")
+        if self.counts_as is not None and self.not_applicable is None:
+            raise ValueError("counts_as needs not_applicable")
+        if self.flag is not None and self.not_applicable is None:
+            raise ValueError("flag needs not_applicable")
+        return self
+
+
+class Ordered(Attribute):
+    """Levels in an order, such as ranges of head counts; or a number that is cut into levels."""
+
+    kind: Literal["ordered"]
+    cuts: Annotated[tuple[float, ...], BeforeValidator(as_tuple), Field(max_length=MAX_LEVELS)] = Field(
+        default=(),
+        description="numbers at which the column is cut, each the least of the next level; "
+        "none: the column has the levels themselves",
+    )
+    levels: Levels = Field(
+        description="the levels as they stand in the table, or names for those between cuts; lowest first"
+    )
+    direction: Direction = Field(
+        default=0,
+        description="1: a higher level may only raise the probability, -1: only lower it, 0: either",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_levels(cls, ordered: Any) -> Any:
+        """Name the levels between cuts that are given without names."""
+        if not isinstance(ordered, dict) or ordered.get("levels") is not None:
+            return ordered
+        cuts = ordered.get("cuts")
+        if not isinstance(cuts, list) or not cuts or not all(isinstance(each, int | float) for each in cuts):
+            return ordered
+        between = [f"{low:g} to below {high:g}" for low, high in itertools.pairwise(cuts)]
+        return {**ordered, "levels": [f"below {cuts[0]:g}", *between, f"{cuts[-1]:g} or more"]}
+
+    @model_validator(mode="after")
+    def _a_level_between_cuts(self) -> Ordered:
+        if any(low >= high for low, high in itertools.pairwise(self.cuts)):
+            raise ValueError("cuts should increase")
+        if self.cuts and len(self.levels) != len(self.cuts) + 1:
+            raise ValueError(
+                f"{len(self.cuts)} cuts make {len(self.cuts) + 1} levels, {len(self.levels)} named"
+            )
+        return self
+
+
+class Category(Attribute):
+    """Levels in no order, such as countries or industries."""
+
+    kind: Literal["category"]
+    groups: str | dict[str, Columns] | None = Field(
+        default=None,
+        description="groups of levels, or a YAML file of them beside the contract; null: levels as they are",
+    )
+    says_nothing: Columns = Field(default=(), description="levels that say as little as a missing value")
+    unlisted: Literal["keep", "unknown"] = Field(
+        default="keep", description="a level that no group lists is kept as itself, or unknown"
+    )
+    unknown: str = Field(
+        default="Unknown", min_length=1, max_length=80, description="name of the level of missing values"
+    )
+    rare: int = Field(
+        default=10,
+        ge=0,
+        le=1_000_000,
+        description="levels outside of groups that fewer companies have when a model learns count as other",
+    )
+    other: str = Field(
+        default="Other",
+        min_length=1,
+        max_length=80,
+        description="name of the level of rare levels, and of those that a model has not seen",
+    )
+
+    @model_validator(mode="after")
+    def _unknown_is_not_other(self) -> Category:
+        if self.unknown == self.other:
+            raise ValueError(f"unknown and other are both {self.unknown}; name them differently")
+        return self
+
+
+class GroupsFile(Section):
+    """A file that puts the levels of a category into groups."""
+
+    groups: dict[str, Columns] = Field(min_length=1, description="lists of levels by group")
+    says_nothing: Columns = Field(default=(), description="levels that say as little as a missing value")
+
+    @model_validator(mode="after")
+    def _in_one_group(self) -> GroupsFile:
+        found: dict[str, str] = {}
+        for group, levels in {**self.groups, "says_nothing": self.says_nothing}.items():
+            for level in levels:
+                if level in found:
+                    raise ValueError(f"{level} is in {found[level]} and in {group}; keep one of them")
+                found[level] = group
+        return self
+
+
+class Flag(Attribute):
+    """Yes or no."""
+
+    kind: Literal["flag"]
+    yes: Levels | Columns = Field(default=("true", "yes", "1"), description="values that mean yes, any case")
+    no: Levels | Columns = Field(default=("false", "no", "0"), description="values that mean no, any case")
+    direction: Direction = Field(
+        default=0, description="1: yes may only raise the probability, -1: only lower it, 0: either"
+    )
+
+
+class Date(Attribute):
+    """A day, such as of the first invoice; its feature is its age in days at ``as_of``, if it was before."""
+
+    kind: Literal["date"]
+    direction: Direction = Field(
+        default=0, description="1: more days may only raise the probability, -1: only lower it, 0: either"
+    )
+
+
+AnyAttribute = Annotated[Number | Ordered | Category | Flag | Date, Field(discriminator="kind")]
