@@ -114,7 +114,7 @@ class Ordered(Attribute):
             raise ValueError("cuts should increase")
         if self.cuts and len(self.levels) != len(self.cuts) + 1:
             raise ValueError(
-                f"{len(self.cuts)} cuts make {len(self.cuts) + 1} levels, {len(self.levels)} named"
+                f"{len(self.cuts)} cuts make {len(self.cuts) + 1} levels, but {len(self.levels)} are named"
             )
         return self
 
