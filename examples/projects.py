@@ -64,10 +64,11 @@ def export(accounts: int, weeks: int, seed: int) -> dict[str, pd.DataFrame]:
     merged = _draw_merged(history, ids, rng)
     periods = draw_periods(history, taken, rng)
     known = np.flatnonzero(history.signed_up < taken)
+    plans = _plans(periods, history, ids, known, taken)
     return {
-        "accounts": _accounts(history, ids, rng.permutation(known), periods, rng),
+        "accounts": _accounts(history, ids, rng.permutation(known), plans, rng),
         "subscriptions": _subscriptions(periods, ids, taken),
-        "plans": _plans(periods, history, ids, known),
+        "plans": plans,
         "merged": merged[["old_id", "account"]],
         "events": event_log(events[events["day"] < taken], ids, merged),
     }
@@ -238,10 +239,10 @@ def _subscriptions(periods: Periods, ids: NDArray[Any], taken: int) -> pd.DataFr
     )
 
 
-def _plans(periods: Periods, history: History, ids: NDArray[Any], known: Ints) -> pd.DataFrame:
+def _plans(periods: Periods, history: History, ids: NDArray[Any], known: Ints, taken: int) -> pd.DataFrame:
     """List the plan of each account from which day on; it is free when nothing else is."""
     free = np.full(len(known), "free", dtype=object)
-    ends = periods.end < NEVER
+    ends = periods.end < taken
     account = np.concatenate([known, periods.account[ends], periods.account])
     since = np.concatenate([history.signed_up[known], periods.end[ends], periods.start])
     plan = np.concatenate([free, np.full(ends.sum(), "free", dtype=object), periods.plan])
@@ -255,7 +256,7 @@ def _plans(periods: Periods, history: History, ids: NDArray[Any], known: Ints) -
 
 
 def _accounts(
-    history: History, ids: NDArray[Any], chosen: Ints, periods: Periods, rng: np.random.Generator
+    history: History, ids: NDArray[Any], chosen: Ints, plans: pd.DataFrame, rng: np.random.Generator
 ) -> pd.DataFrame:
     """Build the table of accounts; the plan in it is that of the day of the export."""
     shares = zipf(len(COUNTRIES)) ** 2
@@ -264,8 +265,7 @@ def _accounts(
     country = np.where(history.ranked[chosen], country, (country + 1) % len(COUNTRIES))
     named = [np.array(part, dtype=object)[rng.integers(0, len(part), len(chosen))] for part in NAMES]
     owner = np.array(OWNERS, dtype=object)[rng.integers(0, len(OWNERS), len(chosen))]
-    last = dict(zip(periods.account, zip(periods.plan, periods.end, strict=True), strict=True))
-    plan = [found[0] if (found := last.get(at)) and found[1] == NEVER else "free" for at in chosen]
+    last = plans.drop_duplicates("account", keep="last").set_index("account")["plan"]
     return pd.DataFrame(
         {
             "account_id": ids[chosen],
@@ -274,7 +274,7 @@ def _accounts(
             "country": pd.Series(np.array(COUNTRIES, dtype=object)[country]).mask(
                 rng.random(len(chosen)) < COUNTRY_MISSING_SHARE
             ),
-            "plan": plan,
+            "plan": last[ids[chosen]].to_numpy(),
             "head_count": draw_head_counts(history.size[chosen], rng),
             "is_partner": np.where(rng.random(len(chosen)) < PARTNER_SHARE, "yes", "no"),
             "owner": pd.Series(owner).where(rng.random(len(chosen)) < OWNED_SHARE),
