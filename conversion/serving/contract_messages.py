@@ -12,7 +12,6 @@ from conversion.config.attribute_kinds import AnyAttribute, Category, Date, Flag
 from conversion.config.attribute_names import flag_name, label
 from conversion.config.data_contract import Contract
 from conversion.leads.lead_list import REASON_COLUMNS, group_columns, lead_columns
-from conversion.runtime.errors import ParamsError
 from conversion.serving.message_types import (
     MAX_TEXT,
     MAX_TOTAL,
@@ -27,7 +26,6 @@ from conversion.serving.message_types import (
 from conversion.serving.messages import (
     Basis,
     Companies,
-    Company,
     History,
     Lead,
     LeadPath,
@@ -48,7 +46,8 @@ TOTALS: Final = {
     "total_actions": "actions of all weeks and modules",
     "total_users": "weekly users summed over weeks and modules",
     "days_active": "last minus first day with a usage row",
-    "activity_frequency": "usage rows over days_active + 1; there is one row a week, so more than 1 counts as 1",
+    "activity_frequency": "usage rows over days_active + 1; there is one row a week, so more than 1 counts "
+    "as 1",
 }
 LEAD_TYPES: Final[dict[str, Any]] = {
     "rank": Annotated[int, Field(ge=1)],
@@ -59,8 +58,6 @@ LEAD_TYPES: Final[dict[str, Any]] = {
     "last_week_actions": int | None,
     "last_week_users": int | None,
 }
-OWN_FIELDS: Final = ("id", "usage", "as_of", *TOTALS, *LEAD_TYPES, "reasons", *REASON_COLUMNS)
-"""Fields of companies and leads that no attribute, group or shown column may be called."""
 UNKNOWN: Final = "null is not known"
 
 
@@ -112,14 +109,7 @@ class Messages:
 
 
 def build_messages(contract: Contract) -> Messages:
-    """Make the models of a contract's messages; the service does so once, when it starts.
-
-    Raises
-    ------
-    ParamsError
-        An attribute or a column of usage is called as a field of the messages.
-    """
-    _refuse_own_fields(contract)
+    """Make the models of a contract's messages; the service does so once, when it starts."""
     names = _python_names(contract)
     company_id = WholeId if contract.companies.ids == "whole" else TextId
     plain_id = int if contract.companies.ids == "whole" else str
@@ -176,17 +166,6 @@ def _any_company(summary: Any, history: Any) -> Any:
 
 
 # Names
-
-
-def _refuse_own_fields(contract: Contract) -> None:
-    companies = contract.companies
-    columns = (*companies.attributes, *companies.shown, *group_columns(contract))
-    taken = [name for name in columns if name in OWN_FIELDS]
-    if taken:
-        raise ParamsError(
-            f"companies: {', '.join(taken)} is what the lead list or the HTTP API calls a field of its own; "
-            "rename it in the export and in the contract"
-        )
 
 
 def _usage_columns(contract: Contract) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ the data contract is a base here, and `conversion.serving.contract_messages` mak
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 

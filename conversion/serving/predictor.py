@@ -131,8 +131,6 @@ def make_predictor(model: ConversionModel, description: dict[str, Any], params: 
     ------
     ArtifactError
         The description lacks something, or describes another model.
-    ParamsError
-        The messages cannot have the names of the contract.
     """
     described = _read_description(description)
     made_with = described.params.featurize
@@ -244,8 +242,9 @@ def summary_values(predictor: Predictor, companies: Sequence[Summary]) -> np.nda
     """
     reader = predictor.reader
     weeks = [week_of(predictor.trained_as_of)] * len(companies)
-    attributes = reader.attributes(companies, weeks)[:, 0]
-    values = summary_features(reader.totals(companies), attributes, predictor.settings)
+    attributes = reader.attributes(companies, weeks)
+    settings, levels = predictor.settings, predictor.model.levels
+    values = summary_features(reader.totals(companies), attributes, settings, levels)
     return values[:, predictor.summary_places]
 
 

@@ -81,11 +81,15 @@ class RequestReader:
         self._known_totals = [place for place, name in enumerate(TOTALS) if name in messages.totals]
         self._time, self._first_day = usage.time, attrgetter(names[usage.time])
         self._early = days_before_monday(usage.week_starts)
-        self._measures = (*contract.counts, *(measure.column for measure in usage.measures.values()))
-        self._counts = _getter([names[column] for column in self._measures])
+        measures = [measure.column for measure in usage.measures.values()]
+        self._numbers = _getter([names[column] for column in (*contract.counts, *measures)])
+        self._counts = contract.counts
+        # The block's columns: counts, whether there is a row, measures.
+        self._rows = len(contract.counts)
+        self._width = len(contract.counts) + 1 + len(measures)
         with_users = [module for module in usage.modules.values() if module.users is not None]
-        self._actions = [self._measures.index(module.actions) for module in with_users]
-        self._users = [self._measures.index(column) for column in contract.users]
+        self._actions = [contract.counts.index(module.actions) for module in with_users]
+        self._users = [contract.counts.index(column) for column in contract.users]
 
     # Companies
 
@@ -128,7 +132,7 @@ class RequestReader:
         return totals
 
     def anything_known(self, companies: Sequence[Summary]) -> list[bool]:
-        """Return of which summaries more is known than an id; a category's unknown level counts as nothing."""
+        """Return which summaries have more than an id; an unknown level of a category counts as nothing."""
         known = (~np.isnan(self._given_totals(companies))).any(axis=1)
         encoded = self._encoded(companies)
         for column, attribute in self._attributes:
@@ -164,7 +168,7 @@ class RequestReader:
 
         Returns
         -------
-        numpy.ndarray of float64, shape (companies, weeks, measures + 1)
+        numpy.ndarray of float64, shape (companies, weeks, columns)
             See `conversion.features.compute.features_of_block`.
 
         Raises
@@ -176,26 +180,26 @@ class RequestReader:
         laid: list[tuple[list[int], Floats]] = []
         for company, as_of, start in zip(companies, as_ofs, where, strict=True):
             back = [as_of - self._week(self._first_day(week)) for week in company.usage]
-            counts = np.array([self._counts(week) for week in company.usage], dtype=np.float64)
-            counts = counts.reshape(len(back), len(self._measures))
+            numbers = np.array([self._numbers(week) for week in company.usage], dtype=np.float64)
+            numbers = numbers.reshape(len(back), self._width - 1)  # None is NaN
             if (back and not 0 < min(back) <= max(back) <= MAX_WEEKS) or len(set(back)) < len(back):
                 faults += self._week_faults(company, as_of, back, start)
-            if (counts[:, self._actions] < counts[:, self._users]).any():
-                faults += self._count_faults(counts, start)
-            laid.append((back, counts))
+            if (numbers[:, self._actions] < numbers[:, self._users]).any():
+                faults += self._count_faults(numbers, start)
+            laid.append((back, numbers))
         if faults:
             raise invalid_fields(faults)
         return self._block(laid)
 
     def _block(self, laid: Sequence[tuple[list[int], Floats]]) -> Floats:
         weeks = max((max(back) for back, _ in laid if back), default=0)
-        width = len(self._measures)
-        block = np.zeros((len(laid), weeks, width + 1))
-        for rows, (back, counts) in zip(block, laid, strict=True):
+        block = np.zeros((len(laid), weeks, self._width))
+        for rows, (back, numbers) in zip(block, laid, strict=True):
             if back:
                 places = weeks - np.array(back)
-                rows[places, :width] = counts
-                rows[places, width] = 1.0
+                rows[places, : self._rows] = numbers[:, : self._rows]
+                rows[places, self._rows] = 1.0
+                rows[places, self._rows + 1 :] = numbers[:, self._rows :]
         return block
 
     def _week(self, day: dt.date) -> int:
@@ -223,15 +227,15 @@ class RequestReader:
                 faults.append(Fault(field=field, given=given, allowed=allowed))
         return faults
 
-    def _count_faults(self, counts: Floats, start: str) -> list[Fault]:
-        actions, users = counts[:, self._actions], counts[:, self._users]
+    def _count_faults(self, numbers: Floats, start: str) -> list[Fault]:
+        actions, users = numbers[:, self._actions], numbers[:, self._users]
         return [
             Fault(
-                field=f"{start}usage[{row}].{self._measures[self._users[module]]}",
-                given=f"{users[row, module]:.0f}",
-                allowed=f"at most {self._measures[self._actions[module]]}, which is {actions[row, module]:.0f}",
+                field=f"{start}usage[{row}].{self._counts[self._users[place]]}",
+                given=f"{users[row, place]:.0f}",
+                allowed=f"at most {self._counts[self._actions[place]]}, which is {actions[row, place]:.0f}",
             )
-            for row, module in np.argwhere(actions < users).tolist()
+            for row, place in np.argwhere(actions < users).tolist()
         ]
 
 

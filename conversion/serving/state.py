@@ -18,8 +18,8 @@ from conversion.modelling.model import ConversionModel
 from conversion.modelling.registered_versions import PATH, RegisteredVersions, read_registered, registry_key
 from conversion.runtime.errors import ArtifactError
 from conversion.serving.batch_queue import BatchQueue
-from conversion.serving.lead_pages import LeadList, read_lead_list
 from conversion.serving.contract_messages import Messages
+from conversion.serving.lead_pages import LeadList, read_lead_list
 from conversion.serving.messages import Companies, History, RegisteredModel, ServedList, Summary
 from conversion.serving.openapi import openapi_document
 from conversion.serving.prediction_log import WritePredictions
