@@ -37,6 +37,18 @@ class History(Section):
     )
 
 
+class Slice(Section):
+    """Levels that the backtest measures together."""
+
+    name: str = Field(
+        min_length=1, max_length=80, description="what prospects of these levels have in common"
+    )
+    levels: Columns = Field(min_length=1, description="the levels")
+
+
+Slices = Annotated[tuple[Slice, ...], BeforeValidator(as_tuple), Field(max_length=MAX_LEVELS)]
+
+
 class Attribute(Section):
     """What all kinds of attributes have in common."""
 
@@ -52,6 +64,10 @@ class Attribute(Section):
     )
     example: bool | int | float | str | None = Field(
         default=None, description="value in the examples of the HTTP API; null: by its kind"
+    )
+    slices: Literal["values", "known", "none"] = Field(
+        default="values",
+        description="how the backtest splits prospects: by its values, by whether it is known, or not by it",
     )
 
 
@@ -107,6 +123,9 @@ class Ordered(Attribute):
         default=0,
         description="1: a higher level may only raise the probability, -1: only lower it, 0: either",
     )
+    slice_levels: Slices = Field(
+        default=(), description="levels that the backtest measures together; none: each level by itself"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -119,6 +138,13 @@ class Ordered(Attribute):
             return ordered
         between = [f"{low:g} to below {high:g}" for low, high in itertools.pairwise(cuts)]
         return {**ordered, "levels": [f"below {cuts[0]:g}", *between, f"{cuts[-1]:g} or more"]}
+
+    @model_validator(mode="after")
+    def _each_level_in_one_slice(self) -> Ordered:
+        sliced = [level for each in self.slice_levels for level in each.levels]
+        if self.slice_levels and sorted(sliced) != sorted(self.levels):
+            raise ValueError("slice_levels should have each of the levels once")
+        return self
 
     @model_validator(mode="after")
     def _a_level_between_cuts(self) -> Ordered:

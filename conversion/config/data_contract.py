@@ -217,6 +217,13 @@ class Contract(Section):
         return (*companies.tables, self.usage.table, *single, *histories)
 
     @property
+    def conversion_tables(self) -> str:
+        """Name the tables that say which companies have converted, for messages."""
+        if self.companies.subscriptions is not None:
+            return self.companies.subscriptions.table
+        return ", ".join(name for name, have in self.companies.tables.items() if have != "none")
+
+    @property
     def modules(self) -> tuple[str, ...]:
         """Names of the modules."""
         return tuple(self.usage.modules)

@@ -145,7 +145,9 @@ class Train(Section):
     )
     fill_value: float = Field(ge=-1e9, le=1e9, description="what imputation: constant fills in")
     scaling: Literal["standard", "minmax", "robust", "none"] = Field(description="scaling of numbers")
-    min_frequency: PositiveInt = Field(description="sectors with fewer training snapshots are grouped")
+    min_frequency: PositiveInt = Field(
+        description="levels of a category with fewer training snapshots are grouped"
+    )
     calibration: Literal["none", "sigmoid", "isotonic", "auto"] = Field(
         description="how probabilities are calibrated on out-of-time predictions; auto: by least log loss"
     )
