@@ -12,7 +12,9 @@ from typing import Any, Final
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError
 
+from conversion.config.attribute_kinds import Category
 from conversion.config.params import ConfidenceOdds, Params, Tiers
+from conversion.data.attributes import Levels, levels_of
 from conversion.features.compute import (
     feature_definitions,
     feature_settings,
@@ -66,7 +68,14 @@ class Predictor:
     @cached_property
     def reader(self) -> RequestReader:
         """Return what turns requests into arrays."""
-        return RequestReader(self.messages, self.model.levels)
+        return RequestReader(self.messages, self.levels, self.model.rare_levels)
+
+    @cached_property
+    def levels(self) -> Levels:
+        """Return the levels of every category, also of those that no feature of the model is made of."""
+        categories = self.messages.contract.attributes_of(Category)
+        own = {column: levels_of(category, ()) for column, category in categories.items()}
+        return own | self.model.levels
 
     @cached_property
     def places(self) -> np.ndarray:
@@ -96,7 +105,7 @@ class Predictor:
         return self._reasons(self.model.summary_)
 
     def _reasons(self, model: ConversionModel) -> Writer:
-        return reason_writer(model.features, REASONS, self.messages.contract, model.levels)
+        return reason_writer(model.features, REASONS, self.messages.contract, self.levels)
 
 
 class _Featurized(BaseModel):
@@ -243,7 +252,7 @@ def summary_values(predictor: Predictor, companies: Sequence[Summary]) -> np.nda
     reader = predictor.reader
     weeks = [week_of(predictor.trained_as_of)] * len(companies)
     attributes = reader.attributes(companies, weeks)
-    settings, levels = predictor.settings, predictor.model.levels
+    settings, levels = predictor.settings, predictor.levels
     values = summary_features(reader.totals(companies), attributes, settings, levels)
     return values[:, predictor.summary_places]
 

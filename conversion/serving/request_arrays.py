@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any, Final
 
@@ -62,20 +62,24 @@ class RequestReader:
     messages
         Of the model's contract.
     levels
-        By category, the levels that the model distinguishes.
+        By category, the levels in the order of their codes; unknown is the last.
+    rare_levels
+        By category of the model, further levels that it has seen.
     """
 
-    def __init__(self, messages: Messages, levels: Levels) -> None:
+    def __init__(self, messages: Messages, levels: Levels, rare_levels: Levels) -> None:
         contract, names = messages.contract, messages.names
         usage, attributes = contract.usage, contract.companies.attributes
         self._attributes = tuple(attributes.items())
         self._columns = tuple(attributes)
         self._encode = encoder(contract, levels)
-        self._unknown = {
-            column: levels[column].index(category.unknown)
-            for column, category in contract.attributes_of(Category).items()
+        self._unknown = {column: len(each) - 1 for column, each in levels.items()}
+        categories = contract.attributes_of(Category)
+        self._unseen = {
+            column: _unseen_test(categories[column], frozenset((*levels[column], *rare)))
+            for column, rare in rare_levels.items()
+            if categories[column].groups is None or categories[column].unlisted == "keep"
         }
-        self._level_of = _open_categories(contract.attributes_of(Category), levels)
         self._values = _getter([names[column] for column in attributes])
         self._totals = _getter(messages.totals)
         self._known_totals = [place for place, name in enumerate(TOTALS) if name in messages.totals]
@@ -145,7 +149,7 @@ class RequestReader:
     def unseen_levels(self, companies: Sequence[Company]) -> Counter[str]:
         """Count the values that the model has not seen, by category."""
         found: Counter[str] = Counter()
-        for column, is_unseen in self._level_of.items():
+        for column, is_unseen in self._unseen.items():
             place = self._columns.index(column)
             found[column] = sum(is_unseen(self._values(company)[place]) for company in companies)
         return +found
@@ -239,17 +243,6 @@ class RequestReader:
         ]
 
 
-def _open_categories(
-    categories: Mapping[str, Category], levels: Levels
-) -> dict[str, Callable[[object], bool]]:
-    """Return what tells levels that the model has not seen, by category; closed categories have none."""
-
-    def is_unseen(category: Category, known: frozenset[str]) -> Callable[[object], bool]:
-        find = level_of(category)
-        return lambda value: find(value) not in known
-
-    return {
-        column: is_unseen(category, frozenset(levels[column]))
-        for column, category in categories.items()
-        if category.groups is None or category.unlisted == "keep"
-    }
+def _unseen_test(category: Category, known: frozenset[str]) -> Callable[[object], bool]:
+    find = level_of(category)
+    return lambda value: find(value) not in known
