@@ -148,7 +148,7 @@ def _with_usage(lead: type[Lead], usage_week: type[UsageWeek]) -> type[LeadWithU
     # The lead's fields come first: pydantic collects those of the last base first.
     return create_model(
         LeadWithUsage.__name__,
-        __base__=(LeadWithUsage, lead),
+        __base__=(LeadWithUsage, lead),  # type: ignore[arg-type]  # a base of its own
         __doc__=LeadWithUsage.__doc__,
         usage=(list[usage_week], ...),  # type: ignore[valid-type]
     )
@@ -216,7 +216,7 @@ def attribute_type(attribute: AnyAttribute) -> Any:
     return Annotated[str, Field(max_length=MAX_TEXT)]
 
 
-def _bounds(number: Number) -> dict[str, float]:
+def _bounds(number: Number) -> dict[str, Any]:
     """Return the bounds of a number; what stands for not applicable may be above them.
 
     Of a logarithm only 0 is the bound: fractions and values below the least of the export mean something.

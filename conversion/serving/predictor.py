@@ -30,7 +30,7 @@ from conversion.modelling.tiers import tier_of
 from conversion.runtime.errors import ArtifactError
 from conversion.serving.contract_messages import Messages, build_messages
 from conversion.serving.messages import Company, Confidence, History, Prediction, Summary
-from conversion.serving.request_arrays import RequestReader, monday_of, week_of
+from conversion.serving.request_arrays import Encoded, RequestReader, monday_of, week_of
 
 VERSION_DIGITS: Final = 12
 PROBABILITY_DECIMALS: Final = 9  # as in the lead list
@@ -142,9 +142,9 @@ def make_predictor(model: ConversionModel, description: dict[str, Any], params: 
         The description lacks something, or describes another model.
     """
     described = _read_description(description)
-    made_with = described.params.featurize
     contract = model.data_contract
-    settings = feature_settings(made_with, contract)
+    featurize = params.featurize.model_copy(update=vars(described.params.featurize))
+    settings = feature_settings(featurize, contract)
     names = [feature.name for feature in model.features]
     known = {feature.name for feature in feature_definitions(settings)}
     same = described.model_type == model.family and list(described.features) == names
@@ -217,9 +217,8 @@ def _of_histories(predictor: Predictor, companies: Sequence[History], where: lis
     weeks = [week_of(company.as_of or predictor.trained_as_of) for company in companies]
     block = reader.usage_block(companies, weeks, where)
     at_the_end = np.array([block.shape[1]])
-    every = features_of_block(reader.attributes(companies, weeks), block, at_the_end, predictor.settings)[
-        :, 0
-    ]
+    attributes = reader.attributes(reader.encoded(companies), weeks)
+    every = features_of_block(attributes, block, at_the_end, predictor.settings, predictor.levels)[:, 0]
     values = every[:, predictor.places]
     as_ofs = [monday_of(week) for week in weeks]
     return _answers(predictor, predictor.model, predictor.history_reasons, companies, values, as_ofs)
@@ -227,22 +226,30 @@ def _of_histories(predictor: Predictor, companies: Sequence[History], where: lis
 
 def _of_summaries(predictor: Predictor, companies: Sequence[Summary]) -> list[Prediction]:
     model = predictor.model.summary_
-    values = summary_values(predictor, companies)
+    encoded = predictor.reader.encoded(companies)
+    values = summary_values(predictor, companies, encoded)
     as_ofs = [None] * len(companies)
     answers = _answers(predictor, model, predictor.summary_reasons, companies, values, as_ofs)
     # However far from the threshold the probability is, nothing makes it specific to this company.
     unknown: dict[str, Any] = {"confidence": "low", "reasons": [NOTHING_KNOWN]}
-    known = predictor.reader.anything_known(companies)
+    known = predictor.reader.anything_known(companies, encoded)
     return [
         answer if is_known else answer.model_copy(update=unknown)
         for answer, is_known in zip(answers, known, strict=True)
     ]
 
 
-def summary_values(predictor: Predictor, companies: Sequence[Summary]) -> np.ndarray:
+def summary_values(predictor: Predictor, companies: Sequence[Summary], encoded: Encoded) -> np.ndarray:
     """Compute the summary model's features; what is not known is NaN.
 
     A summary has no moment of its own: a date's age is that at the moment of training.
+
+    Parameters
+    ----------
+    companies
+        With their totals.
+    encoded
+        Their attributes, from `RequestReader.encoded`.
 
     Returns
     -------
@@ -251,7 +258,7 @@ def summary_values(predictor: Predictor, companies: Sequence[Summary]) -> np.nda
     """
     reader = predictor.reader
     weeks = [week_of(predictor.trained_as_of)] * len(companies)
-    attributes = reader.attributes(companies, weeks)
+    attributes = reader.attributes(encoded, weeks)
     settings, levels = predictor.settings, predictor.levels
     values = summary_features(reader.totals(companies), attributes, settings, levels)
     return values[:, predictor.summary_places]

@@ -23,6 +23,8 @@ from conversion.serving.messages import Company, Fault, History, Summary
 from conversion.serving.refusals import invalid_fields
 from conversion.stats.numeric import Floats
 
+Encoded = dict[str, NDArray[Any]]
+
 _FIRST_MONDAY: Final = FIRST_MONDAY.date().toordinal()
 _EPOCH: Final = dt.date(1970, 1, 1).toordinal()
 
@@ -73,8 +75,11 @@ class RequestReader:
         self._attributes = tuple(attributes.items())
         self._columns = tuple(attributes)
         self._encode = encoder(contract, levels)
-        self._unknown = {column: len(each) - 1 for column, each in levels.items()}
         categories = contract.attributes_of(Category)
+        self._unknown = {
+            encoded_names(column, category)[0]: len(levels[column]) - 1
+            for column, category in categories.items()
+        }
         self._unseen = {
             column: _unseen_test(categories[column], frozenset((*levels[column], *rare)))
             for column, rare in rare_levels.items()
@@ -97,7 +102,12 @@ class RequestReader:
 
     # Companies
 
-    def attributes(self, companies: Sequence[Company], as_ofs: Sequence[int]) -> Floats:
+    def encoded(self, companies: Sequence[Company]) -> Encoded:
+        """Encode the companies' attributes, see `conversion.data.attributes.encode`."""
+        by_column = zip(*map(self._values, companies), strict=True)
+        return self._encode(dict(zip(self._columns, by_column, strict=True)))
+
+    def attributes(self, encoded: Encoded, as_ofs: Sequence[int]) -> Floats:
         """Return the companies' attributes at each one's own ``as_of``, as `week_of` counts.
 
         Returns
@@ -106,11 +116,7 @@ class RequestReader:
             See `conversion.data.attribute_block.attribute_array`.
         """
         days = 7 * np.array(as_ofs, dtype=np.int64)[:, None] + (_FIRST_MONDAY - _EPOCH)
-        return attribute_array(self._encoded(companies), self._attributes, days, len(companies))
-
-    def _encoded(self, companies: Sequence[Company]) -> dict[str, NDArray[Any]]:
-        by_column = zip(*map(self._values, companies), strict=True)
-        return self._encode(dict(zip(self._columns, by_column, strict=True)))
+        return attribute_array(encoded, self._attributes, days, len(as_ofs))
 
     def totals(self, companies: Sequence[Summary]) -> LifetimeTotals:
         """Return the companies' totals as arrays, one value a company.
@@ -135,16 +141,12 @@ class RequestReader:
         totals[:, self._known_totals] = [self._totals(company) for company in companies]  # None is NaN
         return totals
 
-    def anything_known(self, companies: Sequence[Summary]) -> list[bool]:
+    def anything_known(self, companies: Sequence[Summary], encoded: Encoded) -> list[bool]:
         """Return which summaries have more than an id; an unknown level of a category counts as nothing."""
-        known = (~np.isnan(self._given_totals(companies))).any(axis=1)
-        encoded = self._encoded(companies)
-        for column, attribute in self._attributes:
-            for name in encoded_names(column, attribute):
-                values = encoded[name]
-                unknown = self._unknown.get(column)
-                known |= ~np.isnan(values) if unknown is None else values != unknown
-        return known.tolist()
+        known: NDArray[np.bool_] = (~np.isnan(self._given_totals(companies))).any(axis=1)
+        for name, values in encoded.items():
+            known |= values != self._unknown[name] if name in self._unknown else ~np.isnan(values)
+        return list(map(bool, known))
 
     def unseen_levels(self, companies: Sequence[Company]) -> Counter[str]:
         """Count the values that the model has not seen, by category."""

@@ -83,7 +83,7 @@ class _IdOfTheModel:
     ) -> JsonSchemaValue:
         """Describe a whole number or text."""
         kind = served_messages().prediction.model_fields["company_id"].annotation
-        return TypeAdapter(kind).json_schema()
+        return TypeAdapter[Any](kind).json_schema()
 
 
 class Prediction(messages.Prediction):  # noqa: D101 - as its base has it
@@ -222,14 +222,15 @@ class ConversionService:
     @bentoml.api(route="/predict/single")
     def predict_single(self, company: OneCompany, /) -> Prediction:
         """Predict one company."""
-        return self._predicted([company], [""])[0]
+        (answer,) = self._predicted([company], [""])
+        return answer  # type: ignore[no-any-return]
 
     @bentoml.api(route="/predict")
     def predict(self, companies: list[OneCompany]) -> Predictions:
         """Predict companies, in the order given."""
         predictions = self._predicted(companies, places_of(companies))
-        answer: Any = self.state.messages.predictions
-        return answer(predictions=predictions, model_version=self.state.predictor.version)
+        made: Any = self.state.messages.predictions
+        return made(predictions=predictions, model_version=self.state.predictor.version)  # type: ignore[no-any-return]
 
     def _predicted(self, companies: Sequence[Summary | History], where: Sequence[str]) -> Any:
         """Predict companies; the answers are of the contract, which `Prediction` describes to BentoML."""

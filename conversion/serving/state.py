@@ -166,7 +166,7 @@ def checked_predictor(model: ConversionModel, description: dict[str, Any], param
     try:
         predictor = make_predictor(model, description, params)
         messages = predictor.messages
-        company = {"id": 0 if messages.contract.companies.ids == "whole" else "0"}
+        company: dict[str, Any] = {"id": 0 if messages.contract.companies.ids == "whole" else "0"}
         nothing_known = (messages.summary(**company), messages.history(**company, usage=[]))
         predict(predictor, nothing_known, ["", ""])
     except INCOMPLETE_MODEL as error:
