@@ -145,7 +145,7 @@ class RequestReader:
         """Return which summaries have more than an id; an unknown level of a category counts as nothing."""
         known: NDArray[np.bool_] = (~np.isnan(self._given_totals(companies))).any(axis=1)
         for name, values in encoded.items():
-            known |= values != self._unknown[name] if name in self._unknown else ~np.isnan(values)
+            known |= np.not_equal(values, self._unknown[name]) if name in self._unknown else ~np.isnan(values)
         return list(map(bool, known))
 
     def unseen_levels(self, companies: Sequence[Company]) -> Counter[str]:

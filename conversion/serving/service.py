@@ -20,7 +20,7 @@ from typing import Annotated, Any, Final
 import bentoml
 from bentoml.exceptions import BentoMLException, InvalidArgument
 from bentoml.images import Image
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -82,8 +82,8 @@ class _IdOfTheModel:
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         """Describe a whole number or text."""
-        kind = served_messages().prediction.model_fields["company_id"].annotation
-        return TypeAdapter[Any](kind).json_schema()
+        whole = served_messages().contract.companies.ids == "whole"
+        return {"type": "integer" if whole else "string"}
 
 
 class Prediction(messages.Prediction):  # noqa: D101 - as its base has it
