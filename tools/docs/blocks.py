@@ -15,6 +15,7 @@ from typing import Final
 from benchmarks import leakage_page, modelling_page
 from conversion.runtime.errors import InputError
 from conversion.runtime.files import read_json
+from tools.docs import contract_blocks
 from tools.docs.markdown import Json, code, fill, table
 from tools.docs.pages import stages_of, stages_table
 from tools.docs.results import results_block, share_of_oracle_block, slices_block
@@ -46,6 +47,7 @@ def makers(root: Path) -> dict[str, Callable[[], str]]:
         "leads": partial(leads_block, root),
         **{name: partial(_measured, root / LEAKAGE, make) for name, make in leakage_page.BLOCKS.items()},
         **{name: partial(_measured, root / MODELLING, make) for name, make in modelling_page.BLOCKS.items()},
+        **contract_blocks.makers(root),
         "hazard": partial(hazard_block, root),
         "flow": partial(flow_block, root),
         "stages": partial(stages_table, root),
