@@ -34,7 +34,7 @@ LEAD_ROWS: Final = 10
 LEAKAGE: Final = "docs/explanation/random_splits.json"
 MODELLING: Final = "docs/explanation/modelling.json"
 # Beside the wings, in the order in which a reader of the modules wants them.
-OTHER_FOLDERS: Final = ("stages", "commands", "benchmarks", "tools/docs")
+OTHER_FOLDERS: Final = ("stages", "commands", "examples", "benchmarks", "tools/docs")
 HAZARD: Final = "The hazard\n----------\n"
 
 
@@ -72,14 +72,16 @@ def _measured(path: Path, make: Callable[[Json], str]) -> str:
 
 
 def leads_block(root: Path) -> str:
-    """Return the first rows of the lead list, with some of its columns."""
+    """Return the first rows of the lead list, with those of the columns in `LEADS` that it has."""
     import pandas as pd  # needed here alone, and slow to import
 
     leads = pd.read_csv(root / "data/leads/top_leads.csv", dtype="str", keep_default_na=False)
     leads["probability"] = leads["probability"].astype(float).map("{:.3f}".format)
-    leads["expected_mrr"] = leads["expected_mrr"].astype(float).map("{:,.2f}".format)
-    rows = leads.head(LEAD_ROWS)[list(LEADS)].to_numpy().tolist()
-    return table(list(LEADS.values()), rows)
+    if "expected_mrr" in leads:
+        leads["expected_mrr"] = leads["expected_mrr"].astype(float).map("{:,.2f}".format)
+    shown = [name for name in LEADS if name in leads]
+    rows = leads.head(LEAD_ROWS)[shown].to_numpy().tolist()
+    return table([LEADS[name] for name in shown], rows)
 
 
 def hazard_block(root: Path) -> str:
