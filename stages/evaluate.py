@@ -7,12 +7,16 @@ from typing import Final
 
 import pandas as pd
 
+from conversion.config.contract_file import load_contract
+from conversion.config.data_contract import Contract
 from conversion.config.params_file import load_params
-from conversion.evaluation.backtest import backtest, with_oracle
+from conversion.evaluation.backtest import backtest, rules, with_oracle
 from conversion.evaluation.decision_metrics import classification_report
 from conversion.evaluation.drawing import save_png
 from conversion.evaluation.headline import headline_numbers
 from conversion.evaluation.plots import PLOTS
+from conversion.evaluation.predictions import REVENUE
+from conversion.evaluation.prospect_slices import slice_sources
 from conversion.evaluation.report import Evaluation, evaluate_backtest
 from conversion.evaluation.summary import summary_text
 from conversion.modelling.artifact import load_model
@@ -33,9 +37,11 @@ SAMPLE: Final = "data/sample"
 log = logging.getLogger(__name__)
 
 
-def read_backtest(path: str, training: list[str]) -> pd.DataFrame:
+def read_backtest(path: str, training: list[str], contract: Contract) -> pd.DataFrame:
     """Read the largest table column by column, so that it is never in memory twice."""
-    needed = [name for name in (*training, "MRR") if name != "weight"]
+    others = [*rules(contract).values(), *slice_sources(contract)]
+    revenue = [REVENUE] if contract.companies.value is not None else []
+    needed = [name for name in dict.fromkeys((*training, *others, *revenue)) if name != "weight"]
     return read_parquet(path, needed, split_blocks=True, self_destruct=True)
 
 
@@ -63,18 +69,19 @@ def write_plots(evaluation: Evaluation) -> None:
 def main() -> None:
     """Read snapshots, model and (for the sample) the truth; write metrics/ and plots/."""
     params = load_params()
-    columns = training_columns(params)
+    contract = load_contract("data/contract.json")
+    columns = training_columns(params, contract)
     train = read_parquet("data/features/train.parquet", columns)
-    snapshots = read_backtest("data/features/backtest.parquet", columns)
+    snapshots = read_backtest("data/features/backtest.parquet", columns, contract)
     model, _ = load_model(ConversionModel)
     as_of = read_monday("data/clean/export.json", "as_of")
-    predictions = backtest(train, snapshots, params)
+    predictions = backtest(train, snapshots, params, contract)
     del snapshots
     log.info("backtested", extra={"cutoffs": predictions["as_of"].nunique(), "rows": len(predictions)})
     if params.data.dir == SAMPLE:
         predictions = with_oracle(predictions, read_parquet("data/truth.parquet"))
     log.info("measuring", extra={"bootstrap_samples": params.evaluate.bootstrap_samples})
-    evaluation = evaluate_backtest(predictions, train, model.get_feature_importance(), params)
+    evaluation = evaluate_backtest(predictions, train, model.get_feature_importance(), params, contract)
     write_metrics(evaluation, as_of.isoformat())
     write_plots(evaluation)
     log.info(

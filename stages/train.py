@@ -6,6 +6,7 @@ import logging
 
 import pandas as pd
 
+from conversion.config.contract_file import load_contract
 from conversion.config.params_file import load_params
 from conversion.modelling.artifact import save_model
 from conversion.modelling.training import describe, search_and_fit_at, training_columns
@@ -19,10 +20,11 @@ def main() -> None:
     """Read the training snapshots, write models/model.joblib, models/model.json and plots/search.csv."""
     params = load_params()
     source = "data/features/train.parquet"
-    snapshots = read_parquet(source, training_columns(params))
+    contract = load_contract("data/contract.json")
+    snapshots = read_parquet(source, training_columns(params, contract))
     as_of = pd.Timestamp(read_monday("data/clean/export.json", "as_of"))
     log.info("fitting", extra={"model_type": params.model.type, "snapshots": len(snapshots)})
-    model, found = search_and_fit_at(snapshots, as_of, params, progress=True)
+    model, found = search_and_fit_at(snapshots, as_of, params, contract, progress=True)
     description = describe(model, snapshots, as_of, found.params) | {
         "search": found.summary(),
         "data_sha256": {source: sha256(source)},

@@ -37,6 +37,18 @@ class History(Section):
     )
 
 
+class Slice(Section):
+    """Levels that the backtest measures together."""
+
+    name: str = Field(
+        min_length=1, max_length=80, description="what prospects of these levels have in common"
+    )
+    levels: Columns = Field(min_length=1, description="the levels")
+
+
+Slices = Annotated[tuple[Slice, ...], BeforeValidator(as_tuple), Field(max_length=MAX_LEVELS)]
+
+
 class Attribute(Section):
     """What all kinds of attributes have in common."""
 
@@ -46,6 +58,10 @@ class Attribute(Section):
     history: History | None = Field(
         default=None,
         description="table of its values over time; null: at all times that of the companies",
+    )
+    slices: Literal["values", "known", "none"] = Field(
+        default="values",
+        description="how the backtest splits prospects: by its values, by whether it is known, or not by it",
     )
 
 
@@ -66,6 +82,12 @@ class Number(Attribute):
     flag: Named | None = Field(default=None, description="the feature that says whether it is applicable")
     direction: Direction = Field(
         default=0, description="1: more may only raise the probability, -1: only lower it, 0: either"
+    )
+    decimals: int | None = Field(
+        default=None,
+        ge=-9,
+        le=6,
+        description="decimals in reasons, -2: about so many hundreds; null: as many as are known, 0 if whole",
     )
 
     @model_validator(mode="after")
@@ -95,6 +117,9 @@ class Ordered(Attribute):
         default=0,
         description="1: a higher level may only raise the probability, -1: only lower it, 0: either",
     )
+    slice_levels: Slices = Field(
+        default=(), description="levels that the backtest measures together; none: each level by itself"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -107,6 +132,13 @@ class Ordered(Attribute):
             return ordered
         between = [f"{low:g} to below {high:g}" for low, high in itertools.pairwise(cuts)]
         return {**ordered, "levels": [f"below {cuts[0]:g}", *between, f"{cuts[-1]:g} or more"]}
+
+    @model_validator(mode="after")
+    def _each_level_in_one_slice(self) -> Ordered:
+        sliced = [level for each in self.slice_levels for level in each.levels]
+        if self.slice_levels and sorted(sliced) != sorted(self.levels):
+            raise ValueError("slice_levels should have each of the levels once")
+        return self
 
     @model_validator(mode="after")
     def _a_level_between_cuts(self) -> Ordered:

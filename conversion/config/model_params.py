@@ -44,7 +44,10 @@ class LogisticRegression(Section):
         ge=1e-8, le=1e8, description="inverse strength of the L2 penalty"
     )
     max_iter: Rounds = Field(description="most iterations of the solver")
-    quadratic: Names = Field(description="features whose squares and products are added")
+    quadratic: Names = Field(
+        description="features whose squares and products are added; auto: the contract's numbers and ordered "
+        "levels, and four of usage"
+    )
 
 
 class RandomForest(Section):

@@ -145,7 +145,9 @@ class Train(Section):
     )
     fill_value: float = Field(ge=-1e9, le=1e9, description="what imputation: constant fills in")
     scaling: Literal["standard", "minmax", "robust", "none"] = Field(description="scaling of numbers")
-    min_frequency: PositiveInt = Field(description="sectors with fewer training snapshots are grouped")
+    min_frequency: PositiveInt = Field(
+        description="levels of a category with fewer training snapshots are grouped"
+    )
     calibration: Literal["none", "sigmoid", "isotonic", "auto"] = Field(
         description="how probabilities are calibrated on out-of-time predictions; auto: by least log loss"
     )
@@ -210,7 +212,10 @@ class Score(Section):
     top_n: PositiveInt = Field(description="rows of the short list")
     tiers: Tiers
     mrr_prior: float = Field(
-        gt=0, le=1e9, description="conversions' worth of overall MRR in each size's estimate"
+        gt=0,
+        le=1e9,
+        description="conversions' worth of overall MRR in the estimate of each level of the first ordered "
+        "attribute, such as the number of employees",
     )
 
 

@@ -12,7 +12,7 @@ from conversion.evaluation.overall_metrics import paired_differences
 from conversion.runtime.errors import ComparisonError
 
 KEYS: Final = ["id", "as_of"]
-NEEDED: Final = (*KEYS, "label", "MRR", "probability")
+NEEDED: Final = (*KEYS, "label", "probability")
 LOG_LOSS: Final = "log_loss"
 
 
@@ -128,7 +128,7 @@ def common_rows(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``id``, ``as_of``, ``label``, ``MRR``, and the probabilities as ``a`` and ``b``.
+        ``id``, ``as_of``, ``label``, and the probabilities as ``a`` and ``b``.
 
     Raises
     ------
@@ -139,6 +139,11 @@ def common_rows(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
         missing = [column for column in NEEDED if column not in table]
         if missing:
             raise ComparisonError(f"{name}: the backtest lacks the columns {', '.join(missing)}")
+    if pd.api.types.is_integer_dtype(a["id"]) != pd.api.types.is_integer_dtype(b["id"]):
+        raise ComparisonError(
+            "A and B have ids of different kinds, whole numbers and text: they rest on different contracts; "
+            "compare runs with the same export and contract"
+        )
     if not set(a["as_of"]) & set(b["as_of"]):
         raise ComparisonError(
             f"A and B have no list in common: A's are {_period(a)}, B's {_period(b)}; run one of them again "

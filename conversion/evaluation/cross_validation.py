@@ -9,6 +9,7 @@ import pandas as pd
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
+from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.evaluation.predictions import MODEL
 from conversion.modelling.families import make_model
@@ -27,7 +28,9 @@ CROSS_VALIDATION_METRICS: Final = (
 )
 
 
-def cross_validation(train: pd.DataFrame, predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
+def cross_validation(
+    train: pd.DataFrame, predictions: pd.DataFrame, params: Params, contract: Contract
+) -> dict[str, Any]:
     """Measure the model by stratified folds, as is common, and compare with the backtest.
 
     The folds are NOT out of time: snapshots of one company are on both sides of a split, and the model learns
@@ -42,6 +45,8 @@ def cross_validation(train: pd.DataFrame, predictions: pd.DataFrame, params: Par
         Of the backtest.
     params
         ``evaluate.cross_validation_folds`` is the number of folds.
+    contract
+        Of the tables that the snapshots were made of.
 
     Returns
     -------
@@ -54,7 +59,7 @@ def cross_validation(train: pd.DataFrame, predictions: pd.DataFrame, params: Par
     probability = np.empty(len(train))
     splits = list(folds.split(train, label))
     for learn, test in progress_bar(splits, what="cross-validation", unit="folds"):
-        model = make_model(params)
+        model = make_model(params, contract)
         model.fit(train.iloc[learn], label[learn], weight[learn], train["as_of"].iloc[learn])
         probability[test] = model.predict_proba(train.iloc[test])[:, 1]
     tested = (train["as_of"] >= predictions["as_of"].min()).to_numpy()

@@ -50,11 +50,13 @@ def headline_numbers(result: dict[str, Any], top_k: tuple[int, ...]) -> dict[str
     Returns
     -------
     dict
-        Without what is undefined, such as the oracle's share if the truth is not known.
+        Without what is undefined, such as the oracle's share if the truth is not known, or a recall of
+        revenue if that is not recorded.
     """
     first, middle, last = top_k[0], top_k[len(top_k) // 2], top_k[-1]
     model, probability, seen = result["ranking"][MODEL], result["probability"], result["without_never_seen"]
     seen_model = seen.get("ranking", {}).get(MODEL, {})
+    over_users_rule = result["model_minus_baseline"].get("users_rule", {})
     chosen = {
         "converters": result["converters"],
         "average_precision": model["average_precision"],
@@ -62,10 +64,8 @@ def headline_numbers(result: dict[str, Any], top_k: tuple[int, ...]) -> dict[str
         f"precision_at_{first}": model[f"precision_at_{first}"],
         f"recall_at_{middle}": model[f"recall_at_{middle}"],
         f"recall_at_{last}": model[f"recall_at_{last}"],
-        f"mrr_recall_at_{middle}": model[f"mrr_recall_at_{middle}"],
-        "average_precision_over_users_rule": result["model_minus_baseline"]["users_rule"][
-            "average_precision"
-        ],
+        f"mrr_recall_at_{middle}": model.get(f"mrr_recall_at_{middle}"),
+        "average_precision_over_users_rule": over_users_rule.get("average_precision"),
         "average_precision_without_never_seen": seen_model.get("average_precision"),
         "roc_auc_without_never_seen": seen_model.get("roc_auc"),
         "share_of_oracle": result.get("share_of_oracle", {}).get("average_precision"),

@@ -10,7 +10,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from conversion.evaluation.bootstrap import Measured, company_weights, difference, interval, resampled_sums
-from conversion.evaluation.predictions import BASE_RATE, MODEL, ORACLE, Companies, companies_of, cutoffs_of
+from conversion.evaluation.predictions import (
+    BASE_RATE,
+    MODEL,
+    ORACLE,
+    REVENUE,
+    Companies,
+    companies_of,
+    cutoffs_of,
+)
 from conversion.evaluation.ranking_metrics import mean_measures, measure_names, ranked_list
 from conversion.stats.losses import log_losses
 from conversion.stats.metric import HIGHER, Metric
@@ -86,6 +94,7 @@ def ranker_measures(
     """
     measured = _measured(predictions, rankers, probabilities, top_k, samples, seed)
     columns = list(dict.fromkeys([*rankers, *probabilities]))
+    ranking_names = measure_names(top_k, REVENUE in predictions)
     recalls = [f"recall_at_{k}" for k in top_k]
     compared = ("average_precision", "roc_auc", *recalls, *_LOSSES)
     conversions = predictions.groupby("as_of")["label"].sum()
@@ -93,8 +102,7 @@ def ranker_measures(
         "cutoffs": len(conversions),
         "cutoffs_with_conversions": int((conversions > 0).sum()),
         "rankers": {
-            ranker: {name: interval(*measured[ranker, name]) for name in measure_names(top_k)}
-            for ranker in rankers
+            ranker: {name: interval(*measured[ranker, name]) for name in ranking_names} for ranker in rankers
         },
         "differences": {
             baseline: {
@@ -184,7 +192,8 @@ def _ranking(
 
     value = measure(np.ones((companies.count, 1), dtype=np.float32))
     sampled = [measure(weights) for weights in company_weights(companies.count, samples, seed)]
-    keys = [(ranker, name) for ranker in rankers for name in measure_names(top_k)]
+    names = measure_names(top_k, REVENUE in predictions)
+    keys = [(ranker, name) for ranker in rankers for name in names]
     return _by_key(keys, value.reshape(len(keys)), np.concatenate(sampled, axis=2).reshape(len(keys), -1))
 
 

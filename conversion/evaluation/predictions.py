@@ -1,20 +1,27 @@
 """The table of a backtest's predictions, which most measures take; its companies and its cutoffs.
 
-``predictions`` has one row for each company and cutoff: ``id``, ``as_of``, ``label`` (0 or 1), ``MRR``
-(monthly revenue of the conversion if the label is 1, else 0) and a float column for each ranker:
-``probability`` (the model) and the baselines.
+``predictions`` has one row for each company and cutoff: ``id`` (whole number or text), ``as_of``, ``label``
+(0 or 1), and a float column for each ranker: ``probability`` (the model) and the baselines. Where revenue is
+recorded it has ``MRR``: the monthly revenue of the conversion if the label is 1, else 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from conversion.stats.numeric import Floats, Ints, finite
+
+REVENUE: Final = "MRR"
+"""The column of the conversion's monthly revenue, where that is recorded."""
+
+OUTCOMES: Final = ("id", "as_of", "label", REVENUE)
+"""The columns that say what happened; the last is optional."""
 
 MODEL: Final = "probability"
 """The column of the model's probability; every other ranker is a baseline."""
@@ -84,7 +91,7 @@ class Cutoff:
     as_of
         The cutoff.
     ids, label, mrr
-        Columns as arrays.
+        Columns as arrays; ``mrr`` is None where revenue is not recorded.
     company
         The rows' `Companies.index`.
     rows
@@ -92,10 +99,10 @@ class Cutoff:
     """
 
     as_of: pd.Timestamp
-    ids: Ints
+    ids: NDArray[Any]
     company: Ints
     label: Ints
-    mrr: Floats
+    mrr: Floats | None
     rows: pd.DataFrame
 
     def score(self, ranker: str) -> Floats:
@@ -105,7 +112,7 @@ class Cutoff:
 
 def companies_of(predictions: pd.DataFrame) -> Companies:
     """Return which rows of the predictions belong to which company."""
-    ids, index = np.unique(predictions["id"].to_numpy(dtype=np.int64), return_inverse=True)
+    index, ids = pd.factorize(predictions["id"], sort=True)
     return Companies(index.astype(np.int64), len(ids))
 
 
@@ -115,10 +122,10 @@ def cutoffs_of(predictions: pd.DataFrame, company: Ints) -> list[Cutoff]:
     return [
         Cutoff(
             as_of=pd.Timestamp(as_of),  # type: ignore[arg-type]
-            ids=rows["id"].to_numpy(dtype=np.int64),
+            ids=rows["id"].to_numpy(),
             company=rows["_company"].to_numpy(dtype=np.int64),
             label=rows["label"].to_numpy(dtype=np.int64),
-            mrr=rows["MRR"].to_numpy(dtype=np.float64),
+            mrr=rows[REVENUE].to_numpy(dtype=np.float64) if REVENUE in rows else None,
             rows=rows,
         )
         for as_of, rows in numbered.groupby("as_of", sort=True)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from conversion.evaluation.predictions import Cutoff, companies_of, cutoffs_of
+from conversion.evaluation.predictions import REVENUE, Cutoff, companies_of, cutoffs_of
 from conversion.stats.metric import HIGHER, Metric
 from conversion.stats.numeric import Floats, Ints, divide
 from conversion.stats.portable_math import sums_at_counts
@@ -46,9 +46,17 @@ LIST_METRICS: Final = (
 WEEKLY_METRICS: Final = (Metric("as_of", "the cutoff"), *LIST_METRICS, *RANKING_METRICS)
 
 
-def measure_names(top_k: Sequence[int]) -> tuple[str, ...]:
-    """Name the ranking measures for these list lengths, in the order of the columns of `weekly_measures`."""
-    at_k = ("precision_at_{}", "recall_at_{}", "lift_at_{}", "mrr_recall_at_{}")
+def measure_names(top_k: Sequence[int], revenue: bool = True) -> tuple[str, ...]:
+    """Name the ranking measures for these list lengths, in the order of the columns of `weekly_measures`.
+
+    Parameters
+    ----------
+    top_k
+        List lengths.
+    revenue
+        Whether the conversions' revenue is recorded.
+    """
+    at_k = ("precision_at_{}", "recall_at_{}", "lift_at_{}", *(("mrr_recall_at_{}",) if revenue else ()))
     return ("average_precision", "roc_auc", *(name.format(k) for k in top_k for name in at_k))
 
 
@@ -79,17 +87,21 @@ def weekly_measures(predictions: pd.DataFrame, ranker: str, top_k: Sequence[int]
         measures = _ranking_measures(ranked_list(cutoff, ranker), everyone, top_k)[:, 0]
         prospects, conversions = len(cutoff.label), int(cutoff.label.sum())
         rows.append((cutoff.as_of, prospects, conversions, conversions / prospects, *measures))
-    columns = ["as_of", "prospects", "conversions", "prevalence", *measure_names(top_k)]
+    names = measure_names(top_k, REVENUE in predictions)
+    columns = ["as_of", "prospects", "conversions", "prevalence", *names]
     return pd.DataFrame(rows, columns=columns)
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """One cutoff's list: its companies in rank order, and the place, MRR and tie group of each conversion."""
+    """One cutoff's list: its companies in rank order, and the place, MRR and tie group of each conversion.
+
+    MRR is None where revenue is not recorded.
+    """
 
     company: Ints
     position: Ints
-    mrr: Floats
+    mrr: Floats | None
     tie_start: Ints
     tie_stop: Ints
 
@@ -104,7 +116,7 @@ def ranked_list(cutoff: Cutoff, ranker: str) -> Ranked:
     return Ranked(
         company=cutoff.company[order],
         position=position,
-        mrr=cutoff.mrr[order][position],
+        mrr=None if cutoff.mrr is None else cutoff.mrr[order][position],
         tie_start=np.searchsorted(descending, at, side="left"),
         tie_stop=np.searchsorted(descending, at, side="right"),
     )
@@ -127,7 +139,8 @@ def mean_measures(lists: Sequence[Ranked], weights: NDArray[np.float32], top_k: 
     ndarray of float64
         The measures of `measure_names` by samples; NaN where undefined at every cutoff.
     """
-    total = np.zeros((len(measure_names(top_k)), weights.shape[1]))
+    revenue = all(ranked.mrr is not None for ranked in lists)
+    total = np.zeros((len(measure_names(top_k, revenue)), weights.shape[1]))
     defined = np.zeros_like(total)
     for ranked in lists:
         measures = _ranking_measures(ranked, weights, top_k)
@@ -146,7 +159,7 @@ def _ranking_measures(ranked: Ranked, weights: NDArray[np.float32], top_k: Seque
     """
     position = ranked.position
     if not len(position):
-        return np.full((len(measure_names(top_k)), weights.shape[1]), np.nan)
+        return np.full((len(measure_names(top_k, ranked.mrr is not None)), weights.shape[1]), np.nan)
     cuts, cumulated = _cumulated(ranked, weights)
     total = cumulated[-1]
     upto = cumulated[np.searchsorted(cuts, position + 1)]
@@ -164,8 +177,7 @@ def _ranking_measures(ranked: Ranked, weights: NDArray[np.float32], top_k: Seque
     roc_auc = divide(np.sum(weight * (others - (above + through) / 2), axis=0), conversions * others)
 
     measures = [average_precision, roc_auc]
-    mrr = ranked.mrr[:, None]
-    revenue = sums_at_counts(weight, mrr)[:, 0]
+    mrr = None if ranked.mrr is None else ranked.mrr[:, None]
     for k in top_k:
         caught = np.clip(k - (upto - weight), 0.0, weight)
         precision_at_k = divide(caught.sum(axis=0), np.minimum(k, total))
@@ -173,8 +185,10 @@ def _ranking_measures(ranked: Ranked, weights: NDArray[np.float32], top_k: Seque
             np.where(conversions > 0, precision_at_k, np.nan),
             divide(caught.sum(axis=0), conversions),
             divide(precision_at_k * total, conversions),
-            divide(sums_at_counts(caught, mrr)[:, 0], revenue),
         ]
+        if mrr is not None:
+            revenue = sums_at_counts(weight, mrr)[:, 0]
+            measures.append(divide(sums_at_counts(caught, mrr)[:, 0], revenue))
     return np.stack(measures)
 
 

@@ -8,8 +8,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from conversion.config.data_contract import Contract
 from conversion.config.params import Params
-from conversion.evaluation.backtest import NEVER_SEEN, SLICES, SUMMARY
+from conversion.evaluation.backtest import SUMMARY
 from conversion.evaluation.cross_validation import CROSS_VALIDATION_METRICS, cross_validation
 from conversion.evaluation.decision_metrics import (
     BUSINESS_METRICS,
@@ -25,6 +26,7 @@ from conversion.evaluation.overall_metrics import (
 )
 from conversion.evaluation.predictions import BASE_RATE, MODEL, ORACLE
 from conversion.evaluation.probability_metrics import PROBABILITY_METRICS, probability_measures
+from conversion.evaluation.prospect_slices import NEVER_SEEN, USAGE_STATE, slice_names
 from conversion.evaluation.ranking_metrics import RANKING_METRICS, weekly_measures
 from conversion.evaluation.slice_metrics import calibration_by_group, drop_repeated_slices, slice_measures
 from conversion.modelling.tiers import TIERS, tier_of
@@ -108,7 +110,11 @@ class Evaluation:
 
 
 def evaluate_backtest(
-    predictions: pd.DataFrame, train: pd.DataFrame, importance: pd.Series[float], params: Params
+    predictions: pd.DataFrame,
+    train: pd.DataFrame,
+    importance: pd.Series[float],
+    params: Params,
+    contract: Contract,
 ) -> Evaluation:
     """Take all measures of a backtest.
 
@@ -122,6 +128,8 @@ def evaluate_backtest(
         See `Evaluation`.
     params
         ``evaluate``, ``score.tiers`` and ``seed`` are used.
+    contract
+        Says which attributes the prospects are split by.
 
     Returns
     -------
@@ -130,10 +138,11 @@ def evaluate_backtest(
     settings = params.evaluate
     metrics = evaluation_metrics(predictions, params)
     if settings.cross_validation_folds:
-        metrics["cross_validation_not_out_of_time"] = cross_validation(train, predictions, params)
+        metrics["cross_validation_not_out_of_time"] = cross_validation(train, predictions, params, contract)
     months = measures_by_month(predictions, params)
     metrics["probability"]["expected_over_observed_by_month"] = expected_over_observed_by_month(months)
-    slices = slice_measures(predictions, SLICES, settings.top_k, settings.bootstrap_samples, params.seed)
+    names, samples = slice_names(contract), settings.bootstrap_samples
+    slices = slice_measures(predictions, names, settings.top_k, samples, params.seed)
     return Evaluation(
         params=params,
         predictions=predictions,
@@ -200,7 +209,7 @@ def without_never_seen(predictions: pd.DataFrame, params: Params) -> dict[str, A
         ``left_out``: the shares of rows, of conversions and of expected conversions that those companies
         have; and the `list_measures` of the others, if one of these converts.
     """
-    never = predictions["usage_state"] == NEVER_SEEN
+    never = predictions[USAGE_STATE] == NEVER_SEEN
     shares = {
         "share_of_prospects": np.ones(len(predictions)),
         "share_of_conversions": predictions["label"].to_numpy(dtype=np.float64),
@@ -268,5 +277,4 @@ def expected_over_observed_by_month(months: pd.DataFrame) -> dict[str, dict[str,
 
 def rankers_in(predictions: pd.DataFrame) -> tuple[str, ...]:
     """Name the columns of the predictions to rank by, the model first."""
-    oracle = ("oracle",) if "oracle" in predictions else ()
-    return ("probability", *BASELINES, *oracle)
+    return (MODEL, *(name for name in (*BASELINES, ORACLE) if name in predictions))

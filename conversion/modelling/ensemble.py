@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from conversion.features.definitions import Feature
+from conversion.modelling.levels import Levels
 from conversion.modelling.preprocessing import Preprocessor
 from conversion.modelling.scorer import Scorer
 from conversion.stats.losses import log_odds
@@ -32,13 +33,14 @@ class Member:
         cls,
         scorer: Scorer,
         features: tuple[Feature, ...],
+        levels: Levels,
         preparation: dict[str, Any],
         values: Floats,
         y: np.ndarray,
         weight: np.ndarray,
     ) -> Self:
         """Fit a preprocessor, and a copy of the scorer on the design matrix that comes out of it."""
-        preprocessor = scorer.preprocessor(features, preparation)
+        preprocessor = scorer.preprocessor(features, levels, preparation)
         columns = preprocessor.fit_transform(values)
         return cls(preprocessor, clone(scorer).fit(columns, y, weight, preprocessor.monotone_))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
+from conversion.config.data_contract import Contract
 from conversion.config.params import Params
-from conversion.features.compute import feature_definitions
-from conversion.features.definitions import FeatureSettings
-from conversion.modelling.logistic_regression import LogisticRegressionScorer
+from conversion.features.compute import feature_definitions, feature_settings, summary_definitions
+from conversion.features.definitions import Feature
+from conversion.modelling.logistic_regression import LogisticRegressionScorer, squared_features
 from conversion.modelling.model import ENSEMBLE, ConversionModel
 from conversion.modelling.scorer import Scorer
 from conversion.modelling.trees import RandomForestScorer, XGBoostScorer
@@ -19,12 +20,17 @@ FAMILIES: Final[dict[str, type[Scorer]]] = {
 }
 
 
-def make_model(params: Params) -> ConversionModel:
+def make_model(params: Params, contract: Contract) -> ConversionModel:
     """Return the unfitted model that params.yaml asks for, of the features in ``features.groups``."""
-    features = feature_definitions(FeatureSettings(params.featurize.windows, params.featurize.half_lives))
+    settings = feature_settings(params.featurize, contract)
+    features = feature_definitions(settings)
     model = ConversionModel(
         features=features,
-        scorers=_scorers(params),
+        summary=tuple(feature.name for feature in summary_definitions(settings)),
+        contract=contract.model_dump(mode="json"),
+        scorers={
+            name: FAMILIES[name](block, params.seed) for name, block in _blocks(params, features).items()
+        },
         preparation=params.train.model_dump(include={"imputation", "fill_value", "scaling", "min_frequency"}),
         calibration=params.train.calibration,
         threshold=params.train.threshold,
@@ -35,7 +41,18 @@ def make_model(params: Params) -> ConversionModel:
     return model.of_features([each.name for each in features if each.group in params.features.groups])
 
 
-def _scorers(params: Params) -> dict[str, Scorer]:
+def hyperparameters(params: Params, contract: Contract) -> dict[str, Any]:
+    """Return the blocks of params.yaml that the model uses, as `Model.hyperparameters`; ``auto`` by names."""
+    blocks = _blocks(params, feature_definitions(feature_settings(params.featurize, contract)))
+    return {"members": blocks} if params.model.type == ENSEMBLE else blocks[params.model.type]
+
+
+def _blocks(params: Params, features: tuple[Feature, ...]) -> dict[str, dict[str, Any]]:
     given = params.model.hyperparameters()
-    blocks = given["members"] if params.model.type == ENSEMBLE else {params.model.type: given}
-    return {name: FAMILIES[name](block, params.seed) for name, block in blocks.items()}
+    blocks: dict[str, dict[str, Any]] = (
+        given["members"] if params.model.type == ENSEMBLE else {params.model.type: given}
+    )
+    for block in blocks.values():
+        if "quadratic" in block:
+            block["quadratic"] = squared_features(block["quadratic"], features, params.featurize.half_lives)
+    return blocks

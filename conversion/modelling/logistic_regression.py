@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from difflib import get_close_matches
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from conversion.config.params import BASELINE_WEEKS
 from conversion.features.definitions import Feature
+from conversion.modelling.levels import Levels
 from conversion.modelling.preprocessing import NUMBERS, Preprocessor
 from conversion.modelling.scorer import Scorer
 from conversion.runtime.errors import ParamsError
 from conversion.stats.numeric import Floats
 from conversion.stats.portable_logistic_regression import PortableLogisticRegression
 from conversion.stats.portable_math import expit
+
+AUTO: Final = "auto"
+"""Stands in ``quadratic`` for features that are chosen by the contract."""
+MOST_ATTRIBUTES: Final = 10
+"""Attributes that ``auto`` squares: products grow with the square of their number."""
+MOST_OF_SUMMARY: Final = 20
+"""Features that the model of summaries squares."""
 
 
 class LogisticRegressionScorer(Scorer):
@@ -29,7 +38,9 @@ class LogisticRegressionScorer(Scorer):
         Standard deviation of each design column in training; it makes coefficients comparable.
     """
 
-    def preprocessor(self, features: tuple[Feature, ...], preparation: dict[str, Any]) -> Preprocessor:
+    def preprocessor(
+        self, features: tuple[Feature, ...], levels: Levels, preparation: dict[str, Any]
+    ) -> Preprocessor:
         """Return the unfitted preprocessor: it also takes logs, and adds squares and products.
 
         Raises
@@ -44,10 +55,10 @@ class LogisticRegressionScorer(Scorer):
             near = get_close_matches(unknown[0], allowed, n=1)
             raise ParamsError(
                 f"params.yaml: model.logistic_regression.quadratic: given {', '.join(unknown)}, "
-                f"allowed are the features {', '.join(allowed)}"
+                f"allowed are {AUTO} and the features {', '.join(allowed)}"
                 + (f"; did you mean {near[0]}?" if near else "")
             )
-        return Preprocessor(features, **preparation, logs=True, quadratic=quadratic)
+        return Preprocessor(features, levels, **preparation, logs=True, quadratic=quadratic)
 
     def estimator(self, monotone: NDArray[np.int64]) -> PortableLogisticRegression:  # noqa: ARG002
         """Return the unfitted regression; it has no constraints."""
@@ -80,8 +91,43 @@ class LogisticRegressionScorer(Scorer):
         return self._unfitted(quadratic=kept)
 
     def of_summary(self, features: tuple[Feature, ...]) -> Self:
-        """Return the same scorer, unfitted; a summary has so few features that all are squared."""
-        return self._unfitted(quadratic=tuple(_numbers(features)))
+        """Return the same scorer, unfitted; a summary has so few features that the first are all squared."""
+        return self._unfitted(quadratic=tuple(_numbers(features)[:MOST_OF_SUMMARY]))
+
+
+def squared_features(
+    given: Collection[str], features: tuple[Feature, ...], half_lives: Collection[int]
+) -> tuple[str, ...]:
+    """Return the features to square that params.yaml asks for, those that `AUTO` stands for by name.
+
+    Parameters
+    ----------
+    given
+        ``model.logistic_regression.quadratic`` of params.yaml.
+    features
+        All that there are.
+    half_lives
+        ``featurize.half_lives``.
+    """
+    chosen = _chosen(features, half_lives) if AUTO in given else []
+    return tuple(dict.fromkeys([*chosen, *(name for name in given if name != AUTO)]))
+
+
+def _chosen(features: tuple[Feature, ...], half_lives: Collection[int]) -> list[str]:
+    """Name the values of the first attributes that are an amount, and what says most of usage."""
+    amounts = [
+        feature.name
+        for feature in features
+        if feature.group == "firmographics" and feature.kind not in ("flag", "category")
+    ]
+    usage = (
+        "weeks_since_first_seen",
+        "recency_weeks",
+        f"users_max_{BASELINE_WEEKS}w",
+        f"users_ewm_{max(half_lives, default=0)}w",
+    )
+    names = _numbers(features)
+    return [*amounts[:MOST_ATTRIBUTES], *(name for name in usage if name in names)]
 
 
 def _numbers(features: tuple[Feature, ...]) -> list[str]:

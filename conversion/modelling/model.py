@@ -10,12 +10,20 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 
-from conversion.data.industries import SECTORS
-from conversion.features.catalogue import SUMMARY_FEATURES
+from conversion.config.attribute_kinds import Category
+from conversion.config.data_contract import Contract
 from conversion.features.definitions import Feature
 from conversion.modelling import ensemble
 from conversion.modelling.calibration import Method, calibrated, choose_method, fit_calibrator
 from conversion.modelling.ensemble import Member, Values
+from conversion.modelling.levels import (
+    Learned,
+    Levels,
+    category_names,
+    learn_levels,
+    level_codes,
+    unseen_levels,
+)
 from conversion.modelling.scorer import Scorer
 from conversion.modelling.threshold import Strategy, choose_threshold
 from conversion.modelling.time_folds import Fold, OutOfTime, folds_with_conversions
@@ -36,6 +44,10 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     features
         Definitions of the columns that the model reads.
+    summary
+        Names of the features that can be known from lifetime totals and attributes alone.
+    contract
+        The data contract, JSON-ready.
     scorers
         Unfitted, by the name of their family.
     preparation
@@ -52,6 +64,11 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Attributes
     ----------
+    levels : dict of tuple of str
+        The levels of each category that the model tells apart, by attribute, see
+        `conversion.modelling.levels.learn_levels`.
+    rare_levels : dict of tuple of str
+        Levels of training snapshots that count as the category's ``other``.
     members_ : dict of Member
         The fitted scorers behind their preprocessors, by the name of their family.
     calibration_ : str
@@ -69,6 +86,8 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         features: tuple[Feature, ...],
+        summary: tuple[str, ...],
+        contract: dict[str, Any],
         scorers: dict[str, Scorer],
         preparation: dict[str, Any],
         calibration: Method | Literal["auto"],
@@ -78,6 +97,8 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         horizon_days: int,
     ) -> None:
         self.features = features
+        self.summary = summary
+        self.contract = contract
         self.scorers = scorers
         self.preparation = preparation
         self.calibration = calibration
@@ -97,13 +118,19 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         blocks = {family: scorer.hyperparameters for family, scorer in self.scorers.items()}
         return {"members": blocks} if self.family == ENSEMBLE else blocks[self.family]
 
+    @property
+    def data_contract(self) -> Contract:
+        """Return the data contract as checked, frozen values."""
+        return Contract.model_validate(self.contract)
+
     def fit(self, X: pd.DataFrame, y: np.ndarray, sample_weight: np.ndarray, as_of: pd.Series) -> Self:
         """Fit on training snapshots.
 
         Parameters
         ----------
         X
-            Feature frame; columns are found by name.
+            Feature frame; columns are found by name. With ``id`` where a category of the contract may have
+            levels outside of groups.
         y
             Labels, 0 or 1.
         sample_weight
@@ -118,10 +145,10 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         if len(np.unique(y)) < 2:
             raise ExportError(
-                f"customers: the {len(y)} training snapshots have a single class ({y[:1]}); "
-                "there is nothing to learn from: give a longer export or a later as_of"
+                f"{self._conversion_tables()}: the {len(y)} training snapshots have a single class "
+                f"({y[:1]}); there is nothing to learn from: give a longer export or a later as_of"
             )
-        values = self.values(X)
+        values = self.learn_levels(X).values(X)
         self.classes_ = np.array([0, 1])
         self.base_rate_ = float(np.average(y, weights=sample_weight))
         self.calibration_: Method = "none"
@@ -135,7 +162,7 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def fit_with_summary(
         self, X: pd.DataFrame, y: np.ndarray, sample_weight: np.ndarray, as_of: pd.Series
     ) -> Self:
-        """Fit, and fit ``summary_`` too: the same recipe on `SUMMARY_FEATURES` alone.
+        """Fit, and fit ``summary_`` too: the same recipe on the features of summaries alone.
 
         It serves clients that know only a company's lifetime totals. That model leaves out what a summary
         cannot know; imputing it into the full model would treat the company as average in it. Fitting on the
@@ -157,9 +184,20 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def of_summary(self) -> Self:
         """Return the same recipe, unfitted, for what a summary can know."""
-        summary = self.of_features([feature.name for feature in SUMMARY_FEATURES])
+        summary = self.of_features(self.summary)
         scorers = {family: scorer.of_summary(summary.features) for family, scorer in summary.scorers.items()}
         return summary.set_params(scorers=scorers)  # type: ignore[no-any-return]
+
+    def learn_levels(self, X: pd.DataFrame) -> Self:
+        """Learn the levels of categories from training snapshots, as `fit` does first; return the model."""
+        self.levels: Levels
+        self.rare_levels: Levels
+        self.levels, self.rare_levels = learn_levels(X, self.features, self.data_contract)
+        return self
+
+    def unseen_levels(self, X: pd.DataFrame) -> dict[str, dict[str, int]]:
+        """Count the rows of a feature frame with levels that were not in training, by attribute and level."""
+        return unseen_levels(X, self.features, Learned(self.levels, self.rare_levels))
 
     def values(self, X: pd.DataFrame) -> Floats:
         """Find the model's features in a frame.
@@ -173,7 +211,7 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         -------
         numpy.ndarray of float64, shape (rows, features)
             In the order of ``features``, as `conversion.features.compute.compute_features` returns them; a
-            sector that is none of `conversion.data.industries.SECTORS` is NaN.
+            category is the position in the model's ``levels``, see `conversion.modelling.levels.level_codes`.
 
         Raises
         ------
@@ -186,9 +224,10 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         values = np.empty((len(X), len(self.features)))
         numbers = [index for index, feature in enumerate(self.features) if feature.kind != "category"]
         values[:, numbers] = X[[self.features[index].name for index in numbers]].to_numpy(dtype=np.float64)
-        for index in set(range(len(self.features))) - set(numbers):
-            codes = pd.Index(SECTORS).get_indexer(pd.Index(X[self.features[index].name]))
-            values[:, index] = np.where(codes < 0, np.nan, codes)
+        categories = self.data_contract.attributes_of(Category) if len(numbers) < len(self.features) else {}
+        for column, name in category_names(self.features):
+            codes = level_codes(X[name], self.levels[column], categories[column])
+            values[:, self._names().index(name)] = codes
         return values
 
     def predict_out_of_time(
@@ -222,8 +261,8 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raw.append(ensemble.raw_probability(list(earlier.values()), values[test]))
         if not rows:
             raise ExportError(
-                "customers: too little history to calibrate, to choose a threshold or to search "
-                "hyperparameters on out-of-time predictions; set train.calibration: none and "
+                f"{self._conversion_tables()}: too little history to calibrate, to choose a threshold or to "
+                "search hyperparameters on out-of-time predictions; set train.calibration: none and "
                 "train.threshold: fixed, with train.search.trials: 0, or give a longer export"
             )
         index = np.concatenate(rows)
@@ -236,8 +275,8 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ----------
         values
             float64 or float32, shape (rows, features), in the order of ``features``, as
-            `conversion.features.compute.compute_features` returns them. A row's result does not depend on
-            the others.
+            `conversion.features.compute.compute_features` returns them, categories by the model's ``levels``.
+            A row's result does not depend on the others.
 
         Returns
         -------
@@ -301,9 +340,12 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _fitted_members(self, values: Floats, y: np.ndarray, weight: np.ndarray) -> dict[str, Member]:
         return {
-            family: Member.fitted(scorer, self.features, self.preparation, values, y, weight)
+            family: Member.fitted(scorer, self.features, self.levels, self.preparation, values, y, weight)
             for family, scorer in self.scorers.items()
         }
+
+    def _conversion_tables(self) -> str:
+        return self.data_contract.conversion_tables
 
     def _members(self) -> list[Member]:
         return list(self.members_.values())

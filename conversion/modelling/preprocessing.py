@@ -22,9 +22,8 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from conversion.config.contract import UNKNOWN_SECTOR
-from conversion.data.industries import SECTORS
 from conversion.features.definitions import Feature
+from conversion.modelling.levels import Levels
 from conversion.stats.portable_math import log1p
 
 Floats = NDArray[np.float64]
@@ -32,22 +31,24 @@ Indices = NDArray[np.intp]
 
 HEAVY_TAILED: Final = ("count", "duration", "share")
 NUMBERS: Final = (*HEAVY_TAILED, "change", "ordinal", "flag")
-# Indexes the place after the last sector: none of them.
-NO_SECTOR: Final = -1.0
+# Indexes the place after the last level: none of them.
+NO_LEVEL: Final = -1.0
 
 
 # Without scikit-learn's wrapper for other containers, which costs as much as transforming one row.
 class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[misc,call-arg]
-    """Impute, mark gaps, take logs, encode the sector, add squares and products, scale.
+    """Impute, mark gaps, take logs, encode categories, add squares and products, scale.
 
     Only gaps of usage are marked (nothing was ever seen). A gap of firmographics is filled in and not
-    marked, an unknown sector by the most frequent one: whether a value is missing is a feature of its own,
-    in the group missingness.
+    marked, an unknown level of a category by the most frequent one: whether a value is missing is a feature
+    of its own, in the group missingness.
 
     Parameters
     ----------
     features
-        Definitions of the input's columns, in their order; at most one of kind ``category``, the sector.
+        Definitions of the input's columns, in their order.
+    levels
+        By the attribute of each feature of kind ``category``, its levels, unknown last.
     imputation, fill_value, scaling, min_frequency
         As in params.yaml's ``train``.
     logs
@@ -67,6 +68,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     def __init__(
         self,
         features: tuple[Feature, ...],
+        levels: Levels,
         imputation: str,
         fill_value: float,
         scaling: str,
@@ -75,6 +77,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         quadratic: tuple[str, ...] = (),
     ) -> None:
         self.features = features
+        self.levels = levels
         self.imputation = imputation
         self.fill_value = fill_value
         self.scaling = scaling
@@ -83,13 +86,12 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         self.quadratic = quadratic
 
     def fit(self, X: Floats, y: object = None) -> Self:
-        """Learn the values to fill in, the gaps to mark, the sectors to distinguish, and the scales.
+        """Learn the values to fill in, the gaps to mark, the levels to distinguish, and the scales.
 
         Parameters
         ----------
         X
-            Feature values, shape (rows, features); NaN is missing, the sector is its position in
-            `conversion.data.industries.SECTORS`.
+            Feature values, shape (rows, features); NaN is missing, a category is the position in its levels.
         y
             Ignored.
         """
@@ -99,7 +101,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     def fit_transform(self, X: Floats, y: object = None) -> Floats:  # noqa: ARG002
         """Fit, and return the design matrix that scales were learned from."""
         self._lay_numbers_out(X)
-        self._learn_sectors(X)
+        self._learn_categories(X)
         self._learn_products(X)
         columns = self._unscaled(X)
         self._learn_scales(columns)
@@ -156,9 +158,9 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             f"{self.features[origin].name}"
             for column, origin in enumerate(self.origins_)
         ]
-        sectors = [f"category__{name}" for name in self.sectors_]
+        categories = [f"category__{name}" for name in self.category_columns_]
         products = [f"quadratic__{name}" for name in self.products_]
-        return np.array([*numbers, *sectors, *products], dtype=object)
+        return np.array([*numbers, *categories, *products], dtype=object)
 
     def _members(self, *kinds: str) -> list[int]:
         return [index for index, feature in enumerate(self.features) if feature.kind in kinds]
@@ -197,26 +199,35 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             fill[index] = imputer.fit(X[:, [index]]).statistics_[0]
         return fill
 
-    def _learn_sectors(self, X: Floats) -> None:
-        """Encode every possible sector once; row ``i`` of ``one_hot_`` is sector ``i``, the last row none."""
-        self.one_hot_: Floats = np.zeros((len(SECTORS) + 1, 0))
-        self.sectors_ = np.array([], dtype=object)
-        place = self._members("category")
-        if not place:
-            return
-        (self.sector_,) = place
-        codes = self._sector_codes(X)
-        unknown = SECTORS.index(UNKNOWN_SECTOR)
-        known = np.bincount(codes[(codes != unknown) & (codes >= 0)], minlength=len(SECTORS))
+    def _learn_categories(self, X: Floats) -> None:
+        """Encode every level of each category once; ``one_hots_`` has a table for each, a row a level."""
+        self.categories_ = self._members("category")
+        tables, names = [], []
+        for place in self.categories_:
+            table, columns = self._one_hot(self.features[place], _level_codes(X[:, place]))
+            tables.append(table)
+            names.append(columns)
+        self.one_hots_: tuple[Floats, ...] = tuple(tables)
+        self.category_columns_ = [name for each in names for name in each]
+        # Which category each of these columns belongs to.
+        self.category_origins_: Indices = np.repeat(
+            np.array(self.categories_, dtype=np.intp), [len(each) for each in names]
+        )
+
+    def _one_hot(self, feature: Feature, codes: Indices) -> tuple[Floats, list[str]]:
+        """Encode each level, row ``i`` of the table is level ``i``, the last row none; name the columns."""
+        levels = self.levels[str(feature.column)]
+        unknown = len(levels) - 1
+        known = np.bincount(codes[(codes != unknown) & (codes >= 0)], minlength=len(levels))
         fill = int(known.argmax()) if known.any() else unknown
-        names = np.array([*SECTORS, None], dtype=object)[:, None]
+        names = np.array([*levels, None], dtype=object)[:, None]
         encoder = OneHotEncoder(
             min_frequency=self.min_frequency, handle_unknown="infrequent_if_exist", sparse_output=False
         )
         encoder.fit(names[np.where(codes == unknown, fill, codes)])
-        self.one_hot_ = encoder.transform(names)
-        self.one_hot_[unknown] = self.one_hot_[fill]
-        self.sectors_ = encoder.get_feature_names_out([self.features[self.sector_].name])
+        table = encoder.transform(names)
+        table[unknown] = table[fill]
+        return table, list(encoder.get_feature_names_out([feature.name]))
 
     def _learn_products(self, X: Floats) -> None:
         """Order squares and products as `PolynomialFeatures` does: each factor, then each pair."""
@@ -240,20 +251,19 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
     def _learn_scales(self, columns: Floats) -> None:
         center, scale = _center_and_scale(self.scaling, columns)
-        numbers, sectors = len(self.origins_), len(self.sectors_)
-        # The sector's columns stay 0 or 1.
-        center[numbers : numbers + sectors], scale[numbers : numbers + sectors] = 0.0, 1.0
+        numbers = len(self.origins_)
+        # The columns of categories stay 0 or 1.
+        encoded = slice(numbers, numbers + len(self.category_columns_))
+        center[encoded], scale[encoded] = 0.0, 1.0
         self.center_, self.scale_ = center, scale
 
     def _sources(self) -> Floats:
-        numbers, sectors, products = len(self.origins_), len(self.sectors_), len(self.products_)
-        sources = np.zeros((numbers + sectors + products, len(self.features)))
-        sources[np.arange(numbers), self.origins_] = 1.0
-        if sectors:
-            sources[numbers : numbers + sectors, self.sector_] = 1.0
-        if products:
+        single = np.concatenate([self.origins_, self.category_origins_])
+        sources = np.zeros((len(single) + len(self.products_), len(self.features)))
+        sources[np.arange(len(single)), single] = 1.0
+        if len(self.products_):
             shares = self.powers_ / self.powers_.sum(axis=1, keepdims=True)
-            sources[numbers + sectors :, self.origins_[self.squared_]] = shares
+            sources[len(single) :, self.origins_[self.squared_]] = shares
         return sources
 
     def _lay_sources_out(self) -> None:
@@ -279,12 +289,11 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         if self.logs:
             heavy = numbers[:, : self.heavy_]
             heavy[...] = signed_log1p(heavy)
-        sectors = [self.one_hot_[self._sector_codes(X)]] if len(self.sectors_) else []
-        return np.concatenate([numbers, *sectors, *products], axis=1)
-
-    def _sector_codes(self, X: NDArray[np.floating[Any]]) -> Indices:
-        sector = X[:, self.sector_]
-        return np.where(np.isnan(sector), NO_SECTOR, sector).astype(np.intp)
+        categories = [
+            table[_level_codes(X[:, place])]
+            for place, table in zip(self.categories_, self.one_hots_, strict=True)
+        ]
+        return np.concatenate([numbers, *categories, *products], axis=1)
 
     def _products(self, numbers: Floats) -> list[Floats]:
         if not len(self.squared_):
@@ -304,6 +313,10 @@ def signed_log1p(values: Floats) -> Floats:
     """Compute ``log(1 + x)``; of negative values (changes, a negative ``fill_value``) ``-log(1 - x)``."""
     logs = log1p(np.abs(values))
     return np.copysign(logs, values, out=logs)
+
+
+def _level_codes(column: NDArray[np.floating[Any]]) -> Indices:
+    return np.where(np.isnan(column), NO_LEVEL, column).astype(np.intp)
 
 
 def _center_and_scale(scaling: str, columns: Floats) -> tuple[Floats, Floats]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 
 from conversion.features.definitions import Feature
+from conversion.modelling.levels import Levels
 from conversion.modelling.preprocessing import Preprocessor
 from conversion.stats.numeric import Floats
 
@@ -58,9 +59,11 @@ class Scorer(BaseEstimator, ABC):  # type: ignore[misc]
         """Return the weight of each design column, on any scale."""
         return np.asarray(self.estimator_.feature_importances_, dtype=np.float64)
 
-    def preprocessor(self, features: tuple[Feature, ...], preparation: dict[str, Any]) -> Preprocessor:
-        """Return the unfitted preprocessor; trees take numbers as they are, imputed, the sector one-hot."""
-        return Preprocessor(features, **preparation)
+    def preprocessor(
+        self, features: tuple[Feature, ...], levels: Levels, preparation: dict[str, Any]
+    ) -> Preprocessor:
+        """Return the unfitted preprocessor; trees take numbers as they are, imputed, categories one-hot."""
+        return Preprocessor(features, levels, **preparation)
 
     def fit(self, columns: Floats, y: np.ndarray, weight: np.ndarray, monotone: NDArray[np.int64]) -> Self:
         """Fit on the design matrix of training snapshots."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from conversion.config.data_contract import Contract
 from conversion.config.model_params import Span, search_space
 from conversion.config.param_types import Section
 from conversion.config.params import Params
@@ -51,15 +52,17 @@ class Search:
         }
 
 
-def search(rows: pd.DataFrame, params: Params, progress: bool = False) -> Search:
+def search(rows: pd.DataFrame, params: Params, contract: Contract, progress: bool = False) -> Search:
     """Search hyperparameters of the active family, or of each member, if ``train.search.trials`` is above 0.
 
     Parameters
     ----------
     rows
-        Training snapshots whose labels are all known: ``as_of``, ``label``, ``weight`` and the features.
+        Training snapshots whose labels are all known: ``id``, ``as_of``, ``label``, ``weight``, the features.
     params
         Its hyperparameters are tried first, so the result is never worse by the search's own measure.
+    contract
+        Of the tables that the snapshots were made of.
     progress
         Whether to show a progress bar.
 
@@ -73,16 +76,18 @@ def search(rows: pd.DataFrame, params: Params, progress: bool = False) -> Search
         The history is too short to validate out of time.
     """
     if params.model.type != "ensemble":
-        return search_family(rows, params, params.model.type, progress)
+        return search_family(rows, params, contract, params.model.type, progress)
     histories = []
     for member in params.model.ensemble.members:
-        found = search_family(rows, params, member, progress)
+        found = search_family(rows, params, contract, member, progress)
         params = found.params
         histories.append(found.history)
     return Search(params, pd.concat(histories, ignore_index=True))
 
 
-def search_family(rows: pd.DataFrame, params: Params, family: str, progress: bool = False) -> Search:
+def search_family(
+    rows: pd.DataFrame, params: Params, contract: Contract, family: str, progress: bool = False
+) -> Search:
     """Search one family's hyperparameters where `conversion.config.model_params.search_space` says.
 
     A trial's measure is the weighted log loss of the snapshots in the later half of the training period,
@@ -97,7 +102,7 @@ def search_family(rows: pd.DataFrame, params: Params, family: str, progress: boo
     if trials == 0:
         unmeasured = {"family": family, "trial": 0, "log_loss": np.nan, "best_so_far": np.nan}
         return Search(params, pd.DataFrame([unmeasured | given.model_dump(include=searched)]))
-    measure = _measure_of(family, rows, params)
+    measure = _measure_of(family, rows, params, contract)
     trying: Iterable[tuple[Section, float]] = _try_blocks(
         given, search_space(family), trials, params.seed, measure
     )
@@ -122,14 +127,17 @@ def _with_model(params: Params, **changed: Any) -> Params:
     return params.model_copy(update={"model": params.model.model_copy(update=changed)})
 
 
-def _measure_of(family: str, rows: pd.DataFrame, params: Params) -> Callable[[Section], float]:
+def _measure_of(
+    family: str, rows: pd.DataFrame, params: Params, contract: Contract
+) -> Callable[[Section], float]:
     """Return the function from a family's block to its out-of-time log loss, rounded to `DECIMALS`."""
-    values = make_model(_with_model(params, type=family)).values(rows)
+    values = make_model(_with_model(params, type=family), contract).learn_levels(rows).values(rows)
     label = rows["label"].to_numpy(dtype=np.int64)
     weight = rows["weight"].to_numpy(dtype=np.float64)
 
     def measure(block: Section) -> float:
-        model = make_model(_with_model(params, **{"type": family, family: block}))
+        model = make_model(_with_model(params, **{"type": family, family: block}), contract)
+        model.learn_levels(rows)
         raw, y, given, _ = model.predict_out_of_time(values, label, weight, rows["as_of"])
         return round(log_loss(y, raw, given), DECIMALS)
 

@@ -8,18 +8,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.data.timeline import WEEK
-from conversion.modelling.families import make_model
+from conversion.modelling.families import hyperparameters, make_model
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.search import Search, search
 from conversion.runtime.errors import ExportError
 from conversion.stats.portable_math import power
 
 
-def training_columns(params: Params) -> list[str]:
+def training_columns(params: Params, contract: Contract) -> list[str]:
     """Return the columns that training snapshots must have."""
-    return ["id", "as_of", "label", "weight", *(feature.name for feature in make_model(params).features)]
+    features = make_model(params, contract).features
+    return ["id", "as_of", "label", "weight", *(feature.name for feature in features)]
 
 
 def known_training(
@@ -59,7 +61,9 @@ def recency_weights(
     return power(0.5, age / half_life_weeks)
 
 
-def fit_at(snapshots: pd.DataFrame, as_of: pd.Timestamp, params: Params) -> ConversionModel:
+def fit_at(
+    snapshots: pd.DataFrame, as_of: pd.Timestamp, params: Params, contract: Contract
+) -> ConversionModel:
     """Fit the whole recipe on what was known at ``as_of``, and the model of summaries beside it.
 
     With ``train.search.trials`` above 0 it first searches for better hyperparameters, also on what was known.
@@ -70,6 +74,8 @@ def fit_at(snapshots: pd.DataFrame, as_of: pd.Timestamp, params: Params) -> Conv
         Training snapshots: ``id``, ``as_of``, ``label``, ``weight`` and the features, in any order.
     as_of
         Snapshots whose labels were not mature by then are ignored.
+    params, contract
+        The recipe, and what the attributes are.
 
     Returns
     -------
@@ -81,12 +87,16 @@ def fit_at(snapshots: pd.DataFrame, as_of: pd.Timestamp, params: Params) -> Conv
     ExportError
         There is no snapshot, or only one class, or too little history for what params ask.
     """
-    model, _ = search_and_fit_at(snapshots, as_of, params)
+    model, _ = search_and_fit_at(snapshots, as_of, params, contract)
     return model
 
 
 def search_and_fit_at(
-    snapshots: pd.DataFrame, as_of: pd.Timestamp, params: Params, progress: bool = False
+    snapshots: pd.DataFrame,
+    as_of: pd.Timestamp,
+    params: Params,
+    contract: Contract,
+    progress: bool = False,
 ) -> tuple[ConversionModel, Search]:
     """Fit as `fit_at` does, and return what the search found too; ``progress`` shows a bar of its trials."""
     known = known_training(snapshots, as_of, params.featurize.horizon_days, params.train.history_weeks)
@@ -95,16 +105,16 @@ def search_and_fit_at(
     positives = int((rows["label"] == 1).sum())
     if not 0 < positives < len(rows):
         raise ExportError(
-            f"customers: at {as_of:%Y-%m-%d} {positives} of {len(rows)} training snapshots with mature "
-            "labels are conversions; there is nothing to learn from: give a longer export, or a later "
+            f"{contract.conversion_tables}: at {as_of:%Y-%m-%d} {positives} of {len(rows)} training "
+            "snapshots with mature labels are conversions; there is nothing to learn from: give a longer export, or a later "
             "evaluate.first_cutoff or data.as_of"
         )
     weight = rows["weight"].to_numpy(dtype=np.float64) * recency_weights(
         rows["as_of"], as_of, params.train.recency_half_life_weeks
     )
     rows = rows.assign(weight=weight)
-    found = search(rows, params, progress)
-    model = make_model(found.params).fit_with_summary(
+    found = search(rows, params, contract, progress)
+    model = make_model(found.params, contract).fit_with_summary(
         rows, rows["label"].to_numpy(dtype=np.int64), weight, rows["as_of"]
     )
     return model, found
@@ -134,7 +144,7 @@ def describe(
             "seed": params.seed,
             "featurize": params.featurize.model_dump(mode="json", exclude={"chunk_companies"}),
             "features": params.features.model_dump(mode="json"),
-            "model": params.model.hyperparameters(),
+            "model": hyperparameters(params, model.data_contract),
             "train": params.train.model_dump(mode="json"),
         },
     }

@@ -18,6 +18,7 @@ import yaml
 
 import conversion
 from conversion.config.params import Params
+from conversion.evaluation.predictions import BASE_RATE, MODEL, OUTCOMES
 from conversion.runtime.files import (
     VERIFIED,
     WITH_CHECKSUMS,
@@ -34,8 +35,8 @@ LOCK: Final = Path("dvc.lock")
 RESULTS: Final = ("metrics", "plots")
 CODE: Final = ("conversion/", "stages/")
 PREDICTIONS: Final = "backtest/predictions.parquet"
-PREDICTED: Final = ["id", "as_of", "label", "MRR", "probability", "base_rate"]
-"""The columns that comparing two backtests needs; the baselines are the same for all models."""
+PREDICTED: Final = (*OUTCOMES, MODEL, BASE_RATE)
+"""Columns of the backtest that are kept, if it has them; the baselines are the same for all models."""
 EXAMPLE_ROWS: Final = 3
 PACKAGE: Final = Path(conversion.__file__).parent
 
@@ -214,7 +215,9 @@ def fill(folder: Path, columns: Iterable[str]) -> None:
     copy_file(leads, artifacts / "leads" / leads.name)
     (artifacts / PREDICTIONS).parent.mkdir()
     with reading("data/backtest/predictions.parquet"):
-        predictions = pq.read_table("data/backtest/predictions.parquet", columns=PREDICTED, **VERIFIED)
+        backtest = pq.ParquetFile("data/backtest/predictions.parquet", **VERIFIED)
+        kept = [name for name in PREDICTED if name in backtest.schema_arrow.names]
+        predictions = backtest.read(columns=kept)
     pq.write_table(predictions, artifacts / PREDICTIONS, compression="zstd", **WITH_CHECKSUMS)
     (folder / outbox.MODEL).mkdir()
     for name in ("model.joblib", "model.json"):

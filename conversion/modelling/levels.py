@@ -1,0 +1,146 @@
+"""The levels of categories that a model tells apart, learned from training snapshots."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from conversion.config.attribute_kinds import Category
+from conversion.config.data_contract import Contract
+from conversion.features.definitions import Feature
+
+Levels = dict[str, tuple[str, ...]]
+"""Levels by attribute, in the order of their codes; unknown is the last."""
+
+SHOWN: Final = 5
+"""Unseen levels that a warning names."""
+
+log = logging.getLogger(__name__)
+
+
+class Learned(NamedTuple):
+    """What `learn_levels` found.
+
+    Attributes
+    ----------
+    levels
+        The levels that the model tells apart.
+    rare
+        Levels of training snapshots that count as `Category.other`.
+    """
+
+    levels: Levels
+    rare: Levels
+
+
+def learn_levels(snapshots: pd.DataFrame, features: tuple[Feature, ...], contract: Contract) -> Learned:
+    """Choose the levels of each category among the features.
+
+    Groups of the contract are levels as they are. Another level is one if at least `Category.rare` companies
+    have it.
+
+    Parameters
+    ----------
+    snapshots
+        Training snapshots: a column for each category, and ``id`` where a category may have levels outside
+        of groups.
+    features
+        Definitions of the model's features.
+    contract
+        Says what each category is.
+
+    Raises
+    ------
+    KeyError
+        A column is missing.
+    """
+    categories = contract.attributes_of(Category)
+    learned = {
+        column: _learned(snapshots, name, categories[column]) for column, name in category_names(features)
+    }
+    return Learned(
+        {column: levels for column, (levels, _) in learned.items()},
+        {column: rare for column, (_, rare) in learned.items()},
+    )
+
+
+def category_names(features: tuple[Feature, ...]) -> list[tuple[str, str]]:
+    """List the attribute and the feature's name of each category among the features."""
+    return [(str(each.column), each.name) for each in features if each.kind == "category"]
+
+
+def _learned(
+    snapshots: pd.DataFrame, name: str, category: Category
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    groups = tuple(category.groups) if isinstance(category.groups, dict) else ()
+    if groups and category.unlisted == "unknown":
+        return (*groups, category.unknown), ()
+    lacking = [column for column in ("id", name) if column not in snapshots]
+    if lacking:
+        raise KeyError(f"the training snapshots lack the columns {', '.join(lacking)}")
+    counts = snapshots[["id", name]].drop_duplicates()[name].value_counts()
+    named = {*groups, category.other, category.unknown}
+    found = sorted((str(level), int(count)) for level, count in counts.items() if count > 0)
+    common = tuple(level for level, count in found if count >= category.rare and level not in named)
+    rare = tuple(level for level, count in found if count < category.rare and level not in named)
+    return tuple(dict.fromkeys((*groups, *common, category.other, category.unknown))), rare
+
+
+def level_codes(values: pd.Series[Any], levels: tuple[str, ...], category: Category) -> NDArray[np.intp]:
+    """Look up the position of each value among a model's levels.
+
+    Parameters
+    ----------
+    values
+        Levels as text or categorical; None or NaN where missing.
+    levels
+        From `learn_levels`.
+    category
+        A level that is not among them is `Category.other` if that is one of them, else unknown.
+    """
+    column = _as_categorical(values)
+    places = pd.Index(levels).get_indexer(pd.Index(column.cat.categories))
+    unknown = len(levels) - 1
+    unseen = levels.index(category.other) if category.other in levels else unknown
+    # A missing value has the code -1, which finds the last.
+    table = np.append(np.where(places < 0, unseen, places), unknown).astype(np.intp)
+    return np.asarray(table[column.cat.codes.to_numpy()])
+
+
+def unseen_levels(
+    snapshots: pd.DataFrame, features: tuple[Feature, ...], learned: Learned
+) -> dict[str, dict[str, int]]:
+    """Count the rows with levels that were not in training, by attribute and level, most frequent first."""
+    counts: dict[str, dict[str, int]] = {}
+    for column, name in category_names(features):
+        known = {*learned.levels[column], *learned.rare[column]}
+        found = _as_categorical(snapshots[name]).value_counts()
+        unseen = {str(level): int(rows) for level, rows in found.items() if rows and level not in known}
+        if unseen:
+            counts[column] = unseen
+    return counts
+
+
+def warn_of_unseen_levels(counts: dict[str, dict[str, int]]) -> None:
+    """Log once how many rows of a scored table have levels that were not in training, and which."""
+    if counts:
+        log.warning(
+            "levels that the model has not seen count as other or unknown; train it again to tell them apart",
+            extra={
+                column: f"{sum(found.values())} rows: {_listed(list(found))}"
+                for column, found in counts.items()
+            },
+        )
+
+
+def _listed(levels: list[str]) -> str:
+    more = len(levels) - SHOWN
+    return ", ".join(levels[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _as_categorical(values: pd.Series[Any]) -> pd.Series[Any]:
+    return values if isinstance(values.dtype, pd.CategoricalDtype) else values.astype("category")
