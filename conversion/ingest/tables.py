@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import datetime as dt
 import difflib
 import io
 import logging
@@ -64,8 +63,8 @@ class Source:
     label: Callable[[int], str]
     """Returns where a row is in the file: the line of a CSV, the row of a Parquet file."""
     faults: tuple[Fault, ...]
-    last_day: dt.date | None = None
-    """Of days and events that were made weeks: the day of the last row."""
+    last_days: dict[str, str] | None = None
+    """Of days and events that were made weeks: by a week's Monday the last day with a row, as ISO dates."""
 
 
 SIMILAR: Final = 0.8
