@@ -144,7 +144,10 @@ def _read_csv(path: Path, data: bytes, table: Table) -> Source:
         if not is_long_where_ignored(data[start:stop], len(names), positions, whole_ids):
             refuse_long_record(data, start, stop)
     body = data[end + 1 :]
-    if not body.strip() and not table.may_be_empty:
+    if not body.strip():
+        if table.may_be_empty:
+            none = pa.chunked_array([pa.array([], pa.string())])
+            return Source(str(path), header, dict.fromkeys(header.columns, none), str, ())
         raise UnreadableError(
             "the file", "rows after the header", "export the table again", "nothing but the header"
         )
