@@ -13,19 +13,23 @@ import pandas as pd
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from conversion.config.contract import FIRMOGRAPHICS, MEASURES
 from conversion.config.params import FeatureGroup
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import describe
 from conversion.serving.lead_pages import LeadList
-from conversion.serving.messages import Error, History, RegisteredModel, Summary
+from conversion.serving.contract_messages import build_messages
+from conversion.serving.messages import Error, RegisteredModel
 from conversion.serving.prediction_log import WritePredictions
 from conversion.serving.predictor import Predictor, make_predictor
 from conversion.serving.routes import http_api
 from conversion.serving.state import ServiceState
 from conversion.serving.telemetry import Telemetry
+from tests.contract_files import hubspot
+from tests.exports import FIRMOGRAPHICS, MEASURES
 from tests.pipeline import Pipeline, dirty_export, small_params
 
+MESSAGES = build_messages(hubspot())
+Summary, History, UsageWeek = MESSAGES.summary, MESSAGES.history, MESSAGES.usage_week
 SHA256 = "0123456789abcdef" * 4
 VERSION = SHA256[:12]
 JSON = {"content-type": "application/json"}
@@ -64,7 +68,8 @@ def predictor_of(pipeline: Pipeline, model: ConversionModel | None = None) -> Pr
 
 def leads_of(pipeline: Pipeline) -> LeadList:
     """Return a pipeline's lead list as the service reads it from the file."""
-    return LeadList(pipeline.leads.round({"probability": 9}), pipeline.usage, pipeline.as_of.date(), SHA256)
+    leads = pipeline.leads.round({"probability": 9})
+    return LeadList(leads, pipeline.usage, pipeline.as_of.date(), SHA256, MESSAGES)
 
 
 def state_of(
@@ -114,14 +119,14 @@ def history(pipeline: Pipeline, company: int, as_of: str | None = None) -> dict[
     return firmographics(pipeline, company) | {"as_of": as_of, "usage": usage}
 
 
-def histories(pipeline: Pipeline, companies: Iterable[int], as_of: str | None = None) -> list[History]:
+def histories(pipeline: Pipeline, companies: Iterable[int], as_of: str | None = None) -> list[Any]:
     """Make the validated requests for some companies."""
     return [
         History.model_validate_json(json.dumps(history(pipeline, company, as_of))) for company in companies
     ]
 
 
-def summary(**values: Any) -> Summary:
+def summary(**values: Any) -> Any:
     """Make a validated summary of nothing but the given values."""
     return Summary(**{"id": 1} | values)
 

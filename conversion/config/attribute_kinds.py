@@ -59,6 +59,12 @@ class Attribute(Section):
         default=None,
         description="table of its values over time; null: at all times that of the companies",
     )
+    description: str | None = Field(
+        default=None, max_length=200, description="what the HTTP API says of its values; null: by its kind"
+    )
+    example: bool | int | float | str | None = Field(
+        default=None, description="value in the examples of the HTTP API; null: by its kind"
+    )
     slices: Literal["values", "known", "none"] = Field(
         default="values",
         description="how the backtest splits prospects: by its values, by whether it is known, or not by it",

@@ -85,30 +85,48 @@ def encode(contract: Contract, values: Values, levels: Levels) -> dict[str, NDAr
         or not applicable; flags, and whether a number is not applicable, are 1.0, 0.0 or NaN; ordered levels
         are 1.0, 2.0, …; dates are days since 1970-01-01; categories are int64 positions in ``levels``.
     """
-    found: dict[str, NDArray[Any]] = {}
-    for column, attribute in contract.companies.attributes.items():
-        arrays = encode_values(attribute, values[column], levels.get(column, ()))
-        found |= zip(encoded_names(column, attribute), arrays, strict=True)
-    return found
+    return encoder(contract, levels)(values)
+
+
+def encoder(contract: Contract, levels: Levels) -> Callable[[Values], dict[str, NDArray[Any]]]:
+    """Prepare `encode` for many calls: names and lookups are made once."""
+    prepared = [
+        (column, encoded_names(column, attribute), _encoder(attribute, levels.get(column, ())))
+        for column, attribute in contract.companies.attributes.items()
+    ]
+
+    def encode_all(values: Values) -> dict[str, NDArray[Any]]:
+        found: dict[str, NDArray[Any]] = {}
+        for column, names, encode_one in prepared:
+            found |= zip(names, encode_one(values[column]), strict=True)
+        return found
+
+    return encode_all
 
 
 def encode_values(
     attribute: AnyAttribute, values: Iterable[object], levels: tuple[str, ...]
 ) -> list[NDArray[Any]]:
     """Encode values of one attribute; an array for each of its `encoded_names`, see `encode`."""
+    return _encoder(attribute, levels)(values)
+
+
+def _encoder(attribute: AnyAttribute, levels: tuple[str, ...]) -> Callable[[Any], list[NDArray[Any]]]:
     if isinstance(attribute, Number):
-        return split_number(attribute, np.asarray(values, dtype=np.float64))
+        return lambda values: split_number(attribute, np.asarray(values, dtype=np.float64))
     if isinstance(attribute, Category):
         places = {level: place for place, level in enumerate(levels)}
         unseen, find = places.get(attribute.other, places[attribute.unknown]), level_of(attribute)
-        return [np.array([places.get(find(value), unseen) for value in values], dtype=np.int64)]
+        return lambda values: [
+            np.array([places.get(find(value), unseen) for value in values], dtype=np.int64)
+        ]
     if isinstance(attribute, Date):
-        return [_days(values)]
+        return lambda values: [_days(values)]
     if isinstance(attribute, Ordered) and attribute.cuts:
-        return [_cut(attribute, np.asarray(values, dtype=np.float64))]
+        return lambda values: [_cut(attribute, np.asarray(values, dtype=np.float64))]
     codes = _codes(attribute)
     # Looked up one by one: one company of a request must not wait for pandas.
-    return [np.array([codes.get(value, np.nan) for value in values], dtype=np.float64)]
+    return lambda values: [np.array([codes.get(value, np.nan) for value in values], dtype=np.float64)]
 
 
 def split_number(attribute: Number, values: NDArray[np.float64]) -> list[NDArray[Any]]:

@@ -143,7 +143,9 @@ class ObserveMiddleware:
     def __init__(self, app: ASGIApp, telemetry: Telemetry, routes: Sequence[Route]) -> None:
         self.app = app
         self.telemetry = telemetry
-        self.paths: dict[Callable[..., Any] | None, str] = {route.endpoint: route.path for route in routes}
+        self.paths: dict[Callable[..., Any] | None, str] = {
+            route.endpoint: route.path_format for route in routes
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer an HTTP request."""

@@ -1,20 +1,23 @@
-"""The OpenAPI document of the service, built from the contract's models, and the page that shows it."""
+"""The OpenAPI document of the service, built from the messages' models, and the page that shows it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter, create_model
 from pydantic.json_schema import models_json_schema
 
+from conversion.config.data_contract import Contract
+from conversion.serving.contract_messages import Messages
+from conversion.serving.examples import history_example, summary_example
+from conversion.serving.message_types import MAX_ID, TextId
 from conversion.serving.messages import (
-    MAX_ID,
     Companies,
     Error,
+    Fault,
     Health,
     History,
     Leads,
@@ -23,8 +26,6 @@ from conversion.serving.messages import (
     Prediction,
     Predictions,
     Summary,
-    UsageWeek,
-    companies_message,
 )
 
 Json = dict[str, Any]
@@ -55,10 +56,18 @@ year's, so its answers rank worse. Each answer says its `basis`.
 
 Numbers without a fraction may be written as `5` or `5.0`. A name given twice in an object is refused.
 
-Days: a day given as `WHEN_TIMESTAMP` or `as_of` counts for the Monday of its week. Only weeks that are over
-at `as_of` may be given, each once, not more than 520 weeks back, and in each module at least as many actions
-as users.
+{days}
 """
+
+MONDAYS: Final = """\
+Days: a day given as `{time}` or `as_of` counts for the Monday of its week. Only weeks that are over
+at `as_of` may be given, each once, not more than 520 weeks back"""
+SUNDAYS: Final = """\
+Days: a day given as `{time}` counts for the Sunday of its week, and one given as `as_of` for its Monday. Only
+weeks that are over at `as_of` may be given, each once, not more than 520 weeks back"""
+USERS: Final = """\
+, and in each module at least as many actions
+as users"""
 
 # The files come from the service itself, so that the page needs no internet.
 DOCS_PAGE: Final = """\
@@ -81,12 +90,13 @@ DOCS_PAGE: Final = """\
 """
 
 
-@lru_cache
-def openapi_document(max_companies: int, root_path: str = "") -> bytes:
+def openapi_document(messages: Messages, max_companies: int, root_path: str = "") -> bytes:
     """Write the OpenAPI 3.1 document.
 
     Parameters
     ----------
+    messages
+        Of the served model's contract.
     max_companies
         Most companies in one ``POST /predict``.
     root_path
@@ -97,13 +107,14 @@ def openapi_document(max_companies: int, root_path: str = "") -> bytes:
     bytes
         JSON.
     """
+    description = DESCRIPTION.replace("{days}", _days(messages.contract))
     document = {
         "openapi": "3.1.0",
-        "info": {"title": "Who converts next", "version": "1.0.0", "description": DESCRIPTION},
+        "info": {"title": "Who converts next", "version": "1.0.0", "description": description},
         "servers": [{"url": root_path or "/"}],
-        "paths": _paths(),
+        "paths": _paths(messages),
         "components": {
-            "schemas": _schemas(max_companies),
+            "schemas": _schemas(messages, max_companies),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
         # Both: the service may ask for a token or not.
@@ -112,21 +123,40 @@ def openapi_document(max_companies: int, root_path: str = "") -> bytes:
     return json.dumps(document).encode()
 
 
-def _schemas(max_companies: int) -> Json:
-    sent = [Summary, History, companies_message(max_companies)]
-    got = [Prediction, Predictions, Leads, LeadWithUsage, Health, Error]
-    inputs: Any = [(model, "validation") for model in (*sent, UsageWeek)]
-    outputs: Any = [(model, "serialization") for model in got]
+def _days(contract: Contract) -> str:
+    """Describe which days and counts a history may have."""
+    opening = SUNDAYS if contract.usage.week_starts == "sunday" else MONDAYS
+    return opening.replace("{time}", contract.usage.time) + (USERS if contract.users else "") + "."
+
+
+def _schemas(messages: Messages, max_companies: int) -> Json:
+    sent = [messages.summary, messages.history, messages.companies(max_companies), messages.usage_week]
+    got = [messages.prediction, messages.predictions, messages.leads, messages.lead_with_usage, Health]
+    inputs: Any = [(model, "validation") for model in sent]
+    outputs: Any = [(model, "serialization") for model in (*got, _error(messages.contract))]
     _, definitions = models_json_schema([*inputs, *outputs], ref_template=REFERENCE)
     return dict(definitions["$defs"])
 
 
-def _paths() -> Json:
+def _error(contract: Contract) -> type[Error]:
+    """Return `Error` with an example of the contract's fields."""
+    path = f"companies[3].usage[0].{contract.counts[-1]}"
+    described = Field(description=f"which field, like {path}; empty: the whole")
+    fault = create_model("Fault", __base__=Fault, __doc__=Fault.__doc__, field=(str, described))
+    detail = Error.model_fields["detail"].description
+    return create_model(
+        "Error",
+        __base__=Error,
+        __doc__=Error.__doc__,
+        detail=(list[fault], Field(description=detail)),  # type: ignore[valid-type]
+    )
+
+
+def _paths(messages: Messages) -> Json:
     company = {"oneOf": [_reference(Summary), _reference(History)]}
-    examples = {
-        name: {"value": model.example} for name, model in (("summary", Summary), ("history", History))
-    }
-    batch = {"both": {"value": {"companies": [example["value"] for example in examples.values()]}}}
+    made = {"summary": summary_example(messages), "history": history_example(messages)}
+    examples = {name: {"value": example} for name, example in made.items()}
+    batch = {"both": {"value": {"companies": list(made.values())}}}
     return {
         "/predict/single": {
             "post": _operation(
@@ -157,7 +187,7 @@ def _paths() -> Json:
                 "Show one lead with its weekly usage",
                 LeadWithUsage,
                 ON_LEADS,
-                parameters=[_id_parameter()],
+                parameters=[_id_parameter(messages.contract)],
             )
         },
         "/health": {"get": _operation("health", "Tell which model is served", Health, **OPEN)},
@@ -218,6 +248,8 @@ def _without_null(schema: Json) -> Json:
     return kinds[0] if kinds else schema
 
 
-def _id_parameter() -> Json:
-    bounded = {"type": "integer", "minimum": -MAX_ID, "maximum": MAX_ID}
-    return {"name": "id", "in": "path", "required": True, "schema": bounded}
+def _id_parameter(contract: Contract) -> Json:
+    schema: Json = {"type": "integer", "minimum": -MAX_ID, "maximum": MAX_ID}
+    if contract.companies.ids == "text":
+        schema = TypeAdapter(TextId).json_schema()
+    return {"name": "id", "in": "path", "required": True, "schema": schema}

@@ -12,24 +12,25 @@ from typing import Any, Final
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError
 
-from conversion.config.contract import UNKNOWN_SECTOR
+from conversion.config.attribute_kinds import Category
 from conversion.config.params import ConfidenceOdds, Params, Tiers
-from conversion.data.industries import sector_of
-from conversion.features.compute import feature_definitions, features_of_block
+from conversion.data.attributes import Levels, levels_of
+from conversion.features.compute import (
+    feature_definitions,
+    feature_settings,
+    features_of_block,
+    summary_definitions,
+    summary_features,
+)
 from conversion.features.definitions import FeatureSettings
 from conversion.leads.lead_list import REASONS
 from conversion.leads.reasons import Writer, reason_writer
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.tiers import tier_of
 from conversion.runtime.errors import ArtifactError
+from conversion.serving.contract_messages import Messages, build_messages
 from conversion.serving.messages import Company, Confidence, History, Prediction, Summary
-from conversion.serving.request_arrays import (
-    firmographics_of,
-    monday_of,
-    summary_values,
-    usage_block,
-    week_of,
-)
+from conversion.serving.request_arrays import Encoded, RequestReader, monday_of, week_of
 
 VERSION_DIGITS: Final = 12
 PROBABILITY_DECIMALS: Final = 9  # as in the lead list
@@ -49,9 +50,11 @@ class Predictor:
     trained_as_of
         Monday at which the model was trained; it predicts as of that Monday unless a request has another.
     settings
-        The windows and half-lives that the model was trained with.
+        What the features of the model depend on.
     tiers, confidence
         ``score.tiers`` and ``serve.confidence`` of params.yaml.
+    messages
+        Of the model's contract.
     """
 
     model: ConversionModel
@@ -60,6 +63,19 @@ class Predictor:
     settings: FeatureSettings
     tiers: Tiers
     confidence: ConfidenceOdds
+    messages: Messages
+
+    @cached_property
+    def reader(self) -> RequestReader:
+        """Return what turns requests into arrays."""
+        return RequestReader(self.messages, self.levels, self.model.rare_levels)
+
+    @cached_property
+    def levels(self) -> Levels:
+        """Return the levels of every category, also of those that no feature of the model is made of."""
+        categories = self.messages.contract.attributes_of(Category)
+        own = {column: levels_of(category, ()) for column, category in categories.items()}
+        return own | self.model.levels
 
     @cached_property
     def places(self) -> np.ndarray:
@@ -68,19 +84,28 @@ class Predictor:
         return np.array([names.index(feature.name) for feature in self.model.features])
 
     @cached_property
+    def summary_places(self) -> np.ndarray:
+        """Return the columns of the summary model's features among all that a summary may have."""
+        names = [feature.name for feature in summary_definitions(self.settings)]
+        return np.array([names.index(feature.name) for feature in self.model.summary_.features])
+
+    @cached_property
     def answers(self) -> TypeAdapter[list[Prediction]]:
         """Return the validator of all answers of a request."""
-        return TypeAdapter(list[Prediction])
+        return TypeAdapter(list[self.messages.prediction])  # type: ignore[name-defined]
 
     @cached_property
     def history_reasons(self) -> Writer:
         """Return the writer of reasons for histories."""
-        return reason_writer(self.model.features, REASONS)
+        return self._reasons(self.model)
 
     @cached_property
     def summary_reasons(self) -> Writer:
         """Return the writer of reasons for summaries."""
-        return reason_writer(self.model.summary_.features, REASONS)
+        return self._reasons(self.model.summary_)
+
+    def _reasons(self, model: ConversionModel) -> Writer:
+        return reason_writer(model.features, REASONS, self.messages.contract, self.levels)
 
 
 class _Featurized(BaseModel):
@@ -117,8 +142,9 @@ def make_predictor(model: ConversionModel, description: dict[str, Any], params: 
         The description lacks something, or describes another model.
     """
     described = _read_description(description)
-    made_with = described.params.featurize
-    settings = FeatureSettings(made_with.windows, made_with.half_lives)
+    contract = model.data_contract
+    featurize = params.featurize.model_copy(update=vars(described.params.featurize))
+    settings = feature_settings(featurize, contract)
     names = [feature.name for feature in model.features]
     known = {feature.name for feature in feature_definitions(settings)}
     same = described.model_type == model.family and list(described.features) == names
@@ -134,6 +160,7 @@ def make_predictor(model: ConversionModel, description: dict[str, Any], params: 
         settings=settings,
         tiers=params.score.tiers,
         confidence=params.serve.confidence,
+        messages=build_messages(contract),
     )
 
 
@@ -186,10 +213,12 @@ def predict(
 
 
 def _of_histories(predictor: Predictor, companies: Sequence[History], where: list[str]) -> list[Prediction]:
+    reader = predictor.reader
     weeks = [week_of(company.as_of or predictor.trained_as_of) for company in companies]
-    block = usage_block(companies, weeks, where)
+    block = reader.usage_block(companies, weeks, where)
     at_the_end = np.array([block.shape[1]])
-    every = features_of_block(firmographics_of(companies), block, at_the_end, predictor.settings)[:, 0]
+    attributes = reader.attributes(reader.encoded(companies), weeks)
+    every = features_of_block(attributes, block, at_the_end, predictor.settings, predictor.levels)[:, 0]
     values = every[:, predictor.places]
     as_ofs = [monday_of(week) for week in weeks]
     return _answers(predictor, predictor.model, predictor.history_reasons, companies, values, as_ofs)
@@ -197,32 +226,42 @@ def _of_histories(predictor: Predictor, companies: Sequence[History], where: lis
 
 def _of_summaries(predictor: Predictor, companies: Sequence[Summary]) -> list[Prediction]:
     model = predictor.model.summary_
-    values = summary_values(companies, tuple(feature.name for feature in model.features))
+    encoded = predictor.reader.encoded(companies)
+    values = summary_values(predictor, companies, encoded)
     as_ofs = [None] * len(companies)
     answers = _answers(predictor, model, predictor.summary_reasons, companies, values, as_ofs)
     # However far from the threshold the probability is, nothing makes it specific to this company.
     unknown: dict[str, Any] = {"confidence": "low", "reasons": [NOTHING_KNOWN]}
+    known = predictor.reader.anything_known(companies, encoded)
     return [
-        answer if is_anything_known(company) else answer.model_copy(update=unknown)
-        for company, answer in zip(companies, answers, strict=True)
+        answer if is_known else answer.model_copy(update=unknown)
+        for answer, is_known in zip(answers, known, strict=True)
     ]
 
 
-def is_anything_known(company: Summary) -> bool:
-    """Check whether a summary has more than an id; an industry of neither taxonomy counts as none.
+def summary_values(predictor: Predictor, companies: Sequence[Summary], encoded: Encoded) -> np.ndarray:
+    """Compute the summary model's features; what is not known is NaN.
 
-    Examples
-    --------
-    >>> is_anything_known(Summary(id=1)), is_anything_known(Summary(id=1, INDUSTRY="x"))
-    (False, False)
-    >>> is_anything_known(Summary(id=1, total_actions=0.0))
-    True
+    A summary has no moment of its own: a date's age is that at the moment of training.
+
+    Parameters
+    ----------
+    companies
+        With their totals.
+    encoded
+        Their attributes, from `RequestReader.encoded`.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (companies, features)
+        Rounded as the features of the lists are.
     """
-    totals = (company.total_actions, company.total_users, company.days_active, company.activity_frequency)
-    return (
-        any(value is not None for value in (*totals, company.ALEXA_RANK, company.EMPLOYEE_RANGE))
-        or sector_of(company.INDUSTRY) != UNKNOWN_SECTOR
-    )
+    reader = predictor.reader
+    weeks = [week_of(predictor.trained_as_of)] * len(companies)
+    attributes = reader.attributes(encoded, weeks)
+    settings, levels = predictor.settings, predictor.levels
+    values = summary_features(reader.totals(companies), attributes, settings, levels)
+    return values[:, predictor.summary_places]
 
 
 def _answers(

@@ -11,7 +11,8 @@ from typing import Any, Final, Literal
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from conversion.serving.messages import MAX_EXACT, Error, Fault
+from conversion.serving.message_types import MAX_EXACT
+from conversion.serving.messages import Error, Fault
 
 Reason = Literal[
     "invalid_json",
@@ -52,6 +53,8 @@ _ALLOWED: Final = {
     "int_type": "a whole number",
     "float_type": "a number",
     "string_type": "text",
+    "string_pattern_mismatch": "text without control characters",
+    "bool_type": "true or false",
     "list_type": "a list",
     "model_type": "an object",
 }
@@ -104,12 +107,12 @@ def _line(text: str) -> str:
 
 
 def path_of(location: Iterable[int | str]) -> str:
-    """Write a location as clients would, like ``companies[3].usage[0].USERS_EMAIL``.
+    """Write a location as clients would, like ``companies[3].usage[0].invoices``.
 
     Examples
     --------
-    >>> path_of(("companies", 3, "usage", 0, "USERS_EMAIL"))
-    'companies[3].usage[0].USERS_EMAIL'
+    >>> path_of(("companies", 3, "usage", 0, "invoices"))
+    'companies[3].usage[0].invoices'
     """
     parts = (f"[{part}]" if isinstance(part, int) else f".{_line(part) or shown(part)}" for part in location)
     return "".join(parts).removeprefix(".")

@@ -1,29 +1,32 @@
-"""From a request to arrays: a usage block, firmographics, lifetime totals and summary features."""
+"""From a request to arrays: a usage block, attributes of companies, lifetime totals."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from conversion.config.contract import ACTIONS, MEASURES, USERS
-from conversion.data.firmographics import Firmographics, encode_firmographics
+from conversion.config.attribute_kinds import Category
+from conversion.config.attribute_names import encoded_names
+from conversion.data.attribute_block import attribute_array
+from conversion.data.attributes import Levels, encoder, level_of
 from conversion.data.timeline import FIRST_MONDAY
-from conversion.features.catalogue import SUMMARY_FEATURES
-from conversion.features.compute import summary_features
 from conversion.features.definitions import LifetimeTotals
-from conversion.features.usage_block import BLOCK_COLUMNS
-from conversion.serving.messages import MAX_WEEKS, Company, Fault, History, Summary
+from conversion.serving.contract_messages import TOTALS, Messages
+from conversion.serving.message_types import MAX_WEEKS
+from conversion.serving.messages import Company, Fault, History, Summary
 from conversion.serving.refusals import invalid_fields
+from conversion.stats.numeric import Floats
+
+Encoded = dict[str, NDArray[Any]]
 
 _FIRST_MONDAY: Final = FIRST_MONDAY.date().toordinal()
-_COUNTS: Final = attrgetter(*MEASURES)
-_TOTALS: Final = attrgetter("total_actions", "total_users", "days_active", "activity_frequency")
-_FIRMOGRAPHICS: Final = attrgetter("ALEXA_RANK", "EMPLOYEE_RANGE", "INDUSTRY")
-_SUMMARY_PLACES: Final = {feature.name: place for place, feature in enumerate(SUMMARY_FEATURES)}
+_EPOCH: Final = dt.date(1970, 1, 1).toordinal()
 
 
 def places_of(companies: Sequence[Summary | History]) -> list[str]:
@@ -41,119 +44,207 @@ def monday_of(week: int) -> dt.date:
     return dt.date.fromordinal(max(_FIRST_MONDAY + 7 * week, 1))
 
 
-def usage_block(companies: Sequence[History], as_ofs: Sequence[int], where: Sequence[str]) -> np.ndarray:
-    """Return usage as a block that ends at each company's own ``as_of``.
+def days_before_monday(week_starts: str) -> int:
+    """Return how many days before the Monday by which it is known a week of usage starts."""
+    return 1 if week_starts == "sunday" else 0
+
+
+def _getter(names: Sequence[str]) -> Callable[[object], tuple[Any, ...]]:
+    """Return what reads some attributes of a message, always as a tuple."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda message: tuple(getattr(message, name) for name in names)
+
+
+class RequestReader:
+    """Turns the companies of requests into the arrays that features are computed from.
 
     Parameters
     ----------
-    companies
-        With their usage.
-    as_ofs
-        Their ``as_of``, as `week_of` counts.
-    where
-        The prefix of each company's fields in the request.
-
-    Returns
-    -------
-    numpy.ndarray of float64, shape (companies, weeks, measures + 1)
-        See `conversion.features.compute.features_of_block`.
-
-    Raises
-    ------
-    RefusalError
-        See `conversion.serving.predictor.predict`.
+    messages
+        Of the model's contract.
+    levels
+        By category, the levels in the order of their codes; unknown is the last.
+    rare_levels
+        By category of the model, further levels that it has seen.
     """
-    faults: list[Fault] = []
-    laid: list[tuple[list[int], np.ndarray]] = []
-    for company, as_of, start in zip(companies, as_ofs, where, strict=True):
-        back = [as_of - week_of(week.WHEN_TIMESTAMP) for week in company.usage]
-        counts = np.array([_COUNTS(week) for week in company.usage], dtype=np.float64)
-        counts = counts.reshape(len(back), len(MEASURES))
-        if (back and not 0 < min(back) <= max(back) <= MAX_WEEKS) or len(set(back)) < len(back):
-            faults += _week_faults(company, as_of, back, start)
-        if (counts[:, : len(ACTIONS)] < counts[:, len(ACTIONS) :]).any():
-            faults += _count_faults(counts, start)
-        laid.append((back, counts))
-    if faults:
-        raise invalid_fields(faults)
-    weeks = max((max(back) for back, _ in laid if back), default=0)
-    block = np.zeros((len(companies), weeks, len(BLOCK_COLUMNS)))
-    for rows, (back, counts) in zip(block, laid, strict=True):
-        if back:
-            places = weeks - np.array(back)
-            rows[places, : len(MEASURES)] = counts
-            rows[places, len(MEASURES)] = 1.0
-    return block
 
+    def __init__(self, messages: Messages, levels: Levels, rare_levels: Levels) -> None:
+        contract, names = messages.contract, messages.names
+        usage, attributes = contract.usage, contract.companies.attributes
+        self._attributes = tuple(attributes.items())
+        self._columns = tuple(attributes)
+        self._encode = encoder(contract, levels)
+        categories = contract.attributes_of(Category)
+        self._unknown = {
+            encoded_names(column, category)[0]: len(levels[column]) - 1
+            for column, category in categories.items()
+        }
+        self._unseen = {
+            column: _unseen_test(categories[column], frozenset((*levels[column], *rare)))
+            for column, rare in rare_levels.items()
+            if categories[column].groups is None or categories[column].unlisted == "keep"
+        }
+        self._values = _getter([names[column] for column in attributes])
+        self._totals = _getter(messages.totals)
+        self._known_totals = [place for place, name in enumerate(TOTALS) if name in messages.totals]
+        self._time, self._first_day = usage.time, attrgetter(names[usage.time])
+        self._early = days_before_monday(usage.week_starts)
+        measures = [measure.column for measure in usage.measures.values()]
+        self._numbers = _getter([names[column] for column in (*contract.counts, *measures)])
+        self._counts = contract.counts
+        # The block's columns: counts, whether there is a row, measures.
+        self._rows = len(contract.counts)
+        self._width = len(contract.counts) + 1 + len(measures)
+        with_users = [module for module in usage.modules.values() if module.users is not None]
+        self._actions = [contract.counts.index(module.actions) for module in with_users]
+        self._users = [contract.counts.index(column) for column in contract.users]
 
-def _week_faults(company: History, as_of: int, back: list[int], start: str) -> list[Fault]:
-    monday, first, last = monday_of(as_of), monday_of(as_of - MAX_WEEKS), monday_of(as_of - 1)
-    faults = []
-    for place, (week, weeks_back) in enumerate(zip(company.usage, back, strict=True)):
-        field, given = f"{start}usage[{place}].WHEN_TIMESTAMP", week.WHEN_TIMESTAMP.isoformat()
-        if weeks_back <= 0:
-            allowed = f"a week that is over at as_of {monday}, so {last} at the latest; or give a later as_of"
-            faults.append(Fault(field=field, given=given, allowed=allowed))
-        elif weeks_back > MAX_WEEKS:
-            allowed = f"a week in the {MAX_WEEKS} weeks before as_of {monday}, so {first} at the earliest"
-            faults.append(Fault(field=field, given=given, allowed=allowed))
-        elif weeks_back in back[:place]:
-            allowed = f"each week once; usage[{back.index(weeks_back)}] is of the same week"
-            faults.append(Fault(field=field, given=given, allowed=allowed))
-    return faults
+    # Companies
 
+    def encoded(self, companies: Sequence[Company]) -> Encoded:
+        """Encode the companies' attributes, see `conversion.data.attributes.encode`."""
+        by_column = zip(*map(self._values, companies), strict=True)
+        return self._encode(dict(zip(self._columns, by_column, strict=True)))
 
-def _count_faults(counts: np.ndarray, start: str) -> list[Fault]:
-    actions, users = counts[:, : len(ACTIONS)], counts[:, len(ACTIONS) :]
-    return [
-        Fault(
-            field=f"{start}usage[{row}].{USERS[module]}",
-            given=f"{users[row, module]:.0f}",
-            allowed=f"at most {ACTIONS[module]}, which is {actions[row, module]:.0f}",
+    def attributes(self, encoded: Encoded, as_ofs: Sequence[int]) -> Floats:
+        """Return the companies' attributes at each one's own ``as_of``, as `week_of` counts.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (companies, 1, columns)
+            See `conversion.data.attribute_block.attribute_array`.
+        """
+        days = 7 * np.array(as_ofs, dtype=np.int64)[:, None] + (_FIRST_MONDAY - _EPOCH)
+        return attribute_array(encoded, self._attributes, days, len(as_ofs))
+
+    def totals(self, companies: Sequence[Summary]) -> LifetimeTotals:
+        """Return the companies' totals as arrays, one value a company.
+
+        A company is seen where any total is positive. It was never seen where none is and its frequency is 0:
+        without a usage row there is no first day, so days and frequency are not known then, as in the lists.
+        """
+        totals = self._given_totals(companies)
+        actions, users, days_active, frequency = totals.T
+        used = (totals > 0).any(axis=1)
+        never = ~used & (frequency == 0)
+        return LifetimeTotals(
+            actions=actions,
+            users=users,
+            days_active=np.where(never, np.nan, days_active),
+            activity_frequency=np.where(never, np.nan, np.minimum(frequency, 1.0)),
+            seen=np.where(used, 1.0, np.where(never, 0.0, np.nan)),
         )
-        for row, module in np.argwhere(actions < users).tolist()
-    ]
+
+    def _given_totals(self, companies: Sequence[Summary]) -> Floats:
+        totals = np.full((len(companies), len(TOTALS)), np.nan)
+        totals[:, self._known_totals] = [self._totals(company) for company in companies]  # None is NaN
+        return totals
+
+    def anything_known(self, companies: Sequence[Summary], encoded: Encoded) -> list[bool]:
+        """Return which summaries have more than an id; an unknown level of a category counts as nothing."""
+        known: NDArray[np.bool_] = (~np.isnan(self._given_totals(companies))).any(axis=1)
+        for name, values in encoded.items():
+            known |= np.not_equal(values, self._unknown[name]) if name in self._unknown else ~np.isnan(values)
+        return list(map(bool, known))
+
+    def unseen_levels(self, companies: Sequence[Company]) -> Counter[str]:
+        """Count the values that the model has not seen, by category."""
+        found: Counter[str] = Counter()
+        for column, is_unseen in self._unseen.items():
+            place = self._columns.index(column)
+            found[column] = sum(is_unseen(self._values(company)[place]) for company in companies)
+        return +found
+
+    # Usage
+
+    def usage_block(
+        self, companies: Sequence[History], as_ofs: Sequence[int], where: Sequence[str]
+    ) -> Floats:
+        """Return usage as a block that ends at each company's own ``as_of``.
+
+        Parameters
+        ----------
+        companies
+            With their usage.
+        as_ofs
+            Their ``as_of``, as `week_of` counts.
+        where
+            The prefix of each company's fields in the request.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (companies, weeks, columns)
+            See `conversion.features.compute.features_of_block`.
+
+        Raises
+        ------
+        RefusalError
+            See `conversion.serving.predictor.predict`.
+        """
+        faults: list[Fault] = []
+        laid: list[tuple[list[int], Floats]] = []
+        for company, as_of, start in zip(companies, as_ofs, where, strict=True):
+            back = [as_of - self._week(self._first_day(week)) for week in company.usage]
+            numbers = np.array([self._numbers(week) for week in company.usage], dtype=np.float64)
+            numbers = numbers.reshape(len(back), self._width - 1)  # None is NaN
+            if (back and not 0 < min(back) <= max(back) <= MAX_WEEKS) or len(set(back)) < len(back):
+                faults += self._week_faults(company, as_of, back, start)
+            if (numbers[:, self._actions] < numbers[:, self._users]).any():
+                faults += self._count_faults(numbers, start)
+            laid.append((back, numbers))
+        if faults:
+            raise invalid_fields(faults)
+        return self._block(laid)
+
+    def _block(self, laid: Sequence[tuple[list[int], Floats]]) -> Floats:
+        weeks = max((max(back) for back, _ in laid if back), default=0)
+        block = np.zeros((len(laid), weeks, self._width))
+        for rows, (back, numbers) in zip(block, laid, strict=True):
+            if back:
+                places = weeks - np.array(back)
+                rows[places, : self._rows] = numbers[:, : self._rows]
+                rows[places, self._rows] = 1.0
+                rows[places, self._rows + 1 :] = numbers[:, self._rows :]
+        return block
+
+    def _week(self, day: dt.date) -> int:
+        return (day.toordinal() + self._early - _FIRST_MONDAY) // 7
+
+    def _first_of(self, week: int) -> dt.date:
+        return dt.date.fromordinal(max(_FIRST_MONDAY + 7 * week - self._early, 1))
+
+    def _week_faults(self, company: History, as_of: int, back: list[int], start: str) -> list[Fault]:
+        monday = monday_of(as_of)
+        first, last = self._first_of(as_of - MAX_WEEKS), self._first_of(as_of - 1)
+        faults = []
+        for place, (week, weeks_back) in enumerate(zip(company.usage, back, strict=True)):
+            field, given = f"{start}usage[{place}].{self._time}", self._first_day(week).isoformat()
+            if weeks_back <= 0:
+                allowed = (
+                    f"a week that is over at as_of {monday}, so {last} at the latest; or give a later as_of"
+                )
+                faults.append(Fault(field=field, given=given, allowed=allowed))
+            elif weeks_back > MAX_WEEKS:
+                allowed = f"a week in the {MAX_WEEKS} weeks before as_of {monday}, so {first} at the earliest"
+                faults.append(Fault(field=field, given=given, allowed=allowed))
+            elif weeks_back in back[:place]:
+                allowed = f"each week once; usage[{back.index(weeks_back)}] is of the same week"
+                faults.append(Fault(field=field, given=given, allowed=allowed))
+        return faults
+
+    def _count_faults(self, numbers: Floats, start: str) -> list[Fault]:
+        actions, users = numbers[:, self._actions], numbers[:, self._users]
+        return [
+            Fault(
+                field=f"{start}usage[{row}].{self._counts[self._users[place]]}",
+                given=f"{users[row, place]:.0f}",
+                allowed=f"at most {self._counts[self._actions[place]]}, which is {actions[row, place]:.0f}",
+            )
+            for row, place in np.argwhere(actions < users).tolist()
+        ]
 
 
-def firmographics_of(companies: Sequence[Company]) -> Firmographics:
-    """Encode the companies' firmographics as arrays, one value a company."""
-    ranks, ranges, industries = zip(*map(_FIRMOGRAPHICS, companies), strict=True)
-    return encode_firmographics(np.array(ranks, dtype=np.float64), ranges, industries)
-
-
-def totals_of(companies: Sequence[Summary]) -> LifetimeTotals:
-    """Return the companies' totals as arrays, one value a company.
-
-    A company is seen where any total is positive. It was never seen where none is and its frequency is 0:
-    without a usage row there is no first day, so days and frequency are not known then, as in the lists.
-    """
-    totals = np.array([_TOTALS(company) for company in companies], dtype=np.float64)  # None is NaN
-    actions, users, days_active, frequency = totals.T
-    used = (totals > 0).any(axis=1)
-    never = ~used & (frequency == 0)
-    return LifetimeTotals(
-        actions=actions,
-        users=users,
-        days_active=np.where(never, np.nan, days_active),
-        activity_frequency=np.where(never, np.nan, np.minimum(frequency, 1.0)),
-        seen=np.where(used, 1.0, np.where(never, 0.0, np.nan)),
-    )
-
-
-def summary_values(companies: Sequence[Summary], names: Sequence[str]) -> np.ndarray:
-    """Compute the features that totals give; what is not known is NaN.
-
-    Parameters
-    ----------
-    companies
-        With what is known of them.
-    names
-        The features, in order; some of `conversion.features.catalogue.SUMMARY_FEATURES`.
-
-    Returns
-    -------
-    numpy.ndarray of float32, shape (companies, features)
-        Rounded as the features of the lists are.
-    """
-    values = summary_features(totals_of(companies), firmographics_of(companies))
-    return values[:, [_SUMMARY_PLACES[name] for name in names]]
+def _unseen_test(category: Category, known: frozenset[str]) -> Callable[[object], bool]:
+    find = level_of(category)
+    return lambda value: find(value) not in known

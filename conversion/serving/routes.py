@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 from http import HTTPStatus
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 import anyio.to_thread
 from pydantic import ValidationError
@@ -29,7 +29,6 @@ from conversion.serving.messages import (
     LeadPath,
     LeadsQuery,
     Prediction,
-    Predictions,
     Summary,
 )
 from conversion.serving.middleware import (
@@ -40,9 +39,9 @@ from conversion.serving.middleware import (
     TokenMiddleware,
     json_response,
 )
-from conversion.serving.openapi import DOCS_PAGE, openapi_document
+from conversion.serving.openapi import DOCS_PAGE
 from conversion.serving.predictor import predict
-from conversion.serving.refusals import MAX_SHOWN, RefusalError, invalid_fields, refusal_of
+from conversion.serving.refusals import MAX_SHOWN, RefusalError, invalid_fields, refusal_of, shown
 from conversion.serving.request_arrays import places_of
 from conversion.serving.request_body import JSON, read_body
 from conversion.serving.state import ServiceState
@@ -74,7 +73,7 @@ def http_api(state: ServiceState, bentoml_app: ASGIApp) -> ASGIApp:
     """
     origins = list(state.settings.cors_origins)
     cors = [Middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])]
-    routes = http_routes()
+    routes = http_routes(state.messages.contract.companies.ids)
     app = Starlette(
         routes=routes,
         middleware=[
@@ -97,13 +96,14 @@ def http_api(state: ServiceState, bentoml_app: ASGIApp) -> ASGIApp:
     return app
 
 
-def http_routes() -> list[Route]:
+def http_routes(ids: Literal["whole", "text"] = "whole") -> list[Route]:
     """List the routes; any other path is BentoML's, or not found."""
+    lead = "/leads/{id:path}" if ids == "text" else "/leads/{id}"  # text may have slashes
     return [
         Route("/predict/single", predict_single, methods=["POST"]),
         Route("/predict", predict_batch, methods=["POST"]),
         Route("/leads", list_leads),
-        Route("/leads/{id}", show_lead),
+        Route(lead, show_lead),
         Route("/health", health),
         Route("/metrics", metrics),
         Route("/openapi.json", openapi),
@@ -135,7 +135,7 @@ async def predict_batch(request: Request) -> Response:
 def _answer_batch(state: ServiceState, body: bytearray) -> Response:
     companies = state.companies.parse(body).companies
     predictions = _predicted(state, companies, places_of(companies))
-    answer = Predictions(predictions=predictions, model_version=state.predictor.version)
+    answer = state.messages.predictions(predictions=predictions, model_version=state.predictor.version)
     return json_response(answer)
 
 
@@ -149,10 +149,11 @@ async def list_leads(request: Request) -> Response:
 
 async def show_lead(request: Request) -> Response:
     """Show one lead with its weekly usage."""
-    company_id = _read(LeadPath, request.path_params).id
+    company_id = _read(_state(request).messages.lead_path, request.path_params).id
     lead = await anyio.to_thread.run_sync(find_lead, _lead_list(request), company_id)
     if lead is None:
-        raise RefusalError(HTTPStatus.NOT_FOUND, "not_found", f"company {company_id} is not on the lead list")
+        named = company_id if isinstance(company_id, int) else shown(company_id)
+        raise RefusalError(HTTPStatus.NOT_FOUND, "not_found", f"company {named} is not on the lead list")
     return json_response(lead)
 
 
@@ -180,8 +181,7 @@ async def metrics(request: Request) -> Response:
 
 async def openapi(request: Request) -> Response:
     """Show the OpenAPI document."""
-    settings = _state(request).settings
-    return Response(openapi_document(settings.max_companies, settings.root_path), media_type=JSON)
+    return Response(_state(request).document, media_type=JSON)
 
 
 async def docs(request: Request) -> Response:  # noqa: ARG001 - a route's signature
@@ -206,6 +206,7 @@ def _predicted(
 ) -> list[Prediction]:
     predictions = predict(state.predictor, companies, where)
     state.telemetry.count_predictions(predictions)
+    state.telemetry.count_unseen(state.predictor.reader.unseen_levels(companies))
     if state.log_predictions is not None:
         state.log_predictions(companies, predictions)
     return predictions

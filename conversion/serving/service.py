@@ -13,23 +13,28 @@ import gc
 import os
 import shutil
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import bentoml
 from bentoml.exceptions import BentoMLException, InvalidArgument
 from bentoml.images import Image
-from pydantic import GetJsonSchemaHandler
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, core_schema
 from starlette.types import ASGIApp, Receive, Scope, Send
 from threadpoolctl import threadpool_limits
 
 from conversion.config.params_file import load_params
+from conversion.modelling.artifact import allowed_by, load_model
+from conversion.modelling.model import ConversionModel
 from conversion.runtime.errors import UserError
 from conversion.runtime.logs import log_format, set_up_service_logs
+from conversion.serving import messages
 from conversion.serving.connections import use_bounded_connections
-from conversion.serving.messages import History, Prediction, Predictions, Summary
+from conversion.serving.contract_messages import Messages, build_messages
+from conversion.serving.messages import History, Summary
 from conversion.serving.middleware import token_from
 from conversion.serving.prediction_log import PredictionLog
 from conversion.serving.predictor import predict
@@ -49,21 +54,72 @@ LOGGED: Final = {
 }
 
 
-class _OneOf:
-    """Describes a union by ``oneOf``.
+class _OfTheModel:
+    """Reads a company by the contract of the model, which is not there yet when this module is imported.
 
-    BentoML reads only the first member of ``anyOf``: its client would send the fields of a summary, so no
-    usage, and ``bentoml build`` would fail.
+    Its schema is a union by ``oneOf``. BentoML reads only the first member of ``anyOf``: its client would
+    send the fields of a summary, so no usage, and ``bentoml build`` would fail.
     """
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Leave the reading to the messages of the contract."""
+        return core_schema.no_info_plain_validator_function(
+            lambda value: served_messages().company.validate_python(value)
+        )
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        described = handler(schema)
+        """Describe the two models of the contract."""
+        described = handler(served_messages().company.core_schema)
         return {"oneOf": described["anyOf"]} if "anyOf" in described else described
 
 
-OneCompany = Annotated[Summary | History, _OneOf()]
+class _IdOfTheModel:
+    """Describes an id as that of the model's contract; see `_OfTheModel`."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Describe a whole number or text."""
+        whole = served_messages().contract.companies.ids == "whole"
+        return {"type": "integer" if whole else "string"}
+
+
+class Prediction(messages.Prediction):  # noqa: D101 - as its base has it
+    __doc__ = messages.Prediction.__doc__
+
+    company_id: Annotated[int | str, _IdOfTheModel()] = Field(description="the id that was sent")
+
+
+class Predictions(messages.Predictions):  # noqa: D101 - as its base has it
+    __doc__ = messages.Predictions.__doc__
+
+    predictions: list[Prediction]  # type: ignore[assignment]  # of a subclass
+
+
+OneCompany = Annotated[Summary | History, _OfTheModel()]
+
+
+def served_messages() -> Messages:
+    """Return the messages of this worker's service; elsewhere, as in `bentoml build`, of the model here.
+
+    Raises
+    ------
+    ArtifactError
+        There is no model, or it cannot be read.
+    """
+    try:
+        service: ConversionService = bentoml.get_current_service()
+    except BentoMLException:
+        return _messages_in(Path.cwd())
+    return service.state.messages
+
+
+@lru_cache
+def _messages_in(folder: Path) -> Messages:
+    model, _ = load_model(ConversionModel, folder / "models", allowed_by(os.environ))
+    return build_messages(model.data_contract)
 
 
 class ContractMiddleware:
@@ -166,15 +222,18 @@ class ConversionService:
     @bentoml.api(route="/predict/single")
     def predict_single(self, company: OneCompany, /) -> Prediction:
         """Predict one company."""
-        return self._predicted([company], [""])[0]
+        (answer,) = self._predicted([company], [""])
+        return answer  # type: ignore[no-any-return]
 
     @bentoml.api(route="/predict")
     def predict(self, companies: list[OneCompany]) -> Predictions:
         """Predict companies, in the order given."""
         predictions = self._predicted(companies, places_of(companies))
-        return Predictions(predictions=predictions, model_version=self.state.predictor.version)
+        made: Any = self.state.messages.predictions
+        return made(predictions=predictions, model_version=self.state.predictor.version)  # type: ignore[no-any-return]
 
-    def _predicted(self, companies: Sequence[Summary | History], where: Sequence[str]) -> list[Prediction]:
+    def _predicted(self, companies: Sequence[Summary | History], where: Sequence[str]) -> Any:
+        """Predict companies; the answers are of the contract, which `Prediction` describes to BentoML."""
         try:
             return predict(self.state.predictor, companies, where)
         except RefusalError as error:
@@ -186,7 +245,9 @@ ConversionService.add_asgi_middleware(ContractMiddleware)  # type: ignore[attr-d
 use_bounded_connections()
 
 
-def write_predictions(companies: Sequence[Summary | History], predictions: Sequence[Prediction]) -> None:
+def write_predictions(
+    companies: Sequence[Summary | History], predictions: Sequence[messages.Prediction]
+) -> None:
     """Write inputs and answers as JSON lines to logs/, through BentoML's monitoring."""
     options = {"log_path": LOG_FOLDER, "log_config_file": str(LOG_CONFIG)}
     with bentoml.monitor("predictions", monitor_class="default", monitor_options=options) as monitor:

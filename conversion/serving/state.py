@@ -18,16 +18,10 @@ from conversion.modelling.model import ConversionModel
 from conversion.modelling.registered_versions import PATH, RegisteredVersions, read_registered, registry_key
 from conversion.runtime.errors import ArtifactError
 from conversion.serving.batch_queue import BatchQueue
+from conversion.serving.contract_messages import Messages
 from conversion.serving.lead_pages import LeadList, read_lead_list
-from conversion.serving.messages import (
-    AnyCompany,
-    Companies,
-    History,
-    RegisteredModel,
-    ServedList,
-    Summary,
-    companies_message,
-)
+from conversion.serving.messages import Companies, History, RegisteredModel, ServedList, Summary
+from conversion.serving.openapi import openapi_document
 from conversion.serving.prediction_log import WritePredictions
 from conversion.serving.predictor import Predictor, make_predictor, predict
 from conversion.serving.request_body import BodyReader
@@ -35,7 +29,6 @@ from conversion.serving.telemetry import Telemetry
 
 SERVICE: Final = "conversion"
 
-NOTHING_KNOWN: Final = (Summary.model_validate({"id": 0}), History.model_validate({"id": 0, "usage": []}))
 INCOMPLETE_MODEL: Final = (
     ArithmeticError,
     AssertionError,
@@ -104,6 +97,16 @@ class ServiceState(LoadedFiles):
             of_served_model=version == self.predictor.version,
         )
 
+    @property
+    def messages(self) -> Messages:
+        """The messages of the served model's contract."""
+        return self.predictor.messages
+
+    @cached_property
+    def document(self) -> bytes:
+        """The OpenAPI document."""
+        return openapi_document(self.messages, self.settings.max_companies, self.settings.root_path)
+
     @cached_property
     def batches(self) -> BatchQueue:
         """The queue of the batches that wait for an answer."""
@@ -112,12 +115,13 @@ class ServiceState(LoadedFiles):
     @cached_property
     def company(self) -> BodyReader[Summary | History]:
         """Reads the body of ``POST /predict/single``: the whole is a union."""
-        return BodyReader(TypeAdapter(AnyCompany), tag_depth=0)
+        return BodyReader(self.messages.company, tag_depth=0)
 
     @cached_property
     def companies(self) -> BodyReader[Companies]:
         """Reads the body of ``POST /predict``: each ``companies[place]`` is a union."""
-        return BodyReader(TypeAdapter(companies_message(self.settings.max_companies)), tag_depth=2)
+        batch = self.messages.companies(self.settings.max_companies)
+        return BodyReader(TypeAdapter(batch), tag_depth=2)
 
 
 def read_files(params: Params, environment: Mapping[str, str]) -> LoadedFiles:
@@ -142,11 +146,12 @@ def read_files(params: Params, environment: Mapping[str, str]) -> LoadedFiles:
     if key is not None and registered is not None:
         allowed[PATH] = list(registered.versions)
     model, description = load_model(ConversionModel, allowed=allowed)
+    predictor = checked_predictor(model, description, params)
     return LoadedFiles(
-        predictor=checked_predictor(model, description, params),
+        predictor=predictor,
         model_type=description["model_type"],
         registered_model=registered_model_of(description["sha256"], registered),
-        leads=read_lead_list(Path(), params.score.format),
+        leads=read_lead_list(Path(), params.score.format, predictor.messages),
     )
 
 
@@ -158,9 +163,12 @@ def checked_predictor(model: ConversionModel, description: dict[str, Any], param
     ArtifactError
         The model cannot predict, or its description is incomplete or describes another model.
     """
-    predictor = make_predictor(model, description, params)
     try:
-        predict(predictor, NOTHING_KNOWN, ["", ""])
+        predictor = make_predictor(model, description, params)
+        messages = predictor.messages
+        company: dict[str, Any] = {"id": 0 if messages.contract.companies.ids == "whole" else "0"}
+        nothing_known = (messages.summary(**company), messages.history(**company, usage=[]))
+        predict(predictor, nothing_known, ["", ""])
     except INCOMPLETE_MODEL as error:
         raise ArtifactError(
             f"models/model.joblib: its model does not answer ({type(error).__name__}: {error}); "

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter as Tally
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -63,6 +64,19 @@ class Telemetry:
             self._predictions.labels(basis, tier).inc(count)
         for answer in predictions:
             self._score.observe(answer.conversion_probability)
+
+    @cached_property
+    def _unseen(self) -> Any:
+        """Made with the first such value: many contracts can have none."""
+        from prometheus_client import Counter
+
+        name, help_text = "conversion_unseen_levels", "Values that the model has not seen, by attribute"
+        return Counter(name, help_text, ("attribute",), registry=self.registry)
+
+    def count_unseen(self, levels: Mapping[str, int]) -> None:
+        """Count values of categories that the model has not seen."""
+        for attribute, count in levels.items():
+            self._unseen.labels(attribute).inc(count)
 
     def count_refused(self, reason: Reason) -> None:
         """Count a refused request."""

@@ -5,14 +5,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from conversion.config.contract import MEASURES
 from conversion.leads.lead_files import write_lead_files
 from conversion.leads.lead_list import REASON_COLUMNS
 from conversion.runtime.files import write_parquet
 from conversion.serving.lead_pages import LeadList, find_lead, lead_page, read_lead_list
-from conversion.serving.messages import LeadWithUsage, UsageWeek
+from conversion.serving.messages import LeadWithUsage
+from tests.exports import MEASURES
 from tests.pipeline import Pipeline
-from tests.serving import SHA256, VERSION, history, known, small_pipeline
+from tests.serving import MESSAGES, SHA256, VERSION, UsageWeek, history, known, small_pipeline
 
 FORMATS = ("csv", "json", "parquet")
 # An export may say any of these; pandas reads them as missing unless it is told not to.
@@ -33,7 +33,7 @@ def write(folder: Path, leads: pd.DataFrame, pipeline: Pipeline, file_format: st
 
 
 def read(folder: Path, file_format: str) -> LeadList:
-    lead_list = read_lead_list(folder, file_format)
+    lead_list = read_lead_list(folder, file_format, MESSAGES)
     assert lead_list is not None
     return lead_list
 

@@ -9,43 +9,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from conversion.config.contract import EMPLOYEE_RANGES, FIRMOGRAPHICS, MEASURES
 from conversion.config.params import ConfidenceOdds, Tiers
-from conversion.leads.lead_list import LEAD_COLUMNS, REASON_COLUMNS
+from conversion.leads.lead_list import REASON_COLUMNS, lead_columns
+from conversion.serving.message_types import MAX_COUNT, MAX_ID, MAX_TOTAL, MAX_WEEKS, Day
 from conversion.serving.messages import (
-    MAX_COUNT,
-    MAX_ID,
     MAX_LEADS,
-    MAX_TOTAL,
-    MAX_WEEKS,
-    AnyCompany,
-    Company,
     Confidence,
-    Day,
     Error,
     Fault,
     Health,
-    History,
-    Lead,
-    Leads,
     LeadsQuery,
-    LeadWithUsage,
-    Prediction,
-    Predictions,
     RegisteredModel,
-    Summary,
     Tier,
-    UsageWeek,
-    companies_message,
 )
-from tests.serving import EXAMPLE, week
+from tests.contract_files import hubspot
+from tests.exports import EMPLOYEE_RANGES, FIRMOGRAPHICS, MEASURES
+from tests.serving import EXAMPLE, MESSAGES, History, Summary, UsageWeek, week
 
-COMPANY: TypeAdapter[Summary | History] = TypeAdapter(AnyCompany)
 TOTALS = ("total_actions", "total_users", "days_active", "activity_frequency")
 
 
-def read(text: str | dict[str, Any]) -> Summary | History:
-    return COMPANY.validate_json(text if isinstance(text, str) else json.dumps(text))
+def read(text: str | dict[str, Any]) -> Any:
+    return MESSAGES.company.validate_json(text if isinstance(text, str) else json.dumps(text))
 
 
 def fault_of(text: str | dict[str, Any]) -> tuple[str, tuple[int | str, ...]]:
@@ -64,12 +49,11 @@ def with_week(**fields: Any) -> dict[str, Any]:
 
 def test_the_names_are_those_of_the_data_contract() -> None:
     assert tuple(UsageWeek.model_fields) == ("WHEN_TIMESTAMP", *MEASURES)
-    assert tuple(Company.model_fields) == ("id", *FIRMOGRAPHICS)
     assert tuple(Summary.model_fields) == ("id", *FIRMOGRAPHICS, *TOTALS)
     assert tuple(History.model_fields) == ("id", *FIRMOGRAPHICS, "usage", "as_of")
-    listed = [name for name in LEAD_COLUMNS if name not in REASON_COLUMNS]
-    assert tuple(Lead.model_fields) == (*listed, "reasons")
-    assert tuple(LeadWithUsage.model_fields) == (*listed, "reasons", "usage")
+    listed = [name for name in lead_columns(hubspot()) if name not in REASON_COLUMNS]
+    assert tuple(MESSAGES.lead.model_fields) == (*listed, "reasons")
+    assert tuple(MESSAGES.lead_with_usage.model_fields) == (*listed, "reasons", "usage")
 
 
 def test_the_tiers_and_levels_are_those_of_the_params() -> None:
@@ -78,7 +62,17 @@ def test_the_tiers_and_levels_are_those_of_the_params() -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [Prediction, Predictions, Leads, LeadWithUsage, Health, RegisteredModel, Error, Fault]
+    "model",
+    [
+        MESSAGES.prediction,
+        MESSAGES.predictions,
+        MESSAGES.leads,
+        MESSAGES.lead_with_usage,
+        Health,
+        RegisteredModel,
+        Error,
+        Fault,
+    ],
 )
 def test_answers_never_leave_a_key_out(model: type[Any]) -> None:
     assert all(field.is_required() for field in model.model_fields.values())
@@ -178,7 +172,7 @@ def test_bounds_of_lists() -> None:
     weeks = [week("2020-02-03")] * (MAX_WEEKS + 1)
     assert fault_of({"id": 1, "usage": weeks}) == ("too_long", ("usage",))
     read({"id": 1, "usage": weeks[1:]})
-    bounded = companies_message(3)
+    bounded = MESSAGES.companies(3)
     assert bounded.__name__ == "Companies"
     assert len(bounded.model_validate_json('{"companies": [{"id": 1}, {"id": 1}, {"id": 1}]}').companies) == 3
     assert bounded.model_validate_json('{"companies": []}').companies == []
@@ -291,7 +285,7 @@ def test_usage_makes_a_history() -> None:
 
 def test_models_are_told_apart_as_json_is() -> None:
     for company in (Summary(id=1), History(id=1, usage=[])):
-        assert COMPANY.validate_python(company) is company
+        assert MESSAGES.company.validate_python(company) is company
 
 
 @pytest.mark.parametrize("text", ["[]", "1", "null", '"usage"', '["usage"]', "true"])

@@ -11,12 +11,11 @@ from pydantic import TypeAdapter
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from conversion.config.contract import EMPLOYEE_RANGES
 from conversion.serving import messages
-from conversion.serving.messages import AnyCompany, History, Summary, companies_message
 from conversion.serving.middleware import BENTOML_PATHS
 from conversion.serving.openapi import openapi_document
-from tests.serving import EXAMPLE, Client, small_pipeline, state_of
+from tests.exports import EMPLOYEE_RANGES
+from tests.serving import EXAMPLE, MESSAGES, Client, History, Summary, UsageWeek, small_pipeline, state_of
 
 # Pages about the service, not of it.
 PAGES = {"/", "/docs", "/docs.json", "/openapi.json"}
@@ -26,7 +25,7 @@ NOT_SHOWN = {"/healthz", "/schema.json"}
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    return json.loads(openapi_document(1000))
+    return json.loads(openapi_document(MESSAGES, 1000))
 
 
 def nodes(value: Any) -> Iterator[dict[str, Any]]:
@@ -89,14 +88,14 @@ def test_the_paths_are_the_routes(document: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("most", [1, 3, 1000])
 def test_the_size_of_a_batch_follows_the_params(most: int) -> None:
-    document = json.loads(openapi_document(most))
+    document = json.loads(openapi_document(MESSAGES, most))
     assert document["components"]["schemas"]["Companies"]["properties"]["companies"]["maxItems"] == most
     assert Client(state_of(small_pipeline(), max_companies=most)).get("/openapi.json").json() == document
 
 
 def test_the_server_is_where_a_proxy_puts_it(document: dict[str, Any]) -> None:
     assert document["servers"] == [{"url": "/"}]
-    behind = json.loads(openapi_document(1000, "/crm"))
+    behind = json.loads(openapi_document(MESSAGES, 1000, "/crm"))
     validate(behind, cls=OpenAPIV31SpecValidator)
     assert behind["servers"] == [{"url": "/crm"}]
     assert {**behind, "servers": None} == {**document, "servers": None}
@@ -125,8 +124,8 @@ def test_every_example_is_what_its_schema_says(document: dict[str, Any]) -> None
 def test_every_example_is_accepted(document: dict[str, Any]) -> None:
     by_path = bodies(document)
     adapters: dict[str, TypeAdapter[Any]] = {
-        "/predict/single": TypeAdapter(AnyCompany),
-        "/predict": TypeAdapter(companies_message(1000)),
+        "/predict/single": MESSAGES.company,
+        "/predict": TypeAdapter(MESSAGES.companies(1000)),
     }
     assert set(by_path) == set(adapters)
     client = Client(state_of(small_pipeline()))
@@ -157,7 +156,7 @@ def test_the_schema_refuses_what_the_service_does(document: dict[str, Any], body
     assert Client(state_of(small_pipeline())).post("/predict/single", json.dumps(body)).status_code == 422
 
 
-@pytest.mark.parametrize("model", [messages.Summary, messages.History, messages.UsageWeek])
+@pytest.mark.parametrize("model", [Summary, History, UsageWeek])
 def test_unknown_fields_are_refused_by_the_schema_too(document: dict[str, Any], model: type[Any]) -> None:
     schema = document["components"]["schemas"][model.__name__]
     assert schema["additionalProperties"] is False

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from conversion.modelling.model import ConversionModel
-from conversion.serving.messages import History, Prediction, Predictions, Summary
 from tests.pipeline import Pipeline
 from tests.serving import (
     EXAMPLE,
+    MESSAGES,
     VERSION,
     Client,
     error_of,
@@ -49,7 +49,7 @@ def test_the_example_of_the_original(client: Client) -> None:
     assert (body["basis"], body["as_of"], body["model_version"]) == ("summary", None, VERSION)
     assert len(body["reasons"]) == 3
     assert all(reason.startswith(("+ ", "- ")) for reason in body["reasons"])
-    Prediction.model_validate_json(response.content, strict=True, extra="forbid")
+    MESSAGES.prediction.model_validate_json(response.content, strict=True, extra="forbid")
 
 
 def test_a_history_is_the_lead_list(client: Client, pipeline: Pipeline) -> None:
@@ -114,7 +114,7 @@ def test_answers_keep_the_order(client: Client, pipeline: Pipeline) -> None:
     response = client.post("/predict", {"companies": companies})
     assert response.status_code == 200
     assert tuple(response.json()) == ("predictions", "model_version")
-    answer = Predictions.model_validate_json(response.content, strict=True, extra="forbid")
+    answer = MESSAGES.predictions.model_validate_json(response.content, strict=True, extra="forbid")
     assert answer.model_version == VERSION
     assert [one.company_id for one in answer.predictions] == [company["id"] for company in companies]
     assert answer.predictions[0] == answer.predictions[3]
@@ -177,7 +177,7 @@ def test_what_was_predicted_is_recorded(pipeline: Pipeline) -> None:
     (one, _), (two, predictions) = recorded
     assert [company.id for company in (*one, *two)] == [123, 5, 6]
     assert isinstance(two[1], History)
-    assert Predictions.model_validate_json(answer.content).predictions == list(predictions)
+    assert MESSAGES.predictions.model_validate_json(answer.content).predictions == list(predictions)
 
 
 def test_the_model_is_asked_once_for_each_kind(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,14 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conversion.config.contract import ACTIONS, MEASURES, USERS
 from conversion.config.params import ConfidenceOdds, FeatureGroup
 from conversion.data.timeline import WEEK, week_number
 from conversion.features.catalogue import SUMMARY_FEATURES
 from conversion.features.compute import compute_features, feature_definitions
 from conversion.features.definitions import FeatureSettings
 from conversion.leads.lead_list import REASON_COLUMNS, lead_list
-from conversion.serving.messages import MAX_WEEKS, History, Prediction, Summary
+from conversion.serving.message_types import MAX_WEEKS
+from conversion.serving.messages import Prediction
 from conversion.serving.predictor import Predictor, confidence_of, predict
 from conversion.serving.refusals import MAX_FAULTS, RefusalError
 from conversion.serving.request_arrays import summary_values, week_of

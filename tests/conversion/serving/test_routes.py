@@ -7,12 +7,13 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from conversion.serving.lead_pages import lead_page
-from conversion.serving.messages import Health, Leads, LeadWithUsage, RegisteredModel
+from conversion.serving.messages import Health, RegisteredModel
 from conversion.serving.middleware import BENTOML_PATHS
 from conversion.serving.openapi import DOCS_PAGE, openapi_document
 from tests.pipeline import Pipeline
 from tests.serving import (
     EXAMPLE,
+    MESSAGES,
     VERSION,
     Client,
     error_of,
@@ -111,7 +112,7 @@ def test_the_documentation(client: Client) -> None:
     assert index.is_redirect
     assert index.headers["location"] == "docs", "relative: a proxy may have taken a prefix off"
     for path in ("/openapi.json", "/docs.json"):
-        assert client.get(path).content == openapi_document(5)
+        assert client.get(path).content == openapi_document(MESSAGES, 5)
         assert client.get(path).headers["content-type"] == "application/json"
 
 
@@ -129,7 +130,7 @@ def test_a_page_of_leads(client: Client) -> None:
     ):
         response = client.get(f"/leads{query}")
         assert response.status_code == 200
-        assert Leads.model_validate_json(response.content, strict=True, extra="forbid") == expected
+        assert MESSAGES.leads.model_validate_json(response.content, strict=True, extra="forbid") == expected
         assert response.json() == expected.model_dump(mode="json")
 
 
@@ -152,7 +153,7 @@ def test_one_lead(client: Client, pipeline: Pipeline) -> None:
     for lead in leads:
         response = client.get(f"/leads/{lead['id']}")
         assert response.status_code == 200
-        LeadWithUsage.model_validate_json(response.content, strict=True, extra="forbid")
+        MESSAGES.lead_with_usage.model_validate_json(response.content, strict=True, extra="forbid")
         body = response.json()
         assert body.pop("usage") == history(pipeline, lead["id"])["usage"]
         assert body == lead
