@@ -247,7 +247,8 @@ def read_lead_files(root: Path, file_format: str, contract: Contract) -> LeadFil
     usage_bytes = _read_verified(folder, USAGE, manifest)
     with reading(folder / USAGE):
         usage = verified_parquet(BytesIO(usage_bytes))
-        require_columns(usage.columns, ["id", contract.usage.time, *contract.counts])
+        columns = ["id", contract.usage.time, *contract.counts, *contract.usage.measures]
+        require_columns(usage.columns, columns)
     return LeadFiles(manifest, leads, usage)
 
 
