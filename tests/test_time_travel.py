@@ -27,7 +27,7 @@ DATES = ("2019-06-03", "2019-07-22", "2019-09-09")
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_tables_in_memory_have_the_types_that_load_gives(suffix: str, tmp_path: Path) -> None:
     tables = dirty_export()
-    read = export.read_export(write_export(tables, tmp_path, suffix), hubspot())
+    read = export.read_export(write_export(tables, tmp_path, suffix), hubspot()).tables
     for name, table in typed(tables).items():
         pd.testing.assert_frame_equal(read[name], table)
 
