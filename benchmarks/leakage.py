@@ -79,7 +79,7 @@ def read_data(folder: Path) -> Data:
         predictions = verified_parquet(made)
     else:
         snapshots = verified_parquet(folder / "data/features/backtest.parquet")
-        predictions = backtest(train, snapshots, params)
+        predictions = backtest(train, snapshots, params, contract)
     if params.data.dir == SAMPLE and ORACLE not in predictions:
         predictions = with_oracle(predictions, verified_parquet(folder / "data/truth.parquet"))
     return Data(companies, usage, as_of, train, predictions, contract)
@@ -99,7 +99,7 @@ def measure(data: Data, params: Params, seeds: int) -> dict[str, Any]:
         **kept(predictions, params),
         "ladder": ladder(data, params, seeds),
         "our_random_split": cross_validation(
-            data.train, data.predictions, params.model_copy(update={"evaluate": folds})
+            data.train, data.predictions, params.model_copy(update={"evaluate": folds}), data.contract
         ),
     }
 
