@@ -55,7 +55,7 @@ def block_columns(settings: FeatureSettings) -> tuple[str, ...]:
     modules = [module for _, module in settings.modules]
     users = [module.users for module in modules if module.users is not None]
     actions = [module.actions for module in modules]
-    return (*actions, *users, ROWS, *(measure.column for _, measure in settings.measures))
+    return (*actions, *users, ROWS, *(name for name, _ in settings.measures))
 
 
 def usage_block(
