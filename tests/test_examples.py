@@ -195,7 +195,9 @@ def requests_of(ran: Ran) -> list[dict[str, Any]]:
     """Make the request of each prospect, in the order of the list, from the clean tables."""
     contract = ran.contract
     companies = ran.table("data/clean/companies.parquet").set_index("id")
-    usage = ran.table("data/clean/usage.parquet")
+    # Requests call weekly measures as the export does.
+    columns = {name: measure.column for name, measure in contract.usage.measures.items()}
+    usage = ran.table("data/clean/usage.parquet").rename(columns=columns)
     time = contract.usage.time
     usage[time] = usage[time].dt.strftime("%Y-%m-%d")
     by_company = {
@@ -244,9 +246,8 @@ def test_leads_over_http(ran: Ran, client: httpx.Client) -> None:
     assert answer["leads"][0].keys() >= {*ran.contract.companies.attributes, *ran.contract.companies.shown}
     first = client.get(f"/leads/{leads['id'][0]}").raise_for_status().json()
     assert first["usage"]
-    assert first["usage"][0].keys() == {
-        ran.contract.usage.time, *ran.contract.counts, *ran.contract.usage.measures
-    }  # fmt: skip
+    measures = {measure.column for measure in ran.contract.usage.measures.values()}
+    assert first["usage"][0].keys() == {ran.contract.usage.time, *ran.contract.counts, *measures}
     page = client.get("/", follow_redirects=True).raise_for_status()
     assert ANOTHER_PRODUCT.search(page.content) is None
 
