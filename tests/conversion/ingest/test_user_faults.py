@@ -329,8 +329,9 @@ def test_guids_in_mixed_case_are_named(tmp_path: Path) -> None:
     (fault,) = case_faults(tables, tmp_path)
     assert fault == (
         f"weekly_usage.csv: account: expected ids written as in accounts; {rows} rows "
-        f"(account '{one.upper()}', ...); found '{one}' there; export the ids of all tables in the same case; "
-        "the project does not change them, as case tells other ids apart, such as a CRM's of 15 characters"
+        f"(account '{one.upper()}', ...); found '{one}' there; export the ids of all tables in the same "
+        "case; the project does not change them, as case tells other ids apart, such as a CRM's of 15 "
+        "characters"
     )
 
 
@@ -388,36 +389,36 @@ def of_days(ids: str = "text") -> Contract:
         (
             ["000001,2026-01-05,3,1", ",2026-01-06,1,1", "000001,2026-01-07,1,1"],
             (
-                "account: expected a value in each row; 1 row (row 2); fill in the missing values or leave these "
-                "rows out"
+                "account: expected a value in each row; 1 row (row 2); fill in the missing values or "
+                "leave these rows out"
             ),
         ),
         (
             ["000001,2026-01-05,3,1", "000001,2026-01-07,1,1", ",,4,2"],
             (
-                "account: expected a value in each row; 1 row (row 3); if this is a row of totals, remove it; "
-                "else correct it"
+                "account: expected a value in each row; 1 row (row 3); if this is a row of totals, "
+                "remove it; else correct it"
             ),
         ),
         (
             ["000001,2026-01-05,3,1", "Total,,3,1"],
             (
-                "at: expected a value in each row; 1 row (id Total); if this is a row of totals, remove it; else "
-                "correct it"
+                "at: expected a value in each row; 1 row (id Total); if this is a row of totals, "
+                "remove it; else correct it"
             ),
         ),
         (
             ['000001,2026-01-05,3,"1,5"'],
             (
-                "gb: expected a number with a decimal point and no thousands separators, within ±1e+15; 1 row "
-                "(id 000001); found '1,5'; correct these rows"
+                "gb: expected a number with a decimal point and no thousands separators, within ±1e+15; "
+                "1 row (id 000001); found '1,5'; correct these rows"
             ),
         ),
         (
             ['000001,2026-01-05,"1,200",1'],
             (
-                "done: expected a whole number of at most 18 digits; 1 row (id 000001); found '1,200'; correct "
-                "these rows"
+                "done: expected a whole number of at most 18 digits; 1 row (id 000001); found '1,200'; "
+                "correct these rows"
             ),
         ),
     ],
