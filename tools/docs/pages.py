@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import yaml
 
-from conversion.config.contract_file import load_contract
 from conversion.config.model_params import search_space
 from conversion.config.params import Params
 from conversion.config.params_file import load_params
-from conversion.features.compute import feature_definitions, feature_settings
+from conversion.features.compute import feature_definitions
+from conversion.features.definitions import FeatureSettings
 from conversion.serving.openapi import openapi_document
 from tools.docs.markdown import allowed, code, table
 from tools.docs.metric_names import metrics_page
@@ -104,10 +104,9 @@ def _as_yaml(value: object) -> str:
 
 
 def features_page(root: Path) -> str:
-    """Return every feature that the contract and the windows in params.yaml lead to."""
-    params = load_params(root / "params.yaml")
-    contract = load_contract(root / params.data.contract)
-    features = feature_definitions(feature_settings(params.featurize, contract))
+    """Return every feature that the windows in params.yaml lead to."""
+    settings = load_params(root / "params.yaml").featurize
+    features = feature_definitions(FeatureSettings(settings.windows, settings.half_lives))
     direction = {1: "up", -1: "down", 0: "either"}
     shown = attrgetter("description", "group", "unit", "window", "kind")
     rows = [[code(each.name), *shown(each), direction[each.monotone]] for each in features]
