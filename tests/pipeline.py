@@ -148,7 +148,7 @@ class Pipeline:
     @functools.cached_property
     def model(self) -> ConversionModel:
         """The fitted model."""
-        return fit_at(self.train, self.as_of, self.params)
+        return fit_at(self.train, self.as_of, self.params, hubspot())
 
     @functools.cached_property
     def leads(self) -> pd.DataFrame:

@@ -162,7 +162,7 @@ def test_time_travel_writes_the_bytes_of_an_export_cut_by_hand(
 def test_the_backtest_predicts_what_time_travel_lists(model_type: str) -> None:
     """On an export with quarantined conversions: rows with open labels are left out, the rest is the list."""
     pipeline = whole(model_type, None)
-    predictions = backtest.backtest(pipeline.train, pipeline.backtest, pipeline.params)
+    predictions = backtest.backtest(pipeline.train, pipeline.backtest, pipeline.params, hubspot())
     refits = predictions["fitted_as_of"].unique()
     assert tuple(f"{refit:%Y-%m-%d}" for refit in refits) == DATES
     converted = pipeline.companies.set_index("id")
