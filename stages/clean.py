@@ -8,48 +8,53 @@ import pandas as pd
 
 from conversion.config.contract_file import load_contract
 from conversion.config.params_file import load_params
-from conversion.data.cleaning import (
-    check_usage_is_left,
-    clean_companies,
-    clean_usage,
-    cleaning_report,
-    warn_of_incomplete_week,
-    warn_of_strays,
-)
-from conversion.data.period import find_period
+from conversion.data.clean_tables import CleanTables, Quarantine, clean_tables, cleaning_report
+from conversion.data.cleaning import check_usage_is_left, warn_of_incomplete_week, warn_of_strays
+from conversion.data.histories import history_files
+from conversion.data.period import export_days, find_period
 from conversion.data.timeline import on_mondays
 from conversion.runtime.cli import run
-from conversion.runtime.files import read_parquet, write_json, write_parquet
+from conversion.runtime.files import read_parquet, read_value, write_json, write_parquet
 
 log = logging.getLogger(__name__)
+
+
+def write_tables(clean: CleanTables, quarantine: Quarantine, histories: dict[str, str]) -> None:
+    """Write the clean tables and the rows in quarantine; ``histories`` are the files by attribute."""
+    write_parquet("data/clean/companies.parquet", clean.companies)
+    write_parquet("data/clean/usage.parquet", clean.usage)
+    write_parquet("data/clean/subscriptions.parquet", clean.periods)
+    write_parquet("data/quarantine/companies.parquet", quarantine.companies)
+    write_parquet("data/quarantine/usage.parquet", quarantine.usage)
+    if quarantine.subscriptions is not None:
+        write_parquet("data/quarantine/subscriptions.parquet", quarantine.subscriptions)
+    for column, file in histories.items():
+        write_parquet(f"data/clean/{file}", clean.histories[column])
+        write_parquet(f"data/quarantine/{file}", quarantine.histories[column])
 
 
 def main() -> None:
     """Read the typed tables; write the clean ones, the quarantine and the counts."""
     params = load_params()
     contract = load_contract("data/contract.json")
-    tables = [read_parquet(f"data/typed/{name}.parquet") for name in contract.companies.tables]
-    usage = on_mondays(read_parquet(f"data/typed/{contract.usage.table}.parquet"), contract)
-    days = contract.companies.converted
-    converted = pd.concat([table[days] for table in tables if days in table], ignore_index=True)
+    tables = {name: read_parquet(f"data/typed/{name}.parquet") for name in contract.tables}
+    tables[contract.usage.table] = on_mondays(tables[contract.usage.table], contract)
+    last_days = None
+    if contract.usage.grain != "week":
+        last_days = read_value("data/typed/export.json", "last_days")
     given = None if params.data.as_of is None else pd.Timestamp(params.data.as_of)
-    period = find_period(usage, converted, given, params.clean, contract)
-    as_of = period.as_of
-    companies, company_quarantine = clean_companies(tables, as_of, params.clean.deduplication, contract)
-    usage, usage_quarantine = clean_usage(usage, companies["id"], period, contract)
-    warn_of_strays(usage_quarantine, period, contract)
+    converted, days = export_days(tables, last_days, contract)
+    usage = tables[contract.usage.table]
+    period = find_period(usage, converted, given, params.clean, contract, days)
+    clean, quarantine = clean_tables(tables, period, params.clean.deduplication, contract)
+    warn_of_strays(quarantine.usage, period, contract)
     warn_of_incomplete_week(period)
-    check_usage_is_left(usage, usage_quarantine, as_of, contract)
-    report = cleaning_report(companies, company_quarantine, usage, usage_quarantine, as_of, contract)
-    write_parquet("data/clean/companies.parquet", companies)
-    write_parquet("data/clean/usage.parquet", usage)
-    write_json("data/clean/export.json", {"as_of": f"{as_of:%Y-%m-%d}"})
-    write_parquet("data/quarantine/companies.parquet", company_quarantine)
-    write_parquet("data/quarantine/usage.parquet", usage_quarantine)
-    write_json("metrics/cleaning.json", report)
-    log.info(
-        "cleaned", extra={"as_of": f"{as_of:%Y-%m-%d}", "companies": len(companies), "usage": len(usage)}
-    )
+    check_usage_is_left(clean.usage, quarantine.usage, period.as_of, contract)
+    write_tables(clean, quarantine, history_files(contract))
+    as_of = f"{period.as_of:%Y-%m-%d}"
+    write_json("data/clean/export.json", {"as_of": as_of})
+    write_json("metrics/cleaning.json", cleaning_report(clean, quarantine, period.as_of, contract))
+    log.info("cleaned", extra={"as_of": as_of, "companies": len(clean.companies), "usage": len(clean.usage)})
 
 
 if __name__ == "__main__":

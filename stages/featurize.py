@@ -11,15 +11,21 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from conversion.config.contract_file import load_contract
+from conversion.config.data_contract import Contract
 from conversion.config.params_file import load_params
+from conversion.data.clean_tables import CleanTables
+from conversion.data.histories import history_files
 from conversion.features.snapshots import (
     backtest_snapshots,
     backtest_weeks,
     check_weeks,
     prospect_snapshots,
+    recipe_of,
     snapshots_by_chunk,
     training_snapshots,
     training_weeks,
+    with_encoded_histories,
 )
 from conversion.runtime.cli import run
 from conversion.runtime.files import WITH_CHECKSUMS, read_monday, read_parquet, write_atomically
@@ -48,27 +54,39 @@ def write_tables(path: str, tables: Iterator[pd.DataFrame]) -> int:
     return rows
 
 
+def read_clean(contract: Contract) -> CleanTables:
+    """Read what ``clean`` wrote."""
+    return CleanTables(
+        read_parquet("data/clean/companies.parquet"),
+        read_parquet("data/clean/usage.parquet"),
+        read_parquet("data/clean/subscriptions.parquet"),
+        {column: read_parquet(f"data/clean/{file}") for column, file in history_files(contract).items()},
+    )
+
+
 def main() -> None:
     """Read the clean tables, write data/features/{train,backtest,latest}.parquet."""
     params = load_params()
     settings = params.featurize
-    companies = read_parquet("data/clean/companies.parquet")
-    usage = read_parquet("data/clean/usage.parquet")
+    contract = load_contract("data/contract.json")
+    clean = read_clean(contract)
     as_of = pd.Timestamp(read_monday("data/clean/export.json", "as_of"))
-    first_week = usage["WHEN_TIMESTAMP"].min()
+    first_week = clean.usage[contract.usage.time].min()
 
     weeks = training_weeks(first_week, as_of, settings)
     cutoffs = backtest_weeks(first_week, as_of, params)
-    check_weeks(weeks, cutoffs, as_of, settings.horizon_days)
+    check_weeks(weeks, cutoffs, as_of, settings.horizon_days, contract)
+    recipe = recipe_of(clean.companies, settings, contract)
+    tables = with_encoded_histories(clean, recipe)
 
-    def write(name: str, make: Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame]) -> None:
-        tables = snapshots_by_chunk(companies, usage, settings.chunk_companies, make, f"{name} snapshots")
-        rows = write_tables(f"data/features/{name}.parquet", tables)
+    def write(name: str, make: Callable[[CleanTables], pd.DataFrame]) -> None:
+        snapshots = snapshots_by_chunk(tables, settings.chunk_companies, make, f"{name} snapshots")
+        rows = write_tables(f"data/features/{name}.parquet", snapshots)
         log.info("featurized", extra={"table": name, "rows": rows})
 
-    write("train", lambda some, used: training_snapshots(some, used, weeks, settings, params.seed))
-    write("backtest", lambda some, used: backtest_snapshots(some, used, cutoffs, settings))
-    write("latest", lambda some, used: prospect_snapshots(some, used, as_of, settings))
+    write("train", lambda some: training_snapshots(some, weeks, recipe, params.seed))
+    write("backtest", lambda some: backtest_snapshots(some, cutoffs, recipe))
+    write("latest", lambda some: prospect_snapshots(some, as_of, recipe))
 
 
 if __name__ == "__main__":

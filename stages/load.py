@@ -19,6 +19,7 @@ from conversion.ingest.cross_checks import (
     conversions,
 )
 from conversion.ingest.export import read_export
+from conversion.ingest.last_days import last_days
 from conversion.ingest.origin_leaks import measure_leaks, warn_of_leaks
 from conversion.ingest.profile import profile
 from conversion.runtime.cli import run
@@ -50,6 +51,8 @@ def main() -> None:
     for name, table in tables.items():
         write_parquet(TYPED / f"{name}.parquet", table)
         log.info("loaded", extra={"table": name, "rows": len(table)})
+    if contract.usage.grain != "week":
+        write_json(TYPED / "export.json", {"last_days": last_days(folder, contract)})
     write_json(CONTRACT, contract.model_dump(mode="json"))
     profiles = {
         name: profile(table, key_columns(contract, name), contract.companies.shown)

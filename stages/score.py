@@ -8,6 +8,7 @@ from typing import Final
 
 import pandas as pd
 
+from conversion.config.contract_file import load_contract
 from conversion.config.params_file import load_params
 from conversion.leads.drift import feature_drift
 from conversion.leads.lead_files import write_lead_files
@@ -16,9 +17,10 @@ from conversion.modelling.artifact import load_model
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.tiers import out_of_reach
 from conversion.runtime.cli import run
-from conversion.runtime.errors import InputError
+from conversion.runtime.errors import ArtifactError, InputError
 from conversion.runtime.files import read_monday, read_parquet, sha256, write_json
 
+CONTRACT: Final = "data/contract.json"
 EXPORT: Final = "data/clean/export.json"
 COMPANIES: Final = "data/clean/companies.parquet"
 USAGE: Final = "data/clean/usage.parquet"
@@ -44,10 +46,26 @@ def as_of_list(latest: pd.DataFrame) -> str:
     return as_of.isoformat()
 
 
+def check_contract(model: ConversionModel) -> None:
+    """Check that the model is of the contract that the clean tables follow.
+
+    Raises
+    ------
+    ArtifactError
+        It was fitted with another contract.
+    """
+    if model.data_contract != load_contract(CONTRACT):
+        raise ArtifactError(
+            f"the model was fitted with another data contract than {CONTRACT}, which the tables follow: they "
+            "are of different runs; run 'dvc repro train'"
+        )
+
+
 def main() -> None:
     """Read the model and the latest snapshots, write data/leads/ and metrics/drift.json."""
     params = load_params()
     model, description = load_model(ConversionModel)
+    check_contract(model)
     names = [feature.name for feature in model.features]
     latest = read_parquet(LATEST, ["as_of", *names])
     as_of = as_of_list(latest)

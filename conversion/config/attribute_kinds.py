@@ -83,6 +83,12 @@ class Number(Attribute):
     direction: Direction = Field(
         default=0, description="1: more may only raise the probability, -1: only lower it, 0: either"
     )
+    decimals: int | None = Field(
+        default=None,
+        ge=-9,
+        le=6,
+        description="decimals in reasons, -2: about so many hundreds; null: as many as are known, 0 if whole",
+    )
 
     @model_validator(mode="after")
     def _logs_of_positive_numbers(self) -> Number:

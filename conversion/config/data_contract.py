@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from conversion.config.attribute_kinds import AnyAttribute
+from conversion.config.attribute_kinds import AnyAttribute, Category
 from conversion.config.attribute_names import encoded_names, feature_name, missing_name
 from conversion.config.contract_types import MAX_ATTRIBUTES, Column, Columns, TableName, Values
 from conversion.config.param_types import Section
@@ -21,6 +21,13 @@ def _tables(value: object) -> object:
 
 RESERVED: Final = ("conversion_valid", "rule", "as_of", "label", "weight")
 """Columns that the project adds to tables of companies and snapshots."""
+LISTED: Final = (
+    *("rank", "probability", "tier", "expected_mrr", "last_active_week", "last_week_actions"),
+    *("last_week_users", "reason_1", "reason_2", "reason_3", "reasons", "usage"),
+)
+"""Columns of the lead list, and fields of the HTTP API's leads, beside those of the company."""
+TOTALS: Final = ("total_actions", "total_users", "days_active", "activity_frequency")
+"""What clients may send of a company's usage in place of its weeks."""
 
 
 def _made_names(column: str, attribute: AnyAttribute) -> set[str]:
@@ -151,6 +158,36 @@ class Contract(Section):
             raise ValueError(
                 f"companies: {', '.join(taken)} is what the project calls a column of its own; rename it in "
                 "the export"
+            )
+        taken = sorted({"id", *RESERVED} & {*made})
+        if taken:
+            raise ValueError(
+                f"companies.attributes: {', '.join(taken)} would be a feature, but that is what the project "
+                "calls a column of its own; give the attribute a feature (or missing, or flag) with another "
+                "name"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _lists_without_clashes(self) -> Contract:
+        companies = self.companies
+        listed = {*companies.shown, *companies.attributes}
+        taken = sorted(listed & {*LISTED} | {*companies.attributes} & {*TOTALS})
+        if taken:
+            raise ValueError(
+                f"companies: {', '.join(taken)} is what the lead list or the HTTP API calls a value of its "
+                "own; rename it in the export"
+            )
+        grouped = {
+            encoded_names(column, category)[0]
+            for column, category in self.attributes_of(Category).items()
+            if category.groups is not None
+        }
+        taken = sorted(grouped & {*LISTED})
+        if taken:
+            raise ValueError(
+                f"companies.attributes: {', '.join(taken)} would be a column of groups in the lead list, "
+                "which has one of that name; give the attribute a feature with another name"
             )
         return self
 

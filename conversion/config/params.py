@@ -212,7 +212,10 @@ class Score(Section):
     top_n: PositiveInt = Field(description="rows of the short list")
     tiers: Tiers
     mrr_prior: float = Field(
-        gt=0, le=1e9, description="conversions' worth of overall MRR in each size's estimate"
+        gt=0,
+        le=1e9,
+        description="conversions' worth of overall MRR in the estimate of each level of the first ordered "
+        "attribute, such as the number of employees",
     )
 
 

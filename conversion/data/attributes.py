@@ -1,4 +1,4 @@
-"""Attributes of companies as numbers: what the contract calls number, ordered, category and flag."""
+"""Attributes of companies as numbers: what the contract calls number, ordered, category, flag and date."""
 
 from __future__ import annotations
 
@@ -87,14 +87,17 @@ def encode(contract: Contract, values: Values, levels: Levels) -> dict[str, NDAr
     """
     found: dict[str, NDArray[Any]] = {}
     for column, attribute in contract.companies.attributes.items():
-        arrays = _encode(attribute, values[column], levels.get(column, ()))
+        arrays = encode_values(attribute, values[column], levels.get(column, ()))
         found |= zip(encoded_names(column, attribute), arrays, strict=True)
     return found
 
 
-def _encode(attribute: AnyAttribute, values: Iterable[object], levels: tuple[str, ...]) -> list[NDArray[Any]]:
+def encode_values(
+    attribute: AnyAttribute, values: Iterable[object], levels: tuple[str, ...]
+) -> list[NDArray[Any]]:
+    """Encode values of one attribute; an array for each of its `encoded_names`, see `encode`."""
     if isinstance(attribute, Number):
-        return _numbers(attribute, np.asarray(values, dtype=np.float64))
+        return split_number(attribute, np.asarray(values, dtype=np.float64))
     if isinstance(attribute, Category):
         places = {level: place for place, level in enumerate(levels)}
         unseen, find = places.get(attribute.other, places[attribute.unknown]), level_of(attribute)
@@ -108,7 +111,8 @@ def _encode(attribute: AnyAttribute, values: Iterable[object], levels: tuple[str
     return [np.array([codes.get(value, np.nan) for value in values], dtype=np.float64)]
 
 
-def _numbers(attribute: Number, values: NDArray[np.float64]) -> list[NDArray[Any]]:
+def split_number(attribute: Number, values: NDArray[np.float64]) -> list[NDArray[Any]]:
+    """Return a number, NaN where it is not applicable, and beside it whether it is not, if it may be."""
     if attribute.not_applicable is None:
         return [values]
     beyond = values >= attribute.not_applicable
@@ -131,7 +135,9 @@ def _codes(attribute: Ordered | Flag) -> dict[object, float]:
     return {True: 1.0, False: 0.0}
 
 
-def with_attributes(companies: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+def with_attributes(
+    companies: pd.DataFrame, contract: Contract, earlier: Mapping[str, Iterable[object]] | None = None
+) -> pd.DataFrame:
     """Add what features read of the companies' attributes, see `encode`.
 
     Parameters
@@ -139,6 +145,10 @@ def with_attributes(companies: pd.DataFrame, contract: Contract) -> pd.DataFrame
     companies
         Has a column for each attribute: numbers, and what is cut into levels, as float64; dates as
         datetime64; ordered and category as text; flags as boolean; missing values are NaN, NaT or None.
+    contract
+        Says what each attribute is.
+    earlier
+        By category, values of its history, which are levels too.
 
     Returns
     -------
@@ -147,9 +157,9 @@ def with_attributes(companies: pd.DataFrame, contract: Contract) -> pd.DataFrame
         `levels_of`.
     """
     attributes = contract.companies.attributes
-    values = {column: _listed(companies[column], attribute) for column, attribute in attributes.items()}
+    values = {column: values_of(companies[column], attribute) for column, attribute in attributes.items()}
     levels = {
-        column: levels_of(category, dict.fromkeys(values[column]))
+        column: levels_of(category, dict.fromkeys([*values[column], *(earlier or {}).get(column, ())]))
         for column, category in contract.attributes_of(Category).items()
     }
     added: dict[str, Any] = dict(encode(contract, values, levels))
@@ -159,7 +169,8 @@ def with_attributes(companies: pd.DataFrame, contract: Contract) -> pd.DataFrame
     return companies.assign(**added)
 
 
-def _listed(column: pd.Series[Any], attribute: AnyAttribute) -> Iterable[object]:
+def values_of(column: pd.Series[Any], attribute: AnyAttribute) -> Iterable[object]:
+    """Return a table's column of an attribute as `encode_values` reads it."""
     if isinstance(attribute, Number) or (isinstance(attribute, Ordered) and attribute.cuts):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     if isinstance(attribute, Date):

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
-import numpy as np
 import pandas as pd
-from pandas.api.types import is_bool_dtype
 
 from conversion.config.data_contract import Contract
+from conversion.data.aliases import MERGED
 from conversion.data.attributes import with_attributes
+from conversion.data.duplicates import deduplicate
+from conversion.data.histories import last_values, value_column, with_all_levels, with_history
 from conversion.data.period import Period, describe_first, strays
+from conversion.data.subscriptions import MADE_TYPES, conversions_of
 from conversion.data.timeline import WEEK, as_of_view, known_at
 from conversion.runtime.errors import ExportError
-from conversion.stats.metric import Metric
 
 log = logging.getLogger(__name__)
 COMPANY_RULES: Final = {
@@ -25,6 +27,7 @@ COMPANY_RULES: Final = {
     "signed_up_after_as_of": "the company had not signed up before as_of",
     "converted_before_signed_up": "it converted before it signed up: kept, as if it had always been there",
     "ended_before_converted": "the end is before the conversion, or there is none: kept without the end",
+    MERGED: "its id is no longer used, by the table of aliases: the company that it became was kept",
 }
 USAGE_RULES: Final = {
     "stray_week": "the week is far from the others, or a first or last week with hardly any rows",
@@ -39,11 +42,15 @@ USAGE_RULES: Final = {
 def company_rules(contract: Contract) -> tuple[str, ...]:
     """List the rules of `COMPANY_RULES` whose columns the contract has."""
     names = contract.companies
+    # Of subscriptions there are rules of their own.
+    own = names.subscriptions is None
     needed = {
-        "mrr_not_positive": names.value,
+        MERGED: names.aliases,
+        "later_conversion": own or None,
+        "mrr_not_positive": names.value if own else None,
         "signed_up_after_as_of": names.signed_up,
         "converted_before_signed_up": names.signed_up,
-        "ended_before_converted": names.ended,
+        "ended_before_converted": names.ended if own else None,
     }
     return tuple(rule for rule in COMPANY_RULES if needed.get(rule, rule) is not None)
 
@@ -54,7 +61,12 @@ def usage_rules(contract: Contract) -> tuple[str, ...]:
 
 
 def clean_companies(
-    tables: Sequence[pd.DataFrame], as_of: pd.Timestamp, deduplication: str, contract: Contract
+    tables: Sequence[pd.DataFrame],
+    as_of: pd.Timestamp,
+    deduplication: str,
+    contract: Contract,
+    periods: pd.DataFrame | None = None,
+    histories: Mapping[str, pd.DataFrame] = MappingProxyType({}),
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Reduce the company tables to one row a company, as an export taken at ``as_of`` would show it.
 
@@ -76,6 +88,11 @@ def clean_companies(
         Strategy of `deduplicate`: which of several rows is kept, for a customer among those of its first day.
     contract
         Names the columns.
+    periods
+        The paid periods of a contract with subscriptions, which make conversion, end and value.
+    histories
+        The clean histories of the attributes that have one. Their last value is the company's; what the
+        company tables say of them is as of the day of the export, so it is not read.
 
     Returns
     -------
@@ -91,6 +108,9 @@ def clean_companies(
     rule, kept = _repeated_companies(recorded, rows, deduplication, contract)
     companies = rows.loc[kept].sort_values("id", ignore_index=True)
     companies = _with_last_ends(companies, rows[rule == "later_conversion"], contract)
+    conversions = None if periods is None else conversions_of(companies, periods, contract)
+    if conversions is not None:
+        companies = companies.assign(**conversions.drop(columns="conversion_valid"))
     broken = _broken_companies(companies, contract)
     absent = recorded.drop(rows.index).assign(rule="signed_up_after_as_of")
     quarantine = pd.concat(
@@ -101,16 +121,45 @@ def clean_companies(
         ],
         ignore_index=True,
     )
-    valid = ~broken.get("mrr_not_positive", pd.Series(False, index=companies.index))
-    return with_attributes(_without_broken_days(companies, broken, valid, contract), contract), quarantine
+    if conversions is None:
+        valid = ~broken.get("mrr_not_positive", pd.Series(False, index=companies.index))
+    else:
+        valid = conversions["conversion_valid"]
+    companies = _without_broken_days(companies, broken, valid, contract)
+    return _with_attributes(companies, histories, contract), quarantine
+
+
+def _with_attributes(
+    companies: pd.DataFrame, histories: Mapping[str, pd.DataFrame], contract: Contract
+) -> pd.DataFrame:
+    """Add the last values of histories, put the attributes into the contract's order, and encode them."""
+    attributes, names = contract.companies.attributes, with_history(contract)
+    values = {column: value_column(column, names[column]) for column in histories}
+    known = {column: last_values(rows, companies["id"], values[column]) for column, rows in histories.items()}
+    rest = companies.columns.drop([*attributes], errors="ignore")
+    companies = with_attributes(companies.assign(**known)[[*rest, *attributes]], contract)
+    for column, rows in histories.items():
+        companies = with_all_levels(companies, column, attributes[column], rows[values[column]])
+    return companies
+
+
+def company_ids(tables: Sequence[pd.DataFrame], as_of: pd.Timestamp, contract: Contract) -> pd.Series:
+    """Return the ids of the companies that `clean_companies` keeps, in no order."""
+    signed_up = contract.companies.signed_up
+    ids = [t["id"] if signed_up not in t else t.loc[~(t[signed_up] >= as_of), "id"] for t in tables]
+    return pd.concat(ids, ignore_index=True).drop_duplicates()
 
 
 def _one_table(tables: Sequence[pd.DataFrame], contract: Contract) -> pd.DataFrame:
     """Put the company tables under each other, with the columns in the order of the clean table."""
     names = contract.companies
     optional = [name for name in (names.value, names.signed_up, names.ended) if name is not None]
-    order = ["id", names.converted, *optional, *names.shown, *names.attributes]
-    dtypes = {name: next(table[name].dtype for table in tables if name in table) for name in order}
+    attributes = [name for name in names.attributes if name not in with_history(contract)]
+    order = ["id", names.converted, *optional, *names.shown, *attributes]
+    made = {} if names.subscriptions is None else MADE_TYPES
+    dtypes = {
+        name: made.get(name) or next(table[name].dtype for table in tables if name in table) for name in order
+    }
     return pd.concat([table.reindex(columns=order).astype(dtypes) for table in tables], ignore_index=True)
 
 
@@ -154,14 +203,14 @@ def _with_last_ends(companies: pd.DataFrame, later: pd.DataFrame, contract: Cont
 
 def _broken_companies(companies: pd.DataFrame, contract: Contract) -> dict[str, pd.Series]:
     """Return which companies break each rule about their own row."""
-    names = contract.companies
+    names, rules = contract.companies, company_rules(contract)
     converted = companies[names.converted]
     broken: dict[str, pd.Series] = {}
-    if names.value is not None:
+    if "mrr_not_positive" in rules:
         broken["mrr_not_positive"] = companies[names.value] <= 0
     if names.signed_up is not None:
         broken["converted_before_signed_up"] = converted < companies[names.signed_up]
-    if names.ended is not None:
+    if "ended_before_converted" in rules:
         broken["ended_before_converted"] = companies[names.ended].notna() & ~(
             companies[names.ended] >= converted
         )
@@ -175,7 +224,7 @@ def _without_broken_days(
     names = contract.companies
     days = {names.signed_up: "converted_before_signed_up", names.ended: "ended_before_converted"}
     companies = companies.assign(
-        **{day: companies[day].mask(broken[rule]) for day, rule in days.items() if day is not None}
+        **{str(day): companies[day].mask(broken[rule]) for day, rule in days.items() if rule in broken}
     )
     companies.insert(2 if names.value is None else 3, "conversion_valid", valid)
     return companies
@@ -225,76 +274,6 @@ def clean_usage(
     return kept, quarantine
 
 
-def deduplicate(
-    table: pd.DataFrame, key: list[str], strategy: str, uncounted: Sequence[str] = ()
-) -> pd.Series:
-    """Return which row of each key to keep.
-
-    Parameters
-    ----------
-    table
-        Rows in file order.
-    key
-        Columns that should be unique.
-    strategy
-        ``most_complete``: the row with the most cells that are non-null, non-empty and non-zero (a flag that
-        is False counts, as it says something); among equals the row that sorts last by its values, column
-        after column (missing first), so that file order does not matter. ``first`` and ``last``: by file
-        order.
-    uncounted
-        Columns that make no row more complete and decide ties last: values that are not known at every moment
-        must not influence which others are kept.
-
-    Returns
-    -------
-    pandas.Series of bool
-        True for exactly one row of each key.
-    """
-    if strategy != "most_complete":
-        return ~table.duplicated(key, keep="first" if strategy == "first" else "last")
-    counted = [name for name in table.columns if name not in [*key, *uncounted]]
-    values = [*counted, *uncounted]
-    complete = np.zeros(len(table), dtype=np.int64)
-    for name in counted:
-        complete += _filled(table[name])
-    order = table.assign(complete=complete).sort_values(
-        [*key, "complete", *values], kind="stable", na_position="first"
-    )
-    return (~order.duplicated(key, keep="last")).reindex(table.index)
-
-
-def _filled(column: pd.Series) -> np.ndarray:
-    filled = column.notna().to_numpy()
-    if is_bool_dtype(column):
-        return filled
-    return filled & (column.ne(0) & column.ne("")).to_numpy(dtype=np.bool_, na_value=False)
-
-
-def cleaning_report(
-    companies: pd.DataFrame,
-    company_quarantine: pd.DataFrame,
-    usage: pd.DataFrame,
-    usage_quarantine: pd.DataFrame,
-    as_of: pd.Timestamp,
-    contract: Contract,
-) -> dict[str, object]:
-    """Count the rows that each rule caught, and those that were kept."""
-
-    def counts(quarantine: pd.DataFrame, rules: tuple[str, ...]) -> dict[str, int]:
-        return {name: int((quarantine["rule"] == name).sum()) for name in rules}
-
-    converted = companies[contract.companies.converted]
-    return {
-        "as_of": f"{as_of:%Y-%m-%d}",
-        "companies": {
-            "kept": len(companies),
-            "conversions": int((converted.notna() & companies["conversion_valid"]).sum()),
-            "quarantined": counts(company_quarantine, company_rules(contract)),
-        },
-        "usage": {"kept": len(usage), "quarantined": counts(usage_quarantine, usage_rules(contract))},
-    }
-
-
 def check_usage_is_left(
     usage: pd.DataFrame, quarantine: pd.DataFrame, as_of: pd.Timestamp, contract: Contract
 ) -> None:
@@ -325,27 +304,19 @@ def warn_of_strays(quarantine: pd.DataFrame, period: Period, contract: Contract)
 
 def warn_of_incomplete_week(period: Period) -> None:
     """Log which last week is left out as incomplete, why, and how to keep it."""
-    if period.incomplete is not None:
-        log.warning(
-            "the last week looks incomplete and is left out; data.as_of keeps it",
-            extra={
-                "week": f"{period.as_of:%Y-%m-%d}",
-                "share_of_usual_volume": round(period.incomplete.last / period.incomplete.usual, 2),
-                "keep": _run_as_of(period.as_of + WEEK),
-            },
-        )
+    why: dict[str, object]
+    if period.early is not None:
+        last_day = period.early.last_day
+        why = {"last_day": None if last_day is None else f"{last_day:%Y-%m-%d}", "of": period.early.of}
+        what = "the last week ends early"
+    elif period.incomplete is not None:
+        why = {"share_of_usual_volume": round(period.incomplete.last / period.incomplete.usual, 2)}
+        what = "the last week looks incomplete"
+    else:
+        return
+    week, keep = f"{period.as_of:%Y-%m-%d}", _run_as_of(period.as_of + WEEK)
+    log.warning("%s and is left out; data.as_of keeps it", what, extra={"week": week, **why, "keep": keep})
 
 
 def _run_as_of(as_of: pd.Timestamp) -> str:
     return f"dvc exp run -S data.as_of={as_of:%Y-%m-%d}"
-
-
-CLEANING_METRICS: Final = (
-    Metric("as_of", "the moment as of which the export is read"),
-    Metric("companies.kept", "companies that are kept"),
-    Metric("companies.conversions", "conversions known at `as_of`"),
-    Metric("companies.quarantined.<rule>", "company rows that a cleaning rule drops"),
-    Metric("usage.kept", "usage rows that are kept"),
-    Metric("usage.quarantined.<rule>", "usage rows that a cleaning rule drops"),
-)
-"""What `cleaning_report` counts."""

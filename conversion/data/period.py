@@ -7,6 +7,7 @@ and with a given ``as_of`` only on the rows that were known then, so time travel
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -26,6 +27,28 @@ class Volume(NamedTuple):
     usual: float
 
 
+class EarlyEnd(NamedTuple):
+    """A last week that ends early: the last day (None: none at all) of ``usage`` or of ``sign-ups`` in it."""
+
+    of: str
+    last_day: pd.Timestamp | None
+
+
+class ExportDays(NamedTuple):
+    """Days that show when the export was taken, where the contract records them.
+
+    Attributes
+    ----------
+    signed_up
+        Days of sign-up.
+    last_days
+        By week, the last day with usage, of grain day or event.
+    """
+
+    signed_up: pd.Series | None = None
+    last_days: Mapping[pd.Timestamp, pd.Timestamp] | None = None
+
+
 class Period(NamedTuple):
     """The weeks that an export covers.
 
@@ -39,6 +62,8 @@ class Period(NamedTuple):
         The volume of the week that begins at ``as_of``, if that week is left out because it looks incomplete.
     latest
         The latest moment that ``data.as_of`` may be, if ``as_of`` is earlier because last weeks are strays.
+    early
+        How the week that begins at ``as_of`` ends, if that week is left out because it ends early.
     """
 
     first: pd.Timestamp
@@ -46,6 +71,36 @@ class Period(NamedTuple):
     as_of: pd.Timestamp
     incomplete: Volume | None = None
     latest: pd.Timestamp | None = None
+    early: EarlyEnd | None = None
+
+
+def export_days(
+    tables: Mapping[str, pd.DataFrame], last_days: Mapping[str, str] | None, contract: Contract
+) -> tuple[pd.Series, ExportDays]:
+    """Collect the days of conversion, and the others that show when the export was taken.
+
+    Parameters
+    ----------
+    tables
+        Typed, by name.
+    last_days
+        As `conversion.ingest.last_days` returns them; None with grain week.
+    contract
+        Names tables and columns. With subscriptions, each start counts, of trials too.
+    """
+    names = contract.companies
+    companies = [tables[name] for name in names.tables]
+    if names.subscriptions is None:
+        converted = _all_of(companies, names.converted)
+    else:
+        converted = tables[names.subscriptions.table][names.subscriptions.start]
+    signed_up = None if names.signed_up is None else _all_of(companies, names.signed_up)
+    days = None if last_days is None else {pd.Timestamp(k): pd.Timestamp(v) for k, v in last_days.items()}
+    return converted, ExportDays(signed_up, days)
+
+
+def _all_of(tables: list[pd.DataFrame], column: str) -> pd.Series:
+    return pd.concat([table[column] for table in tables if column in table], ignore_index=True)
 
 
 def find_period(
@@ -54,6 +109,7 @@ def find_period(
     as_of: pd.Timestamp | None,
     settings: Clean,
     contract: Contract,
+    days: ExportDays = ExportDays(),  # noqa: B008
 ) -> Period:
     """Return the weeks that the export covers, and the moment of the list.
 
@@ -69,6 +125,8 @@ def find_period(
         The thresholds, section ``clean`` of the params.
     contract
         Names the table and columns of usage.
+    days
+        Others that show when the export was taken.
 
     Returns
     -------
@@ -85,7 +143,7 @@ def find_period(
     run = _main_run(rows, settings.max_gap_weeks)
     if as_of is None:
         kept = _without_strays(run, settings.stray_week)
-        period = _complete_period(usage, kept, converted, settings, contract)
+        period = _complete_period(usage, kept, converted, settings, contract, days)
         if kept.index[-1] < run.index[-1]:
             period = period._replace(latest=run.index[-1] + WEEK)
         known = usage
@@ -164,16 +222,72 @@ def _without_early_strays(run: pd.Series, share: float) -> pd.Series:
 
 
 def _complete_period(
-    usage: pd.DataFrame, run: pd.Series, converted: pd.Series, settings: Clean, contract: Contract
+    usage: pd.DataFrame,
+    run: pd.Series,
+    converted: pd.Series,
+    settings: Clean,
+    contract: Contract,
+    days: ExportDays,
 ) -> Period:
-    """Return the period that ends with the last complete week of the run."""
+    """Return the period that ends with the last complete week of the run.
+
+    A day that shows that the last week was over decides before one that shows that it was not, and both
+    before the volume. Without a share of the usual volume, ``clean.partial_week``, nothing is judged.
+    """
     first, last = run.index[0], run.index[-1]
-    # With a conversion on the week's last day or in the next week, the export was not taken before. A later
-    # one was planned ahead, and does not show when the export was taken.
-    newest = converted.max()
-    whole = last + WEEK - pd.Timedelta(days=1) <= newest < last + 2 * WEEK
-    volume = None if whole else _volume_if_incomplete(usage, run.index, settings, contract)
-    return Period(first, last, last + WEEK if volume is None else last, volume)
+    whole = Period(first, last, last + WEEK)
+    if not settings.partial_week or any(
+        _reaches(each, last) for each in (converted, days.signed_up) if each is not None
+    ):
+        return whole
+    if days.last_days is not None and days.last_days.get(last) == last + SUNDAY:
+        return whole
+    early = _early_usage(days.last_days, run.index) or _early_sign_ups(days.signed_up, last)
+    if early is not None:
+        return whole._replace(as_of=last, early=early)
+    volume = _volume_if_incomplete(usage, run.index, settings, contract)
+    return whole if volume is None else whole._replace(as_of=last, incomplete=volume)
+
+
+SUNDAY: Final = pd.Timedelta(days=6)
+"""From the first to the last day of a week."""
+FRIDAY: Final = pd.Timedelta(days=4)
+
+
+def _reaches(days: pd.Series, week: pd.Timestamp) -> bool:
+    """Return whether the newest day shows that the week was over when the export was taken.
+
+    It is the week's last day, or lies in the next week. A later one was planned ahead, and does not show when
+    the export was taken.
+    """
+    return bool(week + SUNDAY <= days.max() < week + 2 * WEEK)
+
+
+def _early_usage(last_days: Mapping[pd.Timestamp, pd.Timestamp] | None, weeks: pd.Index) -> EarlyEnd | None:
+    """Return how the last week ends if it has no usage on the day that weeks usually end with.
+
+    Where nobody works on Sundays that is an earlier day, the median of the weeks before.
+    """
+    if last_days is None:
+        return None
+    week, before = weeks[-1], weeks[-1 - USUAL_WEEKS : -1]
+    ends = [last_days[each] - each for each in before if each in last_days]
+    # Of an even number the later one of the two in the middle.
+    usual = sorted(ends)[len(ends) // 2] if len(ends) >= LEAST_WEEKS else SUNDAY
+    last_day = last_days.get(week)
+    return None if last_day is not None and last_day - week >= usual else EarlyEnd("usage", last_day)
+
+
+def _early_sign_ups(signed_up: pd.Series | None, week: pd.Timestamp) -> EarlyEnd | None:
+    """Return how the last week ends if its weekend has no sign-up, but each Sunday before it has."""
+    if signed_up is None:
+        return None
+    days = set(signed_up.dropna().dt.normalize())
+    sundays = [week - number * WEEK + SUNDAY for number in range(1, USUAL_WEEKS + 1)]
+    if not all(day in days for day in sundays):
+        return None
+    last_day = max((day for day in days if week <= day < week + WEEK), default=None)
+    return EarlyEnd("sign-ups", last_day) if last_day is None or last_day - week <= FRIDAY else None
 
 
 def _volume_if_incomplete(

@@ -1,15 +1,17 @@
 """Weeks, what is known when, and labels: the one place that defines time.
 
 A usage row stamped Monday *M* counts the week [*M*, *M* + 7 days) and is known at *M* + 7 days. ``as_of`` is
-a Monday 00:00. A prospect at ``as_of`` signed up before it, and has not converted before it or has ended its
-subscription before it. Its label is 1 if its first conversion falls in [``as_of``, ``as_of`` + horizon), and
-is mature once ``as_of`` + horizon has passed. Where sign-up days or ends are not recorded, every company was
+a Monday 00:00. A company pays in periods: any number of them with a table of subscriptions, else the one that
+its conversion and end name. A conversion is the start of a period. A prospect at ``as_of`` signed up before
+it and does not pay then. Its label is 1 if a conversion falls in [``as_of``, ``as_of`` + horizon), and is
+mature once ``as_of`` + horizon has passed. Where sign-up days or ends are not recorded, every company was
 always there, and a company that converts pays from then on.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,6 +24,8 @@ Days = NDArray[Any]
 WEEK: Final = pd.Timedelta(days=7)
 FIRST_MONDAY: Final = pd.Timestamp("1970-01-05")
 """The Monday of week 0: the epoch, 1970-01-01, was a Thursday."""
+RENEWAL: Final = pd.Timedelta(days=1)
+"""A subscription that starts so soon after the end of another one renews it: the company paid throughout."""
 
 
 def week_number(weeks: pd.DatetimeIndex | pd.Series) -> np.ndarray:
@@ -51,7 +55,9 @@ def known_at(when: pd.Series, as_of: pd.Timestamp) -> pd.Series:
     return when + WEEK <= as_of
 
 
-def prospects_at(companies: pd.DataFrame, as_of: pd.Timestamp, contract: Contract) -> pd.Series:
+def prospects_at(
+    companies: pd.DataFrame, as_of: pd.Timestamp, contract: Contract, periods: pd.DataFrame | None = None
+) -> pd.Series:
     """Return which companies are prospects at ``as_of``.
 
     Parameters
@@ -59,10 +65,17 @@ def prospects_at(companies: pd.DataFrame, as_of: pd.Timestamp, contract: Contrac
     companies
         Has the contract's days: of conversion, and where recorded, of sign-up and end; NaT where missing.
         A company without a sign-up day was always there.
+    as_of
+        The moment.
+    contract
+        Names the columns. With subscriptions, a company is a prospect again from the second day after the end
+        of a period: a subscription that starts on the first one renews it, and is not known at that time.
+    periods
+        The paid periods, as `paid_periods` returns them; None: those of the companies' own columns.
     """
-    signed_up, converted, ended = _days(companies, contract)
-    prospect = _prospect(signed_up, converted, ended, as_of.to_datetime64())
-    return pd.Series(prospect, index=companies.index)
+    as_ofs = np.array([as_of.to_datetime64()])
+    prospect = _prospects(companies, as_ofs, contract, [*_spans(companies, contract, periods)])
+    return pd.Series(prospect[:, 0], index=companies.index)
 
 
 def as_of_view(companies: pd.DataFrame, as_of: pd.Timestamp, contract: Contract) -> pd.DataFrame:
@@ -89,53 +102,154 @@ def as_of_view(companies: pd.DataFrame, as_of: pd.Timestamp, contract: Contract)
     return companies.assign(**seen)
 
 
-def labels(
-    companies: pd.DataFrame, as_ofs: pd.DatetimeIndex, horizon: pd.Timedelta, contract: Contract
-) -> np.ndarray:
-    """Compute the label of each (company, ``as_of``).
-
-    Only first conversions are recorded. So a prospect whose subscription has ended has the label 0.
+def paid_periods(companies: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """Return the one paid period that each company's own columns name, from its conversion to its end.
 
     Parameters
     ----------
     companies
-        As `prospects_at` reads them, with ``conversion_valid``: False where the conversion was quarantined.
-        Its label is then unknown, neither 1 nor 0.
+        As `prospects_at` reads them, with ``id`` and ``conversion_valid``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Of companies that have converted, in their order: ``id``, ``start``, ``end`` (NaT: not yet, or not
+        recorded), ``value`` (NaN: not known) and ``conversion_valid``.
+    """
+    paid = _own_periods(companies, contract)
+    return paid.assign(id=companies["id"].to_numpy()[paid["row"]])[
+        ["id", "start", "end", "value", "conversion_valid"]
+    ].reset_index(drop=True)
+
+
+def labels(
+    companies: pd.DataFrame,
+    as_ofs: pd.DatetimeIndex,
+    horizon: pd.Timedelta,
+    contract: Contract,
+    periods: pd.DataFrame | None = None,
+) -> np.ndarray:
+    """Compute the label of each (company, ``as_of``).
+
+    Without subscriptions only first conversions are recorded. So a prospect whose one period has ended has
+    the label 0.
+
+    Parameters
+    ----------
+    companies
+        As `prospects_at` reads them.
     as_ofs
         Monday 00:00s.
     horizon
         Time after ``as_of`` in which a conversion counts.
+    contract
+        Names the columns.
+    periods
+        As `prospects_at` reads them. They, or without them the companies, have ``conversion_valid``: False
+        where the conversion was quarantined. It makes no label 1, nor 0.
 
     Returns
     -------
     numpy.ndarray of float32, shape (companies, as_ofs)
-        1 or 0 for prospects; NaN where the company is no prospect, or where a quarantined conversion
-        falls in the horizon.
+        1 or 0 for prospects; NaN where the company is no prospect, or where of the conversions in the horizon
+        all were quarantined.
     """
-    signed_up, converted, ended = (days[:, None] for days in _days(companies, contract))
-    starts: Days = as_ofs.to_numpy(dtype="datetime64[ns]")[None, :]
-    converts = (converted >= starts) & (converted < starts + horizon.to_timedelta64())
-    label = converts.astype(np.float32)
-    label[~_prospect(signed_up, converted, ended, starts)] = np.nan
-    label[converts & ~companies["conversion_valid"].to_numpy(dtype=np.bool_)[:, None]] = np.nan
+    spans = [*_spans(companies, contract, periods)]
+    starts: Days = as_ofs.to_numpy(dtype="datetime64[ns]")
+    label = np.zeros((len(companies), len(starts)), dtype=np.float32)
+    for span in spans:
+        converts = _converts(span, starts, horizon)
+        known = np.where(span.valid()[:, None], np.float32(1.0), np.float32(np.nan))
+        # A conversion that counts is not undone by one that does not.
+        label[span.rows] = np.where(converts & (label[span.rows] != 1), known, label[span.rows])
+    label[~_prospects(companies, starts, contract, spans)] = np.nan
     return label
 
 
-def _days(companies: pd.DataFrame, contract: Contract) -> tuple[Days, Days, Days]:
-    """Return the days of sign-up, conversion and end; NaT where they are missing or not recorded."""
+def conversion_values(
+    companies: pd.DataFrame,
+    as_ofs: pd.DatetimeIndex,
+    horizon: pd.Timedelta,
+    contract: Contract,
+    periods: pd.DataFrame | None = None,
+) -> np.ndarray:
+    """Return the value of the first conversion that each label of `labels` counts.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (companies, as_ofs)
+        0 where no conversion counts, where its value is not known, or where the contract has no values.
+    """
+    starts: Days = as_ofs.to_numpy(dtype="datetime64[ns]")
+    values = np.zeros((len(companies), len(starts)))
+    for span in reversed([*_spans(companies, contract, periods)]):
+        counts = _converts(span, starts, horizon) & span.valid()[:, None]
+        value = span.periods["value"].to_numpy(dtype=np.float64, na_value=0.0)
+        values[span.rows] = np.where(counts, value[:, None], values[span.rows])
+    return values
+
+
+class _Span(NamedTuple):
+    """The first, or second, ... paid period of each company that has so many."""
+
+    rows: NDArray[np.int64]  # positions of the companies, each once
+    periods: pd.DataFrame  # one of each
+
+    def days(self, column: str) -> Days:
+        """Return the days of a column, shape (periods, 1); NaT where there is none."""
+        return self.periods[column].to_numpy(dtype="datetime64[ns]")[:, None]
+
+    def valid(self) -> Bools:
+        return self.periods["conversion_valid"].to_numpy(dtype=np.bool_)
+
+
+def _spans(companies: pd.DataFrame, contract: Contract, periods: pd.DataFrame | None) -> Iterator[_Span]:
+    if periods is None:
+        own = _own_periods(companies, contract)
+        yield _Span(own["row"].to_numpy(), own)
+        return
+    rows = pd.Index(companies["id"]).get_indexer(pd.Index(periods["id"]))
+    turn = periods.groupby("id").cumcount().to_numpy()
+    for number in range(turn.max(initial=-1) + 1):
+        some = (turn == number) & (rows >= 0)
+        yield _Span(rows[some], periods[some])
+
+
+def _own_periods(companies: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """Return the companies' own periods with their positions, ``row``; the columns that there are."""
     names = contract.companies
-    never = np.full(len(companies), np.datetime64("NaT"), dtype="datetime64[ns]")
-    signed_up, converted, ended = (
-        never if name is None else companies[name].to_numpy(dtype="datetime64[ns]")
-        for name in (names.signed_up, names.converted, names.ended)
-    )
-    return signed_up, converted, ended
+    start = companies[names.converted]
+    never = pd.Series(pd.NaT, companies.index, start.dtype)
+    columns = {
+        "row": np.arange(len(companies)),
+        "start": start,
+        "end": never if names.ended is None else companies[names.ended],
+        "value": companies.get(names.value, np.nan),
+    }
+    if "conversion_valid" in companies:
+        columns["conversion_valid"] = companies["conversion_valid"]
+    return pd.DataFrame(columns)[start.notna()]
 
 
-def _prospect(signed_up: Days, converted: Days, ended: Days, as_of: Days | np.datetime64) -> Bools:
-    # Comparisons with NaT are False: no sign-up day is not later, no conversion is not earlier.
-    prospect: Bools = ~(signed_up >= as_of) & (~(converted < as_of) | (ended < as_of))
+def _prospects(companies: pd.DataFrame, as_ofs: Days, contract: Contract, spans: list[_Span]) -> Bools:
+    """Return who is a prospect when; shape (companies, as_ofs)."""
+    names = contract.companies
+    prospect: Bools = np.ones((len(companies), len(as_ofs)), dtype=np.bool_)
+    # Comparisons with NaT are False: no sign-up day is not later, no end is not earlier.
+    if names.signed_up is not None:
+        signed_up = companies[names.signed_up].to_numpy(dtype="datetime64[ns]")
+        prospect = ~(signed_up[:, None] >= as_ofs)
+    wait = pd.Timedelta(0) if names.subscriptions is None else RENEWAL
+    for span in spans:
+        over = span.days("end") + wait.to_timedelta64() < as_ofs
+        prospect[span.rows] &= ~((span.days("start") < as_ofs) & ~over)
     return prospect
+
+
+def _converts(span: _Span, as_ofs: Days, horizon: pd.Timedelta) -> Bools:
+    start = span.days("start")
+    converts: Bools = (start >= as_ofs) & (start < as_ofs + horizon.to_timedelta64())
+    return converts
 
 
 def mature_weeks(

@@ -1,98 +1,81 @@
-"""Every feature beside the expression that computes it, in the order of the columns.
+"""Every feature of usage beside the expression that computes it, in the order of the columns.
 
-A feature's table says what it is computed from: usage in windows, lifetime totals, all known usage, or
-firmographics. The features of totals and firmographics are those that a summary has.
+A feature's table says what it is computed from: usage in windows, lifetime totals, or all known usage. The
+arrays of an expression have the companies last. `conversion.features.attributes` has the features of
+attributes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Final, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
-from conversion.config.contract import MODULES, UNKNOWN_SECTOR, UNRANKED
-from conversion.data.firmographics import Firmographics
-from conversion.data.industries import SECTORS
-from conversion.features.definitions import Feature, LifetimeTotals
+from conversion.config.usage_contract import Measure, Module
+from conversion.features.definitions import Feature, FeatureSettings, LifetimeTotals
 from conversion.features.usage_block import ACCELERATION_WEEKS, TREND_WEEKS, Counted, KnownUsage, WindowUsage
 from conversion.stats.portable_math import log, log1p
 
-_TREND_SLOTS: Final = np.arange(TREND_WEEKS) - (TREND_WEEKS - 1) / 2
+Read = TypeVar("Read")
+Needs = Literal["actions", "users", "modules"]
+_TREND_SLOTS: Final = (np.arange(TREND_WEEKS) - (TREND_WEEKS - 1) / 2)[:, None]
 _TREND_SQUARES: Final = float((_TREND_SLOTS**2).sum())
 
 
-class _Windowed(NamedTuple):
+@dataclass(frozen=True)
+class Computed(Generic[Read]):
+    """A feature and its expression; ``needs`` says if it takes a module with users, or several modules."""
+
+    feature: Feature
+    compute: Callable[[Read], np.ndarray]
+    needs: Needs = "actions"
+
+
+class Windowed(NamedTuple):
     """A feature for each window and, unless ``lifetime`` is false, for the lifetime."""
 
     name: str
     description: str
     unit: str
-    compute: Callable[[WindowUsage], np.ndarray]
     lifetime: bool = True
 
     def feature(self, window: int | None) -> Feature:
-        suffix, text = ("lifetime", "lifetime") if window is None else (f"{window}w", str(window))
+        """Return the feature of one window; None is the lifetime."""
+        suffix, text = _window(window)
         return Feature(f"{self.name}_{suffix}", self.description, self.unit, text, "count", 1)
 
 
-def _windowed_of_module(place: int, module: str) -> tuple[_Windowed, _Windowed]:
-    low = module.lower()
-    return (
-        _Windowed(
-            f"actions_{low}",
-            f"actions in {module}",
-            "actions",
-            lambda inside: inside.sums[..., place],
-        ),
-        _Windowed(
-            f"users_max_{low}",
-            f"most users of a week in {module}",
-            "users",
-            lambda inside: inside.users_max_by_module[..., place],
-        ),
-    )
+class WindowedGroup(NamedTuple):
+    """Columns of a window that are computed at once."""
+
+    columns: tuple[Windowed, ...]
+    compute: Callable[[WindowUsage], np.ndarray]  # shape (as_ofs, windows + 1, columns, companies)
+    needs: Needs = "actions"
 
 
-WINDOWED: Final = (
-    *(windowed for place, module in enumerate(MODULES) for windowed in _windowed_of_module(place, module)),
+_OF_ALL_MODULES: Final = (
     # For the lifetime that is total_actions.
-    _Windowed(
-        "actions",
-        "actions in all modules",
-        "actions",
-        lambda inside: inside.sums[..., Counted.ACTIONS],
-        lifetime=False,
+    WindowedGroup(
+        (Windowed("actions", "actions in {all modules}", "actions", lifetime=False),),
+        lambda inside: inside.sums[:, :, [Counted.ACTIONS]],
     ),
-    _Windowed("users_max", "most users of a week in any module", "users", lambda inside: inside.users_max),
-    _Windowed(
-        "active_weeks",
-        "weeks with an action or a user",
-        "weeks",
-        lambda inside: inside.sums[..., Counted.ACTIVE],
+    WindowedGroup(
+        (Windowed("users_max", "most users of a week in {any module}", "users"),),
+        lambda inside: inside.users_max[:, :, -1:],
+        needs="users",
     ),
-    _Windowed(
-        "modules_used",
-        "modules with an action",
-        "modules",
-        lambda inside: (inside.sums[..., Counted.BY_MODULE] > 0).sum(axis=-1),
+    WindowedGroup(
+        (Windowed("active_weeks", "weeks with an action or a user", "weeks"),),
+        lambda inside: inside.sums[:, :, [Counted.ACTIVE]],
+    ),
+    WindowedGroup(
+        (Windowed("modules_used", "modules with an action", "modules"),),
+        lambda inside: (inside.sums[:, :, Counted.BY_MODULE] > 0).sum(axis=2, keepdims=True),
+        needs="modules",
     ),
 )
-
-
-def window_definitions(windows: tuple[int, ...]) -> tuple[Feature | None, ...]:
-    """Return `WINDOWED` window by window, the lifetime last; None in place of a lifetime that is left out."""
-    return tuple(
-        windowed.feature(window) if windowed.lifetime or window is not None else None
-        for window in (*windows, None)
-        for windowed in WINDOWED
-    )
-
-
-def average_definition(half_life: int) -> Feature:
-    """Return the feature of exponentially weighted users with one half-life, in weeks."""
-    description = f"users a week, exponentially weighted, half-life {half_life} weeks"
-    return Feature(f"users_ewm_{half_life}w", description, "users", "lifetime", "count", 1)
 
 
 def _actions_per_user(totals: LifetimeTotals) -> np.ndarray:
@@ -103,60 +86,59 @@ def _actions_per_user(totals: LifetimeTotals) -> np.ndarray:
 def _trend(usage: KnownUsage) -> np.ndarray:
     # Summed term by term, not by differences of running sums: the same terms in the same order whatever
     # the block's first week is, so one company online gets the same bits as in a chunk.
-    slope = (usage.log_actions * _TREND_SLOTS).cumsum(axis=2)[..., -1]
+    slope = (usage.log_actions * _TREND_SLOTS).cumsum(axis=1)[:, -1]
     return np.asarray(slope / _TREND_SQUARES)
 
 
 def _module_entropy(usage: KnownUsage) -> np.ndarray:
-    actions = usage.totals[..., Counted.ACTIONS]
-    share = usage.totals[..., Counted.BY_MODULE] / np.maximum(actions, 1.0)[..., None]
-    return np.asarray(-(share * log(np.where(share > 0, share, 1.0))).sum(axis=2))
+    actions = usage.totals[:, [Counted.ACTIONS]]
+    share = usage.totals[:, Counted.BY_MODULE] / np.maximum(actions, 1.0)
+    # Summed module by module: a sum over an axis adds in an order that depends on how many companies there are.
+    return np.asarray(-(share * log(np.where(share > 0, share, 1.0))).cumsum(axis=1)[:, -1])
 
 
-def _log_alexa_rank(company: Firmographics) -> np.ndarray:
-    return np.asarray(log(np.where(company.unranked == 1.0, UNRANKED, company.alexa_rank)))
-
-
-TOTALS_FEATURES: Final[tuple[tuple[Feature, Callable[[LifetimeTotals], np.ndarray]], ...]] = (
-    (
-        Feature("total_actions", "actions in all modules", "actions", "lifetime", "count", 1),
+TOTALS_FEATURES: Final[tuple[Computed[LifetimeTotals], ...]] = (
+    Computed(
+        Feature("total_actions", "actions in {all modules}", "actions", "lifetime", "count", 1),
         lambda totals: totals.actions,
     ),
-    (
+    Computed(
         Feature("total_users", "weekly users summed over weeks and modules", "users", "lifetime", "count", 1),
         lambda totals: totals.users,
+        needs="users",
     ),
-    (
+    Computed(
         Feature("days_active", "last minus first day with a usage row", "days", "lifetime", "duration", 0),
         lambda totals: totals.days_active,
     ),
-    (
+    Computed(
         Feature("activity_frequency", "usage rows over days_active + 1", "1/day", "lifetime", "share", 0),
         lambda totals: totals.activity_frequency,
     ),
-    (
+    Computed(
         Feature("actions_per_user", "total_actions over total_users", "actions", "lifetime", "share", 0),
         _actions_per_user,
+        needs="users",
     ),
-    (
+    Computed(
         Feature("seen", "has a usage row", "0 or 1", "lifetime", "flag", 1),
         lambda totals: totals.seen,
     ),
 )
-USAGE_FEATURES: Final[tuple[tuple[Feature, Callable[[KnownUsage], np.ndarray]], ...]] = (
-    (
+USAGE_FEATURES: Final[tuple[Computed[KnownUsage], ...]] = (
+    Computed(
         Feature(
             "recency_weeks", "weeks since the last active week was over", "weeks", "lifetime", "duration", -1
         ),
         lambda usage: usage.at - usage.last_active,
     ),
-    (
+    Computed(
         Feature(
             "tenure_weeks", "weeks since the first active week began", "weeks", "lifetime", "duration", 0
         ),
         lambda usage: usage.at - (usage.first_active - 1.0),
     ),
-    (
+    Computed(
         Feature(
             "weeks_since_first_seen",
             "weeks since the first usage row's week",
@@ -167,7 +149,7 @@ USAGE_FEATURES: Final[tuple[tuple[Feature, Callable[[KnownUsage], np.ndarray]], 
         ),
         lambda usage: usage.at - (usage.first_row - 1.0),
     ),
-    (
+    Computed(
         Feature(
             "acceleration",
             "log(1 + actions of the last 4 weeks) minus the same of the 4 before",
@@ -178,7 +160,7 @@ USAGE_FEATURES: Final[tuple[tuple[Feature, Callable[[KnownUsage], np.ndarray]], 
         ),
         lambda usage: log1p(usage.recent) - log1p(usage.earlier),
     ),
-    (
+    Computed(
         Feature(
             "trend",
             "slope of log(1 + actions) over weeks, least squares",
@@ -189,58 +171,125 @@ USAGE_FEATURES: Final[tuple[tuple[Feature, Callable[[KnownUsage], np.ndarray]], 
         ),
         _trend,
     ),
-    (
+    Computed(
         Feature(
             "module_entropy", "entropy of the shares of actions by module", "nats", "lifetime", "share", 0
         ),
         _module_entropy,
+        needs="modules",
     ),
 )
-FIRMOGRAPHIC_FEATURES: Final[tuple[tuple[Feature, Callable[[Firmographics], np.ndarray]], ...]] = (
-    (
+
+
+def windowed_groups(settings: FeatureSettings) -> tuple[tuple[Windowed, ...], tuple[WindowedGroup, ...]]:
+    """Return the columns of a window in their order, and the groups in which they are computed.
+
+    The actions of the only module are those of all modules, so they are one column, as are the users of the
+    only module that has some.
+    """
+    actions, users, ordered = [], [], []
+    several_users = len(_with_users(settings)) > 1
+    for name, module in settings.modules:
+        low, label = name.lower(), module_label(name, module)
+        if len(settings.modules) > 1:
+            actions.append(Windowed(f"actions_{low}", f"actions in {label}", "actions"))
+            ordered.append(actions[-1])
+        if module.users is not None and several_users:
+            users.append(Windowed(f"users_max_{low}", f"most users of a week in {label}", "users"))
+            ordered.append(users[-1])
+    groups = [
+        WindowedGroup(tuple(actions), lambda inside: inside.sums[:, :, Counted.BY_MODULE]),
+        WindowedGroup(tuple(users), lambda inside: inside.users_max[:, :, :-1]),
+    ]
+    for group in _OF_ALL_MODULES:
+        if _has(settings, group.needs):
+            columns = tuple(
+                each._replace(description=_described(each.description, settings)) for each in group.columns
+            )
+            groups.append(group._replace(columns=columns))
+            ordered += columns
+    return tuple(ordered), tuple(group for group in groups if group.columns)
+
+
+def average_features(settings: FeatureSettings) -> tuple[Feature, ...]:
+    """Return the features of exponentially weighted users, one for each half-life, in weeks."""
+    if not _has(settings, "users"):
+        return ()
+    return tuple(
         Feature(
-            "log_alexa_rank",
-            "log of the Alexa rank (unranked: 16000001)",
-            "log rank",
-            "-",
-            "ordinal",
-            -1,
-            "firmographics",
-        ),
-        _log_alexa_rank,
-    ),
-    (
-        Feature("unranked", "Alexa did not rank the site", "0 or 1", "-", "flag", 0, "firmographics"),
-        lambda company: company.unranked,
-    ),
-    (
-        Feature(
-            "size",
-            "employee range, 1 (one) to 9 (10,001 or more)",
-            "range",
-            "-",
-            "ordinal",
-            0,
-            "firmographics",
-        ),
-        lambda company: company.size,
-    ),
-    (
-        Feature("sector", "sector of the industry", "sector", "-", "category", 0, "firmographics"),
-        lambda company: company.sector,
-    ),
-    (
-        Feature("alexa_missing", "the Alexa rank is missing", "0 or 1", "-", "flag", 0, "missingness"),
-        lambda company: np.isnan(company.unranked),
-    ),
-    (
-        Feature("size_missing", "the employee range is missing", "0 or 1", "-", "flag", 0, "missingness"),
-        lambda company: np.isnan(company.size),
-    ),
-    (
-        Feature("sector_missing", "no sector is known", "0 or 1", "-", "flag", 0, "missingness"),
-        lambda company: company.sector == SECTORS.index(UNKNOWN_SECTOR),
-    ),
-)
-SUMMARY_FEATURES: Final = tuple(feature for feature, _ in (*TOTALS_FEATURES, *FIRMOGRAPHIC_FEATURES))
-"""The features that can be known from lifetime totals and firmographics alone."""
+            f"users_ewm_{half_life}w",
+            f"users a week, exponentially weighted, half-life {half_life} weeks",
+            "users",
+            "lifetime",
+            "count",
+            1,
+        )
+        for half_life in settings.half_lives
+    )
+
+
+def measure_features(settings: FeatureSettings) -> tuple[Feature, ...]:
+    """Return the features of weekly measures: those of a window together, the lifetime last."""
+    return tuple(
+        _measure_feature(name, measure, window)
+        for window in (*settings.windows, None)
+        for name, measure in settings.measures
+    )
+
+
+def _measure_feature(name: str, measure: Measure, window: int | None) -> Feature:
+    label = name if measure.say is None else measure.say
+    how = {"sum": f"{label} in sum", "max": f"largest {label} of a week", "last": f"last known {label}"}
+    suffix, text = _window(window)
+    unit, description = measure.unit or "number", how[measure.combine]
+    return Feature(f"{name.lower()}_{suffix}", description, unit, text, "count", measure.direction)
+
+
+def totals_features(settings: FeatureSettings) -> tuple[Computed[LifetimeTotals], ...]:
+    """Return the features of lifetime totals."""
+    return _of(TOTALS_FEATURES, settings)
+
+
+def usage_features(settings: FeatureSettings) -> tuple[Computed[KnownUsage], ...]:
+    """Return the features of all known usage."""
+    return _of(USAGE_FEATURES, settings)
+
+
+def module_label(name: str, module: Module) -> str:
+    """Return what reps call a module."""
+    return name if module.say is None else module.say
+
+
+def _window(window: int | None) -> tuple[str, str]:
+    return ("lifetime", "lifetime") if window is None else (f"{window}w", str(window))
+
+
+def _with_users(settings: FeatureSettings) -> list[str]:
+    return [module_label(*named) for named in settings.modules if named[1].users is not None]
+
+
+def _has(settings: FeatureSettings, needs: Needs) -> bool:
+    if needs == "users":
+        return bool(_with_users(settings))
+    return needs == "actions" or len(settings.modules) > 1
+
+
+def _of(features: tuple[Computed[Read], ...], settings: FeatureSettings) -> tuple[Computed[Read], ...]:
+    return tuple(
+        replace(
+            each,
+            feature=replace(each.feature, description=_described(each.feature.description, settings)),
+        )
+        for each in features
+        if _has(settings, each.needs)
+    )
+
+
+def _described(description: str, settings: FeatureSettings) -> str:
+    """Name the module in place of ``{all modules}`` and ``{any module}`` where there is only one."""
+    modules, users = [module_label(*named) for named in settings.modules], _with_users(settings)
+    names = {
+        "all modules": modules[0] if len(modules) == 1 else "all modules",
+        "any module": users[0] if len(users) == 1 else "any module",
+    }
+    return description.format_map(names)

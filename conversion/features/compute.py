@@ -1,44 +1,54 @@
 """The one definition of every feature, for batch, distributed and online use alike.
 
-Features are computed on a block *companies x weeks x measures*. All companies of a chunk and all ``as_of``
+Features are computed on a block *companies x weeks x columns*. All companies of a chunk and all ``as_of``
 weeks come out at once; one company online is a chunk of one. At ``as_of`` only weeks that are over are read.
 Each feature stands beside the expression that computes it, in the order of the columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from conversion.data.firmographics import Firmographics
-from conversion.data.industries import SECTORS
+from conversion.config.attribute_kinds import Category
+from conversion.config.attribute_names import encoded_names
+from conversion.config.data_contract import Contract
+from conversion.config.params import Featurize
+from conversion.data.attribute_block import attribute_block
+from conversion.data.attributes import Levels
 from conversion.data.timeline import week_number
+from conversion.features.attributes import attribute_features
 from conversion.features.catalogue import (
-    FIRMOGRAPHIC_FEATURES,
-    TOTALS_FEATURES,
-    USAGE_FEATURES,
-    WINDOWED,
-    average_definition,
-    window_definitions,
+    Windowed,
+    average_features,
+    measure_features,
+    totals_features,
+    usage_features,
+    windowed_groups,
 )
-from conversion.features.definitions import Feature, FeatureSettings, LifetimeTotals, Plan
+from conversion.features.definitions import AttributeColumns, Feature, FeatureSettings, LifetimeTotals
+from conversion.features.measure_windows import MeasurePlaces, measure_places, measure_windows
 from conversion.features.usage_block import (
-    EVER,
+    KnownUsage,
+    Layout,
+    Windows,
     WindowUsage,
+    block_layout,
     known_usage,
     lifetime_totals,
     moving_averages,
     usage_block,
     weekly_usage,
     window_usage,
+    windows_of,
 )
-from conversion.stats.portable_math import power
 
-_COMPANIES_AT_ONCE: Final = 50  # so that intermediate results stay in the processor's cache
+# So many features of companies at once that intermediate results stay in the processor's cache.
+_FEATURES_AT_ONCE: Final = 5000
 
 
 def feature_definitions(settings: FeatureSettings) -> tuple[Feature, ...]:
@@ -46,52 +56,68 @@ def feature_definitions(settings: FeatureSettings) -> tuple[Feature, ...]:
     return _plan(settings).features
 
 
+def summary_definitions(settings: FeatureSettings) -> tuple[Feature, ...]:
+    """Return the features that can be known from lifetime totals and attributes alone."""
+    return tuple(each.feature for each in (*totals_features(settings), *attribute_features(settings)))
+
+
 def compute_features(
-    companies: pd.DataFrame, usage: pd.DataFrame, as_ofs: pd.DatetimeIndex, settings: FeatureSettings
+    companies: pd.DataFrame,
+    usage: pd.DataFrame,
+    as_ofs: pd.DatetimeIndex,
+    settings: FeatureSettings,
+    histories: Mapping[str, pd.DataFrame] | None = None,
 ) -> np.ndarray:
     """Compute every feature of a chunk of companies at each ``as_of``.
 
     Parameters
     ----------
     companies
-        One row a company: ``id`` (increasing), ``ALEXA_RANK``, ``unranked``, ``size``, ``sector`` as
-        `conversion.data.firmographics.with_firmographics` returns them.
+        One row a company: ``id`` and the attributes as `conversion.data.attributes.with_attributes` encodes
+        them; a category has its levels.
     usage
-        Usage rows of these companies (``id``, ``WHEN_TIMESTAMP``, the eight counts), at most one a company
-        and week, in any order; rows not known at an ``as_of`` do not enter its features.
+        Usage rows of these companies (``id``, the first column of weeks, the counts and measures), at most
+        one a company and week, in any order; rows not known at an ``as_of`` do not enter its features.
     as_ofs
         Monday 00:00s.
     settings
-        Windows and half-lives.
+        From `feature_settings`.
+    histories
+        Of the attributes that have one, see `conversion.data.attribute_block.attribute_block`.
 
     Returns
     -------
     numpy.ndarray of float32, shape (companies, as_ofs, features)
-        In the order of `feature_definitions`; NaN is "not known"; the sector is its position in
-        `conversion.data.industries.SECTORS`.
+        In the order of `feature_definitions`; NaN is "not known"; a category is the position of its level.
     """
     weeks = week_number(as_ofs)
-    usage_weeks = week_number(usage["WHEN_TIMESTAMP"])
+    usage_weeks = week_number(usage[settings.time])
     last = int(weeks.max())
     first = min(int(usage_weeks.min()) if len(usage) else last - 1, last - 1)
-    block = usage_block(companies["id"].to_numpy(), usage, usage_weeks - first, last - first)
+    block = usage_block(companies["id"].to_numpy(), usage, usage_weeks - first, last - first, settings)
+    attributes = attribute_block(companies, as_ofs, settings.attributes, histories)
     # An as_of before the block's first week knows nothing: position 0.
     positions = np.maximum(weeks - first, 0)
-    return features_of_block(_firmographics(companies), block, positions, settings)
+    return features_of_block(attributes, block, positions, settings, levels_in(companies, settings))
 
 
 def features_of_block(
-    firmographics: Firmographics, block: np.ndarray, positions: np.ndarray, settings: FeatureSettings
+    attributes: np.ndarray,
+    block: np.ndarray,
+    positions: np.ndarray,
+    settings: FeatureSettings,
+    levels: Levels,
 ) -> np.ndarray:
     """Compute every feature of a block of companies at each ``as_of``: the core, on arrays alone.
 
     Parameters
     ----------
-    firmographics
-        Of the companies.
+    attributes
+        float64, shape (companies, as_ofs or 1, encoded columns), see
+        `conversion.data.attribute_block.attribute_array`.
     block
-        float64, shape (companies, weeks, len(`usage_block.BLOCK_COLUMNS`)): counts, so whole numbers >= 0,
-        of consecutive weeks, oldest first, the columns in the order of `usage_block.BLOCK_COLUMNS`. A week
+        float64, shape (companies, weeks, columns), the columns of `usage_block.block_columns`: counts, so
+        whole numbers >= 0, of consecutive weeks, oldest first, and measures, NaN where not known. A week
         without a usage row is zero throughout. Weeks of zeros at the start change no bit of the result, so a
         block may begin at any company's first row or before. It may have any number of weeks, even none
         where no company has a row.
@@ -99,7 +125,9 @@ def features_of_block(
         int64, shape (as_ofs,), each from 0 to weeks: at position *t* the block's first *t* weeks are over,
         so known, and no later one is read. For a block that ends at ``as_of`` the position is ``weeks``.
     settings
-        Windows and half-lives.
+        From `feature_settings`.
+    levels
+        By category, its levels in the order of their codes in ``attributes``; the last one is unknown.
 
     Returns
     -------
@@ -108,123 +136,195 @@ def features_of_block(
 
     Examples
     --------
-    One company with a usage row (3 actions on contacts by 2 users) a week before the last, at ``as_of``:
+    One company with a usage row (3 actions by 2 users) a week before the last, at ``as_of``:
 
-    >>> from conversion.features.usage_block import BLOCK_COLUMNS
-    >>> settings = FeatureSettings(windows=(1, 4), half_lives=(2,))
-    >>> block = np.zeros((1, 2, len(BLOCK_COLUMNS)))
-    >>> for column, count in {"ACTIONS_CRM_CONTACTS": 3, "USERS_CRM_CONTACTS": 2, "ROWS": 1}.items():
-    ...     block[0, 0, BLOCK_COLUMNS.index(column)] = count
-    >>> one = Firmographics(np.array([250.0]), np.array([0.0]), np.array([3.0]), np.array([0]))
-    >>> values = features_of_block(one, block, np.array([2]), settings)
+    >>> from conversion.config.usage_contract import Module
+    >>> from conversion.features.usage_block import block_columns
+    >>> modules = (("projects", Module(actions="edits", users="editors")), ("invoices", Module(actions="sent")))
+    >>> settings = FeatureSettings((1, 4), (2,), modules, measures=(), attributes=(), time="week")
+    >>> block_columns(settings)
+    ('edits', 'sent', 'editors', 'ROWS')
+    >>> block = np.array([[[3.0, 0.0, 2.0, 1.0], [0.0, 0.0, 0.0, 0.0]]])
+    >>> values = features_of_block(np.empty((1, 1, 0)), block, np.array([2]), settings, {})
     >>> names = [feature.name for feature in feature_definitions(settings)]
     >>> row = dict(zip(names, values[0, 0].tolist(), strict=True))
-    >>> row["actions_crm_contacts_1w"], row["actions_crm_contacts_4w"], row["recency_weeks"]
+    >>> row["actions_projects_1w"], row["actions_projects_4w"], row["recency_weeks"]
     (0.0, 3.0, 1.0)
     """
     plan = _plan(settings)
+    unknown = _unknown_codes(levels)
     values = np.empty((len(block), len(positions), len(plan.features)), dtype=np.float32)
-    for start in range(0, len(block), _COMPANIES_AT_ONCE):
-        some = slice(start, start + _COMPANIES_AT_ONCE)
-        company = Firmographics(*(part[some, None] for part in firmographics))
-        weeks = weekly_usage(block[some])
-        usage = known_usage(weeks, positions)
-        totals = lifetime_totals(usage)
-        groups = (
-            _window_values(window_usage(weeks, positions, plan), plan),
-            moving_averages(weeks.users[..., -1], positions, plan),
-            _side_by_side([compute(totals) for _, compute in TOTALS_FEATURES]),
-            _side_by_side([compute(usage) for _, compute in USAGE_FEATURES]),
-            _side_by_side([compute(company) for _, compute in FIRMOGRAPHIC_FEATURES]),
-        )
-        column = 0
-        for features, group in zip(plan.groups, groups, strict=True):
-            # Assignment alone does not check it: it would broadcast a single column over many.
-            assert group.shape[2] == len(features), "each feature is one column"
-            values[some, :, column : column + len(features)] = group
-            column += len(features)
+    at_once = max(1, _FEATURES_AT_ONCE // len(plan.features))
+    for start in range(0, len(block), at_once):
+        some = slice(start, start + at_once)
+        company = AttributeColumns(attributes[some].transpose(2, 1, 0), unknown)
+        values[some] = _by_feature(company, block[some], positions, plan).transpose(2, 0, 1)
     return values
 
 
-def summary_features(totals: LifetimeTotals, firmographics: Firmographics) -> np.ndarray:
-    """Compute the features that can be known from lifetime totals and firmographics alone.
+def summary_features(
+    totals: LifetimeTotals, attributes: np.ndarray, settings: FeatureSettings, levels: Levels
+) -> np.ndarray:
+    """Compute the features that can be known from lifetime totals and attributes alone.
 
     Parameters
     ----------
-    totals, firmographics
+    totals
         Of the companies; arrays of length companies.
+    attributes, settings, levels
+        As in `features_of_block`, with one ``as_of``.
 
     Returns
     -------
     numpy.ndarray of float32, shape (companies, features)
-        In the order of `conversion.features.catalogue.SUMMARY_FEATURES`; otherwise as from
-        `compute_features`.
+        In the order of `summary_definitions`; otherwise as from `compute_features`.
     """
-    usage = [compute(totals) for _, compute in TOTALS_FEATURES]
-    company = [compute(firmographics) for _, compute in FIRMOGRAPHIC_FEATURES]
-    # For one company faster than `_side_by_side`.
-    return np.array([*usage, *company], dtype=np.float32).T
+    plan = _plan(settings)
+    company = AttributeColumns(attributes[:, 0].T, _unknown_codes(levels))
+    usage = [compute(totals) for compute in plan.totals]
+    return np.array([*usage, *(compute(company) for compute in plan.attributes)], dtype=np.float32).T
 
 
-def feature_frame(values: np.ndarray, settings: FeatureSettings) -> pd.DataFrame:
+def feature_frame(values: np.ndarray, settings: FeatureSettings, levels: Levels) -> pd.DataFrame:
     """Return feature rows as a frame with the features' names.
 
     Parameters
     ----------
     values
         float32, shape (rows, features), from `compute_features`.
+    levels
+        By category, its levels in the order of their codes in ``values``.
 
     Returns
     -------
     pandas.DataFrame
-        float32 columns, and the sector as a categorical.
+        float32 columns, and each category as a categorical of its levels.
     """
-    frame = pd.DataFrame(values, columns=[feature.name for feature in feature_definitions(settings)])
-    codes = frame["sector"].to_numpy(dtype=np.int8)
-    frame["sector"] = pd.Categorical.from_codes(codes.tolist(), categories=pd.Index(SECTORS))
+    features = feature_definitions(settings)
+    frame = pd.DataFrame(values, columns=[feature.name for feature in features])
+    for feature in features:
+        if feature.kind == "category" and feature.column is not None:
+            codes = frame[feature.name].to_numpy(dtype=np.intp)
+            categories = pd.Index(levels[feature.column])
+            frame[feature.name] = pd.Categorical.from_codes(codes.tolist(), categories=categories)
     return frame
 
 
-def _firmographics(companies: pd.DataFrame) -> Firmographics:
-    alexa_rank, unranked, size = (
-        companies[column].to_numpy(dtype=np.float64) for column in ("ALEXA_RANK", "unranked", "size")
-    )
-    return Firmographics(alexa_rank, unranked, size, companies["sector"].cat.codes.to_numpy())
+def levels_in(companies: pd.DataFrame, settings: FeatureSettings) -> dict[str, tuple[str, ...]]:
+    """Return the levels of each category in a table of `conversion.data.attributes.with_attributes`."""
+    return {
+        column: tuple(companies[encoded_names(column, attribute)[0]].cat.categories)
+        for column, attribute in settings.attributes
+        if isinstance(attribute, Category)
+    }
 
 
-def _window_values(inside: WindowUsage, plan: Plan) -> np.ndarray:
-    values = _side_by_side([windowed.compute(inside) for windowed in WINDOWED])
-    companies, as_ofs, windows, columns = values.shape
-    return values.reshape(companies, as_ofs, windows * columns).take(plan.windowed, axis=2)
+def _unknown_codes(levels: Levels) -> dict[str, int]:
+    return {column: len(each) - 1 for column, each in levels.items()}
 
 
-def _side_by_side(columns: Sequence[np.ndarray]) -> np.ndarray:
-    """Stack columns on a new last axis, as float32."""
-    return np.concatenate(
-        [column[..., None] for column in columns], axis=-1, dtype=np.float32, casting="same_kind"
-    )
+class _Plan(NamedTuple):
+    """What depends on the settings alone, computed once."""
+
+    features: tuple[Feature, ...]
+    layout: Layout
+    windows: Windows
+    # Each group's places among the features, window by window, and the lifetime's last if it has one.
+    windowed: tuple[tuple[np.ndarray, Callable[[WindowUsage], np.ndarray]], ...]
+    measures: MeasurePlaces
+    average_count: int
+    totals: tuple[Callable[[LifetimeTotals], np.ndarray], ...]
+    usage: tuple[Callable[[KnownUsage], np.ndarray], ...]
+    attributes: tuple[Callable[[AttributeColumns], np.ndarray], ...]
 
 
 @lru_cache
-def _plan(settings: FeatureSettings) -> Plan:
-    windows = settings.windows
-    windowed = window_definitions(windows)
-    groups = (
-        tuple(feature for feature in windowed if feature is not None),
-        tuple(average_definition(half_life) for half_life in settings.half_lives),
-        tuple(feature for feature, _ in TOTALS_FEATURES),
-        tuple(feature for feature, _ in USAGE_FEATURES),
-        tuple(feature for feature, _ in FIRMOGRAPHIC_FEATURES),
+def _plan(settings: FeatureSettings) -> _Plan:
+    columns, groups = windowed_groups(settings)
+    windows = (*settings.windows, None)
+    windowed = [(each, window) for window in windows for each in columns if each.lifetime or window]
+    places = {named: place for place, named in enumerate(windowed)}
+    totals, usage, attributes = (
+        totals_features(settings),
+        usage_features(settings),
+        attribute_features(settings),
     )
-    levels = max(windows).bit_length()
-    early = [window - 2 ** (window.bit_length() - 1) for window in windows]
-    return Plan(
-        groups=groups,
-        features=tuple(feature for group in groups for feature in group),
-        windowed=np.array([place for place, feature in enumerate(windowed) if feature is not None]),
-        window_weeks=np.array([*windows, EVER]),
-        window_levels=np.array([*(window.bit_length() - 1 for window in windows), levels]),
-        cover_weeks=np.array([[0] * (len(windows) + 1), [*early, 0]]),
-        levels=levels,
-        decays=power(0.5, 1.0 / np.array(settings.half_lives)),
+    averages = average_features(settings)
+    return _Plan(
+        features=(
+            *(each.feature(window) for each, window in windowed),
+            *averages,
+            *measure_features(settings),
+            *(each.feature for each in (*totals, *usage, *attributes)),
+        ),
+        layout=block_layout(settings),
+        windows=windows_of(settings),
+        windowed=tuple(
+            (
+                np.array(
+                    [
+                        places[each, window]
+                        for window in windows
+                        for each in group.columns
+                        if (each, window) in places
+                    ]
+                ),
+                group.compute,
+            )
+            for group in groups
+        ),
+        measures=measure_places(settings.measures),
+        average_count=len(averages),
+        totals=tuple(each.compute for each in totals),
+        usage=tuple(each.compute for each in usage),
+        attributes=tuple(each.compute for each in attributes),
+    )
+
+
+def _by_feature(
+    company: AttributeColumns, block: np.ndarray, positions: np.ndarray, plan: _Plan
+) -> np.ndarray:
+    """Compute the features of some companies; float32, shape (as_ofs, features, companies)."""
+    shape = len(positions), len(plan.features), len(block)
+    values = np.empty(shape, dtype=np.float32)
+    weeks = weekly_usage(block, plan.layout)
+    inside = window_usage(weeks, positions, plan.windows)
+    column = 0
+    for places, compute in plan.windowed:
+        group = compute(inside).reshape(shape[0], -1, shape[2])
+        values[:, places] = group[:, : len(places)]
+        column += len(places)
+    if plan.average_count:
+        averages = moving_averages(weeks.most_users, positions, plan.windows.decays)
+        values[:, column : column + plan.average_count] = averages
+        column += plan.average_count
+    if plan.layout.measures:
+        measured = measure_windows(block, positions, plan.layout, plan.windows, plan.measures)
+        measured = measured.reshape(shape[0], -1, shape[2])
+        values[:, column : column + measured.shape[1]] = measured
+        column += measured.shape[1]
+    usage = known_usage(weeks, positions)
+    totals = lifetime_totals(usage)
+    singles = (
+        *(compute(totals) for compute in plan.totals),
+        *(compute(usage) for compute in plan.usage),
+        *(compute(company) for compute in plan.attributes),
+    )
+    for column, single in enumerate(singles, start=column):
+        values[:, column] = single
+    assert column + 1 == len(plan.features), "each feature is one column"
+    return values
+
+
+def feature_settings(params: Featurize, contract: Contract) -> FeatureSettings:
+    return FeatureSettings(
+        params.windows,
+        params.half_lives,
+        tuple(contract.usage.modules.items()),
+        tuple(contract.usage.measures.items()),
+        tuple(
+            (column, each.model_copy(update={"groups": None}) if isinstance(each, Category) else each)
+            for column, each in contract.companies.attributes.items()
+        ),
+        contract.usage.time,
     )

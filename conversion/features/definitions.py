@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+
+from conversion.config.attribute_kinds import AnyAttribute
+from conversion.config.usage_contract import Measure, Module
 
 Kind = Literal["count", "duration", "change", "share", "flag", "ordinal", "category"]
 Group = Literal["usage", "firmographics", "missingness"]
@@ -24,13 +28,16 @@ class Feature:
     unit
         Unit of its values.
     window
-        Weeks before ``as_of`` that it looks at, ``lifetime``, or ``-`` for firmographics.
+        Weeks before ``as_of`` that it looks at, ``lifetime``, or ``-`` for attributes of the company.
     kind
-        How a model may treat it: counts, durations and shares are non-negative and heavy-tailed.
+        How a model may treat it: counts, durations and shares are heavy-tailed, and hardly ever negative;
+        changes are other numbers; of flags and ordinals, many rows share a value.
     monotone
         Direction in which a higher value may move the probability: 1, -1, or 0 for either.
     group
         What it is computed from; params.yaml's ``features.groups`` switches groups on and off.
+    column
+        The attribute that it is made of; None for features of usage.
     """
 
     name: str
@@ -40,14 +47,42 @@ class Feature:
     kind: Kind
     monotone: Literal[-1, 0, 1]
     group: Group = "usage"
+    column: str | None = None
 
 
 @dataclass(frozen=True)
 class FeatureSettings:
-    """The params that features depend on: ``windows`` and ``half_lives``, in weeks."""
+    """What features depend on; `conversion.features.compute.feature_settings` makes it.
+
+    Attributes
+    ----------
+    windows, half_lives
+        In weeks, from the params.
+    modules, measures, attributes
+        From the contract, in its order, each with its name; an attribute's name is its column, and a category
+        is without its groups.
+    time
+        The column of usage with the first day of the week.
+    """
 
     windows: tuple[int, ...]
     half_lives: tuple[int, ...]
+    modules: tuple[tuple[str, Module], ...]
+    measures: tuple[tuple[str, Measure], ...]
+    attributes: tuple[tuple[str, AnyAttribute], ...]
+    time: str
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(tuple(getattr(self, field.name) for field in fields(self)))
+
+    def __hash__(self) -> int:
+        """Return the hash, computed once, as each request looks its plan up."""
+        return self._hash
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the hash out: texts have other hashes in another process."""
+        return {name: value for name, value in self.__dict__.items() if name != "_hash"}
 
 
 class LifetimeTotals(NamedTuple):
@@ -74,15 +109,16 @@ class LifetimeTotals(NamedTuple):
     seen: np.ndarray
 
 
-class Plan(NamedTuple):
-    """What depends on the settings alone, computed once."""
+class AttributeColumns(NamedTuple):
+    """Companies' attributes as features read them.
 
-    groups: tuple[tuple[Feature, ...], ...]
-    features: tuple[Feature, ...]
-    windowed: np.ndarray  # which columns of (windows and lifetime) x `catalogue.WINDOWED` are features
-    # Of each window and, last, of the lifetime:
-    window_weeks: np.ndarray  # its length
-    window_levels: np.ndarray  # the level of `usage_block._maxima` that covers it
-    cover_weeks: np.ndarray  # (2, windows + 1): how long before as_of the two parts of its cover end
-    levels: int  # of `usage_block._maxima`, before the one of the lifetime
-    decays: np.ndarray  # of each half-life, from week to week
+    Attributes
+    ----------
+    values
+        An array for each encoded column, of one shape.
+    unknown
+        By category, the code of the level of missing values.
+    """
+
+    values: np.ndarray
+    unknown: dict[str, int]

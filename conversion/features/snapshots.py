@@ -2,18 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from conversion.config.data_contract import Contract
 from conversion.config.params import Featurize, Params
-from conversion.data.timeline import WEEK, cutoff_weeks, labels, mature_weeks, prospects_at, week_number
-from conversion.features.compute import compute_features, feature_frame
+from conversion.data.attribute_block import encode_history
+from conversion.data.clean_tables import CleanTables
+from conversion.data.timeline import (
+    WEEK,
+    conversion_values,
+    cutoff_weeks,
+    labels,
+    mature_weeks,
+    prospects_at,
+    week_number,
+)
+from conversion.features.compute import compute_features, feature_frame, feature_settings, levels_in
 from conversion.features.definitions import FeatureSettings
 from conversion.runtime.errors import ExportError
 from conversion.runtime.progress import counting_bar
 from conversion.stats.hashing import uniform_hash
+
+
+class Recipe(NamedTuple):
+    """How snapshots are made of clean tables: the same for every chunk of companies.
+
+    Attributes
+    ----------
+    params
+        Section ``featurize``.
+    contract
+        Names the columns.
+    settings
+        What features depend on.
+    levels
+        By category, its levels in the order of their codes.
+    """
+
+    params: Featurize
+    contract: Contract
+    settings: FeatureSettings
+    levels: Mapping[str, tuple[str, ...]]
+
+
+def recipe_of(companies: pd.DataFrame, params: Featurize, contract: Contract) -> Recipe:
+    """Prepare how snapshots are made.
+
+    Parameters
+    ----------
+    companies
+        All clean companies, whose categoricals have every level.
+    params
+        Section ``featurize``.
+    contract
+        Names the columns.
+    """
+    settings = feature_settings(params, contract)
+    return Recipe(params, contract, settings, levels_in(companies, settings))
+
+
+def with_encoded_histories(tables: CleanTables, recipe: Recipe) -> CleanTables:
+    """Encode the clean histories as features read them."""
+    attributes = recipe.contract.companies.attributes
+    encoded = {
+        column: encode_history(rows, column, attributes[column], recipe.levels)
+        for column, rows in tables.histories.items()
+    }
+    return tables._replace(histories=encoded)
 
 
 def training_weeks(first_week: pd.Timestamp, as_of: pd.Timestamp, params: Featurize) -> pd.DatetimeIndex:
@@ -30,20 +89,27 @@ def backtest_weeks(first_week: pd.Timestamp, as_of: pd.Timestamp, params: Params
     return cutoff_weeks(first_cutoff, as_of, horizon, params.evaluate.spacing_weeks)
 
 
-def chunks(
-    companies: pd.DataFrame, usage: pd.DataFrame, size: int
-) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
-    """Split companies and their usage, both sorted by ``id``, into chunks of ``size`` companies."""
-    ids, usage_ids = companies["id"].to_numpy(), usage["id"].to_numpy()
+def chunks(tables: CleanTables, size: int) -> Iterator[CleanTables]:
+    """Split clean tables, all sorted by ``id``, into those of ``size`` companies each."""
+    companies = tables.companies
     for start in range(0, len(companies), size):
         chunk = companies.iloc[start : start + size]
-        low = np.searchsorted(usage_ids, ids[start], side="left")
-        high = np.searchsorted(usage_ids, chunk["id"].iloc[-1], side="right")
-        yield chunk, usage.iloc[low:high]
+        first, last = chunk["id"].iloc[0], chunk["id"].iloc[-1]
+        yield CleanTables(
+            chunk,
+            _of_companies(tables.usage, first, last),
+            _of_companies(tables.periods, first, last),
+            {column: _of_companies(rows, first, last) for column, rows in tables.histories.items()},
+        )
+
+
+def _of_companies(table: pd.DataFrame, first: Any, last: Any) -> pd.DataFrame:
+    ids = table["id"].to_numpy()
+    return table.iloc[ids.searchsorted(first, side="left") : ids.searchsorted(last, side="right")]
 
 
 def training_snapshots(
-    companies: pd.DataFrame, usage: pd.DataFrame, weeks: pd.DatetimeIndex, params: Featurize, seed: int
+    tables: CleanTables, weeks: pd.DatetimeIndex, recipe: Recipe, seed: int
 ) -> pd.DataFrame:
     """Return the labelled, weighted snapshots of a chunk.
 
@@ -53,70 +119,76 @@ def training_snapshots(
         ``id``, ``as_of``, ``label``, ``weight`` and the features: all positives, and the negatives that
         `conversion.features.snapshots.negative_weights` keeps.
     """
-    settings = FeatureSettings(params.windows, params.half_lives)
-    values = compute_features(companies, usage, weeks, settings)
-    label = _labels(companies, weeks, params)
-    share = params.keep_negatives
-    first_row = usage.groupby("id")["WHEN_TIMESTAMP"].min().reindex(companies["id"])
+    companies, usage = tables.companies, tables.usage
+    label = _labels(tables, weeks, recipe)
+    share = recipe.params.keep_negatives
+    first_row = usage.groupby("id")[recipe.contract.usage.time].min().reindex(companies["id"])
     known_from = (first_row + WEEK).to_numpy(dtype="datetime64[ns]")
     seen = known_from[:, None] <= weeks.to_numpy(dtype="datetime64[ns]")[None, :]
     weight = negative_weights(companies["id"].to_numpy(), weeks, seen, share.seen, share.never_seen, seed)
     weight = np.where(label == 1, np.float32(1.0), weight)
     keep = ~np.isnan(label) & (weight > 0)
-    return _rows(companies, weeks, values, {"label": label, "weight": weight}, keep, settings)
+    return _rows(tables, weeks, {"label": label, "weight": weight}, keep, recipe)
 
 
-def backtest_snapshots(
-    companies: pd.DataFrame, usage: pd.DataFrame, cutoffs: pd.DatetimeIndex, params: Featurize
-) -> pd.DataFrame:
+def backtest_snapshots(tables: CleanTables, cutoffs: pd.DatetimeIndex, recipe: Recipe) -> pd.DataFrame:
     """Return a labelled snapshot of every prospect of a chunk at each cutoff.
 
     Returns
     -------
     pandas.DataFrame
-        ``id``, ``as_of``, ``label`` (NaN where a quarantined conversion leaves it unknown), ``MRR`` (of a
-        conversion that the label counts, else 0) and the features.
+        ``id``, ``as_of``, ``label`` (NaN where a quarantined conversion leaves it unknown), ``MRR`` where the
+        contract has a value (that of the conversion that the label counts, else 0), and the features.
     """
-    settings = FeatureSettings(params.windows, params.half_lives)
-    label = _labels(companies, cutoffs, params)
-    mrr = np.where(label == 1, companies["MRR"].to_numpy()[:, None], 0.0)
-    prospect = np.stack([prospects_at(companies["CLOSEDATE"], week) for week in cutoffs], axis=1)
-    values = compute_features(companies, usage, cutoffs, settings)
-    return _rows(companies, cutoffs, values, {"label": label, "MRR": mrr}, prospect, settings)
+    contract = recipe.contract
+    columns = {"label": _labels(tables, cutoffs, recipe)}
+    if contract.companies.value is not None:
+        values = conversion_values(tables.companies, cutoffs, _horizon(recipe), contract, tables.periods)
+        columns["MRR"] = np.where(columns["label"] == 1, values, 0.0)
+    return _rows(tables, cutoffs, columns, _prospects(tables, cutoffs, contract), recipe)
 
 
-def prospect_snapshots(
-    companies: pd.DataFrame, usage: pd.DataFrame, as_of: pd.Timestamp, params: Featurize
-) -> pd.DataFrame:
+def prospect_snapshots(tables: CleanTables, as_of: pd.Timestamp, recipe: Recipe) -> pd.DataFrame:
     """Return the snapshot to score of every prospect of a chunk: ``id``, ``as_of`` and the features."""
-    settings = FeatureSettings(params.windows, params.half_lives)
     weeks = pd.DatetimeIndex([as_of])
-    values = compute_features(companies, usage, weeks, settings)
-    prospect = prospects_at(companies["CLOSEDATE"], as_of).to_numpy()[:, None]
-    return _rows(companies, weeks, values, {}, prospect, settings)
+    return _rows(tables, weeks, {}, _prospects(tables, weeks, recipe.contract), recipe)
 
 
-def _labels(companies: pd.DataFrame, weeks: pd.DatetimeIndex, params: Featurize) -> np.ndarray:
-    horizon = pd.Timedelta(days=params.horizon_days)
-    return labels(companies["CLOSEDATE"], companies["conversion_valid"], weeks, horizon)
+def _horizon(recipe: Recipe) -> pd.Timedelta:
+    return pd.Timedelta(days=recipe.params.horizon_days)
+
+
+def _labels(tables: CleanTables, weeks: pd.DatetimeIndex, recipe: Recipe) -> np.ndarray:
+    return labels(tables.companies, weeks, _horizon(recipe), recipe.contract, tables.periods)
+
+
+def _prospects(tables: CleanTables, weeks: pd.DatetimeIndex, contract: Contract) -> np.ndarray:
+    by_week = [prospects_at(tables.companies, week, contract, tables.periods) for week in weeks]
+    return np.stack(by_week, axis=1)
 
 
 def _rows(
-    companies: pd.DataFrame,
+    tables: CleanTables,
     weeks: pd.DatetimeIndex,
-    values: np.ndarray,
     columns: dict[str, np.ndarray],
     keep: np.ndarray,
-    settings: FeatureSettings,
+    recipe: Recipe,
 ) -> pd.DataFrame:
     company, week = np.nonzero(keep)
-    key = pd.DataFrame({"id": companies["id"].to_numpy()[company], "as_of": weeks[week]})
+    key = pd.DataFrame({"id": tables.companies["id"].array[company], "as_of": weeks[week]})
     key = key.assign(**{name: column[keep] for name, column in columns.items()})
-    return pd.concat([key, feature_frame(values[keep], settings)], axis=1)
+    values = compute_features(
+        tables.companies, tables.usage, weeks, recipe.settings, tables.histories or None
+    )
+    return pd.concat([key, feature_frame(values[keep], recipe.settings, recipe.levels)], axis=1)
 
 
 def check_weeks(
-    weeks: pd.DatetimeIndex, cutoffs: pd.DatetimeIndex, as_of: pd.Timestamp, horizon_days: int
+    weeks: pd.DatetimeIndex,
+    cutoffs: pd.DatetimeIndex,
+    as_of: pd.Timestamp,
+    horizon_days: int,
+    contract: Contract,
 ) -> None:
     """Check that the export is long enough to learn from and to test on.
 
@@ -127,7 +199,7 @@ def check_weeks(
     """
     if weeks.empty:
         raise ExportError(
-            f"usage_actions: no label is mature at {as_of:%Y-%m-%d}; the export needs more than "
+            f"{contract.usage.table}: no label is mature at {as_of:%Y-%m-%d}; the export needs more than "
             f"featurize.horizon_days ({horizon_days}) days of usage before it"
         )
     if cutoffs.empty:
@@ -138,17 +210,13 @@ def check_weeks(
 
 
 def snapshots_by_chunk(
-    companies: pd.DataFrame,
-    usage: pd.DataFrame,
-    size: int,
-    make: Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame],
-    what: str,
+    tables: CleanTables, size: int, make: Callable[[CleanTables], pd.DataFrame], what: str
 ) -> Iterator[pd.DataFrame]:
-    """Apply ``make`` to each chunk of companies and its usage, behind a progress bar."""
-    with counting_bar(what=what, unit="companies", total=len(companies)) as bar:
-        for chunk, chunk_usage in chunks(companies, usage, size):
-            yield make(chunk, chunk_usage)
-            bar.update(len(chunk))
+    """Apply ``make`` to the tables of each chunk of companies, behind a progress bar."""
+    with counting_bar(what=what, unit="companies", total=len(tables.companies)) as bar:
+        for chunk in chunks(tables, size):
+            yield make(chunk)
+            bar.update(len(chunk.companies))
 
 
 def negative_weights(

@@ -1,4 +1,8 @@
-"""Usage as a block companies x weeks x measures, and the sums, maxima and averages over its weeks."""
+"""Usage as a block companies x weeks x columns, and the sums, maxima and averages over its weeks.
+
+What is computed from a block has the companies last: a step from week to week is then one operation on
+contiguous memory, however many companies, modules and windows there are.
+"""
 
 from __future__ import annotations
 
@@ -8,192 +12,263 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from conversion.config.contract import ACTIONS, MEASURES, MODULES, USERS
-from conversion.features.definitions import LifetimeTotals, Plan
-from conversion.stats.portable_math import log1p
+from conversion.features.definitions import FeatureSettings, LifetimeTotals
+from conversion.stats.portable_math import log1p, power
 
 TREND_WEEKS: Final = 13
 ACCELERATION_WEEKS: Final = 4
 ROWS: Final = "ROWS"
-BLOCK_COLUMNS: Final = (*MEASURES, ROWS)
-"""Last axis of a usage block: a week's measures, and 1 if the week has a usage row (even one of zeros)."""
 EVER: Final = 1 << 31  # weeks: longer than any usage
 _ACCELERATION_BACK: Final = np.array([0, 1, 2]) * ACCELERATION_WEEKS
 _TREND_BACK: Final = np.arange(TREND_WEEKS)[::-1]
 
 
-def usage_block(ids: np.ndarray, usage: pd.DataFrame, positions: np.ndarray, weeks: int) -> np.ndarray:
-    """Return usage as companies x weeks x `BLOCK_COLUMNS`, without the rows of later weeks."""
-    block = np.zeros((len(ids), weeks, len(BLOCK_COLUMNS)))
+class Layout(NamedTuple):
+    """Where a block's last axis has what: actions by module, users, whether there is a row, measures."""
+
+    modules: int
+    users: int  # modules that have users
+    measures: int
+
+    @property
+    def counts(self) -> int:
+        """How many columns of counts there are; the next one marks rows."""
+        return self.modules + self.users
+
+    @property
+    def columns(self) -> int:
+        """How many columns there are."""
+        return self.counts + 1 + self.measures
+
+
+def block_layout(settings: FeatureSettings) -> Layout:
+    """Return the layout of blocks for some settings."""
+    users = sum(module.users is not None for _, module in settings.modules)
+    return Layout(len(settings.modules), users, len(settings.measures))
+
+
+def block_columns(settings: FeatureSettings) -> tuple[str, ...]:
+    """Name the last axis of a usage block: actions, users, `ROWS`, measures.
+
+    `ROWS` is 1 if the week has a usage row (even one of zeros).
+    """
+    modules = [module for _, module in settings.modules]
+    users = [module.users for module in modules if module.users is not None]
+    actions = [module.actions for module in modules]
+    return (*actions, *users, ROWS, *(name for name, _ in settings.measures))
+
+
+def usage_block(
+    ids: np.ndarray, usage: pd.DataFrame, positions: np.ndarray, weeks: int, settings: FeatureSettings
+) -> np.ndarray:
+    """Return usage as companies x weeks x `block_columns`, without the rows of later weeks."""
+    columns = block_columns(settings)
+    block = np.zeros((len(ids), weeks, len(columns)))
     known = positions < weeks
-    row = np.searchsorted(ids, usage["id"].to_numpy()[known])
-    block[row, positions[known], : len(MEASURES)] = usage[list(MEASURES)].to_numpy()[known]
-    block[row, positions[known], len(MEASURES)] = 1.0
+    row, week = pd.Index(ids).get_indexer(pd.Index(usage["id"][known])), positions[known]
+    rows = columns.index(ROWS)
+    block[row, week, :rows] = usage[list(columns[:rows])].to_numpy()[known]
+    block[row, week, rows] = 1.0
+    if rows + 1 < len(columns):
+        measures = usage[list(columns[rows + 1 :])].to_numpy(dtype=np.float64, na_value=np.nan)
+        block[row, week, rows + 1 :] = measures[known]
     return block
 
 
 class Counted:
-    """Positions of a week's counts, and of their sums over weeks, on the last axis."""
+    """Positions of a week's counts, and of their sums over weeks, among those of `WeeklyUsage`."""
 
-    BY_MODULE: Final = slice(0, len(MODULES))  # actions
-    ACTIONS, USERS, ACTIVE, ROWS = range(len(MODULES), len(MODULES) + 4)
+    ACTIONS, USERS, ACTIVE, ROWS = range(4)
     ACTIVE_AND_ROWS: Final = slice(ACTIVE, ROWS + 1)
+    BY_MODULE: Final = slice(4, None)  # actions
 
 
-# The columns of a block that each count sums; any measure makes a week active.
-_COUNTED: Final = np.array(
-    [
-        [
-            *(name == action for action in ACTIONS),
-            name in ACTIONS,
-            name in USERS,
-            name in MEASURES,
-            name == ROWS,
-        ]
-        for name in BLOCK_COLUMNS
-    ],
-    dtype=np.float64,
-)
+class Windows(NamedTuple):
+    """What the windows' lengths lead to; arrays over the windows and, last, the lifetime."""
+
+    weeks: np.ndarray  # the length
+    levels: np.ndarray  # the level of `maxima` that covers it
+    level_count: int  # before the one of the lifetime
+    overlapping: np.ndarray  # windows that one span of their level does not cover,
+    overlap_weeks: np.ndarray  # and how long before as_of their second one ends
+    decays: np.ndarray  # of each half-life, from week to week
+
+
+def windows_of(settings: FeatureSettings) -> Windows:
+    """Prepare the windows and half-lives."""
+    lengths = settings.windows
+    spans = [2 ** (length.bit_length() - 1) for length in lengths]
+    level_count = max(lengths).bit_length()
+    early = np.array([*(length - span for length, span in zip(lengths, spans, strict=True)), 0])
+    overlapping = np.flatnonzero(early)
+    return Windows(
+        weeks=np.array([*lengths, EVER]),
+        levels=np.array([*(span.bit_length() - 1 for span in spans), level_count]),
+        level_count=level_count,
+        overlapping=overlapping,
+        overlap_weeks=early[overlapping],
+        decays=power(0.5, 1.0 / np.array(settings.half_lives)),
+    )
 
 
 class WeeklyUsage(NamedTuple):
     """Usage by position: position t holds week t - 1, the last one known at t; position 0 a week of zeros."""
 
-    counts: np.ndarray  # (companies, positions, `Counted`)
+    counts: np.ndarray  # (positions, `Counted`, companies)
     sums: np.ndarray  # the counts of all weeks up to the position
-    users: np.ndarray  # (companies, positions, modules + 1), users by module, then the most of any module
+    users: np.ndarray  # (positions, modules with users + 1, companies), users and the most of any module
+    most_users: np.ndarray  # (positions, companies), the last of these
 
 
 class WindowUsage(NamedTuple):
-    """Usage in each window and, last, the lifetime; shape (companies, as_ofs, windows + 1)."""
+    """Usage in each window and, last, the lifetime; shape (as_ofs, windows + 1, ..., companies)."""
 
-    sums: np.ndarray  # (..., `Counted`)
-    users_max_by_module: np.ndarray  # (..., modules)
-    users_max: np.ndarray
+    sums: np.ndarray  # of `Counted`
+    users_max: np.ndarray  # of the modules with users and, last, of any
 
 
 class KnownUsage(NamedTuple):
-    """Usage known at each ``as_of``; shape (companies, as_ofs) unless noted otherwise."""
+    """Usage known at each ``as_of``; shape (as_ofs, companies) unless noted otherwise."""
 
-    at: np.ndarray  # (as_ofs,), the positions
-    totals: np.ndarray  # (..., `Counted`)
+    at: np.ndarray  # (as_ofs, 1), the positions
+    totals: np.ndarray  # (as_ofs, `Counted`, companies)
     first_active: np.ndarray  # position at which the first active week was over; NaN for none
     last_active: np.ndarray
     first_row: np.ndarray  # the same of weeks with a usage row
     last_row: np.ndarray
     recent: np.ndarray  # actions of the last ACCELERATION_WEEKS
     earlier: np.ndarray  # actions of as many weeks before
-    log_actions: np.ndarray  # (companies, as_ofs, TREND_WEEKS), log(1 + actions) of each week, oldest first
+    log_actions: np.ndarray  # (as_ofs, TREND_WEEKS, companies), log(1 + actions) by week, oldest first
 
 
-def weekly_usage(block: np.ndarray) -> WeeklyUsage:
-    """Count each week of a block, shape (companies, weeks, `BLOCK_COLUMNS`), and sum the weeks up to it."""
+def weekly_usage(block: np.ndarray, layout: Layout) -> WeeklyUsage:
+    """Count each week of a block, shape (companies, weeks, columns), and sum the weeks up to it."""
     companies, weeks, _ = block.shape
-    counts = np.zeros((companies, weeks + 1, _COUNTED.shape[1]))
-    np.matmul(block, _COUNTED, out=counts[:, 1:])  # exact: sums of whole numbers
-    counts[..., Counted.ACTIVE] = counts[..., Counted.ACTIVE] > 0
-    users = np.zeros((companies, weeks + 1, len(MODULES) + 1))
-    by_module = users[:, 1:, :-1]
-    by_module[:] = block[:, :, len(ACTIONS) : len(MEASURES)]
-    by_module.max(axis=2, out=users[:, 1:, -1])
-    return WeeklyUsage(counts, counts.cumsum(axis=1), users)
+    columns = block.transpose(1, 2, 0)
+    counts = np.zeros((weeks + 1, Counted.BY_MODULE.start + layout.modules, companies))
+    users = np.zeros((weeks + 1, layout.users + 1, companies))
+    count, by_module = counts[1:], users[1:, :-1]
+    count[:, Counted.BY_MODULE] = columns[:, : layout.modules]
+    by_module[:] = columns[:, layout.modules : layout.counts]
+    # Exact in any order: sums of whole numbers.
+    count[:, Counted.BY_MODULE].sum(axis=1, out=count[:, Counted.ACTIONS])
+    by_module.sum(axis=1, out=count[:, Counted.USERS])
+    count[:, Counted.ACTIVE] = count[:, Counted.ACTIONS] + count[:, Counted.USERS] > 0
+    count[:, Counted.ROWS] = columns[:, layout.counts]
+    by_module.max(axis=1, out=users[1:, -1], initial=0.0)
+    # Rounding keeps the order, so the largest rounded number is the largest one rounded.
+    return WeeklyUsage(counts, running_sums(counts), users.astype(np.float32), users[:, -1])
 
 
-def window_usage(weeks: WeeklyUsage, at: np.ndarray, plan: Plan) -> WindowUsage:
+def window_usage(weeks: WeeklyUsage, at: np.ndarray, windows: Windows) -> WindowUsage:
     """Compute sums and maxima of usage in each window and the lifetime, at each position ``at``."""
     # A window's sum is a difference of running sums, exact as all are whole numbers.
-    begin = weeks.sums.take(_back(at, plan.window_weeks), axis=1)
-    sums = weeks.sums.take(at, axis=1)[:, :, None] - begin
-    users_max = _maxima(weeks.users, at, plan)
-    return WindowUsage(sums, users_max[..., :-1], users_max[..., -1])
+    begin = weeks.sums.take(back(at, windows.weeks), axis=0)
+    sums = np.subtract(weeks.sums.take(at, axis=0)[:, None], begin, out=begin)
+    return WindowUsage(sums, maxima(weeks.users, at, windows))
 
 
 def known_usage(weeks: WeeklyUsage, at: np.ndarray) -> KnownUsage:
     """Compute what is known of the lifetime at each position ``at``."""
-    happened = weeks.counts[..., Counted.ACTIVE_AND_ROWS] > 0
+    happened = weeks.counts[:, Counted.ACTIVE_AND_ROWS] > 0
     (first_active, first_row), (last_active, last_row) = _first_and_last(happened, at)
-    actions = weeks.sums[..., Counted.ACTIONS].take(_back(at, _ACCELERATION_BACK), axis=1)
-    now, half, before = actions.transpose(2, 0, 1)
+    actions = weeks.sums[:, Counted.ACTIONS].take(back(at, _ACCELERATION_BACK), axis=0)
+    now, half, before = actions.transpose(1, 0, 2)
     return KnownUsage(
-        at=at,
-        totals=weeks.sums.take(at, axis=1),
+        at=at[:, None],
+        totals=weeks.sums.take(at, axis=0),
         first_active=first_active,
         last_active=last_active,
         first_row=first_row,
         last_row=last_row,
         recent=now - half,
         earlier=half - before,
-        log_actions=log1p(weeks.counts[..., Counted.ACTIONS]).take(_back(at, _TREND_BACK), axis=1),
+        log_actions=log1p(weeks.counts[:, Counted.ACTIONS]).take(back(at, _TREND_BACK), axis=0),
     )
 
 
 def lifetime_totals(usage: KnownUsage) -> LifetimeTotals:
     """Return the totals of the lifetime that is known at each ``as_of``, as a summary has them."""
     days_active = 7.0 * (usage.last_row - usage.first_row)
-    rows = usage.totals[..., Counted.ROWS]
+    rows = usage.totals[:, Counted.ROWS]
     return LifetimeTotals(
-        actions=usage.totals[..., Counted.ACTIONS],
-        users=usage.totals[..., Counted.USERS],
+        actions=usage.totals[:, Counted.ACTIONS],
+        users=usage.totals[:, Counted.USERS],
         days_active=days_active,
         activity_frequency=rows / (days_active + 1.0),
         seen=rows > 0,
     )
 
 
-def _back(at: np.ndarray, weeks: np.ndarray) -> np.ndarray:
-    """Return the positions ``weeks`` before each position, at least 0; shape (positions, *weeks)."""
-    return np.asarray(np.maximum(at.reshape(-1, *(1,) * weeks.ndim) - weeks, 0))
+def back(at: np.ndarray, weeks: np.ndarray) -> np.ndarray:
+    """Return the positions ``weeks`` before each position, at least 0; shape (positions, weeks)."""
+    return np.asarray(np.maximum(at[:, None] - weeks, 0))
+
+
+def running_sums(values: np.ndarray) -> np.ndarray:
+    """Sum the values of all positions up to each, shape (positions, ..., companies), in their order."""
+    return values.cumsum(axis=0)
+
+
+def maxima(values: np.ndarray, at: np.ndarray, windows: Windows) -> np.ndarray:
+    """Compute the maxima in each window and, last, the lifetime, at each position ``at``.
+
+    Two overlapping spans whose length is a power of two cover any window; for each power (a level) the
+    maxima of all positions come from the level before.
+
+    Parameters
+    ----------
+    values
+        Shape (positions, columns, companies).
+
+    Returns
+    -------
+    numpy.ndarray, shape (as_ofs, windows + 1, columns, companies)
+    """
+    positions = len(values)
+    levels = np.empty((windows.level_count + 1, *values.shape), dtype=values.dtype)
+    levels[0] = values
+    for level in range(1, windows.level_count):
+        half = 2 ** (level - 1)
+        narrow, wide = levels[level - 1], levels[level]
+        wide[:half] = narrow[:half]
+        np.maximum(narrow[half:], narrow[:-half], out=wide[half:])
+    np.maximum.accumulate(values, axis=0, out=levels[windows.level_count])
+    by_place = levels.reshape(-1, *values.shape[1:])
+    start = windows.levels * positions
+    covers = by_place.take(at[:, None] + start, axis=0)
+    for window, weeks in zip(windows.overlapping, windows.overlap_weeks, strict=True):
+        early = by_place.take(np.maximum(at - weeks, 0) + start[window], axis=0)
+        np.maximum(covers[:, window], early, out=covers[:, window])
+    return covers
 
 
 def _first_and_last(happened: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the first and the last position up to each ``at`` at which something happened; NaN for none.
 
-    ``happened`` has shape (companies, positions, things), the results (things, companies, as_ofs).
+    ``happened`` has shape (positions, things, companies), the results (things, as_ofs, companies).
     """
-    positions = np.arange(happened.shape[1])[:, None]
-    last = np.maximum.accumulate(happened * positions, axis=1).take(at, axis=1)
+    positions = np.arange(len(happened))[:, None, None]
+    last = np.maximum.accumulate(happened * positions, axis=0).take(at, axis=0)
     never = last == 0  # nothing happens at position 0
-    first = np.where(never, np.nan, happened.argmax(axis=1)[:, None])
-    return first.transpose(2, 0, 1), np.where(never, np.nan, last).transpose(2, 0, 1)
+    first = np.where(never, np.nan, happened.argmax(axis=0))
+    return first.transpose(1, 0, 2), np.where(never, np.nan, last).transpose(1, 0, 2)
 
 
-def _maxima(users: np.ndarray, at: np.ndarray, plan: Plan) -> np.ndarray:
-    """Compute the maxima in each window and, last, the lifetime.
-
-    The shape is (companies, as_ofs, windows + 1, columns of ``users``).
-
-    Two overlapping windows whose length is a power of two cover any window; for each power (a level) the
-    maxima of all positions come from the level before.
-    """
-    companies, positions, columns = users.shape
-    maxima = np.empty((companies, plan.levels + 1, positions, columns))
-    maxima[:, 0] = users
-    for level in range(1, plan.levels):
-        half = 2 ** (level - 1)
-        narrow, wide = maxima[:, level - 1], maxima[:, level]
-        wide[:, :half] = narrow[:, :half]
-        np.maximum(narrow[:, half:], narrow[:, :-half], out=wide[:, half:])
-    np.maximum.accumulate(users, axis=1, out=maxima[:, plan.levels])
-    by_place = maxima.reshape(companies, (plan.levels + 1) * positions, columns)
-    place = _back(at, plan.cover_weeks) + plan.window_levels * positions
-    late, early = by_place.take(place, axis=1).transpose(2, 0, 1, 3, 4)
-    return np.asarray(np.maximum(late, early))
-
-
-def moving_averages(users: np.ndarray, at: np.ndarray, plan: Plan) -> np.ndarray:
-    """Compute exponentially weighted averages of weekly users; shape (companies, as_ofs, half-lives)."""
+def moving_averages(users: np.ndarray, at: np.ndarray, decays: np.ndarray) -> np.ndarray:
+    """Compute exponentially weighted averages of weekly users; shape (as_ofs, half-lives, companies)."""
     # Week by week: the same bits whatever the block's first week is. A step reads contiguous memory.
-    averages = np.multiply(users.T[:, :, None], 1.0 - plan.decays, order="C")
-    if len(users) == 1:
+    averages = users[:, None] * (1.0 - decays)[:, None]
+    if averages.shape[2] == 1:
         # Python's floats are the same doubles, and a step costs far less than one with tiny arrays.
-        for place, decay in enumerate(plan.decays.tolist()):
-            averages[:, 0, place] = _decayed_sums(averages[:, 0, place].tolist(), decay)
+        for place, decay in enumerate(decays.tolist()):
+            averages[:, place, 0] = _decayed_sums(averages[:, place, 0].tolist(), decay)
     else:
         decayed = np.empty_like(averages[0])
         for before, now in pairwise(averages):
-            np.multiply(before, plan.decays, out=decayed)
+            np.multiply(before, decays[:, None], out=decayed)
             np.add(now, decayed, out=now)
-    return np.asarray(averages.take(at, axis=0).transpose(1, 0, 2))
+    return np.asarray(averages.take(at, axis=0))
 
 
 def _decayed_sums(weeks: list[float], decay: float) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from conversion.ingest.advice import TOTALS_REMEDY, is_total
 from conversion.ingest.columns import Table
 from conversion.ingest.faults import (
     EMPTY_CELL,
@@ -28,9 +30,11 @@ from conversion.ingest.faults import (
     quoted,
     row_key,
 )
-from conversion.ingest.parsers import Parser, parse_whole
+from conversion.ingest.number_formats import format_of
+from conversion.ingest.parsers import Parser, parse_number, parse_whole
 from conversion.ingest.tables import Source
 
+log = logging.getLogger(__name__)
 MISSING: Final = frozenset({"", "nan", "NaN", "null", "NULL"})
 MISSING_WORDS: Final = frozenset(
     {"na", "n/a", "#n/a", "<na>", "nat", "none", "nil", "null", "nan", "undefined", "unknown", "missing"}
@@ -70,10 +74,24 @@ class ParsedTable:
         # Names and the like, which are only shown, do not belong in logs.
         distinct = [] if meant.as_is else list(dict.fromkeys(found))
         values = tuple(map(quoted, distinct[:SHOWN_VALUES]))
-        remedy = REMEDIES.get(expected, ROW_REMEDY) + self.table.or_change(meant.key_to_change(expected))
+        remedy = self._advice(column, expected, rows, distinct)
+        if remedy is None:
+            remedy = REMEDIES.get(expected, ROW_REMEDY) + self.table.or_change(meant.key_to_change(expected))
         if any(map(is_missing_word, distinct)):
             remedy += f"; {EMPTY_CELL}" if meant.nullable else f"; {REMEDIES[PRESENT]}"
         return Fault(self.source.file, column, expected, remedy, len(rows), keys, values)
+
+    def _advice(self, column: str, expected: str, rows: Positions, found: list[object]) -> str | None:
+        """Return what to do where the values, or their places, show what is wrong; None where they do not."""
+        if column == self.table.id and self._are_totals(rows, found):
+            return TOTALS_REMEDY
+        advise = self.table.columns[column].advise.get(expected)
+        return None if advise is None else advise(self.cells[column], found, self.table.contract_file)
+
+    def _are_totals(self, rows: Positions, found: list[object]) -> bool:
+        """Return whether rows without an id of a company are the table's last one, or are called totals."""
+        at_end = len(rows) == 1 and rows[0] == len(self.cells) - 1
+        return all(map(is_total, found)) if found else at_end
 
 
 # The bounds below which these types hold every whole number; float64 does below 2**53.
@@ -100,6 +118,8 @@ def parse_cells(source: Source, table: Table) -> ParsedTable:
         if parser is parse_whole and kind in _EXACT_BELOW:
             parser = partial(parse_whole, exact_below=_EXACT_BELOW[kind])
         parsed, reasons = _parse_distinct(distinct, parser)
+        if reasons and parser in (parse_number, parse_whole):
+            parsed, reasons = _parse_in_other_format(source.file, name, distinct, parser, (parsed, reasons))
         # Code -1 (missing) takes the last value.
         cells[name] = pd.Series([*parsed, None], dtype=dtype).array.take(codes)
         unparsed[name] = np.isin(codes, list(reasons))
@@ -152,7 +172,11 @@ def _is_missing(value: Any) -> bool:
     return value is None or (value.strip() in MISSING if isinstance(value, str) else bool(value != value))
 
 
-def _parse_distinct(distinct: list[Any], parser: Parser) -> tuple[list[Any], dict[int, str]]:
+Parsed = tuple[list[Any], dict[int, str]]
+"""The values, None where they are missing or wrong, and by position what was expected of the wrong ones."""
+
+
+def _parse_distinct(distinct: list[Any], parser: Parser) -> Parsed:
     parsed: list[Any] = []
     reasons: dict[int, str] = {}
     for code, value in enumerate(distinct):
@@ -164,7 +188,26 @@ def _parse_distinct(distinct: list[Any], parser: Parser) -> tuple[list[Any], dic
     return parsed, reasons
 
 
+def _parse_in_other_format(
+    file: str, column: str, distinct: list[Any], parser: Parser, as_they_are: Parsed
+) -> Parsed:
+    """Parse numbers again if all are written with decimal commas, or with separators of thousands."""
+    given = [value for value in distinct if not _is_missing(value)]
+    if not all(isinstance(value, str) for value in given):
+        return as_they_are
+    known = format_of(given, lambda text: not _parse_distinct([text], parser)[1])
+    if known is None:
+        return as_they_are
+    name, plain = known
+    log.warning(
+        "all numbers of a column have %s, and are read so",
+        name,
+        extra={"file": file, "column": column, "found": quoted(max(given, key=len))},
+    )
+    return _parse_distinct([value if _is_missing(value) else plain(value) for value in distinct], parser)
+
+
 def final_types(cells: pd.DataFrame, table: Table) -> pd.DataFrame:
     """Convert a table without faults to its types and order in data/typed; its id column is called ``id``."""
     typed = cells[list(table.columns)].astype({name: each.final for name, each in table.columns.items()})
-    return typed.rename(columns={table.id: "id"})
+    return typed.rename(columns={table.id: "id", **table.renamed})

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 import pandas as pd
 import pandera.pandas as pandera
 
-from conversion.config.attribute_kinds import AnyAttribute, Flag, Number, Ordered
+from conversion.config.attribute_kinds import AnyAttribute, Date, Flag, Number, Ordered
 from conversion.config.attribute_names import label
-from conversion.config.data_contract import Contract
-from conversion.ingest.faults import PRESENT, WHOLE, one_of
+from conversion.config.data_contract import Aliases, Contract, Subscriptions
+from conversion.ingest.advice import advise_on_dates_for_ranges, advise_on_weeks
+from conversion.ingest.faults import NAIVE, PRESENT, WHOLE, one_of
 from conversion.ingest.parsers import (
     Parser,
     flag_parser,
@@ -24,13 +26,23 @@ from conversion.ingest.parsers import (
     parse_text_id,
     parse_timestamp,
     parse_whole,
+    parse_word,
+    zoned_parser,
 )
 from conversion.runtime.errors import ParamsError
 
 FIRST_DAY: Final = dt.datetime(2000, 1, 1)
 LAST_DAY: Final = dt.datetime(2100, 12, 31)
+FIRST_ATTRIBUTE_DAY: Final = dt.datetime(1900, 1, 1)
+"""Dates that are attributes, such as of a company's foundation, may be older than the product."""
 MAX_COUNT: Final = 2**31 - 1
 MAX_MRR: Final = 1e9
+MAX_MEASURE: Final = 1e15
+
+
+Advise = Callable[[pd.Series, Iterable[object], str | None], str | None]
+"""Takes the parsed values of a column, those that are wrong, and the contract's file; returns what to do in
+place of the usual remedy, or None."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,8 @@ class Column:
     """Whether white space around the values is kept."""
     adjust: Mapping[str, str] = field(default_factory=dict)
     """By what is expected, the key of the contract that may be wrong instead; ``""``: of all that is."""
+    advise: Mapping[str, Advise] = field(default_factory=dict)
+    """By what is expected, what may know better what to do."""
 
     def key_to_change(self, expected: str) -> str | None:
         """Return the key of the contract that may be wrong where values are not what is expected."""
@@ -67,6 +81,10 @@ class Table:
     columns: dict[str, Column]
     contract_file: str | None = None
     """The contract, if messages should say what to change there."""
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """Columns that data/typed calls otherwise, beside the id."""
+    may_be_empty: bool = False
+    """Whether a table without rows is right."""
 
     def or_change(self, key: str | None) -> str:
         """Return the end of a remedy: that a key of the contract could be changed instead."""
@@ -74,7 +92,7 @@ class Table:
 
 
 def tables_of(contract: Contract, contract_file: str | None = None) -> dict[str, Table]:
-    """Describe every table of a contract: the company tables, then usage.
+    """Describe every table of a contract, in the order of `Contract.tables`.
 
     Parameters
     ----------
@@ -86,20 +104,30 @@ def tables_of(contract: Contract, contract_file: str | None = None) -> dict[str,
     Returns
     -------
     dict of Table
-        By name; columns in the order in which data/typed has them.
+        By name; columns in the order in which data/typed has them. An attribute that has a history is not
+        among those of the company tables.
 
     Raises
     ------
     ParamsError
-        A column of another meaning is called ``id``.
+        A column of another meaning is called ``id``, or columns of a history stand for two things.
     """
     companies, usage = contract.companies, contract.usage
-    columns = {name: (companies.id, _company_columns(contract, name)) for name in companies.tables}
-    columns[usage.table] = (usage.id, _usage_columns(contract))
+    columns = {name: (companies.id, [*_company_columns(contract, name)]) for name in companies.tables}
+    columns[usage.table] = (usage.id, [*_usage_columns(contract)])
+    if (subscriptions := companies.subscriptions) is not None:
+        columns[subscriptions.table] = (subscriptions.id, [*_subscription_columns(contract, subscriptions)])
+    if (aliases := companies.aliases) is not None:
+        columns[aliases.table] = (aliases.id, [*_alias_columns(contract, aliases)])
+    for name, attributes in _histories(contract).items():
+        columns[name] = _history_columns(contract, attributes, contract_file)
     tables = {
         name: Table(name, key, {each.name: each for each in found}, contract_file)
         for name, (key, found) in columns.items()
     }
+    if aliases is not None:
+        alias_table = tables[aliases.table]
+        tables[aliases.table] = replace(alias_table, renamed={aliases.into: "into"}, may_be_empty=True)
     for table in tables.values():
         _refuse_second_id(table)
     return tables
@@ -107,7 +135,7 @@ def tables_of(contract: Contract, contract_file: str | None = None) -> dict[str,
 
 def _refuse_second_id(table: Table) -> None:
     """Refuse a column ``id`` beside the one that identifies a company, which data/typed calls ``id``."""
-    if table.id != "id" and "id" in table.columns:
+    if table.id != "id" and "id" in table.columns and "id" not in table.renamed:
         raise ParamsError(
             f"{table.contract_file or 'the contract'}: {table.columns['id'].key}: given id, but that is what "
             f"the project calls {table.id}, by which it identifies a company; rename the column"
@@ -116,7 +144,15 @@ def _refuse_second_id(table: Table) -> None:
 
 def key_columns(contract: Contract, table: str) -> tuple[str, ...]:
     """Name the columns of a typed table that should identify a row."""
-    return ("id", contract.usage.time) if table == contract.usage.table else ("id",)
+    if table == contract.usage.table:
+        return ("id", contract.usage.time)
+    subscriptions = contract.companies.subscriptions
+    if subscriptions is not None and table == subscriptions.table:
+        return ("id", subscriptions.start)
+    for attribute in _histories(contract).get(table, {}).values():
+        if attribute.history is not None:
+            return ("id", attribute.history.valid_from)
+    return ("id",)
 
 
 def _company_columns(contract: Contract, table: str) -> Iterator[Column]:
@@ -124,18 +160,81 @@ def _company_columns(contract: Contract, table: str) -> Iterator[Column]:
     yield _id_column(contract, companies.id, "companies.id")
     if companies.signed_up is not None:
         yield _day_column(companies.signed_up, "companies.signed_up")
-    if kind != "none":
+    if kind != "none" and companies.subscriptions is None:
         adjust = {PRESENT: f"companies.tables.{table} to some"} if kind == "all" else {}
         converted = _day_column(companies.converted, "companies.converted")
         yield replace(converted, nullable=kind != "all", adjust=adjust)
         if companies.ended is not None:
             yield _day_column(companies.ended, "companies.ended")
         if companies.value is not None:
-            yield _value_column(companies.value, nullable=kind != "all")
+            yield _value_column(companies.value, "companies.value", nullable=kind != "all")
     for name, attribute in companies.attributes.items():
-        yield _attribute_column(name, attribute)
+        if attribute.history is None:
+            yield _attribute_column(name, attribute, f"companies.attributes.{name}")
     for name in companies.shown:
         yield Column(name, "companies.shown", parse_shown, "str", "str", as_is=True)
+
+
+def _subscription_columns(contract: Contract, subscriptions: Subscriptions) -> Iterator[Column]:
+    key = "companies.subscriptions"
+    yield _id_column(contract, subscriptions.id, f"{key}.id")
+    yield replace(_day_column(subscriptions.start, f"{key}.start"), nullable=False)
+    if subscriptions.end is not None:
+        yield _day_column(subscriptions.end, f"{key}.end")
+    if subscriptions.value is not None:
+        yield _value_column(subscriptions.value, f"{key}.value", nullable=True)
+    read = {subscriptions.id, subscriptions.start, subscriptions.end, subscriptions.value}
+    for name in subscriptions.trials:
+        if name not in read:
+            yield Column(name, f"{key}.trials", parse_word, "str", "str")
+
+
+def _alias_columns(contract: Contract, aliases: Aliases) -> Iterator[Column]:
+    yield _id_column(contract, aliases.id, "companies.aliases.id")
+    yield _id_column(contract, aliases.into, "companies.aliases.into")
+
+
+def _histories(contract: Contract) -> dict[str, dict[str, AnyAttribute]]:
+    """Return the attributes of each table of histories."""
+    found: dict[str, dict[str, AnyAttribute]] = {}
+    for name, attribute in contract.companies.attributes.items():
+        if attribute.history is not None:
+            found.setdefault(attribute.history.table, {})[name] = attribute
+    return found
+
+
+def _history_columns(
+    contract: Contract, attributes: Mapping[str, AnyAttribute], contract_file: str | None
+) -> tuple[str, list[Column]]:
+    """Return the column of the id and all columns of a table of histories, which attributes may share."""
+    columns: dict[str, Column] = {}
+    shared: set[tuple[str, str]] = set()
+    for name, attribute in attributes.items():
+        history, key = attribute.history, f"companies.attributes.{name}.history"
+        if history is None:
+            continue
+        value = history.value or name
+        since = Column(
+            history.valid_from,
+            f"{key}.valid_from",
+            parse_timestamp,
+            "datetime64[us]",
+            "datetime64[us]",
+            nullable=False,
+            checks=(_era(),),
+        )
+        columns |= {
+            history.id: columns.get(history.id, _id_column(contract, history.id, f"{key}.id")),
+            history.valid_from: columns.get(history.valid_from, since),
+        }
+        shared.add((history.id, history.valid_from))
+        if value in columns or len(shared) > 1:
+            raise ParamsError(
+                f"{contract_file or 'the contract'}: {key}: the attributes of table {history.table} share id "
+                f"and valid_from, and each has a value column of its own; change these, or use another table"
+            )
+        columns[value] = _attribute_column(value, attribute, f"{key}.value", name)
+    return next(iter(shared))[0], list(columns.values())
 
 
 def _usage_columns(contract: Contract) -> Iterator[Column]:
@@ -145,17 +244,20 @@ def _usage_columns(contract: Contract) -> Iterator[Column]:
     yield Column(
         usage.time,
         "usage.time",
-        parse_timestamp,
+        zoned_parser(usage.time_zone) if usage.grain == "week" else parse_timestamp,
         "datetime64[us]",
         "datetime64[us]",
         nullable=False,
         checks=(_era(), starts),
-        adjust={str(starts.error): "usage.week_starts"},
+        adjust={str(starts.error): "usage.week_starts", NAIVE: "usage.time_zone"},
+        advise={str(starts.error): partial(advise_on_weeks, usage.week_starts)},
     )
     for measure in ("actions", "users"):
         for module, columns in usage.modules.items():
             if (name := getattr(columns, measure)) is not None:
                 yield _count_column(name, f"usage.modules.{module}.{measure}")
+    for module, number in usage.measures.items():
+        yield _measure_column(number.column, f"usage.measures.{module}.column")
 
 
 def _id_column(contract: Contract, name: str, key: str) -> Column:
@@ -168,9 +270,9 @@ def _day_column(name: str, key: str) -> Column:
     return Column(name, key, parse_day, "datetime64[us]", "datetime64[us]", checks=(_era(),))
 
 
-def _value_column(name: str, nullable: bool) -> Column:
+def _value_column(name: str, key: str, nullable: bool) -> Column:
     amount = _between(-MAX_MRR, MAX_MRR, f"an amount within ±{MAX_MRR:.0e}")
-    return Column(name, "companies.value", parse_number, "float64", "float64", nullable, (amount,))
+    return Column(name, key, parse_number, "float64", "float64", nullable, (amount,))
 
 
 def _count_column(name: str, key: str) -> Column:
@@ -179,11 +281,17 @@ def _count_column(name: str, key: str) -> Column:
     return Column(name, key, parse_whole, "Int64", "int64", nullable=False, checks=(count,))
 
 
-def _attribute_column(name: str, attribute: AnyAttribute) -> Column:
-    key = f"companies.attributes.{name}"
-    column = Column(name, key, parse_text, "str", "str", adjust={"": key})
+def _measure_column(name: str, key: str) -> Column:
+    number = _between(-MAX_MEASURE, MAX_MEASURE, f"a number within ±{MAX_MEASURE:.0e}")
+    return Column(name, key, parse_number, "float64", "float64", checks=(number,))
+
+
+def _attribute_column(name: str, attribute: AnyAttribute, key: str, called: str | None = None) -> Column:
+    """Describe a column of an attribute's values, which a table of its history may call otherwise."""
+    adjust = {"": f"companies.attributes.{called or name}"}
+    column = Column(name, key, parse_text, "str", "str", adjust=adjust)
     if isinstance(attribute, Number):
-        number = replace(column, dtype="float64", final="float64", checks=_range(name, attribute))
+        number = replace(column, dtype="float64", final="float64", checks=_range(called or name, attribute))
         if attribute.whole:
             return replace(number, parse=parse_whole, dtype="Int64")
         return replace(number, parse=parse_number)
@@ -191,9 +299,20 @@ def _attribute_column(name: str, attribute: AnyAttribute) -> Column:
         return replace(
             column, parse=flag_parser(attribute.yes, attribute.no), dtype="boolean", final="boolean"
         )
+    if isinstance(attribute, Date):
+        return replace(
+            column,
+            parse=parse_day,
+            dtype="datetime64[us]",
+            final="datetime64[us]",
+            checks=(_era(FIRST_ATTRIBUTE_DAY),),
+        )
+    if isinstance(attribute, Ordered) and attribute.cuts:
+        return replace(column, parse=parse_number, dtype="float64", final="float64")
     if isinstance(attribute, Ordered):
-        isin = pandera.Check.isin(attribute.levels, error=one_of(attribute.levels))
-        return replace(column, checks=(isin,))
+        expected = one_of(attribute.levels)
+        isin = pandera.Check.isin(attribute.levels, error=expected)
+        return replace(column, checks=(isin,), advise={expected: advise_on_dates_for_ranges})
     return column
 
 
@@ -228,8 +347,8 @@ def _starts_on(day: str) -> Any:
     return is_week
 
 
-def _era() -> pandera.Check:
-    return _between(FIRST_DAY, LAST_DAY, f"a date from {FIRST_DAY.year} to {LAST_DAY.year}")
+def _era(first: dt.datetime = FIRST_DAY) -> pandera.Check:
+    return _between(first, LAST_DAY, f"a date from {first.year} to {LAST_DAY.year}")
 
 
 def _between(low: Any, high: Any, expected: str) -> pandera.Check:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -12,13 +14,23 @@ from conversion.ingest.checks import check_disjoint, check_table
 from conversion.ingest.columns import tables_of
 from conversion.ingest.faults import Fault, UnreadableError
 from conversion.ingest.tables import read_table, shown_file
+from conversion.ingest.weekly_counts import read_weekly_usage
 from conversion.runtime.errors import ExportError
 from conversion.runtime.files import writer_of
 
 
-def read_export(
-    folder: Path, contract: Contract, contract_file: str | None = None
-) -> dict[str, pd.DataFrame]:
+@dataclass(frozen=True)
+class Export:
+    """A checked export."""
+
+    tables: dict[str, pd.DataFrame]
+    """By name, in the order of `Contract.tables`, with the contract's columns in its order and types, the id's
+    column called ``id``; rows in the order of the files. Usage of days or events is weekly counts."""
+    last_day: dt.date | None
+    """Of usage of days or events: the day of the last row; None of weeks."""
+
+
+def read_export(folder: Path, contract: Contract, contract_file: str | None = None) -> Export:
     """Read and check the tables of an export.
 
     Parameters
@@ -32,9 +44,8 @@ def read_export(
 
     Returns
     -------
-    dict of DataFrame
-        The company tables, then usage, with the contract's columns in its order and types, the id's column
-        called ``id``; rows in the order of the files.
+    Export
+        Tables without faults.
 
     Raises
     ------
@@ -50,9 +61,14 @@ def read_export(
         raise ExportError(str(Fault(str(folder), "data.dir", "a folder", remedy, found=(found,))))
     faults: list[Fault] = []
     typed: dict[str, ParsedTable] = {}
+    last_day = None
     for name, table in tables_of(contract, contract_file).items():
         try:
-            source = read_table(folder, table)
+            if name == contract.usage.table and contract.usage.grain != "week":
+                source = read_weekly_usage(folder, contract, contract_file)
+                last_day = source.last_day
+            else:
+                source = read_table(folder, table)
         except UnreadableError as fault:
             faults.append(fault.at(shown_file(folder, name)))
             continue
@@ -66,4 +82,4 @@ def read_export(
     faults += check_disjoint(typed, contract)
     if faults:
         raise ExportError("\n".join(map(str, faults)))
-    return {name: final_types(each.cells, each.table) for name, each in typed.items()}
+    return Export({name: final_types(each.cells, each.table) for name, each in typed.items()}, last_day)

@@ -188,4 +188,4 @@ ORIGIN_METRICS: Final = (
     Metric("<rule>.high", "above this `load` warns"),
     Metric("<rule>.warned", "whether `load` warned"),
 )
-"""What is reported of each of `TELLS`."""
+"""What is reported of each of `ORIGIN_LEAKS`."""

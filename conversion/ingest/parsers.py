@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+import zoneinfo
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any, Final
@@ -92,7 +93,9 @@ def _parse_exponent(text: str) -> int:
 
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)?", re.ASCII)
-_ZONED = re.compile(_DATE.pattern + r"\s?(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)", re.ASCII | re.IGNORECASE)
+_ZONED = re.compile(
+    rf"(?P<moment>{_DATE.pattern})\s?(?P<zone>Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)", re.ASCII | re.IGNORECASE
+)
 
 
 def parse_timestamp(value: Any, expected: str = TIMESTAMP) -> dt.datetime:
@@ -113,6 +116,31 @@ def parse_timestamp(value: Any, expected: str = TIMESTAMP) -> dt.datetime:
     raise BadCellError(expected)
 
 
+def zoned_parser(zone: str) -> Parser:
+    """Make the parser of timestamps in a time zone: those with a zone or an offset are converted to it.
+
+    UTC is what a contract has that states no zone: there, zones and offsets are refused.
+    """
+    if zone == "UTC":
+        return parse_timestamp
+    own = zoneinfo.ZoneInfo(zone)
+
+    def parse_zoned(value: Any) -> dt.datetime:
+        if isinstance(value, str) and (found := _ZONED.fullmatch(value)):
+            moment = parse_timestamp(found["moment"])
+            zone_of = found["zone"] if found["zone"][0] in "+-" else "+00"
+            try:
+                offset = dt.datetime.fromisoformat(f"2000-01-01 00:00{zone_of}")
+            except ValueError as error:
+                raise BadCellError(TIMESTAMP) from error
+            value = moment.replace(tzinfo=offset.tzinfo)
+        if isinstance(value, dt.datetime) and value.tzinfo is not None:
+            return value.astimezone(own).replace(tzinfo=None)
+        return parse_timestamp(value)
+
+    return parse_zoned
+
+
 def parse_day(value: Any) -> dt.datetime:
     """Parse a day. The time of day is dropped, which changes no label, as weeks start at midnight."""
     return dt.datetime.combine(parse_timestamp(value, DATE).date(), dt.time())
@@ -126,6 +154,15 @@ def parse_text(value: Any) -> str:
     if not isinstance(value, str) or len(value) > MAX_TEXT or _CONTROL.search(value):
         raise BadCellError(TEXT)
     return value
+
+
+def parse_word(value: Any) -> str:
+    """Return a word, number or truth value as text, as a CSV would have it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return parse_text(str(value) if isinstance(value, int | float) else value)
 
 
 def parse_text_id(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import difflib
 import io
 import logging
@@ -63,6 +64,8 @@ class Source:
     label: Callable[[int], str]
     """Returns where a row is in the file: the line of a CSV, the row of a Parquet file."""
     faults: tuple[Fault, ...]
+    last_day: dt.date | None = None
+    """Of days and events that were made weeks: the day of the last row."""
 
 
 SIMILAR: Final = 0.8
@@ -71,8 +74,14 @@ MOST_COMPARED: Final = 200
 """Columns of a file that are compared with those it lacks."""
 
 
-def read_table(folder: Path, table: Table) -> Source:
-    """Read the contract's columns of a table's one file, as text or as Parquet types."""
+def find_file(folder: Path, table: Table) -> Path:
+    """Find a table's one file.
+
+    Raises
+    ------
+    UnreadableError
+        There is none, there are two, or it is a folder.
+    """
     name = table.name
     found = _candidates(folder, name)
     if len(found) != 1:
@@ -88,13 +97,18 @@ def read_table(folder: Path, table: Table) -> Source:
         remedy = f"save it as {name}.csv or {name}.parquet" if near else "put the table into the folder"
         key = f"the name {name}"
         raise UnreadableError("the file", expected, remedy + table.or_change(key), seen)
-    path = found[0]
-    if not path.is_file():
+    if not found[0].is_file():
         raise UnreadableError("the file", "a file", "replace it with the table", "a folder or device")
+    return found[0]
+
+
+def read_table(folder: Path, table: Table) -> Source:
+    """Read the contract's columns of a table's one file, as text or as Parquet types."""
+    path = find_file(folder, table)
     try:
         if path.suffix == ".csv":
             return _read_csv(path, path.read_bytes(), table)
-        return _read_parquet(path, tuple(table.columns))
+        return _read_parquet(path, table)
     except PermissionError as error:
         fault = "one without permission to read it"
         raise UnreadableError("the file", "a readable file", "change its permissions", fault) from error
@@ -131,7 +145,7 @@ def _read_csv(path: Path, data: bytes, table: Table) -> Source:
         if not is_long_where_ignored(data[start:stop], len(names), positions, whole_ids):
             refuse_long_record(data, start, stop)
     body = data[end + 1 :]
-    if not body.strip():
+    if not body.strip() and not table.may_be_empty:
         raise UnreadableError(
             "the file", "rows after the header", "export the table again", "nothing but the header"
         )
@@ -149,20 +163,20 @@ def _ragged(file: str, fields: int, lines: Positions) -> Fault:
     return Fault(file, "all columns", f"{fields} fields in each line", remedy, len(lines), keys)
 
 
-def _read_parquet(path: Path, wanted: tuple[str, ...]) -> Source:
+def _read_parquet(path: Path, table: Table) -> Source:
     if path.stat().st_size == 0:
         raise UnreadableError("the file", "a Parquet table", "export the table again", "an empty file")
     try:
         with parquet.ParquetFile(path, **VERIFIED) as file:
-            header = _check_header(str(path), file.schema_arrow.names, wanted)
-            if file.metadata.num_rows == 0:
+            header = _check_header(str(path), file.schema_arrow.names, tuple(table.columns))
+            if file.metadata.num_rows == 0 and not table.may_be_empty:
                 raise UnreadableError("the file", "rows", "export the table again", "none")
-            table = file.read(columns=list(header.columns))
-            table.validate(full=True)
+            read = file.read(columns=list(header.columns))
+            read.validate(full=True)
     except (pa.ArrowException, UnicodeDecodeError) as error:
         found = one_line(error)
         raise UnreadableError("the file", "a Parquet table", "export the table again", found) from error
-    columns = {name: table.column(name) for name in header.columns}
+    columns = {name: read.column(name) for name in header.columns}
     return Source(str(path), header, columns, lambda row: f"row {row + 1}", ())
 
 
@@ -175,7 +189,7 @@ def _check_header(file: str, names: list[str], wanted: tuple[str, ...]) -> Heade
     return Header(
         columns=tuple(name for name in wanted if counts[name] == 1),
         duplicated=frozenset(name for name in wanted if counts[name] > 1),
-        hints=_hints(missing, extra[:MOST_COMPARED]),
+        hints=find_hints(missing, extra),
         faults=tuple(
             Fault(file, name, "one column of this name", "remove the others", found=(f"{count} of them",))
             for name, count in counts.items()
@@ -184,9 +198,9 @@ def _check_header(file: str, names: list[str], wanted: tuple[str, ...]) -> Heade
     )
 
 
-def _hints(missing: list[str], extra: list[str]) -> dict[str, str]:
+def find_hints(missing: list[str], extra: list[str]) -> dict[str, str]:
     """Return what to do for each missing column that another column may be."""
-    folded = {name.strip().casefold(): name for name in extra}
+    folded = {name.strip().casefold(): name for name in extra[:MOST_COMPARED]}
     hints: dict[str, str] = {}
     for name in missing:
         if (same := folded.get(name.casefold())) is not None:

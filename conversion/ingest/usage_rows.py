@@ -21,8 +21,10 @@ import pyarrow as pa
 from conversion.config.data_contract import Contract
 from conversion.config.usage_contract import Usage
 from conversion.ingest.cells import MISSING
+from conversion.ingest.columns import MAX_MEASURE
 from conversion.ingest.csv_bytes import MAX_RECORD_BYTES, normalized_utf8, refuse_other_headers
-from conversion.ingest.faults import NAMES_FIRST, TIMESTAMP, Fault, UnreadableError, quoted
+from conversion.ingest.faults import NAMES_FIRST, TEXT_ID, TIMESTAMP, Fault, UnreadableError
+from conversion.ingest.tables import find_hints
 
 MEMORY: Final = "1GB"
 """What the engine may hold; it writes to disk what needs more."""
@@ -30,9 +32,12 @@ THREADS: Final = 2
 """Each thread needs memory of its own."""
 TABLE: Final = "the usage table"
 """What messages call a table that is not a file."""
+FLOATS: Final = ("DOUBLE", "FLOAT")
+NUMBERS: Final = (*FLOATS, "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 _DAY: Final = r"\d{4}-\d\d-\d\d(?:[ T](?:[01]\d|2[0-3]):\d\d(?::\d\d(?:\.\d{1,9})?)?)?"
 _ZONED: Final = _DAY + r"\s?(?:[Zz]|UTC|GMT|[+-]\d\d(?::?\d\d)?)"
 _WHOLE: Final = r"[+-]?\d{1,18}(?:\.0*)?"
+_NUMBER: Final = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 
 
 @contextmanager
@@ -51,12 +56,18 @@ def open_engine() -> Iterator[duckdb.DuckDBPyConnection]:
             yield engine
 
 
-def create_rows(engine: duckdb.DuckDBPyConnection, source: Path | pa.Table, contract: Contract) -> None:
+def create_rows(
+    engine: duckdb.DuckDBPyConnection,
+    source: Path | pa.Table,
+    contract: Contract,
+    contract_file: str | None = None,
+) -> None:
     """Create the view ``usage_rows`` of a table's parsed rows.
 
     Its columns: ``id`` and ``moment`` (in the contract's time zone), missing where they cannot be parsed; the
     text they were parsed from, ``id_text`` and ``moment_text``; ``excluded``; for events ``event`` and
-    ``person``, for days ``m0``, ``m1``, ... in the order of `Contract.counts`, with ``m0_text``, ...
+    ``person``, for days ``m0``, ``m1``, ... in the order of `Contract.counts`, with ``m0_text``, ...; for
+    measures ``n0``, ``n1``, ..., with ``n0_text``, ...
 
     Raises
     ------
@@ -66,19 +77,19 @@ def create_rows(engine: duckdb.DuckDBPyConnection, source: Path | pa.Table, cont
         Columns of the contract are missing or doubled.
     """
     usage = contract.usage
-    wanted = tuple(dict.fromkeys([*usage.columns, *usage.exclude]))
-    names = _create_source(engine, source, wanted)
-    faults = [fault for name in wanted if (fault := _column_fault(_name_of(source), name, names)) is not None]
-    if faults:
+    keys = _keys(contract)
+    names = _create_source(engine, source, tuple(keys))
+    if faults := _column_faults(_name_of(source), keys, names, contract_file):
         raise MissingColumnsError(faults)
-    place = {name: f"c{names.index(name)}" for name in wanted}
+    place = {name: f"c{names.index(name)}" for name in keys}
     parsed = [
-        f"{_id(place[usage.id], contract.companies.ids)} AS id",
+        f"{_id(engine, contract, place[usage.id])} AS id",
         f"{_text(place[usage.id])} AS id_text",
         f"{_time(engine, usage, place[usage.time])} AS moment",
         f"CAST({place[usage.time]} AS VARCHAR) AS moment_text",
         f"{_excluded(usage, place)} AS excluded",
         *(_of_events(usage, place) if usage.grain == "event" else _of_days(contract.counts, place)),
+        *_measured(engine, usage, place),
     ]
     engine.execute(f"CREATE VIEW usage_rows AS SELECT {', '.join(parsed)} FROM source")
 
@@ -146,17 +157,42 @@ def _csv_header(path: Path, wanted: tuple[str, ...]) -> list[str]:
     return names
 
 
-def _column_fault(file: str, wanted: str, names: list[str]) -> Fault | None:
-    if (count := names.count(wanted)) == 1:
-        return None
-    if count:
-        return Fault(
-            file, wanted, "one column of this name", "remove the others", found=(f"{count} of them",)
-        )
-    near = {name.strip().casefold(): name for name in names}
-    hint = near.get(wanted.strip().casefold())
-    remedy = f"rename {quoted(hint)}" if hint is not None else "add it to the export"
-    return Fault(file, wanted, "this column", remedy, found=("no such column",))
+def _keys(contract: Contract) -> dict[str, str]:
+    """Return the columns that are read, with the keys of the contract that name them."""
+    usage = contract.usage
+    named: list[tuple[str | None, str]] = [
+        (usage.id, "id"),
+        (usage.time, "time"),
+        (usage.user, "user"),
+        (usage.event, "event"),
+    ]
+    if usage.grain == "day":
+        for kind in ("actions", "users"):
+            named += [(getattr(each, kind), f"modules.{name}.{kind}") for name, each in usage.modules.items()]
+    named += [(each.column, f"measures.{name}.column") for name, each in usage.measures.items()]
+    named += [(name, "exclude") for name in usage.exclude]
+    keys: dict[str, str] = {}
+    for name, key in named:
+        if name is not None:
+            keys.setdefault(name, f"usage.{key}")
+    return keys
+
+
+def _column_faults(
+    file: str, keys: dict[str, str], names: list[str], contract_file: str | None
+) -> list[Fault]:
+    """Return a fault of each column of the contract that a table does not have once."""
+    hints = find_hints([name for name in keys if name not in names], [n for n in names if n not in keys])
+    faults = []
+    for name, key in keys.items():
+        if (count := names.count(name)) > 1:
+            remedy, found = "remove the others", f"{count} of them"
+            faults.append(Fault(file, name, "one column of this name", remedy, found=(found,)))
+        elif not count:
+            remedy = hints.get(name, "add it to the export")
+            remedy += f", or change {key} in {contract_file}" if contract_file else ""
+            faults.append(Fault(file, name, "this column", remedy, found=("no such column",)))
+    return faults
 
 
 def _name(column: str) -> str:
@@ -184,13 +220,21 @@ def _whole(column: str) -> str:
     return f"CASE WHEN regexp_full_match({text}, {literal(_WHOLE)}) THEN {whole} END"
 
 
-def _id(column: str, ids: str) -> str:
-    return _whole(column) if ids == "whole" else _text(column)
+def _type(engine: duckdb.DuckDBPyConnection, column: str) -> str:
+    return str(engine.sql(f"SELECT {column} FROM source LIMIT 0").types[0])
+
+
+def _id(engine: duckdb.DuckDBPyConnection, contract: Contract, column: str) -> str:
+    if contract.companies.ids == "whole":
+        return _whole(column)
+    if (kind := _type(engine, column)) in FLOATS:
+        raise UnreadableError(contract.usage.id, TEXT_ID, "export the column as text", f"type {kind}")
+    return _text(column)
 
 
 def _time(engine: duckdb.DuckDBPyConnection, usage: Usage, column: str) -> str:
     """Write the SQL of a time in the contract's zone: times without a zone are in it already."""
-    kind = str(engine.sql(f"SELECT {column} FROM source LIMIT 0").types[0])
+    kind = _type(engine, column)
     zone = literal(usage.time_zone)
     if kind == "TIMESTAMP WITH TIME ZONE":
         return f"timezone({zone}, {column})"
@@ -226,3 +270,20 @@ def _of_days(measures: tuple[str, ...], place: dict[str, str]) -> list[str]:
         *(f"{_whole(column)} AS m{at}" for at, column in columns),
         *(f"CAST({column} AS VARCHAR) AS m{at}_text" for at, column in columns),
     ]
+
+
+def _measured(engine: duckdb.DuckDBPyConnection, usage: Usage, place: dict[str, str]) -> list[str]:
+    """Write the SQL of measures, missing where they are, or cannot be parsed, or are beyond `MAX_MEASURE`."""
+    parsed = []
+    for at, measure in enumerate(usage.measures.values()):
+        column = place[measure.column]
+        text = _text(column)
+        number = f"CAST({column} AS DOUBLE)"
+        if _type(engine, column) not in NUMBERS:
+            matches = f"regexp_full_match({text}, {literal(_NUMBER)})"
+            number = f"CASE WHEN {matches} THEN TRY_CAST({text} AS DOUBLE) END"
+        parsed += [
+            f"CASE WHEN abs({number}) <= {MAX_MEASURE} THEN {number} END AS n{at}",
+            f"{text} AS n{at}_text",
+        ]
+    return parsed

@@ -20,8 +20,9 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from conversion.config.contract import MEASURES
-from conversion.leads.lead_list import LEAD_COLUMNS, REASON_COLUMNS
+from conversion.config.attribute_kinds import AnyAttribute, Flag, Number, Ordered
+from conversion.config.data_contract import Contract
+from conversion.leads.lead_list import REASON_COLUMNS, group_columns, lead_columns
 from conversion.modelling.tiers import TIERS
 from conversion.runtime.errors import ArtifactError
 from conversion.runtime.files import (
@@ -44,16 +45,15 @@ USAGE: Final = "usage.parquet"
 DECIMALS: Final = {"probability": 9, "expected_mrr": 4}
 AGAIN: Final = "run 'dvc repro score' to write it again"
 
-_TEXTS: Final = ("tier", "EMPLOYEE_RANGE", "INDUSTRY", "sector", "last_active_week")
-_NUMBERS: Final = ("probability", "expected_mrr", "ALEXA_RANK")
-_WHOLE: Final = ("rank", "id", "last_week_actions", "last_week_users")
-_PRESENT: Final = ("rank", "id", "probability", "tier", "expected_mrr", "sector")
 _ALLOWED: Final[dict[str, tuple[str, Callable[[pd.Series], pd.Series]]]] = {
     "rank": ("the places 1, 2, 3, ...", lambda ranks: ranks == np.arange(1, len(ranks) + 1)),
     "id": ("each company once", lambda ids: ~ids.duplicated()),
     "probability": ("from 0 to 1", lambda values: values.between(0, 1)),
     "tier": ("a tier", lambda tiers: tiers.isin(TIERS)),
 }
+
+_WHOLE: Final = ("rank", "last_week_actions", "last_week_users")
+_BOOLEANS: Final = {"True": True, "False": False}
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -79,7 +79,7 @@ class LeadFiles:
     manifest
         Of the list.
     leads
-        `conversion.leads.lead_list.LEAD_COLUMNS`.
+        `conversion.leads.lead_list.lead_columns`.
     usage
         Clean usage rows, sorted by ``id`` and week.
     """
@@ -158,7 +158,49 @@ def _bare_sign(reasons: pd.Series) -> pd.Series:
 # Reading
 
 
-def read_lead_files(root: Path, file_format: str) -> LeadFiles | None:
+@dataclass(frozen=True)
+class _Kinds:
+    """Columns of a list by what their values are."""
+
+    texts: tuple[str, ...]
+    numbers: tuple[str, ...]
+    whole: tuple[str, ...]
+    flags: tuple[str, ...]
+    present: tuple[str, ...]
+    """Those without missing values."""
+
+
+def _kinds(contract: Contract) -> _Kinds:
+    columns, companies, groups = lead_columns(contract), contract.companies, group_columns(contract)
+    of = {name: _kind(attribute) for name, attribute in companies.attributes.items()}
+    texts = ("tier", *companies.shown, *groups, "last_active_week", *REASON_COLUMNS)
+    return _Kinds(
+        texts=(
+            *(["id"] if companies.ids == "text" else []),
+            *texts,
+            *(name for name in of if of[name] == "text"),
+        ),
+        numbers=(
+            *(name for name in DECIMALS if name in columns),
+            *(name for name in of if of[name] == "number"),
+        ),
+        whole=(
+            *(["id"] if companies.ids == "whole" else []),
+            *(name for name in _WHOLE if name in columns),
+        ),
+        flags=tuple(name for name in of if of[name] == "flag"),
+        present=("rank", "id", "tier", *(name for name in DECIMALS if name in columns), *groups),
+    )
+
+
+def _kind(attribute: AnyAttribute) -> str:
+    if isinstance(attribute, Flag):
+        return "flag"
+    is_number = isinstance(attribute, Number) or (isinstance(attribute, Ordered) and attribute.cuts)
+    return "number" if is_number else "text"
+
+
+def read_lead_files(root: Path, file_format: str, contract: Contract) -> LeadFiles | None:
     """Read a lead list, each file once, so that the bytes hashed are the bytes parsed.
 
     Parameters
@@ -167,6 +209,8 @@ def read_lead_files(root: Path, file_format: str) -> LeadFiles | None:
         The project's root.
     file_format
         ``score.format`` of params.yaml.
+    contract
+        Of the model that scored the list: names its columns.
 
     Returns
     -------
@@ -175,7 +219,7 @@ def read_lead_files(root: Path, file_format: str) -> LeadFiles | None:
     Raises
     ------
     ArtifactError
-        A file is missing, does not match the manifest, or is not a lead list.
+        A file is missing, does not match the manifest, or is not a lead list of this contract.
     """
     folder, name = root / FOLDER, f"leads.{file_format}"
     if not (folder / MANIFEST).is_file():
@@ -188,11 +232,11 @@ def read_lead_files(root: Path, file_format: str) -> LeadFiles | None:
     manifest = _read_manifest(folder / MANIFEST)
     if name not in manifest.files:
         return None
-    leads = _parsed(folder / name, _read_verified(folder, name, manifest))
+    leads = _parsed(folder / name, _read_verified(folder, name, manifest), contract)
     usage_bytes = _read_verified(folder, USAGE, manifest)
     with reading(folder / USAGE):
         usage = verified_parquet(BytesIO(usage_bytes))
-        require_columns(usage.columns, ["id", "WHEN_TIMESTAMP", *MEASURES])
+        require_columns(usage.columns, ["id", contract.usage.time, *contract.counts])
     return LeadFiles(manifest, leads, usage)
 
 
@@ -220,27 +264,30 @@ def _read_verified(folder: Path, name: str, manifest: Manifest) -> bytes:
     return content
 
 
-def _parsed(path: Path, content: bytes) -> pd.DataFrame:
+def _parsed(path: Path, content: bytes, contract: Contract) -> pd.DataFrame:
     """Parse a list, and check each column now rather than when a request reads a cell."""
+    kinds, columns = _kinds(contract), list(lead_columns(contract))
     with reading(path):
-        leads = _READERS[path.suffix](BytesIO(content))
-    missing = [name for name in LEAD_COLUMNS if name not in leads]
+        leads = _READERS[path.suffix](BytesIO(content), kinds)
+    missing = [name for name in columns if name not in leads]
     if missing:
         raise ArtifactError(f"{path}: lacks the columns {', '.join(missing)}; {AGAIN}")
-    for name in (*_NUMBERS, *_WHOLE):
+    leads = leads.reindex(columns=columns)
+    for name in (*kinds.numbers, *kinds.whole):
         numbers = pd.to_numeric(leads[name], errors="coerce")
-        is_number = np.isfinite(numbers) & (numbers % 1 == 0 if name in _WHOLE else True)
-        expected = "a whole number" if name in _WHOLE else "a number"
+        is_number = np.isfinite(numbers) & (numbers % 1 == 0 if name in kinds.whole else True)
+        expected = "a whole number" if name in kinds.whole else "a number"
         _refuse(path, leads, name, is_number | leads[name].isna(), expected)
         leads = leads.assign(**{name: numbers})
-    for name in (*_TEXTS, *REASON_COLUMNS):
-        is_text = leads[name].map(lambda value: isinstance(value, str), na_action=None).astype(bool)
-        _refuse(path, leads, name, is_text | leads[name].isna(), "text")
-    for name in _PRESENT:
+    for names, kind, expected in ((kinds.texts, str, "text"), (kinds.flags, bool, "True or False")):
+        for name in names:
+            is_kind = leads[name].map(lambda value, kind=kind: isinstance(value, kind), na_action=None)
+            _refuse(path, leads, name, is_kind.astype(bool) | leads[name].isna(), expected)
+    for name in kinds.present:
         _refuse(path, leads, name, leads[name].notna(), "a value in each row")
     for name, (expected, holds) in _ALLOWED.items():
         _refuse(path, leads, name, holds(leads[name]), expected)
-    return leads[list(LEAD_COLUMNS)]
+    return leads.astype(dict.fromkeys(kinds.flags, "boolean"))
 
 
 def _refuse(path: Path, leads: pd.DataFrame, name: str, good: pd.Series, expected: str) -> None:
@@ -252,22 +299,36 @@ def _refuse(path: Path, leads: pd.DataFrame, name: str, good: pd.Series, expecte
     raise ArtifactError(f"{path}: {name}: given {shown} in row {row + 1}, should be {expected}; {AGAIN}")
 
 
-# Text columns are read as text: an industry may be called None, and an employee range is 1.
-def _read_csv(content: BytesIO) -> pd.DataFrame:
-    texts: dict[Any, Any] = dict.fromkeys((*_TEXTS, *REASON_COLUMNS), "str")
+# Text columns are read as text: a category may be called None, and a level or an id is 1.
+def _read_csv(content: BytesIO, kinds: _Kinds) -> pd.DataFrame:
+    texts: dict[Any, Any] = dict.fromkeys((*kinds.texts, *kinds.flags), "str")
     leads = pd.read_csv(content, dtype=texts, keep_default_na=False, na_values=[""])
-    plain = {name: as_written(leads[name]) for name in texts if name in leads}
+    plain = {name: as_written(leads[name]) for name in kinds.texts if name in leads}
     signs = {name: _bare_sign(plain[name]) for name in REASON_COLUMNS if name in plain}
-    return leads.assign(**(plain | signs))
+    flags = {name: _as_flags(leads[name]) for name in kinds.flags if name in leads}
+    return leads.assign(**(plain | signs | flags))
 
 
-def _read_json(content: BytesIO) -> pd.DataFrame:
-    leads = pd.read_json(content, dtype=False, precise_float=True)
-    return leads if len(leads) else leads.reindex(columns=list(LEAD_COLUMNS))
+def _as_flags(texts: pd.Series) -> pd.Series:
+    return texts.astype(object).map(lambda text: _BOOLEANS.get(text, text))
 
 
-_READERS: Final[dict[str, Callable[[BytesIO], pd.DataFrame]]] = {
+def _read_json(content: BytesIO, kinds: _Kinds) -> pd.DataFrame:
+    leads = pd.read_json(content, dtype=False, convert_dates=False, precise_float=True)
+    return leads if len(leads) else leads.reindex(columns=_every(kinds))
+
+
+def _read_parquet(content: BytesIO, kinds: _Kinds) -> pd.DataFrame:
+    leads = verified_parquet(content)
+    return leads.astype({name: object for name in kinds.flags if name in leads})
+
+
+def _every(kinds: _Kinds) -> list[str]:
+    return [*kinds.texts, *kinds.numbers, *kinds.whole, *kinds.flags]
+
+
+_READERS: Final[dict[str, Callable[[BytesIO, _Kinds], pd.DataFrame]]] = {
     ".csv": _read_csv,
     ".json": _read_json,
-    ".parquet": verified_parquet,
+    ".parquet": _read_parquet,
 }

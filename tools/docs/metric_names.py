@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from conversion.data.cleaning import CLEANING_METRICS
+from conversion.data.clean_tables import CLEANING_METRICS
 from conversion.evaluation.backtest import RANKERS
 from conversion.evaluation.headline import HEADLINE_METRICS
 from conversion.evaluation.probability_metrics import PROBABILITY_METRICS
@@ -50,6 +50,7 @@ PLACEHOLDERS: Final = {
     "month": r"\d{4}-\d{2}",
     "table": "customers|noncustomers|usage_actions",
     "column": r"\w+",
+    "attribute": "[^.]+",
     "value": r"[^.]+",
     "rule": "[a-z_]+",
     "feature": r"\w+",

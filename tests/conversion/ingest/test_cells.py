@@ -235,7 +235,7 @@ def test_spellings_that_are_accepted(tables: Tables, tmp_path: Path) -> None:
     text[2] = ' 8 ,2019-03-04 00:00,"50",NaN,null,"Technology - Software"'
     text.insert(3, "")
     (folder / "customers.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(text).encode())
-    loaded = export.read_export(folder, hubspot())[CUSTOMERS].iloc[:2]
+    loaded = export.read_export(folder, hubspot()).tables[CUSTOMERS].iloc[:2]
     assert loaded["id"].tolist() == [7, 8]
     assert loaded["CLOSEDATE"].tolist() == [pd.Timestamp("2019-03-04")] * 2
     assert loaded["MRR"].tolist() == [100.0, 50.0]
@@ -248,7 +248,7 @@ def test_spellings_that_are_accepted(tables: Tables, tmp_path: Path) -> None:
 def test_large_ids_are_exact(tables: Tables, tmp_path: Path) -> None:
     folder = write_export(tables, tmp_path)
     line("customers.csv", 2, lambda text: b"123456789012345677" + text[text.index(b",") :])(folder)
-    assert export.read_export(folder, hubspot())[CUSTOMERS]["id"].iloc[0] == 123456789012345677
+    assert export.read_export(folder, hubspot()).tables[CUSTOMERS]["id"].iloc[0] == 123456789012345677
 
 
 PARQUET_TYPES: list[tuple[str, str, Callable[[pa.ChunkedArray], Any]]] = [
@@ -275,12 +275,12 @@ def test_parquet_types_that_mean_the_same(
     as_parquet(
         name, lambda table: table.set_column(table.column_names.index(column), column, cast(table[column]))
     )(folder)
-    pd.testing.assert_frame_equal(export.read_export(folder, hubspot())[name], tables[name])
+    pd.testing.assert_frame_equal(export.read_export(folder, hubspot()).tables[name], tables[name])
 
 
 def test_an_optional_column_may_be_all_missing(tables: Tables, tmp_path: Path) -> None:
     folder = write_export(tables, tmp_path)
     as_parquet(NONCUSTOMERS, with_column("INDUSTRY", pa.nulls))(folder)
-    table = export.read_export(folder, hubspot())[NONCUSTOMERS]
+    table = export.read_export(folder, hubspot()).tables[NONCUSTOMERS]
     assert table["INDUSTRY"].isna().all()
     assert profile.profile(table, ["id"])["columns"]["INDUSTRY"] == {"missing_share": 1.0, "distinct": 0}

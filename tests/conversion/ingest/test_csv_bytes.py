@@ -247,7 +247,9 @@ def test_a_long_text_in_a_column_that_is_ignored_is_ignored(
     folder = write_export(tables, tmp_path)
     notes = [*[b""] * row, b'"' + b'Said ""no"", twice.\n' * (size // 20) + b'"', b"short"]
     edit("noncustomers.csv", lambda data: notes_column(data, *notes))(folder)
-    pd.testing.assert_frame_equal(export.read_export(folder, hubspot())[NONCUSTOMERS], tables[NONCUSTOMERS])
+    pd.testing.assert_frame_equal(
+        export.read_export(folder, hubspot()).tables[NONCUSTOMERS], tables[NONCUSTOMERS]
+    )
 
 
 @pytest.mark.parametrize("rows", [b",,,\n", b",,,\n" * 3, b',"", ,\n\n,\n', b" , , ,"])
@@ -257,7 +259,9 @@ def test_empty_rows_at_the_end_are_skipped(
     caplog.set_level(logging.INFO)
     folder = write_export(tables, tmp_path)
     edit("noncustomers.csv", lambda data: data + rows)(folder)
-    pd.testing.assert_frame_equal(export.read_export(folder, hubspot())[NONCUSTOMERS], tables[NONCUSTOMERS])
+    pd.testing.assert_frame_equal(
+        export.read_export(folder, hubspot()).tables[NONCUSTOMERS], tables[NONCUSTOMERS]
+    )
     (record,) = caplog.records
     assert record.getMessage() == "empty rows at the end skipped"
     assert record.count == len([row for row in rows.split(b"\n") if row])  # type: ignore[attr-defined]

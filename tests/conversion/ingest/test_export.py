@@ -100,7 +100,7 @@ def test_a_broken_file_does_not_hide_faults_of_the_others(tables: Tables, tmp_pa
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_rows_for_the_cleaning_stage_pass(tables: Tables, tmp_path: Path, suffix: str) -> None:
     odd = odd_rows(tables)
-    loaded = export.read_export(write_export(odd, tmp_path, suffix), hubspot())
+    loaded = export.read_export(write_export(odd, tmp_path, suffix), hubspot()).tables
     for name, table in loaded.items():
         pd.testing.assert_frame_equal(table, odd[name])
     assert profile.profile(loaded[NONCUSTOMERS], ["id"])["duplicate_keys"] == 1
@@ -115,7 +115,9 @@ def test_row_order_is_irrelevant(tables: Tables, tmp_path: Path, seed: int, suff
         ]
         for name, table in odd_rows(tables).items()
     }
-    loaded = export.read_export(write_export(shuffled, tmp_path / suffix.strip("."), suffix), hubspot())
+    loaded = export.read_export(
+        write_export(shuffled, tmp_path / suffix.strip("."), suffix), hubspot()
+    ).tables
     for name, table in odd_rows(tables).items():
         order = list(COLUMNS[name])
         pd.testing.assert_frame_equal(
@@ -143,8 +145,8 @@ def test_real_export(tmp_path: Path) -> None:
     folder = os.environ.get("CRM_EXPORT_DIR")
     if folder is None:
         pytest.skip("CRM_EXPORT_DIR is not set")
-    loaded = export.read_export(Path(folder), hubspot())
-    again = export.read_export(write_export(loaded, tmp_path, ".parquet"), hubspot())
+    loaded = export.read_export(Path(folder), hubspot()).tables
+    again = export.read_export(write_export(loaded, tmp_path, ".parquet"), hubspot()).tables
     for name, table in loaded.items():
         assert tuple(table) == COLUMNS[name]
         assert len(table) > 0
@@ -175,7 +177,7 @@ def faults_of(tables: Tables, folder: Path, *spoils: Callable[[Path], None]) -> 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_an_export_of_another_contract_is_read(tmp_path: Path, suffix: str) -> None:
     tables = projects_export()
-    loaded = export.read_export(write_export(tables, tmp_path, suffix), projects())
+    loaded = export.read_export(write_export(tables, tmp_path, suffix), projects()).tables
     assert list(loaded) == ["accounts", "weekly_usage"]
     for name, table in typed(tables, projects()).items():
         pd.testing.assert_frame_equal(loaded[name], table)
@@ -199,7 +201,7 @@ def test_an_export_of_another_contract_is_read(tmp_path: Path, suffix: str) -> N
 def test_text_ids_are_compared_as_they_are(tmp_path: Path, suffix: str) -> None:
     tables = projects_export(companies=9)
     tables["accounts"]["account_id"] = ["007", "7", "7.0", "1e3", "1000", "Ab", "ab", "AB", "7"]
-    accounts = export.read_export(write_export(tables, tmp_path, suffix), projects())["accounts"]
+    accounts = export.read_export(write_export(tables, tmp_path, suffix), projects()).tables["accounts"]
     assert accounts["id"].tolist() == tables["accounts"]["account_id"].tolist()
     assert profile.profile(accounts, ["id"])["duplicate_keys"] == 1
 
@@ -354,7 +356,7 @@ def test_several_tables_of_customers_and_of_others(tmp_path: Path) -> None:
     free = accounts[accounts["paid_since"].isna()].drop(columns=["paid_since", "cancelled", "arr"])
     parts = {"paid": paying.iloc[:5], "churned": paying.iloc[5:], "free": free, "leads": accounts.tail(4)}
     usage = {"weekly_usage": tables["weekly_usage"]}
-    loaded = export.read_export(write_export(parts | usage, tmp_path), contract)
+    loaded = export.read_export(write_export(parts | usage, tmp_path), contract).tables
     assert list(loaded) == ["paid", "churned", "free", "leads", "weekly_usage"]
     assert "paid_since" not in loaded["free"]
     twice = {"free": pd.concat([free, paying.iloc[:2]])[list(free)], "churned": paying.iloc[:3]}

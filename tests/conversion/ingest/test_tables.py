@@ -108,7 +108,7 @@ def test_extra_columns_are_dropped_with_a_warning(
     tables: Tables, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     odd = tables | {CUSTOMERS: tables[CUSTOMERS].assign(OWNER="x", REGION="y")}
-    loaded = export.read_export(write_export(odd, tmp_path), hubspot())
+    loaded = export.read_export(write_export(odd, tmp_path), hubspot()).tables
     pd.testing.assert_frame_equal(loaded[CUSTOMERS], tables[CUSTOMERS])
     [record] = caplog.records
     assert record.levelno == logging.WARNING

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from conversion.config.data_contract import Contract
 from conversion.ingest.faults import TIMESTAMP, UnreadableError
-from conversion.ingest.weekly_counts import WeeklyCountsError, read_weekly_usage, weekly_counts
+from conversion.ingest.usage_faults import WeeklyCountsError
+from conversion.ingest.weekly_counts import read_weekly_usage, weekly_counts
 from tests.contract_files import ROOT
 
 COMPANIES = yaml.safe_load((ROOT / "tests/contracts/projects.yaml").read_text(encoding="utf-8"))["companies"]

@@ -1,0 +1,171 @@
+"""All clean tables of an export at once, and the count of what each cleaning rule caught."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import pandas as pd
+
+from conversion.config.data_contract import Contract
+from conversion.data.aliases import (
+    MERGED,
+    NONE,
+    current_ids,
+    known_ids,
+    merge_companies,
+    merge_usage,
+    replaced,
+)
+from conversion.data.cleaning import clean_companies, clean_usage, company_ids, company_rules, usage_rules
+from conversion.data.histories import HISTORY_RULES, clean_history, with_history
+from conversion.data.period import Period
+from conversion.data.subscriptions import clean_subscriptions, subscription_rules
+from conversion.data.timeline import paid_periods
+from conversion.stats.metric import Metric
+
+Tables = Mapping[str, pd.DataFrame]
+
+
+class CleanTables(NamedTuple):
+    """What is known at ``as_of``.
+
+    Attributes
+    ----------
+    companies, usage
+        As `clean_companies` and `clean_usage` return them.
+    periods
+        Paid periods: ``id``, ``start``, ``end``, ``value``, ``conversion_valid``; sorted by id and start.
+    histories
+        By attribute that has one, as `clean_history` returns them.
+    """
+
+    companies: pd.DataFrame
+    usage: pd.DataFrame
+    periods: pd.DataFrame
+    histories: dict[str, pd.DataFrame]
+
+
+class Quarantine(NamedTuple):
+    """Rows that are left out, or of which something is not used, with a ``rule`` column.
+
+    ``subscriptions`` is None without such a table; ``histories`` are by attribute.
+    """
+
+    companies: pd.DataFrame
+    usage: pd.DataFrame
+    subscriptions: pd.DataFrame | None
+    histories: dict[str, pd.DataFrame]
+
+
+def clean_tables(
+    tables: Tables, period: Period, deduplication: str, contract: Contract
+) -> tuple[CleanTables, Quarantine]:
+    """Clean every table of an export as of one moment.
+
+    Parameters
+    ----------
+    tables
+        Typed, by name; weeks of usage begin on Mondays.
+    period
+        The weeks that the export covers, and ``as_of``.
+    deduplication
+        Which of several rows of a company is kept.
+    contract
+        Names tables and columns.
+
+    Raises
+    ------
+    ExportError
+        The table of aliases contradicts itself.
+    """
+    names, as_of = contract.companies, period.as_of
+    current = NONE if names.aliases is None else current_ids(tables[names.aliases.table], names.aliases)
+    rows, merged = merge_companies([tables[name] for name in names.tables], current, as_of, contract)
+    ids = company_ids(rows, as_of, contract)
+    periods = subscriptions = None
+    if names.subscriptions is not None:
+        table = _of_today(tables[names.subscriptions.table], current)
+        periods, subscriptions = clean_subscriptions(table, ids, as_of, names.subscriptions)
+    histories = {
+        column: clean_history(_of_today(tables[history.table], current), column, history, ids, as_of)
+        for column, history in with_history(contract).items()
+    }
+    values = {column: clean for column, (clean, _) in histories.items()}
+    companies, companies_out = clean_companies(rows, as_of, deduplication, contract, periods, values)
+    former = [
+        table.assign(rule=MERGED).reindex(columns=companies_out.columns) for table in merged if len(table)
+    ]
+    rows_of_usage = tables[contract.usage.table].rename(columns=measure_names(contract))
+    usage, usage_out = clean_usage(rows_of_usage, known_ids(ids, current), period, contract)
+    clean = CleanTables(
+        companies,
+        merge_usage(usage, current, contract),
+        paid_periods(companies, contract) if periods is None else periods,
+        values,
+    )
+    return clean, Quarantine(
+        pd.concat([companies_out, *former], ignore_index=True),
+        usage_out,
+        subscriptions,
+        {column: out for column, (_, out) in histories.items()},
+    )
+
+
+def measure_names(contract: Contract) -> dict[str, str]:
+    """Return the names of measures by their columns: from clean usage on they are called so."""
+    return {measure.column: name for name, measure in contract.usage.measures.items()}
+
+
+def _of_today(table: pd.DataFrame, current: Mapping[Any, Any]) -> pd.DataFrame:
+    return table.assign(id=replaced(table["id"], current))
+
+
+def cleaning_report(
+    clean: CleanTables, quarantine: Quarantine, as_of: pd.Timestamp, contract: Contract
+) -> dict[str, object]:
+    """Count the rows that each rule caught, and those that were kept."""
+
+    def counts(table: pd.DataFrame, rules: tuple[str, ...]) -> dict[str, int]:
+        return {name: int((table["rule"] == name).sum()) for name in rules}
+
+    report: dict[str, object] = {
+        "as_of": f"{as_of:%Y-%m-%d}",
+        "companies": {
+            "kept": len(clean.companies),
+            "conversions": int(clean.periods["conversion_valid"].sum()),
+            "quarantined": counts(quarantine.companies, company_rules(contract)),
+        },
+        "usage": {
+            "kept": len(clean.usage),
+            "quarantined": counts(quarantine.usage, usage_rules(contract)),
+        },
+    }
+    if quarantine.subscriptions is not None:
+        report["subscriptions"] = {
+            "paid_periods": len(clean.periods),
+            "quarantined": counts(quarantine.subscriptions, subscription_rules(contract)),
+        }
+    if quarantine.histories:
+        report["histories"] = {
+            column: {"kept": len(clean.histories[column]), "quarantined": counts(table, tuple(HISTORY_RULES))}
+            for column, table in quarantine.histories.items()
+        }
+    return report
+
+
+CLEANING_METRICS: Final = (
+    Metric("as_of", "the moment as of which the export is read"),
+    Metric("companies.kept", "companies that are kept"),
+    Metric("companies.conversions", "conversions known at `as_of`"),
+    Metric("companies.quarantined.<rule>", "company rows that a cleaning rule drops"),
+    Metric("usage.kept", "usage rows that are kept"),
+    Metric("usage.quarantined.<rule>", "usage rows that a cleaning rule drops"),
+    Metric("subscriptions.paid_periods", "paid periods, of a contract with subscriptions"),
+    Metric(
+        "subscriptions.quarantined.<rule>", "subscriptions that a cleaning rule drops or does not fully use"
+    ),
+    Metric("histories.<attribute>.kept", "rows of an attribute's history that are kept"),
+    Metric("histories.<attribute>.quarantined.<rule>", "rows of its history that a cleaning rule drops"),
+)
+"""What `cleaning_report` counts."""
