@@ -18,6 +18,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from conversion.config.contract_file import load_contract
+from conversion.config.data_contract import Contract
 from conversion.config.model_params import model_types
 from conversion.config.params import Params
 from conversion.config.params_file import load_params
@@ -60,10 +62,12 @@ def parts(train: pd.DataFrame, shares: list[float], seeds: int) -> Iterator[tupl
                 yield share, seed, train[drawn < share]
 
 
-def share_of_oracle(part: pd.DataFrame, tested: pd.DataFrame, params: Params) -> dict[str, float]:
+def share_of_oracle(
+    part: pd.DataFrame, tested: pd.DataFrame, params: Params, contract: Contract
+) -> dict[str, float]:
     """Fit on a part, score the tested snapshots and give `MEASURES`, as metrics/evaluation.json does."""
     label, weight = part["label"].to_numpy(dtype=np.int64), part["weight"].to_numpy(dtype=np.float64)
-    model = make_model(params).fit(part, label, weight, part["as_of"])
+    model = make_model(params, contract).fit(part, label, weight, part["as_of"])
     weeks = [week for _, week in tested.groupby("as_of", sort=True)]
     scored = [
         week[["id", "as_of", "label", "MRR", ORACLE]].assign(
@@ -86,13 +90,14 @@ def measure(arguments: argparse.Namespace, params: Params) -> pd.DataFrame:
         for share, seed, part in parts(train, arguments.shares, arguments.seeds)
         for model_type in arguments.model_types
     ]
+    contract = load_contract("data/contract.json")
     rows: list[dict[str, Any]] = []
     for share, seed, part, model_type in tqdm(jobs, desc="learning curve", unit=" fits", disable=None):
         converters = part.loc[part["label"] == 1, "id"].nunique()
         if converters < FEWEST_CONVERTERS:
             continue
         chosen = params.model_copy(update={"model": params.model.model_copy(update={"type": model_type})})
-        found = share_of_oracle(part, tested, chosen)
+        found = share_of_oracle(part, tested, chosen, contract)
         rows.append({"share": share, "seed": seed, "converters": converters, "model": model_type} | found)
     return pd.DataFrame(rows)
 

@@ -109,7 +109,6 @@ def fit_original(folder: Path) -> None:
     from sklearn.impute import SimpleImputer
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    from conversion.config.contract import EMPLOYEE_RANGES
     from conversion.modelling.artifact import load_model
     from conversion.modelling.model import ConversionModel
     from conversion.runtime.files import verified_parquet
@@ -118,7 +117,8 @@ def fit_original(folder: Path) -> None:
         model, _ = load_model(ConversionModel)
     columns = [*NUMBERS[1:], "log_alexa_rank", "size", "sector", "label", "weight"]
     train = verified_parquet(folder / "data/features/train.parquet", columns=columns)
-    ranges = dict(enumerate(EMPLOYEE_RANGES, start=1))
+    levels = model.data_contract.companies.attributes["EMPLOYEE_RANGE"].levels
+    ranges = dict(enumerate(levels, start=1))
     rows = train.assign(
         ALEXA_RANK=np.exp(train["log_alexa_rank"]),
         EMPLOYEE_RANGE=train["size"].map(ranges).astype(object),

@@ -1,6 +1,6 @@
 """The usual recipe for this problem, leaks and all, for `benchmarks/leakage.py` to measure.
 
-One row a company: its firmographics and all of its usage added up; the label is the file that it stands in; a
+One row a company: its attributes and all of its usage added up; the label is the file that it stands in; a
 random fifth of the companies is the test. Nothing here is used by the pipeline.
 """
 
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
-from conversion.config.contract import ACTIONS, EMPLOYEE_RANGES, MEASURES, UNRANKED, USERS
-from conversion.data.industries import SECTORS
+from conversion.config.attribute_kinds import AnyAttribute, Category, Number, Ordered
+from conversion.config.attribute_names import encoded_names, label, slug
+from conversion.config.data_contract import Contract
 from conversion.data.timeline import WEEK, known_at, prospects_at
 from conversion.evaluation.predictions import BASE_RATE, MODEL
 from conversion.evaluation.ranking_metrics import weekly_measures
@@ -30,6 +31,8 @@ FOLDS: Final = 5
 TOP: Final = 10
 NEVER: Final = -1.0
 """Days since the first and the last usage row, where there is none."""
+ABSENT: Final = -1.0
+"""A number that is missing, unless the contract says what it counts as."""
 
 
 def forest(seed: int) -> RandomForestClassifier:
@@ -47,9 +50,9 @@ def xgboost(seed: int) -> Any:
 LEARNERS: Final[Mapping[str, Learner]] = {"forest": forest, "xgboost": xgboost}
 
 
-def is_customer(companies: pd.DataFrame, as_of: pd.Timestamp) -> pd.Series:
-    """Label a company by the file that it stood in at ``as_of``."""
-    return (companies["CLOSEDATE"] < as_of).astype(np.int64)
+def is_customer(companies: pd.DataFrame, as_of: pd.Timestamp, contract: Contract) -> pd.Series:
+    """Label a company by whether the export of ``as_of`` has it among the customers."""
+    return (companies[contract.companies.converted] < as_of).astype(np.int64)
 
 
 def up_to(companies: pd.DataFrame, as_of: pd.Timestamp) -> pd.Series:
@@ -57,12 +60,15 @@ def up_to(companies: pd.DataFrame, as_of: pd.Timestamp) -> pd.Series:
     return pd.Series(as_of, index=companies.index)
 
 
-def up_to_conversion(companies: pd.DataFrame, as_of: pd.Timestamp) -> pd.Series:
+def up_to_conversion(companies: pd.DataFrame, as_of: pd.Timestamp, contract: Contract) -> pd.Series:
     """Add up a customer's usage until its conversion only, that of the others until the export was taken."""
-    return companies["CLOSEDATE"].where(companies["CLOSEDATE"] < as_of).fillna(as_of)
+    converted = companies[contract.companies.converted]
+    return converted.where(converted < as_of).fillna(as_of)
 
 
-def features(companies: pd.DataFrame, usage: pd.DataFrame, moments: pd.Series) -> pd.DataFrame:
+def features(
+    companies: pd.DataFrame, usage: pd.DataFrame, moments: pd.Series, contract: Contract
+) -> pd.DataFrame:
     """Describe each company by one row.
 
     Parameters
@@ -73,47 +79,62 @@ def features(companies: pd.DataFrame, usage: pd.DataFrame, moments: pd.Series) -
         Clean usage rows.
     moments
         Until when each company's usage is added up; index as ``companies``.
+    contract
+        Names the attributes and the columns of usage.
 
     Returns
     -------
     pandas.DataFrame of float32
-        Index as ``companies``: firmographics with a column a category and flags of what is missing, and for
-        each measure of usage the sum, the mean and the maximum, with the number of weeks and days.
+        Index as ``companies``: attributes with a column a level and flags of what is missing, and for each
+        measure of usage the sum, the mean and the maximum, with the number of weeks and days.
     """
     moment = pd.Series(moments.to_numpy(), index=companies["id"].to_numpy())
-    used = totals(usage, moment).set_axis(companies.index)
-    return pd.concat([firmographics(companies), used], axis=1).astype(np.float32)
+    used = totals(usage, moment, contract).set_axis(companies.index)
+    return pd.concat([attributes(companies, contract), used], axis=1).astype(np.float32)
 
 
-def firmographics(companies: pd.DataFrame) -> pd.DataFrame:
-    """Spread the firmographics over numbers and 0-1 columns."""
-    ranges = {f"employees_{name}": companies["EMPLOYEE_RANGE"] == name for name in EMPLOYEE_RANGES}
-    sectors = {f"sector_{name}": companies["sector"] == name for name in SECTORS}
-    columns = {
-        "alexa_rank": companies["ALEXA_RANK"].fillna(UNRANKED),
-        "alexa_rank_missing": companies["unranked"].isna(),
-        "employees_missing": companies["EMPLOYEE_RANGE"].isna(),
-        "industry_missing": companies["INDUSTRY"].isna(),
-        **ranges,
-        **sectors,
-    }
-    return pd.DataFrame(columns, index=companies.index).astype(np.float64)
+def attributes(companies: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """Spread the attributes over numbers and 0-1 columns: numbers, what is missing, levels."""
+    numbers: dict[str, pd.Series] = {}
+    missing: dict[str, pd.Series] = {}
+    levels: dict[str, pd.Series] = {}
+    for column, attribute in contract.companies.attributes.items():
+        encoded = companies[encoded_names(column, attribute)[-1]]
+        known = companies[column] if isinstance(attribute, Category) else encoded
+        missing[f"{slug(column)}_missing"] = known.isna()
+        if isinstance(attribute, Category | Ordered):
+            levels |= _levels(label(column, attribute), attribute, encoded)
+        else:
+            numbers[slug(column)] = _number(companies[encoded_names(column, attribute)[0]], attribute)
+    return pd.DataFrame(numbers | missing | levels, index=companies.index).astype(np.float64)
 
 
-def totals(usage: pd.DataFrame, moment: pd.Series) -> pd.DataFrame:
+def _number(encoded: pd.Series, attribute: AnyAttribute) -> pd.Series:
+    counts_as = attribute.counts_as if isinstance(attribute, Number) else None
+    return encoded.fillna(ABSENT if counts_as is None else counts_as)
+
+
+def _levels(name: str, attribute: Category | Ordered, encoded: pd.Series) -> dict[str, pd.Series]:
+    if isinstance(attribute, Category):
+        return {f"{name}_{level}": encoded == level for level in encoded.cat.categories}
+    return {f"{name}_{level}": encoded == place for place, level in enumerate(attribute.levels, start=1)}
+
+
+def totals(usage: pd.DataFrame, moment: pd.Series, contract: Contract) -> pd.DataFrame:
     """Add up the usage that is known at each company's moment (index: ``id``), one row a moment, in order."""
+    week = contract.usage.time
     known = usage[usage["id"].isin(moment.index)]
-    known = known[known_at(known["WHEN_TIMESTAMP"], known["id"].map(moment))]
+    known = known[known_at(known[week], known["id"].map(moment))]
     by_company = known.groupby("id")
-    table = by_company[list(MEASURES)].agg(["sum", "mean", "max"])
+    table = by_company[[*contract.counts, *contract.usage.measures]].agg(["sum", "mean", "max"])
     table.columns = [f"{measure.lower()}_{how}" for measure, how in table.columns]
-    table["actions"] = table[[f"{name.lower()}_sum" for name in ACTIONS]].sum(axis=1)
-    table["users"] = table[[f"{name.lower()}_sum" for name in USERS]].sum(axis=1)
+    table["actions"] = table[[f"{name.lower()}_sum" for name in contract.actions]].sum(axis=1)
+    table["users"] = table[[f"{name.lower()}_sum" for name in contract.users]].sum(axis=1)
     table["weeks"] = by_company.size()
     table = table.reindex(moment.index).fillna(0.0)
     for name, day in (
-        ("first", by_company["WHEN_TIMESTAMP"].min()),
-        ("last", by_company["WHEN_TIMESTAMP"].max()),
+        ("first", by_company[week].min()),
+        ("last", by_company[week].max()),
     ):
         table[f"days_since_{name}"] = (moment - day.reindex(moment.index)).dt.days.fillna(NEVER)
     span = (table["days_since_first"] - table["days_since_last"]) / WEEK.days + 1
@@ -162,6 +183,7 @@ def out_of_time(
     refits: Mapping[pd.Timestamp, Sequence[pd.Timestamp]],
     learner: Learner,
     seed: int,
+    contract: Contract,
 ) -> pd.DataFrame:
     """Rank the prospects of past weeks, as the recipe's author would have done then.
 
@@ -179,6 +201,8 @@ def out_of_time(
         Gives the unfitted model.
     seed
         Of the folds and the model.
+    contract
+        Names the columns.
 
     Returns
     -------
@@ -189,7 +213,7 @@ def out_of_time(
         [
             scores
             for refit, cutoffs in refits.items()
-            for scores in _scores_until_refit(companies, usage, refit, cutoffs, learner, seed)
+            for scores in _scores_until_refit(companies, usage, refit, cutoffs, learner, seed, contract)
         ],
         ignore_index=True,
     )
@@ -202,9 +226,10 @@ def _scores_until_refit(
     cutoffs: Sequence[pd.Timestamp],
     learner: Learner,
     seed: int,
+    contract: Contract,
 ) -> Iterator[pd.DataFrame]:
-    label = is_customer(companies, refit)
-    table = features(companies, usage, up_to(companies, refit))
+    label = is_customer(companies, refit, contract)
+    table = features(companies, usage, up_to(companies, refit), contract)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     held_out = np.empty(len(companies), dtype=np.int64)
     models = []
@@ -212,9 +237,9 @@ def _scores_until_refit(
         models.append(fitted(learner, seed, table.iloc[learn], label.iloc[learn]))
         held_out[test] = number
     for cutoff in cutoffs:
-        on_list = prospects_at(companies["CLOSEDATE"], cutoff).to_numpy()
+        on_list = prospects_at(companies, cutoff, contract).to_numpy()
         prospects = companies[on_list]
-        rows = features(prospects, usage, up_to(prospects, cutoff))
+        rows = features(prospects, usage, up_to(prospects, cutoff), contract)
         score = scored_by_fold(models, held_out[on_list], rows)
         yield pd.DataFrame({"id": prospects["id"].to_numpy(), "as_of": cutoff, "score": score})
 

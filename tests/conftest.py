@@ -30,6 +30,7 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
 LONGEST = (
     "test_docs_commands",
     "test_tracking",
+    "test_examples",
     "test_sweep",
     "test_dvc_results",
     "test_dvc",

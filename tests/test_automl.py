@@ -24,6 +24,7 @@ from conversion.modelling import training
 from conversion.runtime.errors import UserError
 from conversion.stats.hashing import tie_break
 from conversion.stats.losses import log_loss
+from tests.contract_files import hubspot
 from tests.exports import write_export
 from tests.pipeline import Pipeline, dirty_export, small_params
 
@@ -66,6 +67,7 @@ def compared(folder: Path, refits: int | None = None) -> automl.Comparison:
         pipeline.train,
         pipeline.backtest,
         pipeline.params,
+        hubspot(),
         dict.fromkeys(("ruled", "constant"), command),
         {"ruled": 5.0, "constant": 7.5},
         refits,
@@ -113,7 +115,7 @@ def test_a_library_learns_from_the_rows_of_our_own_fits(
     assert len(fits) == len(refits) == 4
     for refit, fit in zip(refits, fits, strict=True):
         ours = fit.iloc[np.lexsort((tie_break(fit["id"]), fit["as_of"]))].reset_index(drop=True)
-        given = automl.hand_over(train, pipeline.backtest.head(), refit, params)
+        given = automl.hand_over(train, pipeline.backtest.head(), refit, params, hubspot())
         pd.testing.assert_frame_equal(given.train, ours[list(given.train)])
         for name in ("as_of", "label", "weight"):
             np.testing.assert_array_equal(given.targets[name], ours[name])
@@ -146,7 +148,7 @@ def test_labels_that_are_not_known_yet_are_not_handed_over() -> None:
         assert open_yet.any()
         other = pipeline.train.assign(label=pipeline.train["label"].mask(open_yet, 1.0))
         given, expected = (
-            automl.hand_over(train, pipeline.backtest, refit, pipeline.params)
+            automl.hand_over(train, pipeline.backtest, refit, pipeline.params, hubspot())
             for train in (other, pipeline.train)
         )
         for changed, table in zip(given, expected, strict=True):
@@ -158,8 +160,8 @@ def test_order_of_snapshots_changes_nothing_that_is_handed_over() -> None:
     (refit, *_) = automl.refits_of(pipeline.backtest, pipeline.params)
     shuffled = pipeline.train.sample(frac=1, random_state=0)
     for train, table in zip(
-        automl.hand_over(shuffled, pipeline.backtest, refit, pipeline.params),
-        automl.hand_over(pipeline.train, pipeline.backtest, refit, pipeline.params),
+        automl.hand_over(shuffled, pipeline.backtest, refit, pipeline.params, hubspot()),
+        automl.hand_over(pipeline.train, pipeline.backtest, refit, pipeline.params, hubspot()),
         strict=True,
     ):
         pd.testing.assert_frame_equal(train, table)
@@ -253,7 +255,7 @@ def test_the_page_says_what_was_run(recorded: tuple[Path, automl.Comparison]) ->
 def asked(command: list[str]) -> automl.Answer:
     pipeline = export()
     (refit, *_) = automl.refits_of(pipeline.backtest, pipeline.params)
-    given = automl.hand_over(pipeline.train, pipeline.backtest.head(7), refit, pipeline.params)
+    given = automl.hand_over(pipeline.train, pipeline.backtest.head(7), refit, pipeline.params, hubspot())
     return automl.ask("flaml", command, given, 5.0, pipeline.params)
 
 

@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 import yaml
 
+from conversion.config.contract_file import load_contract
 from conversion.serving.middleware import BENTOML_PATHS
 from conversion.serving.routes import http_routes
-from tools.docs import blocks, generate, metric_names, pages, session
+from tools.docs import blocks, contract_blocks, generate, metric_names, pages, session
 from tools.docs.markdown import BLOCK
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,6 +47,8 @@ NOT_OURS = {
     "tests/conversion/modelling/test_lightgbm.py",
     ".venv/bin/activate",
     "/path/to/export",
+    # written by a reader of own_export.md
+    "contracts/mine.yaml",
     "/path/to/python3.11",
 }
 FOLDERS = (
@@ -187,10 +190,28 @@ def test_every_metric_is_explained_once(path: str) -> None:
     assert keys
     explained = {key: [name for name in names if metric_names.matches(name, key)] for key in keys}
     assert {key: found for key, found in explained.items() if len(found) != 1} == {}
-    # What only shows when it is switched on.
+    # What only shows when it is switched on, or when the contract has such days or tables.
+    optional = ("cross_validation_not_out_of_time.", "dates_out_of_order.", "subscriptions.", "histories.")
     unused = {name for name in names if not any(metric_names.matches(name, key) for key in keys)}
-    optional = ("cross_validation_not_out_of_time.", "subscriptions.", "histories.")
     assert {name for name in unused if not name.startswith(optional)} == set()
+
+
+def test_the_examples_of_a_contract_are_right_and_have_every_key() -> None:
+    given: set[str] = set()
+    for path in contract_blocks.EXAMPLES.values():
+        load_contract(ROOT / path)
+        given |= set(dotted(yaml.safe_load(text_of(path))))
+    names = {key.rpartition(".")[2] for key in given}
+    assert {key for model in contract_blocks.models().values() for key in model["properties"]} <= names
+
+
+def test_what_follows_is_said_of_each_key_of_companies_and_usage_that_results_depend_on() -> None:
+    rows = re.findall(r"(?m)^\| `((?:companies|usage)[.][\w.]+)` \| ", text_of("docs/reference/contract.md"))
+    models = contract_blocks.models()
+    keys = {f"{name.lower()}.{key}" for name in ("Companies", "Usage") for key in models[name]["properties"]}
+    assert len(rows) == len(set(rows)) > 10
+    assert set(rows) <= keys
+    assert {key for key in keys if key.startswith("companies.")} - set(rows) == {"companies.id"}
 
 
 def test_the_flow_has_every_stage_and_what_reads_its_outputs() -> None:

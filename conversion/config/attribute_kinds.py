@@ -213,8 +213,8 @@ class Flag(Attribute):
     """Yes or no."""
 
     kind: Literal["flag"]
-    yes: Levels | Columns = Field(default=("true", "yes", "1"), description="values that mean yes, any case")
-    no: Levels | Columns = Field(default=("false", "no", "0"), description="values that mean no, any case")
+    yes: Columns = Field(default=("true", "yes", "1"), description="values that mean yes, any case")
+    no: Columns = Field(default=("false", "no", "0"), description="values that mean no, any case")
     direction: Direction = Field(
         default=0, description="1: yes may only raise the probability, -1: only lower it, 0: either"
     )

@@ -15,6 +15,7 @@ from typing import Final
 from benchmarks import leakage_page, modelling_page
 from conversion.runtime.errors import InputError
 from conversion.runtime.files import read_json
+from tools.docs import contract_blocks
 from tools.docs.markdown import Json, code, fill, table
 from tools.docs.pages import stages_of, stages_table
 from tools.docs.results import results_block, share_of_oracle_block, slices_block
@@ -33,7 +34,7 @@ LEAD_ROWS: Final = 10
 LEAKAGE: Final = "docs/explanation/random_splits.json"
 MODELLING: Final = "docs/explanation/modelling.json"
 # Beside the wings, in the order in which a reader of the modules wants them.
-OTHER_FOLDERS: Final = ("stages", "commands", "benchmarks", "tools/docs")
+OTHER_FOLDERS: Final = ("stages", "commands", "examples", "benchmarks", "tools/docs")
 HAZARD: Final = "The hazard\n----------\n"
 
 
@@ -46,6 +47,7 @@ def makers(root: Path) -> dict[str, Callable[[], str]]:
         "leads": partial(leads_block, root),
         **{name: partial(_measured, root / LEAKAGE, make) for name, make in leakage_page.BLOCKS.items()},
         **{name: partial(_measured, root / MODELLING, make) for name, make in modelling_page.BLOCKS.items()},
+        **contract_blocks.makers(root),
         "hazard": partial(hazard_block, root),
         "flow": partial(flow_block, root),
         "stages": partial(stages_table, root),
@@ -70,14 +72,16 @@ def _measured(path: Path, make: Callable[[Json], str]) -> str:
 
 
 def leads_block(root: Path) -> str:
-    """Return the first rows of the lead list, with some of its columns."""
+    """Return the first rows of the lead list, with those of the columns in `LEADS` that it has."""
     import pandas as pd  # needed here alone, and slow to import
 
     leads = pd.read_csv(root / "data/leads/top_leads.csv", dtype="str", keep_default_na=False)
     leads["probability"] = leads["probability"].astype(float).map("{:.3f}".format)
-    leads["expected_mrr"] = leads["expected_mrr"].astype(float).map("{:,.2f}".format)
-    rows = leads.head(LEAD_ROWS)[list(LEADS)].to_numpy().tolist()
-    return table(list(LEADS.values()), rows)
+    if "expected_mrr" in leads:
+        leads["expected_mrr"] = leads["expected_mrr"].astype(float).map("{:,.2f}".format)
+    shown = [name for name in LEADS if name in leads]
+    rows = leads.head(LEAD_ROWS)[shown].to_numpy().tolist()
+    return table([LEADS[name] for name in shown], rows)
 
 
 def hazard_block(root: Path) -> str:

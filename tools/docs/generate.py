@@ -29,6 +29,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 COMMAND_PAGES: Final = (
     "README.md",
     "docs/tutorial.md",
+    "docs/tutorial/second_example.md",
     "docs/how-to/own_export.md",
     "docs/how-to/time_travel.md",
     "docs/how-to/tune_and_compare.md",

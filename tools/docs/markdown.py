@@ -104,6 +104,8 @@ def allowed(schema: Json, date: str = "a day, as `2020-02-24`") -> str:
     'list, at least 1 of: `a`, `b`'
     >>> allowed({"type": "array", "items": {"type": "boolean"}, "maxLength": 3})
     'list, at most 3 of: true or false'
+    >>> allowed({"type": "object", "maxProperties": 9, "additionalProperties": {"type": "integer"}})
+    'section of names, at most 9, each: whole number'
     """
     if "anyOf" in schema or "oneOf" in schema:
         return "; or ".join(allowed(each, date) for each in schema.get("anyOf") or schema["oneOf"])
@@ -119,7 +121,19 @@ def allowed(schema: Json, date: str = "a day, as `2020-02-24`") -> str:
         return f"list, {' and '.join(counts)} of: {allowed(schema['items'], date)}".replace(",  of", " of")
     if schema.get("format") == "date":
         return date
+    if "additionalProperties" in schema or "patternProperties" in schema:
+        return _section_of(schema, date)
     return ", ".join([KINDS[schema["type"]], *_bounds(schema)])
+
+
+def _section_of(schema: Json, date: str) -> str:
+    """Describe an object whose keys are names of the user's."""
+    values = [schema["additionalProperties"]] if schema.get("additionalProperties") else []
+    values += schema.get("patternProperties", {}).values()
+    least, most = (schema.get(f"{bound}Properties") for bound in ("min", "max"))
+    counts = [f"{word} {count}" for word, count in ((LEAST, least), (MOST, most)) if count]
+    names = "section of names" + (f", {' and '.join(counts)}" if counts else "")
+    return f"{names}, each: {'; or '.join(allowed(each, date) for each in values)}"
 
 
 def _bounds(schema: Json) -> list[str]:

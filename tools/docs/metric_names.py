@@ -52,6 +52,7 @@ PLACEHOLDERS: Final = {
     "column": r"\w+",
     "attribute": "[^.]+",
     "value": r"[^.]+",
+    "levels": r"\w+",
     "rule": "[a-z_]+",
     "feature": r"\w+",
     "tier": "|".join(TIERS),
@@ -70,6 +71,9 @@ How they are computed: [Python API](python_api.md).
 `metrics/headline.json` is the only file that DVC treats as metrics: `dvc metrics show`, `dvc metrics diff`
 and `dvc exp show` show its few numbers. For the others, give the path: `dvc metrics show
 metrics/evaluation.json`, `dvc metrics diff --targets metrics/evaluation.json`.
+
+Names of tables, columns and rules are those of the contract. What a contract does not record has no keys:
+without `companies.value` none weighted by MRR, without users none of the rule by users.
 
 `<ranker>` is what the lists are ordered by; a `<baseline>` is also `base_rate`, the prevalence at the fit:
 

@@ -12,11 +12,12 @@ from typing import Any, Final
 
 import yaml
 
+from conversion.config.contract_file import load_contract
 from conversion.config.model_params import search_space
 from conversion.config.params import Params
 from conversion.config.params_file import load_params
-from conversion.features.compute import feature_definitions
-from conversion.features.definitions import FeatureSettings
+from conversion.features.compute import feature_definitions, feature_settings
+from conversion.serving.contract_messages import build_messages
 from conversion.serving.openapi import openapi_document
 from tools.docs.markdown import allowed, code, table
 from tools.docs.metric_names import metrics_page
@@ -104,20 +105,25 @@ def _as_yaml(value: object) -> str:
 
 
 def features_page(root: Path) -> str:
-    """Return every feature that the windows in params.yaml lead to."""
-    settings = load_params(root / "params.yaml").featurize
-    features = feature_definitions(FeatureSettings(settings.windows, settings.half_lives))
+    """Return every feature that the contract and the windows in params.yaml lead to."""
+    params = load_params(root / "params.yaml")
+    contract = load_contract(root / params.data.contract)
+    features = feature_definitions(feature_settings(params.featurize, contract))
     direction = {1: "up", -1: "down", 0: "either"}
     shown = attrgetter("description", "group", "unit", "window", "kind")
     rows = [[code(each.name), *shown(each), direction[each.monotone]] for each in features]
     header = ["name", "what it measures", "group", "unit", "window", "kind", "monotone"]
     return (
         "# Features\n\n"
-        + MADE_FROM.format(sources="`conversion/features/catalogue.py` and `params.yaml`")
-        + f"{len(features)} features. *Window*: how many weeks before `as_of` count, `lifetime` for all of "
-        "them, `-` for what does not depend on usage. *Group*: `features.groups` in `params.yaml` lists the "
-        "groups that the model may use. *Monotone*: the direction in which a higher value may move the "
-        "probability, in tree models with `monotone` on.\n\n" + table(header, rows)
+        + MADE_FROM.format(
+            sources=f"`conversion/features/catalogue.py`, `params.yaml` and `{params.data.contract}`"
+        )
+        + f"{len(features)} features. Another contract leads to other ones, of its attributes, modules and "
+        "measures ([names](contract.md#names-of-features)). *Window*: how many weeks before `as_of` count, "
+        "`lifetime` for all of them, `-` for what does not depend on usage. *Group*: `features.groups` in "
+        "`params.yaml` lists the groups that the model may use; `firmographics` are the attributes. "
+        "*Monotone*: the direction in which a higher value may move the probability, in tree models with "
+        "`monotone` on.\n\n" + table(header, rows)
     )
 
 
@@ -175,7 +181,9 @@ def _written(stage: Json) -> list[str]:
 
 def http_api_page(root: Path) -> str:
     """Describe what each route takes and answers, from the OpenAPI document."""
-    document = json.loads(openapi_document(load_params(root / "params.yaml").serve.max_companies))
+    params = load_params(root / "params.yaml")
+    messages = build_messages(load_contract(root / params.data.contract))
+    document = json.loads(openapi_document(messages, params.serve.max_companies))
     parts = [
         "# HTTP API\n\n",
         MADE_FROM.format(sources="the service's OpenAPI document"),
