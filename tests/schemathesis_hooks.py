@@ -7,7 +7,7 @@ from typing import Any
 
 import schemathesis
 
-from conversion.serving.messages import MAX_EXACT, MAX_WEEKS
+from conversion.serving.message_types import MAX_EXACT, MAX_WEEKS
 
 MODULES = ("CRM_CONTACTS", "CRM_COMPANIES", "CRM_DEALS", "EMAIL")
 TRAINED_AS_OF = dt.date(2019, 10, 14)  # of the model in the folder that `tests.server.lay_out` makes
