@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from conversion.config import contract
+from conversion.config.data_contract import Contract
 from conversion.config.model_params import model_types
 from conversion.config.params import Params
 from conversion.config.params_file import load_params
-from conversion.data import cleaning
-from conversion.data.period import find_period
+from conversion.data.clean_tables import clean_tables
+from conversion.data.period import export_days, find_period
 from conversion.data.timeline import WEEK
 from conversion.features import snapshots
 from conversion.leads.lead_list import lead_list
@@ -25,7 +25,7 @@ from conversion.runtime.files import write_json
 from stages import clean, evaluate, featurize, load, score, train
 from tests import exports
 from tests.contract_files import hubspot
-from tests.exports import lay_out_contracts, tiny_export
+from tests.exports import CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS, lay_out_contracts, tiny_export
 
 Tables = dict[str, pd.DataFrame]
 
@@ -75,9 +75,9 @@ def small_params(**overrides: Any) -> Params:
     return Params.model_validate(values)
 
 
-def typed(tables: Tables) -> Tables:
+def typed(tables: Tables, contract: Contract | None = None) -> Tables:
     """Return tables with the types that ``stages.load`` writes."""
-    return exports.typed(tables, hubspot())
+    return exports.typed(tables, contract or hubspot())
 
 
 class Pipeline:
@@ -86,69 +86,58 @@ class Pipeline:
     Parameters
     ----------
     tables
-        An export, as `tests.exports.tiny_export` returns it.
+        An export, as `tests.exports.tiny_export` returns it; usage by week.
     params
         As in params.yaml.
+    contract
+        Of the export.
     """
 
-    def __init__(self, tables: Tables, params: Params) -> None:
+    def __init__(self, tables: Tables, params: Params, contract: Contract | None = None) -> None:
         self.params = params
-        self.typed = typed(tables)
+        self.contract = contract or hubspot()
+        self.typed = typed(tables, self.contract)
         given = None if params.data.as_of is None else pd.Timestamp(params.data.as_of)
-        self.period = find_period(
-            self.typed[contract.USAGE_ACTIONS],
-            self.typed[contract.CUSTOMERS]["CLOSEDATE"],
-            given,
-            params.clean,
-            hubspot(),
-        )
+        converted, days = export_days(self.typed, None, self.contract)
+        rows = self.typed[self.contract.usage.table]
+        self.period = find_period(rows, converted, given, params.clean, self.contract, days)
         self.as_of = self.period.as_of
-        self.companies, self.company_quarantine = cleaning.clean_companies(
-            [self.typed[name] for name in contract.COMPANY_TABLES],
-            self.as_of,
-            params.clean.deduplication,
-            hubspot(),
+        self.clean, self.quarantine = clean_tables(
+            self.typed, self.period, params.clean.deduplication, self.contract
         )
-        self.usage, self.usage_quarantine = cleaning.clean_usage(
-            self.typed[contract.USAGE_ACTIONS], self.companies["id"], self.period, hubspot()
-        )
-        first_week = self.usage["WHEN_TIMESTAMP"].min()
+        self.companies, self.company_quarantine = self.clean.companies, self.quarantine.companies
+        self.usage, self.usage_quarantine = self.clean.usage, self.quarantine.usage
+        first_week = self.usage[self.contract.usage.time].min()
         self.weeks = snapshots.training_weeks(first_week, self.as_of, params.featurize)
         self.cutoffs = snapshots.backtest_weeks(first_week, self.as_of, params)
+        self.recipe = snapshots.recipe_of(self.companies, params.featurize, self.contract)
+        self.encoded = snapshots.with_encoded_histories(self.clean, self.recipe)
 
     def _by_chunk(self, make: Any) -> pd.DataFrame:
         size = self.params.featurize.chunk_companies
-        tables = snapshots.snapshots_by_chunk(self.companies, self.usage, size, make, "snapshots")
+        tables = snapshots.snapshots_by_chunk(self.encoded, size, make, "snapshots")
         return pd.concat(list(tables), ignore_index=True)
 
     @functools.cached_property
     def train(self) -> pd.DataFrame:
         """Training snapshots."""
-        settings, seed = self.params.featurize, self.params.seed
-        return self._by_chunk(
-            lambda some, used: snapshots.training_snapshots(some, used, self.weeks, settings, seed)
-        )
+        recipe, seed = self.recipe, self.params.seed
+        return self._by_chunk(lambda some: snapshots.training_snapshots(some, self.weeks, recipe, seed))
 
     @functools.cached_property
     def backtest(self) -> pd.DataFrame:
         """Every prospect at every cutoff, labelled."""
-        settings = self.params.featurize
-        return self._by_chunk(
-            lambda some, used: snapshots.backtest_snapshots(some, used, self.cutoffs, settings)
-        )
+        return self._by_chunk(lambda some: snapshots.backtest_snapshots(some, self.cutoffs, self.recipe))
 
     @functools.cached_property
     def latest(self) -> pd.DataFrame:
         """Snapshots to score."""
-        settings = self.params.featurize
-        return self._by_chunk(
-            lambda some, used: snapshots.prospect_snapshots(some, used, self.as_of, settings)
-        )
+        return self._by_chunk(lambda some: snapshots.prospect_snapshots(some, self.as_of, self.recipe))
 
     @functools.cached_property
     def model(self) -> ConversionModel:
         """The fitted model."""
-        return fit_at(self.train, self.as_of, self.params)
+        return fit_at(self.train, self.as_of, self.params, self.contract)
 
     @functools.cached_property
     def leads(self) -> pd.DataFrame:
@@ -162,23 +151,23 @@ def cut_at(tables: Tables, as_of: pd.Timestamp) -> Tables:
 
     A company that converts more than once is listed once until its second conversion.
     """
-    customers, others = tables[contract.CUSTOMERS], tables[contract.NONCUSTOMERS]
-    usage = tables[contract.USAGE_ACTIONS]
+    customers, others = tables[CUSTOMERS], tables[NONCUSTOMERS]
+    usage = tables[USAGE_ACTIONS]
     known = customers["CLOSEDATE"] < as_of
     first = customers["CLOSEDATE"] == customers.groupby("id")["CLOSEDATE"].transform("min")
     free = customers.loc[~known & first, list(others)]
     return {
-        contract.CUSTOMERS: customers[known].reset_index(drop=True),
-        contract.NONCUSTOMERS: pd.concat([others, free], ignore_index=True),
-        contract.USAGE_ACTIONS: usage[usage["WHEN_TIMESTAMP"] + WEEK <= as_of].reset_index(drop=True),
+        CUSTOMERS: customers[known].reset_index(drop=True),
+        NONCUSTOMERS: pd.concat([others, free], ignore_index=True),
+        USAGE_ACTIONS: usage[usage["WHEN_TIMESTAMP"] + WEEK <= as_of].reset_index(drop=True),
     }
 
 
 def dirty_export(seed: int = 0, companies: int = 120, weeks: int = 40) -> Tables:
     """Return a tiny export with something for each cleaning rule, spread over its whole period."""
     tables = tiny_export(seed, companies, weeks)
-    customers, others = tables[contract.CUSTOMERS].copy(), tables[contract.NONCUSTOMERS]
-    usage = tables[contract.USAGE_ACTIONS].reset_index(drop=True)
+    customers, others = tables[CUSTOMERS].copy(), tables[NONCUSTOMERS]
+    usage = tables[USAGE_ACTIONS].reset_index(drop=True)
     by_close = customers["CLOSEDATE"].sort_values().index
     customers.loc[by_close[4::6], "MRR"] = [0.0, -5.0, 0.0, -1.0, 0.0][: len(by_close[4::6])]
     again = customers.loc[by_close[1::6]].assign(MRR=900.0, EMPLOYEE_RANGE="51 to 200")
@@ -191,9 +180,9 @@ def dirty_export(seed: int = 0, companies: int = 120, weeks: int = 40) -> Tables
     usage.loc[fewer, "USERS_EMAIL"] = usage.loc[fewer, "ACTIONS_EMAIL"] + 2
     usage.loc[negative, "ACTIONS_CRM_DEALS"] = -1
     return {
-        contract.CUSTOMERS: pd.concat([again, customers], ignore_index=True),
-        contract.NONCUSTOMERS: pd.concat([poorer, others], ignore_index=True),
-        contract.USAGE_ACTIONS: pd.concat([usage, orphan, repeated, stray], ignore_index=True),
+        CUSTOMERS: pd.concat([again, customers], ignore_index=True),
+        NONCUSTOMERS: pd.concat([poorer, others], ignore_index=True),
+        USAGE_ACTIONS: pd.concat([usage, orphan, repeated, stray], ignore_index=True),
     }
 
 

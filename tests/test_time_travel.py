@@ -11,13 +11,12 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from conversion.config.contract import CUSTOMERS, MEASURES, NONCUSTOMERS, USAGE_ACTIONS
 from conversion.data.timeline import WEEK
 from conversion.evaluation import backtest
 from conversion.ingest import export
 from conversion.leads.lead_files import write_leads
 from tests.contract_files import hubspot
-from tests.exports import tiny_export, write_export
+from tests.exports import CUSTOMERS, MEASURES, NONCUSTOMERS, USAGE_ACTIONS, tiny_export, write_export
 from tests.pipeline import MODEL_TYPES, Pipeline, Tables, cut_at, dirty_export, small_params, typed
 
 AS_OF = pd.Timestamp("2019-07-08")
@@ -162,7 +161,7 @@ def test_time_travel_writes_the_bytes_of_an_export_cut_by_hand(
 def test_the_backtest_predicts_what_time_travel_lists(model_type: str) -> None:
     """On an export with quarantined conversions: rows with open labels are left out, the rest is the list."""
     pipeline = whole(model_type, None)
-    predictions = backtest.backtest(pipeline.train, pipeline.backtest, pipeline.params)
+    predictions = backtest.backtest(pipeline.train, pipeline.backtest, pipeline.params, pipeline.contract)
     refits = predictions["fitted_as_of"].unique()
     assert tuple(f"{refit:%Y-%m-%d}" for refit in refits) == DATES
     converted = pipeline.companies.set_index("id")

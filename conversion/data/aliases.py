@@ -129,17 +129,14 @@ def merge_usage(usage: pd.DataFrame, current: Current, contract: Contract) -> pd
     if ids is usage["id"]:
         return usage
     time = contract.usage.time
-    measures = contract.usage.measures.values()
     # The row of the id of today comes last of its week.
     order = usage.assign(then=usage["id"], today=ids.eq(usage["id"]), id=ids)
     order = order.sort_values(["id", time, "today", "then"], ignore_index=True)
     groups = order.groupby(["id", time], sort=False)
     columns = {name: groups[name].sum() for name in contract.counts}
-    for measure in measures:
-        column = groups[measure.column]
+    for name, measure in contract.usage.measures.items():
+        column = groups[name]
         # Of measures that are missing, the sum is missing too.
-        columns[measure.column] = (
-            column.sum(min_count=1) if measure.combine == "sum" else column.agg(measure.combine)
-        )
+        columns[name] = column.sum(min_count=1) if measure.combine == "sum" else column.agg(measure.combine)
     merged = pd.DataFrame(columns).reset_index()
     return merged[list(usage.columns)].astype(usage.dtypes.to_dict())

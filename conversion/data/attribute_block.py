@@ -108,9 +108,7 @@ def ages(days: Floats, as_of: Days) -> Floats:
     return np.where(days < as_of, as_of - days, np.nan)
 
 
-def encode_history(
-    table: pd.DataFrame, column: str, attribute: AnyAttribute, levels: Levels
-) -> pd.DataFrame:
+def encode_history(table: pd.DataFrame, column: str, attribute: AnyAttribute, levels: Levels) -> pd.DataFrame:
     """Encode an attribute's history as `conversion.data.attributes.encode` encodes companies.
 
     Parameters

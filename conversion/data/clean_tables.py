@@ -96,7 +96,8 @@ def clean_tables(
     former = [
         table.assign(rule=MERGED).reindex(columns=companies_out.columns) for table in merged if len(table)
     ]
-    usage, usage_out = clean_usage(tables[contract.usage.table], known_ids(ids, current), period, contract)
+    rows_of_usage = tables[contract.usage.table].rename(columns=measure_names(contract))
+    usage, usage_out = clean_usage(rows_of_usage, known_ids(ids, current), period, contract)
     clean = CleanTables(
         companies,
         merge_usage(usage, current, contract),
@@ -109,6 +110,11 @@ def clean_tables(
         subscriptions,
         {column: out for column, (_, out) in histories.items()},
     )
+
+
+def measure_names(contract: Contract) -> dict[str, str]:
+    """Return the names of measures by their columns: from clean usage on they are called so."""
+    return {measure.column: name for name, measure in contract.usage.measures.items()}
 
 
 def _of_today(table: pd.DataFrame, current: Mapping[Any, Any]) -> pd.DataFrame:

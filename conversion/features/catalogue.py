@@ -274,9 +274,7 @@ def _has(settings: FeatureSettings, needs: Needs) -> bool:
     return needs == "actions" or len(settings.modules) > 1
 
 
-def _of(
-    features: tuple[Computed[Read], ...], settings: FeatureSettings
-) -> tuple[Computed[Read], ...]:
+def _of(features: tuple[Computed[Read], ...], settings: FeatureSettings) -> tuple[Computed[Read], ...]:
     return tuple(
         replace(
             each,

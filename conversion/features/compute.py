@@ -102,7 +102,11 @@ def compute_features(
 
 
 def features_of_block(
-    attributes: np.ndarray, block: np.ndarray, positions: np.ndarray, settings: FeatureSettings, levels: Levels
+    attributes: np.ndarray,
+    block: np.ndarray,
+    positions: np.ndarray,
+    settings: FeatureSettings,
+    levels: Levels,
 ) -> np.ndarray:
     """Compute every feature of a block of companies at each ``as_of``: the core, on arrays alone.
 
@@ -258,7 +262,12 @@ def _plan(settings: FeatureSettings) -> _Plan:
         windowed=tuple(
             (
                 np.array(
-                    [places[each, window] for window in windows for each in group.columns if (each, window) in places]
+                    [
+                        places[each, window]
+                        for window in windows
+                        for each in group.columns
+                        if (each, window) in places
+                    ]
                 ),
                 group.compute,
             )

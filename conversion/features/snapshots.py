@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from conversion.config.attribute_kinds import Category
-from conversion.config.attribute_names import encoded_names
 from conversion.config.data_contract import Contract
 from conversion.config.params import Featurize, Params
 from conversion.data.attribute_block import encode_history
@@ -23,7 +21,7 @@ from conversion.data.timeline import (
     prospects_at,
     week_number,
 )
-from conversion.features.compute import compute_features, feature_frame, feature_settings
+from conversion.features.compute import compute_features, feature_frame, feature_settings, levels_in
 from conversion.features.definitions import FeatureSettings
 from conversion.runtime.errors import ExportError
 from conversion.runtime.progress import counting_bar
@@ -63,11 +61,8 @@ def recipe_of(companies: pd.DataFrame, params: Featurize, contract: Contract) ->
     contract
         Names the columns.
     """
-    levels = {}
-    for column, category in contract.attributes_of(Category).items():
-        (name,) = encoded_names(column, category)
-        levels[column] = tuple(companies[name].cat.categories)
-    return Recipe(params, contract, feature_settings(params, contract), levels)
+    settings = feature_settings(params, contract)
+    return Recipe(params, contract, settings, levels_in(companies, settings))
 
 
 def with_encoded_histories(tables: CleanTables, recipe: Recipe) -> CleanTables:
@@ -108,7 +103,7 @@ def chunks(tables: CleanTables, size: int) -> Iterator[CleanTables]:
         )
 
 
-def _of_companies(table: pd.DataFrame, first: object, last: object) -> pd.DataFrame:
+def _of_companies(table: pd.DataFrame, first: Any, last: Any) -> pd.DataFrame:
     ids = table["id"].to_numpy()
     return table.iloc[ids.searchsorted(first, side="left") : ids.searchsorted(last, side="right")]
 

@@ -11,7 +11,7 @@ import pytest
 
 from conversion.data.timeline import WEEK
 from conversion.features import snapshots
-from conversion.features.compute import compute_features, feature_definitions, feature_frame
+from conversion.features.compute import compute_features, feature_definitions, feature_frame, feature_settings
 from conversion.features.definitions import FeatureSettings
 from conversion.runtime.errors import ExportError
 from stages import clean, featurize
@@ -26,7 +26,7 @@ def export() -> Pipeline:
 
 
 def settings_of(pipeline: Pipeline) -> FeatureSettings:
-    return FeatureSettings(pipeline.params.featurize.windows, pipeline.params.featurize.half_lives)
+    return feature_settings(pipeline.params.featurize, pipeline.contract)
 
 
 # Weeks
@@ -64,12 +64,12 @@ def test_the_first_cutoff_can_be_given() -> None:
 def test_too_short_an_export_is_refused(as_of: str, first_cutoff: str | None, match: str) -> None:
     pipeline = Pipeline(dirty_export(), small_params(data__as_of=as_of, evaluate__first_cutoff=first_cutoff))
     with pytest.raises(ExportError, match=match):
-        snapshots.check_weeks(pipeline.weeks, pipeline.cutoffs, pipeline.as_of, 30)
+        snapshots.check_weeks(pipeline.weeks, pipeline.cutoffs, pipeline.as_of, 30, pipeline.contract)
 
 
 def test_one_mature_week_is_enough_for_the_check() -> None:
     pipeline = export()
-    snapshots.check_weeks(pipeline.weeks[:1], pipeline.cutoffs[:1], pipeline.as_of, 30)
+    snapshots.check_weeks(pipeline.weeks[:1], pipeline.cutoffs[:1], pipeline.as_of, 30, pipeline.contract)
 
 
 # Chunks
@@ -91,13 +91,16 @@ def test_a_chunk_of_one_changes_nothing() -> None:
 
 def test_chunks_hold_each_company_with_its_usage() -> None:
     pipeline = export()
-    parts = list(snapshots.chunks(pipeline.companies, pipeline.usage, 11))
-    pd.testing.assert_frame_equal(pd.concat([companies for companies, _ in parts]), pipeline.companies)
-    pd.testing.assert_frame_equal(pd.concat([usage for _, usage in parts]), pipeline.usage)
-    for companies, usage in parts:
-        assert len(companies) <= 11
-        assert usage["id"].isin(companies["id"]).all()
-    assert any(usage["id"].nunique() < len(companies) for companies, usage in parts)
+    parts = list(snapshots.chunks(pipeline.clean, 11))
+    for table in ("companies", "usage", "periods"):
+        whole = getattr(pipeline.clean, table)
+        assert len(whole)
+        pd.testing.assert_frame_equal(pd.concat([getattr(part, table) for part in parts]), whole)
+    for part in parts:
+        assert len(part.companies) <= 11
+        assert part.usage["id"].isin(part.companies["id"]).all()
+        assert part.periods["id"].isin(part.companies["id"]).all()
+    assert any(part.usage["id"].nunique() < len(part.companies) for part in parts)
 
 
 # Snapshots
@@ -167,7 +170,7 @@ def test_every_kind_of_snapshot_has_the_same_features() -> None:
     names = [feature.name for feature in feature_definitions(settings)]
     week = pipeline.cutoffs[3]
     values = compute_features(pipeline.companies, pipeline.usage, pd.DatetimeIndex([week]), settings)[:, 0]
-    expected = feature_frame(values, settings).set_index(pipeline.companies["id"])
+    expected = feature_frame(values, settings, pipeline.recipe.levels).set_index(pipeline.companies["id"])
     for table in (pipeline.train, pipeline.backtest):
         rows = table[table["as_of"] == week].set_index("id")[names]
         assert len(rows) > 20

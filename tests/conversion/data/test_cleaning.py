@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conversion.data import cleaning
+from conversion.data.clean_tables import cleaning_report
+from conversion.data.duplicates import deduplicate
 from conversion.data.period import Period
 from conversion.data.timeline import WEEK
 from tests.contract_files import hubspot
@@ -133,7 +135,7 @@ def test_deduplication_strategies(deduplication: str, kept: float) -> None:
 
 def test_zeros_and_empty_cells_are_not_complete() -> None:
     table = pd.DataFrame({"id": [1, 1, 2, 2], "count": [0.0, 3.0, np.nan, 1.0], "text": ["b", "", "", "c"]})
-    assert cleaning.deduplicate(table, ["id"], "most_complete").tolist() == [False, True, False, True]
+    assert deduplicate(table, ["id"], "most_complete").tolist() == [False, True, False, True]
 
 
 @pytest.mark.parametrize("dates", [["2020-01-01", "2020-01-02"], ["2020-01-02", "2020-01-01"]])
@@ -284,9 +286,8 @@ def test_every_row_is_kept_or_in_quarantine(dirty: Pipeline) -> None:
 
 
 def test_the_report_counts_the_quarantine(dirty: Pipeline) -> None:
-    report: Any = cleaning.cleaning_report(
-        dirty.companies, dirty.company_quarantine, dirty.usage, dirty.usage_quarantine, dirty.as_of, hubspot()
-    )
+    report: Any = cleaning_report(dirty.clean, dirty.quarantine, dirty.as_of, hubspot())
+    assert list(report) == ["as_of", "companies", "usage"]
     assert report["as_of"] == "2019-08-26"
     assert list(report["companies"]["quarantined"]) == list(cleaning.COMPANY_RULES)[:3]
     assert set(report["usage"]["quarantined"]) == set(cleaning.USAGE_RULES)

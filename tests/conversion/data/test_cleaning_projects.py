@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from conversion.config.data_contract import Contract
 from conversion.data import cleaning
+from conversion.data.clean_tables import clean_tables, cleaning_report
 from conversion.data.period import Period
 from conversion.data.timeline import WEEK, labels, prospects_at
 from conversion.runtime.errors import ExportError
@@ -154,7 +155,9 @@ def test_a_flag_that_is_no_says_as_much_as_one_that_is_yes() -> None:
 
 def test_rules_need_their_columns() -> None:
     assert cleaning.company_rules(hubspot()) == ("duplicate_company", "later_conversion", "mrr_not_positive")
-    assert cleaning.company_rules(projects()) == tuple(cleaning.COMPANY_RULES)
+    assert cleaning.company_rules(projects()) == tuple(
+        rule for rule in cleaning.COMPANY_RULES if rule != "merged_company"
+    )
     bare = without("value", "signed_up", "ended")
     assert cleaning.company_rules(bare) == ("duplicate_company", "later_conversion")
     assert cleaning.usage_rules(projects()) == tuple(cleaning.USAGE_RULES)
@@ -287,10 +290,11 @@ def test_without_users_no_action_is_below_them() -> None:
 
 
 def test_the_report_names_the_rules_of_the_contract() -> None:
-    companies, quarantine = cleaned(account("a", -90, -30, -40), account("b", 3))
+    accounts = table_of(account("a", -90, -30, -40), account("b", 3))
     rows = pd.DataFrame([week("b", AS_OF - WEEK, [3, 0, 2, 3, 2])])
-    usage, usage_quarantine = cleaning.clean_usage(rows, companies["id"], PERIOD, projects())
-    report: Any = cleaning.cleaning_report(companies, quarantine, usage, usage_quarantine, AS_OF, projects())
+    tables = {"accounts": accounts, "weekly_usage": rows}
+    clean, quarantine = clean_tables(tables, PERIOD, "most_complete", projects())
+    report: Any = cleaning_report(clean, quarantine, AS_OF, projects())
     assert report["companies"] == {
         "kept": 1,
         "conversions": 1,
@@ -301,4 +305,4 @@ def test_the_report_names_the_rules_of_the_contract() -> None:
     }  # fmt: skip
     assert report["usage"]["quarantined"]["orphan_usage"] == 1
     with pytest.raises(ExportError, match=r"^weekly_usage: no row is left .*: orphan_usage 1$"):
-        cleaning.check_usage_is_left(usage, usage_quarantine, AS_OF, projects())
+        cleaning.check_usage_is_left(clean.usage, quarantine.usage, AS_OF, projects())
