@@ -40,9 +40,9 @@ def measure_not_yet(accounts: int = ACCOUNTS, weeks: int = WEEKS) -> dict[str, A
     Returns
     -------
     dict
-        ``accounts``, ``lists``, ``first``, ``last``; ``share`` of the rows, and ``share_of_conversions``, that
-        are of accounts that did not exist yet; and the measures, by way: ``everyone`` (neither model nor lists
-        know days of sign-up), ``same_model`` (its scores, without those rows), ``existing`` (this project).
+        ``accounts``, ``lists``, ``first``, ``last``; ``share`` of the rows, and ``share_of_conversions``,
+        that are of accounts that did not exist yet; and the measures, by way: ``everyone`` (neither model nor
+        lists know days of sign-up), ``same_model`` (its scores without those rows), ``existing`` (ours).
     """
     contract = load_contract(CONTRACT)
     tables = projects.export(accounts, weeks, SEED)
