@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import itertools
 import sys
 from pathlib import Path
 from typing import Final
@@ -30,15 +32,23 @@ def first_rows(path: Path, rows: int) -> str:
         The file is missing or not of its format.
     """
     if path.suffix == ".csv":
-        # splitlines would also split at characters that end a line in Unicode, but not in CSV.
-        lines = read_text(path).split("\n", rows + 1)[: rows + 1]
-        return "".join(f"{line}\n" for line in lines if line)
+        return _first_records(read_text(path), rows + 1)
     import pandas as pd
 
     from conversion.leads.lead_files import in_csv_form
 
     table = read_parquet(path) if path.suffix == ".parquet" else pd.DataFrame(read_json(path))
     return in_csv_form(table.head(rows)).to_csv(index=False, lineterminator="\n")
+
+
+def _first_records(text: str, records: int) -> str:
+    """Return the first records of a CSV file unchanged; a quoted cell may have line ends."""
+    # splitlines would also split at characters that end a line in Unicode, but not in CSV.
+    lines = [f"{line}\n" for line in text.removesuffix("\n").split("\n")]
+    reader = csv.reader(lines)
+    for _ in itertools.islice(reader, records):
+        pass
+    return "".join(lines[: reader.line_num])
 
 
 def main() -> None:

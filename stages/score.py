@@ -14,6 +14,7 @@ from conversion.leads.drift import feature_drift
 from conversion.leads.lead_files import write_lead_files
 from conversion.leads.lead_list import lead_list
 from conversion.modelling.artifact import load_model
+from conversion.modelling.levels import warn_of_unseen_levels
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.tiers import out_of_reach
 from conversion.runtime.cli import run
@@ -69,6 +70,7 @@ def main() -> None:
     names = [feature.name for feature in model.features]
     latest = read_parquet(LATEST, ["as_of", *names])
     as_of = as_of_list(latest)
+    warn_of_unseen_levels(model.unseen_levels(latest))
     companies, usage = read_parquet(COMPANIES), read_parquet(USAGE)
     log.info("scoring", extra={"prospects": len(latest)})
     leads = lead_list(model, latest, companies, usage, params.score.tiers, params.score.mrr_prior)

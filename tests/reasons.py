@@ -26,6 +26,7 @@ def top_reasons(model: ConversionModel, features: pd.DataFrame, count: int) -> p
         Columns ``reason_1`` to ``reason_<count>``, strongest first; ``+`` raises the score, ``-`` lowers it.
     """
     values = model.values(features)
-    texts = reason_writer(model.features, count)(values, model.contributions(values))
+    write = reason_writer(model.features, count, model.data_contract, model.levels)
+    texts = write(values, model.contributions(values))
     names = [f"reason_{place}" for place in range(1, count + 1)]
     return pd.DataFrame(texts, columns=names, index=features.index, dtype="str")

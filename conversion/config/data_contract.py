@@ -153,18 +153,18 @@ class Contract(Section):
                 f"companies.attributes: {', '.join(twice)} would be the feature of two; give one of them a "
                 "feature (or missing, or flag) with another name"
             )
-        taken = sorted({*made, *RESERVED} & {*self.company_columns()})
-        if taken:
-            raise ValueError(
-                f"companies: {', '.join(taken)} is what the project calls a column of its own; rename it in "
-                "the export"
-            )
         taken = sorted({"id", *RESERVED} & {*made})
         if taken:
             raise ValueError(
                 f"companies.attributes: {', '.join(taken)} would be a feature, but that is what the project "
                 "calls a column of its own; give the attribute a feature (or missing, or flag) with another "
                 "name"
+            )
+        taken = sorted({*made, *RESERVED} & {*self.company_columns()})
+        if taken:
+            raise ValueError(
+                f"companies: {', '.join(taken)} is what the project calls a column of its own; rename it in "
+                "the export"
             )
         return self
 

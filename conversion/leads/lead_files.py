@@ -7,6 +7,7 @@ part, or edited, does not match its manifest.
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import json
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -134,11 +135,21 @@ def write_leads(leads: pd.DataFrame, path: Path) -> None:
     if path.suffix == ".csv":
         rounded = in_csv_form(rounded)
     writers = {
-        ".csv": partial(rounded.to_csv, index=False, lineterminator="\n"),
+        ".csv": partial(rounded.to_csv, index=False, lineterminator="\n", quoting=_quoting(rounded)),
         ".json": partial(rounded.to_json, orient="records", indent=1, double_precision=9),
         ".parquet": partial(rounded.to_parquet, index=False, **WITH_CHECKSUMS),
     }
     write_atomically(path, writers[path.suffix])
+
+
+def _quoting(leads: pd.DataFrame) -> Literal[0, 2]:
+    """Return which cells to quote: those that must be, or all texts where one has a carriage return.
+
+    The writer does not quote a lone one, but readers would end the row there.
+    """
+    texts = leads.select_dtypes(["str", "object"])
+    lone = any(texts[name].str.contains("\r", regex=False, na=False).any() for name in texts)
+    return csv.QUOTE_NONNUMERIC if lone else csv.QUOTE_MINIMAL
 
 
 def in_csv_form(leads: pd.DataFrame) -> pd.DataFrame:
@@ -236,7 +247,8 @@ def read_lead_files(root: Path, file_format: str, contract: Contract) -> LeadFil
     usage_bytes = _read_verified(folder, USAGE, manifest)
     with reading(folder / USAGE):
         usage = verified_parquet(BytesIO(usage_bytes))
-        require_columns(usage.columns, ["id", contract.usage.time, *contract.counts])
+        columns = ["id", contract.usage.time, *contract.counts, *contract.usage.measures]
+        require_columns(usage.columns, columns)
     return LeadFiles(manifest, leads, usage)
 
 
@@ -314,7 +326,7 @@ def _as_flags(texts: pd.Series) -> pd.Series:
 
 
 def _read_json(content: BytesIO, kinds: _Kinds) -> pd.DataFrame:
-    leads = pd.read_json(content, dtype=False, convert_dates=False, precise_float=True)
+    leads = pd.read_json(content, dtype=False, precise_float=True)
     return leads if len(leads) else leads.reindex(columns=_every(kinds))
 
 

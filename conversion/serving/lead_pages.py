@@ -93,8 +93,8 @@ def _usage_of(usage: pd.DataFrame, company_id: int | str, messages: Messages) ->
     starts = rows[contract.usage.time] - pd.Timedelta(days=days_before_monday(contract.usage.week_starts))
     columns: dict[str, list[Any]] = {contract.usage.time: starts.dt.date.tolist()}
     columns |= {name: rows[name].astype(int).tolist() for name in contract.counts}
-    for measure in contract.usage.measures.values():
-        values = rows[measure.column].tolist()
+    for name, measure in contract.usage.measures.items():
+        values = rows[name].tolist()
         columns[measure.column] = [None if np.isnan(value) else value for value in values]
     weeks = zip(*columns.values(), strict=True)
     return [messages.usage_week(**dict(zip(columns, week, strict=True))) for week in weeks]

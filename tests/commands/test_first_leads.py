@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
@@ -35,8 +36,16 @@ def test_a_list_that_is_not_there_is_told(tmp_path: Path) -> None:
         first_leads.first_rows(tmp_path / "leads.parquet", 10)
 
 
+@pytest.mark.parametrize("name", ["Food\nand drink", "Food\n\nand drink", "Food\rand drink"])
+def test_a_name_on_several_lines_is_one_lead(name: str, tmp_path: Path) -> None:
+    leads = LEADS.assign(name=name)
+    write_leads(leads, tmp_path / "leads.csv")
+    first = first_leads.first_rows(tmp_path / "leads.csv", 10)
+    assert pd.read_csv(StringIO(first))["name"].tolist() == [name] * 10
+
+
 def test_a_line_separator_in_a_name_ends_no_line(tmp_path: Path) -> None:
-    leads = LEADS.assign(INDUSTRY="Food\u2028and drink")
+    leads = LEADS.assign(name="Food\u2028and drink")
     write_leads(leads, tmp_path / "leads.csv")
     first = first_leads.first_rows(tmp_path / "leads.csv", 10)
     assert first.count("Food\u2028and drink\n") == 10

@@ -10,11 +10,12 @@ import pytest
 import yaml
 
 from conversion.leads.lead_files import write_leads
-from conversion.leads.lead_list import LEAD_COLUMNS, REASON_COLUMNS
+from conversion.leads.lead_list import REASON_COLUMNS, lead_columns
 from conversion.modelling.artifact import save_model
 from conversion.runtime.errors import ArtifactError, InputError
 from conversion.runtime.files import sha256, write_json
 from stages import score
+from tests.contract_files import hubspot, projects
 from tests.pipeline import Pipeline, dirty_export, small_params
 
 
@@ -44,11 +45,11 @@ def test_every_format_holds_the_same_rows(tmp_path: Path) -> None:
     for suffix in (".csv", ".json", ".parquet"):
         write_leads(leads, tmp_path / f"leads{suffix}")
         tables[suffix] = read(tmp_path / f"leads{suffix}")
-        assert tuple(tables[suffix]) == LEAD_COLUMNS
+        assert tuple(tables[suffix]) == lead_columns(hubspot())
         assert len(tables[suffix]) == len(leads)
     expected = tables[".parquet"]
     for suffix in (".csv", ".json"):
-        for name in LEAD_COLUMNS:
+        for name in lead_columns(hubspot()):
             found, other = tables[suffix][name], expected[name]
             assert found.isna().tolist() == other.isna().tolist(), (suffix, name)
             assert found.dropna().tolist() == other.dropna().tolist(), (suffix, name)
@@ -81,6 +82,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     pipeline = export()
     write_json("data/clean/export.json", {"as_of": f"{pipeline.as_of:%Y-%m-%d}"})
+    write_json("data/contract.json", hubspot().model_dump(mode="json"))
     (tmp_path / "data/features").mkdir()
     pipeline.companies.to_parquet("data/clean/companies.parquet", index=False)
     pipeline.usage.to_parquet("data/clean/usage.parquet", index=False)
@@ -155,6 +157,16 @@ def test_a_moment_that_is_none_is_told(project: Path) -> None:
     write_json("data/clean/export.json", {"as_of": "soon"})
     with pytest.raises(
         InputError, match=r"export\.json: not what .* \(as_of: given 'soon', should be a Monday"
+    ):
+        score.main()
+    assert not (project / "data/leads").exists()
+
+
+def test_a_model_of_another_contract_is_refused(project: Path) -> None:
+    Path("params.yaml").write_text(yaml.safe_dump(small_params().model_dump(mode="json")), encoding="utf-8")
+    write_json("data/contract.json", projects().model_dump(mode="json"))
+    with pytest.raises(
+        ArtifactError, match=r"another data contract than data/contract\.json.*dvc repro train"
     ):
         score.main()
     assert not (project / "data/leads").exists()

@@ -209,6 +209,30 @@ BROKEN = {
         "companies.attributes: size_missing would be the feature of two; give one of them a feature",
     ),
     "a_column_of_the_project": (put("companies", "shown", value=["rule"]), "rule is what the project calls"),
+    "a_shown_column_of_the_list": (
+        put("companies", "shown", value=["rank", "name", "reason_2"]),
+        "companies: rank, reason_2 is what the lead list or the HTTP API calls a value of its own; rename it",
+    ),
+    "an_attribute_of_the_list": (
+        put("companies", "attributes", "tier", value={"kind": "category"}),
+        "companies: tier is what the lead list or the HTTP API calls a value of its own",
+    ),
+    "an_attribute_of_requests": (
+        put("companies", "attributes", "total_users", value={"kind": "number"}),
+        "companies: total_users is what the lead list or the HTTP API calls",
+    ),
+    "groups_of_the_list": (
+        put("companies", "attributes", "Tier", value={"kind": "category", "groups": {"a": ["b"]}}),
+        "companies.attributes: tier would be a column of groups in the lead list, which has one of that name",
+    ),
+    "a_feature_of_the_project": (
+        put("companies", "attributes", "Weight", value={"kind": "number"}),
+        "companies.attributes: weight would be a feature, but that is what the project calls a column",
+    ),
+    "a_feature_called_id": (
+        put("companies", "attributes", "ID", value={"kind": "ordered", "levels": ["a", "b"]}),
+        "companies.attributes: id would be a feature, but",
+    ),
     "cuts_that_fall": (
         put("companies", "attributes", "age", value={"kind": "ordered", "cuts": [3, 2]}),
         "cuts should increase",
@@ -232,6 +256,21 @@ BROKEN = {
     ),
     "ids": (put("companies", "ids", value="int"), "companies.ids: given 'int', should be 'whole' or 'text'"),
 }
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        # Of the list, or of requests, but in no table that has the column too.
+        put("companies", "value", value="expected_mrr"),
+        put("companies", "converted", value="rank"),
+        put("companies", "attributes", "Tier", value={"kind": "category"}),
+        put("companies", "attributes", "Rank", value={"kind": "number"}),
+        put("companies", "shown", value=["total_users", "Rank"]),
+    ],
+)
+def test_a_name_that_is_in_no_table_twice_is_allowed(edit: Edit, tmp_path: Path) -> None:
+    load_contract(written(tmp_path, edit))
 
 
 @pytest.mark.parametrize("name", BROKEN)

@@ -49,7 +49,7 @@ def accounts(contract: Contract | None = None, **columns: Any) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "id": list(IDS),
-            "paid_since": pd.to_datetime([*[None] * 4, *converted]),
+            "paid_since": pd.to_datetime(pd.Series([*[None] * 4, *converted])),
             "arr": [*[np.nan] * 4, 100.0, 400.0, 900.0],
             "conversion_valid": True,
             "name": ['Müller, Söhne & Co. "M"', "=SUM(A1)", " kept ", None, "a", "b", "c"],

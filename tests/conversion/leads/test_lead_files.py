@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 
 from conversion.leads.lead_files import FOLDER, MANIFEST, USAGE, Manifest, read_lead_files, write_lead_files
-from conversion.leads.lead_list import LEAD_COLUMNS, REASON_COLUMNS
+from conversion.leads.lead_list import REASON_COLUMNS, lead_columns
 from conversion.runtime.errors import ArtifactError, InputError
 from conversion.runtime.files import write_json, write_parquet
 from conversion.runtime.seals import sealed
+from tests.contract_files import hubspot
 from tests.pipeline import Pipeline
 from tests.serving import SHA256, small_pipeline
 
@@ -101,7 +102,7 @@ def test_a_list_keeps_its_date_model_and_usage_when_the_next_export_is_cleaned(
     write_json(tmp_path / "data/clean/export.json", {"as_of": "2030-01-07"})
     write_parquet(tmp_path / "data/clean/usage.parquet", pipeline.usage.head(0))
     write_parquet(tmp_path / "clean.parquet", pipeline.usage.head(0))
-    found = read_lead_files(tmp_path, "csv")
+    found = read_lead_files(tmp_path, "csv", hubspot())
     assert found is not None
     assert found.manifest.as_of == pipeline.as_of.date()
     assert found.manifest.model_sha256 == SHA256
@@ -117,7 +118,7 @@ def test_texts_come_back_as_they_were_whatever_they_look_like(
 ) -> None:
     leads = pipeline.leads.head(len(FORMULAS)).assign(INDUSTRY=pd.Series(FORMULAS, dtype="str"))
     write(tmp_path, pipeline, file_format, leads)
-    found = read_lead_files(tmp_path, file_format)
+    found = read_lead_files(tmp_path, file_format, hubspot())
     assert found is not None
     assert found.leads["INDUSTRY"].tolist() == list(FORMULAS)
     for name in REASON_COLUMNS:
@@ -152,10 +153,10 @@ def test_json_keeps_the_texts_of_the_service(tmp_path: Path, pipeline: Pipeline)
 
 @pytest.mark.parametrize("file_format", FORMATS)
 def test_without_a_list_there_is_none(tmp_path: Path, pipeline: Pipeline, file_format: str) -> None:
-    assert read_lead_files(tmp_path, file_format) is None
+    assert read_lead_files(tmp_path, file_format, hubspot()) is None
     other = "json" if file_format == "csv" else "csv"
     write(tmp_path, pipeline, other)
-    assert read_lead_files(tmp_path, file_format) is None
+    assert read_lead_files(tmp_path, file_format, hubspot()) is None
 
 
 @pytest.mark.parametrize("lost", ["leads.csv", USAGE])
@@ -164,7 +165,7 @@ def test_a_lost_file_is_named(tmp_path: Path, pipeline: Pipeline, lost: str) -> 
     with pytest.raises(
         ArtifactError, match=f"{lost}: not found, but .*{MANIFEST} is there; run 'dvc repro score'"
     ):
-        read_lead_files(tmp_path, "csv")
+        read_lead_files(tmp_path, "csv", hubspot())
 
 
 def test_a_list_that_was_not_written_to_its_end(tmp_path: Path, pipeline: Pipeline) -> None:
@@ -172,7 +173,7 @@ def test_a_list_that_was_not_written_to_its_end(tmp_path: Path, pipeline: Pipeli
     with pytest.raises(
         ArtifactError, match=f"{MANIFEST}: not found, but .*leads.csv is there: 'score' did not end"
     ):
-        read_lead_files(tmp_path, "csv")
+        read_lead_files(tmp_path, "csv", hubspot())
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
@@ -187,7 +188,7 @@ def test_a_file_of_another_run_is_refused(
     name = USAGE if other == USAGE else f"leads.{file_format}"
     (theirs / name).replace(ours / name)
     with pytest.raises(ArtifactError) as told:
-        read_lead_files(tmp_path / "ours", file_format)
+        read_lead_files(tmp_path / "ours", file_format, hubspot())
     assert re.fullmatch(
         rf".*{name}: sha256 is [0-9a-f]{{64}}, but .*{MANIFEST} says [0-9a-f]{{64}}: the file was changed or "
         r"is of another run; run 'dvc repro score' to write it again",
@@ -200,7 +201,7 @@ def test_an_edited_list_is_refused(tmp_path: Path, pipeline: Pipeline) -> None:
     first = str(pipeline.leads["id"].iloc[0])
     path.write_text(path.read_text(encoding="utf-8").replace(first, "666", 1), encoding="utf-8")
     with pytest.raises(ArtifactError, match=r"leads\.csv: sha256 is"):
-        read_lead_files(tmp_path, "csv")
+        read_lead_files(tmp_path, "csv", hubspot())
 
 
 def test_an_edited_manifest_is_refused(tmp_path: Path, pipeline: Pipeline) -> None:
@@ -208,7 +209,7 @@ def test_an_edited_manifest_is_refused(tmp_path: Path, pipeline: Pipeline) -> No
     text = path.read_text(encoding="utf-8").replace(f"{pipeline.as_of:%Y-%m-%d}", "2030-01-07")
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ArtifactError, match=f"{MANIFEST}: its content is not what its own sha256 says"):
-        read_lead_files(tmp_path, "csv")
+        read_lead_files(tmp_path, "csv", hubspot())
 
 
 @pytest.mark.parametrize(
@@ -228,7 +229,7 @@ def test_a_manifest_of_another_kind_is_told_in_one_line(
     del written["sha256"]
     write_json(path, sealed(written | changed))
     with pytest.raises(ArtifactError) as told:
-        read_lead_files(tmp_path, "csv")
+        read_lead_files(tmp_path, "csv", hubspot())
     assert f"{path}: {says}" in str(told.value)
     assert "\n" not in str(told.value)
 
@@ -240,7 +241,7 @@ def test_a_manifest_that_is_no_json_is_told_in_one_line(
     path = write(tmp_path, pipeline, "csv") / MANIFEST
     path.write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match=f"{MANIFEST}: not what .* writes "):
-        read_lead_files(tmp_path, "csv")
+        read_lead_files(tmp_path, "csv", hubspot())
 
 
 # A list that agrees with its manifest, and is none
@@ -250,7 +251,7 @@ def test_a_manifest_that_is_no_json_is_told_in_one_line(
 def test_a_table_that_is_no_lead_list(tmp_path: Path, pipeline: Pipeline, file_format: str) -> None:
     write(tmp_path, pipeline, file_format, pipeline.leads.drop(columns=["tier", "reason_2"]))
     with pytest.raises(ArtifactError, match="lacks the columns tier, reason_2; run 'dvc repro score'"):
-        read_lead_files(tmp_path, file_format)
+        read_lead_files(tmp_path, file_format, hubspot())
 
 
 def spoil(folder: Path, file_format: str, column: str, value: Any) -> None:
@@ -261,7 +262,7 @@ def spoil(folder: Path, file_format: str, column: str, value: Any) -> None:
             rows = list(csv.DictReader(file))
         rows[2][column] = "" if value is None else str(value)
         with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, LEAD_COLUMNS, lineterminator="\n")
+            writer = csv.DictWriter(file, lead_columns(hubspot()), lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
     else:
@@ -278,7 +279,7 @@ def test_text_where_a_number_belongs_is_refused(
 ) -> None:
     spoil(write(tmp_path, pipeline, file_format), file_format, column, "call first")
     with pytest.raises(ArtifactError) as told:
-        read_lead_files(tmp_path, file_format)
+        read_lead_files(tmp_path, file_format, hubspot())
     kind = "a number" if column in ("probability", "expected_mrr", "ALEXA_RANK") else "a whole number"
     expected = f"leads.{file_format}: {column}: given 'call first' in row 3, should be {kind}; run 'dvc repro"
     assert expected in str(told.value)
@@ -291,7 +292,7 @@ def test_a_value_that_is_missing_is_refused(
 ) -> None:
     spoil(write(tmp_path, pipeline, file_format), file_format, column, None)
     with pytest.raises(ArtifactError, match=rf"{column}: given nothing in row 3, should be a value in each"):
-        read_lead_files(tmp_path, file_format)
+        read_lead_files(tmp_path, file_format, hubspot())
 
 
 @pytest.mark.parametrize(
@@ -311,20 +312,20 @@ def test_a_value_out_of_bounds_is_refused(
 ) -> None:
     spoil(write(tmp_path, pipeline, "csv"), "csv", column, value)
     with pytest.raises(ArtifactError, match=rf"leads\.csv: {column}: given .* in row 3, should be {says}"):
-        read_lead_files(tmp_path, "csv")
+        read_lead_files(tmp_path, "csv", hubspot())
 
 
 def test_a_company_that_is_listed_twice_is_refused(tmp_path: Path, pipeline: Pipeline) -> None:
     spoil(write(tmp_path, pipeline, "csv"), "csv", "id", pipeline.leads["id"].iloc[0])
     with pytest.raises(ArtifactError, match=r"id: given .* in row 3, should be each company once"):
-        read_lead_files(tmp_path, "csv")
+        read_lead_files(tmp_path, "csv", hubspot())
 
 
 @pytest.mark.parametrize("column", ["tier", "INDUSTRY", "sector", "last_active_week", "reason_3"])
 def test_a_number_where_text_belongs_is_refused(tmp_path: Path, pipeline: Pipeline, column: str) -> None:
     spoil(write(tmp_path, pipeline, "json"), "json", column, 7)
     with pytest.raises(ArtifactError, match=f"{column}: given 7 in row 3, should be text"):
-        read_lead_files(tmp_path, "json")
+        read_lead_files(tmp_path, "json", hubspot())
 
 
 def test_usage_that_lacks_columns_is_refused(tmp_path: Path, pipeline: Pipeline) -> None:
@@ -332,12 +333,12 @@ def test_usage_that_lacks_columns_is_refused(tmp_path: Path, pipeline: Pipeline)
     write_parquet(folder / USAGE, pipeline.usage.drop(columns="USERS_EMAIL"))
     hash_anew(folder)
     with pytest.raises(InputError, match="it lacks the columns USERS_EMAIL"):
-        read_lead_files(tmp_path, "csv")
+        read_lead_files(tmp_path, "csv", hubspot())
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
 def test_an_empty_list_is_a_list(tmp_path: Path, pipeline: Pipeline, file_format: str) -> None:
     write(tmp_path, pipeline, file_format, pipeline.leads.head(0))
-    found = read_lead_files(tmp_path, file_format)
+    found = read_lead_files(tmp_path, file_format, hubspot())
     assert found is not None
     assert found.leads.empty

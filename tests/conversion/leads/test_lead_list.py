@@ -4,12 +4,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conversion.config.contract import CUSTOMERS, MEASURES
 from conversion.config.params import Tiers
 from conversion.data.timeline import WEEK
-from conversion.leads.lead_list import LEAD_COLUMNS, last_activity, lead_list, mrr_by_size, overall_mrr
+from conversion.leads.lead_list import (
+    last_activity,
+    lead_columns,
+    lead_list,
+    mrr_by_level,
+    mrr_of,
+    overall_mrr,
+)
 from conversion.modelling.tiers import tier_of
 from conversion.stats.hashing import tie_break
+from tests.contract_files import hubspot, projects
+from tests.exports import CUSTOMERS, MEASURES, projects_export
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
 from tests.reasons import top_reasons
 
@@ -26,7 +34,7 @@ def pipeline(request: pytest.FixtureRequest) -> Pipeline:
 
 def test_each_prospect_is_listed_once(pipeline: Pipeline) -> None:
     leads = pipeline.leads
-    assert tuple(leads) == LEAD_COLUMNS
+    assert tuple(leads) == lead_columns(hubspot())
     closed = pipeline.typed[CUSTOMERS].set_index("id")["CLOSEDATE"]
     converted = set(closed.index[closed < pipeline.as_of])
     assert set(leads["id"]) == set(pipeline.companies["id"]) - converted
@@ -57,8 +65,10 @@ def test_reasons_are_the_models(pipeline: Pipeline) -> None:
 def test_a_lead_carries_its_company_and_its_revenue(pipeline: Pipeline) -> None:
     companies = pipeline.companies.set_index("id")
     companies["ALEXA_RANK"] = companies["ALEXA_RANK"].mask(companies["unranked"] == 1.0, 16_000_001.0)
-    estimate = mrr_by_size(pipeline.companies, pipeline.params.score.mrr_prior)
-    overall = overall_mrr(pipeline.companies)
+    paid = pipeline.companies.loc[pipeline.companies["conversion_valid"], "MRR"]
+    sizes = pipeline.companies.loc[paid.index, "size"]
+    estimate = mrr_by_level(paid, sizes, pipeline.params.score.mrr_prior)
+    overall = overall_mrr(paid)
     for _, lead in pipeline.leads.iterrows():
         company = companies.loc[lead["id"]]
         for name in ("ALEXA_RANK", "EMPLOYEE_RANGE", "INDUSTRY", "sector"):
@@ -126,35 +136,45 @@ def test_tiers_of_the_list(pipeline: Pipeline) -> None:
 # Revenue
 
 
-def paying(*rows: tuple[float, float, bool]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["size", "MRR", "conversion_valid"])
+def paying(*rows: tuple[float, float]) -> tuple[pd.Series, pd.Series]:
+    """Return the MRR of conversions and their levels."""
+    level, mrr = zip(*rows, strict=True)
+    return pd.Series(mrr, dtype="float64"), pd.Series(level, dtype="float64")
 
 
 def test_expected_mrr_by_hand() -> None:
-    """Size 1 has 100, 200 and 900 (median 200), size 2 has 50; the overall median of the four is 150."""
-    companies = paying(
-        (1.0, 100.0, True), (1.0, 200.0, True), (1.0, 900.0, True), (2.0, 50.0, True),
-        (2.0, 9e9, False), (3.0, np.nan, True),
-    )  # fmt: skip
-    estimate = mrr_by_size(companies, 10.0)
-    assert overall_mrr(companies) == 150
+    """Level 1 has 100, 200 and 900 (median 200), level 2 has 50; the overall median of the four is 150."""
+    rows = ((1.0, 100.0), (1.0, 200.0), (1.0, 900.0), (2.0, 50.0), (3.0, np.nan))
+    paid, level = paying(*rows)
+    estimate = mrr_by_level(paid, level, 10.0)
+    assert overall_mrr(paid) == 150
     assert estimate[1.0] == pytest.approx(200 ** (3 / 13) * 150 ** (10 / 13))
     assert estimate[2.0] == pytest.approx(50 ** (1 / 11) * 150 ** (10 / 11))
     assert list(estimate.index) == [1.0, 2.0]
 
 
+def test_a_conversion_in_quarantine_has_no_mrr_to_learn_from() -> None:
+    companies = pd.DataFrame(
+        [(1.0, 100.0, True), (1.0, 200.0, True), (1.0, 900.0, True), (2.0, 50.0, True), (2.0, 9e9, False)],
+        columns=["size", "MRR", "conversion_valid"],
+    )
+    prospects = pd.DataFrame({"size": [2.0, np.nan, 1.0]})
+    expected = [50 ** (1 / 11) * 150 ** (10 / 11), 150, 200 ** (3 / 13) * 150 ** (10 / 13)]
+    assert mrr_of(prospects, companies, 10.0, hubspot()).tolist() == pytest.approx(expected)
+
+
 def test_shrinkage_fades_with_data() -> None:
-    rows = [(1.0, 100.0, True), *[(2.0, 900.0, True)] * 40]
-    few, many = (mrr_by_size(paying(*rows), prior) for prior in (1e-9, 1e9))
+    paid, level = paying((1.0, 100.0), *[(2.0, 900.0)] * 40)
+    few, many = (mrr_by_level(paid, level, prior) for prior in (1e-9, 1e9))
     assert few[1.0] == pytest.approx(100)
     assert many[1.0] == pytest.approx(900)
-    assert mrr_by_size(paying(*rows), 5.0)[1.0] > 500, "one conversion says little"
+    assert mrr_by_level(paid, level, 5.0)[1.0] > 500, "one conversion says little"
 
 
 def test_without_any_conversion_nothing_is_expected() -> None:
-    companies = paying((1.0, np.nan, True), (2.0, -5.0, False))
-    assert overall_mrr(companies) == 0
-    assert mrr_by_size(companies, 10.0).empty
+    paid, level = paying((1.0, np.nan))
+    assert overall_mrr(paid) == 0
+    assert mrr_by_level(paid, level, 10.0).empty
 
 
 # Last activity
@@ -172,7 +192,7 @@ def test_last_activity() -> None:
     usage = pd.DataFrame([(company, when, *counts) for company, when, counts in rows])
     usage.columns = ["id", "WHEN_TIMESTAMP", *MEASURES]
     for order in ([0, 1, 2, 3, 4], [4, 2, 0, 3, 1]):
-        last = last_activity(usage.iloc[order]).sort_values("id")
+        last = last_activity(usage.iloc[order], hubspot()).sort_values("id")
         assert last.to_numpy().tolist() == [[1, "2020-02-03", 7, 3], [3, "2019-12-30", 0, 2]]
 
 
@@ -185,3 +205,46 @@ def test_the_list_says_when_a_prospect_was_last_active(pipeline: Pipeline) -> No
     assert leads["last_active_week"].isna().any()
     assert (leads["last_active_week"].dropna() < f"{pipeline.as_of:%Y-%m-%d}").all()
     assert leads["last_week_users"].isna().equals(leads["last_active_week"].isna())
+
+
+# Another contract, from its export to its list
+
+
+@pytest.fixture(scope="module", params=MODEL_TYPES)
+def of_projects(request: pytest.FixtureRequest) -> Pipeline:
+    params = small_params(model__type=request.param, model__logistic_regression__quadratic=["plan"])
+    return Pipeline(projects_export(companies=200, weeks=40), params, projects())
+
+
+def test_prospects_of_another_contract_are_listed(of_projects: Pipeline) -> None:
+    """Signed up by now, and not paying: never converted, or ended."""
+    leads, accounts = of_projects.leads, of_projects.typed["accounts"].set_index("id")
+    as_of = of_projects.as_of
+    is_there = accounts["created"] < as_of
+    free = ~(accounts["paid_since"] < as_of) | (accounts["cancelled"] < as_of)
+    assert set(leads["id"]) == set(accounts.index[is_there & free])
+    assert tuple(leads) == lead_columns(projects())
+    assert leads["id"].str.startswith("0").any()
+    again = accounts.loc[leads["id"], "paid_since"] < as_of
+    assert again.any(), "one that has ended is among them"
+
+
+def test_a_lead_of_another_contract_carries_what_is_shown(of_projects: Pipeline) -> None:
+    leads = of_projects.leads.set_index("id")
+    accounts = of_projects.typed["accounts"].set_index("id").loc[leads.index]
+    for name in ("name", "owner", "country", "plan", "head_count", "is_partner"):
+        pd.testing.assert_series_equal(leads[name], accounts[name], check_dtype=False)
+    reasons = leads[["reason_1", "reason_2", "reason_3"]]
+    for text in (*accounts["name"].dropna(), "Ann", "Bé"):
+        assert not reasons.map(lambda reason, text=text: text in reason).any(axis=None)
+
+
+def test_reasons_of_another_contract_say_what_its_reps_do(of_projects: Pipeline) -> None:
+    reasons = of_projects.leads[["reason_1", "reason_2", "reason_3"]].melt()["value"]
+    assert reasons.str.fullmatch(r"[+-] [^:]+: .+").all()
+    subjects = set(reasons.str.slice(2).str.split(":").str[0].str.split(", last").str[0])
+    named = " ".join(subjects)
+    assert "ACTIONS" not in named
+    assert "head_count" not in subjects, "reps call it employees"
+    assert {"employees", "plan", "country"} & subjects
+    assert "automation_runs" not in named

@@ -8,27 +8,53 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conversion.config.contract import UNRANKED
-from conversion.data.industries import SECTORS
-from conversion.features.compute import feature_definitions
-from conversion.features.definitions import Feature, FeatureSettings
+from conversion.config.attribute_kinds import Category
+from conversion.config.data_contract import Contract
+from conversion.data.attributes import levels_of
+from conversion.features.compute import feature_definitions, feature_settings
+from conversion.features.definitions import Feature
 from conversion.leads.reasons import reason_writer
+from tests.contract_files import hubspot
+from tests.conversion.leads.accounts import (
+    COUNTRY,
+    HEAD_COUNT,
+    HEAD_COUNT_MISSING,
+    LEVELS,
+    PARTNER,
+    PLAN,
+    changed,
+)
+from tests.exports import UNRANKED
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
 from tests.reasons import top_reasons
 
-BY_NAME = {feature.name: feature for feature in feature_definitions(FeatureSettings((1, 4), (2,)))}
+SETTINGS = feature_settings(small_params().featurize, hubspot())
+BY_NAME = {feature.name: feature for feature in feature_definitions(SETTINGS)}
+SECTORS = {column: levels_of(category, ()) for column, category in hubspot().attributes_of(Category).items()}
 
 
 def model_with(contributions: dict[str, list[float]]) -> Any:
     """Stand in for a model whose contributions are given."""
     features = tuple(BY_NAME[name] for name in contributions)
     shares = pd.DataFrame(contributions).to_numpy()
-    return SimpleNamespace(features=features, values=pd.DataFrame.to_numpy, contributions=lambda _: shares)
+    return SimpleNamespace(
+        features=features,
+        values=pd.DataFrame.to_numpy,
+        contributions=lambda _: shares,
+        data_contract=hubspot(),
+        levels=SECTORS,
+    )
 
 
-def described(feature: Feature, value: float) -> str:
+def described(
+    feature: Feature,
+    value: float,
+    contract: Contract | None = None,
+    levels: dict[str, tuple[str, ...]] = SECTORS,
+) -> str:
     """Return the text of a reason that is this one feature, without its sign."""
-    ((text,),) = reason_writer((feature,), 1)(np.array([[value]]), np.array([[1.0]]))
+    write = reason_writer((feature,), 1, hubspot() if contract is None else contract, levels)
+    ((text,),) = write(np.array([[value]]), np.array([[1.0]]))
     assert text.startswith("+ ")
     return text.removeprefix("+ ")
 
@@ -48,7 +74,7 @@ def described(feature: Feature, value: float) -> str:
         ("seen", 0.0, "has a usage row: no"),
         ("seen", math.nan, "has a usage row: not known"),
         ("log_alexa_rank", math.nan, "Alexa rank: not known"),
-        ("sector", float(SECTORS.index("Education")), "sector: Education"),
+        ("sector", float(SECTORS["INDUSTRY"].index("Education")), "sector: Education"),
         ("sector", math.nan, "sector: Unknown"),
         ("total_users", 1_000_000.0, "weekly users summed over weeks and modules: 1,000,000"),
         ("actions_1w", 3.0, "actions in all modules, last week: 3"),
@@ -56,6 +82,96 @@ def described(feature: Feature, value: float) -> str:
 )
 def test_values_in_plain_words(name: str, value: float, text: str) -> None:
     assert described(BY_NAME[name], value) == text
+
+
+# The attributes of another contract
+
+
+@pytest.mark.parametrize(
+    ("feature", "value", "text"),
+    [
+        (HEAD_COUNT, math.log(1), "employees: 1"),
+        (HEAD_COUNT, math.log(4321), "employees: 4,321"),
+        (HEAD_COUNT, math.log(123_456_789), "employees: about 123,457,000"),
+        (HEAD_COUNT, math.nan, "employees: not known"),
+        (HEAD_COUNT_MISSING, 1.0, "the head count is missing: yes"),
+        (PLAN, 3.0, "plan: business"),
+        (PLAN, math.nan, "plan: not known"),
+        (COUNTRY, 1.0, "country: US"),
+        (COUNTRY, 2.0, "country: Other"),
+        (COUNTRY, 3.0, "country: Unknown"),
+        (COUNTRY, math.nan, "country: Unknown"),
+        (PARTNER, 1.0, "is_partner: yes"),
+        (PARTNER, 0.0, "is_partner: no"),
+        (PARTNER, math.nan, "is_partner: not known"),
+    ],
+)
+def test_attributes_in_plain_words(feature: Feature, value: float, text: str) -> None:
+    assert described(feature, float(np.float32(value)), changed(), LEVELS) == text
+
+
+def of_attribute(name: str, column: str = "it") -> Feature:
+    return Feature(name, "described", "unit", "-", "ordinal", 0, "firmographics", column)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "text"),
+    [
+        ({"kind": "date"}, 45.0, "45 days ago"),
+        ({"kind": "date"}, 1.0, "1 day ago"),
+        ({"kind": "date"}, 0.0, "0 days ago"),
+        ({"kind": "date"}, 1234.0, "1,234 days ago"),
+        ({"kind": "date"}, math.nan, "not known"),
+        ({"kind": "ordered", "cuts": [10, 100]}, 2.0, "10 to below 100"),
+        ({"kind": "number"}, 12.3, "12.30"),
+        ({"kind": "number"}, 12.0, "12"),
+        ({"kind": "number"}, -0.5, "-0.50"),
+        ({"kind": "number"}, 0.00034, "0.00034"),
+        ({"kind": "number", "decimals": 0}, 12.3, "12"),
+        ({"kind": "number", "decimals": -2}, 1234.0, "about 1,200"),
+        ({"kind": "number", "whole": True}, 16_777_215.0, "16,777,215"),
+        ({"kind": "number", "log": True, "minimum": 0.001}, math.log(250), "250"),
+        ({"kind": "number", "log": True, "minimum": 0.001}, math.log(2.5), "2.50"),
+        ({"kind": "number", "log": True, "minimum": 0.001}, math.log(0.0025), "0.0025"),
+        # What is not applicable has a value that no other company can have, or one that any may, or none.
+        ({"kind": "number", "not_applicable": 999, "counts_as": 999}, 999.0, "not applicable"),
+        ({"kind": "number", "not_applicable": 999, "counts_as": 999}, 998.0, "998"),
+        ({"kind": "number", "not_applicable": 999, "counts_as": 0}, 0.0, "0"),
+        ({"kind": "number", "not_applicable": 999}, math.nan, "not applicable or not known"),
+        ({"kind": "number", "not_applicable": 999, "counts_as": 0}, math.nan, "not known"),
+        (
+            {
+                "kind": "number",
+                "not_applicable": 9999,
+                "counts_as": 9999,
+                "log": True,
+                "minimum": 1,
+                "flag": {"name": "no_site", "description": "has no site"},
+            },
+            math.log(9999),
+            "no site",
+        ),
+    ],
+)
+def test_each_kind_of_attribute_in_plain_words(attribute: dict[str, Any], value: float, text: str) -> None:
+    contract = changed(
+        lambda values: values["companies"].update(attributes={"it": attribute | {"say": "It"}})
+    )
+    feature = of_attribute("log_it" if attribute.get("log") else "it")
+    assert described(feature, float(np.float32(value)), contract, {}) == f"It: {text}"
+
+
+def test_attributes_that_are_described_alike_are_reasons_of_their_own() -> None:
+    contract = changed(
+        lambda values: values["companies"].update(
+            attributes={"it": {"kind": "number"}, "other": {"kind": "number"}}
+        )
+    )
+    write = reason_writer((of_attribute("it"), of_attribute("other", "other")), 2, contract, {})
+    assert write(np.array([[1.0, 2.0]]), np.array([[0.5, -0.7]])) == [["- other: 2", "+ it: 1"]]
+
+
+# Many reasons
 
 
 def test_the_strongest_reasons_come_first_with_their_sign() -> None:
@@ -91,7 +207,7 @@ def test_a_writer_serves_many_scores_or_one() -> None:
     values = rng.integers(1, 9, (30, len(features))).astype(np.float32)
     values[rng.random(values.shape) < 0.2] = np.nan
     contributions = rng.normal(size=values.shape)
-    write = reason_writer(features, 3)
+    write = reason_writer(features, 3, hubspot(), SECTORS)
     together = write(values, contributions)
     assert [len(row) for row in together] == [3] * 30
     for row in range(30):
@@ -105,7 +221,8 @@ def test_a_writer_against_the_definition() -> None:
     rng = np.random.default_rng(1)
     values = rng.integers(1, 9, (40, len(features))).astype(float)
     contributions = rng.normal(size=values.shape)
-    for row, texts in enumerate(reason_writer(features, 4)(values, contributions)):
+    write = reason_writer(features, 4, hubspot(), SECTORS)
+    for row, texts in enumerate(write(values, contributions)):
         shares = pd.DataFrame({"about": [feature.description for feature in features]})
         shares["share"] = contributions[row]
         total = shares.groupby("about", sort=False)["share"].sum()
@@ -118,7 +235,7 @@ def test_a_writer_against_the_definition() -> None:
 
 def test_a_score_that_nothing_moves_has_reasons_all_the_same() -> None:
     features = (BY_NAME["seen"], BY_NAME["actions_1w"], BY_NAME["actions_4w"])
-    texts = reason_writer(features, 3)(np.array([[1.0, 2.0, 3.0]]), np.zeros((1, 3)))
+    texts = reason_writer(features, 3, hubspot(), SECTORS)(np.array([[1.0, 2.0, 3.0]]), np.zeros((1, 3)))
     assert texts == [["+ has a usage row: yes", "+ actions in all modules, last week: 2"]]
 
 
