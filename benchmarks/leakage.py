@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmarks import usual_recipe
-from benchmarks.export_copy import EXPORT, chosen_parts, make_snapshots, parts_parser
+from benchmarks.export_copy import CONTRACT, EXPORT, chosen_parts, make_snapshots, parts_parser
 from benchmarks.leakage_page import EXAMPLE, RESULTS, SAMPLE_DATA, write_page
 from benchmarks.not_yet import measure_not_yet
 from benchmarks.usual_recipe import FOLDS, LEARNERS, Floats, Learner
@@ -71,10 +71,10 @@ def read_data(folder: Path) -> Data:
     """Read what the pipeline made in a project folder; its backtest is made if the folder has none."""
     params = load_params(folder / "params.yaml")
     names = {name: f"data/{name}.parquet" for name in ("clean/companies", "clean/usage", "features/train")}
-    for path in (folder / name for name in names.values()):
+    for path in (folder / name for name in (*names.values(), CONTRACT)):
         if not path.exists():
             raise UserError(f"{path}: not found; `make run` makes it")
-    contract = load_contract(folder / "data/contract.json")
+    contract = load_contract(folder / CONTRACT)
     companies, usage, train = (verified_parquet(folder / name) for name in names.values())
     as_of = pd.Timestamp(read_json(folder / "data/clean/export.json")["as_of"])
     made = folder / "data/backtest/predictions.parquet"
@@ -201,7 +201,7 @@ def ladder(data: Data, params: Params, seeds: int) -> dict[str, dict[str, dict[s
     customer's usage after its conversion; the others ask the sales team's question, a row a prospect and
     week: ``rows`` by folds of rows, ``companies`` by folds of companies, ``time`` as it has to be.
     """
-    train, tested = data.train[[*KEYS, "label", "weight"]], data.predictions[[*KEYS, "label", "MRR"]]
+    train, tested = data.train[[*KEYS, "label", "weight"]], data.predictions[[*KEYS, "label"]]
     learn_rows, test_rows = snapshot_rows(data, train), snapshot_rows(data, tested)
     parts = {
         "rows": folds_of(train, tested, "rows", params.seed),
