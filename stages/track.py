@@ -8,6 +8,7 @@ import time
 from functools import partial
 from typing import Any
 
+from conversion.config.contract_file import load_contract
 from conversion.config.params import Params
 from conversion.config.params_file import load_params
 from conversion.runtime.cli import run
@@ -24,7 +25,8 @@ def track(params: Params, model: dict[str, Any], known_as: dict[str, str]) -> No
     """Log the run to MLflow; if that fails, the run waits and is logged with a later one."""
     root = outbox.project_root()
     run_record = record(params, model, known_as | git_tags(dict(os.environ)), time.time())
-    outbox.put(root, run_record, partial(fill, columns=model["features"]))
+    shown = load_contract("data/contract.json").companies.shown
+    outbox.put(root, run_record, partial(fill, columns=model["features"], shown=shown))
     from conversion.tracking import mlflow_runs
 
     try:

@@ -33,7 +33,7 @@ def is_date_for_range(value: object) -> bool:
 
     Examples
     --------
-    >>> is_date_for_range("2-May"), is_date_for_range("Nov-50"), is_date_for_range("2 to 5")
+    >>> is_date_for_range("2-May"), is_date_for_range("Nov-50"), is_date_for_range("2 to 9")
     (True, True, False)
     """
     return isinstance(value, str) and _DATE_FOR_RANGE.fullmatch(value.strip()) is not None

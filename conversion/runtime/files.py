@@ -21,6 +21,7 @@ WRITERS: Final = {
     "data/sample": "simulate",
     "data/truth.parquet": "simulate",
     "data/typed": "load",
+    "data/contract.json": "load",
     "metrics/data_quality.json": "load",
     "data/clean": "clean",
     "data/quarantine": "clean",

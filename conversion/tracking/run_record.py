@@ -8,7 +8,7 @@ import io
 import json
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -203,8 +203,18 @@ def record(params: Params, model: dict[str, Any], who: dict[str, str], started: 
     }
 
 
-def fill(folder: Path, columns: Iterable[str]) -> None:
-    """Copy the run's files into ``folder``: artifacts, the model with its code, an input example."""
+def fill(folder: Path, columns: Iterable[str], shown: Collection[str] = ()) -> None:
+    """Copy the run's files into ``folder``: artifacts, the model with its code, an input example.
+
+    Parameters
+    ----------
+    folder
+        Exists.
+    columns
+        The features that the model reads.
+    shown
+        Columns of the lead list that only its readers should see, such as names and owners: left out.
+    """
     artifacts = folder / outbox.ARTIFACTS
     for source in _artifacts():
         target = artifacts / source
@@ -212,7 +222,10 @@ def fill(folder: Path, columns: Iterable[str]) -> None:
         copy_file(source, target)
     leads = _top_leads()
     (artifacts / "leads").mkdir()
-    copy_file(leads, artifacts / "leads" / leads.name)
+    if shown:
+        copy_without(shown, leads, artifacts / "leads" / leads.name)
+    else:
+        copy_file(leads, artifacts / "leads" / leads.name)
     (artifacts / PREDICTIONS).parent.mkdir()
     with reading("data/backtest/predictions.parquet"):
         backtest = pq.ParquetFile("data/backtest/predictions.parquet", **VERIFIED)
@@ -230,6 +243,27 @@ def fill(folder: Path, columns: Iterable[str]) -> None:
         latest = pq.ParquetFile("data/features/latest.parquet", **VERIFIED)
         rows = next(latest.iter_batches(batch_size=EXAMPLE_ROWS, columns=list(columns)))
     pq.write_table(pa.Table.from_batches([rows]), folder / outbox.EXAMPLE, **WITH_CHECKSUMS)
+
+
+def copy_without(columns: Collection[str], source: Path, target: Path) -> None:
+    """Copy a lead list, .csv, .json or .parquet, without some of its columns."""
+    with reading(source):
+        if source.suffix == ".parquet":
+            table = pq.read_table(source, **VERIFIED)
+            pq.write_table(table.drop_columns([*columns]), target, **WITH_CHECKSUMS)
+        elif source.suffix == ".json":
+            rows = json.loads(source.read_text(encoding="utf-8"))
+            kept = [{name: value for name, value in row.items() if name not in columns} for row in rows]
+            target.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+        else:
+            with (
+                source.open(encoding="utf-8", newline="") as file,
+                target.open("x", encoding="utf-8", newline="") as copy,
+            ):
+                header, *records = csv.reader(file)
+                places = [place for place, name in enumerate(header) if name not in columns]
+                writer = csv.writer(copy, lineterminator="\n")
+                writer.writerows([[record[place] for place in places] for record in (header, *records)])
 
 
 def _artifacts() -> Iterator[Path]:

@@ -11,6 +11,7 @@ from conversion.runtime.errors import UserError
 from conversion.runtime.files import write_json
 from conversion.tracking import run_record
 from stages import clean, evaluate, featurize, score, track, train
+from tests.contract_files import hubspot
 from tests.pipeline import small_params
 
 
@@ -44,6 +45,8 @@ def message(stage: object, project: Path) -> str:
 def test_a_stage_without_its_input_names_it_and_who_writes_it(
     stage: object, missing: str, writer: str, project: Path
 ) -> None:
+    if missing != "data/contract.json":
+        write_json("data/contract.json", hubspot().model_dump(mode="json"))
     assert message(stage, project) == (
         f"{missing}: not found; the stage {writer} writes it: run 'dvc repro {writer}'"
     )

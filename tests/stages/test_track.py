@@ -6,10 +6,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 
 from conversion.evaluation.comparison import NEEDED
+from conversion.leads.lead_files import write_leads
 from conversion.tracking import run_record
 from tests.pipeline import PARAMS, small_params
 
@@ -166,3 +168,29 @@ def test_outside_of_a_repository_nothing_is_said(tmp_path: Path, monkeypatch: py
     assert run_record.git_tags({}) == {}
     monkeypatch.setenv("PATH", "")
     assert run_record.git_tags({}) == {}, "nor where there is no git"
+
+
+LISTED = {
+    "rank": [1, 2],
+    "id": ["007", "b"],
+    "name": ['Müller, "M"', "two\nlines"],
+    "reason_1": ["(+) a, b", None],
+}
+
+
+@pytest.mark.parametrize("how", ["csv", "json", "parquet"])
+def test_what_only_reps_should_see_is_not_logged(how: str, tmp_path: Path) -> None:
+    leads = pd.DataFrame(LISTED)
+    source, copy = tmp_path / f"top_leads.{how}", tmp_path / f"copy.{how}"
+    write_leads(leads, source)
+    run_record.copy_without(("name", "owner") if how != "parquet" else ("name",), source, copy)
+    expected = tmp_path / f"expected.{how}"
+    write_leads(leads.drop(columns="name"), expected)
+    if how == "csv":
+        assert copy.read_text(encoding="utf-8") == expected.read_text(encoding="utf-8")
+    elif how == "json":
+        found, wanted = (json.loads(path.read_text(encoding="utf-8")) for path in (copy, expected))
+        assert found == wanted
+    else:
+        pd.testing.assert_frame_equal(pd.read_parquet(copy), pd.read_parquet(expected))
+    assert "Müller".encode() not in copy.read_bytes()
