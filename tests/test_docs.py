@@ -19,6 +19,9 @@ import pytest
 import yaml
 
 from conversion.config.contract_file import load_contract
+from conversion.data.cleaning import COMPANY_RULES, USAGE_RULES
+from conversion.data.histories import HISTORY_RULES
+from conversion.data.subscriptions import SUBSCRIPTION_RULES
 from conversion.serving.middleware import BENTOML_PATHS
 from conversion.serving.routes import http_routes
 from tools.docs import blocks, contract_blocks, generate, metric_names, pages, session
@@ -212,6 +215,12 @@ def test_what_follows_is_said_of_each_key_of_companies_and_usage_that_results_de
     assert len(rows) == len(set(rows)) > 10
     assert set(rows) <= keys
     assert {key for key in keys if key.startswith("companies.")} - set(rows) == {"companies.id"}
+
+
+def test_every_cleaning_rule_is_explained() -> None:
+    rules = {*COMPANY_RULES, *USAGE_RULES, *SUBSCRIPTION_RULES, *HISTORY_RULES}
+    explained = re.findall(r"(?m)^\| `(\w+)` \| ", text_of("docs/how-to/own_export.md"))
+    assert rules <= set(explained)
 
 
 def test_the_flow_has_every_stage_and_what_reads_its_outputs() -> None:
