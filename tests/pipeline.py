@@ -101,7 +101,8 @@ class Pipeline:
         converted, days = export_days(self.typed, None, self.contract)
         rows = self.typed[self.contract.usage.table]
         self.period = find_period(rows, converted, given, params.clean, self.contract, days)
-        self.as_of = self.period.as_of
+        # Seconds, as the stages read it from data/clean/export.json.
+        self.as_of = self.period.as_of.as_unit("s")
         self.clean, self.quarantine = clean_tables(
             self.typed, self.period, params.clean.deduplication, self.contract
         )
