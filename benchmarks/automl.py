@@ -27,7 +27,9 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from benchmarks.export_copy import make_snapshots
+from benchmarks.export_copy import CONTRACT, make_snapshots
+from conversion.config.contract_file import load_contract
+from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.config.params_file import load_params
 from conversion.data.timeline import WEEK
@@ -146,13 +148,15 @@ def _span(params: Params) -> pd.Timedelta:
     return params.evaluate.refit_weeks * WEEK
 
 
-def hand_over(train: pd.DataFrame, prospects: pd.DataFrame, refit: pd.Timestamp, params: Params) -> HandOver:
+def hand_over(
+    train: pd.DataFrame, prospects: pd.DataFrame, refit: pd.Timestamp, params: Params, contract: Contract
+) -> HandOver:
     """Return the rows that `training.fit_at` fits on, with the columns that our model reads."""
     rows = train[
         known_training(train, refit, params.featurize.horizon_days, params.train.history_weeks).to_numpy()
     ]
     rows = rows.iloc[np.lexsort((tie_break(rows["id"]), rows["as_of"]))].reset_index(drop=True)
-    features = [feature.name for feature in make_model(params).features]
+    features = [feature.name for feature in make_model(params, contract).features]
     targets = rows[["as_of", "label", "weight"]].astype({"label": np.int8})
     return HandOver(rows[features], targets, prospects[features].reset_index(drop=True))
 
@@ -209,6 +213,7 @@ def compare(
     train: pd.DataFrame,
     snapshots: pd.DataFrame,
     params: Params,
+    contract: Contract,
     commands: Mapping[str, Sequence[str]],
     seconds: Mapping[str, float],
     refits: int | None = None,
@@ -221,6 +226,8 @@ def compare(
         As `conversion.evaluation.backtest.backtest` takes them.
     params
         Of our recipe, the refits and the cores (``evaluate.jobs``).
+    contract
+        Of the tables that the snapshots were made of.
     commands
         How each library's worker is started.
     seconds
@@ -231,14 +238,14 @@ def compare(
     chosen = refits_of(snapshots, params, refits)
     weeks = {refit: until_next_refit(snapshots, refit, params) for refit in chosen}
     start, cpu_start = time.perf_counter(), time.process_time()
-    predictions = backtest(train, pd.concat(list(weeks.values())), params)
+    predictions = backtest(train, pd.concat(list(weeks.values())), params, contract)
     took = Time(time.perf_counter() - start, time.process_time() - cpu_start)
     times, versions = {MODEL: Time(*(spent / len(chosen) for spent in took))}, {}
     bar = tqdm(total=len(chosen) * len(commands), desc="AutoML", unit=" refits", disable=None)
     for library, command in commands.items():
         answers = []
         for refit, rows in weeks.items():
-            given = hand_over(train, rows, refit, params)
+            given = hand_over(train, rows, refit, params, contract)
             answers.append(ask(library, command, given, seconds[library], params))
             bar.update()
         predictions = _beside(predictions, library, weeks.values(), answers)
@@ -360,7 +367,8 @@ def main() -> None:
             make_snapshots(folder, given.data_dir, {})
         params = load_params(folder / "params.yaml")
         train, snapshots = read_snapshots(folder)
-    compared = compare(train, snapshots, params, commands, seconds, given.refits)
+        contract = load_contract(folder / CONTRACT)
+    compared = compare(train, snapshots, params, contract, commands, seconds, given.refits)
     of_sample = params.data.dir == SAMPLE
     text = page(compared, params, seconds, "the sample" if of_sample else "an export of your own")
     # Figures of an export of the user's own are published only where the user says so.

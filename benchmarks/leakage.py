@@ -23,9 +23,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmarks import usual_recipe
-from benchmarks.export_copy import EXPORT, chosen_parts, make_snapshots, parts_parser
+from benchmarks.export_copy import CONTRACT, EXPORT, chosen_parts, make_snapshots, parts_parser
 from benchmarks.leakage_page import RESULTS, SAMPLE_DATA, write_page
 from benchmarks.usual_recipe import FOLDS, LEARNERS, Floats, Learner
+from conversion.config.contract_file import load_contract
+from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.config.params_file import load_params
 from conversion.data.timeline import WEEK, week_number
@@ -59,26 +61,28 @@ class Data(NamedTuple):
     as_of: pd.Timestamp  # when the export was taken
     train: pd.DataFrame  # training snapshots
     predictions: pd.DataFrame  # the backtest of our model
+    contract: Contract
 
 
 def read_data(folder: Path) -> Data:
     """Read what the pipeline made in a project folder; its backtest is made if the folder has none."""
     params = load_params(folder / "params.yaml")
     names = {name: f"data/{name}.parquet" for name in ("clean/companies", "clean/usage", "features/train")}
-    for path in (folder / name for name in names.values()):
+    for path in (folder / name for name in (*names.values(), CONTRACT)):
         if not path.exists():
             raise UserError(f"{path}: not found; `make run` makes it")
     companies, usage, train = (verified_parquet(folder / name) for name in names.values())
+    contract = load_contract(folder / CONTRACT)
     as_of = pd.Timestamp(read_json(folder / "data/clean/export.json")["as_of"])
     made = folder / "data/backtest/predictions.parquet"
     if made.exists():
         predictions = verified_parquet(made)
     else:
         snapshots = verified_parquet(folder / "data/features/backtest.parquet")
-        predictions = backtest(train, snapshots, params)
+        predictions = backtest(train, snapshots, params, contract)
     if params.data.dir == SAMPLE and ORACLE not in predictions:
         predictions = with_oracle(predictions, verified_parquet(folder / "data/truth.parquet"))
-    return Data(companies, usage, as_of, train, predictions)
+    return Data(companies, usage, as_of, train, predictions, contract)
 
 
 def measure(data: Data, params: Params, seeds: int) -> dict[str, Any]:
@@ -95,7 +99,7 @@ def measure(data: Data, params: Params, seeds: int) -> dict[str, Any]:
         **kept(predictions, params),
         "ladder": ladder(data, params, seeds),
         "our_random_split": cross_validation(
-            data.train, data.predictions, params.model_copy(update={"evaluate": folds})
+            data.train, data.predictions, params.model_copy(update={"evaluate": folds}), data.contract
         ),
     }
 
@@ -103,9 +107,10 @@ def measure(data: Data, params: Params, seeds: int) -> dict[str, Any]:
 def setting(data: Data, seeds: int) -> dict[str, Any]:
     """Describe what was measured."""
     weeks, label = data.predictions["as_of"], data.predictions["label"]
-    customers = data.companies[data.companies["CLOSEDATE"].notna()]
-    closed = data.usage["id"].map(customers.set_index("id")["CLOSEDATE"]).dropna()
-    after = data.usage.loc[closed.index, "WHEN_TIMESTAMP"] >= closed
+    converted = data.contract.companies.converted
+    customers = data.companies[data.companies[converted].notna()]
+    closed = data.usage["id"].map(customers.set_index("id")[converted]).dropna()
+    after = data.usage.loc[closed.index, data.contract.usage.time] >= closed
     return {
         "as_of": f"{data.as_of:%Y-%m-%d}",
         "companies": len(data.companies),
@@ -122,8 +127,9 @@ def setting(data: Data, seeds: int) -> dict[str, Any]:
 
 def claims(data: Data, moments: Any, seeds: int) -> dict[str, dict[str, dict[str, float]]]:
     """Measure the usual recipe as its author does: by learner and measure, mean and range over the splits."""
-    label = usual_recipe.is_customer(data.companies, data.as_of)
-    table = usual_recipe.features(data.companies, data.usage, moments(data.companies, data.as_of))
+    label = usual_recipe.is_customer(data.companies, data.as_of, data.contract)
+    until = moments(data.companies, data.as_of, data.contract)
+    table = usual_recipe.features(data.companies, data.usage, until, data.contract)
     found = {}
     for name, learner in LEARNERS.items():
         splits = pd.DataFrame(
@@ -149,7 +155,9 @@ def refits_of(data: Data, params: Params) -> dict[pd.Timestamp, list[pd.Timestam
 
 def out_of_time(data: Data, params: Params, learner: Learner) -> pd.DataFrame:
     """Rank the prospects of the backtest's lists by the usual recipe, fitted when ours was."""
-    return usual_recipe.out_of_time(data.companies, data.usage, refits_of(data, params), learner, params.seed)
+    return usual_recipe.out_of_time(
+        data.companies, data.usage, refits_of(data, params), learner, params.seed, data.contract
+    )
 
 
 def kept(predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
@@ -192,7 +200,7 @@ def ladder(data: Data, params: Params, seeds: int) -> dict[str, dict[str, dict[s
     customer's usage after its conversion; the others ask the sales team's question, a row a prospect and
     week: ``rows`` by folds of rows, ``companies`` by folds of companies, ``time`` as it has to be.
     """
-    train, tested = data.train[[*KEYS, "label", "weight"]], data.predictions[[*KEYS, "label", "MRR"]]
+    train, tested = data.train[[*KEYS, "label", "weight"]], data.predictions[[*KEYS, "label"]]
     learn_rows, test_rows = snapshot_rows(data, train), snapshot_rows(data, tested)
     parts = {
         "rows": folds_of(train, tested, "rows", params.seed),
@@ -260,7 +268,8 @@ def snapshot_rows(data: Data, keys: pd.DataFrame) -> NDArray[np.float32]:
     rows: NDArray[np.float32] | None = None
     for as_of, places in keys.groupby("as_of").indices.items():
         some = data.companies.iloc[at[keys["id"].to_numpy()[places]]]
-        described = usual_recipe.features(some, data.usage, usual_recipe.up_to(some, as_of)).to_numpy()
+        until = usual_recipe.up_to(some, as_of, data.contract)
+        described = usual_recipe.features(some, data.usage, until, data.contract).to_numpy()
         if rows is None:
             rows = np.empty((len(keys), described.shape[1]), dtype=np.float32)
         rows[places] = described

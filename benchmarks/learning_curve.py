@@ -18,6 +18,9 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from benchmarks.export_copy import CONTRACT
+from conversion.config.contract_file import load_contract
+from conversion.config.data_contract import Contract
 from conversion.config.model_params import model_types
 from conversion.config.params import Params
 from conversion.config.params_file import load_params
@@ -60,13 +63,15 @@ def parts(train: pd.DataFrame, shares: list[float], seeds: int) -> Iterator[tupl
                 yield share, seed, train[drawn < share]
 
 
-def share_of_oracle(part: pd.DataFrame, tested: pd.DataFrame, params: Params) -> dict[str, float]:
+def share_of_oracle(
+    part: pd.DataFrame, tested: pd.DataFrame, params: Params, contract: Contract
+) -> dict[str, float]:
     """Fit on a part, score the tested snapshots and give `MEASURES`, as metrics/evaluation.json does."""
     label, weight = part["label"].to_numpy(dtype=np.int64), part["weight"].to_numpy(dtype=np.float64)
-    model = make_model(params).fit(part, label, weight, part["as_of"])
+    model = make_model(params, contract).fit(part, label, weight, part["as_of"])
     weeks = [week for _, week in tested.groupby("as_of", sort=True)]
     scored = [
-        week[["id", "as_of", "label", "MRR", ORACLE]].assign(
+        week[["id", "as_of", "label", ORACLE]].assign(
             **{MODEL: model.predict_proba(week)[:, 1], BASE_RATE: model.base_rate_}
         )
         for week in weeks
@@ -77,7 +82,7 @@ def share_of_oracle(part: pd.DataFrame, tested: pd.DataFrame, params: Params) ->
     return {name: result["share_of_oracle"][name]["value"] for name in MEASURES}
 
 
-def measure(arguments: argparse.Namespace, params: Params) -> pd.DataFrame:
+def measure(arguments: argparse.Namespace, params: Params, contract: Contract) -> pd.DataFrame:
     """Measure each model type on each part: one row each."""
     tested = tested_snapshots(arguments.cutoffs)
     train = known_snapshots(tested["as_of"].min(), params)
@@ -92,7 +97,7 @@ def measure(arguments: argparse.Namespace, params: Params) -> pd.DataFrame:
         if converters < FEWEST_CONVERTERS:
             continue
         chosen = params.model_copy(update={"model": params.model.model_copy(update={"type": model_type})})
-        found = share_of_oracle(part, tested, chosen)
+        found = share_of_oracle(part, tested, chosen, contract)
         rows.append({"share": share, "seed": seed, "converters": converters, "model": model_type} | found)
     return pd.DataFrame(rows)
 
@@ -143,7 +148,7 @@ def main() -> None:
     params = load_params()
     if params.data.dir != SAMPLE:
         sys.exit(f"params.yaml: data.dir: given {params.data.dir}; should be {SAMPLE}, whose truth is known")
-    text = page(measure(arguments, params), arguments)
+    text = page(measure(arguments, params, load_contract(CONTRACT)), arguments)
     sys.stdout.write(text)
     if arguments.out:
         write_text(arguments.out, text)

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from benchmarks.export_copy import EXPORT, chosen_parts, make_snapshots, parts_parser
+from benchmarks.export_copy import CONTRACT, EXPORT, chosen_parts, make_snapshots, parts_parser
 from benchmarks.modelling_page import (
     CHOICES,
     EVERYTHING,
@@ -34,6 +34,8 @@ from benchmarks.modelling_page import (
     TYPES,
     page,
 )
+from conversion.config.contract_file import load_contract
+from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.config.params_file import load_params
 from conversion.evaluation.backtest import backtest, with_oracle
@@ -71,6 +73,7 @@ class Data(NamedTuple):
     train: pd.DataFrame
     snapshots: pd.DataFrame
     truth: pd.DataFrame | None
+    contract: Contract
 
 
 def changed(params: Params, changes: Mapping[str, Any]) -> Params:
@@ -91,7 +94,7 @@ def read_data(folder: Path, backtested: bool = True) -> Data:
     """Read the snapshots that were made in a project folder, those of the backtest if they are needed."""
     params = load_params(folder / "params.yaml")
     paths = {name: folder / f"data/features/{name}.parquet" for name in ("train", "backtest")}
-    for path in paths.values():
+    for path in (*paths.values(), folder / CONTRACT):
         if not path.exists():
             raise UserError(f"{path}: not found; `make run` makes it")
     truth = folder / "data/truth.parquet"
@@ -100,6 +103,7 @@ def read_data(folder: Path, backtested: bool = True) -> Data:
         verified_parquet(paths["train"]),
         verified_parquet(paths["backtest"]) if backtested else pd.DataFrame(),
         verified_parquet(truth) if params.data.dir == SAMPLE else None,
+        load_contract(folder / CONTRACT),
     )
 
 
@@ -117,28 +121,31 @@ def later_blocks(as_of: pd.Series, horizon_days: int) -> list[Fold]:
     ]
 
 
-def out_of_time(train: pd.DataFrame, params: Params) -> tuple[OutOfTime, np.ndarray]:
+def out_of_time(train: pd.DataFrame, params: Params, contract: Contract) -> tuple[OutOfTime, np.ndarray]:
     """Predict each block from what was mature before it; with the base rate that was known then."""
     label, weight = train["label"].to_numpy(dtype=np.int64), train["weight"].to_numpy(dtype=np.float64)
     raw, base = np.full(len(train), np.nan), np.full(len(train), np.nan)
     for learn, test in later_blocks(train["as_of"], params.featurize.horizon_days):
         rows, start = train[learn], train.loc[test, "as_of"].min()
         recency = recency_weights(rows["as_of"], start, params.train.recency_half_life_weeks)
-        model = make_model(params).fit(rows, label[learn], weight[learn] * recency, rows["as_of"])
+        model = make_model(params, contract)
+        model.fit(rows, label[learn], weight[learn] * recency, rows["as_of"])
         raw[test] = model.predict_proba(train[test])[:, 1]
         base[test] = np.average(label[learn], weights=weight[learn])
     known = ~np.isnan(raw)
     return OutOfTime(raw[known], label[known], weight[known], train.loc[known, "as_of"]), base[known]
 
 
-def pooled_ratio(train: pd.DataFrame, params: Params) -> float:
+def pooled_ratio(train: pd.DataFrame, params: Params, contract: Contract) -> float:
     """Return the out-of-time log loss over that of the base rate, all blocks together."""
-    predictions, base = out_of_time(train, params)
+    predictions, base = out_of_time(train, params, contract)
     losses = [log_loss(predictions.y, each, predictions.weight) for each in (predictions.raw, base)]
     return round(losses[0] / losses[1], 6)
 
 
-def choices(trains: Mapping[str, pd.DataFrame], params: Params) -> dict[str, dict[str, float]]:
+def choices(
+    trains: Mapping[str, pd.DataFrame], params: Params, contract: Contract
+) -> dict[str, dict[str, float]]:
     """Measure each choice on the samples; by its key and the sample."""
     jobs = [
         (choice, name) for choice in CHOICES for name in trains if name != SAMPLE_DATA or choice.on_sample
@@ -146,13 +153,13 @@ def choices(trains: Mapping[str, pd.DataFrame], params: Params) -> dict[str, dic
     found: dict[str, dict[str, float]] = {choice.key: {} for choice in CHOICES}
     for choice, name in tqdm(jobs, desc="choices", unit=" choices", disable=None):
         tried = changed(params, {"features.groups": list(EVERYTHING), **choice.changes})
-        found[choice.key][name] = pooled_ratio(trains[name], tried)
+        found[choice.key][name] = pooled_ratio(trains[name], tried, contract)
     return found
 
 
-def calibration(train: pd.DataFrame, params: Params) -> dict[str, float | None]:
+def calibration(train: pd.DataFrame, params: Params, contract: Contract) -> dict[str, float | None]:
     """Return the log loss of each calibration over that of none, of predictions out of time."""
-    predictions, _ = out_of_time(train, params)
+    predictions, _ = out_of_time(train, params, contract)
     losses = method_losses(predictions, CALIBRATION_FOLDS, params.featurize.horizon_days)
     return {
         method: round(losses[method] / losses["none"], 6) if losses else None
@@ -166,7 +173,7 @@ def calibration(train: pd.DataFrame, params: Params) -> dict[str, float | None]:
 def measured(data: Data, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Measure a recipe by the backtest: its lists and probabilities, the rule's and the oracle's lists."""
     params = changed(data.params, changes)
-    predictions = backtest(data.train, data.snapshots, params)
+    predictions = backtest(data.train, data.snapshots, params, data.contract)
     if data.truth is not None:
         predictions = with_oracle(predictions, data.truth)
     samples = params.evaluate.bootstrap_samples
@@ -235,7 +242,7 @@ def of_export(folder: Path, first_cutoff: str | None) -> dict[str, Any]:
     return {
         "types": by_type,
         "groups": groups(data, by_type),
-        "calibration": calibration(data.train, data.params),
+        "calibration": calibration(data.train, data.params, data.contract),
     }
 
 
@@ -251,9 +258,11 @@ def of_sample(parts: Sequence[str]) -> dict[str, Any]:
         trains = {name: small_sample(seed, data.params) for name, seed in SMALL.items()}
         trains[SAMPLE_DATA] = data.train
         if "choices" in parts:
-            found["choices"] = choices(trains, data.params)
+            found["choices"] = choices(trains, data.params, data.contract)
         if "calibration" in parts:
-            found["calibration"] = {name: calibration(train, data.params) for name, train in trains.items()}
+            found["calibration"] = {
+                name: calibration(train, data.params, data.contract) for name, train in trains.items()
+            }
     if "types" in parts:
         found["types"] = types(data)
     if "groups" in parts:

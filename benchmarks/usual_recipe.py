@@ -1,6 +1,6 @@
 """The usual recipe for this problem, leaks and all, for `benchmarks/leakage.py` to measure.
 
-One row a company: its firmographics and all of its usage added up; the label is the file that it stands in; a
+One row a company: its attributes and all of its usage added up; the label is whether it is a customer; a
 random fifth of the companies is the test. Nothing here is used by the pipeline.
 """
 
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
-from conversion.config.contract import ACTIONS, EMPLOYEE_RANGES, MEASURES, UNRANKED, USERS
-from conversion.data.industries import SECTORS
+from conversion.config.attribute_kinds import Category, Flag, Number, Ordered
+from conversion.config.attribute_names import encoded_names, feature_name, slug
+from conversion.config.data_contract import Contract
 from conversion.data.timeline import WEEK, known_at, prospects_at
 from conversion.evaluation.predictions import BASE_RATE, MODEL
 from conversion.evaluation.ranking_metrics import weekly_measures
@@ -47,22 +48,25 @@ def xgboost(seed: int) -> Any:
 LEARNERS: Final[Mapping[str, Learner]] = {"forest": forest, "xgboost": xgboost}
 
 
-def is_customer(companies: pd.DataFrame, as_of: pd.Timestamp) -> pd.Series:
-    """Label a company by the file that it stood in at ``as_of``."""
-    return (companies["CLOSEDATE"] < as_of).astype(np.int64)
+def is_customer(companies: pd.DataFrame, as_of: pd.Timestamp, contract: Contract) -> pd.Series:
+    """Label a company by whether it had converted at ``as_of``."""
+    return (companies[contract.companies.converted] < as_of).astype(np.int64)
 
 
-def up_to(companies: pd.DataFrame, as_of: pd.Timestamp) -> pd.Series:
+def up_to(companies: pd.DataFrame, as_of: pd.Timestamp, contract: Contract) -> pd.Series:  # noqa: ARG001
     """Add up every company's usage until the export was taken, as is usual; ``moments`` of `features`."""
     return pd.Series(as_of, index=companies.index)
 
 
-def up_to_conversion(companies: pd.DataFrame, as_of: pd.Timestamp) -> pd.Series:
+def up_to_conversion(companies: pd.DataFrame, as_of: pd.Timestamp, contract: Contract) -> pd.Series:
     """Add up a customer's usage until its conversion only, that of the others until the export was taken."""
-    return companies["CLOSEDATE"].where(companies["CLOSEDATE"] < as_of).fillna(as_of)
+    converted = companies[contract.companies.converted]
+    return converted.where(converted < as_of).fillna(as_of)
 
 
-def features(companies: pd.DataFrame, usage: pd.DataFrame, moments: pd.Series) -> pd.DataFrame:
+def features(
+    companies: pd.DataFrame, usage: pd.DataFrame, moments: pd.Series, contract: Contract
+) -> pd.DataFrame:
     """Describe each company by one row.
 
     Parameters
@@ -73,47 +77,57 @@ def features(companies: pd.DataFrame, usage: pd.DataFrame, moments: pd.Series) -
         Clean usage rows.
     moments
         Until when each company's usage is added up; index as ``companies``.
+    contract
+        Says what attributes there are, and what counts.
 
     Returns
     -------
     pandas.DataFrame of float32
-        Index as ``companies``: firmographics with a column a category and flags of what is missing, and for
-        each measure of usage the sum, the mean and the maximum, with the number of weeks and days.
+        Index as ``companies``: attributes with a column a level and flags of what is missing, and for each
+        count of usage the sum, the mean and the maximum, with the number of weeks and days.
     """
     moment = pd.Series(moments.to_numpy(), index=companies["id"].to_numpy())
-    used = totals(usage, moment).set_axis(companies.index)
-    return pd.concat([firmographics(companies), used], axis=1).astype(np.float32)
+    used = totals(usage, moment, contract).set_axis(companies.index)
+    return pd.concat([attributes(companies, contract), used], axis=1).astype(np.float32)
 
 
-def firmographics(companies: pd.DataFrame) -> pd.DataFrame:
-    """Spread the firmographics over numbers and 0-1 columns."""
-    ranges = {f"employees_{name}": companies["EMPLOYEE_RANGE"] == name for name in EMPLOYEE_RANGES}
-    sectors = {f"sector_{name}": companies["sector"] == name for name in SECTORS}
-    columns = {
-        "alexa_rank": companies["ALEXA_RANK"].fillna(UNRANKED),
-        "alexa_rank_missing": companies["unranked"].isna(),
-        "employees_missing": companies["EMPLOYEE_RANGE"].isna(),
-        "industry_missing": companies["INDUSTRY"].isna(),
-        **ranges,
-        **sectors,
-    }
+def attributes(companies: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """Spread the attributes, but for dates, over numbers and 0-1 columns."""
+    columns: dict[str, pd.Series] = {}
+    for name, number in contract.attributes_of(Number).items():
+        unknown = companies[encoded_names(name, number)[-1]].isna()
+        columns[slug(name)] = companies[name].fillna(number.not_applicable or 0.0)
+        columns[f"{slug(name)}_missing"] = unknown
+    levels = contract.attributes_of(Ordered) | contract.attributes_of(Category)
+    columns |= {f"{slug(name)}_missing": companies[name].isna() for name in levels}
+    for name, ordered in contract.attributes_of(Ordered).items():
+        (encoded,) = encoded_names(name, ordered)
+        for place, level in enumerate(ordered.levels, start=1):
+            columns[f"{slug(name)}_{level}"] = companies[encoded] == place
+    for name, category in contract.attributes_of(Category).items():
+        (encoded,) = encoded_names(name, category)
+        for level in companies[encoded].cat.categories:
+            columns[f"{feature_name(name, category)}_{level}"] = companies[encoded] == level
+    for name, flag in contract.attributes_of(Flag).items():
+        columns[slug(name)] = companies[encoded_names(name, flag)[0]].fillna(0.0)
     return pd.DataFrame(columns, index=companies.index).astype(np.float64)
 
 
-def totals(usage: pd.DataFrame, moment: pd.Series) -> pd.DataFrame:
+def totals(usage: pd.DataFrame, moment: pd.Series, contract: Contract) -> pd.DataFrame:
     """Add up the usage that is known at each company's moment (index: ``id``), one row a moment, in order."""
     known = usage[usage["id"].isin(moment.index)]
-    known = known[known_at(known["WHEN_TIMESTAMP"], known["id"].map(moment))]
+    time = contract.usage.time
+    known = known[known_at(known[time], known["id"].map(moment))]
     by_company = known.groupby("id")
-    table = by_company[list(MEASURES)].agg(["sum", "mean", "max"])
+    table = by_company[list(contract.counts)].agg(["sum", "mean", "max"])
     table.columns = [f"{measure.lower()}_{how}" for measure, how in table.columns]
-    table["actions"] = table[[f"{name.lower()}_sum" for name in ACTIONS]].sum(axis=1)
-    table["users"] = table[[f"{name.lower()}_sum" for name in USERS]].sum(axis=1)
+    table["actions"] = table[[f"{name.lower()}_sum" for name in contract.actions]].sum(axis=1)
+    table["users"] = table[[f"{name.lower()}_sum" for name in contract.users]].sum(axis=1)
     table["weeks"] = by_company.size()
     table = table.reindex(moment.index).fillna(0.0)
     for name, day in (
-        ("first", by_company["WHEN_TIMESTAMP"].min()),
-        ("last", by_company["WHEN_TIMESTAMP"].max()),
+        ("first", by_company[time].min()),
+        ("last", by_company[time].max()),
     ):
         table[f"days_since_{name}"] = (moment - day.reindex(moment.index)).dt.days.fillna(NEVER)
     span = (table["days_since_first"] - table["days_since_last"]) / WEEK.days + 1
@@ -140,7 +154,6 @@ def claim(
             "id": ids.iloc[test],
             "as_of": pd.Timestamp(0),
             "label": label.iloc[test],
-            "MRR": 0.0,
             MODEL: model.predict_proba(table.to_numpy()[test])[:, 1],
             BASE_RATE: label.iloc[learn].mean(),
         }
@@ -162,6 +175,7 @@ def out_of_time(
     refits: Mapping[pd.Timestamp, Sequence[pd.Timestamp]],
     learner: Learner,
     seed: int,
+    contract: Contract,
 ) -> pd.DataFrame:
     """Rank the prospects of past weeks, as the recipe's author would have done then.
 
@@ -179,6 +193,8 @@ def out_of_time(
         Gives the unfitted model.
     seed
         Of the folds and the model.
+    contract
+        Of the tables.
 
     Returns
     -------
@@ -189,7 +205,7 @@ def out_of_time(
         [
             scores
             for refit, cutoffs in refits.items()
-            for scores in _scores_until_refit(companies, usage, refit, cutoffs, learner, seed)
+            for scores in _scores_until_refit(companies, usage, refit, cutoffs, learner, seed, contract)
         ],
         ignore_index=True,
     )
@@ -202,9 +218,10 @@ def _scores_until_refit(
     cutoffs: Sequence[pd.Timestamp],
     learner: Learner,
     seed: int,
+    contract: Contract,
 ) -> Iterator[pd.DataFrame]:
-    label = is_customer(companies, refit)
-    table = features(companies, usage, up_to(companies, refit))
+    label = is_customer(companies, refit, contract)
+    table = features(companies, usage, up_to(companies, refit, contract), contract)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     held_out = np.empty(len(companies), dtype=np.int64)
     models = []
@@ -212,9 +229,9 @@ def _scores_until_refit(
         models.append(fitted(learner, seed, table.iloc[learn], label.iloc[learn]))
         held_out[test] = number
     for cutoff in cutoffs:
-        on_list = prospects_at(companies["CLOSEDATE"], cutoff).to_numpy()
+        on_list = prospects_at(companies, cutoff, contract).to_numpy()
         prospects = companies[on_list]
-        rows = features(prospects, usage, up_to(prospects, cutoff))
+        rows = features(prospects, usage, up_to(prospects, cutoff, contract), contract)
         score = scored_by_fold(models, held_out[on_list], rows)
         yield pd.DataFrame({"id": prospects["id"].to_numpy(), "as_of": cutoff, "score": score})
 

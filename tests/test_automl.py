@@ -16,14 +16,17 @@ import yaml
 
 from benchmarks import automl
 from benchmarks.automl_worker import TUNING_SHARE, in_tuning_weeks, weighted_log_loss
+from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.config.params_file import load_params
 from conversion.data.timeline import WEEK
 from conversion.evaluation import backtest
 from conversion.modelling import training
 from conversion.runtime.errors import UserError
+from conversion.runtime.files import write_json
 from conversion.stats.hashing import tie_break
 from conversion.stats.losses import log_loss
+from tests.contract_files import hubspot
 from tests.exports import write_export
 from tests.pipeline import Pipeline, dirty_export, small_params
 
@@ -66,6 +69,7 @@ def compared(folder: Path, refits: int | None = None) -> automl.Comparison:
         pipeline.train,
         pipeline.backtest,
         pipeline.params,
+        hubspot(),
         dict.fromkeys(("ruled", "constant"), command),
         {"ruled": 5.0, "constant": 7.5},
         refits,
@@ -85,8 +89,8 @@ def rows_of_our_fits(monkeypatch: pytest.MonkeyPatch) -> list[pd.DataFrame]:
     """Note what each model of the backtest is fitted on."""
     fits, make_model = [], training.make_model
 
-    def noted(params: Params) -> Any:
-        model = make_model(params)
+    def noted(params: Params, contract: Contract) -> Any:
+        model = make_model(params, contract)
         fit = model.fit_with_summary
 
         def noting(X: pd.DataFrame, y: np.ndarray, weight: np.ndarray, as_of: pd.Series) -> Any:
@@ -107,13 +111,13 @@ def test_a_library_learns_from_the_rows_of_our_own_fits(
     pipeline = export(train__history_weeks=history_weeks)
     train, params = pipeline.train, pipeline.params
     fits = rows_of_our_fits(monkeypatch)
-    predictions = backtest.backtest(train, pipeline.backtest, params)
+    predictions = backtest.backtest(train, pipeline.backtest, params, hubspot())
     refits = automl.refits_of(pipeline.backtest, params)
     assert refits == list(predictions["fitted_as_of"].unique())
     assert len(fits) == len(refits) == 4
     for refit, fit in zip(refits, fits, strict=True):
         ours = fit.iloc[np.lexsort((tie_break(fit["id"]), fit["as_of"]))].reset_index(drop=True)
-        given = automl.hand_over(train, pipeline.backtest.head(), refit, params)
+        given = automl.hand_over(train, pipeline.backtest.head(), refit, params, hubspot())
         pd.testing.assert_frame_equal(given.train, ours[list(given.train)])
         for name in ("as_of", "label", "weight"):
             np.testing.assert_array_equal(given.targets[name], ours[name])
@@ -146,7 +150,7 @@ def test_labels_that_are_not_known_yet_are_not_handed_over() -> None:
         assert open_yet.any()
         other = pipeline.train.assign(label=pipeline.train["label"].mask(open_yet, 1.0))
         given, expected = (
-            automl.hand_over(train, pipeline.backtest, refit, pipeline.params)
+            automl.hand_over(train, pipeline.backtest, refit, pipeline.params, hubspot())
             for train in (other, pipeline.train)
         )
         for changed, table in zip(given, expected, strict=True):
@@ -158,8 +162,8 @@ def test_order_of_snapshots_changes_nothing_that_is_handed_over() -> None:
     (refit, *_) = automl.refits_of(pipeline.backtest, pipeline.params)
     shuffled = pipeline.train.sample(frac=1, random_state=0)
     for train, table in zip(
-        automl.hand_over(shuffled, pipeline.backtest, refit, pipeline.params),
-        automl.hand_over(pipeline.train, pipeline.backtest, refit, pipeline.params),
+        automl.hand_over(shuffled, pipeline.backtest, refit, pipeline.params, hubspot()),
+        automl.hand_over(pipeline.train, pipeline.backtest, refit, pipeline.params, hubspot()),
         strict=True,
     ):
         pd.testing.assert_frame_equal(train, table)
@@ -208,7 +212,7 @@ def test_the_table_has_what_the_workers_answered(recorded: tuple[Path, automl.Co
     our_columns = [name for name in predictions if name not in ("ruled", "constant")]
     pd.testing.assert_frame_equal(
         predictions[our_columns],
-        backtest.backtest(export().train, export().backtest, params),
+        backtest.backtest(export().train, export().backtest, params, hubspot()),
     )
 
     rows = cells(automl.table(comparison, params))
@@ -253,7 +257,7 @@ def test_the_page_says_what_was_run(recorded: tuple[Path, automl.Comparison]) ->
 def asked(command: list[str]) -> automl.Answer:
     pipeline = export()
     (refit, *_) = automl.refits_of(pipeline.backtest, pipeline.params)
-    given = automl.hand_over(pipeline.train, pipeline.backtest.head(7), refit, pipeline.params)
+    given = automl.hand_over(pipeline.train, pipeline.backtest.head(7), refit, pipeline.params, hubspot())
     return automl.ask("flaml", command, given, 5.0, pipeline.params)
 
 
@@ -301,6 +305,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with all that the command reads, and environments whose python runs the stub."""
     pipeline = export()
     (tmp_path / "data/features").mkdir(parents=True)
+    write_json(tmp_path / "data/contract.json", hubspot().model_dump(mode="json"))
     pipeline.train.to_parquet(tmp_path / "data/features/train.parquet", index=False)
     pipeline.backtest.to_parquet(tmp_path / "data/features/backtest.parquet", index=False)
     set_data_dir(tmp_path, pipeline.params.data.dir)

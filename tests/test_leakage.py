@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestClassifier
 
 from benchmarks import export_copy, leakage, leakage_page, usual_recipe
-from conversion.config.contract import MEASURES
 from conversion.config.params_file import load_params
-from conversion.data.firmographics import with_firmographics
+from conversion.data.attributes import with_attributes
 from conversion.data.timeline import WEEK
 from conversion.evaluation import backtest
 from conversion.evaluation.predictions import MODEL, ORACLE
 from conversion.modelling.training import known_training
 from conversion.runtime.errors import UserError
 from conversion.runtime.files import read_json, write_json
+from tests.contract_files import hubspot
 from tests.exports import tiny_export, write_export
 from tests.pipeline import Pipeline, cut_at, dirty_export, small_params
 from tools.docs.markdown import BLOCK
@@ -46,10 +46,15 @@ def pipeline() -> Pipeline:
 @functools.cache
 def data() -> leakage.Data:
     made = pipeline()
-    predictions = backtest.backtest(made.train, made.backtest, made.params)
+    predictions = backtest.backtest(made.train, made.backtest, made.params, hubspot())
     truth = predictions["label"] * 0.3 + predictions["random"] * 0.01
     return leakage.Data(
-        made.companies, made.usage, made.as_of, made.train, predictions.assign(**{ORACLE: truth})
+        made.companies,
+        made.usage,
+        made.as_of,
+        made.train,
+        predictions.assign(**{ORACLE: truth}),
+        hubspot(),
     )
 
 
@@ -62,7 +67,7 @@ def small_forest(seed: int) -> RandomForestClassifier:
 
 def two_companies() -> tuple[pd.DataFrame, pd.DataFrame]:
     """A customer with a week before, one across and one after its conversion, and a company without usage."""
-    companies = with_firmographics(
+    companies = with_attributes(
         pd.DataFrame(
             {
                 "id": [7, 3],
@@ -72,17 +77,18 @@ def two_companies() -> tuple[pd.DataFrame, pd.DataFrame]:
                 "EMPLOYEE_RANGE": ["2 to 5", None],
                 "INDUSTRY": [None, "COMPUTER_SOFTWARE"],
             }
-        )
+        ),
+        hubspot(),
     )
     usage = pd.DataFrame(
         {"id": 7, "WHEN_TIMESTAMP": pd.to_datetime(["2019-01-07", "2019-01-14", "2019-01-21"])}
-    ).assign(**dict.fromkeys(MEASURES, 0))
+    ).assign(**dict.fromkeys(hubspot().counts, 0))
     return companies, usage.assign(ACTIONS_EMAIL=[2, 4, 30], USERS_EMAIL=[1, 1, 3])
 
 
 def test_usage_is_added_up_to_the_end_whatever_the_label() -> None:
     companies, usage = two_companies()
-    table = usual_recipe.features(companies, usage, usual_recipe.up_to(companies, END))
+    table = usual_recipe.features(companies, usage, usual_recipe.up_to(companies, END, hubspot()), hubspot())
     customer, other = table.iloc[0], table.iloc[1]
     assert customer[["actions_email_sum", "actions_email_mean", "actions_email_max"]].tolist() == [36, 12, 30]
     assert customer[["actions", "users", "weeks"]].tolist() == [36, 5, 3]
@@ -95,15 +101,20 @@ def test_usage_is_added_up_to_the_end_whatever_the_label() -> None:
     ]
     assert other[["actions", "weeks", "span_weeks", "frequency"]].tolist() == [0, 0, 0, 0]
     assert other[["days_since_first", "days_since_last"]].tolist() == [-1, -1]
-    assert customer[["alexa_rank", "employees_2 to 5", "industry_missing"]].tolist() == [5000, 1, 1]
-    assert other[["alexa_rank", "employees_missing", "sector_Software and IT"]].tolist() == [16_000_001, 1, 1]
+    assert customer[["alexa_rank", "employee_range_2 to 5", "industry_missing"]].tolist() == [5000, 1, 1]
+    assert other[["alexa_rank", "employee_range_missing", "sector_Software and IT"]].tolist() == [
+        16_000_001,
+        1,
+        1,
+    ]
     assert table.notna().all(axis=None)
     assert not {"id", "CLOSEDATE", "MRR"} & set(table)
 
 
 def test_cut_at_the_conversion_only_whole_weeks_before_it_count() -> None:
     companies, usage = two_companies()
-    customer = usual_recipe.features(companies, usage, usual_recipe.up_to_conversion(companies, END)).iloc[0]
+    until = usual_recipe.up_to_conversion(companies, END, hubspot())
+    customer = usual_recipe.features(companies, usage, until, hubspot()).iloc[0]
     # The week from 14 January was not over on the 16th.
     assert customer[["actions", "weeks", "days_since_first", "days_since_last"]].tolist() == [2, 1, 9, 9]
 
@@ -115,10 +126,12 @@ def test_the_leak_is_there_by_construction() -> None:
     after = made.usage["WHEN_TIMESTAMP"] >= closed
     assert after.sum() > 100
     more = made.usage.copy()
-    more.loc[after, list(MEASURES)] *= 7
+    more.loc[after, list(hubspot().counts)] *= 7
     for moments, changes in ((usual_recipe.up_to, True), (usual_recipe.up_to_conversion, False)):
-        until = moments(made.companies, made.as_of)
-        tables = [usual_recipe.features(made.companies, usage, until) for usage in (made.usage, more)]
+        until = moments(made.companies, made.as_of, hubspot())
+        tables = [
+            usual_recipe.features(made.companies, usage, until, hubspot()) for usage in (made.usage, more)
+        ]
         assert tables[0].equals(tables[1]) != changes
 
 
@@ -145,7 +158,9 @@ def test_nothing_after_the_cutoff_changes_its_list(place: int) -> None:
     as_it_stood = Pipeline(cut_at(tiny_export(companies=200), cutoff), pipeline().params)
     assert len(as_it_stood.usage) < len(data().usage)
     whole, cut = (
-        usual_recipe.out_of_time(made.companies, made.usage, {cutoff: [cutoff]}, small_forest, seed=3)
+        usual_recipe.out_of_time(
+            made.companies, made.usage, {cutoff: [cutoff]}, small_forest, seed=3, contract=hubspot()
+        )
         for made in (data(), as_it_stood)
     )
     assert whole["score"].nunique() > 2
@@ -182,7 +197,9 @@ def test_no_company_is_scored_by_a_model_that_has_seen_it() -> None:
     # The first column is the rank: here it names the company.
     companies = made.companies.assign(ALEXA_RANK=np.arange(1.0, len(made.companies) + 1))
     cutoff = pipeline().cutoffs[-1]
-    scores = usual_recipe.out_of_time(companies, made.usage, {cutoff: [cutoff]}, lambda _: ByHeart(), seed=0)
+    scores = usual_recipe.out_of_time(
+        companies, made.usage, {cutoff: [cutoff]}, lambda _: ByHeart(), 0, hubspot()
+    )
     assert scores["score"].eq(0).all()
 
 
@@ -222,7 +239,7 @@ def test_a_rows_features_are_those_of_its_own_week() -> None:
     for row, (company, as_of) in zip(rows, keys.itertuples(index=False), strict=True):
         some = made.companies[made.companies["id"] == company]
         before = made.usage[made.usage["WHEN_TIMESTAMP"] + WEEK <= as_of]
-        expected = usual_recipe.features(some, before, usual_recipe.up_to(some, as_of))
+        expected = usual_recipe.features(some, before, usual_recipe.up_to(some, as_of, hubspot()), hubspot())
         np.testing.assert_array_equal(row, expected.to_numpy()[0])
 
 
@@ -345,6 +362,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path = tmp_path / f"data/{name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         table.to_parquet(path, index=False)
+    write_json(tmp_path / "data/contract.json", hubspot().model_dump(mode="json"))
     write_json(tmp_path / "data/clean/export.json", {"as_of": f"{made.as_of:%Y-%m-%d}"})
     params = pipeline().params.model_dump(mode="json")
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")

@@ -9,6 +9,7 @@ import pytest
 from benchmarks import learning_curve
 from conversion.evaluation.predictions import ORACLE
 from conversion.modelling.training import known_training
+from tests.contract_files import hubspot
 from tests.exports import tiny_export
 from tests.pipeline import Pipeline, small_params
 
@@ -39,12 +40,12 @@ def test_the_truth_is_out_of_reach_and_chance_is_below(pipeline: Pipeline) -> No
     tested = pipeline.backtest[pipeline.backtest["as_of"] >= first].dropna(subset="label")
     tested = tested.assign(**{ORACLE: np.where(tested["label"] == 1, 0.9, 0.01)})
     train = pipeline.train[known_training(pipeline.train, first, 30, None)]
-    found = learning_curve.share_of_oracle(train, tested, pipeline.params)
+    found = learning_curve.share_of_oracle(train, tested, pipeline.params, hubspot())
     assert set(found) == set(learning_curve.MEASURES)
     assert 0.1 < found["average_precision"] < 1
     assert 0 < found["log_loss_reduction"] < 1
     shuffled = train.assign(label=np.random.default_rng(0).permutation(train["label"]))
-    chance = learning_curve.share_of_oracle(shuffled, tested, pipeline.params)
+    chance = learning_curve.share_of_oracle(shuffled, tested, pipeline.params, hubspot())
     assert chance["average_precision"] < found["average_precision"]
     assert chance["log_loss_reduction"] < found["log_loss_reduction"]
 

@@ -17,7 +17,8 @@ from conversion.evaluation import backtest, report
 from conversion.evaluation.predictions import MODEL, ORACLE
 from conversion.modelling.families import make_model
 from conversion.runtime.errors import UserError
-from conversion.runtime.files import read_json
+from conversion.runtime.files import read_json, write_json
+from tests.contract_files import hubspot
 from tests.exports import tiny_export
 from tests.pipeline import PARAMS, Pipeline, small_params
 from tools.docs.markdown import BLOCK
@@ -36,7 +37,7 @@ def data() -> modelling.Data:
     truth = made.backtest[["id", "as_of"]].assign(
         probability=np.where(made.backtest["label"] == 1, 0.9, 0.01)
     )
-    return modelling.Data(made.params, made.train, made.backtest, truth)
+    return modelling.Data(made.params, made.train, made.backtest, truth, hubspot())
 
 
 def test_params_are_changed_where_they_are_named() -> None:
@@ -51,7 +52,7 @@ def test_params_are_changed_where_they_are_named() -> None:
 def test_every_choice_can_be_made_and_the_bold_ones_are_those_of_the_params() -> None:
     params = modelling.load_params(PARAMS)
     for choice in modelling_page.CHOICES:
-        make_model(modelling.changed(params, choice.changes))
+        make_model(modelling.changed(params, choice.changes), hubspot())
     by_key = {choice.key: choice.changes for choice in modelling_page.CHOICES}
     assert modelling.changed(params, by_key["ensemble"]) == params
     for key in ("lr_01", "xgb_columns", "rf"):
@@ -75,22 +76,22 @@ def test_log_loss_is_that_of_later_blocks_and_labels_without_a_pattern_are_no_be
     None
 ):
     train, params = pipeline().train, pipeline().params
-    found = modelling.pooled_ratio(train, params)
+    found = modelling.pooled_ratio(train, params, hubspot())
     assert 0.3 < found < 1
     shuffled = train.assign(label=np.random.default_rng(0).permutation(train["label"]))
-    assert modelling.pooled_ratio(shuffled, params) > max(found, 0.95)
-    later = modelling.out_of_time(train, params)[0].as_of
+    assert modelling.pooled_ratio(shuffled, params, hubspot()) > max(found, 0.95)
+    later = modelling.out_of_time(train, params, hubspot())[0].as_of
     assert later.min() > train["as_of"].min()
 
 
 def test_calibrations_are_measured_against_none() -> None:
-    found = modelling.calibration(pipeline().train, pipeline().params)
+    found = modelling.calibration(pipeline().train, pipeline().params, hubspot())
     assert set(found) == {"sigmoid", "isotonic"}
     assert all(0.5 < value < 10 for value in found.values())
     train = pipeline().train
     half = pipeline().weeks[len(pipeline().weeks) // 2]
     nothing_to_judge_by = train.assign(label=train["label"].where(train["as_of"] < half, 0.0))
-    assert modelling.calibration(nothing_to_judge_by, pipeline().params) == {
+    assert modelling.calibration(nothing_to_judge_by, pipeline().params, hubspot()) == {
         "sigmoid": None,
         "isotonic": None,
     }
@@ -100,7 +101,9 @@ def test_a_recipe_is_measured_as_evaluate_does() -> None:
     made = data()
     found = modelling.measured(made, {"model.type": "random_forest", "features.groups": ["usage"]})
     params = modelling.changed(made.params, {"model.type": "random_forest", "features.groups": ["usage"]})
-    result = report.evaluation_metrics(backtest.backtest(made.train, made.snapshots, params), params)
+    result = report.evaluation_metrics(
+        backtest.backtest(made.train, made.snapshots, params, hubspot()), params
+    )
     ours = found["rankers"][MODEL]
     assert ours["average_precision"] == result["ranking"]["probability"]["average_precision"]
     assert ours["log_loss_ratio"] == result["probability"]["log_loss_ratio"]
@@ -182,6 +185,7 @@ def test_the_committed_tables_are_those_of_the_committed_figures(root: Path) -> 
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     made = data()
     (tmp_path / "data/features").mkdir(parents=True)
+    write_json(tmp_path / "data/contract.json", hubspot().model_dump(mode="json"))
     made.train.to_parquet(tmp_path / "data/features/train.parquet", index=False)
     made.snapshots.to_parquet(tmp_path / "data/features/backtest.parquet", index=False)
     assert made.truth is not None
