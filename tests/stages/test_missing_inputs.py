@@ -35,7 +35,7 @@ def message(stage: object, project: Path) -> str:
     ("stage", "missing", "writer"),
     [
         (clean, "data/contract.json", "load"),
-        (featurize, "data/contract.json", "load"),
+        (featurize, "data/clean/companies.parquet", "clean"),
         (train, "data/features/train.parquet", "featurize"),
         (evaluate, "data/features/train.parquet", "featurize"),
         (track, "models/model.json", "train"),
