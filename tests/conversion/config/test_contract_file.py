@@ -275,6 +275,14 @@ BROKEN = {
         put("usage", "measures", value={"email": {"column": "gb", "combine": "last"}}),
         "usage.measures: two names are the same, or differ by case alone",
     ),
+    "a_measure_as_the_week": (
+        put("usage", "measures", value={"WHEN_TIMESTAMP": {"column": "gb", "combine": "last"}}),
+        "usage.measures: WHEN_TIMESTAMP is the name of another column of weekly usage",
+    ),
+    "a_measure_as_a_count": (
+        put("usage", "measures", value={"USERS_EMAIL": {"column": "gb", "combine": "last"}}),
+        "usage.measures: USERS_EMAIL is the name of another column of weekly usage",
+    ),
     "subscriptions_without_start": (
         put("companies", value={**COMPANIES, "subscriptions": {"table": "subs", "id": "id"}}),
         "companies.subscriptions.start: given nothing, add it (first day of the subscription)",
