@@ -28,7 +28,7 @@ LAST_COMPLETE_WEEK = {
     # 50 weeks from 2023-10-02.
     "documents": "2024-09-16",
 }
-PARAMS = {"model.logistic_regression.quadratic": ["users_max_4w"], "featurize.windows": [1, 4, 8]}
+PARAMS = {"model.logistic_regression.quadratic": ["auto"], "featurize.windows": [1, 4, 8]}
 BATCH = 50
 ANOTHER_PRODUCT = re.compile(
     rb"ALEXA|alexa|unranked|EMPLOYEE_RANGE|INDUSTRY|CLOSEDATE|CRM_|WHEN_TIMESTAMP|[Ss]ectors?\b|noncustomers"
