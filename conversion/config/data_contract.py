@@ -145,7 +145,7 @@ class Contract(Section):
 
     @model_validator(mode="after")
     def _measures_of_their_own(self) -> Contract:
-        """Refuse measures that are called as other columns of clean usage, where they stand by their names."""
+        """Refuse measures called as other columns of clean usage, where they stand by their names."""
         taken = sorted({"id", self.usage.time, *self.counts} & {*self.usage.measures})
         if taken:
             raise ValueError(
