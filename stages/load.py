@@ -11,15 +11,16 @@ from conversion.config.params import DEFAULT_CONTRACT
 from conversion.config.params_file import load_params
 from conversion.ingest.columns import key_columns
 from conversion.ingest.cross_checks import (
-    check_dates,
     check_levels,
     check_long_ids,
     check_orphans,
+    check_other_orphans,
     check_usage_before_conversion,
     conversions,
 )
+from conversion.ingest.date_checks import check_dates, check_usage_before_sign_up
 from conversion.ingest.export import read_export
-from conversion.ingest.last_days import last_days
+from conversion.ingest.id_checks import check_aliases, check_case_of_ids, with_current_ids
 from conversion.ingest.origin_leaks import measure_leaks, warn_of_leaks
 from conversion.ingest.profile import profile
 from conversion.runtime.cli import run
@@ -38,21 +39,27 @@ def main() -> None:
     contract = load_contract(settings.contract)
     # The default contract is another's format: it is not for the user to change.
     own = None if settings.contract == DEFAULT_CONTRACT else settings.contract
-    tables = read_export(folder, contract, own)
+    export = read_export(folder, contract, own)
+    tables = export.tables
     check_long_ids(tables)
+    check_case_of_ids(tables, contract, folder)
+    current = with_current_ids(tables, contract)
     across = {
-        "orphaned_usage": check_orphans(tables, contract, folder, settings.max_orphan_share),
-        "usage_before_conversion": check_usage_before_conversion(tables, contract),
-        **({"dates_out_of_order": dates} if (dates := check_dates(tables, contract)) else {}),
-        **check_levels(tables, contract),
+        "orphaned_usage": check_orphans(current, contract, folder, settings.max_orphan_share),
+        **check_other_orphans(current, contract, folder, settings.max_orphan_share),
+        **check_aliases(tables, contract),
+        "usage_before_conversion": check_usage_before_conversion(current, contract),
+        **check_usage_before_sign_up(current, contract),
+        **({"dates_out_of_order": dates} if (dates := check_dates(current, contract)) else {}),
+        **check_levels(current, contract),
     }
-    customers = len(conversions(tables, contract))
-    leaks = warn_of_leaks(measure_leaks(tables, contract), customers, contract.usage.table)
+    customers = len(conversions(current, contract))
+    leaks = warn_of_leaks(measure_leaks(current, contract), customers, contract.usage.table)
     for name, table in tables.items():
         write_parquet(TYPED / f"{name}.parquet", table)
         log.info("loaded", extra={"table": name, "rows": len(table)})
-    if contract.usage.grain != "week":
-        write_json(TYPED / "export.json", {"last_days": last_days(folder, contract)})
+    if export.last_days is not None:
+        write_json(TYPED / "export.json", {"last_days": export.last_days})
     write_json(CONTRACT, contract.model_dump(mode="json"))
     profiles = {
         name: profile(table, key_columns(contract, name), contract.companies.shown)

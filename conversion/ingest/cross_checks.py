@@ -13,21 +13,31 @@ from conversion.config.attribute_kinds import Category
 from conversion.config.attribute_names import slug
 from conversion.config.data_contract import Contract
 from conversion.data.attributes import is_listed
+from conversion.data.subscriptions import clean_subscriptions
 from conversion.data.timeline import WEEK
 from conversion.ingest.cells import is_missing_word
+from conversion.ingest.columns import tables_of
 from conversion.ingest.faults import EMPTY_CELL, SHOWN_KEYS, Fault, quoted, row_key
 from conversion.ingest.profile import PROFILE_DIGITS
 from conversion.ingest.tables import shown_file
 from conversion.runtime.errors import ExportError
 from conversion.stats.metric import Metric
 
+NEVER: Final = pd.Timestamp("9999-01-01")
+"""A moment at which everything in an export is known."""
 log = logging.getLogger(__name__)
 
 
 def conversions(tables: dict[str, pd.DataFrame], contract: Contract) -> pd.Series[Any]:
-    """Return the days of conversion by id, for each row of a company that has converted."""
+    """Return the days of conversion by id: of each row of a company that has one, or of each paid period."""
+    companies = [tables[name] for name in contract.companies.tables]
+    if (subscriptions := contract.companies.subscriptions) is not None:
+        ids = pd.concat([table["id"] for table in companies])
+        table = tables[subscriptions.table]
+        periods, _ = clean_subscriptions(table, ids, NEVER, subscriptions)
+        return periods.set_index("id")["start"]
     name = contract.companies.converted
-    days = [table.set_index("id")[name].dropna() for table in tables.values() if name in table]
+    days = [table.set_index("id")[name].dropna() for table in companies if name in table]
     return pd.concat(days) if days else pd.Series(dtype="datetime64[us]")
 
 
@@ -94,8 +104,55 @@ def _count(number: int) -> str:
 
 def orphaned_usage(tables: dict[str, pd.DataFrame], contract: Contract) -> pd.DataFrame:
     """Return the usage rows of companies that no company table lists."""
-    usage = tables[contract.usage.table]
-    return usage[~usage["id"].isin(pd.concat([tables[name]["id"] for name in contract.companies.tables]))]
+    return _orphaned(tables, contract, contract.usage.table)
+
+
+def _orphaned(tables: dict[str, pd.DataFrame], contract: Contract, name: str) -> pd.DataFrame:
+    table = tables[name]
+    return table[~table["id"].isin(pd.concat([tables[each]["id"] for each in contract.companies.tables]))]
+
+
+def check_other_orphans(
+    tables: dict[str, pd.DataFrame], contract: Contract, folder: Path, most: float
+) -> dict[str, dict[str, Any]]:
+    """Check how many subscriptions, and rows of histories, belong to no company, as `check_orphans` does.
+
+    Returns
+    -------
+    dict of dict
+        By ``orphaned_`` and the table ``rows`` that are orphaned, ``companies`` they name, their ``share``.
+
+    Raises
+    ------
+    ExportError
+        The share is above ``most``.
+    """
+    names, aliases = contract.companies, contract.companies.aliases
+    others = [name for name in contract.tables if name not in (*names.tables, contract.usage.table)]
+    facts = {}
+    for name in others:
+        if aliases is not None and name == aliases.table:
+            continue
+        orphans, rows = _orphaned(tables, contract, name), len(tables[name])
+        share, ids = len(orphans) / rows, orphans["id"].drop_duplicates()
+        if share > most:
+            key = tables_of(contract)[name].id
+            fault = Fault(
+                file=shown_file(folder, name),
+                column=key,
+                expected=f"ids of {' or '.join(names.tables)} in all rows but a share of {most:g}",
+                rows=len(orphans),
+                keys=tuple(row_key(key, value) for value in ids.head(SHOWN_KEYS)),
+                found=(f"a share of {share:.3f} of others",),
+                remedy="compare the ids of the tables; if these companies are left out on purpose, raise "
+                "data.max_orphan_share",
+            )
+            raise ExportError(str(fault))
+        counted = {"rows": len(orphans), "companies": len(ids), "share": round(share, PROFILE_DIGITS)}
+        if len(orphans):
+            log.warning("rows of companies that no company table lists are left out", extra=counted)
+        facts[f"orphaned_{name}"] = counted
+    return facts
 
 
 KEPT_DIGITS: Final = 15
@@ -150,7 +207,9 @@ def check_usage_before_conversion(tables: dict[str, pd.DataFrame], contract: Con
         usage before it could be there. ``without``: the share of them that has none. ``warned``: whether it
         was too large.
     """
-    usage, day, week = tables[contract.usage.table], contract.companies.converted, contract.usage.time
+    usage, week = tables[contract.usage.table], contract.usage.time
+    subscriptions = contract.companies.subscriptions
+    day = contract.companies.converted if subscriptions is None else subscriptions.start
     converted = conversions(tables, contract).groupby(level=0).min()
     known_from = usage.groupby("id")[week].min().reindex(converted.index) + WEEK
     compared = known_from.notna() & (converted >= usage[week].min() + WEEK)
@@ -165,38 +224,6 @@ def check_usage_before_conversion(tables: dict[str, pd.DataFrame], contract: Con
             day,
             extra={name: facts[name] for name in ("customers", "without")},
         )
-    return facts
-
-
-def check_dates(tables: dict[str, pd.DataFrame], contract: Contract) -> dict[str, int]:
-    """Count the rows of companies whose dates are in the wrong order; warn of them.
-
-    Parameters
-    ----------
-    tables
-        Checked.
-    contract
-        Names their columns.
-
-    Returns
-    -------
-    dict
-        ``converted_before_signed_up`` and ``ended_before_converted``, each where both days are recorded.
-    """
-    names = contract.companies
-    facts: dict[str, int] = {}
-    for first, second, name, meaning in (
-        (names.signed_up, names.converted, "converted_before_signed_up", "converted before they signed up"),
-        (names.converted, names.ended, "ended_before_converted", "ended before they converted"),
-    ):
-        if first is None or second is None:
-            continue
-        dated = [table for table in tables.values() if first in table and second in table]
-        facts[name] = sum(int((table[second] < table[first]).sum()) for table in dated)
-        if facts[name]:
-            log.warning(
-                "some companies %s: compare %s with %s", meaning, second, first, extra={"rows": facts[name]}
-            )
     return facts
 
 
@@ -225,7 +252,11 @@ def check_levels(tables: dict[str, pd.DataFrame], contract: Contract) -> dict[st
 def _check_levels(
     tables: dict[str, pd.DataFrame], contract: Contract, column: str, category: Category
 ) -> dict[str, int]:
-    given = pd.concat([tables[name][["id", column]] for name in contract.companies.tables]).dropna()
+    if (history := category.history) is not None:
+        value = history.value or column
+        given = tables[history.table][["id", value]].rename(columns={value: column}).dropna()
+    else:
+        given = pd.concat([tables[name][["id", column]] for name in contract.companies.tables]).dropna()
     rows = given.drop_duplicates()
     counts = rows[column].value_counts()
     unlisted = {str(level): int(n) for level, n in counts.items() if not is_listed(category, str(level))}
@@ -256,6 +287,13 @@ CROSS_CHECK_METRICS: Final = (
     ),
     Metric("usage_before_conversion.without", "share of them without a week of usage before they converted"),
     Metric("usage_before_conversion.warned", "whether `load` warned that it is most of them"),
+    Metric("usage_before_sign_up.rows", "usage rows of weeks before the one in which the company signed up"),
+    Metric("usage_before_sign_up.companies", "companies with such rows"),
+    Metric("orphaned_<table>.rows", "rows of another table of companies that no company table lists"),
+    Metric("orphaned_<table>.companies", "ids in these rows"),
+    Metric("orphaned_<table>.share", "their share of its rows; above `data.max_orphan_share` `load` stops"),
+    Metric("merged_ids.ids", "ids that are no longer used"),
+    Metric("merged_ids.into_no_company", "those of them that lead to no company"),
     Metric("unlisted_<levels>.companies", "companies with a level that no group of the category lists"),
     Metric("unlisted_<levels>.labels", "distinct levels that no group of the category lists"),
     Metric(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +23,10 @@ class Export:
     """A checked export."""
 
     tables: dict[str, pd.DataFrame]
-    """By name, in the order of `Contract.tables`, with the contract's columns in its order and types, the id's
-    column called ``id``; rows in the order of the files. Usage of days or events is weekly counts."""
-    last_day: dt.date | None
-    """Of usage of days or events: the day of the last row; None of weeks."""
+    """By name, in the order of `Contract.tables`, with the contract's columns in its order and types, the
+    id's column called ``id``; rows in the order of the files. Usage of days or events is weekly counts."""
+    last_days: dict[str, str] | None
+    """Of usage of days or events: by a week's Monday the last day with a row, as ISO dates. None of weeks."""
 
 
 def read_export(folder: Path, contract: Contract, contract_file: str | None = None) -> Export:
@@ -61,12 +60,12 @@ def read_export(folder: Path, contract: Contract, contract_file: str | None = No
         raise ExportError(str(Fault(str(folder), "data.dir", "a folder", remedy, found=(found,))))
     faults: list[Fault] = []
     typed: dict[str, ParsedTable] = {}
-    last_day = None
+    last_days = None
     for name, table in tables_of(contract, contract_file).items():
         try:
             if name == contract.usage.table and contract.usage.grain != "week":
                 source = read_weekly_usage(folder, contract, contract_file)
-                last_day = source.last_day
+                last_days = source.last_days
             else:
                 source = read_table(folder, table)
         except UnreadableError as fault:
@@ -82,4 +81,4 @@ def read_export(folder: Path, contract: Contract, contract_file: str | None = No
     faults += check_disjoint(typed, contract)
     if faults:
         raise ExportError("\n".join(map(str, faults)))
-    return Export({name: final_types(each.cells, each.table) for name, each in typed.items()}, last_day)
+    return Export({name: final_types(each.cells, each.table) for name, each in typed.items()}, last_days)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from conversion.config.data_contract import Contract
+from conversion.ingest.cross_checks import conversions
 from conversion.ingest.profile import PROFILE_DIGITS
 from conversion.stats.metric import Metric
 from conversion.stats.roc_auc import pairs_in_order
@@ -110,16 +111,21 @@ def measure_leaks(tables: dict[str, pd.DataFrame], contract: Contract) -> dict[s
         those without; text ids are numbered in alphabetical order. ``usage_row_order``: of a usage row's
         position in the file, among rows of its week.
     """
-    usage = tables[contract.usage.table]
+    usage, paying = tables[contract.usage.table], _paying(tables, contract)
     companies = pd.concat(
         [
-            tables[name].assign(customer=_customers(tables[name], contract))
+            tables[name].assign(customer=_customers(tables[name], contract, paying))
             for name in contract.companies.tables
         ],
         ignore_index=True,
     )
     customer = companies["customer"]
-    missing = companies[list(contract.companies.attributes)].isna().to_numpy(dtype=np.int64)
+    # Those that have a history are not in the company tables.
+    missing = (
+        companies[[name for name, each in contract.companies.attributes.items() if each.history is None]]
+        .isna()
+        .to_numpy(dtype=np.int64)
+    )
     pattern = pd.Series(missing @ (1 << np.arange(missing.shape[1])))
     numbers = _as_numbers(companies["id"])
     half = numbers % 2
@@ -136,7 +142,16 @@ def measure_leaks(tables: dict[str, pd.DataFrame], contract: Contract) -> dict[s
     }
 
 
-def _customers(table: pd.DataFrame, contract: Contract) -> pd.Series[bool]:
+def _paying(tables: dict[str, pd.DataFrame], contract: Contract) -> pd.Index[Any]:
+    """Return the ids of companies with a paid subscription; none without a table of subscriptions."""
+    if contract.companies.subscriptions is None:
+        return pd.Index([])
+    return conversions(tables, contract).index
+
+
+def _customers(table: pd.DataFrame, contract: Contract, paying: pd.Index[Any]) -> pd.Series[bool]:
+    if contract.companies.subscriptions is not None:
+        return table["id"].isin(paying)
     name = contract.companies.converted
     return table[name].notna() if name in table else pd.Series(False, index=table.index)
 
@@ -188,4 +203,4 @@ ORIGIN_METRICS: Final = (
     Metric("<rule>.high", "above this `load` warns"),
     Metric("<rule>.warned", "whether `load` warned"),
 )
-"""What is reported of each of `ORIGIN_LEAKS`."""
+"""What is reported of each of `TELLS`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import datetime as dt
 import difflib
 import io
 import logging
@@ -64,8 +63,8 @@ class Source:
     label: Callable[[int], str]
     """Returns where a row is in the file: the line of a CSV, the row of a Parquet file."""
     faults: tuple[Fault, ...]
-    last_day: dt.date | None = None
-    """Of days and events that were made weeks: the day of the last row."""
+    last_days: dict[str, str] | None = None
+    """Of days and events that were made weeks: by a week's Monday the last day with a row, as ISO dates."""
 
 
 SIMILAR: Final = 0.8
@@ -145,7 +144,10 @@ def _read_csv(path: Path, data: bytes, table: Table) -> Source:
         if not is_long_where_ignored(data[start:stop], len(names), positions, whole_ids):
             refuse_long_record(data, start, stop)
     body = data[end + 1 :]
-    if not body.strip() and not table.may_be_empty:
+    if not body.strip():
+        if table.may_be_empty:
+            none = pa.chunked_array([pa.array([], pa.string())])
+            return Source(str(path), header, dict.fromkeys(header.columns, none), str, ())
         raise UnreadableError(
             "the file", "rows after the header", "export the table again", "nothing but the header"
         )

@@ -79,7 +79,13 @@ def cells_of(contract: Contract) -> list[Cell]:
 
 def counted_bad(cells: list[Cell]) -> str:
     """Write the SQL that counts the bad rows of each cell."""
-    return ", ".join(f"count(*) FILTER ({cell.bad})" for cell in cells)
+    bad = zip(cells, bad_names(cells), strict=True)
+    return ", ".join(f"count(*) FILTER ({cell.bad}) AS {name}" for cell, name in bad)
+
+
+def bad_names(cells: list[Cell]) -> list[str]:
+    """Name the columns of `counted_bad`."""
+    return [f"bad_{cell.value}" for cell in cells]
 
 
 def refuse_bad_rows(

@@ -14,7 +14,6 @@ Of measures, the week has the sum of the values, the largest, or the latest, as 
 
 from __future__ import annotations
 
-import datetime as dt
 import fnmatch
 import logging
 from pathlib import Path
@@ -29,7 +28,13 @@ from conversion.config.usage_contract import Measure
 from conversion.ingest.columns import tables_of
 from conversion.ingest.faults import SHOWN_KEYS, Fault, UnreadableError, one_line, quoted
 from conversion.ingest.tables import Header, Source, find_file
-from conversion.ingest.usage_faults import WeeklyCountsError, cells_of, counted_bad, refuse_bad_rows
+from conversion.ingest.usage_faults import (
+    WeeklyCountsError,
+    bad_names,
+    cells_of,
+    counted_bad,
+    refuse_bad_rows,
+)
 from conversion.ingest.usage_rows import TABLE, MissingColumnsError, create_rows, open_engine
 
 MAX_EVENT_NAMES: Final = 100_000
@@ -45,8 +50,8 @@ class WeeklyCounts(NamedTuple):
     """What `count_weeks` makes of a table of days or events."""
 
     weeks: pd.DataFrame
-    last_day: dt.date
-    """The day of the last row, in the contract's time zone."""
+    last_days: dict[str, str]
+    """By a week's Monday the last day with a row that is not excluded, both as ISO dates, in their order."""
 
 
 def read_weekly_usage(folder: Path, contract: Contract, contract_file: str | None = None) -> Source:
@@ -67,14 +72,14 @@ def read_weekly_usage(folder: Path, contract: Contract, contract_file: str | Non
     path = find_file(folder, tables_of(contract, contract_file)[usage.table])
     faults: list[Fault] = []
     try:
-        weeks, last_day = count_weeks(path, contract, contract_file)
+        weeks, last_days = count_weeks(path, contract, contract_file)
     except WeeklyCountsError as error:
-        faults, last_day = error.faults, None
+        faults, last_days = error.faults, {}
         weeks = _typed(pd.DataFrame(columns=_columns(contract)), contract)
     table = pa.Table.from_pandas(weeks.rename(columns={"id": usage.id}), preserve_index=False)
     header = Header(tuple(table.column_names), frozenset(), {}, ())
     columns = dict(zip(table.column_names, table.columns, strict=True))
-    return Source(str(path), header, columns, lambda row: f"weekly row {row + 1}", tuple(faults), last_day)
+    return Source(str(path), header, columns, lambda row: f"weekly row {row + 1}", tuple(faults), last_days)
 
 
 def weekly_counts(source: Path | pa.Table, contract: Contract) -> pd.DataFrame:
@@ -113,7 +118,7 @@ def count_weeks(
     with open_engine() as engine:
         try:
             create_rows(engine, source, contract, contract_file)
-            counted, last_day = count(engine, file, contract)
+            counted, last_days = count(engine, file, contract)
         except MissingColumnsError as error:
             raise WeeklyCountsError(error.faults) from error
         except UnreadableError as error:
@@ -122,7 +127,7 @@ def count_weeks(
             remedy = "export the table again"
             fault = Fault(file, "the file", "a readable table", remedy, found=(one_line(error),))
             raise WeeklyCountsError([fault]) from error
-    return WeeklyCounts(_typed(counted, contract), last_day)
+    return WeeklyCounts(_typed(counted, contract), last_days)
 
 
 def _columns(contract: Contract) -> list[str]:
@@ -145,20 +150,25 @@ def _typed(counted: pd.DataFrame, contract: Contract) -> pd.DataFrame:
 
 def _of_events(
     engine: duckdb.DuckDBPyConnection, file: str, contract: Contract
-) -> tuple[pd.DataFrame, dt.date]:
+) -> tuple[pd.DataFrame, dict[str, str]]:
     cells = cells_of(contract)
+    engine.execute(
+        "CREATE TABLE seen AS SELECT event, date_trunc('week', moment) AS week, "
+        "max(moment) FILTER (NOT excluded) AS last, count(*) FILTER (NOT excluded) AS rows, "
+        f"count(*) FILTER (excluded) AS left_out, {counted_bad(cells)} FROM usage_rows GROUP BY event, week"
+    )
+    counts = ", ".join(f"CAST(sum({name}) AS BIGINT)" for name in ("rows", "left_out", *bad_names(cells)))
     names = engine.execute(
-        "SELECT event, max(moment), count(*) FILTER (NOT excluded), count(*) FILTER (excluded), "
-        f"{counted_bad(cells)} FROM usage_rows GROUP BY event ORDER BY event LIMIT {MAX_EVENT_NAMES + 1}"
+        f"SELECT event, {counts} FROM seen GROUP BY event ORDER BY event LIMIT {MAX_EVENT_NAMES + 1}"
     ).fetchall()
     if len(names) > MAX_EVENT_NAMES:
         expected = f"at most {MAX_EVENT_NAMES} different names"
         remedy = "point usage.event at the column of the event's name"
         found = f"more, such as {quoted(names[0][0])}"
         raise UnreadableError(str(contract.usage.event), expected, remedy, found)
-    kept = {name: rows for name, _, rows, *_ in names if rows}
-    rows, left_out = sum(kept.values()), sum(excluded for _, _, _, excluded, *_ in names)
-    bad = [sum(column) for column in zip(*(counts for _, _, _, _, *counts in names), strict=True)]
+    kept = {name: rows for name, rows, *_ in names if rows}
+    rows, left_out = sum(kept.values()), sum(excluded for _, _, excluded, *_ in names)
+    bad = [sum(column) for column in zip(*(counts for _, _, _, *counts in names), strict=True)]
     refuse_bad_rows(engine, file, cells, rows + left_out, bad)
     modules = {
         module: _matching([name for name in kept if name is not None], each.events)
@@ -176,8 +186,17 @@ def _of_events(
     engine.execute("CREATE TABLE events (event VARCHAR, module INTEGER)")
     pairs = [[name, at] for at, found in enumerate(modules.values()) for name in found]
     engine.executemany("INSERT INTO events VALUES (?, ?)", pairs)
-    last = max(moment for _, moment, *_ in names if moment is not None)
-    return engine.execute(_events_query(contract)).df(), last.date()
+    return engine.execute(_events_query(contract)).df(), _last_days(engine, "week", "last", "seen")
+
+
+def _last_days(engine: duckdb.DuckDBPyConnection, week: str, day: str, table: str) -> dict[str, str]:
+    """Return the last day of each week by its Monday; they show when the export was taken."""
+    return dict(
+        engine.execute(
+            f"SELECT strftime({week}, '%Y-%m-%d'), strftime(max({day}), '%Y-%m-%d')"
+            f" FROM {table} WHERE {day} IS NOT NULL GROUP BY 1 ORDER BY 1"
+        ).fetchall()
+    )
 
 
 def _matching(names: list[str], patterns: tuple[str, ...]) -> list[str]:
@@ -244,10 +263,10 @@ def _module_sum(count: str, module: int) -> str:
 
 def _of_days(
     engine: duckdb.DuckDBPyConnection, file: str, contract: Contract
-) -> tuple[pd.DataFrame, dt.date]:
+) -> tuple[pd.DataFrame, dict[str, str]]:
     cells = cells_of(contract)
-    rows, left_out, last, *bad = engine.execute(
-        "SELECT count(*) FILTER (NOT excluded), count(*) FILTER (excluded), max(moment), "
+    rows, left_out, *bad = engine.execute(
+        "SELECT count(*) FILTER (NOT excluded), count(*) FILTER (excluded), "
         f"{counted_bad(cells)} FROM usage_rows"
     ).fetchall()[0]
     refuse_bad_rows(engine, file, cells, rows + left_out, bad)
@@ -272,7 +291,7 @@ def _of_days(
         FROM days GROUP BY id, week ORDER BY id, week
         """
     )
-    return weeks.df(), last.date()
+    return weeks.df(), _last_days(engine, "date_trunc('week', day)", "day", "days")
 
 
 def _days_query(contract: Contract) -> str:

@@ -174,31 +174,6 @@ def test_text_ids_that_look_cut_off_are_warned_of(
     assert all(text in message for text, message in zip(words, found, strict=True))
 
 
-def test_dates_in_the_wrong_order_are_counted_and_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    tables = exports.typed(projects_export(), projects())
-    assert cross_checks.check_dates(tables, projects()) == {
-        "converted_before_signed_up": 0,
-        "ended_before_converted": 0,
-    }
-    assert warnings_of(caplog) == []
-    accounts = tables["accounts"].copy()
-    ended = accounts.index[accounts["cancelled"].notna()]
-    accounts.loc[ended[:2], "cancelled"] = accounts.loc[ended[:2], "paid_since"] - pd.Timedelta(days=1)
-    accounts.loc[ended[2], "created"] = accounts.loc[ended[2], "paid_since"] + pd.Timedelta(days=1)
-    assert cross_checks.check_dates(tables | {"accounts": accounts}, projects()) == {
-        "converted_before_signed_up": 1,
-        "ended_before_converted": 2,
-    }
-    assert [(record.getMessage(), record.rows) for record in warnings_of(caplog)] == [  # type: ignore[attr-defined]
-        ("some companies converted before they signed up: compare paid_since with created", 1),
-        ("some companies ended before they converted: compare cancelled with paid_since", 2),
-    ]
-
-
-def test_dates_that_the_contract_does_not_record_are_not_compared(tables: Tables) -> None:
-    assert cross_checks.check_dates(tables, hubspot()) == {}
-
-
 def test_levels_that_no_group_lists_are_kept_unless_the_contract_says_otherwise(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

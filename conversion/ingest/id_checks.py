@@ -1,0 +1,141 @@
+"""Checks of ids across tables: those that differ by case alone, and those that are no longer used."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from conversion.config.data_contract import Contract
+from conversion.data.aliases import current_ids, replaced
+from conversion.ingest.columns import tables_of
+from conversion.ingest.faults import SHOWN_KEYS, SHOWN_VALUES, Fault, quoted, row_key
+from conversion.ingest.tables import shown_file
+from conversion.runtime.errors import ExportError
+
+log = logging.getLogger(__name__)
+Tables = dict[str, pd.DataFrame]
+GUID: Final = re.compile(r"\{?[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\}?", re.IGNORECASE)
+"""Ids in which case means nothing."""
+CASE_REMEDY: Final = (
+    "export the ids of all tables in the same case; the project does not change them, as case tells other "
+    "ids apart, such as a CRM's of 15 characters"
+)
+
+
+def with_current_ids(tables: Tables, contract: Contract) -> Tables:
+    """Replace ids that are no longer used by those of today, in all tables but that of aliases.
+
+    Raises
+    ------
+    ExportError
+        The table of aliases contradicts itself.
+    """
+    aliases = contract.companies.aliases
+    if aliases is None:
+        return tables
+    current = current_ids(tables[aliases.table], aliases)
+    return {
+        name: table if name == aliases.table else table.assign(id=replaced(table["id"], current))
+        for name, table in tables.items()
+    }
+
+
+def check_aliases(tables: Tables, contract: Contract) -> dict[str, dict[str, int]]:
+    """Count the ids that are no longer used, and those of them that lead to no company; warn of these.
+
+    Parameters
+    ----------
+    tables
+        Checked; ids as they are in the export.
+    contract
+        Names the table of aliases, if there is one.
+    """
+    aliases = contract.companies.aliases
+    if aliases is None:
+        return {}
+    current = current_ids(tables[aliases.table], aliases)
+    known = set(pd.concat([tables[name]["id"] for name in contract.companies.tables]))
+    lost = sum(now not in known and old not in known for old, now in current.items())
+    if lost:
+        log.warning(
+            "ids that are no longer used lead to companies that no company table lists",
+            extra={"table": aliases.table, "ids": lost},
+        )
+    return {"merged_ids": {"ids": len(current), "into_no_company": lost}}
+
+
+def check_case_of_ids(tables: Tables, contract: Contract, folder: Path) -> None:
+    """Refuse ids that differ between tables by case alone, where case means nothing.
+
+    That is so of GUIDs; and of other ids if no two companies differ so, but most ids of a table that no
+    company has do. Else they may be of companies that are left out.
+
+    Raises
+    ------
+    ExportError
+        A table has such ids.
+    """
+    names = contract.companies
+    if names.ids == "whole":
+        return
+    listed = pd.concat([tables[name]["id"] for name in names.tables]).drop_duplicates()
+    by_fold = dict(zip(listed.str.casefold(), listed, strict=True))
+    known = set(listed)
+    alike = listed[listed.str.casefold().duplicated(keep=False)]
+    faults = [_case_fault(folder, contract, name, tables[name], alike) for name in names.tables]
+    if names.aliases is not None:
+        known |= set(tables[names.aliases.table]["id"])
+    for name in tables:
+        if name in names.tables or (names.aliases is not None and name == names.aliases.table):
+            continue
+        ids = tables[name]["id"].drop_duplicates()
+        unknown = ids[~ids.isin(known)]
+        near = unknown[unknown.str.casefold().isin(list(by_fold))]
+        if len(near) and (len(alike) or len(near) < len(unknown) / 2):
+            near = pd.Series([value for value in near if _is_guid(value)], dtype="str")
+        if len(near):
+            faults.append(_fault(folder, contract, name, tables[name], near, by_fold))
+    found = [str(fault) for fault in faults if fault is not None]
+    if found:
+        raise ExportError("\n".join(found))
+
+
+def _is_guid(value: object) -> bool:
+    return isinstance(value, str) and GUID.fullmatch(value) is not None
+
+
+def _case_fault(
+    folder: Path, contract: Contract, name: str, table: pd.DataFrame, alike: pd.Series
+) -> Fault | None:
+    """Return the fault of companies' GUIDs that differ from others by case alone."""
+    by_fold: dict[str, str] = {}
+    for value in alike:
+        by_fold.setdefault(value.casefold(), value)
+    here = set(table["id"])
+    later = [value for value in alike if value in here and by_fold[value.casefold()] != value]
+    guids = pd.Series([value for value in later if _is_guid(value)], dtype="str")
+    return None if guids.empty else _fault(folder, contract, name, table, guids, by_fold)
+
+
+def _fault(
+    folder: Path,
+    contract: Contract,
+    name: str,
+    table: pd.DataFrame,
+    near: pd.Series,
+    by_fold: dict[str, str],
+) -> Fault:
+    key = tables_of(contract)[name].id
+    return Fault(
+        file=shown_file(folder, name),
+        column=key,
+        expected=f"ids written as in {' or '.join(contract.companies.tables)}",
+        remedy=CASE_REMEDY,
+        rows=int(table["id"].isin(near).sum()),
+        keys=tuple(row_key(key, value) for value in near.head(SHOWN_KEYS)),
+        found=tuple(f"{quoted(by_fold[value.casefold()])} there" for value in near.head(SHOWN_VALUES)),
+    )
