@@ -72,8 +72,7 @@ def test_a_new_feature(clone: Clone) -> None:
     assert "failed" not in tests
     assert stages_run(repro) == ALL[3:]
     assert "Traceback" not in docs
-    described = "share of actions in the top module | usage | share | lifetime | share | either"
-    row = f"| `top_module_share` | {described} |"
+    row = "| `top_module_share` | share of the module used most | usage | share | lifetime | share | either |"
     assert row in clone.read("docs/reference/features.md").decode().splitlines()
     assert "top_module_share" in json.loads(clone.read("models/model.json"))["features"]
     assert comparison.startswith("A: HEAD\nB: workspace\n")
