@@ -17,6 +17,8 @@ from conversion.runtime.errors import UserError
 
 EXPORT: Final = "export"
 """What an export of one's own is called among the parts of a measurement."""
+CONTRACT: Final = "data/contract.json"
+"""The contract of the snapshots in a project's folder, as ``load`` writes it."""
 STAGES: Final = ("load", "clean", "featurize")
 
 log = logging.getLogger(__name__)

@@ -16,8 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from conversion.config.params import FeatureGroup
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import describe
-from conversion.serving.lead_pages import LeadList
 from conversion.serving.contract_messages import build_messages
+from conversion.serving.lead_pages import LeadList
 from conversion.serving.messages import Error, RegisteredModel
 from conversion.serving.prediction_log import WritePredictions
 from conversion.serving.predictor import Predictor, make_predictor

@@ -23,7 +23,6 @@ from conversion.data.attributes import Levels
 from conversion.data.timeline import week_number
 from conversion.features.attributes import attribute_features
 from conversion.features.catalogue import (
-    Windowed,
     average_features,
     measure_features,
     totals_features,

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from conversion.data.industries import SECTORS
 from conversion.modelling.families import make_model
 from conversion.stats.losses import log_odds
-from tests.conversion.modelling.fits import export, fit_invented, fitted, invented, scores
+from tests.contract_files import hubspot
+from tests.conversion.modelling.fits import SECTORS, export, fit_invented, fitted, invented, scores
 from tests.pipeline import MODEL_TYPES, small_params
 
 # What preprocessing makes of gaps, scales and sectors
@@ -77,7 +77,7 @@ def test_rare_sectors_are_grouped_and_unknown_ones_are_one_of_them(model_type: s
     frame, label, as_of = invented(600)
     rare, common = SECTORS[5], SECTORS[:4]
     frame.loc[frame.index[:3], "sector"] = rare
-    model = make_model(small_params(model__type=model_type)).fit(frame, label, np.ones(600), as_of)
+    model = make_model(small_params(model__type=model_type), hubspot()).fit(frame, label, np.ones(600), as_of)
     expected = sorted(
         [*(f"category__sector_{sector}" for sector in common), "category__sector_infrequent_sklearn"]
     )
