@@ -102,6 +102,8 @@ class Number(Attribute):
             raise ValueError("log needs a minimum above 0")
         if self.counts_as is not None and self.not_applicable is None:
             raise ValueError("counts_as needs not_applicable")
+        if self.log and self.counts_as is not None and self.counts_as <= 0:
+            raise ValueError("log needs a counts_as above 0")
         if self.flag is not None and self.not_applicable is None:
             raise ValueError("flag needs not_applicable")
         return self

@@ -66,7 +66,7 @@ def _number(attribute: Number, place: int) -> Callable[[AttributeColumns], np.nd
 
 
 def _not_applicable(column: str, attribute: Number, place: int) -> AttributeFeature:
-    description = _description(attribute.flag, f"{label(column, attribute)} is not applicable")
+    description = _description(attribute.flag, f"{label(column, attribute)} not applicable")
     name = flag_name(column, attribute)
     return Computed(
         Feature(name, description, "0 or 1", "-", "flag", 0, "firmographics", column),
@@ -75,11 +75,11 @@ def _not_applicable(column: str, attribute: Number, place: int) -> AttributeFeat
 
 
 def _missing(column: str, attribute: AnyAttribute, place: int) -> AttributeFeature:
-    description = _description(attribute.missing, f"{label(column, attribute)} is missing")
+    description = _description(attribute.missing, f"{label(column, attribute)} not known")
     name = missing_name(column, attribute)
     feature = Feature(name, description, "0 or 1", "-", "flag", 0, "missingness", column)
     if isinstance(attribute, Category):
-        return Computed(feature, lambda company: company.values[place] == company.unknown[column])
+        return Computed(feature, lambda company: company.values[place] == len(company.levels[column]) - 1)
     if isinstance(attribute, Number) and attribute.not_applicable is not None:
         place += 1  # a number that is not applicable is not missing
     return Computed(feature, lambda company: np.isnan(company.values[place]))

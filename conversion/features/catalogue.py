@@ -40,6 +40,7 @@ class Windowed(NamedTuple):
     description: str
     unit: str
     lifetime: bool = True
+    module: str | None = None  # None: of all modules
 
     def feature(self, window: int | None) -> Feature:
         """Return the feature of one window; None is the lifetime."""
@@ -51,7 +52,8 @@ class WindowedGroup(NamedTuple):
     """Columns of a window that are computed at once."""
 
     columns: tuple[Windowed, ...]
-    compute: Callable[[WindowUsage], np.ndarray]  # shape (as_ofs, windows + 1, columns, companies)
+    # Shape (as_ofs, windows + 1, columns, companies), or without the axis of columns.
+    compute: Callable[[WindowUsage], np.ndarray]
     needs: Needs = "actions"
 
 
@@ -59,20 +61,20 @@ _OF_ALL_MODULES: Final = (
     # For the lifetime that is total_actions.
     WindowedGroup(
         (Windowed("actions", "actions in {all modules}", "actions", lifetime=False),),
-        lambda inside: inside.sums[:, :, [Counted.ACTIONS]],
+        lambda inside: inside.sums[:, :, Counted.ACTIONS],
     ),
     WindowedGroup(
         (Windowed("users_max", "most users of a week in {any module}", "users"),),
-        lambda inside: inside.users_max[:, :, -1:],
+        lambda inside: inside.users_max[:, :, -1],
         needs="users",
     ),
     WindowedGroup(
         (Windowed("active_weeks", "weeks with an action or a user", "weeks"),),
-        lambda inside: inside.sums[:, :, [Counted.ACTIVE]],
+        lambda inside: inside.sums[:, :, Counted.ACTIVE],
     ),
     WindowedGroup(
         (Windowed("modules_used", "modules with an action", "modules"),),
-        lambda inside: (inside.sums[:, :, Counted.BY_MODULE] > 0).sum(axis=2, keepdims=True),
+        lambda inside: (inside.sums[:, :, Counted.BY_MODULE] > 0).sum(axis=2),
         needs="modules",
     ),
 )
@@ -91,9 +93,9 @@ def _trend(usage: KnownUsage) -> np.ndarray:
 
 
 def _module_entropy(usage: KnownUsage) -> np.ndarray:
-    actions = usage.totals[:, [Counted.ACTIONS]]
-    share = usage.totals[:, Counted.BY_MODULE] / np.maximum(actions, 1.0)
-    # Summed module by module: a sum over an axis adds in an order that depends on how many companies there are.
+    actions = usage.totals[:, Counted.ACTIONS]
+    share = usage.totals[:, Counted.BY_MODULE] / np.maximum(actions, 1.0)[:, None]
+    # Module by module: in what order a sum over an axis adds depends on how many companies there are.
     return np.asarray(-(share * log(np.where(share > 0, share, 1.0))).cumsum(axis=1)[:, -1])
 
 
@@ -192,10 +194,11 @@ def windowed_groups(settings: FeatureSettings) -> tuple[tuple[Windowed, ...], tu
     for name, module in settings.modules:
         low, label = name.lower(), module_label(name, module)
         if len(settings.modules) > 1:
-            actions.append(Windowed(f"actions_{low}", f"actions in {label}", "actions"))
+            actions.append(Windowed(f"actions_{low}", f"actions in {label}", "actions", module=name))
             ordered.append(actions[-1])
         if module.users is not None and several_users:
-            users.append(Windowed(f"users_max_{low}", f"most users of a week in {label}", "users"))
+            description = f"most users of a week in {label}"
+            users.append(Windowed(f"users_max_{low}", description, "users", module=name))
             ordered.append(users[-1])
     groups = [
         WindowedGroup(tuple(actions), lambda inside: inside.sums[:, :, Counted.BY_MODULE]),

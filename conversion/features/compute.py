@@ -7,14 +7,14 @@ Each feature stands beside the expression that computes it, in the order of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from conversion.config.attribute_kinds import Category
+from conversion.config.attribute_kinds import AnyAttribute, Category
 from conversion.config.attribute_names import encoded_names
 from conversion.config.data_contract import Contract
 from conversion.config.params import Featurize
@@ -23,6 +23,7 @@ from conversion.data.attributes import Levels
 from conversion.data.timeline import week_number
 from conversion.features.attributes import attribute_features
 from conversion.features.catalogue import (
+    WindowedGroup,
     average_features,
     measure_features,
     totals_features,
@@ -31,9 +32,11 @@ from conversion.features.catalogue import (
 )
 from conversion.features.definitions import AttributeColumns, Feature, FeatureSettings, LifetimeTotals
 from conversion.features.measure_windows import MeasurePlaces, measure_places, measure_windows
+from conversion.features.names import check_names
 from conversion.features.usage_block import (
     KnownUsage,
     Layout,
+    WeeklyUsage,
     Windows,
     WindowUsage,
     block_layout,
@@ -50,6 +53,33 @@ from conversion.features.usage_block import (
 _FEATURES_AT_ONCE: Final = 5000
 
 
+def feature_settings(params: Featurize, contract: Contract) -> FeatureSettings:
+    """Return what features depend on.
+
+    Raises
+    ------
+    ParamsError
+        Two features would have the same name or description, or a feature the name of a column of snapshots;
+        the message names the keys of the contract that lead to them.
+    """
+    attributes = contract.companies.attributes
+    settings = FeatureSettings(
+        windows=params.windows,
+        half_lives=params.half_lives,
+        modules=tuple(contract.usage.modules.items()),
+        measures=tuple(contract.usage.measures.items()),
+        attributes=tuple((column, _without_groups(each)) for column, each in attributes.items()),
+        time=contract.usage.time,
+    )
+    check_names(settings)
+    return settings
+
+
+def _without_groups(attribute: AnyAttribute) -> AnyAttribute:
+    """Leave out a category's groups: features do not depend on them, and a dict has no hash."""
+    return attribute.model_copy(update={"groups": None}) if isinstance(attribute, Category) else attribute
+
+
 def feature_definitions(settings: FeatureSettings) -> tuple[Feature, ...]:
     """Return the features for some settings, in the order of `compute_features`."""
     return _plan(settings).features
@@ -57,7 +87,8 @@ def feature_definitions(settings: FeatureSettings) -> tuple[Feature, ...]:
 
 def summary_definitions(settings: FeatureSettings) -> tuple[Feature, ...]:
     """Return the features that can be known from lifetime totals and attributes alone."""
-    return tuple(each.feature for each in (*totals_features(settings), *attribute_features(settings)))
+    totals, attributes = totals_features(settings), attribute_features(settings)
+    return (*(each.feature for each in totals), *(each.feature for each in attributes))
 
 
 def compute_features(
@@ -139,7 +170,8 @@ def features_of_block(
 
     >>> from conversion.config.usage_contract import Module
     >>> from conversion.features.usage_block import block_columns
-    >>> modules = (("projects", Module(actions="edits", users="editors")), ("invoices", Module(actions="sent")))
+    >>> projects, invoices = Module(actions="edits", users="editors"), Module(actions="sent")
+    >>> modules = (("projects", projects), ("invoices", invoices))
     >>> settings = FeatureSettings((1, 4), (2,), modules, measures=(), attributes=(), time="week")
     >>> block_columns(settings)
     ('edits', 'sent', 'editors', 'ROWS')
@@ -151,12 +183,11 @@ def features_of_block(
     (0.0, 3.0, 1.0)
     """
     plan = _plan(settings)
-    unknown = _unknown_codes(levels)
     values = np.empty((len(block), len(positions), len(plan.features)), dtype=np.float32)
     at_once = max(1, _FEATURES_AT_ONCE // len(plan.features))
     for start in range(0, len(block), at_once):
         some = slice(start, start + at_once)
-        company = AttributeColumns(attributes[some].transpose(2, 1, 0), unknown)
+        company = AttributeColumns(list(attributes[some].transpose(2, 1, 0)), levels)
         values[some] = _by_feature(company, block[some], positions, plan).transpose(2, 0, 1)
     return values
 
@@ -179,9 +210,10 @@ def summary_features(
         In the order of `summary_definitions`; otherwise as from `compute_features`.
     """
     plan = _plan(settings)
-    company = AttributeColumns(attributes[:, 0].T, _unknown_codes(levels))
-    usage = [compute(totals) for compute in plan.totals]
-    return np.array([*usage, *(compute(company) for compute in plan.attributes)], dtype=np.float32).T
+    company = AttributeColumns(list(attributes[:, 0].T), levels)
+    columns = [compute(totals) for compute in plan.totals]
+    columns += [compute(company) for compute in plan.attributes]
+    return np.array(columns, dtype=np.float32).T
 
 
 def feature_frame(values: np.ndarray, settings: FeatureSettings, levels: Levels) -> pd.DataFrame:
@@ -218,20 +250,17 @@ def levels_in(companies: pd.DataFrame, settings: FeatureSettings) -> dict[str, t
     }
 
 
-def _unknown_codes(levels: Levels) -> dict[str, int]:
-    return {column: len(each) - 1 for column, each in levels.items()}
-
-
 class _Plan(NamedTuple):
     """What depends on the settings alone, computed once."""
 
     features: tuple[Feature, ...]
     layout: Layout
     windows: Windows
-    # Each group's places among the features, window by window, and the lifetime's last if it has one.
-    windowed: tuple[tuple[np.ndarray, Callable[[WindowUsage], np.ndarray]], ...]
-    measures: MeasurePlaces
+    # Each group's places among the features, window by window, the lifetime's last if it has one; and how
+    # many columns are computed for windows and lifetime.
+    windowed: tuple[tuple[np.ndarray, int, Callable[[WindowUsage], np.ndarray]], ...]
     average_count: int
+    measures: MeasurePlaces
     totals: tuple[Callable[[LifetimeTotals], np.ndarray], ...]
     usage: tuple[Callable[[KnownUsage], np.ndarray], ...]
     attributes: tuple[Callable[[AttributeColumns], np.ndarray], ...]
@@ -241,39 +270,33 @@ class _Plan(NamedTuple):
 def _plan(settings: FeatureSettings) -> _Plan:
     columns, groups = windowed_groups(settings)
     windows = (*settings.windows, None)
+    # The lifetime of some columns is another feature.
     windowed = [(each, window) for window in windows for each in columns if each.lifetime or window]
     places = {named: place for place, named in enumerate(windowed)}
-    totals, usage, attributes = (
-        totals_features(settings),
-        usage_features(settings),
-        attribute_features(settings),
-    )
-    averages = average_features(settings)
+    averages, measures = average_features(settings), measure_features(settings)
+    totals, usage = totals_features(settings), usage_features(settings)
+    attributes = attribute_features(settings)
+
+    def places_of(group: WindowedGroup) -> np.ndarray:
+        named = [(each, window) for window in windows for each in group.columns]
+        return np.array([places[each] for each in named if each in places])
+
     return _Plan(
         features=(
             *(each.feature(window) for each, window in windowed),
             *averages,
-            *measure_features(settings),
-            *(each.feature for each in (*totals, *usage, *attributes)),
+            *measures,
+            *(each.feature for each in totals),
+            *(each.feature for each in usage),
+            *(each.feature for each in attributes),
         ),
         layout=block_layout(settings),
         windows=windows_of(settings),
         windowed=tuple(
-            (
-                np.array(
-                    [
-                        places[each, window]
-                        for window in windows
-                        for each in group.columns
-                        if (each, window) in places
-                    ]
-                ),
-                group.compute,
-            )
-            for group in groups
+            (places_of(group), len(windows) * len(group.columns), group.compute) for group in groups
         ),
-        measures=measure_places(settings.measures),
         average_count=len(averages),
+        measures=measure_places(settings.measures),
         totals=tuple(each.compute for each in totals),
         usage=tuple(each.compute for each in usage),
         attributes=tuple(each.compute for each in attributes),
@@ -284,46 +307,33 @@ def _by_feature(
     company: AttributeColumns, block: np.ndarray, positions: np.ndarray, plan: _Plan
 ) -> np.ndarray:
     """Compute the features of some companies; float32, shape (as_ofs, features, companies)."""
-    shape = len(positions), len(plan.features), len(block)
-    values = np.empty(shape, dtype=np.float32)
+    as_ofs, companies = len(positions), len(block)
+    values = np.empty((as_ofs, len(plan.features), companies), dtype=np.float32)
     weeks = weekly_usage(block, plan.layout)
     inside = window_usage(weeks, positions, plan.windows)
-    column = 0
-    for places, compute in plan.windowed:
-        group = compute(inside).reshape(shape[0], -1, shape[2])
-        values[:, places] = group[:, : len(places)]
-        column += len(places)
-    if plan.average_count:
-        averages = moving_averages(weeks.most_users, positions, plan.windows.decays)
-        values[:, column : column + plan.average_count] = averages
-        column += plan.average_count
-    if plan.layout.measures:
-        measured = measure_windows(block, positions, plan.layout, plan.windows, plan.measures)
-        measured = measured.reshape(shape[0], -1, shape[2])
-        values[:, column : column + measured.shape[1]] = measured
-        column += measured.shape[1]
+    for places, columns, compute in plan.windowed:
+        # The lifetime is last, so a group without it has no place for it.
+        values[:, places] = compute(inside).reshape(as_ofs, columns, companies)[:, : len(places)]
+    column = sum(len(places) for places, *_ in plan.windowed)
+    for part in _other_windows(block, weeks, positions, plan):
+        values[:, column : column + part.shape[1]] = part
+        column += part.shape[1]
     usage = known_usage(weeks, positions)
     totals = lifetime_totals(usage)
-    singles = (
-        *(compute(totals) for compute in plan.totals),
-        *(compute(usage) for compute in plan.usage),
-        *(compute(company) for compute in plan.attributes),
-    )
-    for column, single in enumerate(singles, start=column):
-        values[:, column] = single
-    assert column + 1 == len(plan.features), "each feature is one column"
+    singles = [compute(totals) for compute in plan.totals]
+    singles += [compute(usage) for compute in plan.usage]
+    singles += [compute(company) for compute in plan.attributes]
+    for target, single in zip(values[:, column:].transpose(1, 0, 2), singles, strict=True):
+        target[...] = single
     return values
 
 
-def feature_settings(params: Featurize, contract: Contract) -> FeatureSettings:
-    return FeatureSettings(
-        params.windows,
-        params.half_lives,
-        tuple(contract.usage.modules.items()),
-        tuple(contract.usage.measures.items()),
-        tuple(
-            (column, each.model_copy(update={"groups": None}) if isinstance(each, Category) else each)
-            for column, each in contract.companies.attributes.items()
-        ),
-        contract.usage.time,
-    )
+def _other_windows(
+    block: np.ndarray, weeks: WeeklyUsage, positions: np.ndarray, plan: _Plan
+) -> Iterator[np.ndarray]:
+    """Yield the averages and the measures in windows, if any; shape (as_ofs, features, companies)."""
+    if plan.average_count:
+        yield moving_averages(weeks.most_users, positions, plan.windows.decays)
+    if plan.layout.measures:
+        measured = measure_windows(block, positions, plan.layout, plan.windows, plan.measures)
+        yield measured.reshape(len(positions), measured.shape[1] * measured.shape[2], len(block))

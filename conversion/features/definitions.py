@@ -10,6 +10,7 @@ import numpy as np
 
 from conversion.config.attribute_kinds import AnyAttribute
 from conversion.config.usage_contract import Measure, Module
+from conversion.data.attributes import Levels
 
 Kind = Literal["count", "duration", "change", "share", "flag", "ordinal", "category"]
 Group = Literal["usage", "firmographics", "missingness"]
@@ -116,9 +117,9 @@ class AttributeColumns(NamedTuple):
     ----------
     values
         An array for each encoded column, of one shape.
-    unknown
-        By category, the code of the level of missing values.
+    levels
+        By category, its levels in the order of their codes; the last one is that of missing values.
     """
 
-    values: np.ndarray
-    unknown: dict[str, int]
+    values: list[np.ndarray]
+    levels: Levels

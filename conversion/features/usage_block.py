@@ -151,11 +151,11 @@ def weekly_usage(block: np.ndarray, layout: Layout) -> WeeklyUsage:
     count[:, Counted.BY_MODULE] = columns[:, : layout.modules]
     by_module[:] = columns[:, layout.modules : layout.counts]
     # Exact in any order: sums of whole numbers.
-    count[:, Counted.BY_MODULE].sum(axis=1, out=count[:, Counted.ACTIONS])
-    by_module.sum(axis=1, out=count[:, Counted.USERS])
+    np.add.reduce(count[:, Counted.BY_MODULE], axis=1, out=count[:, Counted.ACTIONS])
+    np.add.reduce(by_module, axis=1, out=count[:, Counted.USERS])
     count[:, Counted.ACTIVE] = count[:, Counted.ACTIONS] + count[:, Counted.USERS] > 0
     count[:, Counted.ROWS] = columns[:, layout.counts]
-    by_module.max(axis=1, out=users[1:, -1], initial=0.0)
+    np.maximum.reduce(by_module, axis=1, out=users[1:, -1], initial=0.0)
     # Rounding keeps the order, so the largest rounded number is the largest one rounded.
     return WeeklyUsage(counts, running_sums(counts), users.astype(np.float32), users[:, -1])
 
@@ -237,10 +237,12 @@ def maxima(values: np.ndarray, at: np.ndarray, windows: Windows) -> np.ndarray:
     by_place = levels.reshape(-1, *values.shape[1:])
     start = windows.levels * positions
     covers = by_place.take(at[:, None] + start, axis=0)
-    for window, weeks in zip(windows.overlapping, windows.overlap_weeks, strict=True):
-        early = by_place.take(np.maximum(at - weeks, 0) + start[window], axis=0)
-        np.maximum(covers[:, window], early, out=covers[:, window])
-    return covers
+    if len(windows.overlapping):
+        place = back(at, windows.overlap_weeks) + start[windows.overlapping]
+        covers[:, windows.overlapping] = np.maximum(
+            covers.take(windows.overlapping, axis=1), by_place.take(place, axis=0)
+        )
+    return np.asarray(covers)
 
 
 def _first_and_last(happened: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
