@@ -65,9 +65,10 @@ def replaced(ids: pd.Series, current: Current) -> pd.Series:
     old = ids.isin(list(current))
     if not old.any():
         return ids
-    ids = ids.copy()
-    ids[old] = ids[old].map(current).astype(ids.dtype)
-    return ids
+    values = ids.array.copy()
+    # One by one: `map`, or rows that are aligned, would make floats of whole numbers, which lose digits.
+    values[old.to_numpy()] = [current[each] for each in ids[old].tolist()]
+    return pd.Series(values, ids.index, name=ids.name)
 
 
 def known_ids(ids: pd.Series, current: Current) -> pd.Series:
@@ -93,7 +94,8 @@ def merge_companies(
     Returns
     -------
     kept, merged : list of DataFrame
-        Of each table the rows with ids of today, and the rows left out with their old ids.
+        Of each table the rows with ids of today, and the rows left out with their old ids. A company that
+        others became signed up when the first of them did; nothing else of a row left out is used.
     """
     signed_up = contract.companies.signed_up
 
@@ -108,7 +110,25 @@ def merge_companies(
         away = table["id"].isin(list(current)) & ids.isin(today)
         kept.append(table.assign(id=ids)[~away])
         merged.append(table[away])
+    if signed_up is not None:
+        kept = _signed_up_first(kept, merged, current, signed_up)
     return kept, merged
+
+
+def _signed_up_first(
+    kept: list[pd.DataFrame], merged: list[pd.DataFrame], current: Current, signed_up: str
+) -> list[pd.DataFrame]:
+    """Put the earliest day of sign-up into each row; a day that is missing is before all others."""
+    former = pd.concat([table[["id", signed_up]] for table in merged])
+    if former.empty:
+        return kept
+    first = former[signed_up].groupby(replaced(former["id"], current)).min(skipna=False)
+    found = []
+    for table in kept:
+        earlier = table["id"].map(first)
+        moved = table["id"].isin(first.index) & ~(table[signed_up] <= earlier) & table[signed_up].notna()
+        found.append(table.assign(**{signed_up: table[signed_up].mask(moved, earlier)}))
+    return found
 
 
 def merge_usage(usage: pd.DataFrame, current: Current, contract: Contract) -> pd.DataFrame:
@@ -125,9 +145,9 @@ def merge_usage(usage: pd.DataFrame, current: Current, contract: Contract) -> pd
         One row an id of today and week, sorted: counts are sums; measures are combined as the contract says,
         and of ``last`` the one of the id of today if it is known.
     """
-    ids = replaced(usage["id"], current)
-    if ids is usage["id"]:
+    if not usage["id"].isin(list(current)).any():
         return usage
+    ids = replaced(usage["id"], current)
     time = contract.usage.time
     # The row of the id of today comes last of its week.
     order = usage.assign(then=usage["id"], today=ids.eq(usage["id"]), id=ids)

@@ -68,8 +68,8 @@ def prospects_at(
     as_of
         The moment.
     contract
-        Names the columns. With subscriptions, a company is a prospect again from the second day after the end
-        of a period: a subscription that starts on the first one renews it, and is not known at that time.
+        Names the columns. With subscriptions, a company is a prospect again a day later after an end: a
+        subscription that starts on the next day renews the last one, and cannot be known at that day's start.
     periods
         The paid periods, as `paid_periods` returns them; None: those of the companies' own columns.
     """

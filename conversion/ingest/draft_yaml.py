@@ -41,8 +41,8 @@ def scalar(value: object) -> str:
 
     Examples
     --------
-    >>> scalar("plan"), scalar("it's: a #1"), scalar("no"), scalar(True), scalar(None)
-    ('plan', "'it''s: a #1'", "'no'", 'true', 'null')
+    >>> scalar("MRR"), scalar("it's: a #1"), scalar("no"), scalar(True), scalar(None)
+    ('MRR', "'it''s: a #1'", "'no'", 'true', 'null')
     """
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]

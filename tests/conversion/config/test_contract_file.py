@@ -121,6 +121,7 @@ def test_days_keep_their_columns_and_may_leave_rows_out(tmp_path: Path) -> None:
     assert contract.usage.columns == ("id", "WHEN_TIMESTAMP", *contract.counts)
 
 
+COMPANIES = {"tables": ["accounts"], "id": "id", "ids": "whole"}
 NUMBER = ("companies", "attributes", "ALEXA_RANK")
 BROKEN = {
     "missing": (put("companies", "converted", value=NOTHING), "companies.converted: given nothing, add it"),
@@ -273,6 +274,30 @@ BROKEN = {
     "a_measure_as_a_module": (
         put("usage", "measures", value={"email": {"column": "gb", "combine": "last"}}),
         "usage.measures: two names are the same, or differ by case alone",
+    ),
+    "subscriptions_without_start": (
+        put("companies", value={**COMPANIES, "subscriptions": {"table": "subs", "id": "id"}}),
+        "companies.subscriptions.start: given nothing, add it (first day of the subscription)",
+    ),
+    "subscriptions_as_a_list": (
+        put("companies", value={**COMPANIES, "subscriptions": ["subs"]}),
+        "companies.subscriptions: given ['subs'], should be a section of keys",
+    ),
+    "a_grain_that_is_none": (
+        events(grain="hour"),
+        "usage.grain: given 'hour', should be 'week', 'day' or 'event'",
+    ),
+    "cuts_that_are_no_numbers": (
+        put("companies", "attributes", "SEATS", value={"kind": "ordered", "cuts": ["a"]}),
+        "companies.attributes.SEATS.cuts.0: given 'a', should be a valid number",
+    ),
+    "cuts_out_of_order": (
+        put("companies", "attributes", "SEATS", value={"kind": "ordered", "cuts": [3, 2]}),
+        "companies.attributes.SEATS: cuts should increase",
+    ),
+    "the_name_of_a_measure": (
+        put("usage", "measures", value={"a b": {"column": "gb", "combine": "last"}}),
+        "usage.measures: given 'a b', should be a name of letters, digits and underscores, with a letter",
     ),
     "ids": (put("companies", "ids", value="int"), "companies.ids: given 'int', should be 'whole' or 'text'"),
 }
