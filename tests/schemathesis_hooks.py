@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from typing import Any
 
 import schemathesis
 
-from conversion.serving.messages import MAX_EXACT, MAX_WEEKS
+from conversion.serving.message_types import MAX_EXACT, MAX_WEEKS
+from tests.contract_files import hubspot, projects
 
-MODULES = ("CRM_CONTACTS", "CRM_COMPANIES", "CRM_DEALS", "EMAIL")
-TRAINED_AS_OF = dt.date(2019, 10, 14)  # of the model in the folder that `tests.server.lay_out` makes
+CONTRACT = {"hubspot": hubspot, "projects": projects}[os.environ["HOOKS_CONTRACT"]]()
+TRAINED_AS_OF = dt.date.fromisoformat(os.environ["HOOKS_AS_OF"])
 EARLIEST = dt.date.min + dt.timedelta(weeks=MAX_WEEKS + 1)
 
 
@@ -22,7 +24,7 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwar
         return
     for company in case.body.get("companies", [case.body]):
         # 1e17 is an integer to JSON schema; the service refuses it, as digits may be lost.
-        if abs(company["id"]) > MAX_EXACT:
+        if isinstance(company["id"], int | float) and abs(company["id"]) > MAX_EXACT:
             company["id"] = int(company["id"])
         if "usage" in company:
             keep_the_rules(company)
@@ -38,12 +40,13 @@ def keep_the_rules(history: dict[str, Any]) -> None:
     rows = history["usage"]
     apart = max(1, min(MAX_WEEKS // max(len(rows), 1), 1 + len(rows) % 7))
     for place, row in enumerate(rows):
-        given = row["WHEN_TIMESTAMP"]
+        given = row[CONTRACT.usage.time]
         week = monday - dt.timedelta(weeks=1 + apart * place)
-        row["WHEN_TIMESTAMP"] = like(given, week + dt.timedelta(days=day_of(given).weekday()))
-        for module in MODULES:
-            users, actions = int(row[f"USERS_{module}"]), int(row[f"ACTIONS_{module}"])
-            row[f"USERS_{module}"], row[f"ACTIONS_{module}"] = min(users, actions), max(users, actions)
+        row[CONTRACT.usage.time] = like(given, week + dt.timedelta(days=day_of(given).weekday()))
+        for module in CONTRACT.usage.modules.values():
+            if module.users is not None:
+                counts = int(row[module.users]), int(row[module.actions])
+                row[module.users], row[module.actions] = min(counts), max(counts)
 
 
 def day_of(text: str) -> dt.date:

@@ -25,7 +25,7 @@ import psutil
 import yaml
 
 from conversion.config.params_file import load_params
-from tests.exports import write_export
+from tests.exports import projects_export, write_export
 from tests.pipeline import dirty_export, run_stages, small_params
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -224,9 +224,6 @@ def lay_out(folder: Path) -> Path:
     Path
         The folder.
     """
-    for name in PROJECT_FILES:
-        shutil.copy2(ROOT / name, folder / name)
-    shutil.copytree(ROOT / "conversion", folder / "conversion", ignore=shutil.ignore_patterns("__pycache__"))
     parts = [dirty_export(seed, DIRTY_COMPANIES) for seed in range(DIRTY_EXPORTS)]
     export = {
         name: pd.concat(
@@ -236,9 +233,27 @@ def lay_out(folder: Path) -> Path:
         for name in parts[0]
     }
     write_export(export, folder / "export", ".parquet")
+    return _run_in(folder)
+
+
+def lay_out_projects(folder: Path) -> Path:
+    """Lay a folder out as `lay_out` does, with an export of the contract `tests.contract_files.projects`."""
+    write_export(projects_export(companies=240, weeks=40), folder / "export", ".parquet")
+    (folder / "contracts").mkdir()
+    shutil.copy2(ROOT / "tests" / "contracts" / "projects.yaml", folder / "contracts")
+    return _run_in(
+        folder, data__contract="contracts/projects.yaml", model__logistic_regression__quadratic=["auto"]
+    )
+
+
+def _run_in(folder: Path, **given: Any) -> Path:
+    """Add the code to a folder with an export, and run the stages there; return the folder."""
+    for name in PROJECT_FILES:
+        shutil.copy2(ROOT / name, folder / name)
+    shutil.copytree(ROOT / "conversion", folder / "conversion", ignore=shutil.ignore_patterns("__pycache__"))
     ours = load_params(ROOT / "params.yaml")
     params = small_params(
-        data__dir="export", model__type=ours.model.type, features__groups=list(ours.features.groups)
+        data__dir="export", model__type=ours.model.type, features__groups=list(ours.features.groups), **given
     )
     with contextlib.chdir(folder):
         stopped = run_stages(folder, params)

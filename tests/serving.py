@@ -13,6 +13,8 @@ import pandas as pd
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from conversion.config.attribute_kinds import Flag, Number
+from conversion.config.attribute_names import flag_name
 from conversion.config.params import FeatureGroup
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import describe
@@ -24,11 +26,11 @@ from conversion.serving.predictor import Predictor, make_predictor
 from conversion.serving.routes import http_api
 from conversion.serving.state import ServiceState
 from conversion.serving.telemetry import Telemetry
-from tests.contract_files import hubspot
-from tests.exports import FIRMOGRAPHICS, MEASURES
+from tests.contract_files import hubspot, projects
+from tests.exports import MEASURES, projects_export
 from tests.pipeline import Pipeline, dirty_export, small_params
 
-MESSAGES = build_messages(hubspot())
+MESSAGES, PROJECTS = build_messages(hubspot()), build_messages(projects())
 Summary, History, UsageWeek = MESSAGES.summary, MESSAGES.history, MESSAGES.usage_week
 SHA256 = "0123456789abcdef" * 4
 VERSION = SHA256[:12]
@@ -59,6 +61,17 @@ def small_pipeline(
     return Pipeline(dirty_export(), params)
 
 
+@functools.cache
+def projects_pipeline(model_type: str = "logistic_regression") -> Pipeline:
+    """Return the pipeline of `tests.exports.projects_export`, one for all tests of a process."""
+    params = small_params(
+        model__type=model_type,
+        features__groups=list(get_args(FeatureGroup)),
+        model__logistic_regression__quadratic=["auto"],
+    )
+    return Pipeline(projects_export(companies=240, weeks=40), params, projects())
+
+
 def predictor_of(pipeline: Pipeline, model: ConversionModel | None = None) -> Predictor:
     """Load a pipeline's model, or another of the same params, as the service does."""
     model = pipeline.model if model is None else model
@@ -69,7 +82,8 @@ def predictor_of(pipeline: Pipeline, model: ConversionModel | None = None) -> Pr
 def leads_of(pipeline: Pipeline) -> LeadList:
     """Return a pipeline's lead list as the service reads it from the file."""
     leads = pipeline.leads.round({"probability": 9})
-    return LeadList(leads, pipeline.usage, pipeline.as_of.date(), SHA256, MESSAGES)
+    messages = MESSAGES if pipeline.contract is hubspot() else PROJECTS
+    return LeadList(leads, pipeline.usage, pipeline.as_of.date(), SHA256, messages)
 
 
 def state_of(
@@ -99,31 +113,37 @@ def known(value: Any) -> Any:
     return None if pd.isna(value) else value
 
 
-def firmographics(pipeline: Pipeline, company: int) -> dict[str, Any]:
-    """Return a company's firmographics as exports write them."""
+def firmographics(pipeline: Pipeline, company: int | str) -> dict[str, Any]:
+    """Return a company's attributes as exports write them, and its id."""
     row = pipeline.companies.set_index("id").loc[company]
-    rank = 16_000_001.0 if row["unranked"] == 1.0 else known(row["ALEXA_RANK"])
-    texts = {name: known(row[name]) for name in FIRMOGRAPHICS[1:]}
-    return {"id": int(company), "ALEXA_RANK": rank} | texts
+    attributes = {}
+    for name, attribute in pipeline.contract.companies.attributes.items():
+        value = known(row[name])
+        if isinstance(attribute, Number) and attribute.not_applicable is not None:
+            value = attribute.not_applicable if row[flag_name(name, attribute)] == 1.0 else value
+        if isinstance(attribute, Flag) and value is not None:
+            value = bool(value)
+        attributes[name] = value
+    return {"id": company if isinstance(company, str) else int(company)} | attributes
 
 
-def history(pipeline: Pipeline, company: int, as_of: str | None = None) -> dict[str, Any]:
-    """Make the request for one company of a pipeline: its firmographics and all its usage rows."""
+def history(pipeline: Pipeline, company: int | str, as_of: str | None = None) -> dict[str, Any]:
+    """Make the request for one company of a pipeline: its attributes and all its usage rows."""
+    contract = pipeline.contract
     rows = pipeline.usage[pipeline.usage["id"] == company]
-    counts = rows[list(MEASURES)].to_dict("records")
-    days = rows["WHEN_TIMESTAMP"].dt.strftime("%Y-%m-%d")
+    counts = rows[list(contract.counts)].to_dict("records")
+    days = rows[contract.usage.time].dt.strftime("%Y-%m-%d")
     usage = [
-        {"WHEN_TIMESTAMP": day} | {str(name): int(count) for name, count in row.items()}
+        {contract.usage.time: day} | {str(name): int(count) for name, count in row.items()}
         for day, row in zip(days, counts, strict=True)
     ]
     return firmographics(pipeline, company) | {"as_of": as_of, "usage": usage}
 
 
-def histories(pipeline: Pipeline, companies: Iterable[int], as_of: str | None = None) -> list[Any]:
+def histories(pipeline: Pipeline, companies: Iterable[int | str], as_of: str | None = None) -> list[Any]:
     """Make the validated requests for some companies."""
-    return [
-        History.model_validate_json(json.dumps(history(pipeline, company, as_of))) for company in companies
-    ]
+    model = (MESSAGES if pipeline.contract is hubspot() else PROJECTS).history
+    return [model.model_validate_json(json.dumps(history(pipeline, company, as_of))) for company in companies]
 
 
 def summary(**values: Any) -> Any:

@@ -20,11 +20,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conversion.config.contract import UNRANKED
 from conversion.leads.lead_files import read_lead_files
 from conversion.leads.lead_list import REASONS
 from conversion.modelling.registered_versions import RegisteredVersion, RegisteredVersions, write_registered
 from conversion.serving.connections import HEAD_SECONDS
+from tests.contract_files import hubspot
+from tests.exports import UNRANKED
 from tests.server import Server, bentoml_client, copy_of, history_of, samples, total
 from tests.serving import EXAMPLE
 
@@ -58,7 +59,7 @@ def client(server: Server) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def leads(served: Path) -> pd.DataFrame:
-    written = read_lead_files(served, "csv")
+    written = read_lead_files(served, "csv", hubspot())
     assert written is not None
     return written.leads
 

@@ -10,7 +10,7 @@ import asyncio
 import json
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,18 @@ from hypothesis import strategies as st
 from starlette.types import ASGIApp, Message
 
 from conversion.serving.messages import Error, Prediction, Predictions
-from tests.server import ROOT, Server, environment
-from tests.serving import EXAMPLE, Client, small_pipeline, state_of
+from tests.pipeline import Pipeline
+from tests.server import ROOT, Server, environment, lay_out_projects
+from tests.serving import EXAMPLE, Client, projects_pipeline, small_pipeline, state_of
 
 pytestmark = pytest.mark.slow
 
 HOOKS = ROOT / "tests" / "schemathesis_hooks.py"
 EXAMPLES = 150  # of schemathesis, an operation and phase
 CASES = 2000  # that it must make at least
+FEW_EXAMPLES, FEW_CASES = 40, 500  # with a second contract
 BODIES = 5000
+FEW_BODIES = 1500
 BODIES_TO_THE_SERVER = 200
 LARGE = 50_000_000
 
@@ -54,6 +57,20 @@ FIRMOGRAPHICS = {"id": 7, "ALEXA_RANK": 16000001, "EMPLOYEE_RANGE": "1", "INDUST
 HISTORY = FIRMOGRAPHICS | {"as_of": "2019-10-14", "usage": [WEEK, WEEK | {"WHEN_TIMESTAMP": "2019-08-05"}]}
 GOOD = (EXAMPLE, HISTORY, {"companies": [EXAMPLE, HISTORY]})
 
+# Of the contract of `tests.contract_files.projects`.
+TASKS = {
+    "week": "2019-09-02",
+    "projects_actions": 42,
+    "automation_runs": 7,
+    "invoices_sent": 0,
+    "projects_users": 4,
+    "invoices_users": 0,
+}
+ACCOUNT = {"id": "007", "country": "DE", "plan": "team", "head_count": 12, "is_partner": True}
+ACCOUNT_TOTALS = ACCOUNT | {"total_actions": 150, "total_users": 5, "days_active": 30}
+ACCOUNT_WEEKS = ACCOUNT | {"as_of": "2019-09-09", "usage": [TASKS, TASKS | {"week": "2019-08-05"}]}
+GOOD_PROJECTS = (ACCOUNT_TOTALS, ACCOUNT_WEEKS, {"companies": [ACCOUNT_TOTALS, ACCOUNT_WEEKS]})
+
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=6)  # lone surrogates too
 DAYS = st.sampled_from(
     ["0001-01-01", "9999-12-31", "2019-10-13", "2019-10-14T00:00:00", "2019-10-14T01:00:00", "2019-02-30"]
@@ -64,7 +81,8 @@ NUMBERS = st.one_of(
     st.sampled_from([0, -1, 1.5, 2**31, 2**63, 2**64, 10**18, -(10**18), 10**400, 1e308, -1e308, 5e-324]),
 )
 SCALARS = st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS, DAYS)
-NAMES = st.one_of(st.sampled_from([*EXAMPLE, *HISTORY, *WEEK, "companies"]), TEXTS)
+OURS = (*EXAMPLE, *HISTORY, *WEEK, *ACCOUNT_TOTALS, *TASKS, "companies")
+NAMES = st.one_of(st.sampled_from(OURS), TEXTS)
 VALUES = st.recursive(
     SCALARS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
@@ -95,16 +113,38 @@ def server(served: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 @pytest.fixture(scope="module")
+def projects_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = lay_out_projects(tmp_path_factory.mktemp("projects"))
+    with Server(folder, tmp_path_factory.mktemp("home")) as server:
+        yield server
+        assert "Traceback" not in server.log()
+
+
+@pytest.fixture(scope="module")
 def client(server: Server) -> Iterator[httpx.Client]:
     with server.client() as client:
         yield client
 
 
 def test_schemathesis_finds_nothing(server: Server, tmp_path: Path) -> None:
-    env = environment(tmp_path, PYTHONPATH=str(ROOT), SCHEMATHESIS_HOOKS=str(HOOKS), COLUMNS="110")
+    assert generated_by_schemathesis(server, tmp_path, EXAMPLES, "hubspot") >= CASES
+
+
+def test_schemathesis_finds_nothing_of_another_contract(projects_server: Server, tmp_path: Path) -> None:
+    assert generated_by_schemathesis(projects_server, tmp_path, FEW_EXAMPLES, "projects") >= FEW_CASES
+
+
+def generated_by_schemathesis(server: Server, tmp_path: Path, examples: int, contract: str) -> int:
+    """Let schemathesis ask a server what its document allows and what not; return how many cases it made."""
+    with server.client() as client:
+        as_of = client.get("/health").json()["trained_as_of"]
+    env = environment(
+        tmp_path, PYTHONPATH=str(ROOT), SCHEMATHESIS_HOOKS=str(HOOKS), COLUMNS="110",
+        HOOKS_CONTRACT=contract, HOOKS_AS_OF=as_of,
+    )  # fmt: skip
     done = subprocess.run(
         ["schemathesis", "run", f"{server.url}/openapi.json", "--checks=all", "--seed=1", "--no-color",
-         f"--max-examples={EXAMPLES}", "--generation-deterministic"],
+         f"--max-examples={examples}", "--generation-deterministic"],
         cwd=tmp_path, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True,
     )  # fmt: skip
@@ -112,7 +152,7 @@ def test_schemathesis_finds_nothing(server: Server, tmp_path: Path) -> None:
     assert "Operations:       8 selected / 8 total" in done.stdout
     generated = re.search(r"^ +(\d+) generated", done.stdout, flags=re.MULTILINE)
     assert generated, done.stdout
-    assert int(generated[1]) >= CASES, done.stdout
+    return int(generated[1])
 
 
 def check(path: str, answer: httpx.Response) -> None:
@@ -149,9 +189,9 @@ def changed(value: Any, path: tuple[Any, ...], change: Callable[[Any, Any], None
 
 
 @st.composite
-def mutants(draw: st.DrawFn) -> Any:
+def mutants(draw: st.DrawFn, good: Sequence[Any]) -> Any:
     """Draw a good body and spoil some places of it."""
-    body: Any = draw(st.sampled_from(GOOD))
+    body: Any = draw(st.sampled_from(good))
     for _ in range(draw(st.integers(1, 2))):
         places = list(places_in(body))
         if not places:
@@ -186,9 +226,9 @@ def encoded(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> bytes:
 
 
 @st.composite
-def damaged(draw: st.DrawFn) -> bytes:
+def damaged(draw: st.DrawFn, good: Sequence[Any]) -> bytes:
     """Draw a good body whose text is cut, spliced or repeated."""
-    text = bytearray(json.dumps(draw(st.sampled_from(GOOD))).encode())
+    text = bytearray(json.dumps(draw(st.sampled_from(good))).encode())
     start = draw(st.integers(0, len(text)))
     end = draw(st.integers(start, len(text)))
     text[start:end] = draw(
@@ -229,17 +269,21 @@ ODD = st.sampled_from(
         b'--x\r\nContent-Disposition: form-data; name="id"\r\n\r\n1\r\n--x--\r\n',
     ]
 )
-BODIES_DRAWN = st.one_of(
-    encoded(mutants()), encoded(mutants()), encoded(VALUES), damaged(), nested(), ODD, st.binary()
-)
 
 
-REQUESTS = st.tuples(
-    st.sampled_from(list(ROUTES)),
-    BODIES_DRAWN,
-    st.sampled_from([JSON] * 12 + list(MEDIA_TYPES)),
-    st.sampled_from([None] * 12 + list(ENCODINGS)),
-)
+def requests_of(good: Sequence[Any]) -> st.SearchStrategy[tuple[str, bytes, str, str | None]]:
+    """Draw a path, a body that is like good ones or not at all, a media type and an encoding."""
+    bodies = st.one_of(
+        *[encoded(mutants(good))] * 2, encoded(VALUES), damaged(good), nested(), ODD, st.binary()
+    )
+    return st.tuples(
+        st.sampled_from(list(ROUTES)),
+        bodies,
+        st.sampled_from([JSON] * 12 + list(MEDIA_TYPES)),
+        st.sampled_from([None] * 12 + list(ENCODINGS)),
+    )
+
+
 TOO_MUCH = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
@@ -264,16 +308,21 @@ async def post(app: ASGIApp, path: str, body: bytes, headers: list[tuple[bytes, 
     return httpx.Response(sent[0]["status"], headers=sent[0]["headers"], content=content)
 
 
-def test_any_body() -> None:
-    app = Client(state_of(small_pipeline())).app
-    good = json.dumps(GOOD[2]).encode()
+@pytest.mark.parametrize(
+    ("pipeline", "good_bodies", "bodies"),
+    [(small_pipeline, GOOD, BODIES), (projects_pipeline, GOOD_PROJECTS, FEW_BODIES)],
+    ids=["hubspot", "projects"],
+)
+def test_any_body(pipeline: Callable[[], Pipeline], good_bodies: Sequence[Any], bodies: int) -> None:
+    app = Client(state_of(pipeline())).app
+    good = json.dumps(good_bodies[2]).encode()
     with asyncio.Runner() as runner:
 
         def ask(path: str, body: bytes, headers: list[tuple[bytes, bytes]]) -> httpx.Response:
             return runner.run(post(app, path, body, headers))
 
-        @settings(max_examples=BODIES, suppress_health_check=TOO_MUCH, print_blob=True)
-        @given(drawn=REQUESTS)
+        @settings(max_examples=bodies, suppress_health_check=TOO_MUCH, print_blob=True)
+        @given(drawn=requests_of(good_bodies))
         def check_any(drawn: tuple[str, bytes, str, str | None]) -> None:
             path, body, media_type, encoding = drawn
             check(path, ask(path, body, headers_of(media_type, encoding)))
@@ -286,7 +335,7 @@ def test_any_body() -> None:
 
 # The module's server answers all examples, which is the point; and they are many.
 @settings(max_examples=BODIES_TO_THE_SERVER, suppress_health_check=TOO_MUCH, print_blob=True)
-@given(drawn=REQUESTS)
+@given(drawn=requests_of(GOOD))
 def test_any_body_to_the_server(client: httpx.Client, drawn: tuple[str, bytes, str, str | None]) -> None:
     path, body, media_type, encoding = drawn
     check(path, client.post(path, content=body, headers=headers_of(media_type, encoding)))

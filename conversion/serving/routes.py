@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeVar
 import anyio.to_thread
 from pydantic import ValidationError
 from starlette.applications import Starlette
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -96,9 +97,16 @@ def http_api(state: ServiceState, bentoml_app: ASGIApp) -> ASGIApp:
     return app
 
 
+class _AnyText(StringConvertor):
+    """Reads text of any characters, also slashes and line feeds, to the end of the path."""
+
+    regex = "(?s:.*)"
+
+
 def http_routes(ids: Literal["whole", "text"] = "whole") -> list[Route]:
     """List the routes; any other path is BentoML's, or not found."""
-    lead = "/leads/{id:path}" if ids == "text" else "/leads/{id}"  # text may have slashes
+    register_url_convertor("any_text", _AnyText())
+    lead = "/leads/{id:any_text}" if ids == "text" else "/leads/{id}"
     return [
         Route("/predict/single", predict_single, methods=["POST"]),
         Route("/predict", predict_batch, methods=["POST"]),

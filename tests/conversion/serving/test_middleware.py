@@ -13,7 +13,7 @@ from conversion.serving.middleware import TOKEN as TOKEN_VARIABLE
 from conversion.serving.middleware import check_token, token_from
 from conversion.serving.openapi import DOCS_PAGE, openapi_document
 from tests.pipeline import Pipeline
-from tests.serving import EXAMPLE, JSON, TOKEN, Client, error_of, state_of, with_token
+from tests.serving import EXAMPLE, JSON, MESSAGES, TOKEN, Client, error_of, state_of, with_token
 
 # Behind a proxy
 
@@ -33,7 +33,7 @@ def test_a_proxy_may_leave_the_prefix_or_take_it_off(prefixed: Client, prefix: s
     index = prefixed.get(f"{prefix}/")
     assert index.headers["location"] == f"{PREFIX}/docs"
     document = prefixed.get(f"{prefix}/openapi.json")
-    assert document.content == openapi_document(5, PREFIX)
+    assert document.content == openapi_document(MESSAGES, 5, PREFIX)
     assert document.json()["servers"] == [{"url": PREFIX}]
     right = with_token(f"Bearer {TOKEN}".encode())
     assert prefixed.post(f"{prefix}/predict/single", EXAMPLE, **right).status_code == 200

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
 from conversion.modelling.model import ConversionModel
+from conversion.serving.messages import History
 from tests.pipeline import Pipeline
 from tests.serving import (
     EXAMPLE,
@@ -169,7 +171,7 @@ def test_a_batch_that_is_refused(client: Client, body: object) -> None:
 
 
 def test_what_was_predicted_is_recorded(pipeline: Pipeline) -> None:
-    recorded: list[tuple[Sequence[Summary | History], Sequence[Prediction]]] = []
+    recorded: list[tuple[Sequence[Any], Sequence[Any]]] = []
     client = Client(state_of(pipeline, log_predictions=lambda *both: recorded.append(both)))
     client.post("/predict/single", EXAMPLE)
     answer = client.post("/predict", {"companies": [{"id": 5}, {"id": 6, "usage": []}]})
@@ -177,7 +179,8 @@ def test_what_was_predicted_is_recorded(pipeline: Pipeline) -> None:
     (one, _), (two, predictions) = recorded
     assert [company.id for company in (*one, *two)] == [123, 5, 6]
     assert isinstance(two[1], History)
-    assert MESSAGES.predictions.model_validate_json(answer.content).predictions == list(predictions)
+    found = client.state.messages.predictions.model_validate_json(answer.content)
+    assert found.predictions == list(predictions)
 
 
 def test_the_model_is_asked_once_for_each_kind(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import dataclasses
 import datetime as dt
 import itertools
@@ -17,19 +18,27 @@ from hypothesis import strategies as st
 
 from conversion.config.params import ConfidenceOdds, FeatureGroup
 from conversion.data.timeline import WEEK, week_number
-from conversion.features.catalogue import SUMMARY_FEATURES
-from conversion.features.compute import compute_features, feature_definitions
-from conversion.features.definitions import FeatureSettings
+from conversion.features.compute import (
+    compute_features,
+    feature_definitions,
+    feature_settings,
+    summary_definitions,
+)
 from conversion.leads.lead_list import REASON_COLUMNS, lead_list
 from conversion.serving.message_types import MAX_WEEKS
 from conversion.serving.messages import Prediction
 from conversion.serving.predictor import Predictor, confidence_of, predict
+from conversion.serving.predictor import summary_values as values_of_summaries
 from conversion.serving.refusals import MAX_FAULTS, RefusalError
-from conversion.serving.request_arrays import summary_values, week_of
-from tests.pipeline import MODEL_TYPES, Pipeline
+from conversion.serving.request_arrays import week_of
+from tests.contract_files import hubspot
+from tests.exports import ACTIONS, MEASURES, USERS
+from tests.pipeline import MODEL_TYPES, Pipeline, small_params
 from tests.serving import (
     EXAMPLE,
     VERSION,
+    History,
+    Summary,
     firmographics,
     histories,
     history,
@@ -39,7 +48,8 @@ from tests.serving import (
     week,
 )
 
-SUMMARY = tuple(feature.name for feature in SUMMARY_FEATURES)
+SETTINGS = feature_settings(small_params().featurize, hubspot())
+SUMMARY = tuple(feature.name for feature in summary_definitions(SETTINGS))
 NAN = float("nan")
 BOUNDS = ConfidenceOdds(high=4.0, medium=2.0)
 
@@ -59,15 +69,15 @@ def logistic() -> Predictor:
     return predictor_of(small_pipeline())
 
 
-def answers(predictor: Predictor, companies: Sequence[Summary | History]) -> list[Prediction]:
+def answers(predictor: Predictor, companies: Sequence[Any]) -> list[Prediction]:
     return predict(predictor, companies, [f"companies[{place}]." for place in range(len(companies))])
 
 
-def read(body: dict[str, Any]) -> History:
+def read(body: dict[str, Any]) -> Any:
     return History.model_validate_json(json.dumps(body))
 
 
-def faults_of(predictor: Predictor, *companies: Summary | History) -> list[tuple[str, str]]:
+def faults_of(predictor: Predictor, *companies: Any) -> list[tuple[str, str]]:
     with pytest.raises(RefusalError) as caught:
         answers(predictor, companies)
     assert caught.value.status == 422
@@ -167,7 +177,7 @@ def test_a_batch_of_all_kinds_is_one_by_one(pipeline: Pipeline, predictor: Predi
     then = histories(past, past.leads["id"][:8], "2019-07-01")
     later = histories(pipeline, pipeline.leads["id"][:4], "2024-02-29")
     totals = [Summary(**EXAMPLE), Summary(id=5), Summary(**EXAMPLE | {"INDUSTRY": None})]
-    companies: list[Summary | History] = [*now, *then, *later, *totals, now[0], totals[1]]
+    companies: list[Any] = [*now, *then, *later, *totals, now[0], totals[1]]
     random.Random(1).shuffle(companies)
     together = answers(predictor, companies)
     same(together, [answers(predictor, [company])[0] for company in companies])
@@ -291,7 +301,7 @@ def test_all_faults_of_all_companies_are_told(logistic: Predictor) -> None:
 def test_a_summary_is_predicted_from_totals(pipeline: Pipeline, predictor: Predictor) -> None:
     (answer,) = answers(predictor, [Summary(**EXAMPLE)])
     model = pipeline.model.summary_
-    values = summary_values([Summary(**EXAMPLE)], [feature.name for feature in model.features])
+    values = summary_values([Summary(**EXAMPLE)], predictor)
     assert answer.company_id == 123
     assert answer.conversion_probability == pytest.approx(model.probability(values)[0], abs=1e-9)
     assert answer.prediction == (answer.conversion_probability >= model.threshold_)
@@ -323,8 +333,14 @@ def test_where_anything_is_known_the_reasons_are_given(predictor: Predictor, kno
     assert len(answer.reasons) == 3
 
 
-def values_of(company: Summary) -> dict[str, float]:
-    return dict(zip(SUMMARY, summary_values([company], SUMMARY)[0].tolist(), strict=True))
+def summary_values(companies: Sequence[Any], predictor: Predictor | None = None) -> Any:
+    """Return the features of summaries, for a model of all that a summary has unless one is given."""
+    predictor = predictor_of(small_pipeline()) if predictor is None else predictor
+    return values_of_summaries(predictor, companies, predictor.reader.encoded(companies))
+
+
+def values_of(company: Any) -> dict[str, float]:
+    return dict(zip(SUMMARY, summary_values([company])[0].tolist(), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -378,8 +394,12 @@ def test_values_of_totals_by_hand(given: dict[str, Any], expected: dict[str, flo
 
 def test_columns_are_found_by_name() -> None:
     company = Summary(**EXAMPLE)
-    forward = summary_values([company], SUMMARY)
-    backward = summary_values([company], SUMMARY[::-1])
+    forward = summary_values([company])
+    predictor = predictor_of(small_pipeline())
+    model, of_summary = copy.copy(predictor.model), copy.copy(predictor.model.summary_)
+    of_summary.features = of_summary.features[::-1]
+    model.summary_ = of_summary
+    backward = summary_values([company], dataclasses.replace(predictor, model=model))
     np.testing.assert_array_equal(forward, backward[:, ::-1])
     assert forward.dtype == np.float32
 
@@ -398,8 +418,7 @@ def totals_of(rows: pd.DataFrame) -> dict[str, float | None]:
 
 
 def test_totals_of_real_prospects_give_the_features_of_the_list(pipeline: Pipeline) -> None:
-    params = pipeline.params.featurize
-    settings = FeatureSettings(params.windows, params.half_lives)
+    settings = feature_settings(pipeline.params.featurize, pipeline.contract)
     prospects = pipeline.companies[pipeline.companies["id"].isin(pipeline.leads["id"])].sort_values("id")
     usage = pipeline.usage[pipeline.usage["id"].isin(prospects["id"])]
     computed = compute_features(prospects, usage, pd.DatetimeIndex([pipeline.as_of]), settings)[:, 0]
@@ -409,7 +428,7 @@ def test_totals_of_real_prospects_give_the_features_of_the_list(pipeline: Pipeli
         Summary(**firmographics(pipeline, company), **totals_of(usage[usage["id"] == company]))
         for company in prospects["id"]
     ]
-    np.testing.assert_array_equal(summary_values(requests, SUMMARY), expected)
+    np.testing.assert_array_equal(summary_values(requests), expected)
 
 
 def test_totals_of_prospects_score_as_the_summary_model(pipeline: Pipeline, predictor: Predictor) -> None:

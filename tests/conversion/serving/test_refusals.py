@@ -11,15 +11,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from conversion.serving import refusals
-from conversion.serving.messages import (
-    MAX_WEEKS,
-    AnyCompany,
-    Companies,
-    Error,
-    Fault,
-    LeadsQuery,
-    companies_message,
-)
+from conversion.serving.message_types import MAX_WEEKS
+from conversion.serving.messages import Companies, Error, Fault, LeadsQuery
 from conversion.serving.refusals import (
     MAX_FAULTS,
     MAX_LISTED,
@@ -31,10 +24,10 @@ from conversion.serving.refusals import (
     shown,
 )
 from conversion.serving.request_body import BodyReader
-from tests.serving import week
+from tests.serving import MESSAGES, week
 
-ONE: BodyReader[Any] = BodyReader(TypeAdapter(AnyCompany), tag_depth=0)
-MANY: BodyReader[Companies] = BodyReader(TypeAdapter(companies_message(2)), tag_depth=2)
+ONE: BodyReader[Any] = BodyReader(MESSAGES.company, tag_depth=0)
+MANY: BodyReader[Companies] = BodyReader(TypeAdapter(MESSAGES.companies(2)), tag_depth=2)
 
 
 def refused(body: object, reader: BodyReader[Any] = ONE) -> RefusalError:
