@@ -91,7 +91,6 @@ def measure(arguments: argparse.Namespace, params: Params, contract: Contract) -
         for share, seed, part in parts(train, arguments.shares, arguments.seeds)
         for model_type in arguments.model_types
     ]
-    contract = load_contract("data/contract.json")
     rows: list[dict[str, Any]] = []
     for share, seed, part, model_type in tqdm(jobs, desc="learning curve", unit=" fits", disable=None):
         converters = part.loc[part["label"] == 1, "id"].nunique()

@@ -67,7 +67,7 @@ log = logging.getLogger(__name__)
 
 
 class Data(NamedTuple):
-    """The snapshots of an export, with the params and the contract that made them."""
+    """The snapshots of an export, with the params that made them."""
 
     params: Params
     train: pd.DataFrame
