@@ -1,4 +1,4 @@
-"""The vocabulary of the data contract: tables, columns, measures, employee ranges and sentinel values."""
+"""The words of the sample: tables, columns, modules, employee ranges and what stands for unranked."""
 
 from __future__ import annotations
 
