@@ -32,4 +32,3 @@ EMPLOYEE_RANGES: Final = (
 )
 UNRANKED: Final = 16_000_001
 """``ALEXA_RANK`` of a site that Alexa did not rank."""
-UNKNOWN_SECTOR: Final = "Unknown"
