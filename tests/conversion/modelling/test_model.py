@@ -135,12 +135,15 @@ def test_use_leaves_no_trace_in_the_model_file(model_type: str, tmp_path: Any) -
     assert sha256(tmp_path / "fresh") == sha256(tmp_path / "used")
 
 
-def test_a_sector_outside_the_vocabulary_is_none() -> None:
+def test_a_sector_outside_the_vocabulary_is_unknown() -> None:
+    """As the service encodes it: of this contract no level outside of groups is told apart."""
     frame = invented(2)[0]
     frame["sector"] = pd.Categorical(["Spaceflight", None], categories=[*SECTORS, "Spaceflight"])
     model = fitted(model__type="logistic_regression")
     place = [feature.name for feature in model.features].index("sector")
-    assert np.isnan(model.values(frame)[:, place]).all()
+    assert model.levels == {"INDUSTRY": SECTORS}
+    assert model.values(frame)[:, place].tolist() == [SECTORS.index("Unknown")] * 2
+    assert model.unseen_levels(frame) == {"INDUSTRY": {"Spaceflight": 1}}
     text = frame.assign(sector=[SECTORS[3], SECTORS[0]])
     assert model.values(text)[:, place].tolist() == [3.0, 0.0]
 

@@ -171,7 +171,7 @@ def test_a_trial_s_measure_is_the_weighted_log_loss_of_what_came_later(family: s
 
 
 def test_a_fold_is_predicted_without_the_labels_that_were_immature_when_it_began() -> None:
-    known, model = rows(), make_model(params_of(), hubspot())
+    known, model = rows(), make_model(params_of(), hubspot()).learn_levels(rows())
     ((learn, test),) = out_of_time_folds(known["as_of"], 1, 30)
     start = known.loc[test, "as_of"].min()
     immature = (known["as_of"] + pd.Timedelta(days=30) > start).to_numpy()
@@ -180,7 +180,7 @@ def test_a_fold_is_predicted_without_the_labels_that_were_immature_when_it_began
     values, weight = model.values(known), known["weight"].to_numpy()
     label = known["label"].to_numpy()
     answers = [
-        clone(model).predict_out_of_time(values, labels, weight, known["as_of"])
+        clone(model).learn_levels(known).predict_out_of_time(values, labels, weight, known["as_of"])
         for labels in (label, np.where(immature, 1 - label, label))
     ]
     ours, theirs = answers
