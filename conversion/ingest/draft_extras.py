@@ -66,6 +66,8 @@ class Extras:
 def find_subscriptions(tables: dict[str, Table], roles: Roles, ids: Column) -> SubscriptionDraft | None:
     """Find a table of subscriptions: one with a first day, and an end or a name that says so.
 
+    Of several, it is the one with most of an end, a value and such a name.
+
     Parameters
     ----------
     tables
@@ -75,6 +77,7 @@ def find_subscriptions(tables: dict[str, Table], roles: Roles, ids: Column) -> S
     ids
         The companies' ids.
     """
+    found: list[tuple[int, SubscriptionDraft]] = []
     for name in roles.others:
         table = tables[name]
         key = _id_of(table, roles, ids)
@@ -89,8 +92,9 @@ def find_subscriptions(tables: dict[str, Table], roles: Roles, ids: Column) -> S
         if not starts or dates[starts[0]].filled < 1 or not (named or (ends and values)):
             continue
         end, value = next(iter(ends), None), next(iter(values), None)
-        return SubscriptionDraft(name, key, starts[0], end, value, _trials(table, {key, *dates, *values}))
-    return None
+        draft = SubscriptionDraft(name, key, starts[0], end, value, _trials(table, {key, *dates, *values}))
+        found.append(((end is not None) + (value is not None) + named, draft))
+    return max(found, key=lambda each: each[0])[1] if found else None
 
 
 def _id_of(table: Table, roles: Roles, ids: Column) -> str | None:
@@ -133,7 +137,8 @@ def paying(draft: SubscriptionDraft, table: Table, ids: Column) -> NDArray[np.bo
 def find_histories(
     tables: dict[str, Table], roles: Roles, ids: Column, notes: list[str]
 ) -> list[HistoryDraft]:
-    """Find tables of what companies were from which day on."""
+    """Find tables of what companies were from which day on, by their names or those of their columns."""
+    current = {each for name in roles.companies for each in tables[name]} - {roles.company_id}
     found: list[HistoryDraft] = []
     seen: set[str] = set()
     for name in roles.others:
@@ -141,7 +146,8 @@ def find_histories(
         key = _id_of(table, roles, ids)
         dates = [each for each, column in table.items() if column.kind == "date" and column.filled == 1]
         since = [each for each in dates if begins(each, FROM) is not None]
-        if key is None or not since or not set(words(name)) & CHANGED or table[key].uniqueness == 1:
+        named = set(words(name)) & CHANGED or current & {*table}
+        if key is None or not since or not named or table[key].uniqueness == 1:
             continue
         values = [
             each
