@@ -17,8 +17,8 @@ def test_the_sample_is_written_for_the_default_contract() -> None:
     assert ranges.levels == vocabulary.EMPLOYEE_RANGES  # type: ignore[union-attr]
     assert rank.not_applicable == vocabulary.UNRANKED  # type: ignore[union-attr]
     paid = (companies.id, companies.converted, companies.value, *companies.attributes)
-    assert vocabulary.COLUMNS == {
+    assert {
         vocabulary.CUSTOMERS: paid,
         vocabulary.NONCUSTOMERS: (companies.id, *companies.attributes),
         vocabulary.USAGE_ACTIONS: (usage.id, usage.time, *contract.counts),
-    }
+    } == vocabulary.COLUMNS
