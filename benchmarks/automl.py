@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from benchmarks.export_copy import make_snapshots
+from benchmarks.export_copy import CONTRACT, make_snapshots
 from conversion.config.contract_file import load_contract
 from conversion.config.data_contract import Contract
 from conversion.config.params import Params
@@ -227,7 +227,7 @@ def compare(
     params
         Of our recipe, the refits and the cores (``evaluate.jobs``).
     contract
-        Of the export.
+        Of the tables that the snapshots were made of.
     commands
         How each library's worker is started.
     seconds
@@ -367,7 +367,7 @@ def main() -> None:
             make_snapshots(folder, given.data_dir, {})
         params = load_params(folder / "params.yaml")
         train, snapshots = read_snapshots(folder)
-        contract = load_contract(folder / "data/contract.json")
+        contract = load_contract(folder / CONTRACT)
     compared = compare(train, snapshots, params, contract, commands, seconds, given.refits)
     of_sample = params.data.dir == SAMPLE
     text = page(compared, params, seconds, "the sample" if of_sample else "an export of your own")

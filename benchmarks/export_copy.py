@@ -17,6 +17,8 @@ from conversion.runtime.errors import UserError
 
 EXPORT: Final = "export"
 """What an export of one's own is called among the parts of a measurement."""
+CONTRACT: Final = "data/contract.json"
+"""The contract of the snapshots in a project's folder, as ``load`` writes it."""
 STAGES: Final = ("load", "clean", "featurize")
 
 log = logging.getLogger(__name__)
@@ -66,7 +68,9 @@ def chosen_parts(parts: Sequence[str], of: Sequence[str] | None, data_dir: Path 
     return tuple(of) if of is not None else tuple(part for part in parts if part != EXPORT or data_dir)
 
 
-def make_snapshots(folder: Path, export: Path, evaluate: Mapping[str, Any]) -> None:
+def make_snapshots(
+    folder: Path, export: Path, evaluate: Mapping[str, Any], contract: Path | None = None
+) -> None:
     """Copy the project to ``folder`` and make the snapshots of an export there.
 
     Parameters
@@ -77,11 +81,15 @@ def make_snapshots(folder: Path, export: Path, evaluate: Mapping[str, Any]) -> N
         Folder of the export.
     evaluate
         What to set in the section ``evaluate`` of the copy's params.yaml.
+    contract
+        File of the export's contract; None: that of params.yaml.
     """
     copy_project(folder, export.resolve())
     path = folder / "params.yaml"
     params = yaml.safe_load(path.read_text(encoding="utf-8"))
     params["evaluate"].update(evaluate)
+    if contract is not None:
+        params["data"]["contract"] = str(contract)
     path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     for stage in STAGES:
         log.info("making snapshots export=%s stage=%s", export, stage)

@@ -2,10 +2,11 @@
 
     python -m benchmarks.leakage [--data-dir FOLDER] [--first-cutoff MONDAY] [--of WHICH ...] [--out FOLDER]
 
-Measures the sample, by what `dvc repro` made of it, and an export of your own, by --data-dir or
-CRM_EXPORT_DIR, whose snapshots and backtest are made in a temporary copy of the project. The figures go to
-random_splits.json in the folder --out, and from there to the page and its pictures. What is not measured in a
-run (an export where none is given) stays on the page as it was measured last.
+Measures the sample, by what `dvc repro` made of it, an example with days of sign-up, and an export of your
+own, by --data-dir or CRM_EXPORT_DIR. The snapshots and backtests of the last two are made in temporary copies
+of the project. The figures go to random_splits.json in the folder --out, and from there to the page and its
+pictures. What is not measured in a run (an export where none is given) stays on the page as it was measured
+last.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmarks import usual_recipe
-from benchmarks.export_copy import EXPORT, chosen_parts, make_snapshots, parts_parser
-from benchmarks.leakage_page import RESULTS, SAMPLE_DATA, write_page
+from benchmarks.export_copy import CONTRACT, EXPORT, chosen_parts, make_snapshots, parts_parser
+from benchmarks.leakage_page import EXAMPLE, RESULTS, SAMPLE_DATA, write_page
+from benchmarks.not_yet import measure_not_yet
 from benchmarks.usual_recipe import FOLDS, LEARNERS, Floats, Learner
 from conversion.config.contract_file import load_contract
 from conversion.config.data_contract import Contract
@@ -49,6 +51,7 @@ RULES: Final = ("users_rule", "actions_rule", "random")
 RULE: Final = "users_rule"
 TOP_K: Final = (10, 50, 250)
 KEYS: Final = ["id", "as_of"]
+PARTS: Final = (SAMPLE_DATA, EXAMPLE, EXPORT)
 
 log = logging.getLogger(__name__)
 
@@ -68,10 +71,10 @@ def read_data(folder: Path) -> Data:
     """Read what the pipeline made in a project folder; its backtest is made if the folder has none."""
     params = load_params(folder / "params.yaml")
     names = {name: f"data/{name}.parquet" for name in ("clean/companies", "clean/usage", "features/train")}
-    for path in (folder / name for name in names.values()):
+    for path in (folder / name for name in (*names.values(), CONTRACT)):
         if not path.exists():
             raise UserError(f"{path}: not found; `make run` makes it")
-    contract = load_contract(folder / "data/contract.json")
+    contract = load_contract(folder / CONTRACT)
     companies, usage, train = (verified_parquet(folder / name) for name in names.values())
     as_of = pd.Timestamp(read_json(folder / "data/clean/export.json")["as_of"])
     made = folder / "data/backtest/predictions.parquet"
@@ -198,7 +201,7 @@ def ladder(data: Data, params: Params, seeds: int) -> dict[str, dict[str, dict[s
     customer's usage after its conversion; the others ask the sales team's question, a row a prospect and
     week: ``rows`` by folds of rows, ``companies`` by folds of companies, ``time`` as it has to be.
     """
-    train, tested = data.train[[*KEYS, "label", "weight"]], data.predictions[[*KEYS, "label", "MRR"]]
+    train, tested = data.train[[*KEYS, "label", "weight"]], data.predictions[[*KEYS, "label"]]
     learn_rows, test_rows = snapshot_rows(data, train), snapshot_rows(data, tested)
     parts = {
         "rows": folds_of(train, tested, "rows", params.seed),
@@ -310,15 +313,17 @@ def measure_sample(seeds: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = parts_parser("what the usual recipe claims, and what it keeps", (SAMPLE_DATA, EXPORT), OUT)
+    parser = parts_parser("what the usual recipe claims, and what it keeps", PARTS, OUT)
     parser.add_argument("--seeds", type=int, default=5, help="random splits behind each claim")
     given = parser.parse_args()
     path = given.out / RESULTS
     results = read_json(path) if path.exists() else {}
-    for name in chosen_parts((SAMPLE_DATA, EXPORT), given.of, given.data_dir):
+    for name in chosen_parts(PARTS, given.of, given.data_dir):
         log.info("measuring of=%s", name)
         if name == SAMPLE_DATA:
             results[name] = measure_sample(given.seeds)
+        elif name == EXAMPLE:
+            results[name] = measure_not_yet()
         else:
             results[name] = measure_export(given.data_dir, given.first_cutoff, given.seeds)
         write_json(path, results)

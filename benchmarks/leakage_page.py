@@ -24,6 +24,8 @@ CLAIMED_PICTURE: Final = "random_splits_claimed.png"
 LADDER_PICTURE: Final = "random_splits_leaks.png"
 
 SAMPLE_DATA: Final = "sample"
+EXAMPLE: Final = "example"
+"""An example product with days of sign-up, to measure the accounts that did not exist yet."""
 DATA: Final = {SAMPLE_DATA: "The sample", EXPORT: "A real export"}
 LEARNERS: Final = {"forest": "random forest", "xgboost": "xgboost"}
 SHOWN: Final = "forest"
@@ -43,6 +45,11 @@ STEPS: Final = {
     "rows": "one row per prospect and week, rows split at random",
     "companies": "the same, companies split at random",
     "time": "the same, split by time",
+}
+WAYS: Final = {
+    "everyone": "all accounts of the export, as if they had always been there",
+    "same_model": "the same scores, without the accounts that did not exist yet",
+    "existing": "this project: prospects from their sign-up on, in training too",
 }
 # Okabe and Ito's palette, which colour-blind readers can distinguish.
 COLOURS: Final = {
@@ -154,6 +161,29 @@ def ours_block(results: Mapping[str, Any]) -> str:
     return table(head, rows, right=len(head) - 1)
 
 
+def not_yet_block(results: Mapping[str, Any]) -> str:
+    """Compare lists with and without accounts that did not exist yet; empty where that was not measured."""
+    if EXAMPLE not in results:
+        return ""
+    found = results[EXAMPLE]
+    head = ["", "prospects a list", *(MEASURES[measure] for measure in LADDER_MEASURES)]
+    rows = [
+        [
+            title,
+            f"{found[way]['prospects']:,.0f}",
+            *(interval(found[way][measure]) for measure in LADDER_MEASURES),
+        ]
+        for way, title in WAYS.items()
+    ]
+    about = (
+        f"{found['accounts']:,} accounts, {found['lists']} lists from {found['first']} to {found['last']}. "
+        f"Without days of sign-up, {100 * found['share']:.1f} % of the rows on the lists, and "
+        f"{100 * found['share_of_conversions']:.1f} % of their conversions, are of accounts that did not "
+        "exist yet.\n\n"
+    )
+    return about + table(head, rows, right=len(head) - 1)
+
+
 def after_block(results: Mapping[str, Any]) -> str:
     """Describe how much of the customers' usage comes from after the conversion."""
     shares = [
@@ -206,6 +236,7 @@ BLOCKS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "random-splits-after": after_block,
     "random-splits-ladder": _sections("{}, step by step", ladder_table),
     "random-splits-companies": _lines(_companies),
+    "random-splits-not-yet": not_yet_block,
     "random-splits-ours": ours_block,
     "random-splits-setting": _lines(_setting),
 }

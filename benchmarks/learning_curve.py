@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from benchmarks.export_copy import CONTRACT
 from conversion.config.contract_file import load_contract
 from conversion.config.data_contract import Contract
 from conversion.config.model_params import model_types
@@ -70,7 +71,7 @@ def share_of_oracle(
     model = make_model(params, contract).fit(part, label, weight, part["as_of"])
     weeks = [week for _, week in tested.groupby("as_of", sort=True)]
     scored = [
-        week[["id", "as_of", "label", "MRR", ORACLE]].assign(
+        week[["id", "as_of", "label", ORACLE]].assign(
             **{MODEL: model.predict_proba(week)[:, 1], BASE_RATE: model.base_rate_}
         )
         for week in weeks
@@ -81,7 +82,7 @@ def share_of_oracle(
     return {name: result["share_of_oracle"][name]["value"] for name in MEASURES}
 
 
-def measure(arguments: argparse.Namespace, params: Params) -> pd.DataFrame:
+def measure(arguments: argparse.Namespace, params: Params, contract: Contract) -> pd.DataFrame:
     """Measure each model type on each part: one row each."""
     tested = tested_snapshots(arguments.cutoffs)
     train = known_snapshots(tested["as_of"].min(), params)
@@ -90,7 +91,6 @@ def measure(arguments: argparse.Namespace, params: Params) -> pd.DataFrame:
         for share, seed, part in parts(train, arguments.shares, arguments.seeds)
         for model_type in arguments.model_types
     ]
-    contract = load_contract("data/contract.json")
     rows: list[dict[str, Any]] = []
     for share, seed, part, model_type in tqdm(jobs, desc="learning curve", unit=" fits", disable=None):
         converters = part.loc[part["label"] == 1, "id"].nunique()
@@ -148,7 +148,7 @@ def main() -> None:
     params = load_params()
     if params.data.dir != SAMPLE:
         sys.exit(f"params.yaml: data.dir: given {params.data.dir}; should be {SAMPLE}, whose truth is known")
-    text = page(measure(arguments, params), arguments)
+    text = page(measure(arguments, params, load_contract(CONTRACT)), arguments)
     sys.stdout.write(text)
     if arguments.out:
         write_text(arguments.out, text)

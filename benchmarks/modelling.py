@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from benchmarks.export_copy import EXPORT, chosen_parts, make_snapshots, parts_parser
+from benchmarks.export_copy import CONTRACT, EXPORT, chosen_parts, make_snapshots, parts_parser
 from benchmarks.modelling_page import (
     CHOICES,
     EVERYTHING,
@@ -67,7 +67,7 @@ log = logging.getLogger(__name__)
 
 
 class Data(NamedTuple):
-    """The snapshots of an export, with the params and the contract that made them."""
+    """The snapshots of an export, with the params that made them."""
 
     params: Params
     train: pd.DataFrame
@@ -94,7 +94,7 @@ def read_data(folder: Path, backtested: bool = True) -> Data:
     """Read the snapshots that were made in a project folder, those of the backtest if they are needed."""
     params = load_params(folder / "params.yaml")
     paths = {name: folder / f"data/features/{name}.parquet" for name in ("train", "backtest")}
-    for path in paths.values():
+    for path in (*paths.values(), folder / CONTRACT):
         if not path.exists():
             raise UserError(f"{path}: not found; `make run` makes it")
     truth = folder / "data/truth.parquet"
@@ -103,7 +103,7 @@ def read_data(folder: Path, backtested: bool = True) -> Data:
         verified_parquet(paths["train"]),
         verified_parquet(paths["backtest"]) if backtested else pd.DataFrame(),
         verified_parquet(truth) if params.data.dir == SAMPLE else None,
-        load_contract(folder / "data/contract.json"),
+        load_contract(folder / CONTRACT),
     )
 
 
@@ -128,7 +128,8 @@ def out_of_time(train: pd.DataFrame, params: Params, contract: Contract) -> tupl
     for learn, test in later_blocks(train["as_of"], params.featurize.horizon_days):
         rows, start = train[learn], train.loc[test, "as_of"].min()
         recency = recency_weights(rows["as_of"], start, params.train.recency_half_life_weeks)
-        model = make_model(params, contract).fit(rows, label[learn], weight[learn] * recency, rows["as_of"])
+        model = make_model(params, contract)
+        model.fit(rows, label[learn], weight[learn] * recency, rows["as_of"])
         raw[test] = model.predict_proba(train[test])[:, 1]
         base[test] = np.average(label[learn], weights=weight[learn])
     known = ~np.isnan(raw)

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from conversion.config.model_params import AUTO
 from conversion.runtime.cli import run
 from conversion.runtime.errors import ParamsError, UserError
 from conversion.runtime.files import read_json
 from conversion.runtime.yaml_values import NOTHING, changes, read_values, value_at
 
 MODEL: Final = "models/model.json"
+QUADRATIC: Final = "model.logistic_regression.quadratic"
 REMEDY: Final = "run: dvc repro"
 RETRAIN: Final = "run: dvc repro --force --single-item train, then dvc repro"
 
@@ -184,7 +186,9 @@ def model_differences(recorded: dict[str, Any], description: dict[str, Any]) -> 
         inactive = key.startswith("model.") and (key not in used or (searched and key != "model.type"))
         if not inactive:
             for name, old, new in changes(value, trained_with(description, key), key):
-                yield f"{name}: dvc.lock has {_shown(old)}, {MODEL} was trained with {_shown(new)}"
+                # The model's description has the features that the word stands for.
+                if not (name == QUADRATIC and isinstance(old, list) and AUTO in old):
+                    yield f"{name}: dvc.lock has {_shown(old)}, {MODEL} was trained with {_shown(new)}"
 
 
 def _differences_of_model(stage: Any) -> list[str]:

@@ -132,8 +132,9 @@ def _early(events: pd.DataFrame, history: History, rng: np.random.Generator) -> 
 
 
 def _draw_merged(history: History, ids: NDArray[Any], rng: np.random.Generator) -> pd.DataFrame:
-    """Draw accounts that had another id up to a day with usage."""
-    rows = rng.permutation(len(history.account))
+    """Draw accounts that had another id up to the end of a complete week with events."""
+    complete = history.week < history.week.max()
+    rows = rng.permutation(np.flatnonzero(complete & (history.users.max(axis=1) > 0)))
     one_each = rows[np.unique(history.account[rows], return_index=True)[1]]
     chosen = rng.permutation(one_each)[: int(np.ceil(MERGED_SHARE * len(one_each)))]
     account = history.account[chosen]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from conversion.evaluation import backtest as backtest_module
+from tests.contract_files import hubspot
 from tests.pipeline import Pipeline, dirty_export, small_params
 
 COLUMNS = [
@@ -40,4 +41,4 @@ def backtest_export(**overrides: Any) -> Pipeline:
 def backtest_predictions() -> pd.DataFrame:
     """Run the backtest of `backtest_export`."""
     pipeline = backtest_export()
-    return backtest_module.backtest(pipeline.train, pipeline.backtest, pipeline.params)
+    return backtest_module.backtest(pipeline.train, pipeline.backtest, pipeline.params, hubspot())

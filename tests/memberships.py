@@ -72,7 +72,7 @@ def memberships_export(seed: int = 0, teams: int = 120, weeks: int = 36) -> Tabl
                 "name": f"Team {team}",
                 "country": rng.choice(["DE", "US", "FR"]),
                 "seats": float(rng.integers(1, 200)),
-                "founded": day(-rng.integers(100, 9000)),
+                "founded": day(-int(rng.integers(100, 9000))),
             }
         )
         grades += [
@@ -98,7 +98,7 @@ def memberships_export(seed: int = 0, teams: int = 120, weeks: int = 36) -> Tabl
 def _payments(rng: np.random.Generator, team: str, since: int, days: int) -> list[dict[str, Any]]:
     if rng.random() < 0.5:
         return []
-    payments = []
+    payments: list[dict[str, Any]] = []
     start = since + int(rng.integers(0, 90))
     while start < days and len(payments) < 6:
         length = int(rng.integers(3, 60))

@@ -101,7 +101,8 @@ class Pipeline:
         converted, days = export_days(self.typed, None, self.contract)
         rows = self.typed[self.contract.usage.table]
         self.period = find_period(rows, converted, given, params.clean, self.contract, days)
-        self.as_of = self.period.as_of
+        # Seconds, as the stages read it from data/clean/export.json.
+        self.as_of = self.period.as_of.as_unit("s")
         self.clean, self.quarantine = clean_tables(
             self.typed, self.period, params.clean.deduplication, self.contract
         )
@@ -198,10 +199,11 @@ def run_stages(folder: Path, params: Params) -> str | None:
     return None
 
 
-def lay_out_typed(folder: Path) -> None:
-    """Put params.yaml, the contract and typed tables of `dirty_export` into ``folder``, as ``load`` does."""
+def lay_out_typed(folder: Path, tables: Tables | None = None, contract: Contract | None = None) -> None:
+    """Put params.yaml, contract and typed tables (of `dirty_export`, unless given) into ``folder``."""
+    contract = contract or hubspot()
     (folder / "params.yaml").write_bytes(PARAMS.read_bytes())
-    (folder / "data" / "typed").mkdir(parents=True)
-    for name, table in typed(dirty_export()).items():
+    (folder / "data" / "typed").mkdir(parents=True, exist_ok=True)
+    for name, table in typed(dirty_export() if tables is None else tables, contract).items():
         table.to_parquet(folder / "data" / "typed" / f"{name}.parquet", index=False)
-    write_json(folder / "data" / "contract.json", hubspot().model_dump(mode="json"))
+    write_json(folder / "data" / "contract.json", contract.model_dump(mode="json"))

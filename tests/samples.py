@@ -7,7 +7,7 @@ import datetime as dt
 import numpy as np
 import pandas as pd
 
-from conversion.config import contract
+from conversion.simulation import vocabulary
 from conversion.simulation.export import Sample
 
 FIRST_WEEK = dt.date(2018, 10, 1)
@@ -24,7 +24,7 @@ def close_dates(sample: Sample) -> pd.Series:
 def firmographics(sample: Sample) -> pd.DataFrame:
     both = pd.concat([sample.customers.astype({"ALEXA_RANK": "float64"}), sample.noncustomers])
     complete = both.assign(gaps=both.isna().sum(axis=1)).sort_values(["id", "gaps"]).drop_duplicates("id")
-    return complete.set_index("id")[list(contract.FIRMOGRAPHICS)]
+    return complete.set_index("id")[list(vocabulary.FIRMOGRAPHICS)]
 
 
 def with_close_date(customers: pd.DataFrame, usage: pd.DataFrame) -> pd.DataFrame:

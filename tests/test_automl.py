@@ -16,12 +16,14 @@ import yaml
 
 from benchmarks import automl
 from benchmarks.automl_worker import TUNING_SHARE, in_tuning_weeks, weighted_log_loss
+from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.config.params_file import load_params
 from conversion.data.timeline import WEEK
 from conversion.evaluation import backtest
 from conversion.modelling import training
 from conversion.runtime.errors import UserError
+from conversion.runtime.files import write_json
 from conversion.stats.hashing import tie_break
 from conversion.stats.losses import log_loss
 from tests.contract_files import hubspot
@@ -87,8 +89,8 @@ def rows_of_our_fits(monkeypatch: pytest.MonkeyPatch) -> list[pd.DataFrame]:
     """Note what each model of the backtest is fitted on."""
     fits, make_model = [], training.make_model
 
-    def noted(params: Params) -> Any:
-        model = make_model(params)
+    def noted(params: Params, contract: Contract) -> Any:
+        model = make_model(params, contract)
         fit = model.fit_with_summary
 
         def noting(X: pd.DataFrame, y: np.ndarray, weight: np.ndarray, as_of: pd.Series) -> Any:
@@ -109,7 +111,7 @@ def test_a_library_learns_from_the_rows_of_our_own_fits(
     pipeline = export(train__history_weeks=history_weeks)
     train, params = pipeline.train, pipeline.params
     fits = rows_of_our_fits(monkeypatch)
-    predictions = backtest.backtest(train, pipeline.backtest, params)
+    predictions = backtest.backtest(train, pipeline.backtest, params, hubspot())
     refits = automl.refits_of(pipeline.backtest, params)
     assert refits == list(predictions["fitted_as_of"].unique())
     assert len(fits) == len(refits) == 4
@@ -210,7 +212,7 @@ def test_the_table_has_what_the_workers_answered(recorded: tuple[Path, automl.Co
     our_columns = [name for name in predictions if name not in ("ruled", "constant")]
     pd.testing.assert_frame_equal(
         predictions[our_columns],
-        backtest.backtest(export().train, export().backtest, params),
+        backtest.backtest(export().train, export().backtest, params, hubspot()),
     )
 
     rows = cells(automl.table(comparison, params))
@@ -303,6 +305,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with all that the command reads, and environments whose python runs the stub."""
     pipeline = export()
     (tmp_path / "data/features").mkdir(parents=True)
+    write_json(tmp_path / "data/contract.json", hubspot().model_dump(mode="json"))
     pipeline.train.to_parquet(tmp_path / "data/features/train.parquet", index=False)
     pipeline.backtest.to_parquet(tmp_path / "data/features/backtest.parquet", index=False)
     set_data_dir(tmp_path, pipeline.params.data.dir)

@@ -66,14 +66,14 @@ def test_a_new_model_family(clone: Clone) -> None:
 
 
 def test_a_new_feature(clone: Clone) -> None:
-    assert b"email_share" not in clone.read("docs/reference/features.md")
+    assert b"top_module_share" not in clone.read("docs/reference/features.md")
     tests, repro, docs, comparison = follow(clone, "new-feature")
     assert "passed" in tests
     assert "failed" not in tests
     assert stages_run(repro) == ALL[3:]
     assert "Traceback" not in docs
-    row = "| `email_share` | share of actions that are e-mail | usage | share | lifetime | share | either |"
+    row = "| `top_module_share` | share of the module used most | usage | share | lifetime | share | either |"
     assert row in clone.read("docs/reference/features.md").decode().splitlines()
-    assert "email_share" in json.loads(clone.read("models/model.json"))["features"]
+    assert "top_module_share" in json.loads(clone.read("models/model.json"))["features"]
     assert comparison.startswith("A: HEAD\nB: workspace\n")
     assert comparison.splitlines()[-1].endswith(".")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from conversion.config.contract import CUSTOMERS, MEASURES, NONCUSTOMERS, USAGE_ACTIONS
+from conversion.simulation.vocabulary import CUSTOMERS, MEASURES, NONCUSTOMERS, USAGE_ACTIONS
 from tests.exports import tiny_export, write_export
 from tests.pipeline import Tables, run_stages, small_params
 

@@ -19,6 +19,9 @@ import pytest
 import yaml
 
 from conversion.config.contract_file import load_contract
+from conversion.data.cleaning import COMPANY_RULES, USAGE_RULES
+from conversion.data.histories import HISTORY_RULES
+from conversion.data.subscriptions import SUBSCRIPTION_RULES
 from conversion.serving.middleware import BENTOML_PATHS
 from conversion.serving.routes import http_routes
 from tools.docs import blocks, contract_blocks, generate, metric_names, pages, session
@@ -191,7 +194,9 @@ def test_every_metric_is_explained_once(path: str) -> None:
     explained = {key: [name for name in names if metric_names.matches(name, key)] for key in keys}
     assert {key: found for key, found in explained.items() if len(found) != 1} == {}
     # What only shows when it is switched on, or when the contract has such days or tables.
-    optional = ("cross_validation_not_out_of_time.", "dates_out_of_order.", "subscriptions.", "histories.")
+    of_days = ("dates_out_of_order.", "usage_before_sign_up.")
+    of_tables = ("subscriptions.", "histories.", "merged_ids.", "orphaned_<table>.")
+    optional = ("cross_validation_not_out_of_time.", *of_days, *of_tables)
     unused = {name for name in names if not any(metric_names.matches(name, key) for key in keys)}
     assert {name for name in unused if not name.startswith(optional)} == set()
 
@@ -212,6 +217,12 @@ def test_what_follows_is_said_of_each_key_of_companies_and_usage_that_results_de
     assert len(rows) == len(set(rows)) > 10
     assert set(rows) <= keys
     assert {key for key in keys if key.startswith("companies.")} - set(rows) == {"companies.id"}
+
+
+def test_every_cleaning_rule_is_explained() -> None:
+    rules = {*COMPANY_RULES, *USAGE_RULES, *SUBSCRIPTION_RULES, *HISTORY_RULES}
+    explained = re.findall(r"(?m)^\| `(\w+)` \| ", text_of("docs/how-to/own_export.md"))
+    assert rules <= set(explained)
 
 
 def test_the_flow_has_every_stage_and_what_reads_its_outputs() -> None:

@@ -17,6 +17,8 @@ SMALL = {
     "evaluate.spacing_weeks": 4,
     "evaluate.refit_weeks": 24,
     "tracking.enabled": True,
+    # The second example has other features than the sample.
+    "model.logistic_regression.quadratic": ["auto"],
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from conversion.config import contract
+from conversion.simulation import vocabulary
 from tests.clone import AFTER_FEATURIZE, ALL, Clone, stages_run
 from tests.exports import write_export
 from tests.pipeline import cut_at
@@ -73,8 +73,8 @@ def test_time_travel_gives_the_lead_list_of_an_export_cut_at_that_date(
 
 def read_sample(clone: Clone) -> dict[str, pd.DataFrame]:
     folder = clone.folder / "data/sample"
-    dates = {contract.CUSTOMERS: ["CLOSEDATE"], contract.USAGE_ACTIONS: ["WHEN_TIMESTAMP"]}
+    dates = {vocabulary.CUSTOMERS: ["CLOSEDATE"], vocabulary.USAGE_ACTIONS: ["WHEN_TIMESTAMP"]}
     return {
         name: pd.read_csv(folder / f"{name}.csv", parse_dates=dates.get(name, []))
-        for name in contract.COLUMNS
+        for name in vocabulary.COLUMNS
     }

@@ -16,7 +16,6 @@ import pytest
 
 from conversion.config.contract_file import load_contract
 from conversion.config.data_contract import Contract
-from conversion.runtime.files import write_csv, write_parquet
 from tests.clone import ALL, Clone, stages_run
 from tests.server import Server
 
@@ -146,48 +145,6 @@ def test_reasons_and_slices_speak_of_the_product(ran: Ran) -> None:
     assert len(slices) > len(ran.contract.companies.attributes)
 
 
-# Time travel
-
-
-def cut(export: Path, to: Path, as_of: str) -> Path:
-    """Cut the export of projects by hand: what there was to export at a moment."""
-    to.mkdir()
-    accounts, subscriptions, plans, merged = (
-        pd.read_csv(export / f"{name}.csv", dtype=str)
-        for name in ("accounts", "subscriptions", "plans", "merged")
-    )
-    plans = plans[plans["since"] < as_of]
-    last = plans.drop_duplicates("account", keep="last").set_index("account")["plan"]
-    accounts = accounts[accounts["created"] < as_of]
-    subscriptions = subscriptions[subscriptions["started"] < as_of]
-    later = subscriptions["ended"] >= as_of
-    events = pd.read_parquet(export / "events.parquet")
-    tables = {
-        "accounts": accounts.assign(plan=accounts["account_id"].map(last)),
-        "subscriptions": subscriptions.assign(ended=subscriptions["ended"].mask(later)),
-        "plans": plans,
-        "merged": merged,
-    }
-    for name, table in tables.items():
-        write_csv(to / f"{name}.csv", table)
-    write_parquet(to / "events.parquet", events[events["at"] < pd.Timestamp(as_of, tz="Europe/Berlin")])
-    return to
-
-
-@pytest.mark.parametrize("ran", ["projects"], indirect=True)
-def test_an_earlier_list_is_that_of_a_cut_export(ran: Ran, tmp_path: Path) -> None:
-    as_of = "2024-10-14"
-    cut_there = cut(ran.export, tmp_path / "cut", as_of)
-    with ran.clone.as_committed() as clone:
-        lists = []
-        for settings in (ran.settings(as_of=f"'{as_of}'"), ran.settings(dir=str(cut_there))):
-            clone.dvc("exp", "run", *settings, "score")
-            assert ran.json("data/clean/export.json")["as_of"] == as_of
-            lists.append(clone.read("data/leads/leads.csv"))
-    assert len(lists[0]) > 10_000
-    assert lists[0] == lists[1]
-
-
 # The service
 
 
@@ -195,7 +152,9 @@ def requests_of(ran: Ran) -> list[dict[str, Any]]:
     """Make the request of each prospect, in the order of the list, from the clean tables."""
     contract = ran.contract
     companies = ran.table("data/clean/companies.parquet").set_index("id")
-    usage = ran.table("data/clean/usage.parquet")
+    # Requests call weekly measures as the export does.
+    columns = {name: measure.column for name, measure in contract.usage.measures.items()}
+    usage = ran.table("data/clean/usage.parquet").rename(columns=columns)
     time = contract.usage.time
     usage[time] = usage[time].dt.strftime("%Y-%m-%d")
     by_company = {
@@ -244,9 +203,8 @@ def test_leads_over_http(ran: Ran, client: httpx.Client) -> None:
     assert answer["leads"][0].keys() >= {*ran.contract.companies.attributes, *ran.contract.companies.shown}
     first = client.get(f"/leads/{leads['id'][0]}").raise_for_status().json()
     assert first["usage"]
-    assert first["usage"][0].keys() == {
-        ran.contract.usage.time, *ran.contract.counts, *ran.contract.usage.measures
-    }  # fmt: skip
+    measures = {measure.column for measure in ran.contract.usage.measures.values()}
+    assert first["usage"][0].keys() == {ran.contract.usage.time, *ran.contract.counts, *measures}
     page = client.get("/", follow_redirects=True).raise_for_status()
     assert ANOTHER_PRODUCT.search(page.content) is None
 

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestClassifier
 
 from benchmarks import export_copy, leakage, leakage_page, usual_recipe
+from benchmarks import not_yet as benchmarks_not_yet
+from conversion.config.contract_file import load_contract
 from conversion.config.params_file import load_params
 from conversion.data.attributes import with_attributes
 from conversion.data.timeline import WEEK
@@ -307,6 +309,21 @@ def figures() -> dict[str, Any]:
     }
 
 
+def not_yet() -> dict[str, Any]:
+    some = {**measures(0.8, 0.25, 0.3), "prospects": 2914.1}
+    return {
+        "accounts": 3000,
+        "lists": 26,
+        "first": "2024-07-29",
+        "last": "2025-01-20",
+        "share": 0.2437,
+        "share_of_conversions": 0.125,
+        "everyone": some,
+        "same_model": {**some, "prospects": 2204.0},
+        "existing": {**measures(0.9, 0.35, 0.4), "prospects": 2204.0},
+    }
+
+
 PAGE = "# A page\n\n" + "".join(
     f"<!-- generated: {name} -->\n<!-- end -->\n\n" for name in leakage_page.BLOCKS
 )
@@ -333,6 +350,23 @@ def test_the_page_says_what_the_figures_say() -> None:
     assert "conversion on: on a real export" in text
     both = leakage_page.page(PAGE, {"export": figures(), "sample": figures()})
     assert both.index("**The sample.**") < both.index("**A real export.**")
+
+
+def test_the_page_tells_of_accounts_that_did_not_exist_yet() -> None:
+    text = leakage_page.page(PAGE, {"example": not_yet(), "export": figures()})
+    assert "3,000 accounts, 26 lists from 2024-07-29 to 2025-01-20." in text
+    assert "24.4 % of the rows on the lists, and 12.5 % of their conversions, are of accounts that" in text
+    assert "without the accounts that did not exist yet | 2,204 | 0.800 (0.790 to 0.810) |" in text
+    assert "in training too | 2,204 | 0.900 (0.890 to 0.910) | 0.350 (0.340 to 0.360) |" in text
+
+
+def test_a_contract_without_days_of_sign_up_has_the_same_features() -> None:
+    known = load_contract(benchmarks_not_yet.CONTRACT)
+    blind = benchmarks_not_yet.without_sign_up(known)
+    assert blind.companies.signed_up is None
+    assert blind.usage == known.usage
+    assert blind.companies.attributes == known.companies.attributes
+    assert known.companies.signed_up is not None
 
 
 def test_the_pictures_are_the_same_bytes_each_time(tmp_path: Path) -> None:
@@ -395,6 +429,7 @@ def test_the_command_measures_the_sample_and_leaves_the_export_as_it_was(
     out.mkdir()
     (out / leakage_page.PAGE).write_text(PAGE, encoding="utf-8")
     write_json(out / leakage_page.RESULTS, {"export": figures()})
+    monkeypatch.setattr(leakage, "measure_not_yet", not_yet)
     command(monkeypatch, "--seeds", "2", "--out", str(out))
     printed = capsys.readouterr().out
     assert (out / leakage_page.PAGE).read_text(encoding="utf-8") == printed

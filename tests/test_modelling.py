@@ -17,7 +17,7 @@ from conversion.evaluation import backtest, report
 from conversion.evaluation.predictions import MODEL, ORACLE
 from conversion.modelling.families import make_model
 from conversion.runtime.errors import UserError
-from conversion.runtime.files import read_json
+from conversion.runtime.files import read_json, write_json
 from tests.contract_files import hubspot
 from tests.exports import tiny_export
 from tests.pipeline import PARAMS, Pipeline, small_params
@@ -101,7 +101,9 @@ def test_a_recipe_is_measured_as_evaluate_does() -> None:
     made = data()
     found = modelling.measured(made, {"model.type": "random_forest", "features.groups": ["usage"]})
     params = modelling.changed(made.params, {"model.type": "random_forest", "features.groups": ["usage"]})
-    result = report.evaluation_metrics(backtest.backtest(made.train, made.snapshots, params), params)
+    result = report.evaluation_metrics(
+        backtest.backtest(made.train, made.snapshots, params, hubspot()), params
+    )
     ours = found["rankers"][MODEL]
     assert ours["average_precision"] == result["ranking"]["probability"]["average_precision"]
     assert ours["log_loss_ratio"] == result["probability"]["log_loss_ratio"]
@@ -183,6 +185,7 @@ def test_the_committed_tables_are_those_of_the_committed_figures(root: Path) -> 
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     made = data()
     (tmp_path / "data/features").mkdir(parents=True)
+    write_json(tmp_path / "data/contract.json", hubspot().model_dump(mode="json"))
     made.train.to_parquet(tmp_path / "data/features/train.parquet", index=False)
     made.snapshots.to_parquet(tmp_path / "data/features/backtest.parquet", index=False)
     assert made.truth is not None

@@ -146,6 +146,8 @@ class Ordered(Attribute):
         sliced = [level for each in self.slice_levels for level in each.levels]
         if self.slice_levels and sorted(sliced) != sorted(self.levels):
             raise ValueError("slice_levels should have each of the levels once")
+        if len({each.name for each in self.slice_levels}) < len(self.slice_levels):
+            raise ValueError("slice_levels should have different names")
         return self
 
     @model_validator(mode="after")

@@ -42,7 +42,8 @@ def load_contract(path: str | Path) -> Contract:
     try:
         contract = Contract.model_validate(raw)
     except ValidationError as error:
-        lines = [describe_fault(dict(fault)) for fault in error.errors(include_url=False)]
+        faults = _causes([dict(fault) for fault in error.errors(include_url=False)])
+        lines = [describe_fault(fault) for fault in faults]
         raise ParamsError("\n".join(f"{path}: {line}" for line in lines)) from error
     attributes = {
         name: _with_groups(each, Path(path).parent) for name, each in contract.companies.attributes.items()
@@ -64,6 +65,18 @@ def _with_groups(attribute: AnyAttribute, folder: Path) -> AnyAttribute:
     return attribute.model_copy(update=read.model_dump())
 
 
+def _causes(faults: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out the faults that follow from others: keys that could not be filled in."""
+    wrong = [fault["loc"] for fault in faults]
+    if any(loc[:2] == ("companies", "subscriptions") for loc in wrong):
+        faults = [fault for fault in faults if fault["loc"] != ("companies", "converted")]
+    if ("usage", "grain") in wrong:
+        filled = ("actions", "users")
+        faults = [fault for fault in faults if fault["type"] != "missing" or fault["loc"][-1] not in filled]
+    cut = {loc[: loc.index("cuts")] for loc in wrong if "cuts" in loc}
+    return [fault for fault in faults if not (fault["loc"][-1:] == ("levels",) and fault["loc"][:-1] in cut)]
+
+
 def describe_fault(fault: dict[str, Any]) -> str:
     """Write one of pydantic's faults as one line: the key, what was given and what is allowed."""
     location = tuple(name for name in fault["loc"] if name not in KINDS)
@@ -77,13 +90,17 @@ def describe_fault(fault: dict[str, Any]) -> str:
     if fault["type"] in {"union_tag_invalid", "union_tag_not_found"}:
         found = fault["input"].get("kind") if isinstance(fault["input"], dict) else fault["input"]
         return f"{key}.kind: given {shorten(found)}, should be {', '.join(KINDS)}"
+    if location[-1:] == ("[key]",) and fault["type"] == "string_pattern_mismatch":
+        name = "a name of letters, digits and underscores, with a letter first"
+        return f"{'.'.join(map(str, location[:-2]))}: given {given}, should be {name}"
     meaning = _meaning(fault["loc"])
     if fault["type"] == "missing":
         return f"{key}: given nothing, add it{meaning}"
     if fault["type"] in {"model_type", "model_attributes_type", "dict_type"}:
         return f"{key}: given {given}, should be a section of keys{meaning}"
     message = str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input ").removeprefix("Value ")
-    if not meaning:
+    # Of a section, the message names the keys.
+    if not meaning or (fault["type"] == "value_error" and isinstance(fault["input"], dict)):
         return f"{key}: {message}"
     return f"{key}: given {given}, {message.replace('a valid tuple', 'a list')}{meaning}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -13,6 +13,8 @@ MemberType = Literal["logistic_regression", "random_forest", "xgboost"]
 ModelType = Literal[MemberType, "ensemble"]
 Rounds = Annotated[int, Field(ge=1, le=10_000)]
 Depth = Annotated[int, Field(ge=1, le=32)]
+AUTO: Final = "auto"
+"""Stands in ``quadratic`` for features that are chosen by the contract."""
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Companies and weeks: firmographics, the timeline, the period of an export, cleaning."""
+"""Companies and weeks: attributes, the timeline, the period of an export, cleaning."""

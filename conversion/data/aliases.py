@@ -65,9 +65,10 @@ def replaced(ids: pd.Series, current: Current) -> pd.Series:
     old = ids.isin(list(current))
     if not old.any():
         return ids
-    ids = ids.copy()
-    ids[old] = ids[old].map(current).astype(ids.dtype)
-    return ids
+    values = ids.array.copy()
+    # One by one: `map`, or rows that are aligned, would make floats of whole numbers, which lose digits.
+    values[old.to_numpy()] = [current[each] for each in ids[old].tolist()]
+    return pd.Series(values, ids.index, name=ids.name)
 
 
 def known_ids(ids: pd.Series, current: Current) -> pd.Series:

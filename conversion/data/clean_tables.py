@@ -83,32 +83,29 @@ def clean_tables(
     current = NONE if names.aliases is None else current_ids(tables[names.aliases.table], names.aliases)
     rows, merged = merge_companies([tables[name] for name in names.tables], current, as_of, contract)
     ids = company_ids(rows, as_of, contract)
+    dated = [each for each in contract.tables if each not in {*names.tables, contract.usage.table}]
+    today = {name: _of_today(tables[name], current) for name in dated}
     periods = subscriptions = None
     if names.subscriptions is not None:
-        table = _of_today(tables[names.subscriptions.table], current)
+        table = today[names.subscriptions.table]
         periods, subscriptions = clean_subscriptions(table, ids, as_of, names.subscriptions)
     histories = {
-        column: clean_history(_of_today(tables[history.table], current), column, history, ids, as_of)
+        column: clean_history(today[history.table], column, history, ids, as_of)
         for column, history in with_history(contract).items()
     }
-    values = {column: clean for column, (clean, _) in histories.items()}
+    values = {column: kept for column, (kept, _) in histories.items()}
     companies, companies_out = clean_companies(rows, as_of, deduplication, contract, periods, values)
-    former = [
-        table.assign(rule=MERGED).reindex(columns=companies_out.columns) for table in merged if len(table)
-    ]
-    rows_of_usage = tables[contract.usage.table].rename(columns=measure_names(contract))
-    usage, usage_out = clean_usage(rows_of_usage, known_ids(ids, current), period, contract)
-    clean = CleanTables(
-        companies,
-        merge_usage(usage, current, contract),
-        paid_periods(companies, contract) if periods is None else periods,
-        values,
-    )
-    return clean, Quarantine(
-        pd.concat([companies_out, *former], ignore_index=True),
-        usage_out,
-        subscriptions,
-        {column: out for column, (_, out) in histories.items()},
+    # Under the ids of their time, so that a broken or repeated row is left out before weeks are added up.
+    usage = tables[contract.usage.table].rename(columns=measure_names(contract))
+    usage, usage_out = clean_usage(usage, known_ids(ids, current), period, contract)
+    usage = merge_usage(usage, current, contract)
+    periods = paid_periods(companies, contract) if periods is None else periods
+    former = [each.assign(rule=MERGED).reindex(columns=companies_out.columns) for each in merged if len(each)]
+    companies_out = pd.concat([companies_out, *former], ignore_index=True)
+    left_out = {column: out for column, (_, out) in histories.items()}
+    return (
+        CleanTables(companies, usage, periods, values),
+        Quarantine(companies_out, usage_out, subscriptions, left_out),
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from conversion.config.attribute_kinds import Date
 from conversion.config.data_contract import Contract
 
 Bools = NDArray[np.bool_]
@@ -90,15 +91,19 @@ def as_of_view(companies: pd.DataFrame, as_of: pd.Timestamp, contract: Contract)
     -------
     pandas.DataFrame
         A copy without companies that sign up at ``as_of`` or later, and without later conversions, their
-        values, and later ends.
+        values, later ends, and later days in attributes.
     """
     names = contract.companies
     if names.signed_up is not None:
         companies = companies[~(companies[names.signed_up] >= as_of)]
     known = companies[names.converted] < as_of
     seen = {name: companies[name].where(known) for name in (names.converted, names.value) if name is not None}
-    if names.ended is not None:
-        seen[names.ended] = companies[names.ended].where(companies[names.ended] < as_of)
+    days = [
+        name
+        for name in (names.ended, *contract.attributes_of(Date))
+        if name is not None and name in companies
+    ]
+    seen |= {name: companies[name].where(companies[name] < as_of) for name in days}
     return companies.assign(**seen)
 
 

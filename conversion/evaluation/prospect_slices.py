@@ -228,10 +228,12 @@ def _amounts(
 def _quantiles(values: Floats) -> list[float]:
     """Return the values at which the known ones are cut, increasing, above the least of them."""
     known = values[~np.isnan(values)]
-    if not len(known):
+    above = known[known > known.min(initial=np.inf)]
+    if not len(above):
         return []
     cuts = np.unique(np.quantile(known, QUANTILES, method="lower"))
-    return [float(cut) for cut in cuts if cut > known.min()]
+    # Where three quarters have the least value, the others are a slice.
+    return [float(cut) for cut in cuts if cut >= above.min()] or [float(above.min())]
 
 
 def _ranges(noun: str, bounds: Sequence[str], are_ages: bool) -> list[str]:

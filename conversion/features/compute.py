@@ -256,8 +256,9 @@ class _Plan(NamedTuple):
     features: tuple[Feature, ...]
     layout: Layout
     windows: Windows
-    # Each group's places among the features, window by window, and the lifetime's last if it has one.
-    windowed: tuple[tuple[np.ndarray, Callable[[WindowUsage], np.ndarray]], ...]
+    # Each group's places among the features, window by window, the lifetime's last if it has one; and how
+    # many columns are computed for windows and lifetime.
+    windowed: tuple[tuple[np.ndarray, int, Callable[[WindowUsage], np.ndarray]], ...]
     average_count: int
     measures: MeasurePlaces
     totals: tuple[Callable[[LifetimeTotals], np.ndarray], ...]
@@ -291,7 +292,9 @@ def _plan(settings: FeatureSettings) -> _Plan:
         ),
         layout=block_layout(settings),
         windows=windows_of(settings),
-        windowed=tuple((places_of(group), group.compute) for group in groups),
+        windowed=tuple(
+            (places_of(group), len(windows) * len(group.columns), group.compute) for group in groups
+        ),
         average_count=len(averages),
         measures=measure_places(settings.measures),
         totals=tuple(each.compute for each in totals),
@@ -308,10 +311,10 @@ def _by_feature(
     values = np.empty((as_ofs, len(plan.features), companies), dtype=np.float32)
     weeks = weekly_usage(block, plan.layout)
     inside = window_usage(weeks, positions, plan.windows)
-    for places, compute in plan.windowed:
+    for places, columns, compute in plan.windowed:
         # The lifetime is last, so a group without it has no place for it.
-        values[:, places] = compute(inside).reshape(as_ofs, -1, companies)[:, : len(places)]
-    column = sum(len(places) for places, _ in plan.windowed)
+        values[:, places] = compute(inside).reshape(as_ofs, columns, companies)[:, : len(places)]
+    column = sum(len(places) for places, *_ in plan.windowed)
     for part in _other_windows(block, weeks, positions, plan):
         values[:, column : column + part.shape[1]] = part
         column += part.shape[1]
@@ -333,4 +336,4 @@ def _other_windows(
         yield moving_averages(weeks.most_users, positions, plan.windows.decays)
     if plan.layout.measures:
         measured = measure_windows(block, positions, plan.layout, plan.windows, plan.measures)
-        yield measured.reshape(len(positions), -1, len(block))
+        yield measured.reshape(len(positions), measured.shape[1] * measured.shape[2], len(block))

@@ -8,9 +8,11 @@ import numpy as np
 import pandera.pandas as pandera
 
 from conversion.config.data_contract import Contract
+from conversion.ingest.advice import is_total
 from conversion.ingest.cells import ParsedTable
 from conversion.ingest.columns import Table
 from conversion.ingest.faults import MAX_LOOKED_AT, PRESENT, SHOWN_KEYS, Fault, row_key
+from conversion.ingest.parsers import parse_text_id
 
 
 def schema_of(table: Table) -> pandera.DataFrameSchema:
@@ -25,6 +27,25 @@ def schema_of(table: Table) -> pandera.DataFrameSchema:
 
 def check_table(typed: ParsedTable) -> list[Fault]:
     """Check the parsed cells against their schema; return a fault for each broken rule."""
+    return [*_broken_rules(typed), *_totals(typed)]
+
+
+def _totals(typed: ParsedTable) -> list[Fault]:
+    """Return the fault of a last row whose id, a text, is a name for totals."""
+    column = typed.table.columns[typed.table.id]
+    if (
+        column.parse is not parse_text_id
+        or column.name not in typed.cells
+        or typed.source.last_days is not None
+    ):
+        return []
+    ids = typed.cells[column.name]
+    if ids.empty or not is_total(ids.iloc[-1]) or (ids == ids.iloc[-1]).sum() > 1:
+        return []
+    return [typed.fault(column.name, "the id of a company", np.array([len(ids) - 1]), [ids.iloc[-1]])]
+
+
+def _broken_rules(typed: ParsedTable) -> list[Fault]:
     schema = schema_of(typed.table)
     try:
         schema.validate(typed.cells, lazy=True)

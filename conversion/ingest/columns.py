@@ -121,6 +121,8 @@ def tables_of(contract: Contract, contract_file: str | None = None) -> dict[str,
         columns[aliases.table] = (aliases.id, [*_alias_columns(contract, aliases)])
     for name, attributes in _histories(contract).items():
         columns[name] = _history_columns(contract, attributes, contract_file)
+    for found in columns.values():
+        _refuse_doubles(found[1], contract_file)
     tables = {
         name: Table(name, key, {each.name: each for each in found}, contract_file)
         for name, (key, found) in columns.items()
@@ -131,6 +133,16 @@ def tables_of(contract: Contract, contract_file: str | None = None) -> dict[str,
     for table in tables.values():
         _refuse_second_id(table)
     return tables
+
+
+def _refuse_doubles(columns: list[Column], contract_file: str | None) -> None:
+    keys: dict[str, str] = {}
+    for column in columns:
+        if (key := keys.setdefault(column.name, column.key)) != column.key:
+            raise ParamsError(
+                f"{contract_file or 'the contract'}: {key} and {column.key}: given {column.name} for both; "
+                "name each column once"
+            )
 
 
 def _refuse_second_id(table: Table) -> None:

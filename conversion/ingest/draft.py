@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
 
+from conversion.config.contract_types import MAX_ATTRIBUTES
 from conversion.ingest.draft_columns import Column, describe
-from conversion.ingest.draft_companies import CompanyDraft, draft_companies
+from conversion.ingest.draft_companies import CompanyDraft, draft_companies, is_converted
+from conversion.ingest.draft_extras import Extras, find_histories, find_subscriptions
+from conversion.ingest.draft_extras import paying as find_paying
 from conversion.ingest.draft_roles import Roles, Table, find_roles
 from conversion.ingest.draft_tables import Sample
 from conversion.ingest.draft_usage import UsageDraft, draft_usage
@@ -43,7 +46,8 @@ def draft_contract(samples: Sequence[Sample]) -> Draft:
     -------
     Draft
         Its text is a contract file that `load_contract` reads. No value of a table is in it or in the notes,
-        apart from levels of an order, words for yes and no, words for missing, and a number's bounds.
+        apart from levels of an order, words for yes and no, words for missing, a number's bounds, names of
+        events, and words for trials, bots and staff.
 
     Raises
     ------
@@ -61,21 +65,50 @@ def draft_contract(samples: Sequence[Sample]) -> Draft:
         )
     by_name = {sample.name: sample for sample in samples}
     merged = _merged([by_name[name] for name in roles.companies], tables)
-    companies = draft_companies({name: merged[name] for name in merged if name != roles.company_id})
+    extras, notes = _extras(tables, roles, merged)
+    paying = None
+    if extras.subscriptions is not None:
+        paying = find_paying(
+            extras.subscriptions, tables[extras.subscriptions.table], merged[roles.company_id]
+        )
+    over_time = extras.attributes()
+    others = {name: merged[name] for name in merged if name not in (roles.company_id, *over_time)}
+    companies = draft_companies(others, paying)
+    companies.notes += notes
+    for name in [*companies.attributes][MAX_ATTRIBUTES - len(over_time) :]:
+        del companies.attributes[name]
+        companies.dropped[name] = f"a contract has at most {MAX_ATTRIBUTES} attributes, these come first"
+    for name in over_time:
+        if name in merged:
+            companies.dropped[name] = "its history has it, with the day from which on it is known"
     usage = _usage(tables, roles)
     for name in roles.companies:
         companies.dropped |= by_name[name].dropped
     if usage is not None and roles.usage is not None:
         usage.dropped |= by_name[roles.usage].dropped
     kinds = _converted_in(tables, roles, companies)
+    placed = [each.table for each in (extras.subscriptions, *extras.histories) if each is not None]
+    roles = replace(roles, others={name: why for name, why in roles.others.items() if name not in placed})
     ids, why_ids, id_notes = _kind_of_ids(tables, roles)
-    text = contract_text(roles, kinds, (ids, why_ids), companies, usage)
+    text = contract_text(roles, kinds, (ids, why_ids), companies, usage, extras)
     notes = [
         *(f"{sample.name}: {note}" for sample in samples for note in sample.notes),
         *id_notes,
-        *_notes(roles, companies, usage),
+        *_notes(roles, companies, usage, subscribed=extras.subscriptions is not None),
     ]
     return Draft(text, tuple(map(one_line, notes)))
+
+
+def _extras(tables: dict[str, Table], roles: Roles, merged: Table) -> tuple[Extras, list[str]]:
+    """Find subscriptions, if no column of companies is the date of conversions by its name, and histories."""
+    ids, notes = merged[roles.company_id], list[str]()
+    extras = Extras()
+    if not any(is_converted(name, column) for name, column in merged.items()):
+        extras.subscriptions = find_subscriptions(tables, roles, ids)
+    taken = extras.subscriptions.table if extras.subscriptions else None
+    rest = replace(roles, others={name: why for name, why in roles.others.items() if name != taken})
+    extras.histories = find_histories(tables, rest, ids, notes)
+    return extras, notes
 
 
 def _merged(samples: list[Sample], tables: dict[str, Table]) -> Table:
@@ -130,9 +163,9 @@ def _is_short(column: Column) -> bool:
     return bool((np.abs(column.parsed) < 10.0**MAX_DIGITS).all())
 
 
-def _notes(roles: Roles, companies: CompanyDraft, usage: UsageDraft | None) -> list[str]:
+def _notes(roles: Roles, companies: CompanyDraft, usage: UsageDraft | None, *, subscribed: bool) -> list[str]:
     notes = [f"table {name}: not used: {why}" for name, why in roles.others.items()]
-    if companies.converted is None:
+    if companies.converted is None and not subscribed:
         notes.append(
             "converted: no date of the first payment was found that some companies have and others not; "
             "put its column in the draft"
@@ -142,7 +175,7 @@ def _notes(roles: Roles, companies: CompanyDraft, usage: UsageDraft | None) -> l
         ("ended", companies.ended),
         ("value", companies.value),
     ):
-        if guess is None:
+        if guess is None and not (subscribed and role != "signed_up"):
             notes.append(f"{role}: no such column was found; null means that it is not recorded")
     notes += companies.notes
     if usage is None:

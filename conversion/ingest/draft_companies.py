@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from conversion.config.contract_types import MAX_ATTRIBUTES, MAX_LEVELS
+from conversion.config.data_contract import RESERVED
 from conversion.ingest.draft_columns import Column, begins, words
 from conversion.ingest.draft_levels import SPREADSHEET_DATE, ordered_ranges, ordered_words, yes_and_no
 from conversion.ingest.draft_roles import looks_like_id
@@ -88,22 +90,35 @@ class CompanyDraft:
     notes: list[str] = field(default_factory=list)
 
 
-def draft_companies(columns: dict[str, Column]) -> CompanyDraft:
+def is_converted(name: str, column: Column) -> bool:
+    """Return whether a column is the date of conversions by its name, and some companies have it."""
+    return column.kind == "date" and _role_of(name)[0] == "converted" and 0 < column.filled < 1
+
+
+def draft_companies(columns: dict[str, Column], paying: NDArray[np.bool_] | None = None) -> CompanyDraft:
     """Guess what each column is.
 
     Parameters
     ----------
     columns
         Those of all company tables one below the other, without the id.
+    paying
+        Which companies have converted, if a table of subscriptions says so; None: their columns do.
     """
     draft = CompanyDraft()
+    for name in (*RESERVED, "id"):
+        if name in columns:
+            draft.dropped[name] = "the project has a column of this name; rename it in the export"
+    columns = {name: column for name, column in columns.items() if name not in draft.dropped}
     dates = {name: column for name, column in columns.items() if column.kind == "date"}
-    _place_dates(dates, draft)
-    conversions = columns[draft.converted.column].present if draft.converted else None
-    _place_value(columns, conversions, draft)
+    _place_dates(dates, draft, subscribed=paying is not None)
+    conversions = columns[draft.converted.column].present if draft.converted else paying
+    if paying is None:
+        _place_value(columns, conversions, draft)
+    _place_other_dates(dates, conversions, draft)
     placed = {g.column for g in (draft.signed_up, draft.converted, draft.ended, draft.value) if g is not None}
     for name, column in columns.items():
-        if name in placed or name in draft.dropped:
+        if name in placed or name in draft.dropped or name in draft.attributes:
             continue
         if column.style:
             draft.notes.append(f"{name}: {column.kind} values {column.style}, which load may refuse")
@@ -111,7 +126,7 @@ def draft_companies(columns: dict[str, Column]) -> CompanyDraft:
     return draft
 
 
-def _place_dates(dates: dict[str, Column], draft: CompanyDraft) -> None:
+def _place_dates(dates: dict[str, Column], draft: CompanyDraft, *, subscribed: bool) -> None:
     named: dict[str, list[tuple[int, str]]] = {"ended": [], "converted": [], "signed_up": []}
     unnamed = []
     for name in dates:
@@ -120,18 +135,32 @@ def _place_dates(dates: dict[str, Column], draft: CompanyDraft) -> None:
             named[role].append((place, name))
         elif role is None:
             unnamed.append(name)
-    partly = [name for _, name in sorted(named["converted"]) if dates[name].filled < 1]
+    partly = [name for _, name in sorted(named["converted"]) if dates[name].filled < 1 and not subscribed]
     draft.converted = _by_name(partly)
     if draft.converted:
         later = [name for name in partly[1:] if "clos" in name.casefold()]
         draft.ended = _by_name([name for _, name in sorted(named["ended"])] or later)
     draft.signed_up = _by_name([name for _, name in sorted(named["signed_up"])])
-    _place_by_order(dates, unnamed, draft)
-    taken = {guess.column for guess in (draft.signed_up, draft.converted, draft.ended) if guess}
-    for name in dates:
-        if name not in taken:
-            draft.dropped[name] = "a date that is neither signed_up, converted nor ended by its name"
+    if not subscribed:
+        _place_by_order(dates, unnamed, draft)
     _check_order(dates, draft)
+
+
+def _place_other_dates(dates: dict[str, Column], conversions: Any, draft: CompanyDraft) -> None:
+    """Make dates attributes if neither their names nor who has them tie them to conversions."""
+    taken = {guess.column for guess in (draft.signed_up, draft.converted, draft.ended) if guess}
+    for name, column in dates.items():
+        if name in taken:
+            continue
+        if _role_of(name)[0] is not None or column.style:
+            draft.dropped[name] = "a date that is neither signed_up, converted nor ended by its name"
+        elif why := why_dropped(column) or _leak(column, conversions):
+            draft.dropped[name] = why
+        elif conversions is None or len(draft.attributes) == MAX_ATTRIBUTES:
+            draft.dropped[name] = "a date that is neither signed_up, converted nor ended by its name"
+        else:
+            why = "a date; the feature is its age in days; delete it if it is filled in or changed later"
+            draft.attributes[name] = {"kind": "date"}, why
 
 
 def _role_of(name: str) -> tuple[str | None, int]:
@@ -224,14 +253,14 @@ def _place(column: Column, conversions: Any, draft: CompanyDraft) -> None:
     if why := _why_shown(column):
         draft.shown.append(Guess(name, why))
         return
-    why_not = _why_dropped(column) or _leak(column, conversions)
+    why_not = why_dropped(column) or _leak(column, conversions)
     if why_not:
         draft.dropped[name] = why_not
         return
     if len(draft.attributes) == MAX_ATTRIBUTES:
         draft.dropped[name] = f"a contract has at most {MAX_ATTRIBUTES} attributes, these come first"
         return
-    draft.attributes[name] = _attribute(column, draft.notes)
+    draft.attributes[name] = attribute_keys(column, draft.notes)
 
 
 def _why_shown(column: Column) -> str:
@@ -257,7 +286,8 @@ def _special(column: Column) -> tuple[str, ...] | None:
     return yes_and_no(column.levels) or ordered_ranges(column.levels) or ordered_words(column.levels)
 
 
-def _why_dropped(column: Column) -> str:
+def why_dropped(column: Column) -> str:
+    """Return why a column is nothing that features or reps can use; an empty text if it may be."""
     found = set(words(column.name))
     if column.kind == "empty":
         return "it has no values"
@@ -300,7 +330,8 @@ def _splits(column: Column) -> Iterator[Any]:
         yield (np.nan_to_num(column.values) > 0).astype(np.int64)
 
 
-def _attribute(column: Column, notes: list[str]) -> tuple[dict[str, Any], str]:
+def attribute_keys(column: Column, notes: list[str]) -> tuple[dict[str, Any], str]:
+    """Return the keys of an attribute, and why it is taken for one of its kind."""
     pair = yes_and_no(column.levels)
     if pair:
         default = pair[0].casefold() in ("true", "yes", "1") and pair[1].casefold() in ("false", "no", "0")

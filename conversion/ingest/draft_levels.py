@@ -51,8 +51,8 @@ def ordered_ranges(levels: Iterable[str]) -> tuple[str, ...] | None:
 
     Examples
     --------
-    >>> ordered_ranges(["1000+", "11-50", "2 to 9", "1", "51 to 999"])
-    ('1', '2 to 9', '11-50', '51 to 999', '1000+')
+    >>> ordered_ranges(["1000+", "11-50", "2 to 4", "1", "51 to 999"])
+    ('1', '2 to 4', '11-50', '51 to 999', '1000+')
     >>> ordered_ranges(["1", "2", "3"]) is None
     True
     """

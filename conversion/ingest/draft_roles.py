@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from conversion.ingest.draft_columns import Column, words
+from conversion.ingest.draft_events import event_column
 
 Table = dict[str, Column]
 """A table's columns by name."""
@@ -131,7 +132,7 @@ def _usage_of(tables: dict[str, Table], links: list[_Link]) -> str | None:
         table = tables[link.to]
         times = [each for each in table.values() if each.kind == "date" and each.filled >= TIME_FILLED]
         counts = [each for name, each in table.items() if each.kind == "whole" and name != link.column]
-        if not times or not counts:
+        if not times or (not counts and event_column(table, link.column) is None):
             continue
         rows = 1 / max(table[link.column].uniqueness, 1e-9)
         named = bool(set(words(link.to)) & _USAGE_WORDS)

@@ -10,8 +10,9 @@ from typing import Final, Literal
 import numpy as np
 
 from conversion.config.contract_types import MAX_MODULES
-from conversion.ingest.draft_columns import Column, begins, parts
+from conversion.ingest.draft_columns import Column, begins, parts, words
 from conversion.ingest.draft_companies import Guess
+from conversion.ingest.draft_events import event_column, excluded_rows, patterns_of, user_column
 from conversion.ingest.draft_roles import looks_like_id
 
 TIMES: Final = ("week", "when", "period", "time", "date", "day", "start")
@@ -26,11 +27,12 @@ DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday
 
 @dataclass(frozen=True)
 class DraftModule:
-    """A module's columns."""
+    """A module's columns, or the events that belong to it."""
 
-    actions: str
+    actions: str | None
     users: str | None
     why: str
+    events: tuple[str, ...] = ()
 
 
 @dataclass
@@ -40,9 +42,32 @@ class UsageDraft:
     time: Guess
     week_starts: Literal["monday", "sunday"] = "monday"
     grain: str = ""
+    """What rows are, and why."""
+    of: Literal["week", "day", "event"] = "week"
+    event: Guess | None = None
+    user: Guess | None = None
+    exclude: dict[str, list[str]] = field(default_factory=dict)
+    measures: dict[str, str] = field(default_factory=dict)
+    """Columns of levels by name."""
     modules: dict[str, DraftModule] = field(default_factory=dict)
     dropped: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+
+STORED: Final = {
+    "storage",
+    "disk",
+    "gb",
+    "mb",
+    "kb",
+    "tb",
+    "bytes",
+    "gigabytes",
+    "megabytes",
+    "balance",
+    "quota",
+}
+"""Words in names of levels: numbers of which the last one counts."""
 
 
 def draft_usage(columns: dict[str, Column], ids: Column) -> UsageDraft:
@@ -63,9 +88,46 @@ def draft_usage(columns: dict[str, Column], ids: Column) -> UsageDraft:
     time = columns[dates[0]]
     if time.style:
         draft.notes.append(f"{time.name}: times {time.style}; load reads times like 2019-12-30 00:00:00")
+    others_than_dates = {name: column for name, column in columns.items() if name not in dates}
+    event = event_column(columns, ids.name)
+    if event is not None:
+        _events(others_than_dates, event, draft)
+        return draft
     _grain(time, ids, draft)
-    _modules({name: column for name, column in columns.items() if name not in dates}, draft)
+    if draft.of == "day":
+        draft.exclude = excluded_rows(others_than_dates)
+    _modules(_without_measures(others_than_dates, draft), draft)
     return draft
+
+
+def _events(columns: dict[str, Column], event: str, draft: UsageDraft) -> None:
+    """Guess the user, the excluded rows and the modules of a log of events."""
+    draft.of, draft.grain = "event", "most rows have a time of day and the name of an event"
+    draft.event = Guess(event, "a text with such a name that repeats")
+    draft.exclude = excluded_rows({name: column for name, column in columns.items() if name != event})
+    left = {name: each for name, each in columns.items() if name not in (event, *draft.exclude)}
+    if (user := user_column(left)) is not None:
+        draft.user = Guess(user, "a column with such a name")
+        del left[user]
+    left = _without_measures(left, draft)
+    for module, patterns in patterns_of(columns[event]).items():
+        if len(draft.modules) == MAX_MODULES:
+            draft.dropped[module] = f"events: a contract has at most {MAX_MODULES} modules, these come first"
+            continue
+        title = module_name(parts(module), draft.modules, module)
+        draft.modules[title] = DraftModule(None, None, "events with such names", tuple(patterns))
+    draft.dropped.update(dict.fromkeys(left, "a column that events do not need"))
+    if draft.user is None:
+        draft.notes.append(f"{event}: no column of users was found, so users are not counted")
+
+
+def _without_measures(columns: dict[str, Column], draft: UsageDraft) -> dict[str, Column]:
+    """Take out the columns of levels, such as gigabytes stored."""
+    found = [name for name, each in columns.items() if each.is_number and set(words(name)) & STORED]
+    for name in found[:MAX_MODULES]:
+        # A measure is not called as a module is.
+        draft.measures[module_name(["stored", *parts(name)], draft.modules, name)] = name
+    return {name: each for name, each in columns.items() if name not in (*found, *draft.exclude)}
 
 
 def _place(name: str) -> int:
@@ -92,10 +154,13 @@ def _grain(time: Column, ids: Column, draft: UsageDraft) -> None:
         timed = float((known != days).mean()) > 0.5
         what = "single events" if timed else "days"
         draft.grain = f"not weekly: rows of all days of the week, so of {what}"
-        draft.notes.append(
-            f"{time.name}: the table has {what}, not weeks; sum the counts by company and week from Monday, "
-            "and count each user once a week"
-        )
+        remedy = "sum the counts by company and week from Monday, and count each user once a week"
+        if not timed:
+            draft.of = "day"
+            remedy = (
+                "load adds them up; a week's users are those of its largest day, as days do not tell more"
+            )
+        draft.notes.append(f"{time.name}: the table has {what}, not weeks; {remedy}")
     stamps = (time.codes + 1) * (int(ids.codes.max(initial=0)) + 2) + ids.codes + 1
     repeated = 1 - len(np.unique(stamps)) / max(len(stamps), 1)
     if weekdays[day] >= 0.99 and repeated > 0.05:

@@ -13,7 +13,9 @@ from pydantic import TypeAdapter
 
 from conversion.config.attribute_kinds import AnyAttribute, Number
 from conversion.config.attribute_names import encoded_names, missing_name, slug
+from conversion.config.data_contract import RESERVED
 from conversion.ingest.draft_companies import CompanyDraft
+from conversion.ingest.draft_extras import Extras, SubscriptionDraft
 from conversion.ingest.draft_roles import Roles
 from conversion.ingest.draft_usage import UsageDraft
 
@@ -28,6 +30,8 @@ HEADER: Final = (
     "A draft of a data contract, guessed from the first rows of the tables. Read each comment, correct the "
     "guess where it is wrong, then delete the comment. docs/how-to/own_export.md explains the next steps."
 )
+MADE: Final = ("converted", "ended", "value")
+"""Columns that cleaning makes of subscriptions."""
 _ATTRIBUTE: TypeAdapter[AnyAttribute] = TypeAdapter(AnyAttribute)
 
 
@@ -41,8 +45,8 @@ def scalar(value: object) -> str:
 
     Examples
     --------
-    >>> scalar("plan"), scalar("it's: a #1"), scalar("no"), scalar(True), scalar(None)
-    ('plan', "'it''s: a #1'", "'no'", 'true', 'null')
+    >>> scalar("MRR"), scalar("it's: a #1"), scalar("no"), scalar(True), scalar(None)
+    ('MRR', "'it''s: a #1'", "'no'", 'true', 'null')
     """
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
@@ -77,6 +81,7 @@ def contract_text(
     ids: tuple[str, str],
     companies: CompanyDraft,
     usage: UsageDraft | None,
+    extras: Extras,
 ) -> str:
     """Write the contract file.
 
@@ -90,13 +95,15 @@ def contract_text(
         The kind of ids, and why.
     companies, usage
         The guesses; usage None where no such table was found.
+    extras
+        The guesses about other tables.
     """
     lines = [
         *comment(HEADER),
         "companies:",
         *_tables(roles, converted_in, ids),
-        *_roles(companies),
-        *_attributes(companies),
+        *_roles(companies, extras.subscriptions),
+        *_attributes(companies, extras, roles),
         *_dropped(companies.dropped, 2),
         "usage:",
         *_usage(roles, usage),
@@ -116,7 +123,7 @@ def _tables(roles: Roles, converted_in: Mapping[str, str], ids: tuple[str, str])
     yield f"  ids: {ids[0]}"
 
 
-def _roles(draft: CompanyDraft) -> Iterator[str]:
+def _roles(draft: CompanyDraft, subscriptions: SubscriptionDraft | None) -> Iterator[str]:
     nothing = "No column looks like it. null: not recorded"
     for key, meaning, guess in (
         ("signed_up", "Day of signing up", draft.signed_up),
@@ -128,29 +135,51 @@ def _roles(draft: CompanyDraft) -> Iterator[str]:
         ("ended", "Day the subscription ended", draft.ended),
         ("value", "Monthly revenue of a customer", draft.value),
     ):
+        if subscriptions is not None and key != "signed_up":
+            continue
         missing = "No column looks like it: put its name here" if key == "converted" else nothing
         yield from comment(f"{meaning}. {_sentence(guess.why) if guess else missing}.", 2)
         yield f"  {key}: {scalar(guess.column if guess else PLACEHOLDER if key == 'converted' else None)}"
+    if subscriptions is not None:
+        yield from _subscriptions(subscriptions)
     yield from comment("Carried through to the list for reps, never a feature.", 2)
     for guess in draft.shown:
         yield from comment(f"{guess.column}: {guess.why}.", 2)
     yield f"  shown: {inline([guess.column for guess in draft.shown])}"
 
 
+def _subscriptions(draft: SubscriptionDraft) -> Iterator[str]:
+    yield from comment(
+        "Any number a company; the start of a paid one is a conversion. The columns are guessed by name.",
+        2,
+    )
+    yield "  subscriptions:"
+    yield f"    table: {scalar(draft.table)}"
+    yield f"    id: {scalar(draft.id)}"
+    yield f"    start: {scalar(draft.start)}  # should be the day of the first payment"
+    yield f"    end: {scalar(draft.end)}  # missing where it has not ended; null: ends are not recorded"
+    yield f"    value: {scalar(draft.value)}  # should be an amount a month"
+    yield from comment("Rows that are trials and not paid, by column.", 4)
+    yield f"    trials: {inline(draft.trials)}"
+
+
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _attributes(draft: CompanyDraft) -> Iterator[str]:
+def _attributes(draft: CompanyDraft, extras: Extras, roles: Roles) -> Iterator[str]:
     yield from comment(
         "What features are made of. Delete what may have been filled in after the conversion.", 2
     )
-    if not draft.attributes:
+    attributes = {**draft.attributes, **extras.attributes()}
+    if not attributes:
         yield "  attributes: {}"
         return
     yield "  attributes:"
-    names = _FeatureNames()
-    for column, (keys, why) in draft.attributes.items():
+    guesses = (draft.signed_up, draft.converted, draft.ended, draft.value, *draft.shown)
+    columns = {roles.company_id, *attributes, *(guess.column for guess in guesses if guess is not None)}
+    names = _FeatureNames({*columns, *MADE, *RESERVED})
+    for column, (keys, why) in attributes.items():
         yield from comment(f"{_sentence(why)}.", 4)
         yield f"    {scalar(column)}: {inline({**keys, **names.own(column, keys)})}"
 
@@ -158,7 +187,8 @@ def _attributes(draft: CompanyDraft) -> Iterator[str]:
 class _FeatureNames:
     """Gives features names of their own where those that follow from the columns would not do."""
 
-    def __init__(self) -> None:
+    def __init__(self, columns: set[str]) -> None:
+        self.columns = columns
         self.taken: set[str] = set()
 
     def own(self, column: str, keys: dict[str, Any]) -> dict[str, Any]:
@@ -166,13 +196,16 @@ class _FeatureNames:
         attribute = _ATTRIBUTE.validate_python(keys)
         usual = {*encoded_names(column, attribute), missing_name(column, attribute), slug(column)}
         fits = re.fullmatch(r"[a-z][a-z0-9_]*", slug(column)) and len(slug(column)) <= MAX_SLUG
-        if fits and not slug(column).startswith("x_") and not usual & self.taken:
+        clash = usual & self.taken or (usual - {column}) & self.columns
+        if fits and not slug(column).startswith("x_") and not clash:
             self.taken |= usual
             return {}
         plain = unicodedata.normalize("NFKD", column).encode("ascii", "ignore").decode()
         base = slug(plain)[:MAX_SLUG].strip("_") if re.search("[A-Za-z]", plain) else "attribute"
         number, name = 1, base
-        while {name, f"{name}_missing", f"{name}_not_applicable"} & self.taken:
+        while {name, f"{name}_encoded", f"{name}_missing", f"{name}_not_applicable"} & (
+            self.taken | self.columns
+        ):
             number += 1
             name = f"{base}_{number}"
         self.taken |= {name, f"{name}_missing", f"{name}_not_applicable"}
@@ -185,6 +218,20 @@ def _named(name: str, column: str, with_flag: bool) -> dict[str, Any]:
     if with_flag:
         named["flag"] = {"name": f"{name}_not_applicable", "description": f"{title} is not applicable"}
     return named | {"missing": {"name": f"{name}_missing", "description": f"{title} is missing"}}
+
+
+def _grain(draft: UsageDraft) -> Iterator[str]:
+    if draft.of == "week":
+        return
+    yield f"  grain: {draft.of}  # what a row is: a company's week, its day, or one event"
+    yield from comment("The zone that times without one are in; weeks begin on Monday 00:00 in it.", 2)
+    yield "  time_zone: UTC"
+    for key, guess in (("event", draft.event), ("user", draft.user)):
+        if guess is not None:
+            yield from comment(f"{_sentence(guess.why)}.", 2)
+            yield f"  {key}: {scalar(guess.column)}"
+    yield from comment("Rows left out, as those of bots or of your own staff, by column.", 2)
+    yield f"  exclude: {inline(draft.exclude)}"
 
 
 def _dropped(dropped: Mapping[str, str], indent: int) -> Iterator[str]:
@@ -207,6 +254,7 @@ def _usage(roles: Roles, draft: UsageDraft | None) -> Iterator[str]:
     yield f"  id: {scalar(roles.usage_id)}"
     yield from comment(f"{_sentence(draft.time.why)}; {draft.grain}.", 2)
     yield f"  time: {scalar(draft.time.column)}"
+    yield from _grain(draft)
     if draft.week_starts != "monday":
         yield f"  week_starts: {draft.week_starts}"
     yield from comment("Parts of the product. Add say: for what reps call one.", 2)
@@ -215,6 +263,12 @@ def _usage(roles: Roles, draft: UsageDraft | None) -> Iterator[str]:
     else:
         yield "  modules:"
     for name, module in draft.modules.items():
-        keys = {"actions": module.actions} | ({"users": module.users} if module.users else {})
+        columns = {"actions": module.actions, "users": module.users, "events": list(module.events)}
+        keys = {key: each for key, each in columns.items() if each}
         yield f"    {scalar(name)}: {inline(keys)}  # {module.why}"
+    if draft.measures:
+        yield from comment("Numbers beside the counts, of which the last one of a week counts.", 2)
+        yield "  measures:"
+    for name, column in draft.measures.items():
+        yield f"    {scalar(name)}: {inline({'column': column, 'combine': 'last'})}  # a level by its name"
     yield from _dropped(draft.dropped, 2)

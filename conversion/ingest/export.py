@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from conversion.config.data_contract import Contract
+from conversion.data.aliases import NONE, Current, current_ids
 from conversion.ingest.cells import ParsedTable, final_types, parse_cells
 from conversion.ingest.checks import check_disjoint, check_table
 from conversion.ingest.columns import tables_of
@@ -49,7 +51,8 @@ def read_export(folder: Path, contract: Contract, contract_file: str | None = No
     Raises
     ------
     ExportError
-        Some table has faults; the message lists all faults of all tables, one a line.
+        Some table has faults; the message lists all faults of all tables, one a line. Or the table of
+        aliases contradicts itself.
     """
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
@@ -58,27 +61,39 @@ def read_export(folder: Path, contract: Contract, contract_file: str | None = No
             f", or run 'dvc repro {stage}', which writes this one" if stage else ""
         )
         raise ExportError(str(Fault(str(folder), "data.dir", "a folder", remedy, found=(found,))))
-    faults: list[Fault] = []
+    described = tables_of(contract, contract_file)
+    faults: dict[str, list[Fault]] = {name: [] for name in described}
     typed: dict[str, ParsedTable] = {}
-    last_days = None
-    for name, table in tables_of(contract, contract_file).items():
+    # Usage comes last: its users are counted by the ids of today, which another table has.
+    for name in sorted(described, key=lambda name: name == contract.usage.table):
         try:
             if name == contract.usage.table and contract.usage.grain != "week":
-                source = read_weekly_usage(folder, contract, contract_file)
-                last_days = source.last_days
+                current = NONE if any(faults.values()) else _ids_of_today(typed, contract)
+                source = read_weekly_usage(folder, contract, contract_file, current)
             else:
-                source = read_table(folder, table)
+                source = read_table(folder, described[name])
         except UnreadableError as fault:
-            faults.append(fault.at(shown_file(folder, name)))
+            faults[name].append(fault.at(shown_file(folder, name)))
             continue
-        typed[name] = parse_cells(source, table)
-        faults += [
+        typed[name] = parse_cells(source, described[name])
+        faults[name] += [
             *source.header.faults,
             *source.faults,
             *typed[name].faults,
             *check_table(typed[name]),
         ]
-    faults += check_disjoint(typed, contract)
-    if faults:
-        raise ExportError("\n".join(map(str, faults)))
-    return Export({name: final_types(each.cells, each.table) for name, each in typed.items()}, last_days)
+    every = [*itertools.chain.from_iterable(faults.values()), *check_disjoint(typed, contract)]
+    if every:
+        raise ExportError("\n".join(map(str, every)))
+    tables = {name: final_types(typed[name].cells, typed[name].table) for name in described}
+    return Export(tables, typed[contract.usage.table].source.last_days)
+
+
+def _ids_of_today(typed: dict[str, ParsedTable], contract: Contract) -> Current:
+    """Return the ids of today for a log of events, in which somebody may have used both a company's ids."""
+    aliases = contract.companies.aliases
+    # Rows of days have no users to tell apart: their counts are added up later, as those of weeks are.
+    if aliases is None or contract.usage.grain != "event":
+        return NONE
+    table = typed[aliases.table]
+    return current_ids(final_types(table.cells, table.table), aliases)

@@ -203,4 +203,4 @@ ORIGIN_METRICS: Final = (
     Metric("<rule>.high", "above this `load` warns"),
     Metric("<rule>.warned", "whether `load` warned"),
 )
-"""What is reported of each of `ORIGIN_LEAKS`."""
+"""What is reported of each of `TELLS`."""

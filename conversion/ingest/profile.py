@@ -42,7 +42,7 @@ def profile(table: pd.DataFrame, key: Sequence[str], shown: Sequence[str] = ()) 
 
 def _profile_column(column: pd.Series[Any], private: bool) -> dict[str, Any]:
     facts: dict[str, Any] = {
-        "missing_share": round(float(column.isna().mean()), PROFILE_DIGITS),
+        "missing_share": round(float(column.isna().mean()), PROFILE_DIGITS) if len(column) else 0.0,
         "distinct": int(column.nunique()),
     }
     known = column.dropna()

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from conversion.config.data_contract import Contract
 from conversion.config.usage_contract import Usage
+from conversion.data.aliases import NONE, Current
 from conversion.ingest.cells import MISSING
 from conversion.ingest.columns import MAX_MEASURE
 from conversion.ingest.csv_bytes import MAX_RECORD_BYTES, normalized_utf8, refuse_other_headers
@@ -61,8 +62,9 @@ def create_rows(
     source: Path | pa.Table,
     contract: Contract,
     contract_file: str | None = None,
+    current: Current = NONE,
 ) -> None:
-    """Create the view ``usage_rows`` of a table's parsed rows.
+    """Create the view ``usage_rows`` of a table's parsed rows, with ids of today by ``current``.
 
     Its columns: ``id`` and ``moment`` (in the contract's time zone), missing where they cannot be parsed; the
     text they were parsed from, ``id_text`` and ``moment_text``; ``excluded``; for events ``event`` and
@@ -91,7 +93,15 @@ def create_rows(
         *(_of_events(usage, place) if usage.grain == "event" else _of_days(contract.counts, place)),
         *_measured(engine, usage, place),
     ]
-    engine.execute(f"CREATE VIEW usage_rows AS SELECT {', '.join(parsed)} FROM source")
+    engine.execute(f"CREATE VIEW parsed_rows AS SELECT {', '.join(parsed)} FROM source")
+    if not current:
+        engine.execute("CREATE VIEW usage_rows AS SELECT * FROM parsed_rows")
+        return
+    engine.register("former", pa.table({"old": list(current), "today": list(current.values())}))
+    engine.execute(
+        "CREATE VIEW usage_rows AS SELECT parsed_rows.* REPLACE (coalesce(today, id) AS id)"
+        " FROM parsed_rows LEFT JOIN former ON id = old"
+    )
 
 
 class MissingColumnsError(Exception):

@@ -25,6 +25,7 @@ import pyarrow as pa
 
 from conversion.config.data_contract import Contract
 from conversion.config.usage_contract import Measure
+from conversion.data.aliases import NONE, Current
 from conversion.ingest.columns import tables_of
 from conversion.ingest.faults import SHOWN_KEYS, Fault, UnreadableError, one_line, quoted
 from conversion.ingest.tables import Header, Source, find_file
@@ -54,8 +55,10 @@ class WeeklyCounts(NamedTuple):
     """By a week's Monday the last day with a row that is not excluded, both as ISO dates, in their order."""
 
 
-def read_weekly_usage(folder: Path, contract: Contract, contract_file: str | None = None) -> Source:
-    """Read the usage table of an export whose grain is day or event, as weekly counts.
+def read_weekly_usage(
+    folder: Path, contract: Contract, contract_file: str | None = None, current: Current = NONE
+) -> Source:
+    """Read the usage table of an export whose grain is day or event, as `count_weeks` counts it.
 
     Returns
     -------
@@ -72,7 +75,7 @@ def read_weekly_usage(folder: Path, contract: Contract, contract_file: str | Non
     path = find_file(folder, tables_of(contract, contract_file)[usage.table])
     faults: list[Fault] = []
     try:
-        weeks, last_days = count_weeks(path, contract, contract_file)
+        weeks, last_days = count_weeks(path, contract, contract_file, current)
     except WeeklyCountsError as error:
         faults, last_days = error.faults, {}
         weeks = _typed(pd.DataFrame(columns=_columns(contract)), contract)
@@ -88,7 +91,10 @@ def weekly_counts(source: Path | pa.Table, contract: Contract) -> pd.DataFrame:
 
 
 def count_weeks(
-    source: Path | pa.Table, contract: Contract, contract_file: str | None = None
+    source: Path | pa.Table,
+    contract: Contract,
+    contract_file: str | None = None,
+    current: Current = NONE,
 ) -> WeeklyCounts:
     """Count a company's actions and users by week and module, and combine its measures.
 
@@ -100,6 +106,8 @@ def count_weeks(
         Of grain ``day`` or ``event``.
     contract_file
         Its file, if messages should say what could be changed there; None if only the export can be wrong.
+    current
+        Of grain ``event``, the ids of today by those no longer used: who used both is one user.
 
     Returns
     -------
@@ -117,7 +125,7 @@ def count_weeks(
     count = _of_events if contract.usage.grain == "event" else _of_days
     with open_engine() as engine:
         try:
-            create_rows(engine, source, contract, contract_file)
+            create_rows(engine, source, contract, contract_file, current)
             counted, last_days = count(engine, file, contract)
         except MissingColumnsError as error:
             raise WeeklyCountsError(error.faults) from error

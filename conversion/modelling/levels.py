@@ -130,16 +130,14 @@ def warn_of_unseen_levels(counts: dict[str, dict[str, int]]) -> None:
     if counts:
         log.warning(
             "levels that the model has not seen count as other or unknown; train it again to tell them apart",
-            extra={
-                column: f"{sum(found.values())} rows: {_listed(list(found))}"
-                for column, found in counts.items()
-            },
+            extra={"unseen": "; ".join(_described(column, found) for column, found in counts.items())},
         )
 
 
-def _listed(levels: list[str]) -> str:
-    more = len(levels) - SHOWN
-    return ", ".join(levels[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+def _described(column: str, found: dict[str, int]) -> str:
+    more = len(found) - SHOWN
+    names = ", ".join(list(found)[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return f"{column} of {sum(found.values())} rows: {names}"
 
 
 def _as_categorical(values: pd.Series[Any]) -> pd.Series[Any]:

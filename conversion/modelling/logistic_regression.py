@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from conversion.config.model_params import AUTO
 from conversion.config.params import BASELINE_WEEKS
 from conversion.features.definitions import Feature
 from conversion.modelling.levels import Levels
@@ -19,8 +20,6 @@ from conversion.stats.numeric import Floats
 from conversion.stats.portable_logistic_regression import PortableLogisticRegression
 from conversion.stats.portable_math import expit
 
-AUTO: Final = "auto"
-"""Stands in ``quadratic`` for features that are chosen by the contract."""
 MOST_ATTRIBUTES: Final = 10
 """Attributes that ``auto`` squares: products grow with the square of their number."""
 MOST_OF_SUMMARY: Final = 20

@@ -106,8 +106,8 @@ def search_and_fit_at(
     if not 0 < positives < len(rows):
         raise ExportError(
             f"{contract.conversion_tables}: at {as_of:%Y-%m-%d} {positives} of {len(rows)} training "
-            "snapshots with mature labels are conversions; there is nothing to learn from: give a longer export, or a later "
-            "evaluate.first_cutoff or data.as_of"
+            "snapshots with mature labels are conversions; there is nothing to learn from: give a longer "
+            "export, or a later evaluate.first_cutoff or data.as_of"
         )
     weight = rows["weight"].to_numpy(dtype=np.float64) * recency_weights(
         rows["as_of"], as_of, params.train.recency_half_life_weeks

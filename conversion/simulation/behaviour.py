@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from conversion.config.contract import MODULES
+from conversion.simulation.vocabulary import MODULES
 from conversion.stats.numeric import Bools, Floats, Ints
 from conversion.stats.portable_math import exp, power
 

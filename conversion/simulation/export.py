@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from conversion.config.contract import CUSTOMERS, EMPLOYEE_RANGES, MEASURES, NONCUSTOMERS, USAGE_ACTIONS
 from conversion.simulation.behaviour import NEVER
 from conversion.simulation.firms import Firms
+from conversion.simulation.vocabulary import CUSTOMERS, EMPLOYEE_RANGES, MEASURES, NONCUSTOMERS, USAGE_ACTIONS
 from conversion.stats.numeric import Floats, Ints
 from conversion.stats.portable_math import exp
 from conversion.stats.portable_math import log as ln

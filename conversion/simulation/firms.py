@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from conversion.config.contract import UNRANKED
+from conversion.simulation.vocabulary import UNRANKED
 from conversion.stats.numeric import Bools, Floats, Ints
 from conversion.stats.portable_math import log as ln
 from conversion.stats.portable_math import power

@@ -37,9 +37,9 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from conversion.config.contract import ACTIONS, MODULES, UNRANKED
 from conversion.simulation.behaviour import NEVER
 from conversion.simulation.firms import Firms
+from conversion.simulation.vocabulary import ACTIONS, MODULES, UNRANKED
 from conversion.stats.numeric import Bools, Floats, Ints
 from conversion.stats.portable_math import exp, log1p, power
 from conversion.stats.portable_math import log as ln

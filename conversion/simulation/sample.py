@@ -7,7 +7,6 @@ import datetime as dt
 import numpy as np
 import pandas as pd
 
-from conversion.config.contract import MEASURES
 from conversion.simulation.behaviour import WARM_UP_WEEKS, draw_traits, draw_week, raise_usage
 from conversion.simulation.export import Sample, company_tables, usage_table
 from conversion.simulation.firms import Firms, draw_firms
@@ -20,6 +19,7 @@ from conversion.simulation.hazard import (
     update_signals,
     weekly_hazard,
 )
+from conversion.simulation.vocabulary import MEASURES
 from conversion.stats.numeric import Floats, Ints
 
 

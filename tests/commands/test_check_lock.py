@@ -113,6 +113,26 @@ BOTH = {"members": {"a": {"C": 1.0}, "b": {"depth": 3}}}
                 "model.c: dvc.lock has {'k': 1}, models/model.json was trained with nothing",
             ],
         ),
+        # features that the contract chose
+        (
+            recorded(
+                model__type="logistic_regression",
+                model__logistic_regression={"C": 1, "quadratic": ["auto"]},
+            ),
+            described({"C": 1, "quadratic": ["size"]}, "logistic_regression"),
+            [],
+        ),
+        (
+            recorded(
+                model__type="logistic_regression",
+                model__logistic_regression={"C": 1, "quadratic": ["a"]},
+            ),
+            described({"C": 2, "quadratic": ["b"]}, "logistic_regression"),
+            [
+                f"model.logistic_regression.C: dvc.lock has 1, {TRAINED_WITH} 2",
+                f"model.logistic_regression.quadratic: dvc.lock has ['a'], {TRAINED_WITH} ['b']",
+            ],
+        ),
         # what a search found is not what was given
         (recorded(model__b={"depth": 4}), described(BOTH, search={"b": {"trials": 9}}), []),
         (

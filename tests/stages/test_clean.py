@@ -8,11 +8,13 @@ import pandas as pd
 import pytest
 
 from conversion.config.data_contract import Contract
+from conversion.config.params_file import load_params
 from conversion.runtime.errors import ExportError
 from conversion.runtime.files import write_json
 from stages import clean
 from tests.contract_files import hubspot, projects
-from tests.pipeline import lay_out_typed
+from tests.memberships import memberships, memberships_export
+from tests.pipeline import Pipeline, lay_out_typed
 
 
 @pytest.fixture
@@ -120,3 +122,71 @@ def test_the_stage_follows_any_contract(starts: str, first_day: str) -> None:
     report = json.loads(Path("metrics/cleaning.json").read_text())
     assert report["as_of"] == "2019-03-04"
     assert report["companies"]["quarantined"]["ended_before_converted"] == 0
+
+
+def test_the_stage_writes_paid_periods_of_any_contract(project: Path) -> None:
+    clean.main()
+    companies = pd.read_parquet(project / "data/clean/companies.parquet")
+    periods = pd.read_parquet(project / "data/clean/subscriptions.parquet")
+    converted = companies[companies["CLOSEDATE"].notna()]
+    assert periods["id"].tolist() == converted["id"].tolist()
+    assert periods["start"].tolist() == converted["CLOSEDATE"].tolist()
+    assert periods["value"].tolist() == converted["MRR"].tolist()
+    assert periods["conversion_valid"].tolist() == converted["conversion_valid"].tolist()
+    assert periods["end"].isna().all()
+    assert not periods["conversion_valid"].all()
+
+
+def test_the_stage_writes_subscriptions_and_histories(project: Path) -> None:
+    lay_out_typed(project, memberships_export(), memberships())
+    clean.main()
+    written = Pipeline(memberships_export(), load_params(), memberships()).clean
+    report = json.loads((project / "metrics/cleaning.json").read_text())
+    for part, table in (("companies", written.companies), ("subscriptions", written.periods)):
+        pd.testing.assert_frame_equal(pd.read_parquet(project / f"data/clean/{part}.parquet"), table)
+        quarantine = pd.read_parquet(project / f"data/quarantine/{part}.parquet")
+        assert len(quarantine) == sum(report[part]["quarantined"].values()) > 0
+    assert report["subscriptions"]["paid_periods"] == len(written.periods)
+    assert report["companies"]["conversions"] == written.periods["conversion_valid"].sum()
+    for column in ("grade", "region"):
+        path = f"histories/{column}.parquet"
+        pd.testing.assert_frame_equal(
+            pd.read_parquet(project / "data/clean" / path), written.histories[column]
+        )
+        counts = report["histories"][column]
+        quarantine = pd.read_parquet(project / "data/quarantine" / path)
+        assert len(quarantine) == sum(counts["quarantined"].values())
+        assert counts["kept"] == len(written.histories[column])
+
+
+def test_the_stage_says_which_week_ends_early_and_why(
+    project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    usage = projects().usage.model_copy(update={"grain": "day"})
+    lay_out_accounts(projects().model_copy(update={"usage": usage}), "2019-01-07")
+    days = {
+        f"{week:%Y-%m-%d}": week + pd.Timedelta(days=6)
+        for week in pd.date_range("2019-01-07", periods=8, freq="7D")
+    }
+    days["2019-02-25"] = pd.Timestamp("2019-02-27")
+    last_days = {week: f"{day:%Y-%m-%d}" for week, day in days.items()}
+    write_json(project / "data/typed/export.json", {"last_days": last_days})
+    clean.main()
+    assert json.loads((project / "data/clean/export.json").read_text()) == {"as_of": "2019-02-25"}
+    warnings: Any = [record for record in caplog.records if record.levelname == "WARNING"]
+    (said,) = warnings
+    assert said.getMessage() == "the last week ends early and is left out; data.as_of keeps it"
+    assert (said.week, said.last_day, said.of) == ("2019-02-25", "2019-02-27", "usage")
+    assert said.keep == "dvc exp run -S data.as_of=2019-03-04"
+
+
+def test_the_stage_refuses_aliases_in_a_circle(project: Path) -> None:
+    tables = memberships_export()
+    ids = tables["teams"]["team"].tolist()[:2]
+    circle = pd.DataFrame({"old": ids, "new": ids[::-1]}).astype("str")
+    lay_out_typed(project, tables | {"merged": circle}, memberships())
+    with pytest.raises(
+        ExportError, match=r"^merged: new: expected .* (\d+) -> \d+ -> \1; remove one of the rows$"
+    ):
+        clean.main()
+    assert not (project / "data/clean").exists()

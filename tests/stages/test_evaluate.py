@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 import yaml
 
-from conversion.evaluation import backtest as backtest_module
 from conversion.evaluation.plots import PLOTS
+from conversion.evaluation.prospect_slices import slice_names
 from conversion.modelling.artifact import save_model
 from conversion.runtime.errors import ExportError
 from conversion.runtime.files import write_json
 from stages import evaluate
 from tests.backtests import COLUMNS, backtest_export
+from tests.contract_files import hubspot
 
 
 @pytest.fixture
@@ -22,6 +23,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     pipeline = backtest_export(evaluate__cross_validation_folds=2)
     Path("params.yaml").write_text(yaml.safe_dump(pipeline.params.model_dump(mode="json")), encoding="utf-8")
+    write_json("data/contract.json", hubspot().model_dump(mode="json"))
     write_json("data/clean/export.json", {"as_of": f"{pipeline.as_of:%Y-%m-%d}"})
     (tmp_path / "data/features").mkdir()
     pipeline.train.to_parquet("data/features/train.parquet", index=False)
@@ -48,7 +50,7 @@ def test_the_stage_writes_measures_predictions_and_plots(
     assert numbers["share_of_oracle"] == result["share_of_oracle"]["average_precision"]["value"]
     slices = pd.read_csv("metrics/slices.csv")
     assert not slices["slice"].isin(["not seen yet"]).any(), "those are the never seen"
-    assert list(dict.fromkeys(slices["by"])) == ["all", *backtest_module.SLICES]
+    assert list(dict.fromkeys(slices["by"])) == ["all", *slice_names(hubspot())]
     predictions = pd.read_parquet("data/backtest/predictions.parquet")
     assert list(predictions) == [*COLUMNS, "oracle"]
     weekly = pd.read_csv("metrics/backtest.csv")

@@ -9,12 +9,16 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from conversion.config.params_file import load_params
 from conversion.data.timeline import WEEK
 from conversion.features import snapshots
 from conversion.features.compute import compute_features, feature_definitions, feature_frame, feature_settings
 from conversion.features.definitions import FeatureSettings
 from conversion.runtime.errors import ExportError
 from stages import clean, featurize
+from tests.contract_files import projects
+from tests.exports import projects_export
+from tests.memberships import memberships, memberships_export
 from tests.pipeline import Pipeline, dirty_export, lay_out_typed, small_params
 
 HORIZON = pd.Timedelta(days=30)
@@ -219,3 +223,31 @@ def test_the_stage_writes_the_same_bytes_again(project: Path) -> None:
         written.append({path.name: path.read_bytes() for path in (project / "data/features").iterdir()})
     assert set(written[0]) == {"train.parquet", "backtest.parquet", "latest.parquet"}
     assert written[0] == written[1]
+
+
+def test_the_stage_follows_any_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With text ids, paid periods and histories of attributes."""
+    monkeypatch.chdir(tmp_path)
+    lay_out_typed(tmp_path, memberships_export(), memberships())
+    clean.main()
+    featurize.main()
+    pipeline = Pipeline(memberships_export(), load_params(), memberships())
+    for name in ("train", "backtest", "latest"):
+        written = pd.read_parquet(tmp_path / f"data/features/{name}.parquet")
+        expected = getattr(pipeline, name)
+        pd.testing.assert_frame_equal(written, expected.astype({"as_of": written["as_of"].dtype}))
+        assert "grade" in written
+        assert written["id"].dtype == "str"
+
+
+def test_without_a_value_there_is_no_revenue() -> None:
+    tables = projects_export(companies=80, weeks=30)
+    companies = projects().companies.model_copy(update={"value": None})
+    bare = projects().model_copy(update={"companies": companies})
+    tables["accounts"] = tables["accounts"].drop(columns="arr")
+    without, valued = (
+        Pipeline(table, small_params(), contract).backtest
+        for table, contract in ((tables, bare), (projects_export(companies=80, weeks=30), projects()))
+    )
+    assert "MRR" in valued
+    pd.testing.assert_frame_equal(valued.drop(columns="MRR"), without)

@@ -9,13 +9,14 @@ import pandas as pd
 import pytest
 import yaml
 
-from conversion.leads.lead_files import write_leads
+from conversion.leads.lead_files import read_lead_files, write_leads
 from conversion.leads.lead_list import REASON_COLUMNS, lead_columns
 from conversion.modelling.artifact import save_model
 from conversion.runtime.errors import ArtifactError, InputError
 from conversion.runtime.files import sha256, write_json
 from stages import score
 from tests.contract_files import hubspot, projects
+from tests.exports import projects_export
 from tests.pipeline import Pipeline, dirty_export, small_params
 
 
@@ -130,6 +131,31 @@ def test_tiers_that_no_prospect_can_be_in_are_told(caplog: pytest.LogCaptureFixt
     (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
     assert "no prospect can be in some tiers" in warning.getMessage()
     assert warning.__dict__["tiers"] == "very_high"
+
+
+@pytest.mark.usefixtures("project")
+def test_levels_that_the_model_has_not_seen_are_counted_in_one_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    params = small_params(model__logistic_regression__quadratic=["plan"])
+    pipeline = Pipeline(projects_export(companies=150, weeks=40), params, projects())
+    countries = ["AT", "AT", "CH", "AT", "CH", *pipeline.latest["country"].astype("str")[5:]]
+    Path("params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json")), encoding="utf-8")
+    write_json("data/contract.json", projects().model_dump(mode="json"))
+    write_json("data/clean/export.json", {"as_of": f"{pipeline.as_of:%Y-%m-%d}"})
+    pipeline.companies.to_parquet("data/clean/companies.parquet", index=False)
+    pipeline.usage.to_parquet("data/clean/usage.parquet", index=False)
+    pipeline.train.to_parquet("data/features/train.parquet", index=False)
+    pipeline.latest.assign(country=pd.Categorical(countries)).to_parquet(
+        "data/features/latest.parquet", index=False
+    )
+    save_model(pipeline.model, {"model_type": "logistic_regression"})
+    score.main()
+    (warning,) = [each for each in caplog.records if "has not seen" in each.getMessage()]
+    assert warning.__dict__["country"] == "5 rows: AT, CH"
+    found = read_lead_files(Path(), "csv", projects())
+    assert found is not None
+    assert set(found.leads["id"]) == set(pipeline.latest["id"])
 
 
 def test_without_a_model_nothing_is_listed(project: Path) -> None:

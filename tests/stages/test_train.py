@@ -17,6 +17,7 @@ from conversion.runtime.errors import ExportError, InputError
 from conversion.runtime.files import sha256, write_json
 from conversion.runtime.yaml_values import value_at
 from stages import train
+from tests.contract_files import hubspot
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
 
 
@@ -25,6 +26,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with all that the stage reads."""
     monkeypatch.chdir(tmp_path)
     pipeline = Pipeline(dirty_export(), small_params())
+    write_json("data/contract.json", hubspot().model_dump(mode="json"))
     write_json("data/clean/export.json", {"as_of": f"{pipeline.as_of:%Y-%m-%d}"})
     (tmp_path / "data/features").mkdir()
     pipeline.train.to_parquet("data/features/train.parquet", index=False)

@@ -20,10 +20,10 @@ NOTHING = object()
 Edit = Callable[[dict[str, Any]], None]
 
 
-def put(*path: str, value: object) -> Edit:
-    """Set a value at a path of keys, or remove the key."""
+def put(*path: str | int, value: object) -> Edit:
+    """Set a value at a path of keys and places, or remove the key."""
 
-    def edit(contract: dict[str, Any]) -> None:
+    def edit(contract: Any) -> None:
         for key in path[:-1]:
             contract = contract[key]
         if value is NOTHING:
@@ -56,6 +56,7 @@ def test_the_default_contract_says_what_the_tables_of_the_assessment_are() -> No
     industry = contract.attributes_of(Category)["INDUSTRY"]
     assert {"COMPUTER_SOFTWARE", "SaaS"} <= set(industry.groups["Software and IT"])
     assert industry.says_nothing == ("Other",)
+    assert contract.conversion_tables == "customers"
 
 
 def test_a_contract_as_json_is_read_as_the_same(tmp_path: Path) -> None:
@@ -73,6 +74,7 @@ def test_modules_may_be_without_users_and_tables_a_list(tmp_path: Path) -> None:
     )
     contract = load_contract(path)
     assert contract.companies.tables == {"accounts": "some"}
+    assert contract.conversion_tables == "accounts"
     assert contract.actions[-1] == "invoices"
     assert len(contract.users) == 4
 
@@ -119,6 +121,7 @@ def test_days_keep_their_columns_and_may_leave_rows_out(tmp_path: Path) -> None:
     assert contract.usage.columns == ("id", "WHEN_TIMESTAMP", *contract.counts)
 
 
+COMPANIES = {"tables": ["accounts"], "id": "id", "ids": "whole"}
 NUMBER = ("companies", "attributes", "ALEXA_RANK")
 BROKEN = {
     "missing": (put("companies", "converted", value=NOTHING), "companies.converted: given nothing, add it"),
@@ -237,6 +240,24 @@ BROKEN = {
         put("companies", "attributes", "age", value={"kind": "ordered", "cuts": [3, 2]}),
         "cuts should increase",
     ),
+    "a_level_in_no_slice": (
+        put("companies", "attributes", "EMPLOYEE_RANGE", "slice_levels", 4, "levels", value=["201 to 1000"]),
+        "companies.attributes.EMPLOYEE_RANGE: given",
+        "slice_levels should have each of the levels once",
+    ),
+    "slices_of_one_name": (
+        put("companies", "attributes", "EMPLOYEE_RANGE", "slice_levels", 1, "name", value="1 employee"),
+        "slice_levels should have different names",
+    ),
+    "a_slice_without_levels": (
+        put("companies", "attributes", "EMPLOYEE_RANGE", "slice_levels", 0, "levels", value=[]),
+        "companies.attributes.EMPLOYEE_RANGE.slice_levels.0.levels: given",
+        "should have at least 1 item",
+    ),
+    "slices_by_a_wrong_word": (
+        put("companies", "attributes", "INDUSTRY", "slices", value="groups"),
+        "INDUSTRY.slices: given 'groups', should be 'values', 'known' or 'none'",
+    ),
     "cuts_without_names": (
         put(
             "companies",
@@ -253,6 +274,30 @@ BROKEN = {
     "a_measure_as_a_module": (
         put("usage", "measures", value={"email": {"column": "gb", "combine": "last"}}),
         "usage.measures: two names are the same, or differ by case alone",
+    ),
+    "subscriptions_without_start": (
+        put("companies", value={**COMPANIES, "subscriptions": {"table": "subs", "id": "id"}}),
+        "companies.subscriptions.start: given nothing, add it (first day of the subscription)",
+    ),
+    "subscriptions_as_a_list": (
+        put("companies", value={**COMPANIES, "subscriptions": ["subs"]}),
+        "companies.subscriptions: given ['subs'], should be a section of keys",
+    ),
+    "a_grain_that_is_none": (
+        events(grain="hour"),
+        "usage.grain: given 'hour', should be 'week', 'day' or 'event'",
+    ),
+    "cuts_that_are_no_numbers": (
+        put("companies", "attributes", "SEATS", value={"kind": "ordered", "cuts": ["a"]}),
+        "companies.attributes.SEATS.cuts.0: given 'a', should be a valid number",
+    ),
+    "cuts_out_of_order": (
+        put("companies", "attributes", "SEATS", value={"kind": "ordered", "cuts": [3, 2]}),
+        "companies.attributes.SEATS: cuts should increase",
+    ),
+    "the_name_of_a_measure": (
+        put("usage", "measures", value={"a b": {"column": "gb", "combine": "last"}}),
+        "usage.measures: given 'a b', should be a name of letters, digits and underscores, with a letter",
     ),
     "ids": (put("companies", "ids", value="int"), "companies.ids: given 'int', should be 'whole' or 'text'"),
 }
@@ -328,6 +373,7 @@ def test_subscriptions_name_the_columns_that_cleaning_makes(tmp_path: Path) -> N
     companies = load_contract(path).companies
     assert (companies.converted, companies.ended, companies.value) == ("converted", "ended", None)
     assert companies.subscriptions is not None
+    assert load_contract(path).conversion_tables == "paid"
     assert companies.subscriptions.trials == {"plan": ("trial",), "free": ("true",)}
     resolved = tmp_path / "contract.json"
     resolved.write_text(load_contract(path).model_dump_json(), encoding="utf-8")

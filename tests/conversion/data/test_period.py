@@ -11,11 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conversion.config.params import Clean
-from conversion.data.period import Period, describe_first, find_period, strays
+from conversion.data.period import (
+    EarlyEnd,
+    ExportDays,
+    Period,
+    describe_first,
+    export_days,
+    find_period,
+    strays,
+)
 from conversion.data.timeline import WEEK
 from conversion.runtime.errors import ExportError
 from conversion.simulation.sample import simulate
 from tests.contract_files import hubspot, projects
+from tests.memberships import memberships
 from tests.pipeline import small_params
 
 AS_OF = pd.Timestamp("2020-02-24")
@@ -216,6 +225,130 @@ def test_little_is_not_judged(weeks: int, rows: int) -> None:
 
 def test_only_the_last_week_can_be_incomplete() -> None:
     assert period_of(usage_of(steady() | {0: 70, -1: 75})).as_of == AS_OF - WEEK
+
+
+# Other days that show when the export was taken
+
+
+def taken(
+    last_days: dict[int, int] | None = None,
+    signed_up: list[int] | None = None,
+    usage: pd.DataFrame | None = None,
+    **changed: Any,
+) -> Period:
+    """Find the period by the last day with usage of each week, Monday is 0, or by days of sign-up.
+
+    Weeks and days are counted as in `usage_of`: week 0 ends, and day 0 is, at `AS_OF`.
+    """
+    ends = None
+    if last_days is not None:
+        mondays = {week: AS_OF + (week - 1) * WEEK for week in last_days}
+        ends = {mondays[week]: mondays[week] + pd.Timedelta(days=day) for week, day in last_days.items()}
+    days = None
+    if signed_up is not None:
+        days = pd.Series([AS_OF + pd.Timedelta(days=day) for day in signed_up], dtype="datetime64[us]")
+    rows = usage_of(steady()) if usage is None else usage
+    return find_period(rows, NEVER, None, settings(**changed), hubspot(), ExportDays(days, ends))
+
+
+def each_week(day: int, last: int) -> dict[int, int]:
+    """Let all weeks end with one day, Monday is 0, but for the last one."""
+    return dict.fromkeys(range(-19, 0), day) | {0: last}
+
+
+@pytest.mark.parametrize(
+    ("usual", "last", "whole"),
+    [
+        (6, 6, True), (6, 5, False), (6, 2, False), (6, 0, False),
+        (4, 4, True), (4, 5, True), (4, 3, False), (4, 2, False),
+    ],
+)  # fmt: skip
+def test_a_week_without_usage_on_its_usual_last_day_is_not_complete(
+    usual: int, last: int, whole: bool
+) -> None:
+    """However much usage it has: an export taken on a Wednesday gives no list of next Monday."""
+    period = taken(each_week(usual, last))
+    assert period.as_of == (AS_OF if whole else AS_OF - WEEK)
+    wednesday = AS_OF - WEEK + pd.Timedelta(days=last)
+    assert period.early == (None if whole else EarlyEnd("usage", wednesday))
+    assert period.last == AS_OF - WEEK
+
+
+def test_a_holiday_before_does_not_make_a_wednesday_usual() -> None:
+    assert taken(each_week(6, 2) | {-1: 2, -2: 2, -5: 1}).as_of == AS_OF - WEEK
+    assert taken(each_week(4, 4) | {-1: 2}).as_of == AS_OF
+
+
+def test_a_sunday_shows_that_little_usage_is_all_there_is() -> None:
+    little = in_last_week(usage_of(steady()), 3)
+    assert taken(each_week(6, 6), usage=little).as_of == AS_OF
+    assert taken(each_week(4, 4), usage=little).as_of == AS_OF - WEEK, "a Friday does not"
+
+
+def test_in_a_short_export_only_a_sunday_ends_a_week() -> None:
+    usage = usage_of(steady(4, rows=3))
+    assert taken({-3: 4, -2: 4, -1: 4, 0: 4}, usage=usage).as_of == AS_OF - WEEK
+    assert taken({-3: 4, -2: 4, -1: 4, 0: 6}, usage=usage).as_of == AS_OF
+
+
+def test_a_row_with_a_future_day_ends_no_week() -> None:
+    usage = usage_of(steady() | {3: 1})
+    assert taken(each_week(6, 2) | {3: 6}, usage=usage).as_of == AS_OF - WEEK
+    assert taken(each_week(6, 6) | {3: 0}, usage=usage).as_of == AS_OF
+
+
+def test_a_conversion_or_sign_up_after_it_shows_that_a_week_is_over() -> None:
+    assert taken(each_week(6, 2), signed_up=[-300, -1]).as_of == AS_OF
+    assert taken(each_week(6, 2), signed_up=[-300, 3]).as_of == AS_OF
+    assert taken(each_week(6, 2), signed_up=[-300, -2]).as_of == AS_OF - WEEK
+    assert taken(each_week(6, 2), signed_up=[-300, 7]).as_of == AS_OF - WEEK, "planned ahead"
+
+
+SUNDAYS = [-1 - 7 * week for week in range(1, 9)]
+"""Of the eight weeks before the last one."""
+
+
+@pytest.mark.parametrize(
+    ("days", "whole"),
+    [
+        ([*SUNDAYS, -5], False),  # Wednesday
+        ([*SUNDAYS, -3], False),  # Friday
+        (SUNDAYS, False),  # none at all
+        ([*SUNDAYS, -2], True),  # Saturday
+        ([*SUNDAYS, -1], True),
+        ([*SUNDAYS[1:], -5], True),  # the Sunday before has none: there are too few to tell
+        ([*SUNDAYS[:-1], -5], True),
+    ],
+)
+def test_a_weekend_without_sign_ups_where_each_had_some_is_not_over(days: list[int], whole: bool) -> None:
+    period = taken(signed_up=days)
+    assert period.as_of == (AS_OF if whole else AS_OF - WEEK)
+    last = max(days)
+    seen = AS_OF + pd.Timedelta(days=last) if last >= -7 else None
+    assert period.early == (None if whole else EarlyEnd("sign-ups", seen))
+
+
+def test_a_week_that_ends_early_is_kept_on_request() -> None:
+    assert taken(each_week(6, 2), partial_week=0.0).as_of == AS_OF
+    usage = usage_of(steady())
+    days = ExportDays(None, {AS_OF - WEEK: AS_OF - WEEK})
+    assert find_period(usage, NEVER, AS_OF, settings(), hubspot(), days).as_of == AS_OF
+
+
+def test_the_days_of_an_export() -> None:
+    tables = {
+        "teams": pd.DataFrame({"created": pd.to_datetime(["2020-01-01", None])}),
+        "payments": pd.DataFrame({"from_day": pd.to_datetime(["2020-02-01"]), "kind": ["trial"]}),
+    }
+    converted, days = export_days(tables, {"2020-02-17": "2020-02-19"}, memberships())
+    assert converted.tolist() == [pd.Timestamp("2020-02-01")], "a trial shows the day too"
+    assert days.signed_up is not None
+    assert days.signed_up.tolist()[0] == pd.Timestamp("2020-01-01")
+    assert days.last_days == {pd.Timestamp("2020-02-17"): pd.Timestamp("2020-02-19")}
+    customers = pd.DataFrame({"CLOSEDATE": pd.to_datetime(["2020-01-03"])})
+    converted, days = export_days({"customers": customers, "noncustomers": customers[[]]}, None, hubspot())
+    assert converted.tolist() == [pd.Timestamp("2020-01-03")]
+    assert days == ExportDays()
 
 
 # Another contract

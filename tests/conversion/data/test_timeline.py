@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conversion.config.attribute_kinds import Date
 from conversion.data.timeline import (
     WEEK,
     as_of_view,
@@ -143,6 +144,17 @@ def test_later_sign_ups_conversions_and_ends_do_not_exist_yet() -> None:
     assert seen["arr"].notna().tolist() == [True, True, False, False, False]
     assert seen["cancelled"].notna().tolist() == [True, False, False, False, False]
     pd.testing.assert_frame_equal(table, accounts(*rows))
+
+
+def test_later_days_of_attributes_do_not_exist_yet() -> None:
+    companies = projects().companies
+    attributes = companies.attributes | {"invoiced": Date(kind="date")}
+    contract = projects().model_copy(
+        update={"companies": companies.model_copy(update={"attributes": attributes})}
+    )
+    table = accounts(*[(-90, None, None)] * 4).assign(invoiced=days(-1, 0, 1, None))
+    seen = as_of_view(table, AS_OF, contract)
+    assert seen["invoiced"].notna().tolist() == [True, False, False, False]
 
 
 offsets = st.integers(-60, 60) | st.none()

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from conversion.config.contract import EMPLOYEE_RANGES
 from conversion.data.timeline import WEEK
 from conversion.evaluation import backtest as backtest_module
 from conversion.modelling import training
 from tests.backtests import COLUMNS, backtest_export, backtest_predictions
+from tests.contract_files import hubspot
 from tests.exports import tiny_export
 from tests.pipeline import MODEL_TYPES, Pipeline, small_params
 
@@ -41,7 +41,7 @@ def test_the_recipe_is_fitted_anew_on_schedule_and_only_on_the_past(monkeypatch:
         return training.fit_at(*args)
 
     monkeypatch.setattr(backtest_module, "fit_at", recorded)
-    predictions = backtest_module.backtest(pipeline.train, pipeline.backtest, pipeline.params)
+    predictions = backtest_module.backtest(pipeline.train, pipeline.backtest, pipeline.params, hubspot())
     first = pipeline.cutoffs[0]
     assert sorted(fits) == [first, first + 8 * WEEK]
     age = (predictions["as_of"] - predictions["fitted_as_of"]) / WEEK
@@ -60,7 +60,7 @@ def test_labels_of_the_test_weeks_do_not_reach_the_model() -> None:
     train.loc[unknown, "label"] = 1 - train.loc[unknown, "label"]
     rows = pipeline.backtest[pipeline.backtest["as_of"] < cutoff + 8 * WEEK]
     rows = rows.assign(label=rows["label"].mask(rows["label"].notna(), 1.0))
-    predictions = backtest_module.backtest(train, rows, pipeline.params)
+    predictions = backtest_module.backtest(train, rows, pipeline.params, hubspot())
     same = backtest_predictions()["fitted_as_of"] == cutoff
     np.testing.assert_array_equal(predictions["probability"], backtest_predictions().loc[same, "probability"])
 
@@ -68,7 +68,9 @@ def test_labels_of_the_test_weeks_do_not_reach_the_model() -> None:
 def test_order_of_snapshots_changes_no_prediction() -> None:
     pipeline = backtest_export()
     shuffled = pipeline.backtest.sample(frac=1, random_state=0)
-    found = backtest_module.backtest(pipeline.train, shuffled, pipeline.params).sort_values(["id", "as_of"])
+    found = backtest_module.backtest(pipeline.train, shuffled, pipeline.params, hubspot()).sort_values(
+        ["id", "as_of"]
+    )
     expected = backtest_predictions().sort_values(["id", "as_of"])
     np.testing.assert_allclose(found["probability"], expected["probability"], rtol=0, atol=1e-9)
 
@@ -85,7 +87,7 @@ def test_shuffled_labels_teach_nothing(model_type: str) -> None:
         rng = np.random.default_rng(seed)
         train = pipeline.train.assign(label=rng.permutation(pipeline.train["label"]), weight=1.0)
         rows = pipeline.backtest.assign(label=rng.permutation(pipeline.backtest["label"]))
-        predictions = backtest_module.backtest(train, rows, pipeline.params)
+        predictions = backtest_module.backtest(train, rows, pipeline.params, hubspot())
         aucs.append(roc_auc_score(predictions["label"], predictions["probability"]))
     assert np.mean(aucs) == pytest.approx(0.5, abs=0.08)
 
@@ -104,55 +106,8 @@ def test_labels_shuffled_within_each_week_leave_the_prevalence(model_type: str) 
         return snapshots.assign(label=label)
 
     train = shuffled(pipeline.train).assign(weight=1.0)
-    fake = backtest_module.backtest(train, shuffled(pipeline.backtest), pipeline.params)
+    fake = backtest_module.backtest(train, shuffled(pipeline.backtest), pipeline.params, hubspot())
     prevalence = fake["label"].mean()
     assert 0.6 < average_precision_score(fake["label"], fake["probability"]) / prevalence < 1.5
-    true = backtest_module.backtest(pipeline.train, pipeline.backtest, pipeline.params)
+    true = backtest_module.backtest(pipeline.train, pipeline.backtest, pipeline.params, hubspot())
     assert average_precision_score(true["label"], true["probability"]) > 10 * prevalence, "there is a signal"
-
-
-def test_slices_say_what_was_known_at_the_cutoff() -> None:
-    snapshots = pd.DataFrame(
-        {
-            "seen": [1.0, 1.0, 0.0, 1.0],
-            "active_weeks_4w": [2.0, 0.0, 0.0, 4.0],
-            "weeks_since_first_seen": [4.0, 30.0, np.nan, 5.0],
-            "size": [1.0, 3.0, np.nan, 9.0],
-            "sector": ["Education", "Unknown", "Unknown", "Health"],
-        }
-    )
-    slices = pd.DataFrame(backtest_module.slice_columns(snapshots))
-    assert tuple(slices) == backtest_module.SLICES
-    active = "active in the last 4 weeks"
-    assert slices["usage_state"].tolist() == [active, "dormant", "never seen", active]
-    assert slices["tenure_group"].tolist() == [
-        "first seen up to 4 weeks ago",
-        "first seen over 26 weeks ago",
-        "not seen yet",
-        "first seen 5 to 13 weeks ago",
-    ]
-    assert slices["size_group"].tolist() == [
-        "1 employee",
-        "2 to 10 employees",
-        "size unknown",
-        "over 200 employees",
-    ]
-    known = ["sector known", "sector unknown", "sector unknown", "sector known"]
-    assert slices["sector_known"].tolist() == known
-
-
-def test_size_groups_hold_the_employee_ranges_that_they_name() -> None:
-    numbers = pd.Series(np.arange(1.0, len(EMPLOYEE_RANGES) + 1))
-    groups = backtest_module._grouped(numbers, backtest_module.SIZE_GROUPS, "size unknown")
-    by_range = dict(zip(EMPLOYEE_RANGES, groups, strict=True))
-    assert by_range == {
-        "1": "1 employee",
-        "2 to 5": "2 to 10 employees",
-        "6 to 10": "2 to 10 employees",
-        "11 to 25": "11 to 50 employees",
-        "26 to 50": "11 to 50 employees",
-        "51 to 200": "51 to 200 employees",
-        "201 to 1000": "over 200 employees",
-        "1001 to 10000": "over 200 employees",
-        "10,001 or more": "over 200 employees",
-    }

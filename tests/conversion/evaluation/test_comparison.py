@@ -129,8 +129,23 @@ def test_too_few_converters_for_intervals_are_refused() -> None:
 
 
 def test_missing_columns_are_named() -> None:
-    with pytest.raises(ComparisonError, match="B: the backtest lacks the columns MRR, probability"):
-        compare(backtest(), backtest().drop(columns=["MRR", "probability"]), 20, SAMPLES, SEED)
+    with pytest.raises(ComparisonError, match="B: the backtest lacks the columns label, probability"):
+        compare(backtest(), backtest().drop(columns=["label", "probability"]), 20, SAMPLES, SEED)
+
+
+def test_revenue_has_no_influence() -> None:
+    with_revenue = compare(backtest(1), backtest(2), 20, SAMPLES, SEED)
+    a, b = (backtest(seed).drop(columns="MRR") for seed in (1, 2))
+    assert compare(a, b, 20, SAMPLES, SEED) == with_revenue
+
+
+def test_text_ids_are_compared_like_numbers_but_not_with_them() -> None:
+    numbered = compare(backtest(1), backtest(2), 300, SAMPLES, SEED)
+    a, b = (backtest(seed).assign(id=lambda table: table["id"].map("{:06d}".format)) for seed in (1, 2))
+    named = compare(a, b, 300, SAMPLES, SEED)
+    assert named.measures == numbered.measures, "lists are whole, so ties do not matter"
+    with pytest.raises(ComparisonError, match="ids of different kinds, whole numbers and text"):
+        compare(a, backtest(2), 20, SAMPLES, SEED)
 
 
 # --- what is said ----------------------------------------------------------------------------------------

@@ -8,13 +8,16 @@ from sklearn.metrics import roc_auc_score
 from conversion.evaluation import backtest as backtest_module
 from conversion.evaluation import cross_validation
 from tests.backtests import backtest_export, backtest_predictions
+from tests.contract_files import hubspot
 from tests.exports import tiny_export
 from tests.pipeline import Pipeline, small_params
 
 
 def test_cross_validation_is_labelled_as_not_out_of_time() -> None:
     pipeline = backtest_export(evaluate__cross_validation_folds=3)
-    result = cross_validation.cross_validation(pipeline.train, backtest_predictions(), pipeline.params)
+    result = cross_validation.cross_validation(
+        pipeline.train, backtest_predictions(), pipeline.params, hubspot()
+    )
     assert result["folds"] == 3
     assert "not out of time" in result["warning"]
     label, probability = backtest_predictions()["label"], backtest_predictions()["probability"]
@@ -48,8 +51,8 @@ def test_a_random_split_promises_what_no_later_week_keeps() -> None:
         return snapshots.assign(label=labels.reindex(keys).fillna(0).to_numpy())
 
     train = swapped(pipeline.train)
-    predictions = backtest_module.backtest(train, swapped(pipeline.backtest), pipeline.params)
-    result = cross_validation.cross_validation(train, predictions, pipeline.params)
+    predictions = backtest_module.backtest(train, swapped(pipeline.backtest), pipeline.params, hubspot())
+    result = cross_validation.cross_validation(train, predictions, pipeline.params, hubspot())
     assert result["random_split"]["roc_auc"] > 0.8
     assert result["out_of_time"]["roc_auc"] < 0.6
     assert result["gap"]["average_precision"] > 0.2

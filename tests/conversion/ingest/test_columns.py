@@ -10,7 +10,10 @@ from conversion.ingest.checks import schema_of
 from conversion.ingest.columns import Column, key_columns, tables_of
 from conversion.runtime.errors import ParamsError
 from tests.contract_files import hubspot, projects
+from tests.event_exports import events
 from tests.exports import COLUMNS
+
+HISTORY = {"table": "changes", "id": "account", "valid_from": "since"}
 
 
 def changed(**sections: dict[str, Any]) -> Contract:
@@ -135,6 +138,76 @@ def test_a_second_column_called_id_is_refused() -> None:
     contract = changed(companies={"shown": ["id"]})
     with pytest.raises(ParamsError, match=r"^mine.yaml: companies.shown: given id, .*account_id.*rename the"):
         tables_of(contract, "mine.yaml")
+
+
+def test_the_tables_of_a_contract_of_events() -> None:
+    tables = tables_of(events())
+    assert {name: list(table.columns) for name, table in tables.items()} == {
+        "accounts": ["account", "created", "country", "founded", "name"],
+        "events": ["account", "at", *events().counts, "gb", "spent"],
+        "subscriptions": ["account", "starts", "ends", "mrr", "plan", "paid"],
+        "merges": ["old", "new"],
+        "account_history": ["account", "since", "seats", "plan_name"],
+    }
+    assert tuple(tables) == events().tables
+    assert [key_columns(events(), name) for name in tables] == [
+        ("id",), ("id", "at"), ("id", "starts"), ("id",), ("id", "since")
+    ]  # fmt: skip
+    required = {
+        name: [each.name for each in table.columns.values() if not each.nullable]
+        for name, table in tables.items()
+    }
+    assert required == {
+        "accounts": ["account"],
+        "events": ["account", "at", *events().counts],
+        "subscriptions": ["account", "starts"],
+        "merges": ["old", "new"],
+        "account_history": ["account", "since"],
+    }
+    final = {each.name: each.final for table in tables.values() for each in table.columns.values()}
+    assert [final[name] for name in ("founded", "seats", "plan_name", "gb", "plan", "mrr")] == [
+        "datetime64[us]", "float64", "str", "float64", "str", "float64",
+    ]  # fmt: skip
+    keys = {each.name: each.key for each in tables["account_history"].columns.values()}
+    assert keys["plan_name"] == "companies.attributes.tier.history.value"
+    assert [name for name, table in tables.items() if table.may_be_empty] == ["merges"]
+
+
+def test_measures_of_weeks_are_read_after_the_counts() -> None:
+    contract = changed(usage={"measures": {"storage": {"column": "gb", "combine": "last"}}})
+    usage = tables_of(contract)["weekly_usage"].columns
+    assert list(usage) == ["account", "week", *contract.counts, "gb"]
+    assert usage["gb"].nullable
+    assert faults_of(contract, "weekly_usage", "gb", [1.5, -1.0, None, 1e16]) == [
+        "", "", "", "a number within ±1e+15"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ({"aliases": {"table": "merges", "id": "old", "into": "old"}},
+         "companies.aliases.id and companies.aliases.into: given old for both"),
+        ({"subscriptions": {"table": "subs", "id": "a", "start": "day", "end": "day"},
+          "converted": None, "ended": None, "value": None},
+         "companies.subscriptions.start and companies.subscriptions.end: given day for both"),
+        ({"attributes": {
+            "seats": {"kind": "number", "history": HISTORY},
+            "tier": {"kind": "category", "history": HISTORY | {"value": "seats"}}}},
+         "companies.attributes.tier.history: the attributes of table changes share id and valid_from"),
+        ({"attributes": {
+            "seats": {"kind": "number", "history": HISTORY},
+            "tier": {"kind": "category", "history": HISTORY | {"valid_from": "until"}}}},
+         "companies.attributes.tier.history: the attributes of table changes share id and valid_from"),
+        ({"attributes": {"id": {"kind": "number", "history": HISTORY}}},
+         "companies.attributes.id.history.value: given id, but that is what the project calls account"),
+    ],
+)  # fmt: skip
+def test_a_column_of_another_table_stands_for_one_thing(section: dict[str, Any], said: str) -> None:
+    contract = changed(companies=section)
+    with pytest.raises(ParamsError) as error:
+        tables_of(contract, "mine.yaml")
+    assert str(error.value).startswith(f"mine.yaml: {said}")
 
 
 def test_messages_name_a_contract_file_only_if_there_is_one() -> None:

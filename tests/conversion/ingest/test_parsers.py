@@ -125,6 +125,43 @@ def test_what_is_only_shown_is_text(value: object, text: str) -> None:
     assert parsers.parse_shown(value) == text
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2026-01-04T23:00:00Z", dt.datetime(2026, 1, 5)),
+        ("2026-07-05 22:00:00 UTC", dt.datetime(2026, 7, 6)),
+        ("2026-01-05 00:00:00+01:00", dt.datetime(2026, 1, 5)),
+        ("2026-01-05 04:30:00.000+0530", dt.datetime(2026, 1, 5)),
+        ("2026-01-04 23:00+00", dt.datetime(2026, 1, 5)),
+        ("2026-01-05", dt.datetime(2026, 1, 5)),
+        (dt.datetime(2026, 1, 4, 23, tzinfo=dt.UTC), dt.datetime(2026, 1, 5)),
+        (dt.datetime(2026, 1, 5), dt.datetime(2026, 1, 5)),
+        (dt.date(2026, 1, 5), dt.datetime(2026, 1, 5)),
+    ],
+)
+def test_times_are_converted_to_a_stated_zone(value: object, expected: dt.datetime) -> None:
+    assert parsers.zoned_parser("Europe/Berlin")(value) == expected
+
+
+@pytest.mark.parametrize("value", ["2026-01-05 00:00+99:00", "2026-02-30Z", "soon", 7])
+def test_what_is_no_time_in_a_zone_is_refused(value: object) -> None:
+    with pytest.raises(faults.BadCellError):
+        parsers.zoned_parser("Europe/Berlin")(value)
+
+
+def test_without_a_stated_zone_zones_are_refused() -> None:
+    with pytest.raises(faults.BadCellError, match="without time zone"):
+        parsers.zoned_parser("UTC")("2026-01-05 00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [("Trial", "Trial"), (True, "true"), (False, "false"), (0, "0"), (1.0, "1"), (0.5, "0.5")],
+)
+def test_words_are_text_as_a_csv_has_them(value: object, word: str) -> None:
+    assert parsers.parse_word(value) == word
+
+
 @settings(max_examples=60, deadline=None)
 @given(text=st.text(max_size=40) | st.from_regex(r"[-+]?[0-9.e:TZ -]{1,30}", fullmatch=True))
 def test_parsers_return_a_value_or_say_what_they_expect(text: str) -> None:

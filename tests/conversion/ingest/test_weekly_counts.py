@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from conversion.config.data_contract import Contract
 from conversion.ingest.faults import TIMESTAMP, UnreadableError
 from conversion.ingest.usage_faults import WeeklyCountsError
-from conversion.ingest.weekly_counts import read_weekly_usage, weekly_counts
+from conversion.ingest.weekly_counts import count_weeks, read_weekly_usage, weekly_counts
 from tests.contract_files import ROOT
 
 COMPANIES = yaml.safe_load((ROOT / "tests/contracts/projects.yaml").read_text(encoding="utf-8"))["companies"]
@@ -337,3 +337,17 @@ def test_a_faulty_export_has_no_rows(tmp_path: Path) -> None:
 def test_there_is_one_table(tmp_path: Path) -> None:
     with pytest.raises(UnreadableError, match=r"one of events\.csv and events\.parquet"):
         read_weekly_usage(tmp_path, contract())
+
+
+def test_who_used_an_id_of_then_and_one_of_today_is_one_user(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "old,u1,invoice.sent,2024-03-18T09:00:00,person",
+        "old,u2,invoice.sent,2024-03-19T09:00:00,person",
+        "a,u1,invoice.sent,2024-03-20T09:00:00,person",
+        "b,u1,invoice.sent,2024-03-20T09:00:00,person",
+    )
+    weeks = count_weeks(path, contract(), current={"old": "a", "older": "a"}).weeks
+    assert weeks["id"].tolist() == ["a", "b"]
+    assert weeks["actions_invoices"].tolist() == [3, 1]
+    assert weeks["users_invoices"].tolist() == [2, 1]

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from conversion.leads.drift import feature_drift, index_beyond_time, population_stability_index
-from tests.exports import tiny_export
+from tests.contract_files import projects
+from tests.exports import projects_export, tiny_export
 from tests.pipeline import Pipeline, dirty_export, small_params
 
 
@@ -156,6 +157,22 @@ def test_a_moved_feature_comes_first() -> None:
     index = moved["population_stability_index"]
     assert set(list(index)[:2]) == {"tenure_weeks", "sector"}
     assert list(index.values()) == sorted(index.values(), reverse=True)
+
+
+def test_a_level_that_training_lacks_has_moved_and_each_feature_of_another_contract_is_measured() -> None:
+    params = small_params(model__logistic_regression__quadratic=["plan"])
+    pipeline = Pipeline(projects_export(companies=150, weeks=40), params, projects())
+    same = pipeline.latest.assign(weight=1.0)
+    france = pipeline.latest.assign(
+        country=pd.Categorical(["FR"] * len(pipeline.latest), pipeline.latest["country"].cat.categories)
+    )
+    old = same[same["country"] != "FR"]
+    moved = feature_drift(old, france, pipeline.model.features, pipeline.as_of)
+    index = moved["population_stability_index"]
+    assert next(iter(index)) == "country"
+    assert index["country"] > 0.25
+    assert {"log_head_count", "plan", "is_partner", "users_max_invoices_4w", "total_actions"} <= set(index)
+    assert not {"name", "owner", "arr", "created"} & set(index)
 
 
 def test_drift_counts_each_snapshot_with_its_weight() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from conversion.config.data_contract import LISTED
 from conversion.config.params import Tiers
 from conversion.leads.lead_list import lead_columns, lead_list, mrr_of
 from tests.contract_files import hubspot, projects
@@ -41,6 +42,11 @@ def test_the_columns_are_those_of_the_contract() -> None:
         *("country", "plan", "head_count", "is_partner"),
         *("last_active_week", "last_week_actions", "last_week_users", "reason_1", "reason_2", "reason_3"),
     )
+
+
+def test_no_column_of_a_company_can_be_called_as_one_of_the_list() -> None:
+    own = {"id", *hubspot().company_columns(), "sector"}
+    assert set(lead_columns(hubspot())) - own == set(LISTED) - {"reasons", "usage"}
 
 
 def test_what_the_contract_lacks_is_left_out() -> None:

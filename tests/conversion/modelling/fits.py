@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from conversion.data.industries import SECTORS
+from conversion.data.attributes import levels_of
 from conversion.data.timeline import WEEK
-from conversion.features.compute import feature_definitions
-from conversion.features.definitions import FeatureSettings
+from conversion.features.compute import feature_definitions, feature_settings
 from conversion.modelling.families import make_model
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.scorer import Scorer
 from conversion.modelling.training import fit_at
+from tests.contract_files import hubspot
 from tests.pipeline import Pipeline, dirty_export, small_params
+
+SECTORS = levels_of(hubspot().companies.attributes["INDUSTRY"], ())  # type: ignore[arg-type]
 
 
 @functools.cache
@@ -27,7 +29,7 @@ def export() -> Pipeline:
 @functools.cache
 def fitted(**overrides: Any) -> ConversionModel:
     pipeline = export()
-    return fit_at(pipeline.train, pipeline.as_of, small_params(**overrides))
+    return fit_at(pipeline.train, pipeline.as_of, small_params(**overrides), hubspot())
 
 
 def scores(model: ConversionModel, frame: pd.DataFrame) -> np.ndarray:
@@ -39,7 +41,7 @@ def invented(rows: int = 1200, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray,
     rng = np.random.default_rng(seed)
     settings = small_params().featurize
     columns: dict[str, Any] = {}
-    for feature in feature_definitions(FeatureSettings(settings.windows, settings.half_lives)):
+    for feature in feature_definitions(feature_settings(settings, hubspot())):
         if feature.kind == "category":
             columns[feature.name] = pd.Categorical(rng.choice(SECTORS[:4], rows), categories=list(SECTORS))
         elif feature.kind == "flag":
@@ -55,7 +57,7 @@ def invented(rows: int = 1200, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray,
 def fit_invented(rows: int = 1200, drop: tuple[str, ...] = (), **overrides: Any) -> ConversionModel:
     frame, label, as_of = invented(rows)
     frame[list(drop)] = np.nan
-    return make_model(small_params(**overrides)).fit(frame, label, np.ones(rows), as_of)
+    return make_model(small_params(**overrides), hubspot()).fit(frame, label, np.ones(rows), as_of)
 
 
 def scorer_and_columns(model: ConversionModel, frame: pd.DataFrame) -> tuple[Scorer, np.ndarray]:

@@ -12,6 +12,7 @@ from conversion.modelling.calibration import METHODS, calibrated, choose_method,
 from conversion.modelling.time_folds import OutOfTime, out_of_time_folds
 from conversion.modelling.training import fit_at
 from conversion.stats.losses import log_odds, weighted_log_loss
+from tests.contract_files import hubspot
 from tests.conversion.modelling.fits import export, fit_invented, invented, scores
 from tests.pipeline import MODEL_TYPES, small_params
 
@@ -117,13 +118,17 @@ def test_a_model_calibrates_as_chosen(model_type: str) -> None:
     """With auto the model is, to the last bit, the one with the calibration that was chosen."""
     pipeline = export()
     auto = fit_at(
-        pipeline.train, pipeline.as_of, small_params(model__type=model_type, train__calibration="auto")
+        pipeline.train,
+        pipeline.as_of,
+        small_params(model__type=model_type, train__calibration="auto"),
+        hubspot(),
     )
     assert auto.calibration_ in METHODS
     named = fit_at(
         pipeline.train,
         pipeline.as_of,
         small_params(model__type=model_type, train__calibration=auto.calibration_),
+        hubspot(),
     )
     assert named.calibration_ == auto.calibration_
     np.testing.assert_array_equal(named.predict_proba(pipeline.latest), auto.predict_proba(pipeline.latest))
@@ -132,7 +137,9 @@ def test_a_model_calibrates_as_chosen(model_type: str) -> None:
 def test_a_model_chooses_by_its_own_out_of_time_predictions() -> None:
     pipeline = export()
     train = pipeline.train
-    model = fit_at(train, pipeline.as_of, small_params(model__type="xgboost", train__calibration="auto"))
+    model = fit_at(
+        train, pipeline.as_of, small_params(model__type="xgboost", train__calibration="auto"), hubspot()
+    )
     y, weight = train["label"].to_numpy(dtype=np.int64), train["weight"].to_numpy(dtype=np.float64)
     made = model.predict_out_of_time(model.values(train), y, weight, train["as_of"])
     assert made is not None

@@ -3,21 +3,23 @@ from __future__ import annotations
 import pytest
 
 from conversion.config.model_params import model_types
-from conversion.features.catalogue import SUMMARY_FEATURES
-from conversion.features.compute import feature_definitions
-from conversion.features.definitions import FeatureSettings
+from conversion.features.compute import feature_definitions, feature_settings, summary_definitions
 from conversion.modelling.families import FAMILIES, make_model
 from conversion.modelling.model import ENSEMBLE
+from tests.contract_files import hubspot
 from tests.pipeline import MODEL_TYPES, small_params
 
-SUMMARY = tuple(feature.name for feature in SUMMARY_FEATURES)
+SETTINGS = feature_settings(small_params().featurize, hubspot())
+SUMMARY = tuple(feature.name for feature in summary_definitions(SETTINGS))
 
 
 def test_the_families_are_the_ones_that_params_may_choose() -> None:
     assert (*FAMILIES, ENSEMBLE) == model_types() == MODEL_TYPES
-    assert [make_model(small_params(model__type=name)).family for name in MODEL_TYPES] == list(MODEL_TYPES)
+    assert [make_model(small_params(model__type=name), hubspot()).family for name in MODEL_TYPES] == list(
+        MODEL_TYPES
+    )
     for name, family in FAMILIES.items():
-        (scorer,) = make_model(small_params(model__type=name)).scorers.values()
+        (scorer,) = make_model(small_params(model__type=name), hubspot()).scorers.values()
         assert type(scorer) is family
 
 
@@ -26,10 +28,10 @@ def test_each_member_has_its_own_block() -> None:
         "model__ensemble__members": ("logistic_regression", "xgboost"),
         "model__xgboost__max_depth": 2,
     }
-    model = make_model(small_params(model__type="ensemble", **overrides))
+    model = make_model(small_params(model__type="ensemble", **overrides), hubspot())
     assert tuple(model.scorers) == overrides["model__ensemble__members"]
     for name, scorer in model.scorers.items():
-        alone = make_model(small_params(model__type=name, **overrides)).scorers[name]
+        alone = make_model(small_params(model__type=name, **overrides), hubspot()).scorers[name]
         assert type(scorer) is type(alone)
         assert scorer.get_params() == alone.get_params()
     assert model.scorers["xgboost"].hyperparameters["max_depth"] == 2
@@ -48,9 +50,8 @@ def test_each_member_has_its_own_block() -> None:
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_the_model_has_exactly_the_features_of_its_groups(model_type: str, groups: list[str]) -> None:
     params = small_params(model__type=model_type, features__groups=groups)
-    settings = FeatureSettings(params.featurize.windows, params.featurize.half_lives)
-    chosen = [feature for feature in feature_definitions(settings) if feature.group in groups]
-    model = make_model(params)
+    chosen = [feature for feature in feature_definitions(SETTINGS) if feature.group in groups]
+    model = make_model(params, hubspot())
     assert list(model.features) == chosen
     assert [each.name for each in model.of_summary().features] == [
         feature.name for feature in chosen if feature.name in SUMMARY

@@ -8,19 +8,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conversion.data.industries import SECTORS
-from conversion.features.catalogue import SUMMARY_FEATURES
+from conversion.features.compute import feature_settings, summary_definitions
 from conversion.modelling.families import make_model
 from conversion.modelling.training import fit_at
 from conversion.modelling.trees import BLOCK_ROWS
 from conversion.runtime.errors import ExportError
 from conversion.runtime.files import sha256
-from tests.conversion.modelling.fits import export, fit_invented, fitted, invented, scores
+from tests.contract_files import hubspot
+from tests.conversion.modelling.fits import SECTORS, export, fit_invented, fitted, invented, scores
 from tests.pipeline import MODEL_TYPES, small_params
 
 CALIBRATIONS = ("none", "sigmoid", "isotonic", "auto")
 THRESHOLDS = ("fixed", "f1", "precision", "recall")
-SUMMARY = tuple(feature.name for feature in SUMMARY_FEATURES)
+SETTINGS = feature_settings(small_params().featurize, hubspot())
+SUMMARY = tuple(feature.name for feature in summary_definitions(SETTINGS))
 
 
 # Probabilities
@@ -134,12 +135,15 @@ def test_use_leaves_no_trace_in_the_model_file(model_type: str, tmp_path: Any) -
     assert sha256(tmp_path / "fresh") == sha256(tmp_path / "used")
 
 
-def test_a_sector_outside_the_vocabulary_is_none() -> None:
+def test_a_sector_outside_the_vocabulary_is_unknown() -> None:
+    """As the service encodes it: of this contract no level outside of groups is told apart."""
     frame = invented(2)[0]
     frame["sector"] = pd.Categorical(["Spaceflight", None], categories=[*SECTORS, "Spaceflight"])
     model = fitted(model__type="logistic_regression")
     place = [feature.name for feature in model.features].index("sector")
-    assert np.isnan(model.values(frame)[:, place]).all()
+    assert model.levels == {"INDUSTRY": SECTORS}
+    assert model.values(frame)[:, place].tolist() == [SECTORS.index("Unknown")] * 2
+    assert model.unseen_levels(frame) == {"INDUSTRY": {"Spaceflight": 1}}
     text = frame.assign(sector=[SECTORS[3], SECTORS[0]])
     assert model.values(text)[:, place].tolist() == [3.0, 0.0]
 
@@ -251,10 +255,10 @@ def test_the_id_and_what_only_customers_have_are_no_features() -> None:
 def test_a_single_class_is_refused(label: float) -> None:
     pipeline = export()
     with pytest.raises(ExportError, match=r"customers: at 2019-10-14 .* there is nothing to learn from"):
-        fit_at(pipeline.train.assign(label=label), pipeline.as_of, small_params())
+        fit_at(pipeline.train.assign(label=label), pipeline.as_of, small_params(), hubspot())
     frame, _, as_of = invented(50)
     with pytest.raises(ExportError, match="single class"):
-        make_model(small_params()).fit(frame, np.full(50, int(label)), np.ones(50), as_of)
+        make_model(small_params(), hubspot()).fit(frame, np.full(50, int(label)), np.ones(50), as_of)
 
 
 # Weights
@@ -266,11 +270,11 @@ def test_weights_undo_the_sampling_of_negatives(model_type: str) -> None:
     kept = (label == 1) | (np.arange(len(label)) % 4 == 0)
     weight = np.where(label == 1, 1.0, (label == 0).sum() / ((label == 0) & kept).sum())
     params = small_params(model__type=model_type)
-    whole = make_model(params).fit(frame, label, np.ones(len(label)), as_of)
-    sampled = make_model(params).fit(frame[kept], label[kept], weight[kept], as_of[kept])
+    whole = make_model(params, hubspot()).fit(frame, label, np.ones(len(label)), as_of)
+    sampled = make_model(params, hubspot()).fit(frame[kept], label[kept], weight[kept], as_of[kept])
     assert sampled.base_rate_ == pytest.approx(whole.base_rate_)
     assert scores(sampled, frame).mean() == pytest.approx(scores(whole, frame).mean(), rel=0.2)
-    unweighted = make_model(params).fit(frame[kept], label[kept], np.ones(kept.sum()), as_of[kept])
+    unweighted = make_model(params, hubspot()).fit(frame[kept], label[kept], np.ones(kept.sum()), as_of[kept])
     assert scores(unweighted, frame).mean() > 1.2 * scores(whole, frame).mean()
 
 
@@ -288,5 +292,5 @@ def test_same_seed_same_bytes(model_type: str, tmp_path: Any) -> None:
         train__calibration="sigmoid",
     )
     for name in ("one", "two"):
-        joblib.dump(fit_at(pipeline.train, pipeline.as_of, params), tmp_path / name)
+        joblib.dump(fit_at(pipeline.train, pipeline.as_of, params, hubspot()), tmp_path / name)
     assert sha256(tmp_path / "one") == sha256(tmp_path / "two")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -18,12 +19,14 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from conversion.data.industries import SECTORS
-from conversion.features.compute import feature_definitions
-from conversion.features.definitions import FeatureSettings
+from conversion.features.compute import feature_definitions, feature_settings
 from conversion.modelling.preprocessing import HEAVY_TAILED, Preprocessor, signed_log1p
+from tests.contract_files import hubspot
+from tests.conversion.modelling.fits import SECTORS
+from tests.pipeline import small_params
 
-FEATURES = feature_definitions(FeatureSettings((1, 4), (2,)))
+SETTINGS = small_params(featurize__windows=[1, 4], featurize__half_lives=[2]).featurize
+FEATURES = feature_definitions(feature_settings(SETTINGS, hubspot()))
 NAMES = [feature.name for feature in FEATURES]
 QUADRATIC = ("size", "recency_weeks", "users_max_4w", "trend")
 UNKNOWN, MOST_FREQUENT = SECTORS.index("Unknown"), 2
@@ -122,7 +125,7 @@ def frame(values: np.ndarray) -> pd.DataFrame:
 
 def make(**settings: Any) -> Preprocessor:
     defaults = {"imputation": "auto", "fill_value": -1.5, "scaling": "standard", "min_frequency": 5}
-    return Preprocessor(FEATURES, **(defaults | settings))
+    return Preprocessor(FEATURES, {"INDUSTRY": SECTORS}, **(defaults | settings))
 
 
 def canonical(name: str) -> str:
@@ -234,16 +237,43 @@ def test_values_of_another_shape_are_refused() -> None:
             found.transform(values)
 
 
-def test_there_is_one_sector_at_most() -> None:
+def test_there_may_be_no_category() -> None:
     numbers = [index for index, feature in enumerate(FEATURES) if feature.kind != "category"]
-    without = make().set_params(features=tuple(FEATURES[index] for index in numbers))
+    without = make().set_params(features=tuple(FEATURES[index] for index in numbers), levels={})
     values = snapshots(60, 0)
     names = without.fit(values[:, numbers]).get_feature_names_out()
     assert not any(name.startswith("category") for name in names)
     np.testing.assert_array_equal(without.sources_.sum(axis=1), 1.0)
-    sector = FEATURES[NAMES.index("sector")]
-    with pytest.raises(ValueError, match="unpack"):
-        make().set_params(features=(sector, sector)).fit(snapshots(20, 0)[:, :2])
+
+
+def test_each_of_several_categories_is_encoded_as_if_it_were_the_only_one() -> None:
+    """Also where a category stands before and between numbers; each keeps its own levels."""
+    size, sector = FEATURES[NAMES.index("size")], FEATURES[NAMES.index("sector")]
+    levels = {"country": ("DE", "FR", "US", "Other", "Unknown"), "team": ("A", "B", "Unknown"), "x": ("?",)}
+    categories = {
+        column: dataclasses.replace(sector, name=f"of_{column}", column=column) for column in levels
+    }
+    features = (categories["country"], size, categories["team"], categories["x"])
+    rng = np.random.default_rng(0)
+    columns = (rng.integers(0, 5, 90), rng.integers(1, 9, 90), rng.integers(0, 3, 90), np.zeros(90))
+    values = np.column_stack(columns).astype(np.float64)
+    both = make(logs=True, quadratic=("size",)).set_params(features=features, levels=levels)
+    design, names = both.fit_transform(values), list(both.get_feature_names_out())
+    assert [name for name in names if name.startswith("category")] == [
+        *(f"category__of_country_{level}" for level in ("DE", "FR", "Other", "US")),
+        *(f"category__of_team_{level}" for level in ("A", "B")),
+        "category__of_x_?",
+    ]
+    sources = pd.DataFrame(both.sources_, index=names, columns=[feature.name for feature in features])
+    others = np.array([[np.nan, 3.0, 2.0, -1.0], [5.0, np.nan, 1.0, 0.0], [4.0, 3.0, np.nan, 0.0]])
+    for place, column in ((0, "country"), (2, "team"), (3, "x")):
+        alone = make().set_params(features=(features[place],), levels={column: levels[column]})
+        expected = alone.fit_transform(values[:, [place]])
+        own = [at for at, name in enumerate(names) if name in alone.get_feature_names_out()]
+        np.testing.assert_array_equal(design[:, own], expected)
+        np.testing.assert_array_equal(both.transform(others)[:, own], alone.transform(others[:, [place]]))
+        assert (sources.loc[alone.get_feature_names_out(), f"of_{column}"] == 1).all()
+    np.testing.assert_array_equal(both.sources_.sum(axis=1), 1.0)
 
 
 def test_an_unknown_sector_is_taken_for_the_most_frequent() -> None:

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from conversion.data.industries import SECTORS
 from conversion.modelling.families import make_model
 from conversion.stats.losses import log_odds
-from tests.conversion.modelling.fits import export, fit_invented, fitted, invented, scores
+from tests.contract_files import hubspot
+from tests.conversion.modelling.fits import SECTORS, export, fit_invented, fitted, invented, scores
 from tests.pipeline import MODEL_TYPES, small_params
 
 # What preprocessing makes of gaps, scales and sectors
@@ -73,11 +73,11 @@ def test_scaling(model_type: str, scaling: str) -> None:
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
-def test_rare_sectors_are_grouped_and_unknown_ones_are_one_of_them(model_type: str) -> None:
+def test_rare_sectors_are_grouped_and_ones_outside_of_the_contract_are_unknown(model_type: str) -> None:
     frame, label, as_of = invented(600)
     rare, common = SECTORS[5], SECTORS[:4]
     frame.loc[frame.index[:3], "sector"] = rare
-    model = make_model(small_params(model__type=model_type)).fit(frame, label, np.ones(600), as_of)
+    model = make_model(small_params(model__type=model_type), hubspot()).fit(frame, label, np.ones(600), as_of)
     expected = sorted(
         [*(f"category__sector_{sector}" for sector in common), "category__sector_infrequent_sklearn"]
     )
@@ -85,11 +85,14 @@ def test_rare_sectors_are_grouped_and_unknown_ones_are_one_of_them(model_type: s
         names = member.preprocessor.get_feature_names_out()
         assert sorted(name for name in names if name.startswith("category")) == expected
     one = frame.iloc[[50]]
-    same = [
-        scores(model, one.assign(sector=pd.Categorical([sector], categories=[*SECTORS, "Spaceflight"])))[0]
-        for sector in (rare, SECTORS[7], "Spaceflight")
-    ]
-    assert same[0] == same[1] == same[2]
+    found = {
+        sector: scores(
+            model, one.assign(sector=pd.Categorical([sector], categories=[*SECTORS, "Spaceflight"]))
+        )[0]
+        for sector in (*SECTORS, "Spaceflight")
+    }
+    assert found[rare] == found[SECTORS[7]]
+    assert found["Spaceflight"] == found["Unknown"]
     assert model.get_feature_importance().index.tolist().count("sector") == 1
 
 

@@ -19,6 +19,7 @@ from conversion.modelling.search import Search, search
 from conversion.modelling.time_folds import out_of_time_folds
 from conversion.modelling.training import fit_at, known_training, search_and_fit_at
 from conversion.runtime.errors import ExportError
+from tests.contract_files import hubspot
 from tests.exports import tiny_export
 from tests.pipeline import Pipeline, cut_at, small_params
 
@@ -43,7 +44,7 @@ def rows() -> pd.DataFrame:
 
 @functools.cache
 def found(family: str) -> Search:
-    return search(rows(), params_of(family))
+    return search(rows(), params_of(family), hubspot())
 
 
 def block_of(params: Params) -> Section:
@@ -58,7 +59,7 @@ def block_of(params: Params) -> Section:
 def test_a_search_that_is_off_changes_nothing_and_needs_no_optuna(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     params = params_of(trials=0)
-    off = search(rows(), params)
+    off = search(rows(), params, hubspot())
     assert off.params is params
     assert off.summary() == {}
     (row,) = off.history.to_dict("records")
@@ -68,7 +69,7 @@ def test_a_search_that_is_off_changes_nothing_and_needs_no_optuna(monkeypatch: p
     assert np.isnan(row["log_loss"])
     assert np.isnan(row["best_so_far"])
     with pytest.raises(ImportError, match="optuna"):
-        search(rows(), params_of(trials=2))
+        search(rows(), params_of(trials=2), hubspot())
 
 
 # --- what is found ---------------------------------------------------------------------------------------
@@ -95,7 +96,7 @@ def test_the_given_hyperparameters_are_tried_first_and_the_best_are_taken(family
 
 def test_better_hyperparameters_than_bad_ones_are_found() -> None:
     bad = params_of(trials=6, model__logistic_regression__C=0.0001)
-    summary = search(rows(), bad).summary()["logistic_regression"]
+    summary = search(rows(), bad, hubspot()).summary()["logistic_regression"]
     assert summary["best_log_loss"] < summary["given_log_loss"]
 
 
@@ -141,7 +142,7 @@ def test_given_hyperparameters_may_lie_outside_the_search_space(
     name = next(iter(overrides)).rpartition("__")[2]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        history = search(rows(), params).history.astype(object)
+        history = search(rows(), params, hubspot()).history.astype(object)
     value = history.loc[0, name]
     assert (None if pd.isna(value) else value) == getattr(block_of(params), name)
     assert len(history) == 2
@@ -155,7 +156,7 @@ def test_a_trial_s_measure_is_the_weighted_log_loss_of_what_came_later(family: s
     known, params = rows(), params_of(family, 1, train__folds=2)
     label, weight, probability = [], [], []
     for learn, test in out_of_time_folds(known["as_of"], 2, 30):
-        model = make_model(params)
+        model = make_model(params, hubspot())
         model.fit(
             known[learn], known.loc[learn, "label"].to_numpy(), known.loc[learn, "weight"].to_numpy(),
             known.loc[learn, "as_of"],
@@ -166,11 +167,11 @@ def test_a_trial_s_measure_is_the_weighted_log_loss_of_what_came_later(family: s
     expected = log_loss(
         np.concatenate(label), np.concatenate(probability), sample_weight=np.concatenate(weight)
     )
-    assert search(known, params).history.loc[0, "log_loss"] == pytest.approx(expected, abs=1e-8)
+    assert search(known, params, hubspot()).history.loc[0, "log_loss"] == pytest.approx(expected, abs=1e-8)
 
 
 def test_a_fold_is_predicted_without_the_labels_that_were_immature_when_it_began() -> None:
-    known, model = rows(), make_model(params_of())
+    known, model = rows(), make_model(params_of(), hubspot()).learn_levels(rows())
     ((learn, test),) = out_of_time_folds(known["as_of"], 1, 30)
     start = known.loc[test, "as_of"].min()
     immature = (known["as_of"] + pd.Timedelta(days=30) > start).to_numpy()
@@ -179,7 +180,7 @@ def test_a_fold_is_predicted_without_the_labels_that_were_immature_when_it_began
     values, weight = model.values(known), known["weight"].to_numpy()
     label = known["label"].to_numpy()
     answers = [
-        clone(model).predict_out_of_time(values, labels, weight, known["as_of"])
+        clone(model).learn_levels(known).predict_out_of_time(values, labels, weight, known["as_of"])
         for labels in (label, np.where(immature, 1 - label, label))
     ]
     ours, theirs = answers
@@ -191,15 +192,17 @@ def test_too_little_history_is_said() -> None:
     first = rows()["as_of"].min()
     known = rows()[rows()["as_of"] == first]
     with pytest.raises(ExportError, match=r"too little history.*train\.search\.trials: 0"):
-        search(known, params_of())
+        search(known, params_of(), hubspot())
 
 
 # --- what decides ----------------------------------------------------------------------------------------
 
 
 def test_the_same_again_for_the_same_seed_alone() -> None:
-    pd.testing.assert_frame_equal(search(rows(), params_of()).history, found("logistic_regression").history)
-    other = search(rows(), params_of(seed=7)).history
+    pd.testing.assert_frame_equal(
+        search(rows(), params_of(), hubspot()).history, found("logistic_regression").history
+    )
+    other = search(rows(), params_of(seed=7), hubspot()).history
     assert (other["C"] != found("logistic_regression").history["C"]).tolist() == [
         False,
         *[True] * (TRIALS - 1),
@@ -208,7 +211,9 @@ def test_the_same_again_for_the_same_seed_alone() -> None:
 
 def test_the_order_of_rows_decides_nothing() -> None:
     shuffled = rows().sample(frac=1.0, random_state=0)
-    pd.testing.assert_frame_equal(search(shuffled, params_of()).history, found("logistic_regression").history)
+    pd.testing.assert_frame_equal(
+        search(shuffled, params_of(), hubspot()).history, found("logistic_regression").history
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -220,7 +225,7 @@ def test_labels_that_are_immature_have_no_say(family: str) -> None:
         snapshots()[~immature],
     ]
     for other in others:
-        model, searched = search_and_fit_at(other, AS_OF, params_of(family))
+        model, searched = search_and_fit_at(other, AS_OF, params_of(family), hubspot())
         pd.testing.assert_frame_equal(searched.history, found(family).history)
         assert model.hyperparameters == block_of(found(family).params).model_dump()
 
@@ -229,9 +234,11 @@ def test_each_fit_searches_anew_on_what_was_known_then() -> None:
     weeks = [AS_OF, AS_OF + pd.Timedelta(weeks=8)]
     for as_of in weeks:
         known = snapshots()[known_training(snapshots(), as_of, 30, None)]
-        expected = block_of(search(known, params_of(trials=3)).params).model_dump()
-        assert fit_at(snapshots(), as_of, params_of(trials=3)).hyperparameters == expected
-    losses = [search_and_fit_at(snapshots(), week, params_of(trials=3))[1].summary() for week in weeks]
+        expected = block_of(search(known, params_of(trials=3), hubspot()).params).model_dump()
+        assert fit_at(snapshots(), as_of, params_of(trials=3), hubspot()).hyperparameters == expected
+    losses = [
+        search_and_fit_at(snapshots(), week, params_of(trials=3), hubspot())[1].summary() for week in weeks
+    ]
     assert losses[0] != losses[1]
 
 
@@ -249,7 +256,7 @@ def test_time_travel_finds_what_an_export_cut_at_that_date_would() -> None:
 
 def test_each_member_of_an_ensemble_is_searched_as_if_it_were_alone() -> None:
     members = ["logistic_regression", "xgboost"]
-    both = search(rows(), params_of("ensemble", model__ensemble__members=members))
+    both = search(rows(), params_of("ensemble", model__ensemble__members=members), hubspot())
     for member in members:
         alone = found(member)
         assert getattr(both.params.model, member) == getattr(alone.params.model, member)
@@ -262,4 +269,4 @@ def test_a_search_may_use_a_group_of_features_alone() -> None:
     """Even if the given hyperparameters name features of other groups."""
     quadratic = ["size", "users_max_4w"]
     params = params_of(features__groups=["usage"], model__logistic_regression__quadratic=quadratic)
-    assert len(search(rows(), params).history) == TRIALS
+    assert len(search(rows(), params, hubspot()).history) == TRIALS

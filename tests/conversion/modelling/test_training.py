@@ -10,6 +10,7 @@ from conversion.data.timeline import WEEK
 from conversion.modelling.families import make_model
 from conversion.modelling.training import fit_at, known_training, recency_weights
 from conversion.runtime.errors import ExportError
+from tests.contract_files import hubspot
 from tests.conversion.modelling.fits import export, scores
 from tests.pipeline import MODEL_TYPES, small_params
 
@@ -40,14 +41,14 @@ def test_the_fit_weighs_by_recency_times_the_sampling_weights(model_type: str, w
     pipeline = export()
     as_of = pipeline.as_of - weeks_back * WEEK
     params = small_params(model__type=model_type, train__recency_half_life_weeks=8)
-    found = fit_at(pipeline.train, as_of, params)
+    found = fit_at(pipeline.train, as_of, params, hubspot())
     rows = pipeline.train[pipeline.train["as_of"] + pd.Timedelta(days=30) <= as_of]
     recency = recency_weights(rows["as_of"], as_of, 8)
     age = (as_of - rows["as_of"]).dt.days.to_numpy() / 7
     np.testing.assert_allclose(recency, 0.5 ** (age / 8), rtol=1e-14)
     weight = rows["weight"].to_numpy(dtype=np.float64) * recency
     label = rows["label"].to_numpy(dtype=np.int64)
-    expected = make_model(params).fit_with_summary(rows, label, weight, rows["as_of"])
+    expected = make_model(params, hubspot()).fit_with_summary(rows, label, weight, rows["as_of"])
     assert found.base_rate_ == expected.base_rate_ == np.average(label, weights=weight)
     for one, other in ((found, expected), (found.summary_, expected.summary_)):
         np.testing.assert_array_equal(
@@ -60,7 +61,9 @@ def test_recency_moves_the_prior_towards_the_recent_past() -> None:
     recent = train["as_of"] >= train["as_of"].max() - 8 * WEEK
     train = train[recent | (train["label"] == 0)]  # all conversions are recent
     rates = [
-        fit_at(train, export().as_of, small_params(train__recency_half_life_weeks=weeks)).base_rate_
+        fit_at(
+            train, export().as_of, small_params(train__recency_half_life_weeks=weeks), hubspot()
+        ).base_rate_
         for weeks in (None, 26, 4)
     ]
     assert rates == sorted(rates)
@@ -72,7 +75,7 @@ def test_the_order_of_rows_is_of_no_account(model_type: str) -> None:
     pipeline = export()
     params = small_params(model__type=model_type, train__recency_half_life_weeks=20)
     one, other = (
-        fit_at(train, pipeline.as_of, params).predict_proba(pipeline.latest)
+        fit_at(train, pipeline.as_of, params, hubspot()).predict_proba(pipeline.latest)
         for train in (pipeline.train, pipeline.train.sample(frac=1, random_state=3))
     )
     np.testing.assert_array_equal(one, other)
@@ -95,7 +98,9 @@ def test_immature_labels_are_never_learned_from(model_type: str, weeks_back: int
     poisoned.loc[immature, "label"] = 1 - poisoned.loc[immature, "label"]
     poisoned.loc[immature, "weight"] = 1000.0
     poisoned.loc[immature, "users_max_4w"] = np.nan
-    clean, dirty, without = (fit_at(some, as_of, params) for some in (train, poisoned, train[~immature]))
+    clean, dirty, without = (
+        fit_at(some, as_of, params, hubspot()) for some in (train, poisoned, train[~immature])
+    )
     expected = scores(clean, pipeline.latest)
     for other in (dirty, without):
         np.testing.assert_array_equal(scores(other, pipeline.latest), expected)
@@ -111,7 +116,7 @@ def test_the_summary_model_learns_from_what_was_known_only(model_type: str) -> N
     poisoned = pipeline.train.copy()
     poisoned.loc[immature, "label"] = 1 - poisoned.loc[immature, "label"]
     clean, dirty = (
-        fit_at(some, as_of, small_params(model__type=model_type)).summary_
+        fit_at(some, as_of, small_params(model__type=model_type), hubspot()).summary_
         for some in (pipeline.train, poisoned)
     )
     np.testing.assert_array_equal(scores(clean, pipeline.latest), scores(dirty, pipeline.latest))
@@ -138,13 +143,13 @@ def test_too_little_history_to_calibrate(overrides: dict[str, str]) -> None:
     pipeline = export()
     early = pipeline.train["as_of"].min() + 8 * WEEK
     with pytest.raises(ExportError, match=r"set train.calibration: none and train.threshold: fixed"):
-        fit_at(pipeline.train, early, small_params(**overrides))
-    assert fit_at(pipeline.train, early, small_params()).threshold_ == 0.05
-    auto = fit_at(pipeline.train, early, small_params(train__calibration="auto"))
+        fit_at(pipeline.train, early, small_params(**overrides), hubspot())
+    assert fit_at(pipeline.train, early, small_params(), hubspot()).threshold_ == 0.05
+    auto = fit_at(pipeline.train, early, small_params(train__calibration="auto"), hubspot())
     assert (auto.calibration_, auto.calibrator_, auto.threshold_) == ("none", None, 0.05)
 
 
 def test_no_mature_label_is_refused() -> None:
     pipeline = export()
     with pytest.raises(ExportError, match="0 of 0 training snapshots"):
-        fit_at(pipeline.train, pipeline.train["as_of"].min(), small_params())
+        fit_at(pipeline.train, pipeline.train["as_of"].min(), small_params(), hubspot())

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from conversion.config import contract
-from conversion.simulation import export
+from conversion.simulation import export, vocabulary
 from conversion.simulation.export import Sample
 from tests.samples import roc_auc, with_close_date
 
@@ -15,7 +14,7 @@ class TestFormat:
     def test_columns_and_cells_are_those_of_the_crm(self, small: Sample) -> None:
         text = export.as_text(small)
         for name, table in text.items():
-            assert set(table.columns) == set(contract.COLUMNS[name])
+            assert set(table.columns) == set(vocabulary.COLUMNS[name])
             assert list(table.columns)[-1] == "id"
         assert text["usage_actions"]["WHEN_TIMESTAMP"].str.fullmatch(r"\d{4}-\d\d-\d\d 00:00:00\.000").all()
         assert text["customers"]["CLOSEDATE"].str.fullmatch(r"\d{4}-\d\d-\d\d").all()
@@ -26,8 +25,8 @@ class TestFormat:
         usage = small.usage_actions
         assert (usage["WHEN_TIMESTAMP"].dt.day_name() == "Monday").all()
         assert not usage.duplicated(["id", "WHEN_TIMESTAMP"]).any()
-        users = usage[list(contract.USERS)].to_numpy()
-        actions = usage[list(contract.ACTIONS)].to_numpy()
+        users = usage[list(vocabulary.USERS)].to_numpy()
+        actions = usage[list(vocabulary.ACTIONS)].to_numpy()
         assert (actions >= users).all()
         assert ((actions > 0) == (users > 0)).all()
 
@@ -57,7 +56,7 @@ class TestTraps:
     def test_usage_jumps_at_the_conversion(self, default: Sample) -> None:
         usage = with_close_date(default.customers, default.usage_actions)
         after = usage["WHEN_TIMESTAMP"] >= usage["CLOSEDATE"]
-        users = usage[list(contract.USERS)].max(axis=1)
+        users = usage[list(vocabulary.USERS)].max(axis=1)
         assert users[after].mean() > 1.5 * users[usage["CLOSEDATE"].notna() & ~after].mean()
 
     def test_ids_reveal_nothing(self, default: Sample) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conversion.config import contract
+from conversion.simulation import vocabulary
 from conversion.simulation.export import Sample
 from tests.samples import START, WEEK, close_dates, firmographics, roc_auc
 
@@ -117,19 +117,19 @@ def hazard_by_hand(firm: pd.Series, rows: pd.DataFrame, now: pd.Timestamp) -> fl
     used = set()
     for row in known.to_dict("records"):
         ago = (now - row["WHEN_TIMESTAMP"]) // WEEK
-        users += (1 - ratio) * ratio ** (ago - 1) * max(row[name] for name in contract.USERS)
-        used |= {name for name in contract.USERS if row[name] > 0 and ago <= 13}
+        users += (1 - ratio) * ratio ** (ago - 1) * max(row[name] for name in vocabulary.USERS)
+        used |= {name for name in vocabulary.USERS if row[name] > 0 and ago <= 13}
     log_hazard = -6.75 + 2.2 * math.log(1 + 2 * min(users, 8)) + 0.4 * len(used)
     if len(known):
         since = (now - known["WHEN_TIMESTAMP"].min()) // WEEK
         log_hazard += 1.2 * 2 ** (-since / 6) - 1.0
     if isinstance(firm["EMPLOYEE_RANGE"], str):
-        log_hazard -= 0.13 * (contract.EMPLOYEE_RANGES.index(firm["EMPLOYEE_RANGE"]) + 1 - 4.7) ** 2
+        log_hazard -= 0.13 * (vocabulary.EMPLOYEE_RANGES.index(firm["EMPLOYEE_RANGE"]) + 1 - 4.7) ** 2
     else:
         log_hazard -= 2.0
     if math.isnan(firm["ALEXA_RANK"]):
         log_hazard -= 1.5
-    elif firm["ALEXA_RANK"] == contract.UNRANKED:
+    elif firm["ALEXA_RANK"] == vocabulary.UNRANKED:
         log_hazard -= 1.3
     else:
         log_hazard -= 0.40 * (math.log10(firm["ALEXA_RANK"]) - 6.0) ** 2
@@ -149,22 +149,22 @@ def snapshot(sample: Sample, week: int) -> pd.DataFrame:
     as_of = START + week * WEEK
     known = sample.usage_actions[sample.usage_actions["WHEN_TIMESTAMP"] < as_of]
     ago = (as_of - known["WHEN_TIMESTAMP"]) // WEEK
-    users = known[list(contract.USERS)].max(axis=1)
+    users = known[list(vocabulary.USERS)].max(axis=1)
     for weeks in (4, 13):
         recent = users[ago <= weeks].groupby(known["id"]).max()
         table[f"users_{weeks}w"] = recent.reindex(table.index).fillna(0)
     for half_life in (2, 6):
         decayed = (users * 2 ** (-ago / half_life)).groupby(known["id"]).sum()
         table[f"users_ewm_{half_life}w"] = decayed.reindex(table.index).fillna(0)
-    used = (known.loc[ago <= 13, list(contract.USERS)] > 0).groupby(known["id"]).any().sum(axis=1)
+    used = (known.loc[ago <= 13, list(vocabulary.USERS)] > 0).groupby(known["id"]).any().sum(axis=1)
     table["modules_13w"] = used.reindex(table.index).fillna(0)
     table["weeks_since_first"] = ago.groupby(known["id"]).max().reindex(table.index)
     firms = firmographics(sample).reindex(table.index)
-    unranked = firms["ALEXA_RANK"] == contract.UNRANKED
+    unranked = firms["ALEXA_RANK"] == vocabulary.UNRANKED
     table["log_rank"] = np.log10(firms["ALEXA_RANK"].where(~unranked).clip(lower=1))
     table["unranked"] = unranked
     table["size"] = firms["EMPLOYEE_RANGE"].map(
-        {name: i for i, name in enumerate(contract.EMPLOYEE_RANGES, 1)}
+        {name: i for i, name in enumerate(vocabulary.EMPLOYEE_RANGES, 1)}
     )
     return table
 

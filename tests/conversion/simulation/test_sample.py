@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conversion.config import contract
+from conversion.simulation import vocabulary
 from conversion.simulation.export import Sample
 from conversion.simulation.sample import simulate
 from tests.samples import FIRST_WEEK, SEED, START, WEEK, with_close_date
@@ -120,7 +120,7 @@ class TestMarginals:
         assert 800 < len(default.customers) < 1050
 
     def test_heavy_tail(self, default: Sample) -> None:
-        actions = default.usage_actions[list(contract.ACTIONS)].to_numpy()
+        actions = default.usage_actions[list(vocabulary.ACTIONS)].to_numpy()
         assert 10_000 < actions.max() < 100_000
 
     def test_conversions_are_steady(self, default: Sample) -> None:
@@ -152,7 +152,7 @@ def marginals(customers: pd.DataFrame, noncustomers: pd.DataFrame, usage: pd.Dat
 
 def company_marginals(customers: pd.DataFrame, noncustomers: pd.DataFrame) -> dict[str, float]:
     both = pd.concat([customers.astype({"ALEXA_RANK": "float64"}), noncustomers]).drop_duplicates("id")
-    rank = np.log10(both["ALEXA_RANK"][both["ALEXA_RANK"] < contract.UNRANKED].clip(lower=1))
+    rank = np.log10(both["ALEXA_RANK"][both["ALEXA_RANK"] < vocabulary.UNRANKED].clip(lower=1))
     sizes = both["EMPLOYEE_RANGE"].value_counts() / len(both)
     return {
         "customers: industry missing": customers["INDUSTRY"].isna().mean(),
@@ -160,9 +160,9 @@ def company_marginals(customers: pd.DataFrame, noncustomers: pd.DataFrame) -> di
         "customers: range missing": customers["EMPLOYEE_RANGE"].isna().mean(),
         "non-customers: range missing": noncustomers["EMPLOYEE_RANGE"].isna().mean(),
         "non-customers: rank missing": noncustomers["ALEXA_RANK"].isna().mean(),
-        "customers: unranked": (customers["ALEXA_RANK"] == contract.UNRANKED).mean(),
-        "non-customers: unranked": (noncustomers["ALEXA_RANK"] == contract.UNRANKED).mean(),
-        **{f"size {i}": sizes.get(name, 0.0) for i, name in enumerate(contract.EMPLOYEE_RANGES, 1)},
+        "customers: unranked": (customers["ALEXA_RANK"] == vocabulary.UNRANKED).mean(),
+        "non-customers: unranked": (noncustomers["ALEXA_RANK"] == vocabulary.UNRANKED).mean(),
+        **{f"size {i}": sizes.get(name, 0.0) for i, name in enumerate(vocabulary.EMPLOYEE_RANGES, 1)},
         **{f"log10 rank, {q}%": rank.quantile(q / 100) for q in (5, 25, 50, 75, 95)},
         "median MRR": customers["MRR"].median(),
     }
@@ -185,13 +185,13 @@ def row_marginals(noncustomers: pd.DataFrame, usage: pd.DataFrame, free: pd.Data
 
 
 def count_marginals(free: pd.DataFrame) -> dict[str, float]:
-    actions = free[list(contract.ACTIONS)].sum(axis=1)
-    users = free[list(contract.USERS)].max(axis=1)
+    actions = free[list(vocabulary.ACTIONS)].sum(axis=1)
+    users = free[list(vocabulary.USERS)].max(axis=1)
     return {
         "non-customer rows all zero": (users == 0).mean(),
         **{f"non-customer actions, {q}%": actions.quantile(q / 100) for q in (50, 75, 90, 99)},
         **{f"non-customer users, {q}%": users.quantile(q / 100) for q in (75, 90, 99)},
-        **{f"zero share {module}": (free[f"USERS_{module}"] == 0).mean() for module in contract.MODULES},
+        **{f"zero share {module}": (free[f"USERS_{module}"] == 0).mean() for module in vocabulary.MODULES},
     }
 
 

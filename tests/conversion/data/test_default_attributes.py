@@ -1,4 +1,9 @@
+"""The attributes of the default contract, as they are read."""
+
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -6,9 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conversion.config.contract import EMPLOYEE_RANGES, UNRANKED
-from conversion.data.firmographics import encode_firmographics, with_firmographics
-from conversion.data.industries import INDUSTRIES_BY_SECTOR, SECTORS, sector_of
+from conversion.config.attribute_kinds import Category, Ordered
+from conversion.data.attributes import encode, level_of, levels_of, with_attributes
+from tests.contract_files import hubspot
+
+ATTRIBUTES = hubspot().companies.attributes
+INDUSTRY, EMPLOYEES = ATTRIBUTES["INDUSTRY"], ATTRIBUTES["EMPLOYEE_RANGE"]
+assert isinstance(INDUSTRY, Category)
+assert isinstance(INDUSTRY.groups, dict)
+assert isinstance(EMPLOYEES, Ordered)
+LABELS, SECTORS, RANGES = INDUSTRY.groups, levels_of(INDUSTRY, []), EMPLOYEES.levels
+UNRANKED = 16_000_001
+sector_of = level_of(INDUSTRY)
 
 
 @pytest.mark.parametrize(
@@ -35,10 +49,10 @@ def test_both_taxonomies_map_to_sectors(industry: object, sector: str) -> None:
 
 def test_each_industry_belongs_to_one_sector() -> None:
     by_label: dict[str, set[str]] = {}
-    for sector, labels in INDUSTRIES_BY_SECTOR.items():
+    for sector, labels in LABELS.items():
         for label in labels:
             by_label.setdefault(sector_of(label), set()).add(sector)
-    assert by_label == {sector: {sector} for sector in INDUSTRIES_BY_SECTOR}
+    assert by_label == {sector: {sector} for sector in LABELS}
     assert SECTORS[-1] == "Unknown"
     assert len(set(SECTORS)) == len(SECTORS)
 
@@ -57,7 +71,7 @@ def test_firmographics_are_read_as_documented() -> None:
             "INDUSTRY": ["INTERNET", None, "Travel", "who knows"],
         }
     )
-    read = with_firmographics(companies)
+    read = with_attributes(companies, hubspot())
     np.testing.assert_array_equal(read["ALEXA_RANK"], [250.0, np.nan, np.nan, 16_000_000.0])
     np.testing.assert_array_equal(read["unranked"], [0.0, 1.0, np.nan, 0.0])
     np.testing.assert_array_equal(read["size"], [1.0, 9.0, np.nan, 4.0])
@@ -68,15 +82,15 @@ def test_firmographics_are_read_as_documented() -> None:
 
 
 def test_sizes_follow_the_order_of_the_ranges() -> None:
-    companies = pd.DataFrame({"ALEXA_RANK": 1.0, "EMPLOYEE_RANGE": EMPLOYEE_RANGES, "INDUSTRY": None})
-    assert list(with_firmographics(companies)["size"]) == [float(size) for size in range(1, 10)]
+    companies = pd.DataFrame({"ALEXA_RANK": 1.0, "EMPLOYEE_RANGE": RANGES, "INDUSTRY": None})
+    assert list(with_attributes(companies, hubspot())["size"]) == [float(size) for size in range(1, 10)]
 
 
 @pytest.mark.parametrize("dtype", ["str", "object"])
 def test_nothing_known_of_any_company(dtype: str) -> None:
     unknown = pd.Series([None, None], dtype=dtype)
     companies = pd.DataFrame({"ALEXA_RANK": np.nan, "EMPLOYEE_RANGE": unknown, "INDUSTRY": unknown})
-    read = with_firmographics(companies)
+    read = with_attributes(companies, hubspot())
     assert read[["ALEXA_RANK", "unranked", "size"]].isna().all(axis=None)
     assert list(read["sector"]) == ["Unknown", "Unknown"]
 
@@ -87,16 +101,24 @@ companies_of = st.tuples(
     st.none()
     | st.floats(0.001, 2e7)
     | st.sampled_from([1.0, UNRANKED - 1.0, float(UNRANKED), UNRANKED + 1.0]),
-    st.none() | st.sampled_from(EMPLOYEE_RANGES),
+    st.none() | st.sampled_from(RANGES),
     st.none()
-    | st.sampled_from([label for labels in INDUSTRIES_BY_SECTOR.values() for label in labels])
+    | st.sampled_from([label for labels in LABELS.values() for label in labels])
     | st.text(st.characters(exclude_categories=("Cs",)), max_size=20),
 )
 
 
+def encoded(ranks: Iterable[Any], ranges: Iterable[Any], industries: Iterable[Any]) -> list[np.ndarray]:
+    values = {
+        "ALEXA_RANK": np.array([*ranks], dtype=np.float64),
+        "EMPLOYEE_RANGE": list(ranges),
+        "INDUSTRY": list(industries),
+    }
+    return list(encode(hubspot(), values, {"INDUSTRY": SECTORS}).values())
+
+
 def values_of_one(rank: float | None, employee_range: str | None, industry: str | None) -> list[float]:
-    encoded = encode_firmographics(np.array([rank], dtype=np.float64), [employee_range], [industry])
-    return [float(value.item()) for value in encoded]
+    return [float(value.item()) for value in encoded([rank], [employee_range], [industry])]
 
 
 @given(st.lists(companies_of, min_size=1, max_size=20))
@@ -104,17 +126,18 @@ def test_values_of_one_company_are_those_of_the_table(
     rows: list[tuple[float | None, str | None, str | None]],
 ) -> None:
     ranks, ranges, industries = zip(*rows, strict=True)
-    table = with_firmographics(
+    table = with_attributes(
         pd.DataFrame(
             {
                 "ALEXA_RANK": np.array(ranks, dtype=np.float64),
                 "EMPLOYEE_RANGE": pd.Series(ranges, dtype="str"),
                 "INDUSTRY": pd.Series(industries, dtype="str"),
             }
-        )
+        ),
+        hubspot(),
     )
     expected = table[["ALEXA_RANK", "unranked", "size"]].assign(sector=table["sector"].cat.codes)
-    together = encode_firmographics(np.array(ranks, dtype=np.float64), ranges, industries)
+    together = encoded(ranks, ranges, industries)
     np.testing.assert_array_equal(np.transpose(together), expected.to_numpy())
     np.testing.assert_array_equal([values_of_one(*row) for row in rows], expected.to_numpy())
 

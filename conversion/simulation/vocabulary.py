@@ -1,4 +1,4 @@
-"""The vocabulary of the data contract: tables, columns, measures, employee ranges and sentinel values."""
+"""The words of the sample: tables, columns, modules, employee ranges and what stands for unranked."""
 
 from __future__ import annotations
 
@@ -32,4 +32,3 @@ EMPLOYEE_RANGES: Final = (
 )
 UNRANKED: Final = 16_000_001
 """``ALEXA_RANK`` of a site that Alexa did not rank."""
-UNKNOWN_SECTOR: Final = "Unknown"
