@@ -83,7 +83,8 @@ _OF_ALL_MODULES: Final = (
 def _actions_per_user(totals: LifetimeTotals) -> np.ndarray:
     # Without users it is 0, not 0 / 0; NaN where the users are not known, as 0 * NaN is.
     users = totals.users
-    return np.divide(totals.actions, np.maximum(users, 1.0), out=0.0 * users, where=users > 0)
+    ratio = np.divide(totals.actions, np.maximum(users, 1.0), out=0.0 * users, where=users > 0)
+    return np.asarray(ratio)
 
 
 def _acceleration(usage: KnownUsage) -> np.ndarray:
