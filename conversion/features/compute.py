@@ -264,7 +264,6 @@ class _Plan(NamedTuple):
     # Each group's places among the features, window by window, the lifetime's last if it has one; and how
     # many columns are computed for windows and lifetime.
     windowed: tuple[tuple[np.ndarray, int, Callable[[WindowUsage], np.ndarray]], ...]
-    windowed_count: int
     average_count: int
     measures: MeasurePlaces
     totals: tuple[Callable[[LifetimeTotals], np.ndarray], ...]
@@ -301,7 +300,6 @@ def _plan(settings: FeatureSettings) -> _Plan:
         windowed=tuple(
             (places_of(group), len(windows) * len(group.columns), group.compute) for group in groups
         ),
-        windowed_count=len(windowed),
         average_count=len(averages),
         measures=measure_places(settings.measures),
         totals=tuple(each.compute for each in totals),
@@ -319,10 +317,11 @@ def _by_feature(
     weeks = weekly_usage(block, plan.layout)
     usage = known_usage(weeks, positions)
     inside = window_usage(weeks, usage.totals, positions, plan.windows)
+    column = 0
     for places, columns, compute in plan.windowed:
+        column += len(places)
         # The lifetime is last, so a group without it has no place for it.
         values[:, places] = compute(inside).reshape(as_ofs, columns, companies)[:, : len(places)]
-    column = plan.windowed_count
     for part in _other_windows(block, weeks, positions, plan):
         values[:, column : column + part.shape[1]] = part
         column += part.shape[1]
