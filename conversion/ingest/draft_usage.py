@@ -10,7 +10,7 @@ from typing import Final, Literal
 import numpy as np
 
 from conversion.config.contract_types import MAX_MODULES
-from conversion.ingest.draft_columns import Column, begins, parts, words
+from conversion.ingest.draft_columns import ZONED, Column, begins, parts, words
 from conversion.ingest.draft_companies import Guess
 from conversion.ingest.draft_events import event_column, excluded_rows, patterns_of, user_column
 from conversion.ingest.draft_roles import looks_like_id
@@ -86,18 +86,31 @@ def draft_usage(columns: dict[str, Column], ids: Column) -> UsageDraft:
     draft = UsageDraft(Guess(dates[0], f"the date of each row{others}"))
     draft.dropped.update(dict.fromkeys(dates[1:], "a second date"))
     time = columns[dates[0]]
-    if time.style:
-        draft.notes.append(f"{time.name}: times {time.style}; load reads times like 2019-12-30 00:00:00")
     others_than_dates = {name: column for name, column in columns.items() if name not in dates}
     event = event_column(columns, ids.name)
     if event is not None:
         _events(others_than_dates, event, draft)
+        _note_on_times(time, draft)
         return draft
     _grain(time, ids, draft)
+    _note_on_times(time, draft)
     if draft.of == "day":
         draft.exclude = excluded_rows(others_than_dates)
     _modules(_without_measures(others_than_dates, draft), draft)
     return draft
+
+
+def _note_on_times(time: Column, draft: UsageDraft) -> None:
+    """Note what to change where times are not as ``load`` reads them."""
+    if not time.style:
+        return
+    if time.style != ZONED:
+        advice = "load reads times like 2019-12-30 00:00:00"
+    elif draft.of == "week":
+        advice = "load refuses them unless usage.time_zone is another zone than UTC"
+    else:
+        advice = "load converts them to usage.time_zone: set it to the zone in which your weeks begin"
+    draft.notes.append(f"{time.name}: times {time.style}; {advice}")
 
 
 def _events(columns: dict[str, Column], event: str, draft: UsageDraft) -> None:

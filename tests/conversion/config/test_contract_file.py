@@ -346,8 +346,19 @@ def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
 
 
 def test_a_contract_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ParamsError, match=r"no\.yaml: not found"):
+    with pytest.raises(
+        ParamsError, match=r"no\.yaml: not found; set data\.contract in params\.yaml to the file"
+    ):
         load_contract(tmp_path / "no.yaml")
+
+
+def test_a_groups_file_that_is_not_there_is_named_with_its_key(tmp_path: Path) -> None:
+    path = written(tmp_path, put("companies", "attributes", "INDUSTRY", "groups", value="no.yaml"))
+    with pytest.raises(ParamsError) as error:
+        load_contract(path)
+    assert str(error.value) == (
+        f"{tmp_path / 'no.yaml'}: not found; correct companies.attributes.INDUSTRY.groups in {path}"
+    )
 
 
 @pytest.mark.parametrize(
