@@ -144,6 +144,21 @@ class Contract(Section):
         return self
 
     @model_validator(mode="after")
+    def _measures_of_their_own(self) -> Contract:
+        # Clean usage calls measures by their names and counts by their columns.
+        others = {"id", self.usage.time, *self.counts, *RESERVED}
+        if taken := sorted(others & {*self.usage.measures}):
+            raise ValueError(
+                f"usage.measures: {', '.join(taken)} is what another column of usage is called; name the "
+                "measure otherwise"
+            )
+        if "rule" in self.usage.columns:
+            raise ValueError(
+                "usage: rule is what the project calls a column of its own; rename it in the export"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _features_of_their_own(self) -> Contract:
         attributes = self.companies.attributes
         made = [name for column, each in attributes.items() for name in _made_names(column, each)]

@@ -150,9 +150,10 @@ def merge_usage(usage: pd.DataFrame, current: Current, contract: Contract) -> pd
     ids = replaced(usage["id"], current)
     time = contract.usage.time
     # The row of the id of today comes last of its week.
-    order = usage.assign(then=usage["id"], today=ids.eq(usage["id"]), id=ids)
-    order = order.sort_values(["id", time, "today", "then"], ignore_index=True)
-    groups = order.groupby(["id", time], sort=False)
+    keys = pd.concat([ids, usage[time], ids.eq(usage["id"]), usage["id"]], axis=1, ignore_index=True)
+    order = keys.reset_index(drop=True).sort_values([*keys.columns]).index
+    rows = usage.assign(id=ids).iloc[order]
+    groups = rows.groupby(["id", time], sort=False)
     columns = {name: groups[name].sum() for name in contract.counts}
     for name, measure in contract.usage.measures.items():
         column = groups[name]

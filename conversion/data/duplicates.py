@@ -41,10 +41,11 @@ def deduplicate(
     complete = np.zeros(len(table), dtype=np.int64)
     for name in counted:
         complete += _filled(table[name])
-    order = table.assign(complete=complete).sort_values(
-        [*key, "complete", *values], kind="stable", na_position="first"
-    )
-    return (~order.duplicated(key, keep="last")).reindex(table.index)
+    # Columns are numbered, as one of the table may have any name.
+    parts = [table[key], pd.Series(complete, table.index), table[values]]
+    order = pd.concat(parts, axis=1, ignore_index=True)
+    order = order.sort_values([*order.columns], kind="stable", na_position="first")
+    return (~order.duplicated([*range(len(key))], keep="last")).reindex(table.index)
 
 
 def _filled(column: pd.Series) -> np.ndarray:

@@ -138,6 +138,11 @@ def test_zeros_and_empty_cells_are_not_complete() -> None:
     assert deduplicate(table, ["id"], "most_complete").tolist() == [False, True, False, True]
 
 
+def test_a_column_may_be_called_complete() -> None:
+    table = pd.DataFrame({"id": [1, 1, 2, 2], "complete": [2, 1, 1, 2], "text": ["a", "b", "d", "c"]})
+    assert deduplicate(table, ["id"], "most_complete").tolist() == [True, False, False, True]
+
+
 @pytest.mark.parametrize("dates", [["2020-01-01", "2020-01-02"], ["2020-01-02", "2020-01-01"]])
 def test_file_order_decides_no_tie(dates: list[str]) -> None:
     rows = [customer(1, date, mrr) for date, mrr in zip(dates, [5.0, 6.0], strict=True)]
