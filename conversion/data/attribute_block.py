@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from conversion.config.attribute_kinds import AnyAttribute, Category, Date, Number
 from conversion.config.attribute_names import encoded_names
 from conversion.data.attributes import Levels, encode_values, split_number, values_of
+from conversion.data.histories import value_column
 
 Attributes = Sequence[tuple[str, AnyAttribute]]
 Days = NDArray[np.int64]
@@ -130,7 +131,7 @@ def encode_history(table: pd.DataFrame, column: str, attribute: AnyAttribute, le
     """
     history = attribute.history
     assert history is not None, f"{column} has a history"
-    raw = table[column if history.value is None else history.value]
+    raw = table[value_column(column, history)]
     if isinstance(attribute, Number):
         values = raw.to_numpy(dtype=np.float64, na_value=np.nan)
     else:

@@ -18,7 +18,7 @@ from conversion.data.aliases import (
     replaced,
 )
 from conversion.data.cleaning import clean_companies, clean_usage, company_ids, company_rules, usage_rules
-from conversion.data.histories import HISTORY_RULES, clean_history, with_history
+from conversion.data.histories import HISTORY_RULES, clean_history, histories_of
 from conversion.data.period import Period
 from conversion.data.subscriptions import clean_subscriptions, subscription_rules
 from conversion.data.timeline import paid_periods
@@ -91,7 +91,7 @@ def clean_tables(
         periods, subscriptions = clean_subscriptions(table, ids, as_of, names.subscriptions)
     histories = {
         column: clean_history(today[history.table], column, history, ids, as_of)
-        for column, history in with_history(contract).items()
+        for column, history in histories_of(contract).items()
     }
     values = {column: kept for column, (kept, _) in histories.items()}
     companies, companies_out = clean_companies(rows, as_of, deduplication, contract, periods, values)
