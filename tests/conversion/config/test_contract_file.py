@@ -242,8 +242,7 @@ BROKEN = {
     ),
     "a_level_in_no_slice": (
         put("companies", "attributes", "EMPLOYEE_RANGE", "slice_levels", 4, "levels", value=["201 to 1000"]),
-        "companies.attributes.EMPLOYEE_RANGE: given",
-        "slice_levels should have each of the levels once",
+        "companies.attributes.EMPLOYEE_RANGE: slice_levels should have each of the levels once",
     ),
     "slices_of_one_name": (
         put("companies", "attributes", "EMPLOYEE_RANGE", "slice_levels", 1, "name", value="1 employee"),
