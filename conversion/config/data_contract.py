@@ -26,8 +26,16 @@ LISTED: Final = (
     *("last_week_users", "reason_1", "reason_2", "reason_3", "reasons", "usage"),
 )
 """Columns of the lead list, and fields of the HTTP API's leads, beside those of the company."""
-TOTALS: Final = ("total_actions", "total_users", "days_active", "activity_frequency")
-"""What clients may send of a company's usage in place of its weeks."""
+TOTALS: Final = {
+    "total_actions": "actions of all weeks and modules",
+    "total_users": "weekly users summed over weeks and modules",
+    "days_active": "last minus first day with a usage row",
+    "activity_frequency": "usage rows over days_active + 1; there is one row a week, so more than 1 counts "
+    "as 1",
+}
+"""What clients may send of a company's usage in place of its weeks, and what it means."""
+TAKEN: Final = ("id", *RESERVED, *LISTED, *TOTALS)
+"""Names that no attribute's column may have, unless it is the one of the id."""
 
 
 def _made_names(column: str, attribute: AnyAttribute) -> set[str]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conversion.config.contract_types import MAX_ATTRIBUTES, MAX_LEVELS
-from conversion.config.data_contract import RESERVED
+from conversion.config.data_contract import TAKEN
 from conversion.ingest.draft_columns import Column, begins, words
 from conversion.ingest.draft_levels import SPREADSHEET_DATE, ordered_ranges, ordered_words, yes_and_no
 from conversion.ingest.draft_roles import looks_like_id
@@ -106,7 +106,7 @@ def draft_companies(columns: dict[str, Column], paying: NDArray[np.bool_] | None
         Which companies have converted, if a table of subscriptions says so; None: their columns do.
     """
     draft = CompanyDraft()
-    for name in (*RESERVED, "id"):
+    for name in TAKEN:
         if name in columns:
             draft.dropped[name] = "the project has a column of this name; rename it in the export"
     columns = {name: column for name, column in columns.items() if name not in draft.dropped}

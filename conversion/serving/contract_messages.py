@@ -10,7 +10,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter, create_m
 
 from conversion.config.attribute_kinds import AnyAttribute, Category, Date, Flag, Number, Ordered
 from conversion.config.attribute_names import flag_name, label
-from conversion.config.data_contract import Contract
+from conversion.config.data_contract import TOTALS, Contract
 from conversion.leads.lead_list import REASON_COLUMNS, group_columns, lead_columns
 from conversion.serving.message_types import (
     MAX_TEXT,
@@ -42,13 +42,6 @@ Base = TypeVar("Base", bound=BaseModel)
 Definition = tuple[Any, Any]
 """Type and default of a field, as `pydantic.create_model` takes them."""
 
-TOTALS: Final = {
-    "total_actions": "actions of all weeks and modules",
-    "total_users": "weekly users summed over weeks and modules",
-    "days_active": "last minus first day with a usage row",
-    "activity_frequency": "usage rows over days_active + 1; there is one row a week, so more than 1 counts "
-    "as 1",
-}
 LEAD_TYPES: Final[dict[str, Any]] = {
     "rank": Annotated[int, Field(ge=1)],
     "probability": Annotated[float, Field(ge=0, le=1)],

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from conversion.config.attribute_kinds import Category, Date
 from conversion.config.attribute_names import encoded_names
+from conversion.config.data_contract import TOTALS
 from conversion.data.attribute_block import ages
 from conversion.data.attributes import Levels, encoder, level_of
 from conversion.data.timeline import FIRST_MONDAY
 from conversion.features.definitions import LifetimeTotals
-from conversion.serving.contract_messages import TOTALS, Messages
+from conversion.serving.contract_messages import Messages
 from conversion.serving.message_types import MAX_WEEKS
 from conversion.serving.messages import Company, Fault, History, Summary
 from conversion.serving.refusals import invalid_fields
