@@ -59,8 +59,8 @@ def feature_settings(params: Featurize, contract: Contract) -> FeatureSettings:
     Raises
     ------
     ParamsError
-        Two features would have the same name or description, or a feature the name of a column of snapshots;
-        the message names the keys of the contract that lead to them.
+        Two features would have the same name or description; the message names the keys of the contract that
+        lead to them.
     """
     attributes = contract.companies.attributes
     settings = FeatureSettings(

@@ -60,6 +60,5 @@ def attribute_example(attribute: AnyAttribute) -> Any:
         values = attribute.cuts or attribute.levels
         return values[len(values) // 2]
     if isinstance(attribute, Category):
-        groups = attribute.groups if isinstance(attribute.groups, dict) else {}
-        return next((level for levels in groups.values() for level in levels), None)
+        return next((level for levels in attribute.levels_by_group.values() for level in levels), None)
     return True if isinstance(attribute, Flag) else "2020-01-31"

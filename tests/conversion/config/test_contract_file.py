@@ -270,6 +270,18 @@ BROKEN = {
         put("companies", "attributes", "INDUSTRY", "other", value="Unknown"),
         "unknown and other are both Unknown; name them differently",
     ),
+    "a_level_in_two_groups": (
+        put("companies", "attributes", "INDUSTRY", "groups", value={"North": ["a", "b"], "South": ["b"]}),
+        "companies.attributes.INDUSTRY: b is in North and in South; keep one of them",
+    ),
+    "unlisted_without_groups": (
+        put("companies", "attributes", "INDUSTRY", "groups", value=NOTHING),
+        "companies.attributes.INDUSTRY: unlisted unknown needs groups",
+    ),
+    "slices_without_their_levels": (
+        put("companies", "attributes", "EMPLOYEE_RANGE", "slices", value="known"),
+        "companies.attributes.EMPLOYEE_RANGE: slices known has no slice_levels; remove them, or set slices",
+    ),
     "a_measure_as_a_module": (
         put("usage", "measures", value={"email": {"column": "gb", "combine": "last"}}),
         "usage.measures: two names are the same, or differ by case alone",
@@ -353,8 +365,8 @@ def test_a_contract_that_is_not_there_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("groups: {North: [a, b], South: [b]}", "b is in North and in South"),
-        ("groups: {North: a}", "groups.North: Input should be a valid tuple"),
+        ("groups: {North: [a, b], South: [b]}", "groups.yaml: b is in North and in South; keep one of them"),
+        ("groups: {North: a}", "groups.yaml: groups.North: should be a list"),
         ("levels: {North: [a]}", "groups: Field required"),
         ("groups: {}", "groups: Dictionary should have at least 1 item"),
     ],
@@ -364,6 +376,15 @@ def test_a_broken_groups_file_is_refused(text: str, said: str, tmp_path: Path) -
     groups.write_text(text, encoding="utf-8")
     edit = put("companies", "attributes", "INDUSTRY", "groups", value=str(groups))
     with pytest.raises(ParamsError, match=said):
+        load_contract(written(tmp_path, edit))
+
+
+def test_what_the_contract_says_of_levels_holds_beside_the_groups_file(tmp_path: Path) -> None:
+    edit = put("companies", "attributes", "INDUSTRY", "says_nothing", value=["n/a", "Other"])
+    contract = load_contract(written(tmp_path, edit))
+    assert contract.attributes_of(Category)["INDUSTRY"].says_nothing == ("Other", "n/a")
+    edit = put("companies", "attributes", "INDUSTRY", "says_nothing", value=["SaaS"])
+    with pytest.raises(ParamsError, match=r"sectors\.yaml: SaaS is in Software and IT and in says_nothing"):
         load_contract(written(tmp_path, edit))
 
 

@@ -50,10 +50,9 @@ def test_usual_contracts_are_taken(name: str) -> None:
         ("Actions 4w", "actions_4w"),
         ("users_ewm_2w", "users_ewm_2w"),
         ("actions_chat_lifetime", "actions_chat_lifetime"),
-        ("ID", "id"),
     ],
 )
-def test_an_attribute_with_the_name_of_a_feature_or_column_is_refused(column: str, feature: str) -> None:
+def test_an_attribute_with_the_name_of_a_feature_is_refused(column: str, feature: str) -> None:
     contract = contract_with({column: {"kind": "number"}})
     with pytest.raises(ParamsError) as refused:
         settings_of(contract)
