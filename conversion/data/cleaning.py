@@ -11,8 +11,8 @@ import pandas as pd
 
 from conversion.config.data_contract import Contract
 from conversion.data.aliases import MERGED
-from conversion.data.attributes import with_attributes
-from conversion.data.duplicates import deduplicate
+from conversion.data.attribute_encoding import with_attributes
+from conversion.data.deduplication import deduplicate
 from conversion.data.histories import histories_of, last_values, value_column
 from conversion.data.period import Period, describe_first, strays
 from conversion.data.subscriptions import MADE_TYPES, conversions_of
@@ -99,7 +99,7 @@ def clean_companies(
     companies : pandas.DataFrame
         Sorted by ``id``: ``id``, the day of conversion and its value, ``conversion_valid``, the days of
         sign-up and end, the columns to show, the attributes as exported and as
-        `conversion.data.attributes.with_attributes` encodes them; those that the contract has.
+        `conversion.data.attribute_encoding.with_attributes` encodes them; those that the contract has.
     quarantine : pandas.DataFrame
         Dropped rows, and rows of which something is not used, with a ``rule`` column.
     """

@@ -9,7 +9,7 @@ import pandas as pd
 from conversion.config.attribute_kinds import History
 from conversion.config.attribute_names import slug
 from conversion.config.data_contract import Contract
-from conversion.data.duplicates import deduplicate
+from conversion.data.deduplication import deduplicate
 
 HISTORY_RULES: Final = {
     "valid_after_as_of": "the value was not valid before as_of",

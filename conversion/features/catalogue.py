@@ -1,7 +1,7 @@
 """Every feature of usage beside the expression that computes it, in the order of the columns.
 
 A feature's table says what it is computed from: usage in windows, lifetime totals, or all known usage. The
-arrays of an expression have the companies last. `conversion.features.attributes` has the features of
+arrays of an expression have the companies last. `conversion.features.attribute_catalogue` has the features of
 attributes.
 """
 

@@ -13,7 +13,7 @@ import pandas as pd
 from conversion.config.attribute_kinds import Category
 from conversion.config.attribute_names import slug
 from conversion.config.data_contract import Contract
-from conversion.data.attributes import is_listed
+from conversion.data.attribute_encoding import is_listed
 from conversion.data.histories import value_column
 from conversion.data.subscriptions import clean_subscriptions
 from conversion.data.timeline import WEEK

@@ -15,7 +15,7 @@ from conversion.config.attribute_kinds import Category, Date
 from conversion.config.attribute_names import encoded_names
 from conversion.config.data_contract import TOTALS
 from conversion.data.attribute_block import ages
-from conversion.data.attributes import Levels, encoder, level_of
+from conversion.data.attribute_encoding import Levels, encoder, level_of
 from conversion.data.timeline import FIRST_MONDAY
 from conversion.features.definitions import LifetimeTotals
 from conversion.serving.contract_messages import Messages
@@ -107,7 +107,7 @@ class RequestReader:
     # Companies
 
     def encoded(self, companies: Sequence[Company]) -> Encoded:
-        """Encode the companies' attributes, see `conversion.data.attributes.encode`."""
+        """Encode the companies' attributes, see `conversion.data.attribute_encoding.encode`."""
         by_column = zip(*map(self._values, companies), strict=True)
         return self._encode(dict(zip(self._columns, by_column, strict=True)))
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from conversion.data import cleaning
 from conversion.data.clean_tables import cleaning_report
-from conversion.data.duplicates import deduplicate
+from conversion.data.deduplication import deduplicate
 from conversion.data.period import Period
 from conversion.data.timeline import WEEK
 from tests.contract_files import hubspot

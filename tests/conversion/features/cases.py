@@ -14,7 +14,7 @@ from conversion.config.attribute_kinds import AnyAttribute, Category, Date, Flag
 from conversion.config.data_contract import Contract
 from conversion.config.params_file import load_params
 from conversion.data.attribute_block import encode_history
-from conversion.data.attributes import with_attributes
+from conversion.data.attribute_encoding import with_attributes
 from conversion.data.timeline import WEEK
 from conversion.features.compute import feature_settings, levels_in
 from conversion.features.definitions import FeatureSettings

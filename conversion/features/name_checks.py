@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from conversion.features.attributes import attribute_features
+from conversion.features.attribute_catalogue import attribute_features
 from conversion.features.catalogue import (
     average_features,
     measure_features,
@@ -22,7 +22,8 @@ _OWN: Final = "a feature of all usage"
 def check_names(settings: FeatureSettings) -> None:
     """Check that no two features have the same name or description.
 
-    The contract itself refuses features that are called as other columns of snapshots. Features that differ only in window have one description and count as one reason, so no others may.
+    The contract itself refuses features that are called as other columns of snapshots. Features that differ
+    only in window have one description and count as one reason, so no others may.
 
     Raises
     ------
