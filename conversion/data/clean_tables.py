@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import pandas as pd
 
 from conversion.config.data_contract import Contract
 from conversion.data.aliases import (
     MERGED,
-    NONE,
+    NO_ALIASES,
+    CurrentIds,
     current_ids,
     known_ids,
     merge_companies,
@@ -80,7 +81,7 @@ def clean_tables(
         The table of aliases contradicts itself.
     """
     names, as_of = contract.companies, period.as_of
-    current = NONE if names.aliases is None else current_ids(tables[names.aliases.table], names.aliases)
+    current = NO_ALIASES if names.aliases is None else current_ids(tables[names.aliases.table], names.aliases)
     rows, merged = merge_companies([tables[name] for name in names.tables], current, as_of, contract)
     ids = company_ids(rows, as_of, contract)
     dated = [each for each in contract.tables if each not in {*names.tables, contract.usage.table}]
@@ -114,7 +115,7 @@ def measure_names(contract: Contract) -> dict[str, str]:
     return {measure.column: name for name, measure in contract.usage.measures.items()}
 
 
-def _of_today(table: pd.DataFrame, current: Mapping[Any, Any]) -> pd.DataFrame:
+def _of_today(table: pd.DataFrame, current: CurrentIds) -> pd.DataFrame:
     return table.assign(id=replaced(table["id"], current))
 
 

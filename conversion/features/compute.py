@@ -242,7 +242,7 @@ def feature_frame(values: np.ndarray, settings: FeatureSettings, levels: Levels)
 
 
 def levels_in(companies: pd.DataFrame, settings: FeatureSettings) -> dict[str, tuple[str, ...]]:
-    """Return the levels of each category, as `conversion.data.attribute_encoding.with_attributes` has them."""
+    """Return the levels of each category in a table that has them as categoricals."""
     return {
         column: tuple(companies[encoded_names(column, attribute)[0]].cat.categories)
         for column, attribute in settings.attributes

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from conversion.config.contract_types import MAX_ATTRIBUTES, MAX_LEVELS
 from conversion.config.data_contract import TAKEN
+from conversion.ingest.advice import is_date_for_range
 from conversion.ingest.draft_columns import Column, begins, words
-from conversion.ingest.draft_levels import SPREADSHEET_DATE, ordered_ranges, ordered_words, yes_and_no
+from conversion.ingest.draft_levels import ordered_ranges, ordered_words, yes_and_no
 from conversion.ingest.draft_roles import looks_like_id
 
 ENDED: Final = ("cancel", "churn", "terminat", "unsubscri", "deactivat", "end", "expir", "lost")
@@ -348,7 +349,7 @@ def attribute_keys(column: Column, notes: list[str]) -> tuple[dict[str, Any], st
             {"kind": "ordered", "levels": list(known)},
             f"{how}; add levels that the tables do not have yet; or kind: category",
         )
-    if any(SPREADSHEET_DATE.fullmatch(level) for level in column.levels):
+    if any(is_date_for_range(level) for level in column.levels):
         notes.append(f"{column.name}: a spreadsheet seems to have made dates of ranges; export it again")
     keys: dict[str, Any] = {"kind": "category"}
     if column.missing_words:
