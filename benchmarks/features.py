@@ -22,9 +22,10 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from conversion.data.attributes import with_attributes  # noqa: E402
+
 from conversion.config.data_contract import Contract  # noqa: E402
 from conversion.config.params_file import load_params  # noqa: E402
-from conversion.data.attributes import with_attributes  # noqa: E402
 from conversion.features.compute import (  # noqa: E402
     compute_features,
     feature_definitions,

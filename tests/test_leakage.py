@@ -19,7 +19,7 @@ from benchmarks import export_copy, leakage, leakage_page, usual_recipe
 from benchmarks import not_yet as benchmarks_not_yet
 from conversion.config.contract_file import load_contract
 from conversion.config.params_file import load_params
-from conversion.data.attributes import with_attributes
+from conversion.data.attribute_encoding import with_attributes
 from conversion.data.timeline import WEEK
 from conversion.evaluation import backtest
 from conversion.evaluation.predictions import MODEL, ORACLE

@@ -144,6 +144,10 @@ class Ordered(Attribute):
     @model_validator(mode="after")
     def _each_level_in_one_slice(self) -> Ordered:
         sliced = [level for each in self.slice_levels for level in each.levels]
+        if self.slice_levels and self.slices != "values":
+            raise ValueError(
+                f"slices {self.slices} has no slice_levels; remove them, or set slices to values"
+            )
         if self.slice_levels and sorted(sliced) != sorted(self.levels):
             raise ValueError("slice_levels should have each of the levels once")
         if len({each.name for each in self.slice_levels}) < len(self.slice_levels):
@@ -190,10 +194,18 @@ class Category(Attribute):
     )
 
     @model_validator(mode="after")
-    def _unknown_is_not_other(self) -> Category:
+    def _levels_of_one_meaning(self) -> Category:
         if self.unknown == self.other:
             raise ValueError(f"unknown and other are both {self.unknown}; name them differently")
+        if self.unlisted == "unknown" and self.groups is None:
+            raise ValueError("unlisted unknown needs groups, as without them no level is listed")
+        _refuse_doubles(self.levels_by_group, self.says_nothing)
         return self
+
+    @property
+    def levels_by_group(self) -> dict[str, Columns]:
+        """The groups as `load_contract` reads them; empty without groups."""
+        return self.groups if isinstance(self.groups, dict) else {}
 
 
 class GroupsFile(Section):
@@ -204,13 +216,17 @@ class GroupsFile(Section):
 
     @model_validator(mode="after")
     def _in_one_group(self) -> GroupsFile:
-        found: dict[str, str] = {}
-        for group, levels in {**self.groups, "says_nothing": self.says_nothing}.items():
-            for level in levels:
-                if level in found:
-                    raise ValueError(f"{level} is in {found[level]} and in {group}; keep one of them")
-                found[level] = group
+        _refuse_doubles(self.groups, self.says_nothing)
         return self
+
+
+def _refuse_doubles(groups: dict[str, Columns], says_nothing: Columns) -> None:
+    found: dict[str, str] = {}
+    for group, levels in {**groups, "says_nothing": says_nothing}.items():
+        for level in levels:
+            if level in found:
+                raise ValueError(f"{level} is in {found[level]} and in {group}; keep one of them")
+            found[level] = group
 
 
 class Flag(Attribute):
@@ -234,3 +250,8 @@ class Date(Attribute):
 
 
 AnyAttribute = Annotated[Number | Ordered | Category | Flag | Date, Field(discriminator="kind")]
+
+
+def is_numeric(attribute: AnyAttribute) -> bool:
+    """Return whether tables and requests have an attribute's values as numbers."""
+    return isinstance(attribute, Number) or (isinstance(attribute, Ordered) and bool(attribute.cuts))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from conversion.config.attribute_kinds import AnyAttribute, Number
+from conversion.config.usage_contract import Measure, Module
 
 
 def slug(column: str) -> str:
@@ -19,9 +20,9 @@ def slug(column: str) -> str:
     return name if name[:1].isalpha() else f"x_{name}"
 
 
-def label(column: str, attribute: AnyAttribute) -> str:
-    """Return what reps call an attribute."""
-    return column if attribute.say is None else attribute.say
+def label(name: str, named: AnyAttribute | Module | Measure) -> str:
+    """Return what reps call an attribute, module or measure that the contract has under a name."""
+    return name if named.say is None else named.say
 
 
 def feature_name(column: str, attribute: AnyAttribute) -> str:

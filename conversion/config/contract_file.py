@@ -64,10 +64,16 @@ def _with_groups(attribute: AnyAttribute, contract_file: Path, key: str) -> AnyA
     path = contract_file.parent / attribute.groups
     raw = read_values(path, ("groups", "says_nothing"), f"correct {key} in {contract_file}")
     try:
+        # What the contract says of levels holds beside the file.
         read = GroupsFile.model_validate(raw)
+        says_nothing = tuple(dict.fromkeys((*read.says_nothing, *attribute.says_nothing)))
+        read = GroupsFile.model_validate({**raw, "says_nothing": says_nothing})
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-        raise ParamsError("\n".join(f"{path}: {line}" for line in lines)) from error
+        lines = [
+            ": ".join([str(path), *filter(None, [".".join(map(str, fault["loc"]))]), _message(fault["msg"])])
+            for fault in error.errors()
+        ]
+        raise ParamsError("\n".join(lines)) from error
     return attribute.model_copy(update=read.model_dump())
 
 
@@ -104,11 +110,17 @@ def describe_fault(fault: dict[str, Any]) -> str:
         return f"{key}: given nothing, add it{meaning}"
     if fault["type"] in {"model_type", "model_attributes_type", "dict_type"}:
         return f"{key}: given {given}, should be a section of keys{meaning}"
-    message = str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input ").removeprefix("Value ")
+    message = _message(fault["msg"])
     # Of a section, the message names the keys.
     if not meaning or (fault["type"] == "value_error" and isinstance(fault["input"], dict)):
         return f"{key}: {message}"
-    return f"{key}: given {given}, {message.replace('a valid tuple', 'a list')}{meaning}"
+    return f"{key}: given {given}, {message}{meaning}"
+
+
+def _message(message: str) -> str:
+    """Return one of pydantic's messages without the words that lead it in, and in YAML's terms."""
+    message = message.removeprefix("Value error, ").removeprefix("Input ").removeprefix("Value ")
+    return message.replace("a valid tuple", "a list")
 
 
 def _model_at(location: tuple[int | str, ...]) -> type[BaseModel]:

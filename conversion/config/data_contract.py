@@ -26,8 +26,16 @@ LISTED: Final = (
     *("last_week_users", "reason_1", "reason_2", "reason_3", "reasons", "usage"),
 )
 """Columns of the lead list, and fields of the HTTP API's leads, beside those of the company."""
-TOTALS: Final = ("total_actions", "total_users", "days_active", "activity_frequency")
-"""What clients may send of a company's usage in place of its weeks."""
+TOTALS: Final = {
+    "total_actions": "actions of all weeks and modules",
+    "total_users": "weekly users summed over weeks and modules",
+    "days_active": "last minus first day with a usage row",
+    "activity_frequency": "usage rows over days_active + 1; there is one row a week, so more than 1 counts "
+    "as 1",
+}
+"""What clients may send of a company's usage in place of its weeks, and what it means."""
+TAKEN: Final = ("id", *RESERVED, *LISTED, *TOTALS)
+"""Names that no attribute's column may have, unless it is the one of the id."""
 
 
 def _made_names(column: str, attribute: AnyAttribute) -> set[str]:
@@ -145,12 +153,16 @@ class Contract(Section):
 
     @model_validator(mode="after")
     def _measures_of_their_own(self) -> Contract:
-        """Refuse measures called as other columns of clean usage, where they stand by their names."""
-        taken = sorted({"id", self.usage.time, *self.counts} & {*self.usage.measures})
-        if taken:
+        # Clean usage calls measures by their names and counts by their columns.
+        others = {"id", self.usage.time, *self.counts, *RESERVED}
+        if taken := sorted(others & {*self.usage.measures}):
             raise ValueError(
-                f"usage.measures: {', '.join(taken)} is the name of another column of weekly usage; give the "
-                "measure another name"
+                f"usage.measures: {', '.join(taken)} is what another column of usage is called; name the "
+                "measure otherwise"
+            )
+        if "rule" in self.usage.columns:
+            raise ValueError(
+                "usage: rule is what the project calls a column of its own; rename it in the export"
             )
         return self
 

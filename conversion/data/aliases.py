@@ -10,13 +10,13 @@ import pandas as pd
 from conversion.config.data_contract import Aliases, Contract
 from conversion.runtime.errors import ExportError
 
-Current = Mapping[Any, Any]
+CurrentIds = Mapping[Any, Any]
 """By id that is no longer used, the id of today."""
-NONE: Final[Current] = {}
+NO_ALIASES: Final[CurrentIds] = {}
 MERGED: Final = "merged_company"
 
 
-def current_ids(table: pd.DataFrame, aliases: Aliases) -> Current:
+def current_ids(table: pd.DataFrame, aliases: Aliases) -> CurrentIds:
     """Return what each id that is no longer used became, through chains such as a, then b, then c.
 
     Parameters
@@ -60,7 +60,7 @@ def _refuse_circle(ids: list[Any], aliases: Aliases) -> None:
     )
 
 
-def replaced(ids: pd.Series, current: Current) -> pd.Series:
+def replaced(ids: pd.Series, current: CurrentIds) -> pd.Series:
     """Return ids with those of today in place of those that are no longer used."""
     old = ids.isin(list(current))
     if not old.any():
@@ -71,7 +71,7 @@ def replaced(ids: pd.Series, current: Current) -> pd.Series:
     return pd.Series(values, ids.index, name=ids.name)
 
 
-def known_ids(ids: pd.Series, current: Current) -> pd.Series:
+def known_ids(ids: pd.Series, current: CurrentIds) -> pd.Series:
     """Return the companies' ids, and the ones no longer used of these companies."""
     known = set(ids)
     former = [old for old, now in current.items() if now in known]
@@ -79,7 +79,7 @@ def known_ids(ids: pd.Series, current: Current) -> pd.Series:
 
 
 def merge_companies(
-    tables: Sequence[pd.DataFrame], current: Current, as_of: pd.Timestamp, contract: Contract
+    tables: Sequence[pd.DataFrame], current: CurrentIds, as_of: pd.Timestamp, contract: Contract
 ) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
     """Leave out the companies whose id is no longer used.
 
@@ -116,7 +116,7 @@ def merge_companies(
 
 
 def _signed_up_first(
-    kept: list[pd.DataFrame], merged: list[pd.DataFrame], current: Current, signed_up: str
+    kept: list[pd.DataFrame], merged: list[pd.DataFrame], current: CurrentIds, signed_up: str
 ) -> list[pd.DataFrame]:
     """Put the earliest day of sign-up into each row; a day that is missing is before all others."""
     former = pd.concat([table[["id", signed_up]] for table in merged])
@@ -131,7 +131,7 @@ def _signed_up_first(
     return found
 
 
-def merge_usage(usage: pd.DataFrame, current: Current, contract: Contract) -> pd.DataFrame:
+def merge_usage(usage: pd.DataFrame, current: CurrentIds, contract: Contract) -> pd.DataFrame:
     """Add up the weeks of companies that were merged into one.
 
     Parameters
@@ -150,9 +150,10 @@ def merge_usage(usage: pd.DataFrame, current: Current, contract: Contract) -> pd
     ids = replaced(usage["id"], current)
     time = contract.usage.time
     # The row of the id of today comes last of its week.
-    order = usage.assign(then=usage["id"], today=ids.eq(usage["id"]), id=ids)
-    order = order.sort_values(["id", time, "today", "then"], ignore_index=True)
-    groups = order.groupby(["id", time], sort=False)
+    keys = pd.concat([ids, usage[time], ids.eq(usage["id"]), usage["id"]], axis=1, ignore_index=True)
+    order = keys.reset_index(drop=True).sort_values([*keys.columns]).index
+    rows = usage.assign(id=ids).iloc[order]
+    groups = rows.groupby(["id", time], sort=False)
     columns = {name: groups[name].sum() for name in contract.counts}
     for name, measure in contract.usage.measures.items():
         column = groups[name]

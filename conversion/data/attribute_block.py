@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from conversion.config.attribute_kinds import AnyAttribute, Category, Date, Number
 from conversion.config.attribute_names import encoded_names
-from conversion.data.attributes import Levels, encode_values, split_number, values_of
+from conversion.data.attribute_encoding import Levels, encode_values, split_number, values_of
+from conversion.data.histories import value_column
 
 Attributes = Sequence[tuple[str, AnyAttribute]]
 Days = NDArray[np.int64]
 Floats = NDArray[np.float64]
-_COMPANY: Final = 1 << 32  # more days than any calendar has
+_STRIDE: Final = 1 << 32  # from company to company: more days than any calendar has
 
 
 def days_of(moments: pd.DatetimeIndex | pd.Series[Any]) -> Days:
@@ -39,7 +40,7 @@ def attribute_block(
     Parameters
     ----------
     companies
-        One row a company: ``id`` and the columns of `conversion.data.attributes.with_attributes`.
+        One row a company: ``id`` and the columns of `conversion.data.attribute_encoding.with_attributes`.
     as_ofs
         Monday 00:00s.
     attributes
@@ -76,8 +77,8 @@ def attribute_array(
     Parameters
     ----------
     encoded
-        By encoded column, as from `conversion.data.attributes.encode`, of shape (companies,), or (companies,
-        as_ofs) where it changes with time.
+        By encoded column, as from `conversion.data.attribute_encoding.encode`, of shape (companies,), or
+        (companies, as_ofs) where it changes with time.
     attributes
         The contract's attributes, each with its column.
     as_of
@@ -109,7 +110,7 @@ def ages(days: Floats, as_of: Days) -> Floats:
 
 
 def encode_history(table: pd.DataFrame, column: str, attribute: AnyAttribute, levels: Levels) -> pd.DataFrame:
-    """Encode an attribute's history as `conversion.data.attributes.encode` encodes companies.
+    """Encode an attribute's history as `conversion.data.attribute_encoding.encode` encodes companies.
 
     Parameters
     ----------
@@ -130,7 +131,7 @@ def encode_history(table: pd.DataFrame, column: str, attribute: AnyAttribute, le
     """
     history = attribute.history
     assert history is not None, f"{column} has a history"
-    raw = table[column if history.value is None else history.value]
+    raw = table[value_column(column, history)]
     if isinstance(attribute, Number):
         values = raw.to_numpy(dtype=np.float64, na_value=np.nan)
     else:
@@ -146,9 +147,9 @@ def _known_values(ids: pd.Series[Any], history: pd.DataFrame, as_of: Days, missi
     place = pd.Index(ids).get_indexer(pd.Index(rows["id"]))
     here = place >= 0
     order = np.argsort(place[here], kind="stable")
-    keys = (place[here] * _COMPANY + days_of(rows["valid_from"])[here])[order]
+    keys = (place[here] * _STRIDE + days_of(rows["valid_from"])[here])[order]
     values = np.append(rows["value"].to_numpy(dtype=np.float64)[here][order], missing)
-    own = np.arange(len(ids))[:, None] * _COMPANY
+    own = np.arange(len(ids))[:, None] * _STRIDE
     last = np.searchsorted(keys, own + as_of, side="left") - 1
     found = last >= np.searchsorted(keys, own, side="left")
     known = values[np.where(found, last, len(keys))]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import pandas as pd
 
 from conversion.config.data_contract import Contract
 from conversion.data.aliases import (
     MERGED,
-    NONE,
+    NO_ALIASES,
+    CurrentIds,
     current_ids,
     known_ids,
     merge_companies,
@@ -18,7 +19,7 @@ from conversion.data.aliases import (
     replaced,
 )
 from conversion.data.cleaning import clean_companies, clean_usage, company_ids, company_rules, usage_rules
-from conversion.data.histories import HISTORY_RULES, clean_history, with_history
+from conversion.data.histories import HISTORY_RULES, clean_history, histories_of
 from conversion.data.period import Period
 from conversion.data.subscriptions import clean_subscriptions, subscription_rules
 from conversion.data.timeline import paid_periods
@@ -80,7 +81,7 @@ def clean_tables(
         The table of aliases contradicts itself.
     """
     names, as_of = contract.companies, period.as_of
-    current = NONE if names.aliases is None else current_ids(tables[names.aliases.table], names.aliases)
+    current = NO_ALIASES if names.aliases is None else current_ids(tables[names.aliases.table], names.aliases)
     rows, merged = merge_companies([tables[name] for name in names.tables], current, as_of, contract)
     ids = company_ids(rows, as_of, contract)
     dated = [each for each in contract.tables if each not in {*names.tables, contract.usage.table}]
@@ -91,7 +92,7 @@ def clean_tables(
         periods, subscriptions = clean_subscriptions(table, ids, as_of, names.subscriptions)
     histories = {
         column: clean_history(today[history.table], column, history, ids, as_of)
-        for column, history in with_history(contract).items()
+        for column, history in histories_of(contract).items()
     }
     values = {column: kept for column, (kept, _) in histories.items()}
     companies, companies_out = clean_companies(rows, as_of, deduplication, contract, periods, values)
@@ -110,7 +111,7 @@ def clean_tables(
     )
 
 
-def _sign_ups(companies: pd.DataFrame, current: Mapping[Any, Any], contract: Contract) -> pd.Series | None:
+def _sign_ups(companies: pd.DataFrame, current: CurrentIds, contract: Contract) -> pd.Series | None:
     """Return the days of sign-up by id, also by the ids no longer used; None where none are recorded."""
     if contract.companies.signed_up is None:
         return None
@@ -124,7 +125,7 @@ def measure_names(contract: Contract) -> dict[str, str]:
     return {measure.column: name for name, measure in contract.usage.measures.items()}
 
 
-def _of_today(table: pd.DataFrame, current: Mapping[Any, Any]) -> pd.DataFrame:
+def _of_today(table: pd.DataFrame, current: CurrentIds) -> pd.DataFrame:
     return table.assign(id=replaced(table["id"], current))
 
 

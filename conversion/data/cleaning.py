@@ -11,9 +11,9 @@ import pandas as pd
 
 from conversion.config.data_contract import Contract
 from conversion.data.aliases import MERGED
-from conversion.data.attributes import with_attributes
-from conversion.data.duplicates import deduplicate
-from conversion.data.histories import last_values, value_column, with_all_levels, with_history
+from conversion.data.attribute_encoding import with_attributes
+from conversion.data.deduplication import deduplicate
+from conversion.data.histories import histories_of, last_values, value_column
 from conversion.data.period import Period, describe_first, strays
 from conversion.data.subscriptions import MADE_TYPES, conversions_of
 from conversion.data.timeline import WEEK, as_of_view, known_at
@@ -102,7 +102,7 @@ def clean_companies(
     companies : pandas.DataFrame
         Sorted by ``id``: ``id``, the day of conversion and its value, ``conversion_valid``, the days of
         sign-up and end, the columns to show, the attributes as exported and as
-        `conversion.data.attributes.with_attributes` encodes them; those that the contract has.
+        `conversion.data.attribute_encoding.with_attributes` encodes them; those that the contract has.
     quarantine : pandas.DataFrame
         Dropped rows, and rows of which something is not used, with a ``rule`` column.
     """
@@ -136,14 +136,12 @@ def _with_attributes(
     companies: pd.DataFrame, histories: Mapping[str, pd.DataFrame], contract: Contract
 ) -> pd.DataFrame:
     """Add the last values of histories, put the attributes into the contract's order, and encode them."""
-    attributes, names = contract.companies.attributes, with_history(contract)
-    values = {column: value_column(column, names[column]) for column in histories}
+    attributes, named = contract.companies.attributes, histories_of(contract)
+    values = {column: value_column(column, named[column]) for column in histories}
     known = {column: last_values(rows, companies["id"], values[column]) for column, rows in histories.items()}
+    earlier = {column: rows[values[column]].dropna().unique() for column, rows in histories.items()}
     rest = companies.columns.drop([*attributes], errors="ignore")
-    companies = with_attributes(companies.assign(**known)[[*rest, *attributes]], contract)
-    for column, rows in histories.items():
-        companies = with_all_levels(companies, column, attributes[column], rows[values[column]])
-    return companies
+    return with_attributes(companies.assign(**known)[[*rest, *attributes]], contract, earlier)
 
 
 def company_ids(tables: Sequence[pd.DataFrame], as_of: pd.Timestamp, contract: Contract) -> pd.Series:
@@ -157,7 +155,7 @@ def _one_table(tables: Sequence[pd.DataFrame], contract: Contract) -> pd.DataFra
     """Put the company tables under each other, with the columns in the order of the clean table."""
     names = contract.companies
     optional = [name for name in (names.value, names.signed_up, names.ended) if name is not None]
-    attributes = [name for name in names.attributes if name not in with_history(contract)]
+    attributes = [name for name in names.attributes if name not in histories_of(contract)]
     order = ["id", names.converted, *optional, *names.shown, *attributes]
     made = {} if names.subscriptions is None else MADE_TYPES
     dtypes = {

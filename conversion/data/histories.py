@@ -6,11 +6,10 @@ from typing import Final
 
 import pandas as pd
 
-from conversion.config.attribute_kinds import Attribute, Category, History
-from conversion.config.attribute_names import encoded_names, slug
+from conversion.config.attribute_kinds import History
+from conversion.config.attribute_names import slug
 from conversion.config.data_contract import Contract
-from conversion.data.attributes import levels_of
-from conversion.data.duplicates import deduplicate
+from conversion.data.deduplication import deduplicate
 
 HISTORY_RULES: Final = {
     "valid_after_as_of": "the value was not valid before as_of",
@@ -19,7 +18,7 @@ HISTORY_RULES: Final = {
 }
 
 
-def with_history(contract: Contract) -> dict[str, History]:
+def histories_of(contract: Contract) -> dict[str, History]:
     """Return the histories by the attributes that have one, in the contract's order."""
     attributes = contract.companies.attributes
     return {name: each.history for name, each in attributes.items() if each.history is not None}
@@ -28,7 +27,7 @@ def with_history(contract: Contract) -> dict[str, History]:
 def history_files(contract: Contract) -> dict[str, str]:
     """Name the file of each attribute's clean history, below the folder of clean tables."""
     files: dict[str, str] = {}
-    for column in with_history(contract):
+    for column in histories_of(contract):
         name = slug(column)
         # Different columns may have one slug.
         while f"histories/{name}.parquet" in files.values():
@@ -82,14 +81,3 @@ def last_values(rows: pd.DataFrame, ids: pd.Series, value: str) -> pd.Series:
     """Return the last value of each company in a clean history, missing where it has none."""
     last = rows.drop_duplicates("id", keep="last").set_index("id")[value]
     return pd.Series(last.reindex(ids).array, index=ids.index)
-
-
-def with_all_levels(
-    companies: pd.DataFrame, column: str, attribute: Attribute, values: pd.Series
-) -> pd.DataFrame:
-    """Add the levels of the values of a category's history, which features of earlier moments may have."""
-    if not isinstance(attribute, Category):
-        return companies
-    (name,) = encoded_names(column, attribute)
-    levels = levels_of(attribute, values.dropna().unique())
-    return companies.assign(**{name: companies[name].cat.set_categories(list(levels))})

@@ -49,6 +49,9 @@ class ExportDays(NamedTuple):
     last_days: Mapping[pd.Timestamp, pd.Timestamp] | None = None
 
 
+NO_DAYS: Final = ExportDays()
+
+
 class Period(NamedTuple):
     """The weeks that an export covers.
 
@@ -109,7 +112,7 @@ def find_period(
     as_of: pd.Timestamp | None,
     settings: Clean,
     contract: Contract,
-    days: ExportDays = ExportDays(),  # noqa: B008
+    days: ExportDays = NO_DAYS,
 ) -> Period:
     """Return the weeks that the export covers, and the moment of the list.
 

@@ -67,8 +67,8 @@ def slice_sources(contract: Contract) -> list[str]:
     found = ["seen", _ACTIVE, _FIRST_SEEN]
     for column, attribute in _sliced(contract):
         found.append(feature_name(column, attribute))
-        if isinstance(attribute, Number) and attribute.not_applicable is not None:
-            found.append(flag_name(column, attribute))
+        if (flag := _not_applicable(column, attribute)) is not None:
+            found.append(flag)
     return found
 
 
@@ -252,6 +252,7 @@ def _as_text(attribute: Number | Date, bound: float) -> str:
 
 
 def _not_applicable(column: str, attribute: AnyAttribute) -> str | None:
+    """Name the feature that says that an attribute is not applicable, if it may be so."""
     if isinstance(attribute, Number) and attribute.not_applicable is not None:
         return flag_name(column, attribute)
     return None

@@ -1,7 +1,7 @@
 """Every feature of usage beside the expression that computes it, in the order of the columns.
 
 A feature's table says what it is computed from: usage in windows, lifetime totals, or all known usage. The
-arrays of an expression have the companies last. `conversion.features.attributes` has the features of
+arrays of an expression have the companies last. `conversion.features.attribute_catalogue` has the features of
 attributes.
 """
 
@@ -13,7 +13,8 @@ from typing import Final, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
-from conversion.config.usage_contract import Measure, Module
+from conversion.config.attribute_names import label
+from conversion.config.usage_contract import Measure
 from conversion.features.definitions import Feature, FeatureSettings, LifetimeTotals
 from conversion.features.usage_block import ACCELERATION_WEEKS, TREND_WEEKS, Counted, KnownUsage, WindowUsage
 from conversion.stats.portable_math import log, log1p
@@ -199,12 +200,12 @@ def windowed_groups(settings: FeatureSettings) -> tuple[tuple[Windowed, ...], tu
     actions, users, ordered = [], [], []
     several_users = len(_with_users(settings)) > 1
     for name, module in settings.modules:
-        low, label = name.lower(), module_label(name, module)
+        low, said = name.lower(), label(name, module)
         if len(settings.modules) > 1:
-            actions.append(Windowed(f"actions_{low}", f"actions in {label}", "actions", module=name))
+            actions.append(Windowed(f"actions_{low}", f"actions in {said}", "actions", module=name))
             ordered.append(actions[-1])
         if module.users is not None and several_users:
-            description = f"most users of a week in {label}"
+            description = f"most users of a week in {said}"
             users.append(Windowed(f"users_max_{low}", description, "users", module=name))
             ordered.append(users[-1])
     groups = [
@@ -248,8 +249,8 @@ def measure_features(settings: FeatureSettings) -> tuple[Feature, ...]:
 
 
 def _measure_feature(name: str, measure: Measure, window: int | None) -> Feature:
-    label = name if measure.say is None else measure.say
-    how = {"sum": f"{label} in sum", "max": f"largest {label} of a week", "last": f"last known {label}"}
+    said = label(name, measure)
+    how = {"sum": f"{said} in sum", "max": f"largest {said} of a week", "last": f"last known {said}"}
     suffix, text = _window(window)
     unit, description = measure.unit or "number", how[measure.combine]
     return Feature(f"{name.lower()}_{suffix}", description, unit, text, "count", measure.direction)
@@ -265,17 +266,12 @@ def usage_features(settings: FeatureSettings) -> tuple[Computed[KnownUsage], ...
     return _of(USAGE_FEATURES, settings)
 
 
-def module_label(name: str, module: Module) -> str:
-    """Return what reps call a module."""
-    return name if module.say is None else module.say
-
-
 def _window(window: int | None) -> tuple[str, str]:
     return ("lifetime", "lifetime") if window is None else (f"{window}w", str(window))
 
 
 def _with_users(settings: FeatureSettings) -> list[str]:
-    return [module_label(*named) for named in settings.modules if named[1].users is not None]
+    return [label(*named) for named in settings.modules if named[1].users is not None]
 
 
 def _has(settings: FeatureSettings, needs: Needs) -> bool:
@@ -297,7 +293,7 @@ def _of(features: tuple[Computed[Read], ...], settings: FeatureSettings) -> tupl
 
 def _described(description: str, settings: FeatureSettings) -> str:
     """Name the module in place of ``{all modules}`` and ``{any module}`` where there is only one."""
-    modules, users = [module_label(*named) for named in settings.modules], _with_users(settings)
+    modules, users = [label(*named) for named in settings.modules], _with_users(settings)
     names = {
         "all modules": modules[0] if len(modules) == 1 else "all modules",
         "any module": users[0] if len(users) == 1 else "any module",

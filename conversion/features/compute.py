@@ -19,9 +19,9 @@ from conversion.config.attribute_names import encoded_names
 from conversion.config.data_contract import Contract
 from conversion.config.params import Featurize
 from conversion.data.attribute_block import attribute_block
-from conversion.data.attributes import Levels
+from conversion.data.attribute_encoding import Levels
 from conversion.data.timeline import week_number
-from conversion.features.attributes import attribute_features
+from conversion.features.attribute_catalogue import attribute_features
 from conversion.features.catalogue import (
     WindowedGroup,
     average_features,
@@ -32,7 +32,7 @@ from conversion.features.catalogue import (
 )
 from conversion.features.definitions import AttributeColumns, Feature, FeatureSettings, LifetimeTotals
 from conversion.features.measure_windows import MeasurePlaces, measure_places, measure_windows
-from conversion.features.names import check_names
+from conversion.features.name_checks import check_names
 from conversion.features.usage_block import (
     KnownUsage,
     Layout,
@@ -59,8 +59,8 @@ def feature_settings(params: Featurize, contract: Contract) -> FeatureSettings:
     Raises
     ------
     ParamsError
-        Two features would have the same name or description, or a feature the name of a column of snapshots;
-        the message names the keys of the contract that lead to them.
+        Two features would have the same name or description; the message names the keys of the contract that
+        lead to them.
     """
     attributes = contract.companies.attributes
     settings = FeatureSettings(
@@ -103,8 +103,8 @@ def compute_features(
     Parameters
     ----------
     companies
-        One row a company: ``id`` and the attributes as `conversion.data.attributes.with_attributes` encodes
-        them; a category has its levels.
+        One row a company: ``id`` and the attributes as
+        `conversion.data.attribute_encoding.with_attributes` encodes them; a category has its levels.
     usage
         Usage rows of these companies (``id``, the first column of weeks, the counts and measures), at most
         one a company and week, in any order; rows not known at an ``as_of`` do not enter its features.
@@ -247,7 +247,7 @@ def feature_frame(values: np.ndarray, settings: FeatureSettings, levels: Levels)
 
 
 def levels_in(companies: pd.DataFrame, settings: FeatureSettings) -> dict[str, tuple[str, ...]]:
-    """Return the levels of each category in a table of `conversion.data.attributes.with_attributes`."""
+    """Return the levels of each category in a table that has them as categoricals."""
     return {
         column: tuple(companies[encoded_names(column, attribute)[0]].cat.categories)
         for column, attribute in settings.attributes

@@ -10,7 +10,7 @@ import numpy as np
 
 from conversion.config.attribute_kinds import AnyAttribute
 from conversion.config.usage_contract import Measure, Module
-from conversion.data.attributes import Levels
+from conversion.data.attribute_encoding import Levels
 
 Kind = Literal["count", "duration", "change", "share", "flag", "ordinal", "category"]
 Group = Literal["usage", "firmographics", "missingness"]

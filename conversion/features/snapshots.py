@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 from conversion.config.data_contract import Contract
 from conversion.config.params import Featurize, Params
 from conversion.data.attribute_block import encode_history
+from conversion.data.attribute_encoding import Levels
 from conversion.data.clean_tables import CleanTables
 from conversion.data.timeline import (
     WEEK,
@@ -46,7 +47,7 @@ class Recipe(NamedTuple):
     params: Featurize
     contract: Contract
     settings: FeatureSettings
-    levels: Mapping[str, tuple[str, ...]]
+    levels: Levels
 
 
 def recipe_of(companies: pd.DataFrame, params: Featurize, contract: Contract) -> Recipe:

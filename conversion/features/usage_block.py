@@ -67,7 +67,7 @@ def usage_block(
     block = np.zeros((len(ids), weeks, len(columns)))
     known = positions < weeks
     row, week = pd.Index(ids).get_indexer(pd.Index(usage["id"][known])), positions[known]
-    rows = columns.index(ROWS)
+    rows = block_layout(settings).counts
     block[row, week, :rows] = usage[list(columns[:rows])].to_numpy()[known]
     block[row, week, rows] = 1.0
     if rows + 1 < len(columns):

@@ -13,7 +13,7 @@ MOST: Final = 0.9
 HALF_A_DAY: Final = pd.Timedelta(hours=12)
 LEAST_WEEKDAYS: Final = 3
 """Rows of so many weekdays are not weeks."""
-TOTALS: Final = frozenset(
+TOTAL_WORDS: Final = frozenset(
     {"total", "totals", "grand total", "subtotal", "total general", "total général"}
     | {"summe", "gesamt", "gesamtsumme", "totale", "totaal", "suma", "suma total", "somme"}
 )
@@ -29,7 +29,7 @@ _DATE_FOR_RANGE: Final = re.compile(rf"\d{{1,2}}-(?:{_MONTHS})|(?:{_MONTHS})-\d{
 
 def is_total(value: object) -> bool:
     """Return whether an id is what a row of totals has in its place."""
-    return isinstance(value, str) and value.strip().rstrip(":").casefold() in TOTALS
+    return isinstance(value, str) and value.strip().rstrip(":").casefold() in TOTAL_WORDS
 
 
 def is_date_for_range(value: object) -> bool:

@@ -11,9 +11,10 @@ from typing import Any, Final
 import pandas as pd
 import pandera.pandas as pandera
 
-from conversion.config.attribute_kinds import AnyAttribute, Date, Flag, Number, Ordered
+from conversion.config.attribute_kinds import AnyAttribute, Date, Flag, History, Number, Ordered
 from conversion.config.attribute_names import label
 from conversion.config.data_contract import Aliases, Contract, Subscriptions
+from conversion.data.histories import histories_of, value_column
 from conversion.ingest.advice import advise_on_dates_for_ranges, advise_on_weeks
 from conversion.ingest.faults import NAIVE, PRESENT, WHOLE, one_of
 from conversion.ingest.parsers import (
@@ -119,8 +120,8 @@ def tables_of(contract: Contract, contract_file: str | None = None) -> dict[str,
         columns[subscriptions.table] = (subscriptions.id, [*_subscription_columns(contract, subscriptions)])
     if (aliases := companies.aliases) is not None:
         columns[aliases.table] = (aliases.id, [*_alias_columns(contract, aliases)])
-    for name, attributes in _histories(contract).items():
-        columns[name] = _history_columns(contract, attributes, contract_file)
+    for name, histories in _histories(contract).items():
+        columns[name] = _history_columns(contract, histories, contract_file)
     for found in columns.values():
         _refuse_doubles(found[1], contract_file)
     tables = {
@@ -161,9 +162,8 @@ def key_columns(contract: Contract, table: str) -> tuple[str, ...]:
     subscriptions = contract.companies.subscriptions
     if subscriptions is not None and table == subscriptions.table:
         return ("id", subscriptions.start)
-    for attribute in _histories(contract).get(table, {}).values():
-        if attribute.history is not None:
-            return ("id", attribute.history.valid_from)
+    for history in _histories(contract).get(table, {}).values():
+        return ("id", history.valid_from)
     return ("id",)
 
 
@@ -206,26 +206,23 @@ def _alias_columns(contract: Contract, aliases: Aliases) -> Iterator[Column]:
     yield _id_column(contract, aliases.into, "companies.aliases.into")
 
 
-def _histories(contract: Contract) -> dict[str, dict[str, AnyAttribute]]:
-    """Return the attributes of each table of histories."""
-    found: dict[str, dict[str, AnyAttribute]] = {}
-    for name, attribute in contract.companies.attributes.items():
-        if attribute.history is not None:
-            found.setdefault(attribute.history.table, {})[name] = attribute
+def _histories(contract: Contract) -> dict[str, dict[str, History]]:
+    """Return the histories in each table of them, by attribute."""
+    found: dict[str, dict[str, History]] = {}
+    for name, history in histories_of(contract).items():
+        found.setdefault(history.table, {})[name] = history
     return found
 
 
 def _history_columns(
-    contract: Contract, attributes: Mapping[str, AnyAttribute], contract_file: str | None
+    contract: Contract, histories: Mapping[str, History], contract_file: str | None
 ) -> tuple[str, list[Column]]:
     """Return the column of the id and all columns of a table of histories, which attributes may share."""
     columns: dict[str, Column] = {}
     shared: set[tuple[str, str]] = set()
-    for name, attribute in attributes.items():
-        history, key = attribute.history, f"companies.attributes.{name}.history"
-        if history is None:
-            continue
-        value = history.value or name
+    for name, history in histories.items():
+        attribute, key = contract.companies.attributes[name], f"companies.attributes.{name}.history"
+        value = value_column(name, history)
         since = Column(
             history.valid_from,
             f"{key}.valid_from",

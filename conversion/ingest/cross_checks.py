@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +13,8 @@ import pandas as pd
 from conversion.config.attribute_kinds import Category
 from conversion.config.attribute_names import slug
 from conversion.config.data_contract import Contract
-from conversion.data.attributes import is_listed
+from conversion.data.attribute_encoding import is_listed
+from conversion.data.histories import value_column
 from conversion.data.subscriptions import clean_subscriptions
 from conversion.data.timeline import WEEK
 from conversion.ingest.cells import is_missing_word
@@ -67,28 +69,12 @@ def check_orphans(
     ExportError
         The share is above ``most``.
     """
-    names = list(contract.companies.tables)
-    usage, orphans = tables[contract.usage.table], orphaned_usage(tables, contract)
-    share = len(orphans) / len(usage)
-    ids = orphans["id"].drop_duplicates()
+    names, usage = list(contract.companies.tables), tables[contract.usage.table]
     idle = {name: int((~tables[name]["id"].isin(usage["id"])).sum()) for name in names}
-    if share > most:
-        fault = Fault(
-            file=shown_file(folder, contract.usage.table),
-            column=contract.usage.id,
-            expected=f"ids of {' or '.join(names)} in all rows but a share of {most:g}",
-            rows=len(orphans),
-            keys=tuple(row_key(contract.usage.id, value) for value in ids.head(SHOWN_KEYS)),
-            found=(
-                f"a share of {share:.3f} of others",
-                *(f"no usage for {rows} of {len(tables[name])} {name}" for name, rows in idle.items()),
-            ),
-            remedy=f"compare the ids of the {_count(len(tables))} tables: one may have lost digits or be "
-            "from another time; if these companies are left out on purpose, raise data.max_orphan_share",
-        )
-        raise ExportError(str(fault))
-    facts = {"rows": len(orphans), "companies": len(ids), "share": round(share, PROFILE_DIGITS)}
-    if len(orphans):
+    found = [f"no usage for {rows} of {len(tables[name])} {name}" for name, rows in idle.items()]
+    compared = f"{_count(len(tables))} tables: one may have lost digits or be from another time"
+    facts = _orphan_facts(tables, contract, contract.usage.table, folder, most, found, compared)
+    if facts["rows"]:
         nowhere = {1: f"not in {names[0]}", 2: "in neither company table"}
         log.warning(
             "usage of companies that are %s is left out",
@@ -100,6 +86,34 @@ def check_orphans(
 
 def _count(number: int) -> str:
     return {2: "two", 3: "three", 4: "four"}.get(number, str(number))
+
+
+def _orphan_facts(
+    tables: dict[str, pd.DataFrame],
+    contract: Contract,
+    name: str,
+    folder: Path,
+    most: float,
+    found: Sequence[str] = (),
+    compared: str = "tables",
+) -> dict[str, Any]:
+    """Count a table's rows that belong to no company; refuse more than ``most`` of them."""
+    orphans = _orphaned(tables, contract, name)
+    share, ids = len(orphans) / len(tables[name]), orphans["id"].drop_duplicates()
+    if share > most:
+        key = tables_of(contract)[name].id
+        fault = Fault(
+            file=shown_file(folder, name),
+            column=key,
+            expected=f"ids of {' or '.join(contract.companies.tables)} in all rows but a share of {most:g}",
+            rows=len(orphans),
+            keys=tuple(row_key(key, value) for value in ids.head(SHOWN_KEYS)),
+            found=(f"a share of {share:.3f} of others", *found),
+            remedy=f"compare the ids of the {compared}; if these companies are left out on purpose, raise "
+            "data.max_orphan_share",
+        )
+        raise ExportError(str(fault))
+    return {"rows": len(orphans), "companies": len(ids), "share": round(share, PROFILE_DIGITS)}
 
 
 def orphaned_usage(tables: dict[str, pd.DataFrame], contract: Contract) -> pd.DataFrame:
@@ -127,31 +141,17 @@ def check_other_orphans(
     ExportError
         The share is above ``most``.
     """
-    names, aliases = contract.companies, contract.companies.aliases
-    others = [name for name in contract.tables if name not in (*names.tables, contract.usage.table)]
+    companies, aliases = contract.companies.tables, contract.companies.aliases
+    checked = {*companies, contract.usage.table, *([] if aliases is None else [aliases.table])}
     facts = {}
-    for name in others:
-        if aliases is not None and name == aliases.table:
+    for name in contract.tables:
+        if name in checked:
             continue
-        orphans, rows = _orphaned(tables, contract, name), len(tables[name])
-        share, ids = len(orphans) / rows, orphans["id"].drop_duplicates()
-        if share > most:
-            key = tables_of(contract)[name].id
-            fault = Fault(
-                file=shown_file(folder, name),
-                column=key,
-                expected=f"ids of {' or '.join(names.tables)} in all rows but a share of {most:g}",
-                rows=len(orphans),
-                keys=tuple(row_key(key, value) for value in ids.head(SHOWN_KEYS)),
-                found=(f"a share of {share:.3f} of others",),
-                remedy="compare the ids of the tables; if these companies are left out on purpose, raise "
-                "data.max_orphan_share",
+        facts[f"orphaned_{name}"] = counted = _orphan_facts(tables, contract, name, folder, most)
+        if counted["rows"]:
+            log.warning(
+                "rows of companies that no company table lists are left out", extra={"table": name, **counted}
             )
-            raise ExportError(str(fault))
-        counted = {"rows": len(orphans), "companies": len(ids), "share": round(share, PROFILE_DIGITS)}
-        if len(orphans):
-            log.warning("rows of companies that no company table lists are left out", extra=counted)
-        facts[f"orphaned_{name}"] = counted
     return facts
 
 
@@ -253,7 +253,7 @@ def _check_levels(
     tables: dict[str, pd.DataFrame], contract: Contract, column: str, category: Category
 ) -> dict[str, int]:
     if (history := category.history) is not None:
-        value = history.value or column
+        value = value_column(column, history)
         given = tables[history.table][["id", value]].rename(columns={value: column}).dropna()
     else:
         given = pd.concat([tables[name][["id", column]] for name in contract.companies.tables]).dropna()

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from conversion.config.contract_types import MAX_ATTRIBUTES
 from conversion.ingest.draft_columns import Column, describe
@@ -27,7 +28,7 @@ from conversion.ingest.draft_yaml import contract_text, one_line
 from conversion.runtime.errors import ExportError
 
 MAX_DIGITS: Final = 18
-"""Digits that a whole number may have, see `conversion.ingest.cells`."""
+"""Digits that a whole number may have, see `conversion.ingest.parsers`."""
 
 
 @dataclass(frozen=True)
@@ -77,16 +78,8 @@ def draft_contract(samples: Sequence[Sample]) -> Draft:
         paying = find_paying(
             extras.subscriptions, tables[extras.subscriptions.table], merged[roles.company_id]
         )
-    over_time = extras.attributes()
-    others = {name: merged[name] for name in merged if name not in (roles.company_id, *over_time)}
-    companies = draft_companies(others, paying)
+    companies = _companies(merged, roles, extras, paying)
     companies.notes += notes
-    for name in [*companies.attributes][MAX_ATTRIBUTES - len(over_time) :]:
-        del companies.attributes[name]
-        companies.dropped[name] = f"a contract has at most {MAX_ATTRIBUTES} attributes, these come first"
-    for name in over_time:
-        if name in merged:
-            companies.dropped[name] = "its history has it, with the day from which on it is known"
     usage = _usage(tables, roles)
     for name in roles.companies:
         companies.dropped |= by_name[name].dropped
@@ -117,6 +110,20 @@ def _extras(tables: dict[str, Table], roles: Roles, merged: Table) -> tuple[Extr
     rest = replace(roles, others={name: why for name, why in roles.others.items() if name != taken})
     extras.histories = find_histories(tables, rest, ids, notes)
     return extras, notes
+
+
+def _companies(merged: Table, roles: Roles, extras: Extras, paying: NDArray[np.bool_] | None) -> CompanyDraft:
+    """Guess the columns of companies, but for those that a history has."""
+    over_time = extras.attributes()
+    others = {name: merged[name] for name in merged if name not in (roles.company_id, *over_time)}
+    companies = draft_companies(others, paying)
+    for name in [*companies.attributes][MAX_ATTRIBUTES - len(over_time) :]:
+        del companies.attributes[name]
+        companies.dropped[name] = f"a contract has at most {MAX_ATTRIBUTES} attributes, these come first"
+    for name in over_time:
+        if name in merged:
+            companies.dropped[name] = "its history has it, with the day from which on it is known"
+    return companies
 
 
 def _merged(samples: list[Sample], tables: dict[str, Table]) -> Table:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conversion.config.contract_types import MAX_ATTRIBUTES, MAX_LEVELS
-from conversion.config.data_contract import RESERVED
+from conversion.config.data_contract import TAKEN
+from conversion.ingest.advice import is_date_for_range
 from conversion.ingest.draft_columns import Column, begins, words
-from conversion.ingest.draft_levels import SPREADSHEET_DATE, ordered_ranges, ordered_words, yes_and_no
+from conversion.ingest.draft_levels import ordered_ranges, ordered_words, yes_and_no
 from conversion.ingest.draft_roles import looks_like_id
 
 ENDED: Final = ("cancel", "churn", "terminat", "unsubscri", "deactivat", "end", "expir", "lost")
@@ -106,7 +107,7 @@ def draft_companies(columns: dict[str, Column], paying: NDArray[np.bool_] | None
         Which companies have converted, if a table of subscriptions says so; None: their columns do.
     """
     draft = CompanyDraft()
-    for name in (*RESERVED, "id"):
+    for name in TAKEN:
         if name in columns:
             draft.dropped[name] = "the project has a column of this name; rename it in the export"
     columns = {name: column for name, column in columns.items() if name not in draft.dropped}
@@ -348,7 +349,7 @@ def attribute_keys(column: Column, notes: list[str]) -> tuple[dict[str, Any], st
             {"kind": "ordered", "levels": list(known)},
             f"{how}; add levels that the tables do not have yet; or kind: category",
         )
-    if any(SPREADSHEET_DATE.fullmatch(level) for level in column.levels):
+    if any(is_date_for_range(level) for level in column.levels):
         notes.append(f"{column.name}: a spreadsheet seems to have made dates of ranges; export it again")
     keys: dict[str, Any] = {"kind": "category"}
     if column.missing_words:

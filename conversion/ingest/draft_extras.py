@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from conversion.config.data_contract import RESERVED
+from conversion.config.data_contract import TAKEN
 from conversion.ingest.draft_columns import Column, begins, words
 from conversion.ingest.draft_companies import ENDED, VALUE, attribute_keys, why_dropped
 from conversion.ingest.draft_levels import yes_and_no
@@ -166,9 +166,7 @@ def find_histories(
         values = [
             each
             for each, column in table.items()
-            if each not in (key, *dates, *seen, *RESERVED)
-            and not why_dropped(column)
-            and column.kind != "date"
+            if each not in (key, *dates, *seen, *TAKEN) and not why_dropped(column) and column.kind != "date"
         ][:MAX_OF_HISTORY]
         history = {"table": name, "id": key, "valid_from": since[0]}
         attributes: Attributes = {}

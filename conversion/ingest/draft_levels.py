@@ -40,10 +40,6 @@ _DOWNWARD = re.compile(
 )
 _SINGLE = re.compile(rf"{_AMOUNT}{_UNIT}", re.IGNORECASE)
 _FACTORS: Final = {"k": 1e3, "m": 1e6, "mio": 1e6, "bn": 1e9}
-SPREADSHEET_DATE: Final = re.compile(
-    r"(\d{1,2}-)?(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)(-\d{1,2})?", re.IGNORECASE
-)
-"""What a spreadsheet makes of a range such as ``2 - 5``."""
 
 
 def ordered_ranges(levels: Iterable[str]) -> tuple[str, ...] | None:

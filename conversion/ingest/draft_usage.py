@@ -22,6 +22,10 @@ ACTIONS: Final = {
 }
 USERS: Final = {"user", "users", "people", "members", "contributors", "seats", "visitors", "uniques"}
 AROUND_USERS: Final = {"active", "distinct", "unique", "num", "number", "of", "count", "n"}
+STORED: Final = {
+    *("storage", "disk", "gb", "mb", "kb", "tb", "bytes", "gigabytes", "megabytes", "balance", "quota")
+}
+"""Words in names of levels: numbers of which the last one counts."""
 DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -52,22 +56,6 @@ class UsageDraft:
     modules: dict[str, DraftModule] = field(default_factory=dict)
     dropped: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-
-
-STORED: Final = {
-    "storage",
-    "disk",
-    "gb",
-    "mb",
-    "kb",
-    "tb",
-    "bytes",
-    "gigabytes",
-    "megabytes",
-    "balance",
-    "quota",
-}
-"""Words in names of levels: numbers of which the last one counts."""
 
 
 def draft_usage(columns: dict[str, Column], ids: Column) -> UsageDraft:

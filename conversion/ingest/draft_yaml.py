@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from conversion.config.attribute_kinds import AnyAttribute, Number
 from conversion.config.attribute_names import encoded_names, missing_name, slug
 from conversion.config.data_contract import RESERVED
+from conversion.data.subscriptions import MADE_TYPES
 from conversion.ingest.draft_companies import CompanyDraft
 from conversion.ingest.draft_extras import Extras, SubscriptionDraft
 from conversion.ingest.draft_roles import Roles
@@ -30,8 +31,6 @@ HEADER: Final = (
     "A draft of a data contract, guessed from the first rows of the tables. Read each comment, correct the "
     "guess where it is wrong, then delete the comment. docs/how-to/own_export.md explains the next steps."
 )
-MADE: Final = ("converted", "ended", "value")
-"""Columns that cleaning makes of subscriptions."""
 _ATTRIBUTE: TypeAdapter[AnyAttribute] = TypeAdapter(AnyAttribute)
 
 
@@ -178,7 +177,7 @@ def _attributes(draft: CompanyDraft, extras: Extras, roles: Roles) -> Iterator[s
     yield "  attributes:"
     guesses = (draft.signed_up, draft.converted, draft.ended, draft.value, *draft.shown)
     columns = {roles.company_id, *attributes, *(guess.column for guess in guesses if guess is not None)}
-    names = _FeatureNames({*columns, *MADE, *RESERVED})
+    names = _FeatureNames({*columns, *MADE_TYPES, *RESERVED})
     for column, (keys, why) in attributes.items():
         yield from comment(f"{_sentence(why)}.", 4)
         yield f"    {scalar(column)}: {inline({**keys, **names.own(column, keys)})}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from conversion.config.data_contract import Contract
-from conversion.data.aliases import NONE, Current, current_ids
+from conversion.data.aliases import NO_ALIASES, CurrentIds, current_ids
 from conversion.ingest.cells import ParsedTable, final_types, parse_cells
 from conversion.ingest.checks import check_disjoint, check_table
 from conversion.ingest.columns import tables_of
@@ -68,7 +68,7 @@ def read_export(folder: Path, contract: Contract, contract_file: str | None = No
     for name in sorted(described, key=lambda name: name == contract.usage.table):
         try:
             if name == contract.usage.table and contract.usage.grain != "week":
-                current = NONE if any(faults.values()) else _ids_of_today(typed, contract)
+                current = NO_ALIASES if any(faults.values()) else _ids_of_today(typed, contract)
                 source = read_weekly_usage(folder, contract, contract_file, current)
             else:
                 source = read_table(folder, described[name])
@@ -89,11 +89,11 @@ def read_export(folder: Path, contract: Contract, contract_file: str | None = No
     return Export(tables, typed[contract.usage.table].source.last_days)
 
 
-def _ids_of_today(typed: dict[str, ParsedTable], contract: Contract) -> Current:
+def _ids_of_today(typed: dict[str, ParsedTable], contract: Contract) -> CurrentIds:
     """Return the ids of today for a log of events, in which somebody may have used both a company's ids."""
     aliases = contract.companies.aliases
     # Rows of days have no users to tell apart: their counts are added up later, as those of weeks are.
     if aliases is None or contract.usage.grain != "event":
-        return NONE
+        return NO_ALIASES
     table = typed[aliases.table]
     return current_ids(final_types(table.cells, table.table), aliases)

@@ -30,7 +30,9 @@ from conversion.ingest.faults import (
 Parser = Callable[[Any], Any]
 """Takes a value that is not missing, text without white space around it."""
 
-_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+NUMBER_PATTERN: Final = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
+WHOLE_PATTERN: Final = r"[+-]?\d{1,18}(?:\.0*)?"
+_NUMBER = re.compile(NUMBER_PATTERN, re.ASCII)
 _INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
 
 
@@ -50,7 +52,7 @@ def parse_number(value: Any, expected: str = NUMBER) -> float:
 
 
 _MAX_WHOLE = 10**18
-_WHOLE = re.compile(r"[+-]?\d{1,18}(?:\.0*)?", re.ASCII)
+_WHOLE = re.compile(WHOLE_PATTERN, re.ASCII)
 
 
 def parse_whole(value: Any, exact_below: int = 2**53) -> int:

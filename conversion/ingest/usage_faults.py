@@ -24,7 +24,7 @@ from conversion.ingest.faults import (
     UnreadableError,
     quoted,
 )
-from conversion.ingest.usage_rows import rejected_lines
+from conversion.ingest.usage_rows import MISSING_TEXTS, rejected_lines
 from conversion.runtime.errors import ExportError
 
 LINE_REMEDY: Final = "quote values that contain commas, complete lines that were cut off"
@@ -55,7 +55,7 @@ class Cell:
     def missing(self) -> str:
         """The SQL of whether the text stands for a missing value."""
         text = f"{self.value}_text"
-        return f"({text} IS NULL OR trim({text}) IN ('', 'nan', 'NaN', 'null', 'NULL'))"
+        return f"({text} IS NULL OR trim({text}) IN ({MISSING_TEXTS}))"
 
     @property
     def bad(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import glob
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,11 +20,12 @@ import pyarrow as pa
 
 from conversion.config.data_contract import Contract
 from conversion.config.usage_contract import Usage
-from conversion.data.aliases import NONE, Current
+from conversion.data.aliases import NO_ALIASES, CurrentIds
 from conversion.ingest.cells import MISSING
 from conversion.ingest.columns import MAX_MEASURE
 from conversion.ingest.csv_bytes import MAX_RECORD_BYTES, normalized_utf8, refuse_other_headers
 from conversion.ingest.faults import NAMES_FIRST, TEXT_ID, TIMESTAMP, Fault, UnreadableError
+from conversion.ingest.parsers import NUMBER_PATTERN, WHOLE_PATTERN
 from conversion.ingest.tables import find_hints
 
 MEMORY: Final = "1GB"
@@ -37,8 +38,6 @@ FLOATS: Final = ("DOUBLE", "FLOAT")
 NUMBERS: Final = (*FLOATS, "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 _DAY: Final = r"\d{4}-\d\d-\d\d(?:[ T](?:[01]\d|2[0-3]):\d\d(?::\d\d(?:\.\d{1,9})?)?)?"
 _ZONED: Final = _DAY + r"\s?(?:[Zz]|UTC|GMT|[+-]\d\d(?::?\d\d)?)"
-_WHOLE: Final = r"[+-]?\d{1,18}(?:\.0*)?"
-_NUMBER: Final = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 
 
 @contextmanager
@@ -62,7 +61,7 @@ def create_rows(
     source: Path | pa.Table,
     contract: Contract,
     contract_file: str | None = None,
-    current: Current = NONE,
+    current: CurrentIds = NO_ALIASES,
 ) -> None:
     """Create the view ``usage_rows`` of a table's parsed rows, with ids of today by ``current``.
 
@@ -217,17 +216,21 @@ def literal(text: str) -> str:
 def _text(column: str) -> str:
     """Write the SQL of a column's text without spaces around it; missing where it stands for that."""
     trimmed = f"trim(CAST({column} AS VARCHAR))"
-    return f"CASE WHEN {trimmed} NOT IN ({_list(sorted(MISSING))}) THEN {trimmed} END"
+    return f"CASE WHEN {trimmed} NOT IN ({MISSING_TEXTS}) THEN {trimmed} END"
 
 
-def _list(values: list[str]) -> str:
+def _list(values: Iterable[str]) -> str:
     return ", ".join(map(literal, values))
+
+
+MISSING_TEXTS: Final = _list(sorted(MISSING))
+"""The SQL of the texts that stand for a missing value."""
 
 
 def _whole(column: str) -> str:
     text = f"trim(CAST({column} AS VARCHAR))"
     whole = f"TRY_CAST(split_part({text}, '.', 1) AS BIGINT)"
-    return f"CASE WHEN regexp_full_match({text}, {literal(_WHOLE)}) THEN {whole} END"
+    return f"CASE WHEN regexp_full_match({text}, {literal(WHOLE_PATTERN)}) THEN {whole} END"
 
 
 def _type(engine: duckdb.DuckDBPyConnection, column: str) -> str:
@@ -261,9 +264,11 @@ def _time(engine: duckdb.DuckDBPyConnection, usage: Usage, column: str) -> str:
 
 
 def _excluded(usage: Usage, place: dict[str, str]) -> str:
+    excluded = {
+        column: _list(value.strip().lower() for value in values) for column, values in usage.exclude.items()
+    }
     tests = [
-        f"coalesce(lower({_text(place[column])}) IN ({_list([value.lower() for value in values])}), false)"
-        for column, values in usage.exclude.items()
+        f"coalesce(lower({_text(place[column])}) IN ({words}), false)" for column, words in excluded.items()
     ]
     return f"({' OR '.join(tests)})" if tests else "false"
 
@@ -290,7 +295,7 @@ def _measured(engine: duckdb.DuckDBPyConnection, usage: Usage, place: dict[str, 
         text = _text(column)
         number = f"CAST({column} AS DOUBLE)"
         if _type(engine, column) not in NUMBERS:
-            matches = f"regexp_full_match({text}, {literal(_NUMBER)})"
+            matches = f"regexp_full_match({text}, {literal(NUMBER_PATTERN)})"
             number = f"CASE WHEN {matches} THEN TRY_CAST({text} AS DOUBLE) END"
         parsed += [
             f"CASE WHEN abs({number}) <= {MAX_MEASURE} THEN {number} END AS n{at}",

@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from conversion.config.data_contract import Contract
 from conversion.config.usage_contract import Measure
-from conversion.data.aliases import NONE, Current
+from conversion.data.aliases import NO_ALIASES, CurrentIds
 from conversion.ingest.columns import tables_of
 from conversion.ingest.faults import SHOWN_KEYS, Fault, UnreadableError, one_line, quoted
 from conversion.ingest.tables import Header, Source, find_file
@@ -56,7 +56,7 @@ class WeeklyCounts(NamedTuple):
 
 
 def read_weekly_usage(
-    folder: Path, contract: Contract, contract_file: str | None = None, current: Current = NONE
+    folder: Path, contract: Contract, contract_file: str | None = None, current: CurrentIds = NO_ALIASES
 ) -> Source:
     """Read the usage table of an export whose grain is day or event, as `count_weeks` counts it.
 
@@ -94,7 +94,7 @@ def count_weeks(
     source: Path | pa.Table,
     contract: Contract,
     contract_file: str | None = None,
-    current: Current = NONE,
+    current: CurrentIds = NO_ALIASES,
 ) -> WeeklyCounts:
     """Count a company's actions and users by week and module, and combine its measures.
 

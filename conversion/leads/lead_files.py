@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from conversion.config.attribute_kinds import AnyAttribute, Flag, Number, Ordered
+from conversion.config.attribute_kinds import AnyAttribute, Flag, is_numeric
 from conversion.config.data_contract import Contract
 from conversion.leads.lead_list import REASON_COLUMNS, group_columns, lead_columns
 from conversion.modelling.tiers import TIERS
@@ -207,8 +207,7 @@ def _kinds(contract: Contract) -> _Kinds:
 def _kind(attribute: AnyAttribute) -> str:
     if isinstance(attribute, Flag):
         return "flag"
-    is_number = isinstance(attribute, Number) or (isinstance(attribute, Ordered) and attribute.cuts)
-    return "number" if is_number else "text"
+    return "number" if is_numeric(attribute) else "text"
 
 
 def read_lead_files(root: Path, file_format: str, contract: Contract) -> LeadFiles | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from conversion.config.attribute_kinds import AnyAttribute, Category, Date, Flag, Number, Ordered
 from conversion.config.attribute_names import feature_name, label
 from conversion.config.data_contract import Contract
+from conversion.data.attribute_encoding import Levels
 from conversion.features.definitions import Feature
 from conversion.stats.portable_math import exp, log
 
@@ -22,7 +23,6 @@ NOT_KNOWN: Final = "not known"
 Floats = NDArray[np.floating[Any]]
 Writer = Callable[[Floats, Floats], list[list[str]]]
 Format = Callable[[float], str]
-Levels = Mapping[str, tuple[str, ...]]
 
 
 def reason_writer(features: tuple[Feature, ...], count: int, contract: Contract, levels: Levels) -> Writer:

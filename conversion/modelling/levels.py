@@ -76,7 +76,7 @@ def category_names(features: tuple[Feature, ...]) -> list[tuple[str, str]]:
 def _learned(
     snapshots: pd.DataFrame, name: str, category: Category
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    groups = tuple(category.groups) if isinstance(category.groups, dict) else ()
+    groups = tuple(category.levels_by_group)
     if groups and category.unlisted == "unknown":
         return (*groups, category.unknown), ()
     lacking = [column for column in ("id", name) if column not in snapshots]

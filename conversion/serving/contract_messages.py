@@ -8,9 +8,9 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter, create_model
 
-from conversion.config.attribute_kinds import AnyAttribute, Category, Date, Flag, Number, Ordered
+from conversion.config.attribute_kinds import AnyAttribute, Category, Date, Flag, Number, Ordered, is_numeric
 from conversion.config.attribute_names import flag_name, label
-from conversion.config.data_contract import Contract
+from conversion.config.data_contract import TOTALS, Contract
 from conversion.leads.lead_list import REASON_COLUMNS, group_columns, lead_columns
 from conversion.serving.message_types import (
     MAX_TEXT,
@@ -42,13 +42,6 @@ Base = TypeVar("Base", bound=BaseModel)
 Definition = tuple[Any, Any]
 """Type and default of a field, as `pydantic.create_model` takes them."""
 
-TOTALS: Final = {
-    "total_actions": "actions of all weeks and modules",
-    "total_users": "weekly users summed over weeks and modules",
-    "days_active": "last minus first day with a usage row",
-    "activity_frequency": "usage rows over days_active + 1; there is one row a week, so more than 1 counts "
-    "as 1",
-}
 LEAD_TYPES: Final[dict[str, Any]] = {
     "rank": Annotated[int, Field(ge=1)],
     "probability": Annotated[float, Field(ge=0, le=1)],
@@ -276,9 +269,9 @@ def _week(contract: Contract, names: Mapping[str, str]) -> dict[str, Definition]
         if (users := module.users) is not None:
             most = f"at most {module.actions}"
             fields[names[users]] = (Count, _field(users, names[users], description=most))
-    for measure in usage.measures.values():
+    for name, measure in usage.measures.items():
         unit = f", in {measure.unit}" if measure.unit else ""
-        said = f"{measure.say or measure.column}{unit}; {UNKNOWN}"
+        said = f"{label(name, measure)}{unit}; {UNKNOWN}"
         number = Annotated[float, Field(ge=-MAX_TOTAL, le=MAX_TOTAL)] | None
         column = measure.column
         fields[names[column]] = (number, _field(column, names[column], None, description=said))
@@ -315,6 +308,6 @@ def _listed(column: str, attribute: AnyAttribute, name: str) -> Definition:
     """Define the field of an attribute in a lead: as the export has it, or null."""
     if isinstance(attribute, Number) and attribute.not_applicable is not None:
         return float | None, _field(column, name, description=not_applicable_said(column, attribute))
-    if isinstance(attribute, Number) or (isinstance(attribute, Ordered) and attribute.cuts):
+    if is_numeric(attribute):
         return float | None, _field(column, name)
     return (bool if isinstance(attribute, Flag) else str) | None, _field(column, name)

@@ -9,7 +9,7 @@ from conversion.config.attribute_kinds import AnyAttribute, Category, Flag, Numb
 from conversion.config.data_contract import Contract
 from conversion.serving.contract_messages import Messages
 
-TOTALS: Final = {"total_actions": 150, "total_users": 5, "days_active": 30, "activity_frequency": 5.0}
+EXAMPLE_TOTALS: Final = {"total_actions": 150, "total_users": 5, "days_active": 30, "activity_frequency": 5.0}
 AS_OF: Final = dt.date(2020, 4, 27)
 ACTIONS: Final = (42, 7, 0, 12)
 USERS: Final = (4, 2, 0, 3)
@@ -19,7 +19,7 @@ NUMBER: Final = 100
 
 def summary_example(messages: Messages) -> dict[str, Any]:
     """Return a summary, as JSON has it."""
-    return _company(messages.contract) | {name: TOTALS[name] for name in messages.totals}
+    return _company(messages.contract) | {name: EXAMPLE_TOTALS[name] for name in messages.totals}
 
 
 def history_example(messages: Messages) -> dict[str, Any]:
@@ -60,6 +60,5 @@ def attribute_example(attribute: AnyAttribute) -> Any:
         values = attribute.cuts or attribute.levels
         return values[len(values) // 2]
     if isinstance(attribute, Category):
-        groups = attribute.groups if isinstance(attribute.groups, dict) else {}
-        return next((level for levels in groups.values() for level in levels), None)
+        return next((level for levels in attribute.levels_by_group.values() for level in levels), None)
     return True if isinstance(attribute, Flag) else "2020-01-31"

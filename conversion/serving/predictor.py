@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, Val
 
 from conversion.config.attribute_kinds import Category
 from conversion.config.params import ConfidenceOdds, Params, Tiers
-from conversion.data.attributes import Levels, levels_of
+from conversion.data.attribute_encoding import Levels, levels_of
 from conversion.features.compute import (
     feature_definitions,
     feature_settings,

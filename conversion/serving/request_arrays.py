@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from conversion.config.attribute_kinds import Category, Date
 from conversion.config.attribute_names import encoded_names
+from conversion.config.data_contract import TOTALS
 from conversion.data.attribute_block import ages
-from conversion.data.attributes import Levels, encoder, level_of
+from conversion.data.attribute_encoding import Levels, encoder, level_of
 from conversion.data.timeline import FIRST_MONDAY
 from conversion.features.definitions import LifetimeTotals
-from conversion.serving.contract_messages import TOTALS, Messages
+from conversion.serving.contract_messages import Messages
 from conversion.serving.message_types import MAX_WEEKS
 from conversion.serving.messages import Company, Fault, History, Summary
 from conversion.serving.refusals import invalid_fields
@@ -106,7 +107,7 @@ class RequestReader:
     # Companies
 
     def encoded(self, companies: Sequence[Company]) -> Encoded:
-        """Encode the companies' attributes, see `conversion.data.attributes.encode`."""
+        """Encode the companies' attributes, see `conversion.data.attribute_encoding.encode`."""
         by_column = zip(*map(self._values, companies), strict=True)
         return self._encode(dict(zip(self._columns, by_column, strict=True)))
 

@@ -238,7 +238,7 @@ BROKEN = {
     ),
     "cuts_that_fall": (
         put("companies", "attributes", "age", value={"kind": "ordered", "cuts": [3, 2]}),
-        "cuts should increase",
+        "companies.attributes.age: cuts should increase",
     ),
     "a_level_in_no_slice": (
         put("companies", "attributes", "EMPLOYEE_RANGE", "slice_levels", 4, "levels", value=["201 to 1000"]),
@@ -270,17 +270,33 @@ BROKEN = {
         put("companies", "attributes", "INDUSTRY", "other", value="Unknown"),
         "unknown and other are both Unknown; name them differently",
     ),
+    "a_level_in_two_groups": (
+        put("companies", "attributes", "INDUSTRY", "groups", value={"North": ["a", "b"], "South": ["b"]}),
+        "companies.attributes.INDUSTRY: b is in North and in South; keep one of them",
+    ),
+    "unlisted_without_groups": (
+        put("companies", "attributes", "INDUSTRY", "groups", value=NOTHING),
+        "companies.attributes.INDUSTRY: unlisted unknown needs groups",
+    ),
+    "slices_without_their_levels": (
+        put("companies", "attributes", "EMPLOYEE_RANGE", "slices", value="known"),
+        "companies.attributes.EMPLOYEE_RANGE: slices known has no slice_levels; remove them, or set slices",
+    ),
     "a_measure_as_a_module": (
         put("usage", "measures", value={"email": {"column": "gb", "combine": "last"}}),
         "usage.measures: two names are the same, or differ by case alone",
     ),
-    "a_measure_as_the_week": (
-        put("usage", "measures", value={"WHEN_TIMESTAMP": {"column": "gb", "combine": "last"}}),
-        "usage.measures: WHEN_TIMESTAMP is the name of another column of weekly usage",
-    ),
     "a_measure_as_a_count": (
-        put("usage", "measures", value={"USERS_EMAIL": {"column": "gb", "combine": "last"}}),
-        "usage.measures: USERS_EMAIL is the name of another column of weekly usage",
+        put("usage", "measures", value={"ACTIONS_EMAIL": {"column": "gb", "combine": "last"}}),
+        "usage.measures: ACTIONS_EMAIL is what another column of usage is called; name the measure otherwise",
+    ),
+    "a_measure_called_id": (
+        put("usage", "measures", value={"id": {"column": "gb", "combine": "last"}}),
+        "usage.measures: id is what another column of usage is called",
+    ),
+    "a_column_of_usage_called_rule": (
+        put("usage", "modules", "EMAIL", "actions", value="rule"),
+        "usage: rule is what the project calls a column of its own; rename it in the export",
     ),
     "subscriptions_without_start": (
         put("companies", value={**COMPANIES, "subscriptions": {"table": "subs", "id": "id"}}),
@@ -297,10 +313,6 @@ BROKEN = {
     "cuts_that_are_no_numbers": (
         put("companies", "attributes", "SEATS", value={"kind": "ordered", "cuts": ["a"]}),
         "companies.attributes.SEATS.cuts.0: given 'a', should be a valid number",
-    ),
-    "cuts_out_of_order": (
-        put("companies", "attributes", "SEATS", value={"kind": "ordered", "cuts": [3, 2]}),
-        "companies.attributes.SEATS: cuts should increase",
     ),
     "the_name_of_a_measure": (
         put("usage", "measures", value={"a b": {"column": "gb", "combine": "last"}}),
@@ -364,8 +376,8 @@ def test_a_groups_file_that_is_not_there_is_named_with_its_key(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("groups: {North: [a, b], South: [b]}", "b is in North and in South"),
-        ("groups: {North: a}", "groups.North: Input should be a valid tuple"),
+        ("groups: {North: [a, b], South: [b]}", "groups.yaml: b is in North and in South; keep one of them"),
+        ("groups: {North: a}", "groups.yaml: groups.North: should be a list"),
         ("levels: {North: [a]}", "groups: Field required"),
         ("groups: {}", "groups: Dictionary should have at least 1 item"),
     ],
@@ -375,6 +387,15 @@ def test_a_broken_groups_file_is_refused(text: str, said: str, tmp_path: Path) -
     groups.write_text(text, encoding="utf-8")
     edit = put("companies", "attributes", "INDUSTRY", "groups", value=str(groups))
     with pytest.raises(ParamsError, match=said):
+        load_contract(written(tmp_path, edit))
+
+
+def test_what_the_contract_says_of_levels_holds_beside_the_groups_file(tmp_path: Path) -> None:
+    edit = put("companies", "attributes", "INDUSTRY", "says_nothing", value=["n/a", "Other"])
+    contract = load_contract(written(tmp_path, edit))
+    assert contract.attributes_of(Category)["INDUSTRY"].says_nothing == ("Other", "n/a")
+    edit = put("companies", "attributes", "INDUSTRY", "says_nothing", value=["SaaS"])
+    with pytest.raises(ParamsError, match=r"sectors\.yaml: SaaS is in Software and IT and in says_nothing"):
         load_contract(written(tmp_path, edit))
 
 

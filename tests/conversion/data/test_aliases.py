@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conversion.config.data_contract import Contract
 from conversion.data.aliases import current_ids, known_ids, merge_companies, merge_usage, replaced
 from conversion.data.clean_tables import clean_tables, cleaning_report
 from conversion.data.period import Period
@@ -207,6 +208,22 @@ def test_a_repeated_or_broken_row_is_not_added() -> None:
     assert quarantine.usage[["id", "rule"]].to_numpy().tolist() == [
         ["a", "duplicate_week"], ["b", "negative_count"], ["x", "orphan_usage"],
     ]  # fmt: skip
+
+
+def test_counts_may_have_any_name() -> None:
+    contract = Contract.model_validate(
+        {
+            "companies": {"tables": ["teams"], "id": "id", "ids": "text", "converted": "paid"},
+            "usage": {
+                "table": "weeks",
+                "id": "id",
+                "time": "week",
+                "modules": {"now": {"actions": "today", "users": "then"}},
+            },
+        }
+    )
+    usage = pd.DataFrame({"id": ["a", "b"], "week": [LAST, LAST], "today": [3, 10], "then": [1, 5]})
+    assert merge_usage(usage, {"a": "b"}, contract)[["today", "then"]].to_numpy().tolist() == [[13, 6]]
 
 
 def test_without_aliases_usage_stays_as_it_is() -> None:

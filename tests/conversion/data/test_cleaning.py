@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from conversion.data import cleaning
 from conversion.data.clean_tables import cleaning_report
-from conversion.data.duplicates import deduplicate
+from conversion.data.deduplication import deduplicate
 from conversion.data.period import Period
 from conversion.data.timeline import WEEK
 from tests.contract_files import hubspot
@@ -136,6 +136,11 @@ def test_deduplication_strategies(deduplication: str, kept: float) -> None:
 def test_zeros_and_empty_cells_are_not_complete() -> None:
     table = pd.DataFrame({"id": [1, 1, 2, 2], "count": [0.0, 3.0, np.nan, 1.0], "text": ["b", "", "", "c"]})
     assert deduplicate(table, ["id"], "most_complete").tolist() == [False, True, False, True]
+
+
+def test_a_column_may_be_called_complete() -> None:
+    table = pd.DataFrame({"id": [1, 1, 2, 2], "complete": [2, 1, 1, 2], "text": ["a", "b", "d", "c"]})
+    assert deduplicate(table, ["id"], "most_complete").tolist() == [True, False, False, True]
 
 
 @pytest.mark.parametrize("dates", [["2020-01-01", "2020-01-02"], ["2020-01-02", "2020-01-01"]])

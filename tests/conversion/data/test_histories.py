@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from conversion.config.data_contract import Contract
 from conversion.data.cleaning import clean_companies
-from conversion.data.histories import clean_history, history_files, with_history
+from conversion.data.histories import clean_history, histories_of, history_files
 from conversion.data.subscriptions import clean_subscriptions
 from tests.contract_files import hubspot
 from tests.memberships import memberships, table_of
 
 AS_OF = pd.Timestamp("2020-02-24")
-HISTORIES = with_history(memberships())
+HISTORIES = histories_of(memberships())
 
 
 def day(offset: float) -> pd.Timestamp:

@@ -14,7 +14,7 @@ from conversion.config.attribute_kinds import AnyAttribute, Category, Date, Flag
 from conversion.config.data_contract import Contract
 from conversion.config.params_file import load_params
 from conversion.data.attribute_block import encode_history
-from conversion.data.attributes import with_attributes
+from conversion.data.attribute_encoding import with_attributes
 from conversion.data.timeline import WEEK
 from conversion.features.compute import feature_settings, levels_in
 from conversion.features.definitions import FeatureSettings
@@ -31,16 +31,10 @@ def workspaces() -> Contract:
     history = {"id": "account", "valid_from": "since"}
     attributes: dict[str, Any] = {
         "seats": {"kind": "number", "direction": 1},
-        "traffic": {
-            "kind": "number",
-            "minimum": 1.0,
-            "log": True,
-            "not_applicable": 900.0,
-            "counts_as": 900.0,
-        },
+        "reach": {"kind": "number", "minimum": 1.0, "log": True, "not_applicable": 900.0, "counts_as": 900.0},
         "spend": {"kind": "number", "not_applicable": 1e6, "history": {"table": "spend", **history}},
         "staff": {"kind": "ordered", "cuts": [10.0, 100.0], "direction": -1},
-        "level": {
+        "package": {
             "kind": "ordered",
             "levels": ["free", "team", "business"],
             "history": {"table": "levels", "value": "became", **history},

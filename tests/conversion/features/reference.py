@@ -11,7 +11,7 @@ from conversion.config.attribute_kinds import AnyAttribute, Category, Date, Numb
 from conversion.config.attribute_names import feature_name, flag_name, missing_name
 from conversion.config.data_contract import Contract
 from conversion.config.usage_contract import Measure
-from conversion.data.attributes import level_of
+from conversion.data.attribute_encoding import level_of
 from conversion.data.timeline import WEEK
 from conversion.features.definitions import FeatureSettings
 from conversion.features.usage_block import TREND_WEEKS

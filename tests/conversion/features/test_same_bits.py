@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from conversion.config.attribute_kinds import Date
 from conversion.config.data_contract import Contract
 from conversion.data.attribute_block import attribute_array, attribute_block, days_of
-from conversion.data.attributes import encode, with_attributes
+from conversion.data.attribute_encoding import encode, with_attributes
 from conversion.data.timeline import WEEK
 from conversion.features import compute
 from conversion.features.catalogue import USAGE_FEATURES

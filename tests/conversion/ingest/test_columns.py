@@ -169,7 +169,7 @@ def test_the_tables_of_a_contract_of_events() -> None:
         "datetime64[us]", "float64", "str", "float64", "str", "float64",
     ]  # fmt: skip
     keys = {each.name: each.key for each in tables["account_history"].columns.values()}
-    assert keys["plan_name"] == "companies.attributes.tier.history.value"
+    assert keys["plan_name"] == "companies.attributes.package.history.value"
     assert [name for name, table in tables.items() if table.may_be_empty] == ["merges"]
 
 
@@ -193,12 +193,12 @@ def test_measures_of_weeks_are_read_after_the_counts() -> None:
          "companies.subscriptions.start and companies.subscriptions.end: given day for both"),
         ({"attributes": {
             "seats": {"kind": "number", "history": HISTORY},
-            "tier": {"kind": "category", "history": HISTORY | {"value": "seats"}}}},
-         "companies.attributes.tier.history: the attributes of table changes share id and valid_from"),
+            "package": {"kind": "category", "history": HISTORY | {"value": "seats"}}}},
+         "companies.attributes.package.history: the attributes of table changes share id and valid_from"),
         ({"attributes": {
             "seats": {"kind": "number", "history": HISTORY},
-            "tier": {"kind": "category", "history": HISTORY | {"valid_from": "until"}}}},
-         "companies.attributes.tier.history: the attributes of table changes share id and valid_from"),
+            "package": {"kind": "category", "history": HISTORY | {"valid_from": "until"}}}},
+         "companies.attributes.package.history: the attributes of table changes share id and valid_from"),
         ({"attributes": {"id": {"kind": "number", "history": HISTORY}}},
          "companies.attributes.id.history.value: given id, but that is what the project calls account"),
     ],

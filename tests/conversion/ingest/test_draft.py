@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from conversion.config.attribute_kinds import AnyAttribute, Category, Flag, Number, Ordered
 from conversion.config.attribute_names import encoded_names, missing_name
 from conversion.config.contract_file import load_contract
-from conversion.config.data_contract import Contract
+from conversion.config.data_contract import TAKEN, Contract
 from conversion.ingest.draft import draft_contract
 from conversion.ingest.draft_tables import Sample
 from conversion.runtime.errors import ExportError
@@ -307,6 +307,14 @@ def test_other_tables_are_reported(tmp_path: Path) -> None:
     assert list(contract.companies.tables) == ["accounts"]
     found = {note.split(":")[0] for note in draft.notes if note.startswith("table ")}
     assert found == {"table subscriptions", "table billing", "table offices"}
+
+
+def test_columns_called_as_those_of_the_project_are_left_out(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    columns = {name: rng.integers(20, 60, 200) for name in TAKEN}
+    contract, draft = drafted(tmp_path, accounts(**columns))
+    assert not {*contract.companies.attributes, *contract.companies.shown} & {*TAKEN}
+    assert draft.text.count("the project has a column of this name; rename it in the export") == len(TAKEN)
 
 
 HOSTILE = (

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from conversion.config.data_contract import Contract
-from conversion.data.attributes import with_attributes
+from conversion.data.attribute_encoding import with_attributes
 from conversion.features.definitions import Feature
 from tests.contract_files import projects
 

@@ -10,7 +10,7 @@ import pytest
 
 from conversion.config.attribute_kinds import Category
 from conversion.config.data_contract import Contract
-from conversion.data.attributes import levels_of
+from conversion.data.attribute_encoding import levels_of
 from conversion.features.compute import feature_definitions, feature_settings
 from conversion.features.definitions import Feature
 from conversion.leads.reasons import reason_writer

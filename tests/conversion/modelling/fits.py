@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from conversion.data.attributes import levels_of
+from conversion.data.attribute_encoding import levels_of
 from conversion.data.timeline import WEEK
 from conversion.features.compute import feature_definitions, feature_settings
 from conversion.modelling.families import make_model

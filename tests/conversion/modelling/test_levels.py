@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from conversion.config.attribute_kinds import Category
 from conversion.config.data_contract import Contract
-from conversion.data.attributes import encode
+from conversion.data.attribute_encoding import encode
 from conversion.features.definitions import Feature
 from conversion.modelling.levels import learn_levels, level_codes, unseen_levels, warn_of_unseen_levels
 from tests.contract_files import hubspot, projects

@@ -256,7 +256,7 @@ def test_measures_are_nullable_numbers() -> None:
         assert found == (kind, ("usage", 0, "gb"))
     schema = json.loads(openapi_document(messages, 5))["components"]["schemas"]["UsageWeek"]
     assert "gb" not in schema["required"]
-    assert schema["properties"]["gb"]["description"] == "gb, in GB; null is not known"
+    assert schema["properties"]["gb"]["description"] == "storage, in GB; null is not known"
 
 
 def test_numbers_cuts_and_days() -> None:

@@ -41,10 +41,12 @@ def deduplicate(
     complete = np.zeros(len(table), dtype=np.int64)
     for name in counted:
         complete += _filled(table[name])
-    order = table.assign(complete=complete).sort_values(
-        [*key, "complete", *values], kind="stable", na_position="first"
-    )
-    return (~order.duplicated(key, keep="last")).reindex(table.index)
+    order = pd.concat([table[key], pd.Series(complete, table.index), table[values]], axis=1)
+    # Numbered, as a column of the table may have any name.
+    order.columns = pd.RangeIndex(order.shape[1])
+    order = order.sort_values([*order.columns], kind="stable", na_position="first")
+    is_last = ~order[[*range(len(key))]].duplicated(keep="last")
+    return is_last.reindex(table.index)
 
 
 def _filled(column: pd.Series) -> np.ndarray:

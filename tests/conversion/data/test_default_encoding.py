@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conversion.config.attribute_kinds import Category, Ordered
-from conversion.data.attributes import encode, level_of, levels_of, with_attributes
+from conversion.data.attribute_encoding import encode, level_of, levels_of, with_attributes
 from tests.contract_files import hubspot
 
 ATTRIBUTES = hubspot().companies.attributes

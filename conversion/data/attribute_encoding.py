@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from conversion.config.attribute_kinds import AnyAttribute, Category, Date, Flag, Number, Ordered
+from conversion.config.attribute_kinds import AnyAttribute, Category, Date, Flag, Number, Ordered, is_numeric
 from conversion.config.attribute_names import encoded_names
 from conversion.config.data_contract import Contract
 
@@ -28,7 +29,7 @@ def level_of(category: Category) -> Callable[[object], str]:
         Takes a value, None or NaN where it is missing, and returns its level: its group where the category
         has groups, else the value itself; `Category.unknown` where nothing is known.
     """
-    groups = category.groups if isinstance(category.groups, dict) else {}
+    groups = category.levels_by_group
     by_label = {_normalized(each): group for group, labels in groups.items() for each in labels}
     by_label |= {_normalized(each): category.unknown for each in category.says_nothing}
     keep = not groups or category.unlisted == "keep"
@@ -44,8 +45,8 @@ def level_of(category: Category) -> Callable[[object], str]:
 
 def is_listed(category: Category, value: str) -> bool:
     """Return whether a category's groups list a level, or say that it says nothing."""
-    groups = category.groups if isinstance(category.groups, dict) else {}
-    listed = [each for labels in (*groups.values(), category.says_nothing) for each in labels]
+    labels = (*category.levels_by_group.values(), category.says_nothing)
+    listed = itertools.chain.from_iterable(labels)
     return _normalized(value) in set(map(_normalized, listed))
 
 
@@ -59,7 +60,7 @@ def levels_of(category: Category, values: Iterable[object]) -> tuple[str, ...]:
     values
         The values that occur; None or NaN where they are missing.
     """
-    groups = tuple(category.groups) if isinstance(category.groups, dict) else ()
+    groups = tuple(category.levels_by_group)
     find = level_of(category)
     others = {find(value) for value in values} - {*groups, category.unknown}
     return (*groups, *sorted(others), category.unknown)
@@ -189,7 +190,7 @@ def with_attributes(
 
 def values_of(column: pd.Series[Any], attribute: AnyAttribute) -> Iterable[object]:
     """Return a table's column of an attribute as `encode_values` reads it."""
-    if isinstance(attribute, Number) or (isinstance(attribute, Ordered) and attribute.cuts):
+    if is_numeric(attribute):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     if isinstance(attribute, Date):
         return column.to_numpy(dtype="datetime64[D]")

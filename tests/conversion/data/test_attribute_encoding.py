@@ -6,7 +6,7 @@ import pytest
 
 from conversion.config.attribute_kinds import Category, Number
 from conversion.config.attribute_names import encoded_names, feature_name, missing_name, slug
-from conversion.data.attributes import encode, is_listed, levels_of, with_attributes
+from conversion.data.attribute_encoding import encode, is_listed, levels_of, with_attributes
 from tests.contract_files import hubspot, projects
 
 ACCOUNTS = pd.DataFrame(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from conversion.features.attributes import attribute_features
+from conversion.features.attribute_catalogue import attribute_features
 from conversion.features.catalogue import (
     average_features,
     measure_features,
@@ -16,22 +16,21 @@ from conversion.features.catalogue import (
 from conversion.features.definitions import Feature, FeatureSettings
 from conversion.runtime.errors import ParamsError
 
-SNAPSHOT_COLUMNS: Final = ("id", "as_of", "label", "weight")
-"""Columns of snapshots that a feature could be called like."""
 _OWN: Final = "a feature of all usage"
 
 
 def check_names(settings: FeatureSettings) -> None:
-    """Check that no two features have the same name, and none that of another column of snapshots.
+    """Check that no two features have the same name or description.
 
-    Features that differ only in window have one description and count as one reason, so no others may.
+    The contract itself refuses features that are called as other columns of snapshots. Features that differ
+    only in window have one description and count as one reason, so no others may.
 
     Raises
     ------
     ParamsError
         Some do; the message names the keys of the contract that lead to them.
     """
-    names = dict.fromkeys(SNAPSHOT_COLUMNS, "a column of snapshots")
+    names: dict[str, str] = {}
     described: dict[str, tuple[str, str]] = {}
     faults: dict[str, str] = {}
     for key, stem, feature in _features_by_key(settings):
