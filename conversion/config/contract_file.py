@@ -62,6 +62,11 @@ def _with_groups(attribute: AnyAttribute, folder: Path) -> AnyAttribute:
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
         raise ParamsError("\n".join(f"{path}: {line}" for line in lines)) from error
+    if attribute.unknown in read.groups:
+        raise ParamsError(
+            f"{path}: groups: {attribute.unknown} is what the contract calls the level of missing values; "
+            "name one of them differently, or list the group's levels in says_nothing"
+        )
     return attribute.model_copy(update=read.model_dump())
 
 
@@ -73,15 +78,36 @@ def _causes(faults: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if ("usage", "grain") in wrong:
         filled = ("actions", "users")
         faults = [fault for fault in faults if fault["type"] != "missing" or fault["loc"][-1] not in filled]
+    faults = [fault for fault in faults if _of_given_kind(fault)]
     cut = {loc[: loc.index("cuts")] for loc in wrong if "cuts" in loc}
     return [fault for fault in faults if not (fault["loc"][-1:] == ("levels",) and fault["loc"][:-1] in cut)]
 
 
+def _of_given_kind(fault: dict[str, Any]) -> bool:
+    """Return whether a fault is of the kind of groups that was given: pydantic tries a file and a section."""
+    file = fault["loc"][-2:] == ("groups", "str")
+    section = not file and str(fault["loc"][-1:]).startswith("('dict[")
+    return not (file and isinstance(fault["input"], dict)) and not section
+
+
+def _location(fault: dict[str, Any]) -> tuple[int | str, ...]:
+    """Return the keys that lead to a fault, without what pydantic adds to them."""
+    location = tuple(name for name in fault["loc"] if name not in KINDS)
+    if "groups" not in location:
+        return location
+    place = location.index("groups") + 1
+    added = location[place : place + 1]
+    tried = added == ("str",) or str(added).startswith("('dict[")
+    return location[:place] + location[place + tried :]
+
+
 def describe_fault(fault: dict[str, Any]) -> str:
     """Write one of pydantic's faults as one line: the key, what was given and what is allowed."""
-    location = tuple(name for name in fault["loc"] if name not in KINDS)
+    location = _location(fault)
     key = ".".join(map(str, location)) or "the contract"
     given = shorten(fault["input"])
+    if unquoted := _unquoted(fault, location):
+        return unquoted
     if fault["type"] == "extra_forbidden":
         allowed = list(_model_at(fault["loc"][:-1]).model_fields)
         near = difflib.get_close_matches(str(location[-1]), allowed, n=1)
@@ -103,6 +129,21 @@ def describe_fault(fault: dict[str, Any]) -> str:
     if not meaning or (fault["type"] == "value_error" and isinstance(fault["input"], dict)):
         return f"{key}: {message}"
     return f"{key}: given {given}, {message.replace('a valid tuple', 'a list')}{meaning}"
+
+
+def _unquoted(fault: dict[str, Any], location: tuple[int | str, ...]) -> str | None:
+    """Describe text that YAML reads as something else, such as yes or a number; None if it is not that."""
+    if fault["type"] not in {"string_type", "invalid_key"} or not isinstance(
+        fault["input"], bool | int | float
+    ):
+        return None
+    given = shorten(fault["input"])
+    hint = "; YAML reads yes, no, on and off as true and false" if isinstance(fault["input"], bool) else ""
+    if fault["type"] == "invalid_key":
+        return f"{'.'.join(map(str, location[:-1]))}: given {given} as a key, put it in quotes{hint}"
+    if location[-1:] == ("[key]",):
+        return f"{'.'.join(map(str, location[:-2]))}: given {given} as a name, put it in quotes{hint}"
+    return f"{'.'.join(map(str, location))}: given {given}, should be text: put it in quotes{hint}"
 
 
 def _model_at(location: tuple[int | str, ...]) -> type[BaseModel]:

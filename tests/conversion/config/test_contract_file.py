@@ -34,6 +34,11 @@ def put(*path: str | int, value: object) -> Edit:
     return edit
 
 
+def attribute(**values: Any) -> Edit:
+    """Add an attribute x."""
+    return put("companies", "attributes", "x", value=values)
+
+
 def written(folder: Path, *edits: Edit) -> Path:
     contract = copy.deepcopy(yaml.safe_load(HUBSPOT.read_text(encoding="utf-8")))
     for edit in edits:
@@ -242,8 +247,7 @@ BROKEN = {
     ),
     "a_level_in_no_slice": (
         put("companies", "attributes", "EMPLOYEE_RANGE", "slice_levels", 4, "levels", value=["201 to 1000"]),
-        "companies.attributes.EMPLOYEE_RANGE: given",
-        "slice_levels should have each of the levels once",
+        "companies.attributes.EMPLOYEE_RANGE: slice_levels should have each of the levels once",
     ),
     "slices_of_one_name": (
         put("companies", "attributes", "EMPLOYEE_RANGE", "slice_levels", 1, "name", value="1 employee"),
@@ -299,6 +303,102 @@ BROKEN = {
         put("usage", "measures", value={"a b": {"column": "gb", "combine": "last"}}),
         "usage.measures: given 'a b', should be a name of letters, digits and underscores, with a letter",
     ),
+    "tables_in_tables": (
+        put("companies", "tables", value=[{"accounts": "some"}]),
+        "companies.tables: given [{'accounts': 'some'}], should be a list of names",
+    ),
+    "a_measure_as_a_column": (
+        put("usage", "measures", value={"id": {"column": "gb", "combine": "sum"}}),
+        "usage.measures: id is the name of another column of usage; give the measure another name",
+    ),
+    "a_measure_as_a_count": (
+        put("usage", "measures", value={"ACTIONS_EMAIL": {"column": "gb", "combine": "sum"}}),
+        "usage.measures: ACTIONS_EMAIL is the name of another column of usage",
+    ),
+    "a_column_called_self": (put("companies", "shown", value=["self"]), "self is what the project calls"),
+    "a_number_as_a_level": (
+        attribute(kind="ordered", levels=["1", 2]),
+        "companies.attributes.x.levels.1: given 2, should be text: put it in quotes",
+    ),
+    "yes_as_a_level": (
+        attribute(kind="ordered", levels=["no", True]),
+        "x.levels.1: given true, should be text: put it in quotes; YAML reads yes, no, on and off as true",
+    ),
+    "yes_as_a_key": (
+        attribute(kind="flag", no=["n"], yes=[True]),
+        "companies.attributes.x.yes.0: given true, should be text: put it in quotes",
+    ),
+    "a_country_that_is_false": (
+        attribute(kind="category", groups={"North": [False, "SE"]}),
+        "companies.attributes.x.groups.North.0: given false, should be text: put it in quotes; YAML reads",
+    ),
+    "a_group_of_text": (
+        attribute(kind="category", groups={"North": "SE"}),
+        "companies.attributes.x.groups.North: given 'SE', should be a list",
+    ),
+    "groups_that_are_a_number": (
+        attribute(kind="category", groups=3),
+        "companies.attributes.x.groups: given 3, should be text",
+    ),
+    "a_number_as_a_column": (
+        put("companies", "attributes", value={1: {"kind": "flag"}}),
+        "companies.attributes: given 1 as a name, put it in quotes",
+    ),
+    "a_level_in_two_groups": (
+        attribute(kind="category", groups={"a": ["S.E.", "DE"], "b": ["s e"]}),
+        "companies.attributes.x: s e is in a and in b; keep one of them",
+    ),
+    "a_group_of_missing_values": (
+        attribute(kind="category", groups={"Unknown": ["?"]}),
+        "companies.attributes.x: Unknown is a group and the level of missing values",
+    ),
+    "yes_and_no_at_once": (
+        attribute(kind="flag", yes=["NO "]),
+        "companies.attributes.x: NO  means yes and no; give yes and no without a value in common",
+    ),
+    "no_value_that_means_no": (
+        attribute(kind="flag", no=[]),
+        "companies.attributes.x.no: given",
+        "at least 1",
+    ),
+    "a_range_without_numbers": (
+        attribute(kind="number", minimum=5, maximum=1),
+        "companies.attributes.x: minimum is 5, but maximum is 1",
+    ),
+    "a_marker_below_all_numbers": (
+        attribute(kind="number", not_applicable=-1),
+        "companies.attributes.x: not_applicable should be above 0, as each larger value is not applicable too",
+    ),
+    "a_marker_below_the_least": (
+        attribute(kind="number", minimum=10, not_applicable=5),
+        "companies.attributes.x: not_applicable should be above 10",
+    ),
+    "an_example_that_is_no_number": (attribute(kind="number", example="a"), "x: example should be a number"),
+    "an_example_that_is_too_small": (
+        attribute(kind="number", minimum=5, example=1),
+        "x: example should be within minimum and maximum",
+    ),
+    "an_example_that_has_no_logarithm": (
+        attribute(kind="number", minimum=0.1, log=True, example=0),
+        "x: example should be within minimum and maximum",
+    ),
+    "an_example_that_is_no_level": (
+        attribute(kind="ordered", levels=["a", "b"], example="c"),
+        "x: example should be one of the levels",
+    ),
+    "an_example_that_is_no_cut": (
+        attribute(kind="ordered", cuts=[1, 2], example="c"),
+        "x: example should be a number",
+    ),
+    "an_example_that_is_no_text": (attribute(kind="category", example=3), "x: example should be text"),
+    "an_example_that_is_no_flag": (
+        attribute(kind="flag", example="yes"),
+        "x: example should be true or false",
+    ),
+    "an_example_that_is_no_day": (
+        attribute(kind="date", example="2020-13-01"),
+        "x: example should be a day in quotes such as '2020-01-31'",
+    ),
     "ids": (put("companies", "ids", value="int"), "companies.ids: given 'int', should be 'whole' or 'text'"),
 }
 
@@ -338,6 +438,28 @@ def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
     assert len(str(error.value).splitlines()) == 3
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"companies: !!int abc", "not valid YAML: invalid literal for int"),
+        (b"companies: !!bool abc", "not valid YAML: 'abc'"),
+        ("companies: {tables: [Küche]}".encode("latin-1"), "can't decode byte 0xfc .*; save it as UTF-8"),
+    ],
+)
+def test_a_file_that_is_no_yaml_is_one_line(text: bytes, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "contract.yaml"
+    path.write_bytes(text)
+    with pytest.raises(ParamsError, match=said) as error:
+        load_contract(path)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_name_of_a_file_with_a_nul_is_refused(tmp_path: Path) -> None:
+    edit = put("companies", "attributes", "INDUSTRY", "groups", value="a\0b")
+    with pytest.raises(ParamsError, match="a name has no NUL character"):
+        load_contract(written(tmp_path, edit))
+
+
 def test_a_contract_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"no\.yaml: not found"):
         load_contract(tmp_path / "no.yaml")
@@ -347,6 +469,8 @@ def test_a_contract_that_is_not_there_is_named(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("groups: {North: [a, b], South: [b]}", "b is in North and in South"),
+        ("groups: {North: [A-B], South: [a b]}", "a b is in North and in South"),
+        ("groups: {Unknown: [a]}", "groups: Unknown is what the contract calls the level of missing values"),
         ("groups: {North: a}", "groups.North: Input should be a valid tuple"),
         ("levels: {North: [a]}", "groups: Field required"),
         ("groups: {}", "groups: Dictionary should have at least 1 item"),

@@ -7,8 +7,9 @@ import pytest
 
 from conversion.config.data_contract import Contract
 from conversion.ingest.checks import schema_of
-from conversion.ingest.columns import Column, key_columns, tables_of
+from conversion.ingest.columns import MAX_MEASURE, MAX_NUMBER, Column, key_columns, tables_of
 from conversion.runtime.errors import ParamsError
+from conversion.serving import message_types
 from tests.contract_files import hubspot, projects
 from tests.event_exports import events
 from tests.exports import COLUMNS
@@ -169,7 +170,7 @@ def test_the_tables_of_a_contract_of_events() -> None:
         "datetime64[us]", "float64", "str", "float64", "str", "float64",
     ]  # fmt: skip
     keys = {each.name: each.key for each in tables["account_history"].columns.values()}
-    assert keys["plan_name"] == "companies.attributes.tier.history.value"
+    assert keys["plan_name"] == "companies.attributes.edition.history.value"
     assert [name for name, table in tables.items() if table.may_be_empty] == ["merges"]
 
 
@@ -193,12 +194,12 @@ def test_measures_of_weeks_are_read_after_the_counts() -> None:
          "companies.subscriptions.start and companies.subscriptions.end: given day for both"),
         ({"attributes": {
             "seats": {"kind": "number", "history": HISTORY},
-            "tier": {"kind": "category", "history": HISTORY | {"value": "seats"}}}},
-         "companies.attributes.tier.history: the attributes of table changes share id and valid_from"),
+            "edition": {"kind": "category", "history": HISTORY | {"value": "seats"}}}},
+         "companies.attributes.edition.history: the attributes of table changes share id and valid_from"),
         ({"attributes": {
             "seats": {"kind": "number", "history": HISTORY},
-            "tier": {"kind": "category", "history": HISTORY | {"valid_from": "until"}}}},
-         "companies.attributes.tier.history: the attributes of table changes share id and valid_from"),
+            "edition": {"kind": "category", "history": HISTORY | {"valid_from": "until"}}}},
+         "companies.attributes.edition.history: the attributes of table changes share id and valid_from"),
         ({"attributes": {"id": {"kind": "number", "history": HISTORY}}},
          "companies.attributes.id.history.value: given id, but that is what the project calls account"),
     ],
@@ -215,3 +216,14 @@ def test_messages_name_a_contract_file_only_if_there_is_one() -> None:
         ", or change usage.time in mine.yaml"
     )
     assert tables_of(projects())["accounts"].or_change("usage.time") == ""
+
+
+@pytest.mark.parametrize("score", [{"kind": "number"}, {"kind": "ordered", "cuts": [1, 2]}])
+def test_numbers_are_bounded_as_in_requests(score: dict[str, Any]) -> None:
+    """A number that is too large would be infinite where a model learns."""
+    contract = changed(companies={"attributes": {"score": score}})
+    assert faults_of(contract, "accounts", "score", [1e12, -1e12, 1.1e12, 1e300]) == [
+        "", "", "a number within ±1e+12", "a number within ±1e+12"
+    ]  # fmt: skip
+    assert MAX_NUMBER == message_types.MAX_TOTAL
+    assert MAX_MEASURE == message_types.MAX_MEASURE
