@@ -20,9 +20,9 @@ NOOP_MODULE = "from benchmarks.reference_servers import noop_service\n\nNoop = n
 
 
 class Asked(BaseModel):
-    """A summary, as both servers read it."""
+    """A summary of the default contract, as both servers read it."""
 
-    id: int
+    id: int | str
     ALEXA_RANK: float | None = None
     EMPLOYEE_RANGE: str | None = None
     INDUSTRY: str | None = None
@@ -35,7 +35,7 @@ class Asked(BaseModel):
 class Answered(BaseModel):
     """An answer with the original's fields."""
 
-    company_id: int
+    company_id: int | str
     conversion_probability: float
     prediction: int
     confidence: str

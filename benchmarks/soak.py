@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import datetime as dt
 import json
 import random
 import statistics
@@ -24,12 +23,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psutil
 
 from benchmarks.http_load import Connection, http_request
+from benchmarks.sample_requests import SampleRequests
 from benchmarks.servers import running, stop_servers_when_terminated
-from benchmarks.serving import CLIENTS, FIRMOGRAPHICS, ROOT, SUMMARY, USAGE, history
+from benchmarks.serving import CLIENTS, ROOT, WEEKS
 
 BAD_SHARE = 0.1
 GROWTH = 0.05
@@ -41,9 +42,6 @@ LARGEST_BATCH = 1000
 LARGE_BODY = 33 << 20  # bytes; serve.max_body_bytes is 32 MiB
 MAX_PAGE = 1000
 NO_LEAD = 10**17  # and those after it: ids of no company
-EMPLOYEES = ("1", "2 to 5", "6 to 10", "11 to 25", "26 to 50", "51 to 200", "201 to 1000", None)
-INDUSTRIES = ("COMPUTER_SOFTWARE", "Technology - Software", "BANKING", "Travel", "Zauberei", None)
-MONDAY = dt.date(2020, 4, 20)
 
 
 @dataclass(frozen=True)
@@ -117,53 +115,26 @@ class Outcome:
         return said
 
 
-def companies(rng: random.Random, count: int = POOL) -> list[dict[str, Any]]:
-    """Make summaries and histories of up to a year, in turns; some have almost no values."""
-    made = []
-    for place in range(count):
-        known = {
-            "id": rng.randrange(10**9),
-            "ALEXA_RANK": rng.choice([None, 16_000_001, rng.randrange(1, 10**7)]),
-            "EMPLOYEE_RANGE": rng.choice(EMPLOYEES),
-            "INDUSTRY": rng.choice(INDUSTRIES),
-        }
-        made.append(known | (_usage(rng) if place % 2 else _totals(rng)))
-    return made
-
-
-def _totals(rng: random.Random) -> dict[str, Any]:
-    names = [name for name in SUMMARY if name not in FIRMOGRAPHICS and rng.random() < 0.9]
-    return {name: rng.randrange(400) for name in names}
-
-
-def _usage(rng: random.Random) -> dict[str, Any]:
-    weeks = rng.sample(range(52), rng.randrange(53))
-    days = [str(MONDAY - dt.timedelta(weeks=back)) for back in weeks]
-    factors = [rng.randrange(20) for _ in weeks]
-    usage = [
-        {"WHEN_TIMESTAMP": day} | {name: factor * count for name, count in USAGE.items()}
-        for day, factor in zip(days, factors, strict=True)
-    ]
-    return {"as_of": str(MONDAY + dt.timedelta(weeks=1)), "usage": usage}
-
-
 def post(path: str, body: Any) -> bytes:
     """Make a POST of JSON."""
     return http_request("POST", path, json.dumps(body).encode())
 
 
-def good_shots(rng: random.Random, lead_ids: Sequence[int]) -> dict[str, list[Shot]]:
+def good_shots(
+    rng: random.Random, of: SampleRequests, lead_ids: Sequence[int | str]
+) -> dict[str, list[Shot]]:
     """Make good requests, by kind."""
-    some = companies(rng)
+    some = [of.company(rng, with_usage=place % 2 == 1) for place in range(POOL)]
     # As many batches of up to 10 companies as of up to 100 and of up to 1,000.
     batches = [rng.choices(some, k=round(LARGEST_BATCH ** rng.random())) for _ in range(POOL // 4)]
     pages = [(rng.choice(["", "&tier=low", "&tier=high"]), 1 + rng.randrange(200)) for _ in range(POOL)]
+    paths = [f"/leads/{quote(str(lead), safe='')}" for lead in lead_ids]
     requests = {
         "summary": [post("/predict/single", one) for one in some if "usage" not in one],
         "history": [post("/predict/single", one) for one in some if "usage" in one],
         "batch": [post("/predict", {"companies": batch}) for batch in batches],
         "leads": [http_request("GET", f"/leads?limit={limit}{tier}") for tier, limit in pages],
-        "lead": [http_request("GET", f"/leads/{one}") for one in rng.choices(lead_ids, k=POOL)],
+        "lead": [http_request("GET", path) for path in rng.choices(paths, k=POOL)],
         "health": [http_request("GET", "/health")],
         "metrics": [http_request("GET", "/metrics")],
     }
@@ -175,19 +146,13 @@ GOOD_WEIGHTS = {
 }  # fmt: skip
 
 
-def bad_shots(rng: random.Random) -> dict[str, list[Shot]]:
+def bad_shots(rng: random.Random, of: SampleRequests) -> dict[str, list[Shot]]:
     """Make bad requests, by kind."""
-    one = json.dumps(history())
-    wrong = [
-        {**SUMMARY, name: value}
-        for name in SUMMARY
-        for value in ("x" * rng.randrange(1, 300), -1, [], {}, True, [[[]]])
-        if not (name == "id" and value == -1) and not (name == "INDUSTRY" and isinstance(value, str))
-    ]
+    one = json.dumps(of.history(WEEKS))
     requests = {
         "malformed": ([one[: rng.randrange(len(one))] for _ in range(POOL)], "/predict/single", (400, 422)),
-        "wrong type": ([json.dumps(body) for body in wrong], "/predict/single", (400, 422)),
-        "too many": ([json.dumps({"companies": [SUMMARY] * (LARGEST_BATCH + 1)})], "/predict", (413, 422)),
+        "wrong type": ([json.dumps(body) for body in of.wrong_summaries(rng)], "/predict/single", (400, 422)),
+        "too many": ([json.dumps({"companies": [of.summary] * (LARGEST_BATCH + 1)})], "/predict", (413, 422)),
         # 408: under load a body of this size does not arrive in time.
         "too large": ([" " * LARGE_BODY], "/predict", (408, 413)),
     }
@@ -243,17 +208,19 @@ async def _watch(worker: psutil.Process, start: float, deadline: float, outcome:
         await asyncio.sleep(1)
 
 
-async def _lead_ids(port: int) -> list[int]:
+async def _get(port: int, path: str) -> Any:
     connection = Connection(port)
-    _, body = await connection.exchange(http_request("GET", f"/leads?limit={MAX_PAGE}"))
+    _, body = await connection.exchange(http_request("GET", path))
     connection.close()
-    return [lead["id"] for lead in json.loads(body)["leads"]]
+    return json.loads(body)
 
 
 async def _soak(port: int, worker: int, seconds: float, clients: int, seed: int) -> Outcome:
     rng = random.Random(seed)  # noqa: S311 - no secret
-    good = chooser(rng, good_shots(rng, await _lead_ids(port)), GOOD_WEIGHTS)
-    bad = chooser(rng, bad_shots(rng), BAD_WEIGHTS)
+    of = SampleRequests(await _get(port, "/openapi.json"))
+    lead_ids = [lead["id"] for lead in (await _get(port, f"/leads?limit={MAX_PAGE}"))["leads"]]
+    good = chooser(rng, good_shots(rng, of, lead_ids), GOOD_WEIGHTS)
+    bad = chooser(rng, bad_shots(rng, of), BAD_WEIGHTS)
 
     def draw() -> Shot:
         return bad() if rng.random() < BAD_SHARE else good()

@@ -69,6 +69,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def served_projects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `served`, of the contract `tests.contract_files.projects`."""
+    from tests.server import lay_out_projects
+
+    return lay_out_projects(tmp_path_factory.mktemp("served-projects"))
+
+
+@pytest.fixture(scope="session")
 def first_run(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A small project after its first run, shared by all tests and workers: copy it, do not change it."""
     # pytest-xdist gives each worker a folder inside the run's own.

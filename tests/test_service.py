@@ -21,10 +21,10 @@ import pandas as pd
 import pytest
 
 from conversion.leads.lead_files import read_lead_files
-from conversion.leads.lead_list import REASONS
+from conversion.leads.lead_list import REASON_COLUMNS, REASONS
 from conversion.modelling.registered_versions import RegisteredVersion, RegisteredVersions, write_registered
 from conversion.serving.connections import HEAD_SECONDS
-from tests.contract_files import hubspot
+from tests.contract_files import hubspot, projects
 from tests.exports import UNRANKED
 from tests.server import Server, bentoml_client, copy_of, history_of, samples, total
 from tests.serving import EXAMPLE
@@ -341,3 +341,26 @@ def test_health_names_the_registered_version_that_is_served(copied: Path, tmp_pa
         health = client.get("/health").json()
     assert health["registered_model"] == {"name": "prospects", "version": "2", "aliases": []}
     assert health["model_version"] == description["sha256"][:12]
+
+
+def test_a_service_of_another_contract(served_projects: Path, tmp_path: Path) -> None:
+    """Text ids, and the fields of that contract, to BentoML's client too."""
+    listed = read_lead_files(served_projects, "csv", projects())
+    assert listed is not None
+    with Server(served_projects, tmp_path / "home") as server, server.client() as client:
+        for row in listed.leads.head(20).to_dict("records"):
+            lead = client.get(f"/leads/{row['id']}").raise_for_status().json()
+            assert lead["name"] == row["name"]
+            known = {name: lead[name] for name in ("id", *projects().companies.attributes)}
+            history = known | {"usage": lead["usage"]}
+            answer = client.post("/predict/single", json=history).raise_for_status().json()
+            assert answer["company_id"] == row["id"]
+            assert answer["conversion_probability"] == pytest.approx(row["probability"], abs=1e-9)
+            assert answer["reasons"] == [row[name] for name in REASON_COLUMNS]
+        schema = client.get("/schema.json").json()
+        with bentoml_client(server) as theirs:
+            assert theirs.predict_single(history) == answer
+            assert theirs.predict(companies=[history])["predictions"] == [answer]
+    output = next(route["output"] for route in schema["routes"] if route["name"] == "predict_single")
+    assert output["properties"]["company_id"]["type"] == "string"
+    assert "automation_runs" in json.dumps(schema)

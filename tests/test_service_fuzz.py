@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message
 
 from conversion.serving.messages import Error, Prediction, Predictions
 from tests.pipeline import Pipeline
-from tests.server import ROOT, Server, environment, lay_out_projects
+from tests.server import ROOT, Server, environment
 from tests.serving import EXAMPLE, Client, projects_pipeline, small_pipeline, state_of
 
 pytestmark = pytest.mark.slow
@@ -113,9 +113,8 @@ def server(served: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 @pytest.fixture(scope="module")
-def projects_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = lay_out_projects(tmp_path_factory.mktemp("projects"))
-    with Server(folder, tmp_path_factory.mktemp("home")) as server:
+def projects_server(served_projects: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(served_projects, tmp_path_factory.mktemp("home")) as server:
         yield server
         assert "Traceback" not in server.log()
 

@@ -13,6 +13,11 @@ from conversion.config.data_contract import Contract
 from conversion.runtime.errors import ParamsError
 from conversion.runtime.yaml_values import read_values, shorten
 
+MISSING: Final = (
+    "set data.contract in params.yaml to the file of your contract; "
+    "python -m commands.draft_contract drafts one"
+)
+"""What to do about a contract file that is missing."""
 KINDS: Final[dict[str, type[BaseModel]]] = {
     get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in get_args(get_args(AnyAttribute)[0])
 }
@@ -38,7 +43,7 @@ def load_contract(path: str | Path) -> Contract:
         A file is missing, is not YAML, or keys are unknown, missing, of the wrong kind, or name a column
         twice; the message lists every such key, what was given and what is allowed.
     """
-    raw = read_values(path, Contract.model_fields)
+    raw = read_values(path, Contract.model_fields, MISSING)
     try:
         contract = Contract.model_validate(raw)
     except ValidationError as error:
@@ -46,17 +51,18 @@ def load_contract(path: str | Path) -> Contract:
         lines = [describe_fault(fault) for fault in faults]
         raise ParamsError("\n".join(f"{path}: {line}" for line in lines)) from error
     attributes = {
-        name: _with_groups(each, Path(path).parent) for name, each in contract.companies.attributes.items()
+        name: _with_groups(each, Path(path), f"companies.attributes.{name}.groups")
+        for name, each in contract.companies.attributes.items()
     }
     companies = contract.companies.model_copy(update={"attributes": attributes})
     return contract.model_copy(update={"companies": companies})
 
 
-def _with_groups(attribute: AnyAttribute, folder: Path) -> AnyAttribute:
+def _with_groups(attribute: AnyAttribute, contract_file: Path, key: str) -> AnyAttribute:
     if not isinstance(attribute, Category) or not isinstance(attribute.groups, str):
         return attribute
-    path = folder / attribute.groups
-    raw = read_values(path, ("groups", "says_nothing"))
+    path = contract_file.parent / attribute.groups
+    raw = read_values(path, ("groups", "says_nothing"), f"correct {key} in {contract_file}")
     try:
         read = GroupsFile.model_validate(raw)
     except ValidationError as error:

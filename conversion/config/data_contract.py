@@ -154,6 +154,17 @@ class Contract(Section):
         return self
 
     @model_validator(mode="after")
+    def _measures_of_their_own(self) -> Contract:
+        """Refuse measures called as other columns of clean usage, where they stand by their names."""
+        taken = sorted({"id", self.usage.time, *self.counts} & {*self.usage.measures})
+        if taken:
+            raise ValueError(
+                f"usage.measures: {', '.join(taken)} is the name of another column of weekly usage; give the "
+                "measure another name"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _features_of_their_own(self) -> Contract:
         attributes = self.companies.attributes
         made = [name for column, each in attributes.items() for name in _made_names(column, each)]

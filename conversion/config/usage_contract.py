@@ -76,6 +76,10 @@ class Usage(Section):
         max_length=20,
         description="rows left out, as those of bots or of your own staff: values by column, any case",
     )
+    before_sign_up: Literal["drop", "keep"] = Field(
+        default="drop",
+        description="rows of weeks that were over when the company signed up, where that day is recorded",
+    )
     modules: dict[ModuleName, Module] = Field(
         min_length=1, max_length=MAX_MODULES, description="parts of the product by name"
     )

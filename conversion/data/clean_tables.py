@@ -97,7 +97,8 @@ def clean_tables(
     companies, companies_out = clean_companies(rows, as_of, deduplication, contract, periods, values)
     # Under the ids of their time, so that a broken or repeated row is left out before weeks are added up.
     usage = tables[contract.usage.table].rename(columns=measure_names(contract))
-    usage, usage_out = clean_usage(usage, known_ids(ids, current), period, contract)
+    signed_up = _sign_ups(companies, current, contract)
+    usage, usage_out = clean_usage(usage, known_ids(ids, current), period, contract, signed_up)
     usage = merge_usage(usage, current, contract)
     periods = paid_periods(companies, contract) if periods is None else periods
     former = [each.assign(rule=MERGED).reindex(columns=companies_out.columns) for each in merged if len(each)]
@@ -107,6 +108,15 @@ def clean_tables(
         CleanTables(companies, usage, periods, values),
         Quarantine(companies_out, usage_out, subscriptions, left_out),
     )
+
+
+def _sign_ups(companies: pd.DataFrame, current: Mapping[Any, Any], contract: Contract) -> pd.Series | None:
+    """Return the days of sign-up by id, also by the ids no longer used; None where none are recorded."""
+    if contract.companies.signed_up is None:
+        return None
+    days = companies.set_index("id")[contract.companies.signed_up].dropna()
+    former = {old: days[now] for old, now in current.items() if now in days.index}
+    return pd.concat([days, pd.Series(former, dtype=days.dtype)]) if former else days
 
 
 def measure_names(contract: Contract) -> dict[str, str]:

@@ -33,6 +33,7 @@ USAGE_RULES: Final = {
     "stray_week": "the week is far from the others, or a first or last week with hardly any rows",
     "after_as_of": "the week was not over at as_of",
     "orphan_usage": "the id is in no company table",
+    "before_sign_up": "the week was over before the company signed up (usage.before_sign_up of the contract)",
     "negative_count": "a count is below 0",
     "actions_below_users": "a module has fewer actions than users",
     "duplicate_week": "another row of the same company and week was kept (the most complete; ties: largest)",
@@ -56,8 +57,10 @@ def company_rules(contract: Contract) -> tuple[str, ...]:
 
 
 def usage_rules(contract: Contract) -> tuple[str, ...]:
-    """List the rules of `USAGE_RULES`; without users, none of them compares actions with users."""
-    return tuple(rule for rule in USAGE_RULES if contract.users or rule != "actions_below_users")
+    """List the rules of `USAGE_RULES` whose columns the contract has, but for rows that it keeps."""
+    dropped = contract.companies.signed_up is not None and contract.usage.before_sign_up == "drop"
+    needed = {"actions_below_users": bool(contract.users), "before_sign_up": dropped}
+    return tuple(rule for rule in USAGE_RULES if needed.get(rule, True))
 
 
 def clean_companies(
@@ -231,7 +234,11 @@ def _without_broken_days(
 
 
 def clean_usage(
-    usage: pd.DataFrame, ids: pd.Series, period: Period, contract: Contract
+    usage: pd.DataFrame,
+    ids: pd.Series,
+    period: Period,
+    contract: Contract,
+    signed_up: pd.Series | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Keep the usage rows that are known at the period's ``as_of`` and break no rule.
 
@@ -245,6 +252,8 @@ def clean_usage(
         Rows whose week lies outside it, or is not over at its ``as_of``, are quarantined.
     contract
         Names the columns; a module without users cannot have fewer actions than users.
+    signed_up
+        Days of sign-up by id; of other ids, and if None, usage before them is kept.
 
     Returns
     -------
@@ -259,6 +268,7 @@ def clean_usage(
         "stray_week": strays(usage[time], period),
         "after_as_of": ~known_at(usage[time], period.as_of),
         "orphan_usage": ~usage["id"].isin(ids),
+        "before_sign_up": _before_sign_up(usage, signed_up, contract),
         "negative_count": (usage[list(contract.counts)] < 0).any(axis=1),
         "actions_below_users": pd.Series((actions < users).any(axis=1), index=usage.index),
     }
@@ -272,6 +282,12 @@ def clean_usage(
     kept = usage[rule.isna()].sort_values(order, ignore_index=True)
     quarantine = usage.assign(rule=rule)[rule.notna()].sort_values([*order, "rule"], ignore_index=True)
     return kept, quarantine
+
+
+def _before_sign_up(usage: pd.DataFrame, signed_up: pd.Series | None, contract: Contract) -> pd.Series:
+    if signed_up is None or "before_sign_up" not in usage_rules(contract):
+        return pd.Series(data=False, index=usage.index)
+    return usage[contract.usage.time] + WEEK <= usage["id"].map(signed_up)
 
 
 def check_usage_is_left(

@@ -59,7 +59,8 @@ def _number(attribute: Number, place: int) -> Callable[[AttributeColumns], np.nd
     def compute(company: AttributeColumns) -> np.ndarray:
         value = company.values[place]
         if counts_as is not None:
-            value = np.where(company.values[place + 1] == 1.0, counts_as, value)
+            value = value.copy()
+            np.copyto(value, counts_as, where=company.values[place + 1] == 1.0)
         return log(value) if attribute.log else value
 
     return compute

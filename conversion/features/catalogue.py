@@ -82,7 +82,14 @@ _OF_ALL_MODULES: Final = (
 
 def _actions_per_user(totals: LifetimeTotals) -> np.ndarray:
     # Without users it is 0, not 0 / 0; NaN where the users are not known, as 0 * NaN is.
-    return np.where(totals.users > 0, totals.actions / np.maximum(totals.users, 1.0), 0.0 * totals.users)
+    users = totals.users
+    ratio = np.divide(totals.actions, np.maximum(users, 1.0), out=0.0 * users, where=users > 0)
+    return np.asarray(ratio)
+
+
+def _acceleration(usage: KnownUsage) -> np.ndarray:
+    recent, earlier = log1p(usage.recent).transpose(1, 0, 2)
+    return np.asarray(recent - earlier)
 
 
 def _trend(usage: KnownUsage) -> np.ndarray:
@@ -160,7 +167,7 @@ USAGE_FEATURES: Final[tuple[Computed[KnownUsage], ...]] = (
             "change",
             0,
         ),
-        lambda usage: log1p(usage.recent) - log1p(usage.earlier),
+        _acceleration,
     ),
     Computed(
         Feature(

@@ -187,7 +187,7 @@ def features_of_block(
     at_once = max(1, _FEATURES_AT_ONCE // len(plan.features))
     for start in range(0, len(block), at_once):
         some = slice(start, start + at_once)
-        company = AttributeColumns(list(attributes[some].transpose(2, 1, 0)), levels)
+        company = AttributeColumns(_columns(attributes[some].T), levels)
         values[some] = _by_feature(company, block[some], positions, plan).transpose(2, 0, 1)
     return values
 
@@ -210,10 +210,15 @@ def summary_features(
         In the order of `summary_definitions`; otherwise as from `compute_features`.
     """
     plan = _plan(settings)
-    company = AttributeColumns(list(attributes[:, 0].T), levels)
+    company = AttributeColumns(_columns(attributes.T[:, 0]), levels)
     columns = [compute(totals) for compute in plan.totals]
     columns += [compute(company) for compute in plan.attributes]
     return np.array(columns, dtype=np.float32).T
+
+
+def _columns(attributes: np.ndarray) -> list[np.ndarray]:
+    """List the columns, which are on the first axis; for one company faster than ``list``."""
+    return [attributes[place] for place in range(len(attributes))]
 
 
 def feature_frame(values: np.ndarray, settings: FeatureSettings, levels: Levels) -> pd.DataFrame:
@@ -310,15 +315,16 @@ def _by_feature(
     as_ofs, companies = len(positions), len(block)
     values = np.empty((as_ofs, len(plan.features), companies), dtype=np.float32)
     weeks = weekly_usage(block, plan.layout)
-    inside = window_usage(weeks, positions, plan.windows)
+    usage = known_usage(weeks, positions)
+    inside = window_usage(weeks, usage.totals, positions, plan.windows)
+    column = 0
     for places, columns, compute in plan.windowed:
+        column += len(places)
         # The lifetime is last, so a group without it has no place for it.
         values[:, places] = compute(inside).reshape(as_ofs, columns, companies)[:, : len(places)]
-    column = sum(len(places) for places, *_ in plan.windowed)
     for part in _other_windows(block, weeks, positions, plan):
         values[:, column : column + part.shape[1]] = part
         column += part.shape[1]
-    usage = known_usage(weeks, positions)
     totals = lifetime_totals(usage)
     singles = [compute(totals) for compute in plan.totals]
     singles += [compute(usage) for compute in plan.usage]

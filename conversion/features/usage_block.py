@@ -6,6 +6,7 @@ contiguous memory, however many companies, modules and windows there are.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Final, NamedTuple
 
@@ -79,6 +80,7 @@ class Counted:
     """Positions of a week's counts, and of their sums over weeks, among those of `WeeklyUsage`."""
 
     ACTIONS, USERS, ACTIVE, ROWS = range(4)
+    TOTALS: Final = slice(0, 4)
     ACTIVE_AND_ROWS: Final = slice(ACTIVE, ROWS + 1)
     BY_MODULE: Final = slice(4, None)  # actions
 
@@ -89,8 +91,7 @@ class Windows(NamedTuple):
     weeks: np.ndarray  # the length
     levels: np.ndarray  # the level of `maxima` that covers it
     level_count: int  # before the one of the lifetime
-    overlapping: np.ndarray  # windows that one span of their level does not cover,
-    overlap_weeks: np.ndarray  # and how long before as_of their second one ends
+    cover_weeks: np.ndarray  # (2, windows + 1), how long before as_of the two spans of its cover end
     decays: np.ndarray  # of each half-life, from week to week
 
 
@@ -99,14 +100,12 @@ def windows_of(settings: FeatureSettings) -> Windows:
     lengths = settings.windows
     spans = [2 ** (length.bit_length() - 1) for length in lengths]
     level_count = max(lengths).bit_length()
-    early = np.array([*(length - span for length, span in zip(lengths, spans, strict=True)), 0])
-    overlapping = np.flatnonzero(early)
+    early = [*(length - span for length, span in zip(lengths, spans, strict=True)), 0]
     return Windows(
         weeks=np.array([*lengths, EVER]),
         levels=np.array([*(span.bit_length() - 1 for span in spans), level_count]),
         level_count=level_count,
-        overlapping=overlapping,
-        overlap_weeks=early[overlapping],
+        cover_weeks=np.array([[0] * len(early), early]),
         decays=power(0.5, 1.0 / np.array(settings.half_lives)),
     )
 
@@ -117,7 +116,7 @@ class WeeklyUsage(NamedTuple):
     counts: np.ndarray  # (positions, `Counted`, companies)
     sums: np.ndarray  # the counts of all weeks up to the position
     users: np.ndarray  # (positions, modules with users + 1, companies), users and the most of any module
-    most_users: np.ndarray  # (positions, companies), the last of these
+    most_users: np.ndarray  # (positions, companies), the last of these, not rounded
 
 
 class WindowUsage(NamedTuple):
@@ -136,8 +135,7 @@ class KnownUsage(NamedTuple):
     last_active: np.ndarray
     first_row: np.ndarray  # the same of weeks with a usage row
     last_row: np.ndarray
-    recent: np.ndarray  # actions of the last ACCELERATION_WEEKS
-    earlier: np.ndarray  # actions of as many weeks before
+    recent: np.ndarray  # (as_ofs, 2, companies), actions of the last ACCELERATION_WEEKS and of as many before
     log_actions: np.ndarray  # (as_ofs, TREND_WEEKS, companies), log(1 + actions) by week, oldest first
 
 
@@ -146,25 +144,41 @@ def weekly_usage(block: np.ndarray, layout: Layout) -> WeeklyUsage:
     companies, weeks, _ = block.shape
     columns = block.transpose(1, 2, 0)
     counts = np.zeros((weeks + 1, Counted.BY_MODULE.start + layout.modules, companies))
-    users = np.zeros((weeks + 1, layout.users + 1, companies))
-    count, by_module = counts[1:], users[1:, :-1]
-    count[:, Counted.BY_MODULE] = columns[:, : layout.modules]
-    by_module[:] = columns[:, layout.modules : layout.counts]
     # Exact in any order: sums of whole numbers.
-    np.add.reduce(count[:, Counted.BY_MODULE], axis=1, out=count[:, Counted.ACTIONS])
-    np.add.reduce(by_module, axis=1, out=count[:, Counted.USERS])
-    count[:, Counted.ACTIVE] = count[:, Counted.ACTIONS] + count[:, Counted.USERS] > 0
-    count[:, Counted.ROWS] = columns[:, layout.counts]
-    np.maximum.reduce(by_module, axis=1, out=users[1:, -1], initial=0.0)
+    counts[1:, Counted.TOTALS] = (block[..., : layout.counts + 1] @ _totals(layout)).transpose(1, 2, 0)
+    active = counts[:, Counted.ACTIVE]
+    np.greater(active, 0.0, out=active)
+    counts[1:, Counted.BY_MODULE] = columns[:, : layout.modules]
+    most = np.zeros((weeks + 1, companies))
     # Rounding keeps the order, so the largest rounded number is the largest one rounded.
-    return WeeklyUsage(counts, running_sums(counts), users.astype(np.float32), users[:, -1])
+    users = np.zeros((weeks + 1, layout.users + 1, companies), dtype=np.float32)
+    if layout.users:
+        by_module = columns[:, layout.modules : layout.counts]
+        np.maximum.reduce(by_module, axis=1, out=most[1:])
+        users[1:, :-1] = by_module
+        users[:, -1] = most
+    return WeeklyUsage(counts, running_sums(counts), users, most)
 
 
-def window_usage(weeks: WeeklyUsage, at: np.ndarray, windows: Windows) -> WindowUsage:
-    """Compute sums and maxima of usage in each window and the lifetime, at each position ``at``."""
+@lru_cache
+def _totals(layout: Layout) -> np.ndarray:
+    """Return which columns of counts, and the marker of rows, each of `Counted.TOTALS` sums."""
+    sums = np.zeros((layout.counts + 1, 4))
+    sums[: layout.modules, Counted.ACTIONS] = 1.0
+    sums[layout.modules : layout.counts, Counted.USERS] = 1.0
+    sums[: layout.counts, Counted.ACTIVE] = 1.0  # of users too
+    sums[layout.counts, Counted.ROWS] = 1.0
+    return sums
+
+
+def window_usage(weeks: WeeklyUsage, totals: np.ndarray, at: np.ndarray, windows: Windows) -> WindowUsage:
+    """Compute sums and maxima of usage in each window and the lifetime, at each position ``at``.
+
+    ``totals`` are those of `KnownUsage`.
+    """
     # A window's sum is a difference of running sums, exact as all are whole numbers.
     begin = weeks.sums.take(back(at, windows.weeks), axis=0)
-    sums = np.subtract(weeks.sums.take(at, axis=0)[:, None], begin, out=begin)
+    sums = np.subtract(totals[:, None], begin, out=begin)
     return WindowUsage(sums, maxima(weeks.users, at, windows))
 
 
@@ -173,7 +187,6 @@ def known_usage(weeks: WeeklyUsage, at: np.ndarray) -> KnownUsage:
     happened = weeks.counts[:, Counted.ACTIVE_AND_ROWS] > 0
     (first_active, first_row), (last_active, last_row) = _first_and_last(happened, at)
     actions = weeks.sums[:, Counted.ACTIONS].take(back(at, _ACCELERATION_BACK), axis=0)
-    now, half, before = actions.transpose(1, 0, 2)
     return KnownUsage(
         at=at[:, None],
         totals=weeks.sums.take(at, axis=0),
@@ -181,8 +194,7 @@ def known_usage(weeks: WeeklyUsage, at: np.ndarray) -> KnownUsage:
         last_active=last_active,
         first_row=first_row,
         last_row=last_row,
-        recent=now - half,
-        earlier=half - before,
+        recent=actions[:, :-1] - actions[:, 1:],
         log_actions=log1p(weeks.counts[:, Counted.ACTIONS]).take(back(at, _TREND_BACK), axis=0),
     )
 
@@ -201,8 +213,8 @@ def lifetime_totals(usage: KnownUsage) -> LifetimeTotals:
 
 
 def back(at: np.ndarray, weeks: np.ndarray) -> np.ndarray:
-    """Return the positions ``weeks`` before each position, at least 0; shape (positions, weeks)."""
-    return np.asarray(np.maximum(at[:, None] - weeks, 0))
+    """Return the positions ``weeks`` before each position, at least 0; shape (positions, *weeks)."""
+    return np.asarray(np.maximum(at.reshape(-1, *(1,) * weeks.ndim) - weeks, 0))
 
 
 def running_sums(values: np.ndarray) -> np.ndarray:
@@ -235,14 +247,9 @@ def maxima(values: np.ndarray, at: np.ndarray, windows: Windows) -> np.ndarray:
         np.maximum(narrow[half:], narrow[:-half], out=wide[half:])
     np.maximum.accumulate(values, axis=0, out=levels[windows.level_count])
     by_place = levels.reshape(-1, *values.shape[1:])
-    start = windows.levels * positions
-    covers = by_place.take(at[:, None] + start, axis=0)
-    if len(windows.overlapping):
-        place = back(at, windows.overlap_weeks) + start[windows.overlapping]
-        covers[:, windows.overlapping] = np.maximum(
-            covers.take(windows.overlapping, axis=1), by_place.take(place, axis=0)
-        )
-    return np.asarray(covers)
+    place = back(at, windows.cover_weeks) + windows.levels * positions
+    covers = by_place.take(place, axis=0)
+    return np.asarray(np.maximum(covers[:, 0], covers[:, 1]))
 
 
 def _first_and_last(happened: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -263,13 +270,13 @@ def moving_averages(users: np.ndarray, at: np.ndarray, decays: np.ndarray) -> np
     averages = users[:, None] * (1.0 - decays)[:, None]
     if averages.shape[2] == 1:
         # Python's floats are the same doubles, and a step costs far less than one with tiny arrays.
-        for place, decay in enumerate(decays.tolist()):
-            averages[:, place, 0] = _decayed_sums(averages[:, place, 0].tolist(), decay)
-    else:
-        decayed = np.empty_like(averages[0])
-        for before, now in pairwise(averages):
-            np.multiply(before, decays[:, None], out=decayed)
-            np.add(now, decayed, out=now)
+        weeks = averages[:, :, 0].T.tolist()
+        sums = [_decayed_sums(*each) for each in zip(weeks, decays.tolist(), strict=True)]
+        return np.array([[[each[position]] for each in sums] for position in at.tolist()])
+    decayed = np.empty_like(averages[0])
+    for before, now in pairwise(averages):
+        np.multiply(before, decays[:, None], out=decayed)
+        np.add(now, decayed, out=now)
     return np.asarray(averages.take(at, axis=0))
 
 

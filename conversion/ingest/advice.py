@@ -20,6 +20,10 @@ TOTALS: Final = frozenset(
 """What spreadsheets and reports call a row of totals, in small letters."""
 TOTALS_REMEDY: Final = "if this is a row of totals, remove it; else correct it"
 _MONTHS: Final = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+_OTHER_DAY: Final = re.compile(
+    r"\d{1,2}[./-]\d{1,2}[./-](?:\d{4}|\d\d)\b|\d{4}[./]\d{1,2}[./]\d{1,2}\b", re.ASCII
+)
+"""The beginning of a date such as 12/31/2019, 31.12.19 or 2019/12/31."""
 _DATE_FOR_RANGE: Final = re.compile(rf"\d{{1,2}}-(?:{_MONTHS})|(?:{_MONTHS})-\d{{2}}", re.IGNORECASE)
 
 
@@ -37,6 +41,21 @@ def is_date_for_range(value: object) -> bool:
     (True, True, False)
     """
     return isinstance(value, str) and _DATE_FOR_RANGE.fullmatch(value.strip()) is not None
+
+
+def advise_on_order_of_dates(found: Iterable[object]) -> str | None:
+    """Return what to do where all values are days in another order or with other marks, None elsewhere.
+
+    Examples
+    --------
+    >>> advise_on_order_of_dates(["12/31/2019", "1.2.19"])
+    'export the dates of this column as year-month-day, with hyphens'
+    >>> advise_on_order_of_dates(["12/31/2019", "yesterday"])
+    """
+    values = [*found]
+    if not values or not all(isinstance(each, str) and _OTHER_DAY.match(each.strip()) for each in values):
+        return None
+    return "export the dates of this column as year-month-day, with hyphens"
 
 
 def advise_on_dates_for_ranges(

@@ -13,9 +13,10 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from conversion.ingest.advice import TOTALS_REMEDY, is_total
+from conversion.ingest.advice import TOTALS_REMEDY, advise_on_order_of_dates, is_total
 from conversion.ingest.columns import Table
 from conversion.ingest.faults import (
+    DATE,
     EMPTY_CELL,
     MAX_LOOKED_AT,
     MAX_TEXT,
@@ -24,6 +25,7 @@ from conversion.ingest.faults import (
     ROW_REMEDY,
     SHOWN_KEYS,
     SHOWN_VALUES,
+    TIMESTAMP,
     BadCellError,
     Fault,
     Positions,
@@ -85,6 +87,8 @@ class ParsedTable:
         """Return what to do where the values, or their places, show what is wrong; None where they do not."""
         if column == self.table.id and self._are_totals(rows, found):
             return TOTALS_REMEDY
+        if expected in (DATE, TIMESTAMP):
+            return advise_on_order_of_dates(found)
         advise = self.table.columns[column].advise.get(expected)
         return None if advise is None else advise(self.cells[column], found, self.table.contract_file)
 

@@ -12,7 +12,13 @@ import pandas as pd
 from conversion.config.contract_types import MAX_ATTRIBUTES
 from conversion.ingest.draft_columns import Column, describe
 from conversion.ingest.draft_companies import CompanyDraft, draft_companies, is_converted
-from conversion.ingest.draft_extras import Extras, find_histories, find_subscriptions
+from conversion.ingest.draft_extras import (
+    Extras,
+    SubscriptionDraft,
+    find_histories,
+    find_subscriptions,
+    notes_on_dates,
+)
 from conversion.ingest.draft_extras import paying as find_paying
 from conversion.ingest.draft_roles import Roles, Table, find_roles
 from conversion.ingest.draft_tables import Sample
@@ -94,7 +100,7 @@ def draft_contract(samples: Sequence[Sample]) -> Draft:
     notes = [
         *(f"{sample.name}: {note}" for sample in samples for note in sample.notes),
         *id_notes,
-        *_notes(roles, companies, usage, subscribed=extras.subscriptions is not None),
+        *_notes(roles, companies, usage, extras.subscriptions),
     ]
     return Draft(text, tuple(map(one_line, notes)))
 
@@ -105,6 +111,8 @@ def _extras(tables: dict[str, Table], roles: Roles, merged: Table) -> tuple[Extr
     extras = Extras()
     if not any(is_converted(name, column) for name, column in merged.items()):
         extras.subscriptions = find_subscriptions(tables, roles, ids)
+    if extras.subscriptions:
+        notes += notes_on_dates(extras.subscriptions, tables[extras.subscriptions.table])
     taken = extras.subscriptions.table if extras.subscriptions else None
     rest = replace(roles, others={name: why for name, why in roles.others.items() if name != taken})
     extras.histories = find_histories(tables, rest, ids, notes)
@@ -163,19 +171,20 @@ def _is_short(column: Column) -> bool:
     return bool((np.abs(column.parsed) < 10.0**MAX_DIGITS).all())
 
 
-def _notes(roles: Roles, companies: CompanyDraft, usage: UsageDraft | None, *, subscribed: bool) -> list[str]:
+def _notes(
+    roles: Roles, companies: CompanyDraft, usage: UsageDraft | None, subscriptions: SubscriptionDraft | None
+) -> list[str]:
     notes = [f"table {name}: not used: {why}" for name, why in roles.others.items()]
-    if companies.converted is None and not subscribed:
+    if companies.converted is None and subscriptions is None:
         notes.append(
             "converted: no date of the first payment was found that some companies have and others not; "
             "put its column in the draft"
         )
-    for role, guess in (
-        ("signed_up", companies.signed_up),
-        ("ended", companies.ended),
-        ("value", companies.value),
-    ):
-        if guess is None and not (subscribed and role != "signed_up"):
+    paid: tuple[tuple[str, object], ...] = (("ended", companies.ended), ("value", companies.value))
+    if subscriptions is not None:
+        paid = (("subscriptions.end", subscriptions.end), ("subscriptions.value", subscriptions.value))
+    for role, guess in (("signed_up", companies.signed_up), *paid):
+        if guess is None:
             notes.append(f"{role}: no such column was found; null means that it is not recorded")
     notes += companies.notes
     if usage is None:

@@ -24,11 +24,25 @@ _COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+", re.ASCII)
 _CURRENCY = re.compile(r"^[$€£¥]\s*|\s*[$€£¥]$")
 _LEADING_ZERO = re.compile(r"0\d+", re.ASCII)
 _ISO = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,9})?)?( ?(Z|UTC|[+-]\d\d:?\d\d))?)?", re.ASCII)
-_OTHER_DATES: Final = (
-    ("31.12.2019", re.compile(r"\d{1,2}\.\d{1,2}\.\d{4}"), "%d.%m.%Y"),
-    ("31/12/2019", re.compile(r"\d{1,2}/\d{1,2}/\d{4}"), "%d/%m/%Y"),
-    ("12/31/2019", re.compile(r"\d{1,2}/\d{1,2}/\d{4}"), "%m/%d/%Y"),
-    ("2019/12/31", re.compile(r"\d{4}/\d{1,2}/\d{1,2}"), "%Y/%m/%d"),
+ZONED: Final = "with a time zone"
+"""`Column.style` of ISO dates with a zone or an offset."""
+_OTHER_DAYS: Final = (
+    ("31.12.2019", r"\d{1,2}\.\d{1,2}\.\d{4}", "%d.%m.%Y"),
+    ("31/12/2019", r"\d{1,2}/\d{1,2}/\d{4}", "%d/%m/%Y"),
+    ("12/31/2019", r"\d{1,2}/\d{1,2}/\d{4}", "%m/%d/%Y"),
+    ("2019/12/31", r"\d{4}/\d{1,2}/\d{1,2}", "%Y/%m/%d"),
+)
+_TIMES: Final = (
+    ("", "", ""),
+    (" 14:05", r" \d{1,2}:\d\d", " %H:%M"),
+    (" 14:05:59", r" \d{1,2}:\d\d:\d\d", " %H:%M:%S"),
+    (" 2:05 PM", r" \d{1,2}:\d\d [AaPp][Mm]", " %I:%M %p"),
+    (" 2:05:59 PM", r" \d{1,2}:\d\d:\d\d [AaPp][Mm]", " %I:%M:%S %p"),
+)
+_OTHER_DATES: Final = tuple(
+    (day + time, re.compile(day_pattern + time_pattern), day_layout + time_layout)
+    for day, day_pattern, day_layout in _OTHER_DAYS
+    for time, time_pattern, time_layout in _TIMES
 )
 
 
@@ -192,7 +206,7 @@ def _dates(levels: list[str]) -> list[tuple[NDArray[Any], str]]:
         iso = [level if _ISO.fullmatch(level) else None for level in levels]
         days = pd.to_datetime(pd.Series(iso, dtype=object), format="ISO8601", errors="coerce", utc=True)
         zoned = any(re.search(r"[ T].*(Z|UTC|[+-]\d\d:?\d\d)$", level) for level in levels[:100])
-        found.append((_naive(days.dt.tz_localize(None)), "with a time zone" if zoned else ""))
+        found.append((_naive(days.dt.tz_localize(None)), ZONED if zoned else ""))
     for example, pattern, layout in _OTHER_DATES:
         if any(pattern.fullmatch(level) for level in levels[:100]):
             days = pd.to_datetime(pd.Series(levels, dtype=object), format=layout, errors="coerce")

@@ -84,7 +84,7 @@ def find_subscriptions(tables: dict[str, Table], roles: Roles, ids: Column) -> S
         if key is None:
             continue
         dates = {each: column for each, column in table.items() if column.kind == "date"}
-        ends = [each for each in dates if begins(each, END) is not None and dates[each].filled < 1]
+        ends = [each for each in dates if _is_end(each) and dates[each].filled < 1]
         starts = [each for each in dates if each not in ends and begins(each, START) is not None]
         starts.sort(key=lambda each: (-round(dates[each].filled, 1), begins(each, START) or 0))
         values = [each for each in table if table[each].is_number and begins(each, VALUE) is not None]
@@ -95,6 +95,11 @@ def find_subscriptions(tables: dict[str, Table], roles: Roles, ids: Column) -> S
         draft = SubscriptionDraft(name, key, starts[0], end, value, _trials(table, {key, *dates, *values}))
         found.append(((end is not None) + (value is not None) + named, draft))
     return max(found, key=lambda each: each[0])[1] if found else None
+
+
+def _is_end(name: str) -> bool:
+    # "to" is no beginning of a word: that of total is the same.
+    return begins(name, END) is not None or "to" in words(name)
 
 
 def _id_of(table: Table, roles: Roles, ids: Column) -> str | None:
@@ -120,6 +125,15 @@ def _trials(table: Table, others: set[str]) -> dict[str, list[str]]:
         ):
             found[name] = trials
     return found
+
+
+def notes_on_dates(draft: SubscriptionDraft, table: Table) -> list[str]:
+    """Return what to change in the dates of subscriptions that are not as ``load`` reads them."""
+    dates = [name for name in (draft.start, draft.end) if name is not None and table[name].style]
+    return [
+        f"{draft.table}: {name}: dates {table[name].style}; load reads dates like 2019-12-31"
+        for name in dates
+    ]
 
 
 def paying(draft: SubscriptionDraft, table: Table, ids: Column) -> NDArray[np.bool_]:

@@ -132,7 +132,11 @@ def _read_csv(path: Path) -> Sample:
     table, ragged, complete = _first_rows(path, encoding, delimiter, len(names), bool(hint))
     notes = [f"the first {len(table):,} rows were looked at"] if not complete else []
     if encoding != "utf-8" or delimiter != ",":
-        notes.append(f"read as {encoding.upper()} separated by {DELIMITERS.get(delimiter, repr(delimiter))}")
+        marks = DELIMITERS.get(delimiter, repr(delimiter))
+        notes.append(
+            f"read as {encoding.upper()} separated by {marks}; load reads only UTF-8 separated by commas: "
+            "export the table so"
+        )
     if ragged:
         rows = "1 row" if ragged == 1 else f"{ragged:,} rows"
         notes.append(f"not looked at: {rows} with too many or too few fields")

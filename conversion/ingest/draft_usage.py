@@ -10,7 +10,7 @@ from typing import Final, Literal
 import numpy as np
 
 from conversion.config.contract_types import MAX_MODULES
-from conversion.ingest.draft_columns import Column, begins, parts, words
+from conversion.ingest.draft_columns import ZONED, Column, begins, parts, words
 from conversion.ingest.draft_companies import Guess
 from conversion.ingest.draft_events import event_column, excluded_rows, patterns_of, user_column
 from conversion.ingest.draft_roles import looks_like_id
@@ -86,18 +86,31 @@ def draft_usage(columns: dict[str, Column], ids: Column) -> UsageDraft:
     draft = UsageDraft(Guess(dates[0], f"the date of each row{others}"))
     draft.dropped.update(dict.fromkeys(dates[1:], "a second date"))
     time = columns[dates[0]]
-    if time.style:
-        draft.notes.append(f"{time.name}: times {time.style}; load reads times like 2019-12-30 00:00:00")
     others_than_dates = {name: column for name, column in columns.items() if name not in dates}
     event = event_column(columns, ids.name)
     if event is not None:
         _events(others_than_dates, event, draft)
+        _note_on_times(time, draft)
         return draft
     _grain(time, ids, draft)
+    _note_on_times(time, draft)
     if draft.of == "day":
         draft.exclude = excluded_rows(others_than_dates)
     _modules(_without_measures(others_than_dates, draft), draft)
     return draft
+
+
+def _note_on_times(time: Column, draft: UsageDraft) -> None:
+    """Note what to change where times are not as ``load`` reads them."""
+    if not time.style:
+        return
+    if time.style != ZONED:
+        advice = "load reads times like 2019-12-30 00:00:00"
+    elif draft.of == "week":
+        advice = "load refuses them unless usage.time_zone is another zone than UTC"
+    else:
+        advice = "load converts them to usage.time_zone: set it to the zone in which your weeks begin"
+    draft.notes.append(f"{time.name}: times {time.style}; {advice}")
 
 
 def _events(columns: dict[str, Column], event: str, draft: UsageDraft) -> None:
@@ -181,19 +194,35 @@ def _modules(columns: dict[str, Column], draft: UsageDraft) -> None:
                 draft.notes.append(f"{name}: numbers {column.style}, which load may refuse")
     users = {name: base for name in counts if (base := _users_base(name)) is not None}
     actions = [name for name in counts if name not in users]
-    free = dict(users)
     bases = {name: _actions_base(name) for name in actions}
+    partners = _partners(bases, users)
     for name in _without_sums(actions, counts, draft):
         if len(draft.modules) == MAX_MODULES:
             draft.dropped[name] = f"a contract has at most {MAX_MODULES} modules, these come first"
             continue
-        partner = next((each for each, base in free.items() if _stem(base) == _stem(bases[name])), None)
-        if partner is not None:
-            del free[partner]
+        partner = partners.get(name)
         title = module_name(bases[name] or parts(name), draft.modules, name)
         draft.modules[title] = DraftModule(name, partner, _why(name, partner, counts, draft))
-    for name in free:
+    for name in (each for each in users if each not in partners.values()):
         draft.dropped[name] = "users, but no column of actions with the same name"
+
+
+def _partners(actions: dict[str, list[str]], users: dict[str, list[str]]) -> dict[str, str]:
+    """Pair columns of actions with columns of users by what is left of their names.
+
+    Where both are not the same, as of ``documents_edited`` and ``documents_users``, the users' may be how the
+    actions' begins, if that is so of one column alone.
+    """
+    found: dict[str, str] = {}
+    for name, base in actions.items():
+        same = (each for each, of in users.items() if _stem(of) == _stem(base) and each not in found.values())
+        if (partner := next(same, None)) is not None:
+            found[name] = partner
+    for each, of in users.items():
+        begun = [name for name, base in actions.items() if of and _stem(base[: len(of)]) == _stem(of)]
+        if each not in found.values() and len(begun) == 1 and begun[0] not in found:
+            found[begun[0]] = each
+    return found
 
 
 def _why_no_count(column: Column) -> str:

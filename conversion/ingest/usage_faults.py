@@ -8,7 +8,7 @@ from typing import Final
 import duckdb
 
 from conversion.config.data_contract import Contract
-from conversion.ingest.advice import TOTALS_REMEDY, is_total
+from conversion.ingest.advice import TOTALS_REMEDY, advise_on_order_of_dates, is_total
 from conversion.ingest.columns import MAX_MEASURE
 from conversion.ingest.faults import (
     ALL_DIGITS,
@@ -139,7 +139,11 @@ def _cell_faults(engine: duckdb.DuckDBPyConnection, file: str, cell: Cell, rows:
         found = [name for (name,) in engine.execute(seen).fetchall()]
         keys, are_totals = _keys(engine, cell, where, rows)
         are_totals = are_totals or (cell.value == "id" and bool(found) and all(map(is_total, found)))
-        remedy = TOTALS_REMEDY if are_totals else REMEDIES.get(expected, ROW_REMEDY)
+        remedy = REMEDIES.get(expected, ROW_REMEDY)
+        if are_totals:
+            remedy = TOTALS_REMEDY
+        elif expected == TIMESTAMP:
+            remedy = advise_on_order_of_dates(found) or remedy
         faults.append(Fault(file, cell.column, expected, remedy, bad, keys, tuple(map(quoted, found))))
     return faults
 

@@ -25,7 +25,11 @@ class BareDate(str):
     __slots__ = ()
 
 
-def read_values(path: str | Path = "params.yaml", keys: Iterable[str] = ()) -> dict[str, Any]:
+def read_values(
+    path: str | Path = "params.yaml",
+    keys: Iterable[str] = (),
+    missing: str = "run from the root of the project",
+) -> dict[str, Any]:
     """Read a YAML file as DVC does, without checking names, types and ranges.
 
     Parameters
@@ -34,6 +38,8 @@ def read_values(path: str | Path = "params.yaml", keys: Iterable[str] = ()) -> d
         The file.
     keys
         The top-level keys to name in the error about a file without keys.
+    missing
+        What to do if the file is missing and no stage writes it.
 
     Raises
     ------
@@ -52,7 +58,7 @@ def read_values(path: str | Path = "params.yaml", keys: Iterable[str] = ()) -> d
             raise InputError(
                 f"{path}: not found; the stage {stage} writes it: run 'dvc repro {stage}'"
             ) from error
-        raise ParamsError(f"{path}: not found; run from the root of the project") from error
+        raise ParamsError(f"{path}: not found; {missing}") from error
     except OSError as error:
         raise ParamsError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -90,6 +90,7 @@ def test_dialects_of_csv(encoding: str, separator: str, tmp_path: Path) -> None:
     assert "größe" in contract.companies.attributes
     told = any(note.startswith("accounts: read as ") for note in draft.notes)
     assert told == (separator != "," or encoding not in ("utf-8", "utf-8-sig"))
+    assert told == any("load reads only UTF-8 separated by commas" in note for note in draft.notes)
 
 
 def test_numbers_and_dates_of_other_countries(tmp_path: Path) -> None:

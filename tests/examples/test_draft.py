@@ -51,13 +51,14 @@ def test_the_draft_of_projects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_draft_of_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes each count of actions for a module, and cannot tell which column its users are."""
+    """It takes each count of actions for a module, with the users of the same name."""
     draft, right = drafted("documents", tmp_path, monkeypatch), contract_of("documents")
     for key in ("tables", "id", "ids", "signed_up", "converted", "ended", "value", "shown"):
         assert getattr(draft.companies, key) == getattr(right.companies, key), key
     assert draft.companies.attributes.keys() == right.companies.attributes.keys()
     for key in ("table", "id", "time", "grain"):
         assert getattr(draft.usage, key) == getattr(right.usage, key), key
-    assert set(right.actions) <= set(draft.actions)
+    pairs = {(module.actions, module.users) for module in right.usage.modules.values()}
+    assert pairs == {(module.actions, module.users) for module in draft.usage.modules.values()}
     measured = {each.column for each in right.usage.measures.values()}
     assert {each.column for each in draft.usage.measures.values()} == measured

@@ -279,6 +279,14 @@ BROKEN = {
         put("usage", "measures", value={"email": {"column": "gb", "combine": "last"}}),
         "usage.measures: two names are the same, or differ by case alone",
     ),
+    "a_measure_as_the_week": (
+        put("usage", "measures", value={"WHEN_TIMESTAMP": {"column": "gb", "combine": "last"}}),
+        "usage.measures: WHEN_TIMESTAMP is the name of another column of weekly usage",
+    ),
+    "a_measure_as_a_count": (
+        put("usage", "measures", value={"USERS_EMAIL": {"column": "gb", "combine": "last"}}),
+        "usage.measures: USERS_EMAIL is the name of another column of weekly usage",
+    ),
     "subscriptions_without_start": (
         put("companies", value={**COMPANIES, "subscriptions": {"table": "subs", "id": "id"}}),
         "companies.subscriptions.start: given nothing, add it (first day of the subscription)",
@@ -461,8 +469,19 @@ def test_a_name_of_a_file_with_a_nul_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_contract_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ParamsError, match=r"no\.yaml: not found"):
+    with pytest.raises(
+        ParamsError, match=r"no\.yaml: not found; set data\.contract in params\.yaml to the file"
+    ):
         load_contract(tmp_path / "no.yaml")
+
+
+def test_a_groups_file_that_is_not_there_is_named_with_its_key(tmp_path: Path) -> None:
+    path = written(tmp_path, put("companies", "attributes", "INDUSTRY", "groups", value="no.yaml"))
+    with pytest.raises(ParamsError) as error:
+        load_contract(path)
+    assert str(error.value) == (
+        f"{tmp_path / 'no.yaml'}: not found; correct companies.attributes.INDUSTRY.groups in {path}"
+    )
 
 
 @pytest.mark.parametrize(

@@ -42,12 +42,13 @@ def test_without_dates_and_histories_one_as_of_stands_for_all() -> None:
 def test_the_value_known_at_as_of_is_that_of_the_last_day_before_it() -> None:
     table = changes(
         ("007", "2020-01-13", "team"),
-        ("7", "2020-01-01", "team"),
+        ("7", "2020-01-12", None),
+        ("7", "2019-01-01", "team"),
         ("007", "2020-01-05", "free"),
-        ("7", "2020-01-19", None),
+        ("7", "2020-01-19", "free"),
     )
     found = plans_at(table)
-    np.testing.assert_array_equal(found, [[0, 0, 1], [1, 1, 2], [2, 2, 2]])
+    np.testing.assert_array_equal(found, [[0, 0, 1], [1, 2, 0], [2, 2, 2]])
     np.testing.assert_array_equal(plans_at(table.iloc[::-1]), found)
 
 

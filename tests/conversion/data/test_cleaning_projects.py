@@ -277,6 +277,24 @@ def test_each_usage_rule(row: dict[str, Any], rule: str | None) -> None:
     assert list(quarantine["rule"]) == ([] if rule is None else [rule])
 
 
+SIGNED_UP = pd.Series([AS_OF - WEEK + pd.Timedelta(days=3)], index=pd.Index(["a"], dtype="str"))
+
+
+@pytest.mark.parametrize(
+    ("ago", "before_sign_up", "dropped"), [(1, "drop", False), (2, "drop", True), (2, "keep", False)]
+)
+def test_usage_of_weeks_before_the_sign_up(ago: int, before_sign_up: str, dropped: bool) -> None:
+    usage = projects().usage.model_copy(update={"before_sign_up": before_sign_up})
+    contract = projects().model_copy(update={"usage": usage})
+    # The company b has no day of sign-up: it was always there.
+    rows = pd.DataFrame([week(company, AS_OF - ago * WEEK, [3, 0, 2, 3, 2]) for company in "ab"])
+    ids = pd.Series(["a", "b"], dtype="str")
+    kept, quarantine = cleaning.clean_usage(rows, ids, PERIOD, contract, SIGNED_UP)
+    assert list(quarantine["id"] + " " + quarantine["rule"]) == (["a before_sign_up"] if dropped else [])
+    assert list(kept["id"]) == (["b"] if dropped else ["a", "b"])
+    assert ("before_sign_up" in cleaning.usage_rules(contract)) == (before_sign_up == "drop")
+
+
 def test_without_users_no_action_is_below_them() -> None:
     modules = {
         name: each.model_copy(update={"users": None}) for name, each in projects().usage.modules.items()

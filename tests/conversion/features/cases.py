@@ -31,13 +31,19 @@ def workspaces() -> Contract:
     history = {"id": "account", "valid_from": "since"}
     attributes: dict[str, Any] = {
         "seats": {"kind": "number", "direction": 1},
-        "rank": {"kind": "number", "minimum": 1.0, "log": True, "not_applicable": 900.0, "counts_as": 900.0},
+        "traffic": {
+            "kind": "number",
+            "minimum": 1.0,
+            "log": True,
+            "not_applicable": 900.0,
+            "counts_as": 900.0,
+        },
         "spend": {"kind": "number", "not_applicable": 1e6, "history": {"table": "spend", **history}},
         "staff": {"kind": "ordered", "cuts": [10.0, 100.0], "direction": -1},
-        "tier": {
+        "level": {
             "kind": "ordered",
             "levels": ["free", "team", "business"],
-            "history": {"table": "tiers", "value": "became", **history},
+            "history": {"table": "levels", "value": "became", **history},
         },
         "region": {"kind": "category", "history": {"table": "regions", **history}},
         "source": {"kind": "category"},

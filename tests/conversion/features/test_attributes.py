@@ -32,9 +32,9 @@ NAN = float("nan")
 def test_the_order_is_values_with_their_flags_then_what_is_missing() -> None:
     of_attributes = [feature for feature in feature_definitions(HOW) if feature.column is not None]
     assert [feature.name for feature in of_attributes] == [
-        "seats", "log_rank", "rank_not_applicable", "spend", "spend_not_applicable", "staff", "tier",
+        "seats", "log_traffic", "traffic_not_applicable", "spend", "spend_not_applicable", "staff", "level",
         "region", "source", "partner", "first_invoice", "last_call",
-        "seats_missing", "rank_missing", "spend_missing", "staff_missing", "tier_missing",
+        "seats_missing", "traffic_missing", "spend_missing", "staff_missing", "level_missing",
         "region_missing", "source_missing", "partner_missing", "first_invoice_missing", "last_call_missing",
     ]  # fmt: skip
     groups = [feature.group for feature in of_attributes]
@@ -49,11 +49,11 @@ def test_the_order_is_values_with_their_flags_then_what_is_missing() -> None:
     ("name", "kind", "unit", "monotone", "description"),
     [
         ("seats", "change", "seats", 1, "seats"),
-        ("log_rank", "ordinal", "log rank", 0, "log of rank"),
-        ("rank_not_applicable", "flag", "0 or 1", 0, "rank not applicable"),
+        ("log_traffic", "ordinal", "log traffic", 0, "log of traffic"),
+        ("traffic_not_applicable", "flag", "0 or 1", 0, "traffic not applicable"),
         ("spend", "change", "spend", 0, "spend"),
         ("staff", "ordinal", "staff", -1, "staff, 1 (below 10) to 3 (100 or more)"),
-        ("tier", "ordinal", "tier", 0, "tier, 1 (free) to 3 (business)"),
+        ("level", "ordinal", "level", 0, "level, 1 (free) to 3 (business)"),
         ("region", "category", "region", 0, "region"),
         ("partner", "flag", "0 or 1", 1, "partner"),
         ("first_invoice", "duration", "days", -1, "days since first_invoice"),
@@ -102,7 +102,7 @@ def frame_of(**columns: list[object]) -> pd.DataFrame:
                 "value": pd.Series(columns[column], dtype=object),
             }
         )
-        for column in ("spend", "tier", "region", "partner", "last_call")
+        for column in ("spend", "level", "region", "partner", "last_call")
         if column in columns
     }
     known = encoded(companies, histories, workspaces())
@@ -111,13 +111,15 @@ def frame_of(**columns: list[object]) -> pd.DataFrame:
 
 
 def test_numbers() -> None:
-    frame = frame_of(seats=[5.0, 0.0, -2.0, NAN], rank=[1.0, 899.0, 900.0, NAN], spend=[2.0, 1e6, 2e6, NAN])
+    frame = frame_of(
+        seats=[5.0, 0.0, -2.0, NAN], traffic=[1.0, 899.0, 900.0, NAN], spend=[2.0, 1e6, 2e6, NAN]
+    )
     np.testing.assert_array_equal(frame["seats"], [5, 0, -2, NAN])
     np.testing.assert_array_equal(frame["seats_missing"], [0, 0, 0, 1])
     logs = [0, math.log(899), math.log(900), NAN]
-    np.testing.assert_allclose(frame["log_rank"], logs, rtol=1e-6, err_msg="unranked counts as 900")
-    np.testing.assert_array_equal(frame["rank_not_applicable"], [0, 0, 1, NAN])
-    np.testing.assert_array_equal(frame["rank_missing"], [0, 0, 0, 1])
+    np.testing.assert_allclose(frame["log_traffic"], logs, rtol=1e-6, err_msg="unranked counts as 900")
+    np.testing.assert_array_equal(frame["traffic_not_applicable"], [0, 0, 1, NAN])
+    np.testing.assert_array_equal(frame["traffic_missing"], [0, 0, 0, 1])
     np.testing.assert_array_equal(frame["spend"], [2, NAN, NAN, NAN])
     np.testing.assert_array_equal(frame["spend_not_applicable"], [0, 1, 1, NAN])
     np.testing.assert_array_equal(frame["spend_missing"], [0, 0, 0, 1])
@@ -126,13 +128,13 @@ def test_numbers() -> None:
 def test_levels_and_flags() -> None:
     frame = frame_of(
         staff=[9.9, 10.0, 100.0, NAN],
-        tier=["free", "team", "business", None],
+        level=["free", "team", "business", None],
         source=["ads", "fairs", None, "ads"],
         region=["EU", "US", "EU", None],
         partner=[True, False, None, True],
     )
     np.testing.assert_array_equal(frame["staff"], [1, 2, 3, NAN])
-    np.testing.assert_array_equal(frame["tier"], [1, 2, 3, NAN])
+    np.testing.assert_array_equal(frame["level"], [1, 2, 3, NAN])
     assert list(frame["source"]) == ["ads", "fairs", "Unknown", "ads"]
     assert tuple(frame["source"].cat.categories) == ("ads", "fairs", "Unknown")
     np.testing.assert_array_equal(frame["source_missing"], [0, 0, 1, 0])

@@ -62,6 +62,10 @@ def test_a_larger_week_that_is_over_the_windows_edge_does_not_count() -> None:
     assert row["uploaded_4w"] == 1.0
     assert row["peak_4w"] == 5.0
     assert row["peak_6w"] == 9.0
+    row = measured([(4, [2.0, 1.0, 9.0])])
+    assert np.isnan([row["stored_4w"], row["peak_4w"]]).all()
+    assert row["uploaded_4w"] == 0.0
+    assert row["stored_6w"] == row["stored_lifetime"] == 2.0
 
 
 def test_their_definitions_come_from_the_contract() -> None:

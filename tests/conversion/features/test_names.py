@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
+from conversion.config.attribute_kinds import Number
 from conversion.config.data_contract import Contract
+from conversion.features.names import SNAPSHOT_COLUMNS, check_names
 from conversion.runtime.errors import ParamsError
 from tests.conversion.features.cases import CONTRACTS, settings_of
 
@@ -50,16 +53,24 @@ def test_usual_contracts_are_taken(name: str) -> None:
         ("Actions 4w", "actions_4w"),
         ("users_ewm_2w", "users_ewm_2w"),
         ("actions_chat_lifetime", "actions_chat_lifetime"),
-        ("ID", "id"),
     ],
 )
-def test_an_attribute_with_the_name_of_a_feature_or_column_is_refused(column: str, feature: str) -> None:
+def test_an_attribute_with_the_name_of_another_feature_is_refused(column: str, feature: str) -> None:
     contract = contract_with({column: {"kind": "number"}})
     with pytest.raises(ParamsError) as refused:
         settings_of(contract)
     assert f"companies.attributes.{column}" in str(refused.value)
     assert f"called {feature}, " in str(refused.value)
     settings_of(contract_with({column: {"kind": "number", "feature": {"name": "mine", "description": "x"}}}))
+
+
+@pytest.mark.parametrize("column", SNAPSHOT_COLUMNS)
+def test_a_feature_with_the_name_of_a_column_of_snapshots_is_refused(column: str) -> None:
+    named = ((column.upper(), Number(kind="number")),)
+    settings = dataclasses.replace(settings_of(contract_with()), attributes=named)
+    key = f"companies.attributes.{column.upper()}"
+    with pytest.raises(ParamsError, match=f"{key}: .* called {column}, as a column of snapshots is"):
+        check_names(settings)
 
 
 def test_only_the_windows_that_there_are_take_names() -> None:

@@ -16,6 +16,7 @@ from conversion.data.attribute_block import attribute_array, attribute_block, da
 from conversion.data.attributes import encode, with_attributes
 from conversion.data.timeline import WEEK
 from conversion.features import compute
+from conversion.features.catalogue import USAGE_FEATURES
 from conversion.features.compute import (
     compute_features,
     feature_definitions,
@@ -25,7 +26,7 @@ from conversion.features.compute import (
     summary_features,
 )
 from conversion.features.definitions import FeatureSettings, LifetimeTotals
-from conversion.features.usage_block import ROWS, block_columns
+from conversion.features.usage_block import ROWS, block_columns, block_layout, known_usage, weekly_usage
 from tests.contract_files import hubspot
 from tests.conversion.features.cases import (
     AS_OF,
@@ -245,6 +246,21 @@ def test_any_number_of_modules_gives_the_bits_of_each_company_alone(modules: int
     for place in range(9):
         alone = features_of_block(attributes[[place]], block[[place]], positions, how, {})
         assert alone.tobytes() == chunk[[place]].tobytes()
+
+
+def test_entropy_has_the_same_bits_before_it_is_rounded() -> None:
+    """A sum over an axis adds in another order where a company is alone."""
+    how = modules_of(50, 0)
+    block = np.random.default_rng(0).poisson(3.0, (9, 5, 51)).astype(np.float64)
+
+    def entropy(some: np.ndarray) -> np.ndarray:
+        weeks = weekly_usage(some, block_layout(how))
+        (computed,) = (each for each in USAGE_FEATURES if each.feature.name == "module_entropy")
+        return computed.compute(known_usage(weeks, np.array([2, 5])))
+
+    whole = entropy(block)
+    for place in range(9):
+        assert entropy(block[[place]]).tobytes() == whole[:, [place]].tobytes()
 
 
 @by_contract

@@ -204,3 +204,61 @@ def test_rows_of_bots_and_staff_are_found() -> None:
         }.items()
     }
     assert excluded_rows(columns) == {"kind": ["Bot"], "is_staff": ["true"]}
+
+
+def test_a_subscription_is_from_and_to(tmp_path: Path) -> None:
+    tables = events_export()
+    tables["subscriptions"] = tables["subscriptions"].rename(columns={"start_date": "From", "end_date": "To"})
+    subscriptions = drafted(tmp_path, tables)[0].companies.subscriptions
+    assert subscriptions is not None
+    assert (subscriptions.start, subscriptions.end) == ("From", "To")
+
+
+def test_a_total_is_no_end_of_a_subscription(tmp_path: Path) -> None:
+    tables = events_export()
+    tables["subscriptions"] = tables["subscriptions"].rename(columns={"end_date": "total_counted_on"})
+    contract, draft = drafted(tmp_path, tables)
+    assert contract.companies.subscriptions is not None
+    assert contract.companies.subscriptions.end is None
+    assert "subscriptions.end: no such column was found; null means that it is not recorded" in draft.notes
+
+
+def test_dates_of_subscriptions_that_load_does_not_read_are_noted(tmp_path: Path) -> None:
+    tables = events_export()
+    starts = pd.to_datetime(tables["subscriptions"]["start_date"])
+    tables["subscriptions"] = tables["subscriptions"].assign(start_date=starts.dt.strftime("%m/%d/%Y"))
+    draft = drafted(tmp_path, tables)[1]
+    assert "subscriptions: start_date: dates like 12/31/2019; load reads dates like 2019-12-31" in draft.notes
+
+
+def test_load_converts_the_zones_of_events_as_the_draft_says(tmp_path: Path) -> None:
+    tables = events_export()
+    log = tables["log"]
+    tables["log"] = log.assign(occurred_at=log["occurred_at"].str.replace(" ", "T") + "+01:00")
+    contract, draft = drafted(tmp_path, tables)
+    assert (
+        "occurred_at: times with a time zone; load converts them to usage.time_zone: set it to the zone in "
+        "which your weeks begin"
+    ) in draft.notes
+    assert len(read_export(tmp_path, contract).tables["log"]) > 300
+
+
+@pytest.mark.parametrize(
+    ("layout", "example"),
+    [
+        ("%m/%d/%Y %H:%M", "12/31/2019 14:05"),
+        ("%d.%m.%Y %H:%M:%S", "31.12.2019 14:05:59"),
+        ("%m/%d/%Y %I:%M %p", "12/31/2019 2:05 PM"),
+    ],
+)
+def test_events_at_times_of_other_countries_are_usage(layout: str, example: str, tmp_path: Path) -> None:
+    tables = events_export()
+    times = pd.to_datetime(tables["log"]["occurred_at"]).dt.strftime(layout)
+    tables["log"] = tables["log"].assign(occurred_at=times)
+    contract, draft = drafted(tmp_path, tables)
+    assert (contract.usage.table, contract.usage.time, contract.usage.grain) == (
+        "log",
+        "occurred_at",
+        "event",
+    )
+    assert f"occurred_at: times like {example}; load reads times like 2019-12-30 00:00:00" in draft.notes

@@ -271,6 +271,13 @@ def test_text_ids_are_compared_as_they_are(tmp_path: Path, suffix: str) -> None:
             ),
         ),
         (
+            cell("accounts", "created", "12/31/2019"),
+            (
+                "accounts.csv: created: expected a date like 2019-12-31; 1 row (account_id '{}'); found "
+                "'12/31/2019'; export the dates of this column as year-month-day, with hyphens"
+            ),
+        ),
+        (
             cell("accounts", "name", "x" * 1001),
             (
                 "accounts.csv: name: expected text of at most 1000 characters, no control characters; 1 "

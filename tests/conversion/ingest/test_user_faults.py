@@ -408,6 +408,13 @@ def of_days(ids: str = "text") -> Contract:
             ),
         ),
         (
+            ["000001,01/05/2026,3,1"],
+            (
+                "at: expected a timestamp like 2019-12-30 00:00:00; 1 row (id 000001); found '01/05/2026'; "
+                "export the dates of this column as year-month-day, with hyphens"
+            ),
+        ),
+        (
             ['000001,2026-01-05,3,"1,5"'],
             (
                 "gb: expected a number with a decimal point and no thousands separators, within ±1e+15; "
