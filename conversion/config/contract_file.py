@@ -85,6 +85,9 @@ def _causes(faults: list[dict[str, Any]]) -> list[dict[str, Any]]:
         filled = ("actions", "users")
         faults = [fault for fault in faults if fault["type"] != "missing" or fault["loc"][-1] not in filled]
     faults = [fault for fault in faults if _of_given_kind(fault)]
+    # A list seems too short without the items that are wrong.
+    inside = {loc[:-1] for loc in wrong}
+    faults = [fault for fault in faults if fault["type"] != "too_short" or fault["loc"] not in inside]
     cut = {loc[: loc.index("cuts")] for loc in wrong if "cuts" in loc}
     return [fault for fault in faults if not (fault["loc"][-1:] == ("levels",) and fault["loc"][:-1] in cut)]
 

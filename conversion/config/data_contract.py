@@ -145,12 +145,6 @@ class Contract(Section):
         ):
             if len({name.lower() for name in named}) < len(named):
                 raise ValueError(f"usage.{key}: two names are the same, or differ by case alone")
-        taken = sorted({*self.usage.measures} & {"id", "rule", self.usage.time, *self.counts})
-        if taken:
-            raise ValueError(
-                f"usage.measures: {', '.join(taken)} is the name of another column of usage; give the "
-                "measure another name"
-            )
         return self
 
     @model_validator(mode="after")

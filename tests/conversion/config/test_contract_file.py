@@ -315,14 +315,6 @@ BROKEN = {
         put("companies", "tables", value=[{"accounts": "some"}]),
         "companies.tables: given [{'accounts': 'some'}], should be a list of names",
     ),
-    "a_measure_as_a_column": (
-        put("usage", "measures", value={"id": {"column": "gb", "combine": "sum"}}),
-        "usage.measures: id is the name of another column of usage; give the measure another name",
-    ),
-    "a_measure_as_a_count": (
-        put("usage", "measures", value={"ACTIONS_EMAIL": {"column": "gb", "combine": "sum"}}),
-        "usage.measures: ACTIONS_EMAIL is the name of another column of usage",
-    ),
     "a_column_called_self": (put("companies", "shown", value=["self"]), "self is what the project calls"),
     "a_number_as_a_level": (
         attribute(kind="ordered", levels=["1", 2]),
@@ -375,7 +367,7 @@ BROKEN = {
     ),
     "a_marker_below_all_numbers": (
         attribute(kind="number", not_applicable=-1),
-        "companies.attributes.x: not_applicable should be above 0, as each larger value is not applicable too",
+        "x: not_applicable should be above 0, as each larger value is not applicable too",
     ),
     "a_marker_below_the_least": (
         attribute(kind="number", minimum=10, not_applicable=5),
