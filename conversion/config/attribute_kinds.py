@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
+import re
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -17,6 +21,12 @@ from conversion.config.contract_types import (
     TableName,
 )
 from conversion.config.param_types import Section, as_tuple
+
+
+@lru_cache(maxsize=4096)
+def normalized(level: str) -> str:
+    """Drop case, punctuation and spacing, which differ between exports."""
+    return re.sub(r"[\W_]+", " ", level).strip().casefold()
 
 
 class Named(Section):
@@ -97,6 +107,34 @@ class Number(Attribute):
     )
 
     @model_validator(mode="after")
+    def _bounds_in_order(self) -> Number:
+        low, beyond = self.minimum, self.not_applicable
+        if low is not None and self.maximum is not None and low > self.maximum:
+            raise ValueError(f"minimum is {low:.15g}, but maximum is {self.maximum:.15g}")
+        # Each larger value is not applicable too: of a marker such as -1 all numbers would be.
+        least = 0.0 if low is None else low
+        if beyond is not None and beyond <= least:
+            raise ValueError(
+                f"not_applicable should be above {least:.15g}, as each larger value is not applicable too; "
+                "leave the cells of a smaller marker empty in the export"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _example_is_right(self) -> Number:
+        example, beyond = self.example, self.not_applicable
+        if example is None:
+            return self
+        if isinstance(example, bool | str):
+            raise ValueError("example should be a number")  # noqa: TRY004 - pydantic reports it
+        low = 0.0 if self.log else self.minimum
+        too_low = low is not None and (example <= low if self.log else example < low)
+        too_high = beyond is None and self.maximum is not None and example > self.maximum
+        if too_low or too_high:
+            raise ValueError("example should be within minimum and maximum")
+        return self
+
+    @model_validator(mode="after")
     def _logs_of_positive_numbers(self) -> Number:
         if self.log and not (self.minimum is not None and self.minimum > 0):
             raise ValueError("log needs a minimum above 0")
@@ -155,6 +193,15 @@ class Ordered(Attribute):
         return self
 
     @model_validator(mode="after")
+    def _example_is_right(self) -> Ordered:
+        if self.example is not None:
+            if self.cuts and isinstance(self.example, bool | str):
+                raise ValueError("example should be a number")
+            if not self.cuts and self.example not in self.levels:
+                raise ValueError("example should be one of the levels")
+        return self
+
+    @model_validator(mode="after")
     def _a_level_between_cuts(self) -> Ordered:
         if any(low >= high for low, high in itertools.pairwise(self.cuts)):
             raise ValueError("cuts should increase")
@@ -199,6 +246,11 @@ class Category(Attribute):
             raise ValueError(f"unknown and other are both {self.unknown}; name them differently")
         if self.unlisted == "unknown" and self.groups is None:
             raise ValueError("unlisted unknown needs groups, as without them no level is listed")
+        if self.unknown in self.levels_by_group:
+            raise ValueError(
+                f"{self.unknown} is a group and the level of missing values; name one of them "
+                "differently, or list the group's levels in says_nothing"
+            )
         _refuse_doubles(self.levels_by_group, self.says_nothing)
         return self
 
@@ -206,6 +258,12 @@ class Category(Attribute):
     def levels_by_group(self) -> dict[str, Columns]:
         """The groups as `load_contract` reads them; empty without groups."""
         return self.groups if isinstance(self.groups, dict) else {}
+
+    @model_validator(mode="after")
+    def _example_is_right(self) -> Category:
+        if not isinstance(self.example, str | None):
+            raise ValueError("example should be text in quotes")  # noqa: TRY004 - pydantic reports it
+        return self
 
 
 class GroupsFile(Section):
@@ -220,24 +278,40 @@ class GroupsFile(Section):
         return self
 
 
-def _refuse_doubles(groups: dict[str, Columns], says_nothing: Columns) -> None:
+def _refuse_doubles(groups: Mapping[str, Columns], says_nothing: Columns) -> None:
+    """Check that no level is in two groups, however it is spelled."""
     found: dict[str, str] = {}
     for group, levels in {**groups, "says_nothing": says_nothing}.items():
         for level in levels:
-            if level in found:
-                raise ValueError(f"{level} is in {found[level]} and in {group}; keep one of them")
-            found[level] = group
+            other = found.setdefault(normalized(level), group)
+            if other != group:
+                raise ValueError(f"{level} is in {other} and in {group}; keep one of them")
 
 
 class Flag(Attribute):
     """Yes or no."""
 
     kind: Literal["flag"]
-    yes: Columns = Field(default=("true", "yes", "1"), description="values that mean yes, any case")
-    no: Columns = Field(default=("false", "no", "0"), description="values that mean no, any case")
+    yes: Columns = Field(
+        default=("true", "yes", "1"), min_length=1, description="values that mean yes, any case"
+    )
+    no: Columns = Field(
+        default=("false", "no", "0"), min_length=1, description="values that mean no, any case"
+    )
     direction: Direction = Field(
         default=0, description="1: yes may only raise the probability, -1: only lower it, 0: either"
     )
+
+    @model_validator(mode="after")
+    def _yes_is_not_no(self) -> Flag:
+        both = [
+            each for each in self.yes if each.strip().casefold() in {n.strip().casefold() for n in self.no}
+        ]
+        if both:
+            raise ValueError(f"{', '.join(both)} means yes and no; give yes and no without a value in common")
+        if not isinstance(self.example, bool | None):
+            raise ValueError("example should be true or false")  # noqa: TRY004 - pydantic reports it
+        return self
 
 
 class Date(Attribute):
@@ -247,6 +321,15 @@ class Date(Attribute):
     direction: Direction = Field(
         default=0, description="1: more days may only raise the probability, -1: only lower it, 0: either"
     )
+
+    @model_validator(mode="after")
+    def _example_is_right(self) -> Date:
+        if self.example is not None:
+            try:
+                dt.datetime.strptime(str(self.example), "%Y-%m-%d")
+            except ValueError as error:
+                raise ValueError("example should be a day in quotes such as '2020-01-31'") from error
+        return self
 
 
 AnyAttribute = Annotated[Number | Ordered | Category | Flag | Date, Field(discriminator="kind")]

@@ -74,6 +74,11 @@ def _with_groups(attribute: AnyAttribute, contract_file: Path, key: str) -> AnyA
             for fault in error.errors()
         ]
         raise ParamsError("\n".join(lines)) from error
+    if attribute.unknown in read.groups:
+        raise ParamsError(
+            f"{path}: groups: {attribute.unknown} is what the contract calls the level of missing values; "
+            "name one of them differently, or list the group's levels in says_nothing"
+        )
     return attribute.model_copy(update=read.model_dump())
 
 
@@ -85,15 +90,39 @@ def _causes(faults: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if ("usage", "grain") in wrong:
         filled = ("actions", "users")
         faults = [fault for fault in faults if fault["type"] != "missing" or fault["loc"][-1] not in filled]
+    faults = [fault for fault in faults if _of_given_kind(fault)]
+    # A list seems too short without the items that are wrong.
+    inside = {loc[:-1] for loc in wrong}
+    faults = [fault for fault in faults if fault["type"] != "too_short" or fault["loc"] not in inside]
     cut = {loc[: loc.index("cuts")] for loc in wrong if "cuts" in loc}
     return [fault for fault in faults if not (fault["loc"][-1:] == ("levels",) and fault["loc"][:-1] in cut)]
 
 
+def _of_given_kind(fault: dict[str, Any]) -> bool:
+    """Return whether a fault is of the kind of groups that was given: pydantic tries a file and a section."""
+    file = fault["loc"][-2:] == ("groups", "str")
+    section = not file and str(fault["loc"][-1:]).startswith("('dict[")
+    return not (file and isinstance(fault["input"], dict)) and not section
+
+
+def _location(fault: dict[str, Any]) -> tuple[int | str, ...]:
+    """Return the keys that lead to a fault, without what pydantic adds to them."""
+    location = tuple(name for name in fault["loc"] if name not in KINDS)
+    if "groups" not in location:
+        return location
+    place = location.index("groups") + 1
+    added = location[place : place + 1]
+    tried = added == ("str",) or str(added).startswith("('dict[")
+    return location[:place] + location[place + tried :]
+
+
 def describe_fault(fault: dict[str, Any]) -> str:
     """Write one of pydantic's faults as one line: the key, what was given and what is allowed."""
-    location = tuple(name for name in fault["loc"] if name not in KINDS)
+    location = _location(fault)
     key = ".".join(map(str, location)) or "the contract"
     given = shorten(fault["input"])
+    if unquoted := _unquoted(fault, location):
+        return unquoted
     if fault["type"] == "extra_forbidden":
         allowed = list(_model_at(fault["loc"][:-1]).model_fields)
         near = difflib.get_close_matches(str(location[-1]), allowed, n=1)
@@ -121,6 +150,21 @@ def _message(message: str) -> str:
     """Return one of pydantic's messages without the words that lead it in, and in YAML's terms."""
     message = message.removeprefix("Value error, ").removeprefix("Input ").removeprefix("Value ")
     return message.replace("a valid tuple", "a list")
+
+
+def _unquoted(fault: dict[str, Any], location: tuple[int | str, ...]) -> str | None:
+    """Describe text that YAML reads as something else, such as yes or a number; None if it is not that."""
+    if fault["type"] not in {"string_type", "invalid_key"} or not isinstance(
+        fault["input"], bool | int | float
+    ):
+        return None
+    given = shorten(fault["input"])
+    hint = "; YAML reads yes, no, on and off as true and false" if isinstance(fault["input"], bool) else ""
+    if fault["type"] == "invalid_key":
+        return f"{'.'.join(map(str, location[:-1]))}: given {given} as a key, put it in quotes{hint}"
+    if location[-1:] == ("[key]",):
+        return f"{'.'.join(map(str, location[:-2]))}: given {given} as a name, put it in quotes{hint}"
+    return f"{'.'.join(map(str, location))}: given {given}, should be text: put it in quotes{hint}"
 
 
 def _model_at(location: tuple[int | str, ...]) -> type[BaseModel]:

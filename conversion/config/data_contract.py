@@ -16,11 +16,15 @@ from conversion.config.usage_contract import Usage
 
 def _tables(value: object) -> object:
     """Let a list of tables stand for tables in which some companies have converted."""
-    return dict.fromkeys(value, "some") if isinstance(value, list) else value
+    if not isinstance(value, list):
+        return value
+    if any(isinstance(each, list | dict) for each in value):
+        raise ValueError("should be a list of names, or a section of names with all, some or none")
+    return dict.fromkeys(value, "some")
 
 
-RESERVED: Final = ("conversion_valid", "rule", "as_of", "label", "weight")
-"""Columns that the project adds to tables of companies and snapshots."""
+RESERVED: Final = ("conversion_valid", "rule", "as_of", "label", "weight", "self")
+"""Columns that the project adds to tables of companies and snapshots, and one that pandas cannot assign."""
 LISTED: Final = (
     *("rank", "probability", "tier", "expected_mrr", "last_active_week", "last_week_actions"),
     *("last_week_users", "reason_1", "reason_2", "reason_3", "reasons", "usage"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -12,7 +11,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from conversion.config.attribute_kinds import AnyAttribute, Category, Date, Flag, Number, Ordered, is_numeric
+from conversion.config.attribute_kinds import (
+    AnyAttribute,
+    Category,
+    Date,
+    Flag,
+    Number,
+    Ordered,
+    is_numeric,
+    normalized,
+)
 from conversion.config.attribute_names import encoded_names
 from conversion.config.data_contract import Contract
 
@@ -30,15 +38,15 @@ def level_of(category: Category) -> Callable[[object], str]:
         has groups, else the value itself; `Category.unknown` where nothing is known.
     """
     groups = category.levels_by_group
-    by_label = {_normalized(each): group for group, labels in groups.items() for each in labels}
-    by_label |= {_normalized(each): category.unknown for each in category.says_nothing}
+    by_label = {normalized(each): group for group, labels in groups.items() for each in labels}
+    by_label |= {normalized(each): category.unknown for each in category.says_nothing}
     keep = not groups or category.unlisted == "keep"
 
     @lru_cache(maxsize=4096)
     def find(value: object) -> str:
         if not isinstance(value, str):
             return category.unknown
-        return by_label.get(_normalized(value), value if keep else category.unknown)
+        return by_label.get(normalized(value), value if keep else category.unknown)
 
     return find
 
@@ -47,7 +55,7 @@ def is_listed(category: Category, value: str) -> bool:
     """Return whether a category's groups list a level, or say that it says nothing."""
     labels = (*category.levels_by_group.values(), category.says_nothing)
     listed = itertools.chain.from_iterable(labels)
-    return _normalized(value) in set(map(_normalized, listed))
+    return normalized(value) in set(map(normalized, listed))
 
 
 def levels_of(category: Category, values: Iterable[object]) -> tuple[str, ...]:
@@ -195,9 +203,3 @@ def values_of(column: pd.Series[Any], attribute: AnyAttribute) -> Iterable[objec
     if isinstance(attribute, Date):
         return column.to_numpy(dtype="datetime64[D]")
     return column.astype(object).where(column.notna(), None).tolist()
-
-
-@lru_cache(maxsize=4096)
-def _normalized(text: str) -> str:
-    """Drop case, punctuation and spacing, which differ between exports."""
-    return re.sub(r"[\W_]+", " ", text).strip().casefold()

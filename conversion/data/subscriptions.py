@@ -89,7 +89,12 @@ def clean_subscriptions(
 def _is_trial(table: pd.DataFrame, named: Subscriptions) -> pd.Series:
     trial = pd.Series(False, index=table.index)
     for column, values in named.trials.items():
-        given = table[column].astype("str").str.strip().str.casefold()
+        cells = table["id" if column == named.id else column]
+        if pd.api.types.is_float_dtype(cells):
+            # The values of subscriptions are numbers: 0 is 0.0, and 0.00.
+            trial |= cells.isin(pd.to_numeric(pd.Series(values), errors="coerce").dropna())
+            continue
+        given = cells.astype("str").str.strip().str.casefold()
         trial |= given.isin([value.strip().casefold() for value in values])
     return trial
 

@@ -38,6 +38,8 @@ FIRST_ATTRIBUTE_DAY: Final = dt.datetime(1900, 1, 1)
 """Dates that are attributes, such as of a company's foundation, may be older than the product."""
 MAX_COUNT: Final = 2**31 - 1
 MAX_MRR: Final = 1e9
+MAX_NUMBER: Final = 1e12
+"""Bound of numbers of companies, in exports as in requests."""
 MAX_MEASURE: Final = 1e15
 
 
@@ -299,8 +301,10 @@ def _attribute_column(name: str, attribute: AnyAttribute, key: str, called: str 
     """Describe a column of an attribute's values, which a table of its history may call otherwise."""
     adjust = {"": f"companies.attributes.{called or name}"}
     column = Column(name, key, parse_text, "str", "str", adjust=adjust)
+    bounded = _between(-MAX_NUMBER, MAX_NUMBER, f"a number within ±{MAX_NUMBER:.0e}")
     if isinstance(attribute, Number):
-        number = replace(column, dtype="float64", final="float64", checks=_range(called or name, attribute))
+        checks = (*_range(called or name, attribute), bounded)
+        number = replace(column, dtype="float64", final="float64", checks=checks)
         if attribute.whole:
             return replace(number, parse=parse_whole, dtype="Int64")
         return replace(number, parse=parse_number)
@@ -317,7 +321,7 @@ def _attribute_column(name: str, attribute: AnyAttribute, key: str, called: str 
             checks=(_era(FIRST_ATTRIBUTE_DAY),),
         )
     if isinstance(attribute, Ordered) and attribute.cuts:
-        return replace(column, parse=parse_number, dtype="float64", final="float64")
+        return replace(column, parse=parse_number, dtype="float64", final="float64", checks=(bounded,))
     if isinstance(attribute, Ordered):
         expected = one_of(attribute.levels)
         isin = pandera.Check.isin(attribute.levels, error=expected)

@@ -19,6 +19,7 @@ import pyarrow.parquet as parquet
 from conversion.ingest.cells import MISSING
 from conversion.ingest.csv_bytes import OTHER_FORMATS
 from conversion.runtime.errors import ExportError
+from conversion.runtime.files import VERIFIED
 
 MAX_ROWS: Final = 100_000
 MAX_CELLS: Final = 2_000_000
@@ -238,7 +239,7 @@ def _gathered(batches: Any, schema: pa.Schema, most: int) -> tuple[pa.Table, boo
 
 def _read_parquet(path: Path) -> Sample:
     try:
-        with parquet.ParquetFile(path) as file:
+        with parquet.ParquetFile(path, **VERIFIED) as file:
             names = file.schema_arrow.names
             if len(names) > MAX_COLUMNS:
                 raise SkippedError(f"it has {len(names):,} columns; at most {MAX_COLUMNS:,} are looked at")

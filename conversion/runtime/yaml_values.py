@@ -48,6 +48,8 @@ def read_values(
     InputError
         The file is missing, and a stage of dvc.yaml writes it.
     """
+    if "\0" in str(path):
+        raise ParamsError(f"{shorten(str(path))}: cannot be read: a name has no NUL character")
     try:
         # The loader is a SafeLoader with other number and date patterns: it makes no objects.
         raw = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
@@ -59,7 +61,10 @@ def read_values(
         raise ParamsError(f"{path}: not found; {missing}") from error
     except OSError as error:
         raise ParamsError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ParamsError(f"{path}: not valid YAML: {_yaml_fault(error)}; save it as UTF-8") from error
+    except (yaml.YAMLError, ValueError, LookupError) as error:
+        # Tags such as !!int and !!bool convert what is written.
         raise ParamsError(f"{path}: not valid YAML: {_yaml_fault(error)}") from error
     if not isinstance(raw, dict):
         found = "an empty file" if raw is None else shorten(raw)

@@ -13,6 +13,7 @@ from conversion.config.attribute_names import flag_name, label
 from conversion.config.data_contract import TOTALS, Contract
 from conversion.leads.lead_list import REASON_COLUMNS, group_columns, lead_columns
 from conversion.serving.message_types import (
+    MAX_MEASURE,
     MAX_TEXT,
     MAX_TOTAL,
     MAX_WEEKS,
@@ -272,7 +273,7 @@ def _week(contract: Contract, names: Mapping[str, str]) -> dict[str, Definition]
     for name, measure in usage.measures.items():
         unit = f", in {measure.unit}" if measure.unit else ""
         said = f"{label(name, measure)}{unit}; {UNKNOWN}"
-        number = Annotated[float, Field(ge=-MAX_TOTAL, le=MAX_TOTAL)] | None
+        number = Annotated[float, Field(ge=-MAX_MEASURE, le=MAX_MEASURE)] | None
         column = measure.column
         fields[names[column]] = (number, _field(column, names[column], None, description=said))
     return fields

@@ -21,6 +21,8 @@ from pydantic_core import CoreSchema, core_schema
 MAX_ID: Final = 10**18 - 1
 MAX_COUNT: Final = 10**9
 MAX_TOTAL: Final = 1e12
+MAX_MEASURE: Final = 1e15
+"""Of a weekly measure, such as bytes stored; as in exports."""
 MAX_WEEKS: Final = 520
 """Weeks of history that one company may have, and that its rows may reach back."""
 

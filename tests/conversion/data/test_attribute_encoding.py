@@ -82,6 +82,6 @@ def test_features_are_named_after_their_columns_unless_the_contract_names_them()
     assert feature_name("head_count", attributes["head_count"]) == "log_head_count"
     assert missing_name("plan", attributes["plan"]) == "plan_missing"
     assert slug("2nd Plan (EUR)") == "x_2nd_plan_eur"
-    rank = Number(kind="number", not_applicable=-1.0)
+    rank = Number(kind="number", not_applicable=99.0)
     assert encoded_names("Score", rank) == ("Score", "score_not_applicable")
     assert feature_name("ALEXA_RANK", hubspot().companies.attributes["ALEXA_RANK"]) == "log_alexa_rank"

@@ -345,3 +345,16 @@ def test_what_is_known_later_changes_no_earlier_prospect(drawn: list[Any], week:
     pd.testing.assert_series_equal(
         prospects_at(made, moment, memberships()), prospects_at(companies, moment, memberships(), then)
     )
+
+
+@pytest.mark.parametrize(("column", "value"), [("amount", "0"), ("amount", "0.00"), ("team", "a")])
+def test_trials_may_be_named_by_any_column(column: str, value: str) -> None:
+    """Values of subscriptions are numbers: a trial's 0 is 0.0 in the table."""
+    assert NAMED is not None
+    named = NAMED.model_copy(update={"trials": {column: (value,)}})
+    rows = table_of("payments", [payment(-9, amount=0.0), payment(-5, team="b")]).rename(
+        columns={"team": "id"}
+    )
+    periods, quarantine = clean_subscriptions(rows, pd.Series(["a", "b"], dtype="str"), AS_OF, named)
+    assert periods["id"].tolist() == ["b"]
+    assert quarantine["rule"].tolist() == ["trial"]
