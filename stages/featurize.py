@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from conversion.config.attribute_names import encoded_names
 from conversion.config.contract_file import load_contract
 from conversion.config.data_contract import Contract
 from conversion.config.params_file import load_params
@@ -55,10 +56,12 @@ def write_tables(path: str, tables: Iterator[pd.DataFrame]) -> int:
 
 
 def read_clean(contract: Contract) -> CleanTables:
-    """Read what ``clean`` wrote."""
+    """Read what ``clean`` wrote, after checking that it has the contract's columns."""
+    attributes, usage = contract.companies.attributes, contract.usage
+    encoded = [name for column, each in attributes.items() for name in encoded_names(column, each)]
     return CleanTables(
-        read_parquet("data/clean/companies.parquet"),
-        read_parquet("data/clean/usage.parquet"),
+        read_parquet("data/clean/companies.parquet", ["id", contract.companies.converted, *encoded]),
+        read_parquet("data/clean/usage.parquet", ["id", usage.time, *contract.counts, *usage.measures]),
         read_parquet("data/clean/subscriptions.parquet"),
         {column: read_parquet(f"data/clean/{file}") for column, file in history_files(contract).items()},
     )

@@ -44,9 +44,11 @@ def level_of(category: Category) -> Callable[[object], str]:
 
     @lru_cache(maxsize=4096)
     def find(value: object) -> str:
-        if not isinstance(value, str):
+        # Requests may have the white space and the empty text that exports are read without.
+        text = value.strip() if isinstance(value, str) else ""
+        if not text:
             return category.unknown
-        return by_label.get(normalized(value), value if keep else category.unknown)
+        return by_label.get(normalized(text), text if keep else category.unknown)
 
     return find
 

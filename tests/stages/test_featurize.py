@@ -14,7 +14,8 @@ from conversion.data.timeline import WEEK
 from conversion.features import snapshots
 from conversion.features.compute import compute_features, feature_definitions, feature_frame, feature_settings
 from conversion.features.definitions import FeatureSettings
-from conversion.runtime.errors import ExportError
+from conversion.runtime.errors import ExportError, InputError
+from conversion.runtime.files import write_json
 from stages import clean, featurize
 from tests.contract_files import projects
 from tests.exports import projects_export
@@ -251,3 +252,16 @@ def test_without_a_value_there_is_no_revenue() -> None:
     )
     assert "MRR" in valued
     pd.testing.assert_frame_equal(valued.drop(columns="MRR"), without)
+
+
+def test_clean_tables_of_another_contract_stop_the_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where ``load`` ran after the contract was changed, and ``clean`` did not."""
+    monkeypatch.chdir(tmp_path)
+    lay_out_typed(tmp_path)
+    clean.main()
+    write_json(Path("data/contract.json"), projects().model_dump(mode="json"))
+    with pytest.raises(InputError, match=r"companies\.parquet.* lacks the columns .*run 'dvc repro clean'"):
+        featurize.main()
+    assert not Path("data/features").exists()

@@ -6,7 +6,7 @@ import pytest
 
 from conversion.config.attribute_kinds import Category, Number
 from conversion.config.attribute_names import encoded_names, feature_name, missing_name, slug
-from conversion.data.attribute_encoding import encode, is_listed, levels_of, with_attributes
+from conversion.data.attribute_encoding import encode, encode_values, is_listed, levels_of, with_attributes
 from tests.contract_files import hubspot, projects
 
 ACCOUNTS = pd.DataFrame(
@@ -55,6 +55,15 @@ def test_one_company_is_encoded_as_a_table_is() -> None:
         assert levels["country"][one.pop("country_encoded")[0]] == table["country_encoded"][row]
         for name, value in one.items():
             np.testing.assert_array_equal(value[0], table[name][row])
+
+
+@pytest.mark.parametrize(
+    ("value", "level"), [("", "Unknown"), ("  ", "Unknown"), (" DE\n", "DE"), ("de", "Other")]
+)
+def test_a_level_is_read_as_in_an_export(value: str, level: str) -> None:
+    levels = ("DE", "Other", "Unknown")
+    (codes,) = encode_values(Category(kind="category"), [value], levels)
+    assert levels[codes[0]] == level
 
 
 def test_a_level_that_the_model_has_not_seen_is_unknown() -> None:
