@@ -8,12 +8,21 @@ from typing import Any
 
 import schemathesis
 
+from conversion.config.data_contract import Contract
 from conversion.serving.message_types import MAX_EXACT, MAX_WEEKS
 from tests.contract_files import hubspot, projects
 
-CONTRACT = {"hubspot": hubspot, "projects": projects}[os.environ["HOOKS_CONTRACT"]]()
-TRAINED_AS_OF = dt.date.fromisoformat(os.environ["HOOKS_AS_OF"])
 EARLIEST = dt.date.min + dt.timedelta(weeks=MAX_WEEKS + 1)
+
+
+def contract() -> Contract:
+    """Return the contract of the server that is asked."""
+    return {"hubspot": hubspot, "projects": projects}[os.environ["HOOKS_CONTRACT"]]()
+
+
+def trained_as_of() -> dt.date:
+    """Return the moment of the server's model."""
+    return dt.date.fromisoformat(os.environ["HOOKS_AS_OF"])
 
 
 @schemathesis.hook
@@ -32,7 +41,7 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwar
 
 def keep_the_rules(history: dict[str, Any]) -> None:
     """Make days real, each week over at ``as_of`` and given once, and actions at least as many as users."""
-    as_of = TRAINED_AS_OF
+    as_of = trained_as_of()
     if history.get("as_of") is not None:
         as_of = max(day_of(history["as_of"]), EARLIEST)
         history["as_of"] = like(history["as_of"], as_of)
@@ -40,10 +49,10 @@ def keep_the_rules(history: dict[str, Any]) -> None:
     rows = history["usage"]
     apart = max(1, min(MAX_WEEKS // max(len(rows), 1), 1 + len(rows) % 7))
     for place, row in enumerate(rows):
-        given = row[CONTRACT.usage.time]
+        given = row[contract().usage.time]
         week = monday - dt.timedelta(weeks=1 + apart * place)
-        row[CONTRACT.usage.time] = like(given, week + dt.timedelta(days=day_of(given).weekday()))
-        for module in CONTRACT.usage.modules.values():
+        row[contract().usage.time] = like(given, week + dt.timedelta(days=day_of(given).weekday()))
+        for module in contract().usage.modules.values():
             if module.users is not None:
                 counts = int(row[module.users]), int(row[module.actions])
                 row[module.users], row[module.actions] = min(counts), max(counts)

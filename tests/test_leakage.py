@@ -48,7 +48,7 @@ def pipeline() -> Pipeline:
 @functools.cache
 def data() -> leakage.Data:
     made = pipeline()
-    predictions = backtest.backtest(made.train, made.backtest, made.params)
+    predictions = backtest.backtest(made.train, made.backtest, made.params, hubspot())
     truth = predictions["label"] * 0.3 + predictions["random"] * 0.01
     known = predictions.assign(**{ORACLE: truth})
     return leakage.Data(made.companies, made.usage, made.as_of, made.train, known, hubspot())
