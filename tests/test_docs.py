@@ -55,6 +55,7 @@ NOT_OURS = {
     "/path/to/python3.11",
 }
 FOLDERS = (
+    "examples/",
     "stages/",
     "commands/",
     "conversion/",
