@@ -2,7 +2,8 @@
 
     python examples/client.py http://localhost:8000
 
-If the service requires a token, set CONVERSION_API_TOKEN. The client needs httpx and nothing of this project.
+It works with every contract: the service's OpenAPI document names the columns of a company. If the service
+requires a token, set CONVERSION_API_TOKEN. The client needs httpx and nothing of this project.
 """
 
 from __future__ import annotations
@@ -11,39 +12,20 @@ import argparse
 import os
 from collections.abc import Sequence
 from typing import Literal, NotRequired, TypedDict, cast
+from urllib.parse import quote
 
 import httpx
 
-
-class UsageWeek(TypedDict):
-    """One week of usage; ``WHEN_TIMESTAMP`` is its Monday."""
-
-    WHEN_TIMESTAMP: str
-    ACTIONS_CRM_CONTACTS: int
-    ACTIONS_CRM_COMPANIES: int
-    ACTIONS_CRM_DEALS: int
-    ACTIONS_EMAIL: int
-    USERS_CRM_CONTACTS: int
-    USERS_CRM_COMPANIES: int
-    USERS_CRM_DEALS: int
-    USERS_EMAIL: int
-
-
-class Company(TypedDict):
-    """A company with its weekly usage; None means unknown."""
-
-    id: int
-    ALEXA_RANK: NotRequired[float | None]
-    EMPLOYEE_RANGE: NotRequired[str | None]
-    INDUSTRY: NotRequired[str | None]
-    usage: list[UsageWeek]
-    as_of: NotRequired[str]
+Company = dict[str, object]
+"""``id``, the attributes, ``usage`` (a list of weeks) and, if wanted, ``as_of``; None means unknown."""
+UsageWeek = dict[str, str | float | None]
+"""One week of usage: its first day, and the counts."""
 
 
 class Prediction(TypedDict):
     """The service's answer for one company."""
 
-    company_id: int
+    company_id: int | str
     conversion_probability: float
     prediction: Literal[0, 1]
     confidence: Literal["high", "medium", "low"]
@@ -55,15 +37,12 @@ class Prediction(TypedDict):
 
 
 class Lead(TypedDict):
-    """One row of the lead list; a single lead has ``usage`` too. The service sends more keys than these."""
+    """One row of the lead list; a single lead has ``usage`` too. The contract's columns are beside these."""
 
     rank: int
-    id: int
+    id: int | str
     probability: float
-    tier: str
-    ALEXA_RANK: float | None
-    EMPLOYEE_RANGE: str | None
-    INDUSTRY: str | None
+    tier: Literal["very_high", "high", "medium", "low"]
     reasons: list[str]
     usage: NotRequired[list[UsageWeek]]
 
@@ -86,9 +65,15 @@ def first_leads(client: httpx.Client, count: int) -> list[Lead]:
     return cast(list[Lead], _answer(client.get("/leads", params={"limit": count}))["leads"])
 
 
-def lead(client: httpx.Client, company_id: int) -> Lead:
+def lead(client: httpx.Client, company_id: int | str) -> Lead:
     """Get one lead with its usage."""
-    return cast(Lead, _answer(client.get(f"/leads/{company_id}")))
+    return cast(Lead, _answer(client.get(f"/leads/{quote(str(company_id), safe='')}")))
+
+
+def company_columns(client: httpx.Client) -> list[str]:
+    """Name what the service reads of a company: ``id``, its attributes, ``usage``, ``as_of``."""
+    document = client.get("/openapi.json").raise_for_status().json()
+    return list(document["components"]["schemas"]["History"]["properties"])
 
 
 def _answer(response: httpx.Response) -> dict[str, object]:
@@ -108,14 +93,8 @@ def main() -> None:
         leads = first_leads(client, 5)
         for each in leads:
             print(f"{each['rank']:>3}  company {each['id']}  {each['probability']:.3f}  {each['tier']}")
-        found = lead(client, leads[0]["id"])
-        company: Company = {
-            "id": found["id"],
-            "ALEXA_RANK": found["ALEXA_RANK"],
-            "EMPLOYEE_RANGE": found["EMPLOYEE_RANGE"],
-            "INDUSTRY": found["INDUSTRY"],
-            "usage": found["usage"],
-        }
+        found = cast(Company, lead(client, leads[0]["id"]))
+        company = {name: found[name] for name in company_columns(client) if name in found}
         (prediction,) = predict(client, [company])
         print(f"company {prediction['company_id']} again: {prediction['conversion_probability']:.3f}")
         for reason in prediction["reasons"]:

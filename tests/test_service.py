@@ -10,6 +10,7 @@ import shlex
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from conversion.leads.lead_files import read_lead_files
 from conversion.leads.lead_list import REASON_COLUMNS, REASONS
 from conversion.modelling.registered_versions import RegisteredVersion, RegisteredVersions, write_registered
 from conversion.serving.connections import HEAD_SECONDS
+from tests.clone import ROOT
 from tests.contract_files import hubspot, projects
 from tests.exports import UNRANKED
 from tests.server import Server, bentoml_client, copy_of, history_of, samples, total
@@ -177,6 +179,9 @@ class TestLeads:
         answer = client.get(f"/leads/{history['id']}").json()
         assert answer["usage"] == history["usage"]
         assert answer["probability"] == leads.set_index("id").loc[history["id"], "probability"]
+
+    def test_the_client_of_the_examples(self, server: Server, leads: pd.DataFrame) -> None:
+        check_the_client(server, leads)
 
     def test_no_such_lead(self, client: httpx.Client) -> None:
         answer = client.get("/leads/1")
@@ -343,6 +348,21 @@ def test_health_names_the_registered_version_that_is_served(copied: Path, tmp_pa
     assert health["model_version"] == description["sha256"][:12]
 
 
+def check_the_client(server: Server, listed: pd.DataFrame) -> None:
+    """Run the example of a client: it shows the first leads, and predicts the first one as the list does."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / "client.py", server.url],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    assert [line.split()[2] for line in lines[:5]] == [str(each) for each in listed["id"].head(5)]
+    first = listed.iloc[0]
+    assert lines[5:] == [
+        f"company {first['id']} again: {first['probability']:.3f}",
+        *(f"  {first[name]}" for name in REASON_COLUMNS),
+    ]
+
+
 def test_a_service_of_another_contract(served_projects: Path, tmp_path: Path) -> None:
     """Text ids, and the fields of that contract, to BentoML's client too."""
     listed = read_lead_files(served_projects, "csv", projects())
@@ -357,6 +377,7 @@ def test_a_service_of_another_contract(served_projects: Path, tmp_path: Path) ->
             assert answer["company_id"] == row["id"]
             assert answer["conversion_probability"] == pytest.approx(row["probability"], abs=1e-9)
             assert answer["reasons"] == [row[name] for name in REASON_COLUMNS]
+        check_the_client(server, listed.leads)
         schema = client.get("/schema.json").json()
         with bentoml_client(server) as theirs:
             assert theirs.predict_single(history) == answer
