@@ -213,7 +213,7 @@ def lifetime_totals(usage: KnownUsage) -> LifetimeTotals:
 
 
 def back(at: np.ndarray, weeks: np.ndarray) -> np.ndarray:
-    """Return the positions ``weeks`` before each position, at least 0; shape (positions, *weeks)."""
+    """Return the positions ``weeks`` before each position, at least 0; shape (positions, ...)."""
     return np.asarray(np.maximum(at.reshape(-1, *(1,) * weeks.ndim) - weeks, 0))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Final
 
 import numpy as np
@@ -375,7 +376,7 @@ def _number(column: Column, notes: list[str]) -> tuple[dict[str, Any], str]:
     stands_for = len(column.levels) >= 50 and share >= 0.05 and top > 0
     rest = values[values < top] if stands_for else values
     if least > 0:
-        keys["minimum"] = 1 if column.kind == "whole" else float(10.0 ** np.floor(np.log10(least)))
+        keys["minimum"] = 1 if column.kind == "whole" else float(f"1e{Decimal(float(least)).adjusted()}")
         middle, high = np.quantile(rest, [0.5, 0.99])
         if high >= 10 * middle or float(rest.max()) >= 10_000 * least or "rank" in words(column.name):
             keys["log"] = True

@@ -18,7 +18,6 @@ import yaml
 
 import conversion
 from conversion.config.params import Params
-from conversion.evaluation.predictions import BASE_RATE, MODEL, OUTCOMES
 from conversion.runtime.files import (
     VERIFIED,
     WITH_CHECKSUMS,
@@ -35,7 +34,7 @@ LOCK: Final = Path("dvc.lock")
 RESULTS: Final = ("metrics", "plots")
 CODE: Final = ("conversion/", "stages/")
 PREDICTIONS: Final = "backtest/predictions.parquet"
-PREDICTED: Final = (*OUTCOMES, MODEL, BASE_RATE)
+PREDICTED: Final = ("id", "as_of", "label", "MRR", "probability", "base_rate")
 """Columns of the backtest that are kept, if it has them; the baselines are the same for all models."""
 EXAMPLE_ROWS: Final = 3
 PACKAGE: Final = Path(conversion.__file__).parent

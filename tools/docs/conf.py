@@ -51,8 +51,12 @@ pygments_dark_style = "github-dark"
 myst_heading_anchors = 3
 copybutton_prompt_text = "$ "
 
-# Pygments knows no mermaid, and no console commands over several lines: both are shown without colours.
-suppress_warnings = ["misc.highlighting_failure"]
+suppress_warnings = [
+    # Pygments knows no mermaid, and no console commands over several lines: both are shown without colours.
+    "misc.highlighting_failure",
+    # Sphinx takes the name of an attribute in a docstring for a reference to any attribute of that name.
+    "ref.python",
+]
 
 # Each build runs the notebook; an error in it fails the build.
 nb_execution_mode = "force"
