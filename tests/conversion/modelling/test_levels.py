@@ -86,8 +86,9 @@ def test_a_table_is_encoded_like_a_request(
     learned = learn_levels(snapshots({"Europe": 3, "JP": 2, "FR": 1}), (COUNTRY,), contract)
     others = dict.fromkeys(contract.companies.attributes, [None] * len(values))
     requested = encode(contract, others | {"country": values}, learned.levels)
-    # What a clean table has: the group of a value that has one.
-    found = {"DE": "Europe", "FR": "Europe", "US": "America"} if grouped else {}
+    # What a clean table has: the group of a value that has one, and no empty text.
+    found: dict[str, str | None] = {"": None}
+    found |= {"DE": "Europe", "FR": "Europe", "US": "America"} if grouped else {}
     column = pd.Series([found.get(str(value), value) for value in values], dtype=object)
     column = column.astype("category") if categorical else column
     codes = level_codes(column, learned.levels["country"], country(contract))
