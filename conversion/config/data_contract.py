@@ -205,12 +205,7 @@ class Contract(Section):
                 f"companies: {', '.join(taken)} is what the lead list or the HTTP API calls a value of its "
                 "own; rename it in the export"
             )
-        grouped = {
-            encoded_names(column, category)[0]
-            for column, category in self.attributes_of(Category).items()
-            if category.groups is not None
-        }
-        taken = sorted(grouped & {*LISTED})
+        taken = sorted({*self.group_columns} & {*LISTED})
         if taken:
             raise ValueError(
                 f"companies.attributes: {', '.join(taken)} would be a column of groups in the lead list, "
@@ -269,6 +264,15 @@ class Contract(Section):
     def counts(self) -> tuple[str, ...]:
         """All columns of counts: actions, then users."""
         return self.actions + self.users
+
+    @property
+    def group_columns(self) -> tuple[str, ...]:
+        """The columns of the groups that companies are in, one for each category with groups."""
+        return tuple(
+            encoded_names(column, category)[0]
+            for column, category in self.attributes_of(Category).items()
+            if category.groups is not None
+        )
 
     def attributes_of(self, kind: type[Any]) -> dict[str, Any]:
         """Select the attributes of one kind, such as `Category`."""

@@ -53,6 +53,12 @@ def current_ids(table: pd.DataFrame, aliases: Aliases) -> CurrentIds:
     return current
 
 
+def ids_of_today(tables: Mapping[str, pd.DataFrame], contract: Contract) -> CurrentIds:
+    """Return `current_ids` of an export's typed tables; none where the contract has no table of aliases."""
+    aliases = contract.companies.aliases
+    return NO_ALIASES if aliases is None else current_ids(tables[aliases.table], aliases)
+
+
 def _refuse_circle(ids: list[Any], aliases: Aliases) -> None:
     raise ExportError(
         f"{aliases.table}: {aliases.into}: expected that each {aliases.id} leads to an id that is still "

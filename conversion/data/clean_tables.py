@@ -10,9 +10,8 @@ import pandas as pd
 from conversion.config.data_contract import Contract
 from conversion.data.aliases import (
     MERGED,
-    NO_ALIASES,
     CurrentIds,
-    current_ids,
+    ids_of_today,
     known_ids,
     merge_companies,
     merge_usage,
@@ -81,7 +80,7 @@ def clean_tables(
         The table of aliases contradicts itself.
     """
     names, as_of = contract.companies, period.as_of
-    current = NO_ALIASES if names.aliases is None else current_ids(tables[names.aliases.table], names.aliases)
+    current = ids_of_today(tables, contract)
     rows, merged = merge_companies([tables[name] for name in names.tables], current, as_of, contract)
     ids = company_ids(rows, as_of, contract)
     dated = [each for each in contract.tables if each not in {*names.tables, contract.usage.table}]
@@ -115,9 +114,9 @@ def _sign_ups(companies: pd.DataFrame, current: CurrentIds, contract: Contract) 
     """Return the days of sign-up by id, also by the ids no longer used; None where none are recorded."""
     if contract.companies.signed_up is None:
         return None
-    days = companies.set_index("id")[contract.companies.signed_up].dropna()
-    former = {old: days[now] for old, now in current.items() if now in days.index}
-    return pd.concat([days, pd.Series(former, dtype=days.dtype)]) if former else days
+    days = companies.set_index("id")[contract.companies.signed_up]
+    ids = known_ids(companies["id"], current)
+    return pd.Series(days.reindex(replaced(ids, current)).array, index=ids)
 
 
 def measure_names(contract: Contract) -> dict[str, str]:

@@ -15,6 +15,7 @@ from conversion.data.attribute_encoding import with_attributes
 from conversion.data.deduplication import deduplicate
 from conversion.data.histories import histories_of, last_values, value_column
 from conversion.data.period import Period, describe_first, strays
+from conversion.data.rules import first_rule
 from conversion.data.subscriptions import MADE_TYPES, conversions_of
 from conversion.data.timeline import WEEK, as_of_view, known_at
 from conversion.runtime.errors import ExportError
@@ -180,8 +181,7 @@ def _repeated_companies(
     first_day, known_day = (
         days.groupby(rows["id"]).transform("min") for days in (converted, rows[names.converted])
     )
-    rule = pd.Series(pd.NA, index=rows.index, dtype="str")
-    rule = rule.mask(converted > first_day, "later_conversion")
+    rule = first_rule({"later_conversion": converted > first_day}, rows.index)
     # Once a company is known to have converted, a row of it without a conversion is a duplicate.
     candidates = recorded[converted.eq(first_day) | (converted.isna() & known_day.isna())]
     unknown_before = [name for name in (names.converted, names.value, names.ended) if name is not None]
@@ -270,9 +270,7 @@ def clean_usage(
         "negative_count": (usage[list(contract.counts)] < 0).any(axis=1),
         "actions_below_users": pd.Series((actions < users).any(axis=1), index=usage.index),
     }
-    rule = pd.Series(pd.NA, index=usage.index, dtype="str")
-    for name, rows in broken.items():
-        rule = rule.mask(rule.isna() & rows, name)
+    rule = first_rule(broken, usage.index)
     order = ["id", time]
     rest = usage[rule.isna()]
     repeated = rest.index[~deduplicate(rest, order, "most_complete")]
@@ -285,7 +283,7 @@ def clean_usage(
 def _before_sign_up(usage: pd.DataFrame, signed_up: pd.Series | None, contract: Contract) -> pd.Series:
     if signed_up is None or "before_sign_up" not in usage_rules(contract):
         return pd.Series(data=False, index=usage.index)
-    return usage[contract.usage.time] + WEEK <= usage["id"].map(signed_up)
+    return known_at(usage[contract.usage.time], usage["id"].map(signed_up))
 
 
 def check_usage_is_left(

@@ -10,6 +10,7 @@ from conversion.config.attribute_kinds import History
 from conversion.config.attribute_names import slug
 from conversion.config.data_contract import Contract
 from conversion.data.deduplication import deduplicate
+from conversion.data.rules import first_rule
 
 HISTORY_RULES: Final = {
     "valid_after_as_of": "the value was not valid before as_of",
@@ -62,9 +63,11 @@ def clean_history(
     """
     rows = table[["id", history.valid_from, value_column(column, history)]]
     order = ["id", history.valid_from]
-    rule = pd.Series(pd.NA, index=rows.index, dtype="str")
-    rule = rule.mask(~rows["id"].isin(ids), "orphan_history")
-    rule = rule.mask(~(rows[history.valid_from] < as_of), "valid_after_as_of")
+    broken = {
+        "valid_after_as_of": ~(rows[history.valid_from] < as_of),
+        "orphan_history": ~rows["id"].isin(ids),
+    }
+    rule = first_rule(broken, rows.index)
     rest = rows[rule.isna()]
     kept = deduplicate(rest, order, "most_complete")
     rule = rule.mask(rule.index.isin(rest.index[~kept]), "duplicate_history")

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from conversion.config.data_contract import Contract, Subscriptions
+from conversion.data.rules import first_rule
 from conversion.data.timeline import RENEWAL
 
 SUBSCRIPTION_RULES: Final = {
@@ -67,9 +68,7 @@ def clean_subscriptions(
         "orphan_subscription": ~table["id"].isin(ids),
         "trial": _is_trial(table, named),
     }
-    rule = pd.Series(pd.NA, index=table.index, dtype="str")
-    for name, rows in broken.items():
-        rule = rule.mask(rule.isna() & rows, name)
+    rule = first_rule(broken, table.index)
     paid = table[rule.isna()]
     flawed = {}
     if named.end is not None:

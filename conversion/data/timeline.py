@@ -40,6 +40,11 @@ def week_number(weeks: pd.DatetimeIndex | pd.Series) -> np.ndarray:
     return np.asarray(days.astype(np.int64) // 7)
 
 
+def days_before_monday(contract: Contract) -> int:
+    """Return how many days before the Monday by which the project dates it a week of usage starts."""
+    return 1 if contract.usage.week_starts == "sunday" else 0
+
+
 def on_mondays(usage: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """Return usage rows with weeks that begin on Mondays.
 
@@ -48,11 +53,15 @@ def on_mondays(usage: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """
     if contract.usage.week_starts == "monday":
         return usage
-    return usage.assign(**{contract.usage.time: usage[contract.usage.time] + pd.Timedelta(days=1)})
+    early = pd.Timedelta(days=days_before_monday(contract))
+    return usage.assign(**{contract.usage.time: usage[contract.usage.time] + early})
 
 
-def known_at(when: pd.Series, as_of: pd.Timestamp) -> pd.Series:
-    """Return which usage rows (by the first day of their week) are known at ``as_of``: the week is over."""
+def known_at(when: pd.Series, as_of: pd.Timestamp | pd.Series) -> pd.Series:
+    """Return which usage rows (by the first day of their week) are known at ``as_of``: the week is over.
+
+    ``as_of`` is one moment for all rows, or one for each; at a missing one nothing is known.
+    """
     return when + WEEK <= as_of
 
 

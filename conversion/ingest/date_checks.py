@@ -7,7 +7,7 @@ import logging
 import pandas as pd
 
 from conversion.config.data_contract import Contract, Subscriptions
-from conversion.data.timeline import WEEK
+from conversion.data.timeline import known_at
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +38,8 @@ def check_dates(tables: dict[str, pd.DataFrame], contract: Contract) -> dict[str
         if first is None or second is None:
             continue
         dated = [table for table in tables.values() if first in table and second in table]
-        facts[name] = sum(int((table[second] < table[first]).sum()) for table in dated)
-        _warn_of_dates(meaning, first, second, facts[name])
+        rows = sum(int((table[second] < table[first]).sum()) for table in dated)
+        facts[name] = _warned(meaning, first, second, rows)
     return facts
 
 
@@ -49,19 +49,27 @@ def _check_subscribed_dates(
     table, start = tables[subscriptions.table], subscriptions.start
     facts: dict[str, int] = {}
     if (signed_up := contract.companies.signed_up) is not None:
-        days = pd.concat([tables[name].set_index("id")[signed_up] for name in contract.companies.tables])
-        before = table[start] < table["id"].map(days.groupby(level=0).min())
-        facts["converted_before_signed_up"] = int(before.sum())
-        _warn_of_dates("converted before they signed up", signed_up, start, facts[[*facts][-1]])
+        rows = int((table[start] < table["id"].map(_sign_up_days(tables, contract, signed_up))).sum())
+        meaning = "converted before they signed up"
+        facts["converted_before_signed_up"] = _warned(meaning, signed_up, start, rows)
     if (end := subscriptions.end) is not None:
-        facts["ended_before_converted"] = int((table[end] < table[start]).sum())
-        _warn_of_dates("ended before they converted", start, end, facts[[*facts][-1]])
+        rows = int((table[end] < table[start]).sum())
+        facts["ended_before_converted"] = _warned("ended before they converted", start, end, rows)
     return facts
 
 
-def _warn_of_dates(meaning: str, first: str, second: str, rows: int) -> None:
+def _warned(meaning: str, first: str, second: str, rows: int) -> int:
+    """Return the number of rows with two days in the wrong order, after a warning of them."""
     if rows:
         log.warning("some companies %s: compare %s with %s", meaning, second, first, extra={"rows": rows})
+    return rows
+
+
+def _sign_up_days(tables: dict[str, pd.DataFrame], contract: Contract, signed_up: str) -> pd.Series:
+    """Return each company's first day of sign-up by id."""
+    days = pd.concat([tables[name].set_index("id")[signed_up] for name in contract.companies.tables])
+    first: pd.Series = days.groupby(level=0).min()
+    return first
 
 
 def check_usage_before_sign_up(
@@ -69,8 +77,8 @@ def check_usage_before_sign_up(
 ) -> dict[str, dict[str, int]]:
     """Count the usage rows of weeks before the one in which their company signed up.
 
-    They are kept: people may try a product before their company has an account, and dates of signing up may
-    be wrong. Many of them are a sign of the latter.
+    Cleaning drops them unless the contract keeps them (``usage.before_sign_up``). Many of them are a sign
+    that the days of signing up are wrong.
 
     Returns
     -------
@@ -80,8 +88,7 @@ def check_usage_before_sign_up(
     name = contract.companies.signed_up
     if name is None:
         return {}
-    days = pd.concat([tables[each].set_index("id")[name].dropna() for each in contract.companies.tables])
     usage = tables[contract.usage.table]
-    before = usage[contract.usage.time] + WEEK <= usage["id"].map(days.groupby(level=0).min())
+    before = known_at(usage[contract.usage.time], usage["id"].map(_sign_up_days(tables, contract, name)))
     companies = int(usage.loc[before, "id"].nunique())
     return {"usage_before_sign_up": {"rows": int(before.sum()), "companies": companies}}

@@ -10,7 +10,7 @@ from typing import Final
 import pandas as pd
 
 from conversion.config.data_contract import Contract
-from conversion.data.aliases import current_ids, replaced
+from conversion.data.aliases import ids_of_today, replaced
 from conversion.ingest.columns import tables_of
 from conversion.ingest.faults import SHOWN_KEYS, SHOWN_VALUES, Fault, quoted, row_key
 from conversion.ingest.tables import shown_file
@@ -37,7 +37,7 @@ def with_current_ids(tables: Tables, contract: Contract) -> Tables:
     aliases = contract.companies.aliases
     if aliases is None:
         return tables
-    current = current_ids(tables[aliases.table], aliases)
+    current = ids_of_today(tables, contract)
     return {
         name: table if name == aliases.table else table.assign(id=replaced(table["id"], current))
         for name, table in tables.items()
@@ -57,7 +57,7 @@ def check_aliases(tables: Tables, contract: Contract) -> dict[str, dict[str, int
     aliases = contract.companies.aliases
     if aliases is None:
         return {}
-    current = current_ids(tables[aliases.table], aliases)
+    current = ids_of_today(tables, contract)
     known = set(pd.concat([tables[name]["id"] for name in contract.companies.tables]))
     lost = sum(now not in known and old not in known for old, now in current.items())
     if lost:

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from conversion.config.attribute_kinds import AnyAttribute, Flag, is_numeric
 from conversion.config.data_contract import Contract
-from conversion.leads.lead_list import REASON_COLUMNS, group_columns, lead_columns
+from conversion.leads.lead_list import REASON_COLUMNS, lead_columns
 from conversion.modelling.tiers import TIERS
 from conversion.runtime.errors import ArtifactError
 from conversion.runtime.files import (
@@ -182,7 +182,7 @@ class _Kinds:
 
 
 def _kinds(contract: Contract) -> _Kinds:
-    columns, companies, groups = lead_columns(contract), contract.companies, group_columns(contract)
+    columns, companies, groups = lead_columns(contract), contract.companies, contract.group_columns
     of = {name: _kind(attribute) for name, attribute in companies.attributes.items()}
     texts = ("tier", *companies.shown, *groups, "last_active_week", *REASON_COLUMNS)
     return _Kinds(

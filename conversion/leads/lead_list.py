@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from conversion.config.attribute_kinds import Category, Date, Number, Ordered
+from conversion.config.attribute_kinds import Date, Number, Ordered
 from conversion.config.attribute_names import encoded_names, flag_name
 from conversion.config.data_contract import Contract
 from conversion.config.params import Tiers
@@ -36,18 +36,9 @@ def lead_columns(contract: Contract) -> tuple[str, ...]:
         *(() if companies.value is None else ("expected_mrr",)),
         *companies.shown,
         *companies.attributes,
-        *group_columns(contract),
+        *contract.group_columns,
         *activity_columns(contract),
         *REASON_COLUMNS,
-    )
-
-
-def group_columns(contract: Contract) -> tuple[str, ...]:
-    """Name the columns of the groups that companies are in, one for each category with groups."""
-    return tuple(
-        encoded_names(column, category)[0]
-        for column, category in contract.attributes_of(Category).items()
-        if category.groups is not None
     )
 
 
@@ -105,7 +96,7 @@ def lead_list(
 
 def _shown(companies: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """Return the id, and the columns that show who a company is: as exported, then its groups."""
-    shown = [*contract.companies.shown, *contract.companies.attributes, *group_columns(contract)]
+    shown = [*contract.companies.shown, *contract.companies.attributes, *contract.group_columns]
     as_exported: dict[str, pd.Series[Any]] = {}
     for column, attribute in contract.companies.attributes.items():
         values = companies[column]

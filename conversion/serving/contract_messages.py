@@ -11,7 +11,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter, create_m
 from conversion.config.attribute_kinds import AnyAttribute, Category, Date, Flag, Number, Ordered, is_numeric
 from conversion.config.attribute_names import flag_name, label
 from conversion.config.data_contract import TOTALS, Contract
-from conversion.leads.lead_list import REASON_COLUMNS, group_columns, lead_columns
+from conversion.leads.lead_list import REASON_COLUMNS, lead_columns
 from conversion.serving.message_types import (
     MAX_MEASURE,
     MAX_TEXT,
@@ -300,7 +300,7 @@ def _lead(contract: Contract, names: Mapping[str, str], plain_id: type) -> dict[
     types["id"] = (plain_id, ...)
     types |= {column: (str | None, _field(column, names[column])) for column in contract.companies.shown}
     types |= {column: _listed(column, each, names[column]) for column, each in attributes.items()}
-    types |= {column: (str, _field(column, names[column])) for column in group_columns(contract)}
+    types |= {column: (str, _field(column, names[column])) for column in contract.group_columns}
     columns = [name for name in lead_columns(contract) if name not in REASON_COLUMNS]
     return {names[column]: types[column] for column in columns} | {"reasons": (list[str], ...)}
 

@@ -10,12 +10,12 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from conversion.data.timeline import days_before_monday
 from conversion.leads.lead_files import read_lead_files
 from conversion.leads.lead_list import REASON_COLUMNS
 from conversion.serving.contract_messages import Messages
 from conversion.serving.messages import Leads, LeadWithUsage, Tier, UsageWeek
 from conversion.serving.predictor import VERSION_DIGITS
-from conversion.serving.request_arrays import days_before_monday
 
 _WHOLE: Final = ("last_week_actions", "last_week_users")
 
@@ -90,7 +90,7 @@ def _usage_of(usage: pd.DataFrame, company_id: int | str, messages: Messages) ->
     low, high = np.searchsorted(ids, company_id, side="left"), np.searchsorted(ids, company_id, side="right")
     rows = usage.iloc[low:high]
     # As requests have them: the days on which the weeks of the export start.
-    starts = rows[contract.usage.time] - pd.Timedelta(days=days_before_monday(contract.usage.week_starts))
+    starts = rows[contract.usage.time] - pd.Timedelta(days=days_before_monday(contract))
     columns: dict[str, list[Any]] = {contract.usage.time: starts.dt.date.tolist()}
     columns |= {name: rows[name].astype(int).tolist() for name in contract.counts}
     for name, measure in contract.usage.measures.items():

@@ -30,7 +30,7 @@ from conversion.modelling.tiers import tier_of
 from conversion.runtime.errors import ArtifactError
 from conversion.serving.contract_messages import Messages, build_messages
 from conversion.serving.messages import Company, Confidence, History, Prediction, Summary
-from conversion.serving.request_arrays import Encoded, RequestReader, monday_of, week_of
+from conversion.serving.request_arrays import Encoded, RequestReader, first_day_of, week_of
 
 VERSION_DIGITS: Final = 12
 PROBABILITY_DECIMALS: Final = 9  # as in the lead list
@@ -220,7 +220,7 @@ def _of_histories(predictor: Predictor, companies: Sequence[History], where: lis
     attributes = reader.attributes(reader.encoded(companies), weeks)
     every = features_of_block(attributes, block, at_the_end, predictor.settings, predictor.levels)[:, 0]
     values = every[:, predictor.places]
-    as_ofs = [monday_of(week) for week in weeks]
+    as_ofs = [first_day_of(week) for week in weeks]
     return _answers(predictor, predictor.model, predictor.history_reasons, companies, values, as_ofs)
 
 

@@ -16,7 +16,7 @@ from conversion.config.attribute_names import encoded_names
 from conversion.config.data_contract import TOTALS
 from conversion.data.attribute_block import ages
 from conversion.data.attribute_encoding import Levels, encoder, level_of
-from conversion.data.timeline import FIRST_MONDAY
+from conversion.data.timeline import FIRST_MONDAY, days_before_monday
 from conversion.features.definitions import LifetimeTotals
 from conversion.serving.contract_messages import Messages
 from conversion.serving.message_types import MAX_WEEKS
@@ -35,19 +35,17 @@ def places_of(companies: Sequence[Summary | History]) -> list[str]:
     return [f"companies[{place}]." for place in range(len(companies))]
 
 
-def week_of(day: dt.date) -> int:
-    """Return the number of the week that a day lies in, counted from Monday 1970-01-05."""
-    return (day.toordinal() - _FIRST_MONDAY) // 7
+def week_of(day: dt.date, early: int = 0) -> int:
+    """Return the number of the week that a day lies in, counted from Monday 1970-01-05.
+
+    ``early`` is how many days before its Monday a week starts.
+    """
+    return (day.toordinal() + early - _FIRST_MONDAY) // 7
 
 
-def monday_of(week: int) -> dt.date:
-    """Return a week's Monday; the calendar's first day for weeks before it."""
-    return dt.date.fromordinal(max(_FIRST_MONDAY + 7 * week, 1))
-
-
-def days_before_monday(week_starts: str) -> int:
-    """Return how many days before the Monday by which it is known a week of usage starts."""
-    return 1 if week_starts == "sunday" else 0
+def first_day_of(week: int, early: int = 0) -> dt.date:
+    """Return a week's first day, as `week_of` counts; the calendar's first day for weeks before it."""
+    return dt.date.fromordinal(max(_FIRST_MONDAY + 7 * week - early, 1))
 
 
 def _getter(names: Sequence[str | None]) -> Callable[[object], tuple[Any, ...]]:
@@ -91,7 +89,7 @@ class RequestReader:
         self._values = _getter([names[column] for column in attributes])
         self._totals = _getter([name if name in messages.totals else None for name in TOTALS])
         self._time, self._first_day = usage.time, attrgetter(names[usage.time])
-        self._early = days_before_monday(usage.week_starts)
+        self._early = days_before_monday(contract)
         measures = [measure.column for measure in usage.measures.values()]
         self._numbers = _getter([names[column] for column in (*contract.counts, *measures)])
         self._counts = contract.counts
@@ -193,7 +191,7 @@ class RequestReader:
         faults: list[Fault] = []
         laid: list[tuple[list[int], Floats]] = []
         for company, as_of, start in zip(companies, as_ofs, where, strict=True):
-            back = [as_of - self._week(self._first_day(week)) for week in company.usage]
+            back = [as_of - week_of(self._first_day(week), self._early) for week in company.usage]
             numbers = np.array([self._numbers(week) for week in company.usage], dtype=np.float64)
             numbers = numbers.reshape(len(back), self._width - 1)  # None is NaN
             if (back and not 0 < min(back) <= max(back) <= MAX_WEEKS) or len(set(back)) < len(back):
@@ -217,15 +215,9 @@ class RequestReader:
                     rows[places, self._rows + 1 :] = numbers[:, self._rows :]
         return block
 
-    def _week(self, day: dt.date) -> int:
-        return (day.toordinal() + self._early - _FIRST_MONDAY) // 7
-
-    def _first_of(self, week: int) -> dt.date:
-        return dt.date.fromordinal(max(_FIRST_MONDAY + 7 * week - self._early, 1))
-
     def _week_faults(self, company: History, as_of: int, back: list[int], start: str) -> list[Fault]:
-        monday = monday_of(as_of)
-        first, last = self._first_of(as_of - MAX_WEEKS), self._first_of(as_of - 1)
+        monday = first_day_of(as_of)
+        first, last = (first_day_of(week, self._early) for week in (as_of - MAX_WEEKS, as_of - 1))
         faults = []
         for place, (week, weeks_back) in enumerate(zip(company.usage, back, strict=True)):
             field, given = f"{start}usage[{place}].{self._time}", self._first_day(week).isoformat()
