@@ -17,6 +17,7 @@ from conversion.config.attribute_names import (
 )
 from conversion.features.catalogue import Computed
 from conversion.features.definitions import AttributeColumns, Feature, FeatureSettings, Kind
+from conversion.features.facts import attribute_fact
 from conversion.stats.portable_math import log
 
 AttributeFeature = Computed[AttributeColumns]
@@ -47,6 +48,7 @@ def _value(column: str, attribute: AnyAttribute, place: int) -> AttributeFeature
         0 if isinstance(attribute, Category) else attribute.direction,
         "firmographics",
         column,
+        attribute_fact(column),
     )
     if isinstance(attribute, Number):
         return Computed(feature, _number(attribute, place))
@@ -70,7 +72,7 @@ def _not_applicable(column: str, attribute: Number, place: int) -> AttributeFeat
     description = _description(attribute.flag, f"{label(column, attribute)} not applicable")
     name = flag_name(column, attribute)
     return Computed(
-        Feature(name, description, "0 or 1", "-", "flag", 0, "firmographics", column),
+        Feature(name, description, "0 or 1", "-", "flag", 0, "firmographics", column, attribute_fact(column)),
         lambda company: company.values[place],
     )
 
@@ -78,7 +80,8 @@ def _not_applicable(column: str, attribute: Number, place: int) -> AttributeFeat
 def _missing(column: str, attribute: AnyAttribute, place: int) -> AttributeFeature:
     description = _description(attribute.missing, f"{label(column, attribute)} not known")
     name = missing_name(column, attribute)
-    feature = Feature(name, description, "0 or 1", "-", "flag", 0, "missingness", column)
+    fact = attribute_fact(column)
+    feature = Feature(name, description, "0 or 1", "-", "flag", 0, "missingness", column, fact)
     if isinstance(attribute, Category):
         return Computed(feature, lambda company: company.values[place] == len(company.levels[column]) - 1)
     if isinstance(attribute, Number) and attribute.not_applicable is not None:

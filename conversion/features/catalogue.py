@@ -16,6 +16,17 @@ import numpy as np
 from conversion.config.attribute_names import label
 from conversion.config.usage_contract import Measure
 from conversion.features.definitions import Feature, FeatureSettings, LifetimeTotals
+from conversion.features.facts import (
+    ACTIONS,
+    GROWTH,
+    MODULES,
+    PEOPLE,
+    RECENCY,
+    REGULARITY,
+    TENURE,
+    measure_fact,
+    module_fact,
+)
 from conversion.features.usage_block import ACCELERATION_WEEKS, TREND_WEEKS, Counted, KnownUsage, WindowUsage
 from conversion.stats.portable_math import log, log1p
 
@@ -40,13 +51,15 @@ class Windowed(NamedTuple):
     name: str
     description: str
     unit: str
+    fact: str
     lifetime: bool = True
     module: str | None = None  # None: of all modules
 
     def feature(self, window: int | None) -> Feature:
         """Return the feature of one window; None is the lifetime."""
         suffix, text = _window(window)
-        return Feature(f"{self.name}_{suffix}", self.description, self.unit, text, "count", 1)
+        name = f"{self.name}_{suffix}"
+        return Feature(name, self.description, self.unit, text, "count", 1, fact=self.fact)
 
 
 class WindowedGroup(NamedTuple):
@@ -61,20 +74,20 @@ class WindowedGroup(NamedTuple):
 _OF_ALL_MODULES: Final = (
     # For the lifetime that is total_actions.
     WindowedGroup(
-        (Windowed("actions", "actions in {all modules}", "actions", lifetime=False),),
+        (Windowed("actions", "actions in {all modules}", "actions", ACTIONS, lifetime=False),),
         lambda inside: inside.sums[:, :, Counted.ACTIONS],
     ),
     WindowedGroup(
-        (Windowed("users_max", "most users of a week in {any module}", "users"),),
+        (Windowed("users_max", "most users of a week in {any module}", "users", PEOPLE),),
         lambda inside: inside.users_max[:, :, -1],
         needs="users",
     ),
     WindowedGroup(
-        (Windowed("active_weeks", "weeks with an action or a user", "weeks"),),
+        (Windowed("active_weeks", "weeks with an action or a user", "weeks", REGULARITY),),
         lambda inside: inside.sums[:, :, Counted.ACTIVE],
     ),
     WindowedGroup(
-        (Windowed("modules_used", "modules with an action", "modules"),),
+        (Windowed("modules_used", "modules with an action", "modules", MODULES),),
         lambda inside: (inside.sums[:, :, Counted.BY_MODULE] > 0).sum(axis=2),
         needs="modules",
     ),
@@ -109,42 +122,86 @@ def _module_entropy(usage: KnownUsage) -> np.ndarray:
 
 TOTALS_FEATURES: Final[tuple[Computed[LifetimeTotals], ...]] = (
     Computed(
-        Feature("total_actions", "actions in {all modules}", "actions", "lifetime", "count", 1),
+        Feature("total_actions", "actions in {all modules}", "actions", "lifetime", "count", 1, fact=ACTIONS),
         lambda totals: totals.actions,
     ),
     Computed(
-        Feature("total_users", "weekly users summed over weeks and modules", "users", "lifetime", "count", 1),
+        Feature(
+            "total_users",
+            "weekly users summed over weeks and modules",
+            "users",
+            "lifetime",
+            "count",
+            1,
+            fact=PEOPLE,
+        ),
         lambda totals: totals.users,
         needs="users",
     ),
     Computed(
-        Feature("days_active", "last minus first day with a usage row", "days", "lifetime", "duration", 0),
+        Feature(
+            "days_active",
+            "last minus first day with a usage row",
+            "days",
+            "lifetime",
+            "duration",
+            0,
+            fact=REGULARITY,
+        ),
         lambda totals: totals.days_active,
     ),
     Computed(
-        Feature("activity_frequency", "usage rows over days_active + 1", "1/day", "lifetime", "share", 0),
+        Feature(
+            "activity_frequency",
+            "usage rows over days_active + 1",
+            "1/day",
+            "lifetime",
+            "share",
+            0,
+            fact=REGULARITY,
+        ),
         lambda totals: totals.activity_frequency,
     ),
     Computed(
-        Feature("actions_per_user", "total_actions over total_users", "actions", "lifetime", "share", 0),
+        Feature(
+            "actions_per_user",
+            "total_actions over total_users",
+            "actions",
+            "lifetime",
+            "share",
+            0,
+            fact=ACTIONS,
+        ),
         _actions_per_user,
         needs="users",
     ),
     Computed(
-        Feature("seen", "has a usage row", "0 or 1", "lifetime", "flag", 1),
+        Feature("seen", "has a usage row", "0 or 1", "lifetime", "flag", 1, fact=RECENCY),
         lambda totals: totals.seen,
     ),
 )
 USAGE_FEATURES: Final[tuple[Computed[KnownUsage], ...]] = (
     Computed(
         Feature(
-            "recency_weeks", "weeks since the last active week was over", "weeks", "lifetime", "duration", -1
+            "recency_weeks",
+            "weeks since the last active week was over",
+            "weeks",
+            "lifetime",
+            "duration",
+            -1,
+            fact=RECENCY,
         ),
         lambda usage: usage.at - usage.last_active,
     ),
     Computed(
         Feature(
-            "tenure_weeks", "weeks since the first active week began", "weeks", "lifetime", "duration", 0
+            "tenure_weeks",
+            "weeks since the first active week began",
+            "weeks",
+            "lifetime",
+            "duration",
+            0,
+            fact=TENURE,
         ),
         lambda usage: usage.at - (usage.first_active - 1.0),
     ),
@@ -156,6 +213,7 @@ USAGE_FEATURES: Final[tuple[Computed[KnownUsage], ...]] = (
             "lifetime",
             "duration",
             0,
+            fact=TENURE,
         ),
         lambda usage: usage.at - (usage.first_row - 1.0),
     ),
@@ -167,6 +225,7 @@ USAGE_FEATURES: Final[tuple[Computed[KnownUsage], ...]] = (
             str(2 * ACCELERATION_WEEKS),
             "change",
             0,
+            fact=GROWTH,
         ),
         _acceleration,
     ),
@@ -178,12 +237,19 @@ USAGE_FEATURES: Final[tuple[Computed[KnownUsage], ...]] = (
             str(TREND_WEEKS),
             "change",
             0,
+            fact=GROWTH,
         ),
         _trend,
     ),
     Computed(
         Feature(
-            "module_entropy", "entropy of the shares of actions by module", "nats", "lifetime", "share", 0
+            "module_entropy",
+            "entropy of the shares of actions by module",
+            "nats",
+            "lifetime",
+            "share",
+            0,
+            fact=MODULES,
         ),
         _module_entropy,
         needs="modules",
@@ -202,11 +268,13 @@ def windowed_groups(settings: FeatureSettings) -> tuple[tuple[Windowed, ...], tu
     for name, module in settings.modules:
         low, said = name.lower(), label(name, module)
         if len(settings.modules) > 1:
-            actions.append(Windowed(f"actions_{low}", f"actions in {said}", "actions", module=name))
+            actions.append(
+                Windowed(f"actions_{low}", f"actions in {said}", "actions", module_fact(name), module=name)
+            )
             ordered.append(actions[-1])
         if module.users is not None and several_users:
             description = f"most users of a week in {said}"
-            users.append(Windowed(f"users_max_{low}", description, "users", module=name))
+            users.append(Windowed(f"users_max_{low}", description, "users", module_fact(name), module=name))
             ordered.append(users[-1])
     groups = [
         WindowedGroup(tuple(actions), lambda inside: inside.sums[:, :, Counted.BY_MODULE]),
@@ -234,6 +302,7 @@ def average_features(settings: FeatureSettings) -> tuple[Feature, ...]:
             "lifetime",
             "count",
             1,
+            fact=PEOPLE,
         )
         for half_life in settings.half_lives
     )
@@ -253,7 +322,8 @@ def _measure_feature(name: str, measure: Measure, window: int | None) -> Feature
     how = {"sum": f"{said} in sum", "max": f"largest {said} of a week", "last": f"last known {said}"}
     suffix, text = _window(window)
     unit, description = measure.unit or "number", how[measure.combine]
-    return Feature(f"{name.lower()}_{suffix}", description, unit, text, "count", measure.direction)
+    feature = f"{name.lower()}_{suffix}"
+    return Feature(feature, description, unit, text, "count", measure.direction, fact=measure_fact(name))
 
 
 def totals_features(settings: FeatureSettings) -> tuple[Computed[LifetimeTotals], ...]:

@@ -39,6 +39,8 @@ class Feature:
         What it is computed from; params.yaml's ``features.groups`` switches groups on and off.
     column
         The attribute that it is made of; None for features of usage.
+    fact
+        Key of the fact about the company that it is one of the measures of, see `conversion.features.facts`.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Feature:
     monotone: Literal[-1, 0, 1]
     group: Group = "usage"
     column: str | None = None
+    fact: str = "actions"
 
 
 @dataclass(frozen=True)
