@@ -1,0 +1,1 @@
+"""What people look at: charts, sentences on them, the pages and the report."""
