@@ -41,6 +41,8 @@ class Trees:
     value
         Mean of the leaves below each node over its training snapshots, shape (nodes,). In a forest the
         share of conversions, in a booster the log-odds that the tree adds.
+    weight
+        Of the training snapshots at each node, as the library averages them, shape (nodes,).
     """
 
     roots: NDArray[np.intp]
@@ -49,6 +51,7 @@ class Trees:
     threshold: Floats
     children: NDArray[np.intp]
     value: Floats
+    weight: Floats
 
     @classmethod
     def of_forest(cls, forest: RandomForestClassifier) -> Self:
@@ -60,6 +63,7 @@ class Trees:
             column=np.concatenate([tree.feature for tree in trees]),
             threshold=np.concatenate([tree.threshold for tree in trees]),
             value=values[:, 1] / values.sum(axis=1),
+            weight=np.concatenate([tree.weighted_n_node_samples for tree in trees]),
         )
 
     @classmethod
@@ -73,6 +77,7 @@ class Trees:
             # XGBoost asks whether the column is less than the threshold: at most the next smaller number.
             threshold=np.nextafter(asked, np.float32(-np.inf)).astype(np.float64),
             value=np.concatenate([_node_means(tree) for tree in trees]),
+            weight=np.concatenate([tree["sum_hessian"] for tree in trees]).astype(np.float64),
         )
 
     @classmethod
@@ -82,6 +87,7 @@ class Trees:
         column: np.ndarray,
         threshold: np.ndarray,
         value: np.ndarray,
+        weight: np.ndarray,
     ) -> Self:
         """Concatenate trees whose nodes are numbered from each root on."""
         roots = np.cumsum([0, *(len(left) for left, _ in children[:-1])])
@@ -96,7 +102,16 @@ class Trees:
             threshold=threshold,
             children=np.where(leaf[:, None], nodes, np.concatenate(placed)).ravel(),
             value=value,
+            weight=weight,
         )
+
+    def below(self, nodes: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return both children of each node, on a new last axis."""
+        return np.asarray(self.children.reshape(-1, 2)[nodes])
+
+    def is_leaf(self, nodes: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Return which nodes ask nothing."""
+        return np.asarray(self.children[2 * nodes] == nodes)
 
     def paths(self, columns: Floats) -> NDArray[np.intp]:
         """Return the nodes on each row's way down each tree, shape (depth + 1, rows, trees)."""
