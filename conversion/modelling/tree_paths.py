@@ -3,10 +3,18 @@
 The libraries' walks are compiled, but take up to milliseconds to start.
 
 Contributions are by Saabas's method (2014): walking down a tree, each split changes the mean of the training
-snapshots below, and that change is credited to the column that the split asks. They are not SHAP values,
-which average over all orders in which the columns could become known. Both add up to the score, but single
-contributions differ, by up to 1.4 log-odds here: Saabas's credit splits near the leaves more. TreeSHAP took
-twelve times as long.
+snapshots below, and that change is credited to the column that the split asks. Shallow trees have SHAP values
+instead, see `conversion.modelling.tree_shap`. Both add up to the score, but Saabas credits a split less the
+nearer it is to the root.
+
+The forest of params.yaml is nine levels deep. There SHAP values by the shap library take about 9 ms a company,
+minutes for the sample's list. How far Saabas's contributions are from them on the sample, by fact and in
+log-odds (``python -m benchmarks.tree_contributions``):
+
+- over the list 0.02 on average, at most 0.63; rank correlations between companies from 0.63 to 0.99; the
+  strongest fact is the same for 91 %;
+- among the 200 highest scores 0.12 on average, at most 0.96; from 0.65 to 0.99, and 0.38 for recency, which
+  hardly counts there; the strongest fact is the same for 86 %.
 """
 
 from __future__ import annotations

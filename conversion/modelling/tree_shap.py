@@ -71,14 +71,15 @@ class ShapTables:
     @classmethod
     def of(cls, trees: Trees) -> Self:
         """Compute the tables of trees that are at most `DEEPEST` deep."""
-        asked, sides = _twigs(trees)
+        asked, sides = twigs_of(trees)
         twigs, questions = asked.shape
         leaf = trees.is_leaf(asked)
         first = np.arange(twigs) << questions
         shares, values = np.zeros((twigs << questions, questions)), np.zeros(twigs << questions)
-        for ways in _ways(trees, asked, sides):
+        patterns = (np.arange(1 << questions)[:, None] >> np.arange(questions) & 1).astype(np.bool_)
+        for ways in ways_to_leaves(trees, asked, sides):
             rows = first[ways.twig][:, None] + np.arange(1 << questions)
-            met = ways.met(questions)
+            met = ways.met(patterns)
             values[rows] += np.where(met.all(axis=0), ways.value[:, None], 0.0)
             for question, contribution in zip(ways.question, ways.contributions(met), strict=True):
                 shares[rows, question] += contribution
@@ -117,7 +118,7 @@ class ShapTables:
 
 
 @dataclass(frozen=True)
-class _Ways:
+class Ways:
     """Ways from roots to leaves, at most one for each twig.
 
     Attributes
@@ -144,13 +145,22 @@ class _Ways:
     share: Floats
     value: Floats
 
-    def met(self, questions: int) -> Bools:
-        """Return whether answers meet all that a player is asked, shape (steps, ways, answers)."""
-        answers = np.arange(1 << questions)[:, None] >> self.question & 1
+    def met(self, answers: Bools) -> Bools:
+        """Return whether answers meet all that a player is asked.
+
+        Parameters
+        ----------
+        answers
+            To each twig's questions, shape (ways, answers, questions), or (answers, questions) for all twigs.
+
+        Returns
+        -------
+        numpy.ndarray of bool, shape (steps, ways, answers)
+        """
         every = np.arange(len(self.twig))
-        met = np.ones((len(self.question), len(every), len(answers)), dtype=np.bool_)
+        met = np.ones((len(self.question), len(every), answers.shape[-2]), dtype=np.bool_)
         for step, players in enumerate(self.merged.T):
-            met[players, every] &= answers[:, step] == self.side[:, [step]]
+            met[players, every] &= answers[..., self.question[step]] == self.side[:, [step]]
         return met
 
     def contributions(self, met: Bools) -> Iterator[Floats]:
@@ -172,7 +182,7 @@ class _Ways:
             yield self.value[:, None] * (met[player] - self.share[:, [player]]) * total
 
 
-def _twigs(trees: Trees) -> tuple[Indices, Indices]:
+def twigs_of(trees: Trees) -> tuple[Indices, Indices]:
     """Return the nodes of twigs' questions, and the answers that lead to each twig, tree after tree.
 
     Where a tree is shallower the leaf stands in for what is below: both its children are itself.
@@ -188,7 +198,7 @@ def _twigs(trees: Trees) -> tuple[Indices, Indices]:
     return np.column_stack([asked, nodes, trees.below(nodes)]), sides
 
 
-def _ways(trees: Trees, asked: Indices, sides: Indices) -> Iterator[_Ways]:
+def ways_to_leaves(trees: Trees, asked: Indices, sides: Indices) -> Iterator[Ways]:
     """Yield the ways to the first leaf of each twig, then to the second, and so on."""
     steps = sides.shape[1]
     for side, last in itertools.product((0, 1), repeat=TWIG):
@@ -200,11 +210,11 @@ def _ways(trees: Trees, asked: Indices, sides: Indices) -> Iterator[_Ways]:
         after = np.column_stack([nodes[:, 1:], trees.below(nodes[:, -1])[:, last]])
         along = np.column_stack([sides[twig], np.tile([side, last], (len(twig), 1))])
         merged, share = _players(trees, nodes, after)
-        yield _Ways(twig, question, along, merged, share, trees.value[after[:, -1]])
+        yield Ways(twig, question, along, merged, share, trees.value[after[:, -1]])
 
 
 def _players(trees: Trees, nodes: Indices, after: Indices) -> tuple[Indices, Floats]:
-    """Return `_Ways.merged` and `_Ways.share` of ways through nodes, each with the node after it."""
+    """Return `Ways.merged` and `Ways.share` of ways through nodes, each with the node after it."""
     leaf = trees.is_leaf(nodes)
     # A leaf that stands in for a split asks no column.
     column = np.where(leaf, -1 - np.arange(nodes.shape[1]), trees.column[nodes])

@@ -105,7 +105,7 @@ class TreeScorer(Scorer):
 class RandomForestScorer(TreeScorer):
     """A forest of shallow trees with large leaves, as positives are sparse, monotone as definitions say.
 
-    Its trees are too deep for tables of SHAP values.
+    Its trees are too deep for SHAP values; `conversion.modelling.tree_paths` has the measured difference.
     """
 
     def estimator(self, monotone: NDArray[np.int64]) -> RandomForestClassifier:
