@@ -17,6 +17,10 @@ from conversion.features.statements import Sentence, clash
 from conversion.stats.numeric import Floats
 
 REASONS: Final = 3
+LEAST_LOG_ODDS: Final = 0.1
+"""What moves the odds by less than a tenth is not worth a sentence."""
+MOST_ALIKE: Final = 2
+"""Sentences of one kind that a lead may have, such as how many people worked in a module."""
 LEAST_DISTINCT: Final = 0.05
 """Weight of a fact that is true of nearly every company at the top of the list."""
 _DECIMALS: Final = 9  # so that the order of equally strong facts does not depend on the last bits of a sum
@@ -71,7 +75,8 @@ class ReasonWriter:
         """
         templates = self._templates(observations.levels)
         by_fact = sum_by_fact(contributions, self._places)
-        strength = np.round(by_fact * self._weights(by_fact), _DECIMALS)
+        tells = np.abs(by_fact) >= LEAST_LOG_ODDS
+        strength = np.where(tells, np.round(by_fact * self._weights(by_fact), _DECIMALS), 0.0)
         order = np.argsort(-np.abs(strength), axis=1, kind="stable")
         rows = zip(observations.companies(), order.tolist(), strength.tolist(), strict=True)
         return [_told(company, places, strengths, templates) for company, places, strengths in rows]
@@ -134,7 +139,8 @@ def _told(
         sentence = templates[place](company)
         if sentence is None or sentence.leaning == ("good" if strength < 0 else "bad"):
             continue
-        if any(clash(sentence, other) for other in said):
+        alike = sum(sentence.says[0] == other.says[0] for other in said)
+        if alike == MOST_ALIKE or any(clash(sentence, other) for other in said):
             continue
         said.append(sentence)
         if strength < 0:
