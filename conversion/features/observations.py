@@ -124,7 +124,9 @@ def observe(block: Floats, attributes: Floats, settings: FeatureSettings, levels
             _put_measures(values[:, places.measures[at]], inside, plan)
     used = np.empty((companies, weeks, modules + 1), dtype=np.bool_)
     np.greater(block[:, :, :modules], 0.0, out=used[:, :, :-1])
-    used[:, :, -1] = (block[:, :, :counts] > 0.0).any(axis=2)
+    if counts > modules:
+        used[:, :, plan.with_users] |= block[:, :, modules:counts] > 0.0
+    used[:, :, -1] = used[:, :, :-1].any(axis=2)
     ago = np.arange(weeks, 0, -1.0)[:, None]
     # The first use is the longest ago; the last one has the most weeks before it.
     values[:, places.first] = (used * ago).max(axis=1, initial=0.0)
@@ -205,6 +207,7 @@ class _Plan(NamedTuple):
 
     modules: int
     counts: int  # columns of actions and users
+    with_users: list[int]  # places of the modules that have users
     encoded: int  # columns of attributes
     ways: tuple[str, ...]  # how each measure is combined
     places: _Places
@@ -230,8 +233,16 @@ def _plan(settings: FeatureSettings) -> _Plan:
         active=spans[6].start,
         attributes=spans[9],
     )
-    ways = tuple(measure.combine for _, measure in settings.measures)
-    return _Plan(modules, layout.counts, encoded, ways, places, ends[-1], _reader(places))
+    return _Plan(
+        modules=modules,
+        counts=layout.counts,
+        with_users=[place for place, (_, each) in enumerate(settings.modules) if each.users is not None],
+        encoded=encoded,
+        ways=tuple(measure.combine for _, measure in settings.measures),
+        places=places,
+        width=ends[-1],
+        read=_reader(places),
+    )
 
 
 def _reader(places: _Places) -> Callable[[Values], Company]:

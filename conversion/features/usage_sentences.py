@@ -28,6 +28,7 @@ from conversion.features.window_sentences import (
     BOTH,
     LATELY,
     QUIET_WEEKS,
+    Claims,
     Window,
     actions_sentence,
     growth_sentence,
@@ -47,6 +48,7 @@ from conversion.features.words import (
 Template = Callable[[Company], Sentence | None]
 
 _MOST_NAMES, _MOST_CHARACTERS = 4, 50  # of modules in a sentence
+_IN_WEEKS_BEFORE: Final = f"in the {number(RECENT_WEEKS)} weeks before"
 _WAYS: Final[dict[int, Leaning]] = {1: "good", 0: "neutral", -1: "bad"}
 
 
@@ -180,15 +182,17 @@ def _modules(company: Company, modules: Sequence[_Module]) -> Sentence | None:
     now = [said for said, window in windows if window.now > 0]
     if (quiet := company.last_active - 1) >= QUIET_WEEKS or not now:
         return _modules_before(windows, quiet)
-    said, says = _names_of(now, len(modules)), (MODULES, *now)
-    more = len(now) - sum(window.before > 0 for _, window in windows)
-    if more > 0 and company.started > RECENT_WEEKS:
-        text = f"They use {said}, {number(more)} more than {BEFORE.replace('before', 'weeks before')}"
-        return Sentence(text, "good", says, ((MODULES, 1), (ACTIVITY, 1)))
+    says = (MODULES, *now)
     if len(now) == 1:
-        return Sentence(f"They use only {said}", "bad", says)
+        return Sentence(f"They use only {now[0]}", "bad", says)
+    text, names = f"They use {_share(len(now), len(modules))}", _names(now)
+    before = sum(window.before > 0 for _, window in windows)
     leaning: Leaning = "good" if len(now) > 2 or len(now) == len(modules) else "neutral"
-    return Sentence(f"They use {said}", leaning, says)
+    claims: Claims = ()
+    if len(now) > before and company.started > RECENT_WEEKS:
+        text = f"{text}, {number(len(now) - before)} more than {_IN_WEEKS_BEFORE}"
+        leaning, claims = "good", ((MODULES, 1), (ACTIVITY, 1))
+    return Sentence(f"{text}: {names}" if names else text, leaning, says, claims)
 
 
 def _modules_before(windows: list[tuple[str, Window]], quiet: float) -> Sentence:
@@ -198,15 +202,23 @@ def _modules_before(windows: list[tuple[str, Window]], quiet: float) -> Sentence
         return Sentence(f"They used no module {BOTH}", "bad", (MODULES,), ((MODULES, -1),))
     if quiet < QUIET_WEEKS:
         return Sentence(f"They used no module {LATELY}", "bad", (MODULES,), ((MODULES, -1),))
-    text = f"They used {_names_of(used, len(windows))} {BOTH}, but nothing in the last {number(quiet)}"
+    said = _names(used) or _share(len(used), len(windows))
+    text = f"They used {said} {BOTH}, but nothing in the last {number(quiet)}"
     leaning: Leaning = "bad" if len(used) == 1 else "neutral"
     return Sentence(text, leaning, (MODULES, *used), ((MODULES, -1), (ACTIVITY, -1)))
 
 
-def _names_of(used: list[str], modules: int) -> str:
-    if len(used) <= _MOST_NAMES and sum(map(len, used)) <= _MOST_CHARACTERS:
-        return listed(used)
-    return f"all {number(modules)} modules" if len(used) == modules else f"{number(len(used))} modules"
+def _share(used: int, modules: int) -> str:
+    """Say how many of the modules are used."""
+    if used < modules:
+        return f"{number(used)} of {number(modules)} modules"
+    return "both modules" if used == 2 else f"all {number(used)} modules"
+
+
+def _names(used: list[str]) -> str:
+    """Name modules if they are few; empty otherwise."""
+    names = listed(used)
+    return names if len(used) <= _MOST_NAMES and len(names) <= _MOST_CHARACTERS else ""
 
 
 # One module

@@ -40,7 +40,8 @@ def people_sentence(company: Company, people: Window, did: str, subject: str) ->
     if people.is_over:
         most, quiet = max(people.now, people.before), number(people.last - 1)
         text = f"{_up_to(most)} {did} {BOTH}, but nobody in the last {quiet}"
-        return Sentence(capitalised(text), "bad" if most == 1 else "neutral", says, _over(company, subject))
+        leaning = "bad" if most == 1 else _leaning_of_over(company, people)
+        return Sentence(capitalised(text), leaning, says, _over(company, subject))
     some = capitalised(_up_to(people.now))
     if company.started <= RECENT_WEEKS:
         return _people_of_new(company, people.now, did, says, subject)
@@ -66,7 +67,7 @@ def actions_sentence(company: Company, actions: Window, where: str, subject: str
     if actions.is_over:
         said, quiet = _actions(actions.now + actions.before), number(actions.last - 1)
         text = f"They took {said}{where} {BOTH}, but none in the last {quiet}"
-        return Sentence(text, "neutral", says, _over(company, subject))
+        return Sentence(text, _leaning_of_over(company, actions), says, _over(company, subject))
     said = f"{_actions(actions.now)}{where}"
     if company.started <= RECENT_WEEKS:
         text = f"They have taken {said} since they started {weeks_ago(company.started)}"
@@ -112,6 +113,11 @@ def claims_of(window: Window, subject: str) -> Claims:
     """Return what a comparison claims; use that is not over also claims activity."""
     way = (window.now > window.before) - (window.now < window.before)
     return ((subject, way), (ACTIVITY, 1))
+
+
+def _leaning_of_over(company: Company, window: Window) -> Leaning:
+    """Return what use that is over suggests: nothing good where the company went on with something else."""
+    return "bad" if window.now == 0 and company.last_active <= QUIET_WEEKS else "neutral"
 
 
 def _over(company: Company, subject: str) -> Claims:
