@@ -268,10 +268,9 @@ def _of_histories(predictor: Predictor, companies: Sequence[History], where: lis
 
 def _of_summaries(predictor: Predictor, companies: Sequence[Summary]) -> list[Prediction]:
     encoded = predictor.reader.encoded(companies)
-    totals, attributes = _summary_arrays(predictor, companies, encoded)
-    settings, levels = predictor.settings, predictor.levels
-    values = summary_features(totals, attributes, settings, levels)[:, predictor.summary_places]
-    seen = observe_totals(totals, attributes[:, 0], settings, levels)
+    totals, attributes = summary_arrays(predictor, companies, encoded)
+    values = summary_values(predictor, totals, attributes)
+    seen = observe_totals(totals, attributes[:, 0], predictor.settings, predictor.levels)
     as_ofs = [None] * len(companies)
     answers = _answers(predictor, predictor.of_summaries, companies, values, seen, as_ofs)
     return _say_what_is_unknown(predictor, answers, companies, encoded, NOTHING_KNOWN)
@@ -298,10 +297,10 @@ def _say_what_is_unknown(
     ]
 
 
-def _summary_arrays(
+def summary_arrays(
     predictor: Predictor, companies: Sequence[Summary], encoded: Encoded
 ) -> tuple[LifetimeTotals, Floats]:
-    """Return the totals and attributes of summaries.
+    """Return the totals of summaries, and their attributes, which `RequestReader.encoded` returned.
 
     A summary has no moment of its own: a date's age is that at the moment of training.
     """
@@ -309,22 +308,13 @@ def _summary_arrays(
     return predictor.reader.totals(companies), predictor.reader.attributes(encoded, weeks)
 
 
-def summary_values(predictor: Predictor, companies: Sequence[Summary], encoded: Encoded) -> np.ndarray:
-    """Compute the summary model's features; what is not known is NaN.
-
-    Parameters
-    ----------
-    companies
-        With their totals.
-    encoded
-        Their attributes, from `RequestReader.encoded`.
+def summary_values(predictor: Predictor, totals: LifetimeTotals, attributes: Floats) -> np.ndarray:
+    """Compute the summary model's features, rounded as those of the lists are; what is not known is NaN.
 
     Returns
     -------
     numpy.ndarray of float32, shape (companies, features)
-        Rounded as the features of the lists are.
     """
-    totals, attributes = _summary_arrays(predictor, companies, encoded)
     values = summary_features(totals, attributes, predictor.settings, predictor.levels)
     return values[:, predictor.summary_places]
 
