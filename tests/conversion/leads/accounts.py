@@ -24,15 +24,45 @@ MONDAY = pd.Timestamp("2020-02-03")
 LEVELS: dict[str, tuple[str, ...]] = {"country": ("DE", "US", "Other", "Unknown")}
 
 HEAD_COUNT = Feature(
-    "log_head_count", "log of the head count", "log", "-", "ordinal", 0, "firmographics", "head_count"
+    "log_head_count",
+    "log of the head count",
+    "log",
+    "-",
+    "ordinal",
+    0,
+    "firmographics",
+    "head_count",
+    "attribute:head_count",
 )
 HEAD_COUNT_MISSING = Feature(
-    "head_count_missing", "the head count is missing", "0 or 1", "-", "flag", 0, "missingness", "head_count"
+    "head_count_missing",
+    "the head count is missing",
+    "0 or 1",
+    "-",
+    "flag",
+    0,
+    "missingness",
+    "head_count",
+    "attribute:head_count",
 )
-PLAN = Feature("plan", "plan", "level", "-", "ordinal", 0, "firmographics", "plan")
-COUNTRY = Feature("country", "country", "level", "-", "category", 0, "firmographics", "country")
-PARTNER = Feature("is_partner", "is_partner", "0 or 1", "-", "flag", 0, "firmographics", "is_partner")
-INVOICES = Feature("actions_invoices_4w", "actions in Invoices", "actions", "4", "count", 1)
+PLAN = Feature("plan", "plan", "level", "-", "ordinal", 0, "firmographics", "plan", "attribute:plan")
+COUNTRY = Feature(
+    "country", "country", "level", "-", "category", 0, "firmographics", "country", "attribute:country"
+)
+PARTNER = Feature(
+    "is_partner",
+    "is_partner",
+    "0 or 1",
+    "-",
+    "flag",
+    0,
+    "firmographics",
+    "is_partner",
+    "attribute:is_partner",
+)
+INVOICES = Feature(
+    "actions_invoices_4w", "actions in Invoices", "actions", "4", "count", 1, fact="module:invoices"
+)
 
 
 def changed(*edits: Edit) -> Contract:
@@ -81,10 +111,10 @@ class GivenModel:
     data_contract: Contract
     features: tuple[Feature, ...]
     given_values: np.ndarray
-    probability: np.ndarray
-    contributions: np.ndarray
+    given_probability: np.ndarray
+    given_contributions: np.ndarray
     levels: dict[str, tuple[str, ...]]
-    base_rate_: float = 0.01
+    base_log_odds_: float = -3.0
 
     def values(self, snapshots: pd.DataFrame) -> np.ndarray:
         """Return the values of the snapshots' companies."""
@@ -96,7 +126,15 @@ class GivenModel:
             next(at for at, each in enumerate(self.given_values) if np.array_equal(each, row, equal_nan=True))
             for row in values
         ]
-        return self.probability[rows], self.contributions[rows]
+        return self.given_probability[rows], self.given_contributions[rows]
+
+    def probability(self, values: np.ndarray) -> np.ndarray:
+        """Return what is given for the rows with these values."""
+        return self.probability_with_contributions(values)[0]
+
+    def distinct(self, by_fact: np.ndarray) -> np.ndarray:
+        """Return that each fact sets each company apart."""
+        return np.ones_like(by_fact)
 
 
 ALL = (HEAD_COUNT, HEAD_COUNT_MISSING, PLAN, COUNTRY, PARTNER, INVOICES)
@@ -126,7 +164,7 @@ def given_model(contract: Contract | None = None, features: tuple[Feature, ...] 
         data_contract=projects() if contract is None else contract,
         features=features,
         given_values=VALUES[:, places],
-        probability=np.array([0.5, 0.02, 0.25, 0.9]),
-        contributions=CONTRIBUTIONS[:, places],
+        given_probability=np.array([0.5, 0.02, 0.25, 0.9]),
+        given_contributions=CONTRIBUTIONS[:, places],
         levels=LEVELS,
     )
