@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,14 @@ import pandas as pd
 
 from conversion.config.data_contract import Contract
 from conversion.data.attribute_encoding import with_attributes
+from conversion.data.clean_tables import CleanTables
+from conversion.features.compute import feature_settings
 from conversion.features.definitions import Feature
+from conversion.features.facts import attribute_fact, module_fact
+from conversion.leads.lead_list import Prospects
+from conversion.modelling.evidence import Evidence
 from tests.contract_files import projects
+from tests.pipeline import small_params
 
 Edit = Callable[[dict[str, Any]], object]
 
@@ -24,44 +30,23 @@ MONDAY = pd.Timestamp("2020-02-03")
 LEVELS: dict[str, tuple[str, ...]] = {"country": ("DE", "US", "Other", "Unknown")}
 
 HEAD_COUNT = Feature(
-    "log_head_count",
-    "log of the head count",
-    "log",
-    "-",
-    "ordinal",
-    0,
-    "firmographics",
-    "head_count",
-    "attribute:head_count",
-)
+    "log_head_count", "log of the head count", "log", "-", "ordinal", 0, "firmographics", "head_count",
+    attribute_fact("head_count"),
+)  # fmt: skip
 HEAD_COUNT_MISSING = Feature(
-    "head_count_missing",
-    "the head count is missing",
-    "0 or 1",
-    "-",
-    "flag",
-    0,
-    "missingness",
-    "head_count",
-    "attribute:head_count",
-)
-PLAN = Feature("plan", "plan", "level", "-", "ordinal", 0, "firmographics", "plan", "attribute:plan")
+    "head_count_missing", "the head count is missing", "0 or 1", "-", "flag", 0, "missingness", "head_count",
+    attribute_fact("head_count"),
+)  # fmt: skip
+PLAN = Feature("plan", "plan", "level", "-", "ordinal", 0, "firmographics", "plan", attribute_fact("plan"))
 COUNTRY = Feature(
-    "country", "country", "level", "-", "category", 0, "firmographics", "country", "attribute:country"
+    "country", "country", "level", "-", "category", 0, "firmographics", "country", attribute_fact("country")
 )
 PARTNER = Feature(
-    "is_partner",
-    "is_partner",
-    "0 or 1",
-    "-",
-    "flag",
-    0,
-    "firmographics",
-    "is_partner",
-    "attribute:is_partner",
-)
+    "is_partner", "is_partner", "0 or 1", "-", "flag", 0, "firmographics", "is_partner",
+    attribute_fact("is_partner"),
+)  # fmt: skip
 INVOICES = Feature(
-    "actions_invoices_4w", "actions in Invoices", "actions", "4", "count", 1, fact="module:invoices"
+    "actions_invoices_4w", "actions in Invoices", "actions", "4", "count", 1, fact=module_fact("invoices")
 )
 
 
@@ -154,6 +139,33 @@ CONTRIBUTIONS = np.array(
         [-0.6, 0.0, 0.4, 0.1, -0.5, 0.2],
         [0.0, 0.1, 0.2, 0.0, 0.0, 0.8],
     ]
+)
+
+
+def prospects(
+    companies: pd.DataFrame, previous: Sequence[str] = PROSPECTS, contract: Contract | None = None
+) -> Prospects:
+    """Return the four prospects a week after their last usage, with those of a week before."""
+    snapshots, before = (
+        pd.DataFrame({"id": pd.Series(ids, dtype="str"), "as_of": MONDAY + pd.Timedelta(days=7)})
+        for ids in (PROSPECTS, previous)
+    )
+    tables = CleanTables(companies, weekly_usage(), pd.DataFrame(), {})
+    return Prospects(
+        snapshots, before, tables, feature_settings(small_params().featurize, contract or projects())
+    )
+
+
+EVIDENCE = Evidence.model_validate(
+    {
+        "horizon_days": 30,
+        "lists": 9,
+        "bins": [
+            {"from": 0.5, "to": 1.0, "companies": 40, "converted": 10},
+            {"from": 0.0, "to": 0.5, "companies": 900, "converted": 3},
+        ],
+        "summary_bins": [{"from": 0.0, "to": 1.0, "companies": 940, "converted": 13}],
+    }
 )
 
 
