@@ -1,4 +1,4 @@
-"""The model card: what a model is for, what it learned from, how good it is and where it ends, as Markdown."""
+"""The model card as Markdown: what a model is for, what it learned from, how good it is, where it ends."""
 
 from __future__ import annotations
 

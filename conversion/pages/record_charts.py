@@ -10,7 +10,7 @@ from markupsafe import Markup
 from conversion.pages.bars import Bar, bar_table, data_table, framed
 from conversion.pages.charts import Line, Reliable, line_chart, over_weeks, reliability_chart, share_axis
 from conversion.pages.svg import Axis, round_step
-from conversion.pages.track_record import Estimate, Gains, TrackRecord, Week, Weeks
+from conversion.pages.track_record import Estimate, Gains, Tier, TrackRecord, Week, Weeks
 from conversion.pages.words import (
     count,
     decimal,
@@ -70,8 +70,8 @@ def over_time(record: TrackRecord, place: int = 0) -> Markup:
     header = ("List of", "The model", "Mean around it", "95 % interval of the mean", *beside)
     numbers = data_table(title, header, rows)
     how = (
-        "The lines are means of a few lists around each date, as single lists jump about; the bands are their "
-        "95 % intervals. Higher is better: look at how far the model's line is above the rule's."
+        "The lines are means of a few lists around each date, as single lists jump about; the bands are "
+        "their 95 % intervals. Higher is better: look at how far the model's line is above the rule's."
     )
     return framed(title, chart, how, numbers)
 
@@ -143,8 +143,8 @@ def reliability(record: TrackRecord) -> Markup:
     ]
     header = ("Predicted", "Converted", "95 % interval", "Prospects", "Conversions")
     how = (
-        "Each point is a group of prospects with similar probabilities. On the dashed line, as many converted "
-        f"as predicted; above it more, below it fewer. {_ratio_in_words(ratio)}"
+        "Each point is a group of prospects with similar probabilities. On the dashed line, as many "
+        f"converted as predicted; above it more, below it fewer. {_ratio_in_words(ratio)}"
     )
     return framed(title, reliability_chart(label, bins), how, data_table(title, header, rows))
 
@@ -173,9 +173,9 @@ def slices(record: TrackRecord) -> Markup:
         f"In the first {record.recall_length}",
     )
     how = (
-        "The mark is predicted over actual conversions: on the grey line at 1 the probabilities are right, to "
-        "the right of it they are too high. The thin line is the 95 % interval. The last column is the share "
-        f"of the part's conversions that were among the first {record.recall_length} of their list."
+        "The mark is predicted over actual conversions: on the grey line at 1 the probabilities are right, "
+        "to the right of it they are too high. The thin line is the 95 % interval. The last column is the "
+        f"share of the part's conversions that were among the first {record.recall_length} of their list."
     )
     table = bar_table("Parts of the prospects", header, bars, LONGEST_RATIO, reference=1.0)
     return framed("Which prospects it works for", table, how)
@@ -191,7 +191,7 @@ def tiers(record: TrackRecord) -> Markup:
             (percent(each.observed.value), percent(each.predicted)),
             each.observed.low,
             each.observed.high,
-            note=f"{decimal(each.prospects / record.lists.count, 0)} a list, {plural(each.conversions, 'conversion')}",
+            note=_size(each, record.lists.count),
         )
         for each in record.tiers
     ]
@@ -231,11 +231,15 @@ def drift(record: TrackRecord) -> Markup:
     ]
     longest = max(0.3, *(each.index for each in record.drift.facts)) if record.drift.facts else 0.3
     how = (
-        "The index is 0 where this week's prospects are spread as those of earlier lists were; below 0.1 is no "
-        "change, above 0.25 a shift, which calls for a look at the data before the list goes out."
+        "The index is 0 where this week's prospects are spread as those of earlier lists were; below 0.1 "
+        "is no change, above 0.25 a shift, which calls for a look at the data before the list goes out."
     )
     table = bar_table("Population stability index", ("Fact", "Verdict", "Index"), bars, longest)
     return framed("What has changed since training", table, how)
+
+
+def _size(tier: Tier, lists: int) -> str:
+    return f"{decimal(tier.prospects / lists, 0)} a list, {plural(tier.conversions, 'conversion')}"
 
 
 def _line(name: str, weeks: Sequence[Week], kind: int) -> Line:

@@ -14,8 +14,9 @@ from conversion.evaluation.backtest import rules
 from conversion.evaluation.curves import RANKER_NAMES
 from conversion.evaluation.predictions import MODEL
 from conversion.features.definitions import Feature
-from conversion.features.facts import Fact, facts_of
+from conversion.features.facts import facts_of
 from conversion.leads.drift import SHIFT
+from conversion.modelling.fact_profile import FactImportance
 from conversion.pages.quality_notes import quality_notes
 from conversion.pages.track_record import (
     About,
@@ -71,10 +72,10 @@ class Results:
     slices: pd.DataFrame
 
 
-def track_record(
+def record_of(
     results: Results,
     features: Sequence[Feature],
-    importance: Sequence[tuple[Fact, float, int]],
+    importance: Sequence[FactImportance],
     contract: Contract,
     top_k: Sequence[int],
 ) -> TrackRecord:

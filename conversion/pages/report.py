@@ -95,8 +95,8 @@ def report_html(leads: pd.DataFrame, prospects: int, record: TrackRecord, contra
             record=record,
             record_about=(
                 f"{plural(lists.count, 'list')} from {long_day(lists.first.isoformat())} to "
-                f"{long_day(lists.last.isoformat())}: {plural(lists.converters, 'company', 'companies')} on them "
-                f"converted within {days} of a list, {percent(lists.prevalence)} of the rows."
+                f"{long_day(lists.last.isoformat())}: {plural(lists.converters, 'company', 'companies')} on "
+                f"them converted within {days} of a list, {percent(lists.prevalence)} of the rows."
             ),
             business=business_line(record),
             drift=drift_line(record),
@@ -127,8 +127,8 @@ def drift_line(record: TrackRecord) -> str:
     if not moved:
         return "This week's prospects are like those that the model learned from: no fact has shifted."
     return (
-        f"This week's prospects differ from those that the model learned from in: {', '.join(moved)}. Look at the "
-        "data before the list goes out."
+        f"This week's prospects differ from those that the model learned from in: {', '.join(moved)}. Look "
+        "at the data before the list goes out."
     )
 
 
