@@ -20,6 +20,7 @@ from conversion.pages.words import (
     percent,
     percent_interval,
     plural,
+    short_day,
     tier_words,
 )
 
@@ -52,7 +53,7 @@ def over_time(record: TrackRecord, place: int = 0) -> Markup:
     chart = over_weeks(
         f"{title}, list by list. {_average(record, weeks)}",
         days,
-        [month_of(day) for day in days],
+        _dates(days),
         share_axis("share that converted", seen),
         lines,
     )
@@ -155,23 +156,14 @@ def slices(record: TrackRecord) -> Markup:
         Bar(
             each.name,
             each.expected_over_observed.value,
-            (
-                _ratio(each.expected_over_observed),
-                percent(each.share_of_conversions),
-                percent(each.recall.value),
-            ),
+            (decimal(each.expected_over_observed.value), percent(each.recall.value)),
             each.expected_over_observed.low,
             each.expected_over_observed.high,
-            note=f"{plural(each.conversions, 'conversion')} of {count(each.prospects)}",
+            note=f"{plural(each.conversions, 'conversion')}, {percent(each.share_of_conversions)} of all",
         )
         for each in record.slices
     ]
-    header = (
-        "Prospects",
-        "Predicted over actual",
-        "Of all conversions",
-        f"In the first {record.recall_length}",
-    )
+    header = ("Prospects", "Predicted over actual", f"In the first {record.recall_length}")
     how = (
         "The mark is predicted over actual conversions: on the grey line at 1 the probabilities are right, "
         "to the right of it they are too high. The thin line is the 95 % interval. The last column is the "
@@ -221,7 +213,7 @@ def importance(record: TrackRecord) -> Markup:
         "a company convert."
     )
     table = bar_table("Share of what moves scores", ("Fact", "Share"), bars, longest)
-    return framed("What the model looks at", table, how)
+    return framed("How much each fact counts", table, how)
 
 
 def drift(record: TrackRecord) -> Markup:
@@ -236,6 +228,12 @@ def drift(record: TrackRecord) -> Markup:
     )
     table = bar_table("Population stability index", ("Fact", "Verdict", "Index"), bars, longest)
     return framed("What has changed since training", table, how)
+
+
+def _dates(days: Sequence[str]) -> list[str]:
+    """Write the days below a chart: months where it covers many, else days."""
+    months = dict.fromkeys(day[:7] for day in days)
+    return [month_of(day) if len(months) > 3 else short_day(day) for day in days]
 
 
 def _size(tier: Tier, lists: int) -> str:
@@ -278,10 +276,6 @@ def _gain_in_words(drawn: Sequence[Gains], calls: Sequence[int]) -> str:
     place = max(at for at, call in enumerate(calls) if call <= 50)
     reached = ", ".join(f"{each.name} {percent(each.shares[place].value)}" for each in drawn)
     return f"With {count(calls[place])} calls from each list: {reached}."
-
-
-def _ratio(estimate: Estimate) -> str:
-    return decimal(estimate.value)
 
 
 def _ratio_in_words(ratio: Estimate) -> str:
