@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from conversion.features.facts import Fact, fact_places, facts_of, sum_by_fact
+from conversion.features.facts import Fact, Part, fact_places, facts_of, sum_by_fact
 from conversion.leads.lead_columns import BASE
 from conversion.modelling.model import ConversionModel
 from conversion.stats.numeric import Floats
@@ -41,9 +41,10 @@ class ModelFacts:
         return fact_places(self.model.features)
 
     @cached_property
-    def fits(self) -> NDArray[np.bool_]:
-        """Whether each feature is about what a company is, rather than about what it does."""
-        return np.array([fact.part == "fit" for fact in self.facts])[self.places]
+    def of_part(self) -> dict[Part, NDArray[np.intp]]:
+        """The places of the features of each part."""
+        part = np.array([fact.part for fact in self.facts])[self.places]
+        return {"fit": np.flatnonzero(part == "fit"), "activity": np.flatnonzero(part == "activity")}
 
     def by_fact(self, contributions: Floats) -> Floats:
         """Sum contributions, shape (rows, features), by fact; shape (rows, facts)."""
@@ -51,7 +52,11 @@ class ModelFacts:
 
     def parts(self, contributions: Floats) -> tuple[Floats, Floats]:
         """Return what fit and activity add; with the model's base they are the log-odds."""
-        return contributions[:, self.fits].sum(axis=1), contributions[:, ~self.fits].sum(axis=1)
+        fit, activity = (
+            contributions.take(self.of_part[part], axis=1).sum(axis=1).round(DECIMALS)
+            for part in ("fit", "activity")
+        )
+        return fit, activity
 
     def table(self, ids: pd.Series, contributions: Floats) -> pd.DataFrame:
         """Return ``id``, ``base`` and a column of float64 for the key of each fact."""
