@@ -18,6 +18,7 @@ from conversion.config.attribute_names import flag_name
 from conversion.config.params import FeatureGroup
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import describe
+from conversion.pages.track_record import TrackRecord
 from conversion.serving.contract_messages import build_messages
 from conversion.serving.lead_pages import LeadList
 from conversion.serving.messages import Error, RegisteredModel
@@ -92,6 +93,7 @@ def state_of(
     leads: LeadList | None = None,
     log_predictions: WritePredictions | None = None,
     registered_model: RegisteredModel | None = None,
+    track_record: TrackRecord | None = None,
     **settings: Any,
 ) -> ServiceState:
     """Make what the routes answer from; ``settings`` are those of ``serve`` in params.yaml."""
@@ -101,6 +103,7 @@ def state_of(
         model_type=pipeline.params.model.type,
         registered_model=registered_model,
         leads=leads_of(pipeline) if leads is None else leads,
+        track_record=track_record,
         settings=type(pipeline.params.serve).model_validate_json(json.dumps(given)),
         token=token,
         telemetry=Telemetry("conversion", "test"),
