@@ -69,6 +69,11 @@ def raw_with_contributions(members: Sequence[Member], values: Values) -> tuple[F
     return _mean_probability([raw for raw, _ in both]), _mean([contributions for _, contributions in both])
 
 
+def base_log_odds(members: Sequence[Member]) -> float:
+    """Return the log-odds that contributions are relative to."""
+    return sum(member.scorer.base_log_odds() for member in members) / len(members)
+
+
 def importance(members: Sequence[Member]) -> Floats:
     """Return the weight of each feature; the weights sum to 1."""
     weights = [member.importance() for member in members]

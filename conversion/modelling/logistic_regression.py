@@ -80,6 +80,10 @@ class LogisticRegressionScorer(Scorer):
         """Return each coefficient times the column's distance from its mean; they add up exactly."""
         return np.asarray((columns - self.center_) * self.estimator_.coef_[0])
 
+    def base_log_odds(self) -> float:
+        """Return the log-odds of a row whose columns are all at their mean."""
+        return float(self.estimator_.decision_function(self.center_[None])[0])
+
     def importance(self) -> Floats:
         """Return what one standard deviation of each column changes of the log-odds."""
         return np.asarray(np.abs(self.estimator_.coef_[0]) * self.spread_)

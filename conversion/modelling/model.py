@@ -13,9 +13,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from conversion.config.attribute_kinds import Category
 from conversion.config.data_contract import Contract
 from conversion.features.definitions import Feature
+from conversion.features.facts import facts_of
 from conversion.modelling import ensemble
 from conversion.modelling.calibration import Method, calibrated, choose_method, fit_calibrator
 from conversion.modelling.ensemble import Member, Values
+from conversion.modelling.fact_profile import FactImportance, FactProfile
 from conversion.modelling.levels import (
     Learned,
     Levels,
@@ -79,6 +81,10 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         `predict` returns 1 from this probability on.
     base_rate_ : float
         Weighted prevalence among the training snapshots.
+    base_log_odds_ : float
+        The log-odds, before calibration, that contributions are relative to.
+    profile_ : FactProfile
+        What was learned about each fact, see `conversion.modelling.fact_profile`.
     summary_ : ConversionModel
         The model of summaries, see `fit_with_summary`.
     """
@@ -145,7 +151,7 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         if len(np.unique(y)) < 2:
             raise ExportError(
-                f"{self._conversion_tables()}: the {len(y)} training snapshots have a single class "
+                f"{self.data_contract.conversion_tables}: the {len(y)} training snapshots have a single class "
                 f"({y[:1]}); there is nothing to learn from: give a longer export or a later as_of"
             )
         values = self.learn_levels(X).values(X)
@@ -157,6 +163,8 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if self.calibration != "none" or self.threshold != "fixed":
             self._fit_out_of_time(values, y, sample_weight, as_of)
         self.members_ = self._fitted_members(values, y, sample_weight)
+        self.base_log_odds_ = ensemble.base_log_odds(self._members())
+        self.profile_ = FactProfile.learned(self.features, self._members(), values, sample_weight)
         return self
 
     def fit_with_summary(
@@ -261,7 +269,7 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raw.append(ensemble.raw_probability(list(earlier.values()), values[test]))
         if not rows:
             raise ExportError(
-                f"{self._conversion_tables()}: too little history to calibrate, to choose a threshold or to "
+                f"{self.data_contract.conversion_tables}: too little history to calibrate, to choose a threshold or to "
                 "search hyperparameters on out-of-time predictions; set train.calibration: none and "
                 "train.threshold: fixed, with train.search.trials: 0, or give a longer export"
             )
@@ -300,9 +308,30 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         numpy.ndarray of float64, shape (rows, features)
-            In log-odds, before calibration; positive raises the score.
+            In log-odds, before calibration; positive raises the score. With ``base_log_odds_`` they add up to
+            the log-odds of the row.
         """
         return self.probability_with_contributions(values)[1]
+
+    @property
+    def typical_(self) -> Floats:
+        """Return quantiles of each fact's contribution at the top of lists, shape (facts, 20), ascending."""
+        return self.profile_.typical
+
+    def distinct(self, by_fact: Floats) -> Floats:
+        """Return how much each fact sets a company apart from those that usually top a list.
+
+        Parameters
+        ----------
+        by_fact
+            Contributions summed by fact, as `conversion.features.facts.sum_by_fact` does.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (rows, facts)
+            Share of ``typical_`` strictly below, from 0 to 1.
+        """
+        return self.profile_.distinct(by_fact)
 
     def predict_proba(self, X: pd.DataFrame) -> Floats:
         """Return the calibrated probabilities of (no conversion, conversion).
@@ -338,14 +367,15 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         series = pd.Series(weights, index=self._names(), name="importance")
         return series.sort_values(ascending=False, kind="stable")
 
+    def importance_by_fact(self) -> list[FactImportance]:
+        """Weigh the facts, the most important first; the shares sum to 1."""
+        return self.profile_.importance(facts_of(self.features, self.data_contract))
+
     def _fitted_members(self, values: Floats, y: np.ndarray, weight: np.ndarray) -> dict[str, Member]:
         return {
             family: Member.fitted(scorer, self.features, self.levels, self.preparation, values, y, weight)
             for family, scorer in self.scorers.items()
         }
-
-    def _conversion_tables(self) -> str:
-        return self.data_contract.conversion_tables
 
     def _members(self) -> list[Member]:
         return list(self.members_.values())

@@ -19,8 +19,8 @@ from conversion.stats.numeric import Floats
 class Scorer(BaseEstimator, ABC):  # type: ignore[misc]
     """One model family.
 
-    A family implements `estimator`, `raw_probability` and `contributions`, and overrides of the rest what
-    differs: the other methods fit trees of any library.
+    A family implements `estimator`, `raw_probability`, `contributions` and `base_log_odds`, and overrides of
+    the rest what differs: the other methods fit trees of any library.
 
     Parameters
     ----------
@@ -49,7 +49,11 @@ class Scorer(BaseEstimator, ABC):  # type: ignore[misc]
 
     @abstractmethod
     def contributions(self, columns: Floats) -> Floats:
-        """Split each row's log-odds among the design columns, relative to the average training snapshot."""
+        """Split each row's log-odds among the design columns, relative to `base_log_odds`."""
+
+    @abstractmethod
+    def base_log_odds(self) -> float:
+        """Return the log-odds before calibration that contributions start from: an average over training."""
 
     def raw_with_contributions(self, columns: Floats) -> tuple[Floats, Floats]:
         """Return both; override it where one pass over the columns gives both."""

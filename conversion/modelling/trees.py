@@ -80,6 +80,11 @@ class TreeScorer(Scorer):
             contributions[block] = self._in_log_odds(changes, raw[block])
         return raw, contributions
 
+    def base_log_odds(self) -> float:
+        """Return the log-odds of a row that has not passed a split."""
+        start = self._raw_of_leaves(self.trees_.value[self.trees_.roots][None])
+        return float(log_odds(start)[0])
+
     def _settings(self) -> dict[str, Any]:
         """Return the hyperparameters that the library knows by the same names."""
         return {name: value for name, value in self.hyperparameters.items() if name != "monotone"}

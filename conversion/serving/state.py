@@ -157,11 +157,14 @@ def read_files(params: Params, environment: Mapping[str, str]) -> LoadedFiles:
         allowed[PATH] = list(registered.versions)
     model, description = load_model(ConversionModel, allowed=allowed)
     predictor = checked_predictor(model, description, params)
+    leads = read_lead_list(Path(), params.score.format, predictor.messages)
+    if leads is not None:
+        predictor = predictor.beside(leads.files.manifest.tier_cuts, leads.files.evidence)
     return LoadedFiles(
         predictor=predictor,
         model_type=description["model_type"],
         registered_model=registered_model_of(description["sha256"], registered),
-        leads=read_lead_list(Path(), params.score.format, predictor.messages),
+        leads=leads,
         track_record=read_track_record(Path()),
     )
 
