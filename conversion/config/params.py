@@ -171,7 +171,11 @@ class Evaluate(Section):
     bootstrap_samples: int = Field(ge=20, le=10_000, description="bootstrap samples of the 95 % intervals")
     jobs: int = Field(ge=1, le=256, description="refits at once, in threads; changes no result")
     cross_validation_folds: int = Field(ge=0, le=100, description="stratified folds, NOT out of time; 0: off")
-    value_per_conversion: Money = Field(description="revenue of one conversion that was called in time")
+    value_per_conversion: Money | None = Field(
+        description="revenue of one conversion; null: its own monthly value, times value_months"
+    )
+    value_months: int = Field(ge=1, le=120, description="months of the monthly value that a conversion counts for")
+    currency: str = Field(pattern=r"^[A-Z]{3}$", description="currency of values and costs, three letters")
     cost_per_contact: Money = Field(description="cost of one call")
     contacts_per_week: PositiveInt = Field(description="calls the reps make from each list")
 

@@ -6,6 +6,7 @@ In all of them ``predictions`` is the table that `conversion.evaluation.predicti
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,21 +15,23 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.metrics import confusion_matrix_at_thresholds
 
+from conversion.config.params import BASELINE_WEEKS
+from conversion.evaluation.bootstrap import percentiles
 from conversion.evaluation.decision_metrics import CLASSES, decision_counts
-from conversion.evaluation.predictions import MODEL
+from conversion.evaluation.first_calls import FirstCalls, first_calls, rule_in
+from conversion.evaluation.predictions import MODEL, ORACLE
 from conversion.evaluation.slice_metrics import calibration_by_group
 from conversion.stats.bins import quantile_bins
-from conversion.stats.numeric import Floats, Ints, finite
+from conversion.stats.numeric import Floats, Ints, divide, finite
 from conversion.stats.portable_math import exp, log
-from conversion.stats.rank_order import rank_order
 
 RANKER_NAMES: Final = {
     MODEL: "model",
-    "oracle": "oracle (true probability)",
-    "summary_only": "model, lifetime totals only",
-    "users_rule": "rule: most users",
-    "actions_rule": "rule: most actions",
+    "users_rule": f"rule: most users, last {BASELINE_WEEKS} weeks",
+    "actions_rule": f"rule: most actions, last {BASELINE_WEEKS} weeks",
+    "summary_only": "model that knows totals only",
     "random": "random order",
+    ORACLE: "best possible order (known on the sample)",
 }
 """Rankers in the order of the legend."""
 RELIABILITY_LEVELS: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
@@ -37,12 +40,15 @@ GAINS_CALLS: Final = 500
 """Calls of each list that the gains cover: reps make no more in a week."""
 FIRST_CALLS: Final = 50
 """Calls that the gains show one by one."""
+SMOOTHED_LISTS: Final = 5
+"""Lists in the moving mean of the precision; one list of few calls says little."""
 SLICE_TITLES: Final = {
     "share_of_conversions": "share of all conversions",
-    "expected_over_observed": "expected over observed",
-    "log_loss_ratio": "log loss over the base rate's",
-    "roc_auc": "ROC AUC within the slice",
+    "expected_over_observed": "conversions expected for each that happened",
+    "recall_at_<k>": "share of its conversions among the first <k> calls",
+    "roc_auc": "chance that one that converts is above one that does not",
 }
+"""Measures of slices that are drawn; the recall is at the longest list."""
 SMALLEST_PROBABILITY: Final = 1e-6
 _CURVE_POINTS: Final = 100
 _CALLS: Final = np.concatenate((np.arange(FIRST_CALLS), np.arange(FIRST_CALLS, GAINS_CALLS, 10)))
@@ -103,13 +109,17 @@ def reliability_table(predictions: pd.DataFrame, samples: int, seed: int) -> pd.
     return table.loc[table["prospects"] > 0, columns].round(8).reset_index(drop=True)
 
 
-def gains_table(predictions: pd.DataFrame, rankers: Sequence[str] | None = None) -> pd.DataFrame:
-    """Compute the share of all conversions that the first calls of every cutoff's list would catch.
+def gains_table(
+    predictions: pd.DataFrame, samples: int, seed: int, rankers: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Compute the share of all conversions that the first calls of every cutoff's list would reach.
 
     Parameters
     ----------
     predictions
         With the columns to rank by.
+    samples, seed
+        See the module.
     rankers
         Columns to rank by; None: those of `RANKER_NAMES` that the predictions have.
 
@@ -117,11 +127,14 @@ def gains_table(predictions: pd.DataFrame, rankers: Sequence[str] | None = None)
     -------
     DataFrame
         Long: ``ranker`` (its legend name), ``calls`` of each list (none to `GAINS_CALLS`, or to the end of
-        the longest list), ``share_of_conversions``, ``lift`` (over calling in random order).
+        the longest list), ``share_of_conversions`` with the bounds ``low`` and ``high`` of its 95 % interval,
+        ``lift`` (over calling in random order).
     """
     chosen = [name for name in RANKER_NAMES if name in predictions] if rankers is None else rankers
-    weeks = [week for _, week in predictions.groupby("as_of", sort=True)]
-    return pd.concat([_gains(weeks, ranker) for ranker in chosen], ignore_index=True)
+    longest = min(int(predictions.groupby("as_of").size().max()), GAINS_CALLS)
+    calls = [*_CALLS[longest > _CALLS].tolist(), longest]
+    found = first_calls(predictions, chosen, calls, samples, seed)
+    return pd.concat([_gains(ranker, found[ranker]) for ranker in chosen], ignore_index=True)
 
 
 def expected_over_observed_table(months: pd.DataFrame) -> pd.DataFrame:
@@ -164,46 +177,69 @@ def slices_table(slices: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Long: ``measure`` (its title), ``slice``, ``value``, ``low`` and ``high`` (its 95 % interval, or
-        ``value`` if it has none); undefined measures are left out.
+        Long: ``measure`` (its title), ``by`` (the column that makes the slice), ``slice``, ``value``, ``low``
+        and ``high`` (its 95 % interval). Undefined measures are left out, and the share that the whole has of
+        itself.
     """
-    longest = [name for name in slices.columns if name.startswith("recall_at_")][-1:]
-    titles = dict(SLICE_TITLES) | {
-        name: f"recall at {name.removeprefix('recall_at_')} of the whole list" for name in longest
+    longest = [name for name in slices.columns if re.fullmatch(r"recall_at_\d+", name)][-1]
+    titles = {
+        name.replace("recall_at_<k>", longest): title.replace("<k>", longest.removeprefix("recall_at_"))
+        for name, title in SLICE_TITLES.items()
     }
     parts = [
         pd.DataFrame(
             {
                 "measure": title,
+                "by": slices["by"],
                 "slice": slices["slice"],
                 "value": slices[name],
-                "low": slices[f"{name}_low" if f"{name}_low" in slices else name],
-                "high": slices[f"{name}_high" if f"{name}_high" in slices else name],
+                "low": slices[f"{name}_low"],
+                "high": slices[f"{name}_high"],
             }
         )
         for name, title in titles.items()
     ]
-    return pd.concat(parts).dropna().round(6).reset_index(drop=True)
+    table = pd.concat(parts).dropna().round(6)
+    whole = (table["by"] == "all") & (table["measure"] == SLICE_TITLES["share_of_conversions"])
+    return table[~whole].reset_index(drop=True)
 
 
-def precision_over_time_table(weekly: pd.DataFrame) -> pd.DataFrame:
-    """Return the precision of the top of each week's list, and that week's prevalence.
+def precision_over_time_table(
+    predictions: pd.DataFrame, top_k: Sequence[int], samples: int, seed: int
+) -> pd.DataFrame:
+    """Compute the share of the first calls of each week's list that convert, of the model and of the rule.
 
     Parameters
     ----------
-    weekly
-        From `conversion.evaluation.ranking_metrics.weekly_measures`.
+    predictions
+        See the module.
+    top_k
+        List lengths; the first, the middle and the last are taken.
+    samples, seed
+        See the module.
 
     Returns
     -------
     DataFrame
-        ``as_of`` (ISO date), a ``precision_at_`` column for each list length, ``prevalence``; weeks without
-        conversions have precision 0.
+        Long: ``calls`` of the list, ``ranker`` (its legend name), ``as_of`` (ISO date), ``precision`` of the
+        week, ``mean`` (over `SMOOTHED_LISTS` lists, the week's in the middle) and the bounds ``low`` and
+        ``high`` of the mean's 95 % interval. In random order the precision is the share of all prospects.
     """
-    precisions = [name for name in weekly.columns if name.startswith("precision_at_")]
-    shares = weekly[[*precisions, "prevalence"]].fillna(0.0).round(6)
-    shares.insert(0, "as_of", pd.to_datetime(weekly["as_of"]).dt.strftime("%Y-%m-%d"))
-    return shares
+    calls = sorted({top_k[0], top_k[len(top_k) // 2], top_k[-1]})
+    rankers = (MODEL, rule_in(predictions))
+    found = first_calls(predictions, rankers, calls, samples, seed)
+    shares = {RANKER_NAMES[ranker]: found[ranker].reached / found[ranker].called for ranker in rankers}
+    some = found[MODEL]
+    prevalence = (some.conversions / some.prospects)[:, None]
+    shares[RANKER_NAMES["random"]] = np.broadcast_to(prevalence, some.reached.shape)
+    weeks = pd.DatetimeIndex(np.sort(predictions["as_of"].unique())).strftime("%Y-%m-%d")
+    parts = [
+        _over_time(share[:, number]).assign(calls=count, ranker=name, as_of=weeks)
+        for number, count in enumerate(calls)
+        for name, share in shares.items()
+    ]
+    names = ["calls", "ranker", "as_of", "precision", "mean", "low", "high"]
+    return pd.concat(parts, ignore_index=True)[names].round(6)
 
 
 def probability_histogram_table(predictions: pd.DataFrame, bins: int = 40) -> pd.DataFrame:
@@ -268,11 +304,6 @@ def confusion_table(label: ArrayLike, predicted: ArrayLike) -> pd.DataFrame:
     )
 
 
-def importance_table(importance: pd.Series[float]) -> pd.DataFrame:
-    """Return ``feature`` and ``importance``, in the order of the series of importances by feature."""
-    return importance.rename_axis("feature").reset_index()
-
-
 def _decisions_by_threshold(predictions: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
     """Return the conversions and the other rows from each distinct probability on, and it, descending."""
     label, probability = predictions["label"].to_numpy(), finite(predictions[MODEL])
@@ -280,24 +311,34 @@ def _decisions_by_threshold(predictions: pd.DataFrame) -> tuple[Floats, Floats, 
     return hits, alarms, threshold
 
 
-def _gains(weeks: Sequence[pd.DataFrame], ranker: str) -> pd.DataFrame:
-    prospects = np.array([len(week) for week in weeks])
-    longest = min(int(prospects.max()), GAINS_CALLS)
-    calls = np.append(_CALLS[longest > _CALLS], longest)
-    places = [
-        np.flatnonzero(week["label"].to_numpy()[rank_order(week[ranker], week["id"])] == 1) for week in weeks
-    ]
-    caught = np.searchsorted(np.sort(np.concatenate(places)), calls, side="left")
-    share = caught / max(sum(map(len, places)), 1)
-    called = np.minimum(calls[:, None], prospects).sum(axis=1) / prospects.sum()
+def _gains(ranker: str, of: FirstCalls) -> pd.DataFrame:
+    shares = divide(of.reached.sum(axis=0), of.conversions.sum(axis=0))
+    called = divide(of.called[..., 0].sum(axis=0), of.prospects[..., 0].sum(axis=0))
+    share = np.nan_to_num(shares[:, 0])
     return pd.DataFrame(
         {
             "ranker": RANKER_NAMES.get(ranker, ranker),
-            "calls": calls,
+            "calls": of.calls,
             "share_of_conversions": share,
-            "lift": np.divide(share, called, out=np.full_like(share, np.nan), where=called > 0),
+            **_bounds(shares),
+            "lift": divide(share, called),
         }
     ).round(6)
+
+
+def _over_time(precision: Floats) -> pd.DataFrame:
+    """Return a row for each list, from the precision of cutoffs by samples."""
+    reach = SMOOTHED_LISTS // 2
+    mean = np.stack(
+        [precision[max(0, week - reach) : week + reach + 1].mean(axis=0) for week in range(len(precision))]
+    )
+    return pd.DataFrame({"precision": precision[:, 0], "mean": mean[:, 0], **_bounds(mean)})
+
+
+def _bounds(of_samples: Floats) -> dict[str, Floats]:
+    """Return the bounds of the interval of each row; the samples are behind the value of all companies."""
+    bounds = np.array([percentiles(each) for each in of_samples[:, 1:]])
+    return {"low": bounds[:, 0], "high": bounds[:, 1]}
 
 
 def _spread(*ascending: Floats) -> Ints:

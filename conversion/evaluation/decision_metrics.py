@@ -1,4 +1,4 @@
-"""Value of decisions: yes or no at a threshold, and calls down each cutoff's list.
+"""Value of decisions, yes or no at a threshold.
 
 Scikit-learn computes the measures of decisions. The text of the report is ours: scikit-learn's has no way to
 write ``n/a``, and averages over the classes as if an undefined measure were not there.
@@ -9,14 +9,11 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
-from conversion.evaluation.predictions import MODEL, companies_of, cutoffs_of
 from conversion.stats.metric import HIGHER, LOWER, Metric
 from conversion.stats.numeric import Floats, Ints, rounded
-from conversion.stats.rank_order import rank_order
 
 CLASSES: Final = ("no conversion", "conversion")
 
@@ -32,16 +29,6 @@ DECISION_METRICS: Final = (
     Metric("precision", "share of those predicted to convert that do", HIGHER),
     Metric("recall", "share of those that convert that were predicted to", HIGHER),
     Metric("f1", "harmonic mean of precision and recall", HIGHER),
-)
-BUSINESS_METRICS: Final = (
-    Metric("contacts", "calls, `evaluate.contacts_per_week` from each list"),
-    Metric("companies_called", "companies behind those calls"),
-    Metric("conversions_reached", "converters called within the horizon before they convert", HIGHER),
-    Metric("conversions_missed", "converters that were not", LOWER),
-    Metric("revenue", "`evaluate.value_per_conversion` for each converter reached", HIGHER),
-    Metric("cost", "`evaluate.cost_per_contact` for each call"),
-    Metric("profit", "revenue minus cost", HIGHER),
-    Metric("return_on_investment", "profit over cost", HIGHER),
 )
 
 
@@ -113,52 +100,6 @@ def classification_report(label: ArrayLike, predicted: ArrayLike) -> str:
     lines += [_report_line("macro avg", table.mean(axis=0), rows)]
     lines += [_report_line("weighted avg", np.average(table, axis=0, weights=support), rows)]
     return "\n".join(lines) + "\n"
-
-
-def business_measures(
-    predictions: pd.DataFrame, contacts_per_week: int, value_per_conversion: float, cost_per_contact: float
-) -> dict[str, float | int | None]:
-    """Compute what reps gain if they call the first ``contacts_per_week`` of each cutoff's list.
-
-    Parameters
-    ----------
-    predictions
-        See `conversion.evaluation.predictions`.
-    contacts_per_week
-        Calls from each list.
-    value_per_conversion
-        Revenue of a converter that was called in time.
-    cost_per_contact
-        Cost of one call.
-
-    Returns
-    -------
-    dict
-        ``contacts`` (calls), ``companies_called``; ``conversions_reached``: converters called at a cutoff
-        with label 1, each counted once; ``conversions_missed``: the other converters;
-        ``revenue``, ``cost``, ``profit`` and ``return_on_investment`` (profit over cost, None without cost).
-    """
-    companies = companies_of(predictions)
-    called = [
-        np.column_stack((cutoff.company, cutoff.label))[
-            rank_order(cutoff.score(MODEL), cutoff.ids)[:contacts_per_week]
-        ]
-        for cutoff in cutoffs_of(predictions, companies.index)
-    ]
-    calls = np.concatenate(called) if called else np.empty((0, 2), dtype=np.int64)
-    converters = np.unique(companies.index[predictions["label"].to_numpy() == 1])
-    reached = len(np.unique(calls[calls[:, 1] == 1, 0]))
-    revenue, cost = reached * value_per_conversion, len(calls) * cost_per_contact
-    return {
-        "contacts": len(calls),
-        "companies_called": len(np.unique(calls[:, 0])),
-        "conversions_reached": reached,
-        "conversions_missed": len(converters) - reached,
-        "revenue": round(float(revenue), 6),
-        "cost": round(float(cost), 6),
-        "profit": round(float(revenue - cost), 6),
-        "return_on_investment": rounded((revenue - cost) / cost) if cost else None,
-    }
 
 
 def _by_class(label: ArrayLike, predicted: ArrayLike) -> Floats:

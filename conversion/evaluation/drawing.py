@@ -2,42 +2,80 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Final, Literal
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from conversion.evaluation.predictions import MODEL
+from conversion.evaluation.predictions import MODEL, ORACLE
 from conversion.runtime.files import write_atomically
 
 # The palette of Okabe and Ito, which the colour-blind can distinguish.
 COLOURS: Final = {
     MODEL: "#0072B2",
-    "oracle": "#009E73",
-    "summary_only": "#56B4E9",
     "users_rule": "#D55E00",
     "actions_rule": "#CC79A7",
+    "summary_only": "#56B4E9",
     "random": "#777777",
+    ORACLE: "#009E73",
 }
-STYLES: Final = {"oracle": "--", "summary_only": (0, (5, 1)), "actions_rule": "-.", "random": ":"}
+STYLES: Final = {ORACLE: "--", "summary_only": (0, (5, 1)), "actions_rule": "-.", "random": ":"}
 """Line styles of the rankers; the others are solid."""
-SERIES: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-MARKERS: Final = ("o", "s", "^", "D", "v", "P")
+BLUE: Final = COLOURS[MODEL]
+ORANGE: Final = COLOURS["users_rule"]
 GREY: Final = "#777777"
+_TITLE, _LABEL, _TICK = 15, 12.5, 11.5
 _DPI: Final = 110
 _RATIO_TICKS: Final = (0.1, 0.2, 0.33, 0.5, 0.75, 1, 1.33, 2, 3, 5, 10, 20)
 
 
+def panels(title: str, count: int, width: float, height: float, *, share_y: bool = False) -> tuple[Figure, list[Axes]]:
+    """Make a figure with panels beside each other; the size is in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    found = list(np.atleast_1d(figure.subplots(1, count, sharey=share_y)))
+    figure.suptitle(title, fontsize=_TITLE)
+    for axes in found:
+        axes.tick_params(labelsize=_TICK)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.3)
+        axes.set_axisbelow(True)
+    return figure, found
+
+
 def one_panel(title: str, width: float, height: float) -> tuple[Figure, Axes]:
     """Make a figure with one panel; the size is in inches."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots()
-    axes.set_title(title)
+    figure, (axes,) = panels(title, 1, width, height)
     return figure, axes
+
+
+def name_axes(axes: Axes, x: str = "", y: str = "", title: str = "") -> None:
+    """Name the axes of a panel, and the panel itself."""
+    axes.set_xlabel(x, fontsize=_LABEL)
+    axes.set_ylabel(y, fontsize=_LABEL)
+    axes.set_title(title, fontsize=_LABEL)
+
+
+def legend(axes: Axes, place: str) -> None:
+    """Draw the legend inside of a panel."""
+    axes.legend(loc=place, fontsize=_TICK, framealpha=1.0)
+
+
+def legend_below(figure: Figure, axes: Axes, columns: int) -> None:
+    """Draw the legend of a panel below the figure."""
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside lower center", ncols=columns, frameon=False, fontsize=_TICK
+    )
+
+
+def wrapped(text: str, width: int) -> str:
+    """Return a text with a capital letter first, in lines of at most so many characters."""
+    return textwrap.fill(text[:1].upper() + text[1:], width)
 
 
 def percent(value: float, _: int | None = None) -> str:
@@ -65,7 +103,8 @@ def ratio_axis(axes: Axes, which: Literal["x", "y"], rows: pd.DataFrame) -> None
     low, high = min(0.5, float(rows["low"].min())) / 1.1, max(2.0, float(rows["high"].max())) * 1.1
     axis = axes.xaxis if which == "x" else axes.yaxis
     axes.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
-    axis.set_ticks([tick for tick in _RATIO_TICKS if low <= tick <= high])
+    # Over a long range, every second tick, so that their labels do not touch.
+    axis.set_ticks([tick for tick in _RATIO_TICKS[:: 1 if high / low < 8 else 2] if low <= tick <= high])
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.minorticks_off()
 

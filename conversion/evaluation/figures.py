@@ -1,245 +1,202 @@
-"""The plots as pictures.
+"""The plots as pictures, for people who know the product and no statistics.
 
-Each function draws the table of the same name in `conversion.evaluation.curves`; what figures have in common
-is in `conversion.evaluation.drawing`.
+Each function draws the table of the same name in `conversion.evaluation.curves`, ``days`` being the horizon;
+what figures have in common is in `conversion.evaluation.drawing`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, DateFormatter
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from conversion.evaluation.curves import FIRST_CALLS, RANKER_NAMES, SLICE_TITLES, SMALLEST_PROBABILITY
+from conversion.evaluation.curves import FIRST_CALLS, RANKER_NAMES, SMALLEST_PROBABILITY, SMOOTHED_LISTS
 from conversion.evaluation.decision_metrics import CLASSES
 from conversion.evaluation.drawing import (
+    BLUE,
     COLOURS,
     GREY,
-    MARKERS,
-    SERIES,
+    ORANGE,
     STYLES,
+    legend,
+    legend_below,
+    name_axes,
     one_panel,
+    panels,
     percent,
     percent_axis,
     ratio_axis,
 )
-from conversion.evaluation.predictions import MODEL
+from conversion.evaluation.first_calls import RULES
+from conversion.evaluation.predictions import MODEL, ORACLE
 from conversion.stats.portable_math import log
 
-_EVEN: Final = {
-    "expected over observed": 1.0,
-    "log loss over the base rate's": 1.0,
-    "ROC AUC within the slice": 0.5,
-}
-"""Where a measure of slices is neither good nor bad: a dashed line."""
-_MONTHS_ABREAST: Final = 12
+_RANKERS: Final = {name: ranker for ranker, name in RANKER_NAMES.items()}
+_MONTHS_ABREAST: Final = 10
 """More month labels than this are rotated."""
 
 
-def confusion_figure(table: pd.DataFrame) -> Figure:
+def confusion_figure(table: pd.DataFrame, days: int) -> Figure:
     """Draw `confusion_table`: counts, shaded by the share of what actually happened."""
     counts = table["prospects"].to_numpy().reshape(2, 2)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure, axes = one_panel("Confusion matrix, all cutoffs", 6.0, 5.0)
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure, axes = one_panel("What was predicted, and what happened", 7.0, 5.2)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    said = (("not predicted to convert", "predicted to convert"), ("did not convert", "converted"))
     for (row, column), count in np.ndenumerate(counts):
         colour = "white" if shares[row, column] > 0.5 else "black"
-        text = f"{count:,}\n{100 * shares[row, column]:.1f} % of row"
-        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=12)
-    axes.set(xlabel="Predicted", ylabel="Actual", xticks=[0, 1], yticks=[0, 1])
-    axes.set_xticklabels(CLASSES)
-    axes.set_yticklabels(CLASSES, rotation=90, va="center")
+        text = f"{count:,}\n{100 * shares[row, column]:.1f} % of those\nthat {said[1][row]}"
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=12.5)
+    axes.set(xticks=[0, 1], yticks=[0, 1])
+    axes.set_xticklabels([each.capitalize() for each in said[0]])
+    axes.set_yticklabels([each.capitalize() for each in said[1]], rotation=90, va="center")
     axes.tick_params(length=0)
-    bar = figure.colorbar(image, ax=axes, shrink=0.85, format=FuncFormatter(percent))
-    bar.set_label("Share of the actual class")
+    axes.grid(visible=False)
+    name_axes(axes, "Companies on all lists of the past, each at each list", f"Within {days} days")
     return figure
 
 
-def importance_figure(table: pd.DataFrame, top: int = 20) -> Figure:
-    """Draw the ``top`` most important features of `importance_table`."""
-    ordered = table.sort_values(["importance", "feature"], ascending=[False, True], kind="stable").head(top)
-    title = f"Feature importance, top {len(ordered)} of {len(table)}"
-    figure, axes = one_panel(title, 8.0, 1.4 + 0.27 * len(ordered))
-    axes.barh(ordered["feature"].astype(str), ordered["importance"], color=COLOURS[MODEL])
-    axes.invert_yaxis()
-    axes.set(xlabel="Importance")
-    axes.margins(y=0.01)
-    axes.grid(axis="x", alpha=0.3)
-    axes.set_axisbelow(True)
-    return figure
-
-
-def reliability_figure(table: pd.DataFrame) -> Figure:
+def reliability_figure(table: pd.DataFrame, days: int) -> Figure:
     """Draw `reliability_table` on logarithmic axes; bins without a conversion are on the lower edge."""
     predicted = np.maximum(table["mean_probability"].to_numpy(), SMALLEST_PROBABILITY)
     observed, below, above = (table[name].to_numpy() for name in ("observed_share", "low", "high"))
     seen = observed > 0
     shown = np.concatenate((predicted, observed[seen]))
     low = float(f"1e{int(np.floor(log(shown.min()) / log(10.0)))}")
-    figure, axes = one_panel("Reliability: predicted and observed, by quantiles of the probability", 6.8, 6.0)
-    axes.plot([low, 1], [low, 1], color=GREY, linestyle="--", label="perfectly calibrated")
+    figure, axes = one_panel("Do companies convert as often as predicted?", 7.2, 7.2)
+    axes.plot([low, 1], [low, 1], color=GREY, linestyle="--", label="exactly as often as predicted")
     # An interval that reaches 0 is drawn to the lower edge.
     axes.vlines(
         *(predicted[seen], np.maximum(below[seen], low), above[seen]),
-        color=COLOURS[MODEL],
-        linewidth=1.2,
+        color=BLUE,
+        linewidth=1.6,
         label="95 % interval",
     )
     axes.plot(
         *(predicted[seen], observed[seen]),
-        color=COLOURS[MODEL],
+        color=BLUE,
         marker="o",
-        markersize=5,
+        markersize=6,
         linestyle="none",
-        label="model, a quantile bin each",
+        label="companies of about the same prediction",
     )
     if not seen.all():
-        floor = np.full(int((~seen).sum()), low)
         axes.plot(
-            *(predicted[~seen], floor),
-            color=COLOURS["users_rule"],
+            *(predicted[~seen], np.full(int((~seen).sum()), low)),
+            color=ORANGE,
             marker="v",
             linestyle="none",
             clip_on=False,
-            label="no conversion observed",
+            label="none of them converted",
         )
-    axes.set(
-        xscale="log",
-        yscale="log",
-        xlim=(low, 1),
-        ylim=(low, 1),
-        xlabel="Mean predicted probability of converting within the horizon",
-        ylabel="Observed share of prospects that converted",
-    )
+    axes.set(xscale="log", yscale="log", xlim=(low, 1), ylim=(low, 1))
+    name_axes(axes, f"Predicted probability of converting within {days} days", "Share of them that converted")
     percent_axis(axes.xaxis)
     percent_axis(axes.yaxis)
     axes.minorticks_off()
     axes.set_aspect("equal")
-    axes.grid(alpha=0.3)
-    axes.legend(loc="upper left")
+    legend(axes, "upper left")
     return figure
 
 
 def expected_over_observed_figure(table: pd.DataFrame) -> Figure:
     """Draw `expected_over_observed_table`."""
-    figure, axes = one_panel("Expected over observed conversions, by month of the cutoff", 9.0, 4.8)
+    figure, axes = one_panel("Conversions predicted for each one that happened, month by month", 9.5, 5.4)
     place = np.arange(len(table))
     ratio = table["expected_over_observed"]
-    axes.axhline(1, color=GREY, linestyle="--", label="as many observed as expected")
-    axes.vlines(place, table["low"], table["high"], color=COLOURS[MODEL], label="95 % interval")
-    axes.plot(place, ratio, color=COLOURS[MODEL], marker="o", linestyle="none", label="model")
+    axes.axhline(1, color=GREY, linestyle="--", label="as many as predicted")
+    axes.vlines(place, table["low"], table["high"], color=BLUE, linewidth=1.6, label="95 % interval")
+    axes.plot(place, ratio, color=BLUE, marker="o", markersize=6, linestyle="none", label="model")
     ratio_axis(axes, "y", table)
     months = [
         f"{month}\n{count:,}" for month, count in zip(table["month"], table["conversions"], strict=True)
     ]
     axes.set_xticks(place, months, rotation=90 if len(months) > _MONTHS_ABREAST else 0)
-    axes.set(xlabel="Month of the cutoff, and conversions observed", ylabel="Expected over observed")
-    axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    axes.set_xlim(-0.5, max(len(table), 1) - 0.5)
+    name_axes(
+        axes,
+        "Month of the lists, and the conversions on them that happened",
+        "Predicted for each that happened\n(above 1: fewer came than predicted)",
+    )
+    legend_below(figure, axes, 3)
     return figure
 
 
-def slices_figure(table: pd.DataFrame) -> Figure:
-    """Draw `slices_table`: a panel for each measure, a line for each slice."""
-    slices = list(dict.fromkeys(table["slice"]))
-    measures = table.groupby("measure", sort=False)
-    figure = Figure(figsize=(3.0 * len(measures) + 1.5, 1.8 + 0.27 * len(slices)), layout="constrained")
-    panels = np.atleast_1d(figure.subplots(1, len(measures), sharey=True))
-    for axes, (measure, rows) in zip(panels, measures, strict=True):
-        _draw_slices(axes, rows, slices)
-        axes.set_xlabel(str(measure)[:1].upper() + str(measure)[1:])
-    figure.suptitle("The model on slices of the prospects, with 95 % intervals")
-    panels[0].set_yticks(np.arange(len(slices)), slices)
-    panels[0].set_ylabel("Slice of the prospects")
-    panels[0].invert_yaxis()
-    return figure
-
-
-def gains_figure(table: pd.DataFrame) -> Figure:
-    """Draw `gains_table`: a panel with the first dozens of calls of each list, one with hundreds."""
-    figure = Figure(figsize=(11.0, 5.4), layout="constrained")
-    first, all_calls = figure.subplots(1, 2)
-    names = {name: ranker for ranker, name in RANKER_NAMES.items()}
+def gains_figure(table: pd.DataFrame, days: int) -> Figure:
+    """Draw `gains_table`: the first dozens of calls of each list, and hundreds; of the rules the first."""
+    names = table["ranker"].unique()
+    drawn = [MODEL, next((rule for rule in RULES if RANKER_NAMES[rule] in names), ""), "random", ORACLE]
     longest = max(int(table["calls"].max()), 1)
-    for axes, upto in ((first, min(FIRST_CALLS, longest)), (all_calls, longest)):
+    limits = [FIRST_CALLS, longest] if longest > FIRST_CALLS else [longest]
+    title = f"Share of all conversions within {days} days that the first calls reach"
+    figure, found = panels(title, len(limits), 1.5 + 5.5 * len(limits), 5.8)
+    for axes, upto in zip(found, limits, strict=True):
         shown = table[table["calls"] <= upto]
-        for name, rows in shown.groupby("ranker", sort=False):
-            ranker = names.get(str(name), str(name))
-            axes.plot(
-                *(rows["calls"], rows["share_of_conversions"]),
-                label=str(name),
-                color=COLOURS.get(ranker, "black"),
-                linestyle=STYLES.get(ranker, "-"),
-                linewidth=2.4 if ranker == MODEL else 1.6,
-            )
-        top = max(1.08 * float(shown["share_of_conversions"].max()), 0.01)
-        axes.set(title=f"The first {upto} calls", xlim=(0, upto), ylim=(0, min(top, 1.02)))
-        axes.set(xlabel="Companies called of each week's list", ylabel="Share of conversions caught")
+        for ranker in drawn:
+            rows = shown[shown["ranker"] == RANKER_NAMES.get(ranker)]
+            if len(rows):
+                _draw_gains(axes, rows, ranker)
+        top = float(shown.loc[shown["ranker"].map(_RANKERS).isin(drawn[:2]), "high"].max())
+        axes.set(xlim=(0, upto), ylim=(0, min(max(1.05 * top, 0.01), 1.02)))
+        name_axes(
+            axes, "Companies called from the top of each week's list", "Share of all conversions", f"The first {upto} calls"
+        )
         percent_axis(axes.yaxis)
-        axes.grid(alpha=0.3)
-    if longest > FIRST_CALLS:
-        all_calls.axvspan(0, FIRST_CALLS, color=GREY, alpha=0.12, linewidth=0)
-    figure.suptitle("Conversions caught by the first calls of each week's list")
-    handles, labels = first.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    if len(limits) > 1:
+        found[1].axvspan(0, FIRST_CALLS, color=GREY, alpha=0.12, linewidth=0)
+    legend_below(figure, found[0], 3)
     return figure
 
 
 def roc_figure(table: pd.DataFrame) -> Figure:
     """Draw `roc_curve_table`."""
-    figure, axes = one_panel("ROC of the model, all cutoffs pooled", 6.0, 6.0)
+    figure, axes = one_panel("How far down the list the conversions are (ROC curve)", 7.0, 7.2)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="random order")
-    axes.plot(
-        *(table["false_positive_rate"], table["true_positive_rate"]),
-        color=COLOURS[MODEL],
-        linewidth=2,
-        label="model",
-    )
-    axes.set(
-        xlabel="False positive rate (share of other prospects)",
-        ylabel="True positive rate (share of conversions)",
-        xlim=(0, 1),
-        ylim=(0, 1.01),
+    axes.plot(table["false_positive_rate"], table["true_positive_rate"], color=BLUE, linewidth=2.4, label="model")
+    axes.set(xlim=(0, 1), ylim=(0, 1.01))
+    name_axes(
+        axes,
+        "Share of the companies that did not convert,\nabove any place on the list (false positive rate)",
+        "Share of the conversions above it (true positive rate)",
     )
     percent_axis(axes.xaxis)
     percent_axis(axes.yaxis)
     axes.set_aspect("equal")
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    legend(axes, "lower right")
     return figure
 
 
 def precision_recall_figure(table: pd.DataFrame) -> Figure:
     """Draw `precision_recall_table`."""
     prevalence = float(table["precision"].iloc[-1])
-    figure, axes = one_panel("Precision and recall of the model, all cutoffs pooled", 7.0, 5.0)
-    axes.plot(table["recall"], table["precision"], color=COLOURS[MODEL], linewidth=2, label="model")
+    figure, axes = one_panel("The further down the list, the fewer convert (precision and recall)", 8.5, 5.6)
+    axes.plot(table["recall"], table["precision"], color=BLUE, linewidth=2.4, label="model")
     axes.axhline(
-        prevalence, color=GREY, linestyle="--", label=f"random order (prevalence {100 * prevalence:.2f} %)"
+        prevalence, color=GREY, linestyle="--", label=f"random order: {100 * prevalence:.2f} % convert"
     )
-    axes.set(
-        xlabel="Recall (share of conversions at or above the threshold)",
-        ylabel="Precision (share that converts)",
-        xlim=(0, 1),
-        ylim=(0, min(1.02, max(1.1 * float(table["precision"].max()), 0.01))),
+    axes.set(xlim=(0, 1), ylim=(0, min(1.02, max(1.1 * float(table["precision"].max()), 0.01))))
+    name_axes(
+        axes,
+        "Share of all conversions down to any probability (recall)",
+        "Share of the companies down to it\nthat convert (precision)",
     )
     percent_axis(axes.xaxis)
     percent_axis(axes.yaxis)
-    axes.grid(alpha=0.3)
-    axes.legend(loc="upper right")
+    legend(axes, "upper right")
     return figure
 
 
-def probability_histogram_figure(table: pd.DataFrame) -> Figure:
+def probability_histogram_figure(table: pd.DataFrame, days: int) -> Figure:
     """Draw `probability_histogram_table` on logarithmic axes."""
-    figure, axes = one_panel("Predicted probability by outcome, all cutoffs", 8.0, 5.0)
-    looks = (("#56B4E9", 0.6, None), ("#D55E00", 0.55, "//"))
-    for outcome, (colour, opacity, hatch) in zip(CLASSES, looks, strict=True):
+    figure, axes = one_panel("Predicted probabilities of those that converted, and of the others", 9.0, 5.6)
+    looks = (("did not convert", COLOURS["summary_only"], 0.6, None), ("converted", ORANGE, 0.55, "//"))
+    for outcome, (name, colour, opacity, hatch) in zip(CLASSES, looks, strict=True):
         rows = table[table["outcome"] == outcome]
         edges = np.append(rows["probability_from"], rows["probability_to"].iloc[-1])
         axes.stairs(
@@ -248,57 +205,76 @@ def probability_histogram_figure(table: pd.DataFrame) -> Figure:
             color=colour,
             alpha=opacity,
             hatch=hatch,
-            label=f"{outcome} ({rows['prospects'].sum():,})",
+            label=f"{name} ({rows['prospects'].sum():,})",
         )
-    axes.set(
-        xscale="log",
-        yscale="log",
-        xlim=(table["probability_from"].min(), 1),
-        ylim=(0.7, None),
-        xlabel="Predicted probability of converting within the horizon",
-        ylabel="Prospects (one a company and cutoff)",
+    axes.set(xscale="log", yscale="log", xlim=(table["probability_from"].min(), 1), ylim=(0.7, None))
+    name_axes(
+        axes,
+        f"Predicted probability of converting within {days} days",
+        "Companies, each at each list\n(each line is ten times the one below)",
     )
     percent_axis(axes.xaxis)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.minorticks_off()
-    axes.grid(alpha=0.3)
-    axes.set_axisbelow(True)
-    axes.legend(loc="upper right")
+    legend(axes, "upper right")
     return figure
 
 
-def precision_over_time_figure(table: pd.DataFrame) -> Figure:
-    """Draw `precision_over_time_table`."""
-    figure, axes = one_panel("Precision of the top of each week's list", 9.0, 4.8)
-    weeks = pd.to_datetime(table["as_of"])
-    names = [name for name in table.columns if name.startswith("precision_at_")]
-    for number, name in enumerate(names):
-        axes.plot(
-            *(weeks, table[name]),
-            color=SERIES[number % len(SERIES)],
-            marker=MARKERS[number % len(MARKERS)],
-            markersize=4,
-            label=f"top {name.removeprefix('precision_at_')}",
-        )
-    axes.plot(weeks, table["prevalence"], color=GREY, linestyle="--", label="prevalence (random order)")
-    axes.set(xlabel="Cutoff (Monday on which the list is made)", ylabel="Share of those called that convert")
-    axes.set_ylim(0, None)
-    percent_axis(axes.yaxis)
-    axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=len(names) + 1, frameon=False)
+def precision_over_time_figure(table: pd.DataFrame, days: int) -> Figure:
+    """Draw `precision_over_time_table`: a panel for each number of calls."""
+    by_calls = table.groupby("calls", sort=True)
+    title = f"Of the companies called, how many converted within {days} days, list by list"
+    figure, found = panels(title, len(by_calls), 1.0 + 4.4 * len(by_calls), 5.4)
+    for axes, (calls, rows) in zip(found, by_calls, strict=True):
+        for name, each in rows.groupby("ranker", sort=False):
+            _draw_over_time(axes, each, str(name))
+        axes.set_ylim(0, min(1.02, max(1.08 * float(rows[["precision", "high"]].max().max()), 0.01)))
+        name_axes(axes, "Monday of the list", "", f"The first {calls} of each list")
+        percent_axis(axes.yaxis)
+        axes.xaxis.set_major_locator(AutoDateLocator(minticks=2, maxticks=5))
+        axes.xaxis.set_major_formatter(DateFormatter("%Y-%m"))
+    found[0].set_ylabel("Share that converted", fontsize=found[0].xaxis.label.get_size())
+    legend_below(figure, found[0], 4)
     return figure
 
 
-def _draw_slices(axes: Axes, rows: pd.DataFrame, slices: Sequence[str]) -> None:
-    measure = rows["measure"].iloc[0]
-    place = [slices.index(name) for name in rows["slice"]]
-    axes.hlines(place, rows["low"], rows["high"], color=COLOURS[MODEL])
-    axes.plot(rows["value"], place, color=COLOURS[MODEL], marker="o", linestyle="none", clip_on=False)
-    if measure == SLICE_TITLES["expected_over_observed"]:
-        ratio_axis(axes, "x", rows)
-    if measure in _EVEN:
-        axes.axvline(_EVEN[measure], color=GREY, linestyle="--")
-    else:
-        axes.set_xlim(0, None)
-    axes.grid(alpha=0.3)
-    axes.set_axisbelow(True)
+def _draw_gains(axes: Axes, rows: pd.DataFrame, ranker: str) -> None:
+    colour = COLOURS.get(ranker, "black")
+    if ranker == MODEL or ranker in RULES:
+        axes.fill_between(rows["calls"], rows["low"], rows["high"], color=colour, alpha=0.18, linewidth=0)
+    axes.plot(
+        *(rows["calls"], rows["share_of_conversions"]),
+        label=_with_interval(ranker),
+        color=colour,
+        linestyle=STYLES.get(ranker, "-"),
+        linewidth=2.6 if ranker == MODEL else 2.0,
+    )
+
+
+def _draw_over_time(axes: Axes, rows: pd.DataFrame, name: str) -> None:
+    ranker, weeks = _RANKERS.get(name, name), pd.to_datetime(rows["as_of"])
+    colour = COLOURS.get(ranker, "black")
+    if ranker == "random":
+        axes.plot(weeks, rows["mean"], color=colour, linestyle=":", linewidth=2.0, label="all companies (random order)")
+        return
+    axes.fill_between(weeks, rows["low"], rows["high"], color=colour, alpha=0.18, linewidth=0)
+    axes.plot(
+        *(weeks, rows["precision"]),
+        color=colour,
+        marker="o" if ranker == MODEL else "s",
+        markersize=3.5,
+        alpha=0.55,
+        linestyle="none",
+    )
+    axes.plot(
+        *(weeks, rows["mean"]),
+        color=colour,
+        linewidth=2.4,
+        linestyle=STYLES.get(ranker, "-"),
+        label=f"{name}: each list, mean of {SMOOTHED_LISTS}, 95 % interval",
+    )
+
+
+def _with_interval(ranker: str) -> str:
+    name = RANKER_NAMES.get(ranker, ranker)
+    return f"{name}, 95 % interval" if ranker == MODEL or ranker in RULES else name

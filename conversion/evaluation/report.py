@@ -11,13 +11,9 @@ import pandas as pd
 from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.evaluation.backtest import SUMMARY
+from conversion.evaluation.business_metrics import BUSINESS_METRICS, business_measures
 from conversion.evaluation.cross_validation import CROSS_VALIDATION_METRICS, cross_validation
-from conversion.evaluation.decision_metrics import (
-    BUSINESS_METRICS,
-    DECISION_METRICS,
-    business_measures,
-    classification_measures,
-)
+from conversion.evaluation.decision_metrics import DECISION_METRICS, classification_measures
 from conversion.evaluation.overall_metrics import (
     CUTOFF_METRICS,
     DIFFERENCE_METRICS,
@@ -28,6 +24,7 @@ from conversion.evaluation.predictions import BASE_RATE, MODEL, ORACLE
 from conversion.evaluation.probability_metrics import PROBABILITY_METRICS, probability_measures
 from conversion.evaluation.prospect_slices import NEVER_SEEN, USAGE_STATE, slice_names
 from conversion.evaluation.ranking_metrics import RANKING_METRICS, weekly_measures
+from conversion.evaluation.slice_intervals import with_ranking_intervals
 from conversion.evaluation.slice_metrics import calibration_by_group, drop_repeated_slices, slice_measures
 from conversion.modelling.tiers import TIERS, tier_cuts, tier_of
 from conversion.stats.metric import Metric, nested
@@ -143,12 +140,13 @@ def evaluate_backtest(
     metrics["probability"]["expected_over_observed_by_month"] = expected_over_observed_by_month(months)
     names, samples = slice_names(contract), settings.bootstrap_samples
     slices = slice_measures(predictions, names, settings.top_k, samples, params.seed)
+    slices = drop_repeated_slices(slices, predictions)
     return Evaluation(
         params=params,
         predictions=predictions,
         importance=importance,
         weekly=weekly_measures(predictions, MODEL, settings.top_k),
-        slices=drop_repeated_slices(slices),
+        slices=with_ranking_intervals(slices, predictions, settings.top_k, samples, params.seed),
         months=months,
         metrics=metrics,
     )
@@ -171,9 +169,7 @@ def evaluation_metrics(predictions: pd.DataFrame, params: Params) -> dict[str, A
         "tiers": tier_measures(predictions, params),
         "decision": classification_measures(predictions["label"], decisions(predictions))
         | {"threshold": round(float(predictions["threshold"].iloc[-1]), 8)},
-        "business": business_measures(
-            predictions, settings.contacts_per_week, settings.value_per_conversion, settings.cost_per_contact
-        ),
+        "business": business_measures(predictions, settings),
     }
 
 

@@ -14,12 +14,17 @@ from conversion.evaluation.probability_metrics import PROBABILITY_METRICS
 from conversion.evaluation.ranking_metrics import LIST_METRICS
 from conversion.stats.losses import log_losses
 from conversion.stats.metric import HIGHER, Metric
-from conversion.stats.numeric import Floats, Ints, divide, finite
+from conversion.stats.numeric import Bools, Floats, Ints, divide, finite
 from conversion.stats.rank_order import rank_order
 from conversion.stats.roc_auc import pairs_in_order
 
-_RATIOS: Final = ("expected_over_observed", "log_loss_ratio")
-"""The measures with intervals."""
+ALL: Final = "all"
+"""What makes the slice of all prospects."""
+_COUNTS: Final = ("prospects", "conversions", "converters", "prevalence")
+_RATIOS: Final = ("share_of_conversions", "expected_over_observed", "log_loss_ratio")
+"""The measures that are a ratio of sums over the rows."""
+_RANKING: Final = ("roc_auc", "recall_at_<k>")
+"""The measures that are means over the cutoffs; `conversion.evaluation.slice_intervals` takes their intervals."""
 
 SLICE_METRICS: Final = (
     Metric("by", "how the prospects are split into slices"),
@@ -28,10 +33,10 @@ SLICE_METRICS: Final = (
     Metric("converters", "companies that convert"),
     Metric("share_of_conversions", "share of all conversions"),
     Metric("mean_probability", "mean predicted probability"),
-    *(metric for metric in PROBABILITY_METRICS if metric.pattern in _RATIOS),
+    *(metric for metric in PROBABILITY_METRICS if metric.pattern in _RATIOS[1:]),
     *(
         Metric(f"{name}_{bound}", f"{end} end of its 95 % interval")
-        for name in _RATIOS
+        for name in (*_RATIOS, *_RANKING)
         for bound, end in (("low", "lower"), ("high", "upper"))
     ),
     Metric("roc_auc", "ROC AUC among the slice's rows", HIGHER),
@@ -62,12 +67,13 @@ def slice_measures(
         row), ``slice``; ``prospects`` (one for each company and cutoff), ``conversions``, ``converters``
         (companies), ``prevalence``, ``share_of_conversions`` (of all), ``mean_probability``;
         ``expected_over_observed`` conversions and ``log_loss_ratio`` (over the base rate's: below 1 is
-        better) with the bounds ``_low`` and ``_high`` of their 95 % intervals; ``roc_auc`` among the slice's
-        own prospects, and ``recall_at_<k>``, the share of the slice's conversions among the first k of the
-        whole list, both means over the cutoffs with conversions in the slice. NaN where undefined.
+        better); ``roc_auc`` among the slice's own prospects, and ``recall_at_<k>``, the share of the slice's
+        conversions among the first k of the whole list, both means over the cutoffs with conversions in the
+        slice. The share of conversions and the two ratios have the bounds ``_low`` and ``_high`` of their
+        95 % intervals. NaN where undefined.
     """
     companies = companies_of(predictions)
-    parts = [pd.Series("all prospects", index=predictions.index, name="all")]
+    parts = [pd.Series("all prospects", index=predictions.index, name=ALL)]
     parts += [predictions[column] for column in columns]
     place = _places(predictions)
     tables = [_slices(predictions, part, place, top_k).assign(by=str(part.name)) for part in parts]
@@ -77,14 +83,13 @@ def slice_measures(
     for name, value, each in zip(_RATIOS, _slice_ratios(total), _slice_ratios(sampled), strict=True):
         bounds = [percentiles(each[:, number]) for number in range(len(table))]
         table[[name, f"{name}_low", f"{name}_high"]] = np.column_stack((value, bounds))
-    first = ["by", "slice", "prospects", "conversions", "converters", "prevalence", "share_of_conversions"]
-    last = ["roc_auc", *(f"recall_at_{k}" for k in top_k)]
-    middle = [name for name in table if name not in {*first, *last}]
-    return table[[*first, *middle, *last]]
+    ranking = ["roc_auc", *(f"recall_at_{k}" for k in top_k)]
+    ratios = [with_bounds([name]) for name in _RATIOS]
+    return table[["by", "slice", *_COUNTS, *ratios[0], "mean_probability", *ratios[1], *ratios[2], *ranking]]
 
 
-def drop_repeated_slices(slices: pd.DataFrame) -> pd.DataFrame:
-    """Leave out each slice with the same prospects as a slice above it.
+def drop_repeated_slices(slices: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
+    """Leave out each slice with the same prospects as a slice above it, such as the whole.
 
     Two columns can lead to the same slice: a company that was never seen has no first week either.
 
@@ -92,15 +97,31 @@ def drop_repeated_slices(slices: pd.DataFrame) -> pd.DataFrame:
     ----------
     slices
         From `slice_measures`.
+    predictions
+        That were measured.
 
     Returns
     -------
     DataFrame
         The same columns, fewer rows.
     """
-    # The same rows have the same measures, to the last bits of their sums; other rows differ in some measure.
-    repeated = slices.drop(columns=["by", "slice"]).round(9).duplicated()
-    return slices[~repeated].reset_index(drop=True)
+    members = [
+        np.packbits(members_of(predictions, by, name)).tobytes()
+        for by, name in zip(slices["by"], slices["slice"], strict=True)
+    ]
+    return slices[~pd.Series(members, index=slices.index).duplicated()].reset_index(drop=True)
+
+
+def members_of(rows: pd.DataFrame, by: str, name: str) -> Bools:
+    """Return which rows of the predictions are in a slice of `slice_measures`."""
+    if by == ALL:
+        return np.ones(len(rows), dtype=np.bool_)
+    return np.asarray((rows[by].astype(str) if rows[by].dtype != "category" else rows[by]) == name)
+
+
+def with_bounds(names: Sequence[str]) -> list[str]:
+    """Return the names of measures, each followed by those of the bounds of its interval."""
+    return [f"{name}{bound}" for name in names for bound in ("", "_low", "_high")]
 
 
 def calibration_by_group(
@@ -168,7 +189,6 @@ def _slices(
     converters = predictions["id"][converted].groupby(part[converted], observed=True).nunique()
     table["converters"] = converters.reindex(table.index).fillna(0).astype(np.int64)
     table["prevalence"] = table["conversions"] / table["prospects"]
-    table["share_of_conversions"] = table["conversions"] / max(int(converted.sum()), 1)
     table["mean_probability"] = predictions[MODEL].groupby(part, observed=True).mean()
     means = ["roc_auc", *(f"recall_at_{k}" for k in top_k)]
     table[means] = by_slice[means].mean()
@@ -201,7 +221,10 @@ def _slice_sums(predictions: pd.DataFrame, part: pd.Series[Any], companies: Comp
     return companies.sums_by_group(columns, slices, int(slices.max()) + 1)
 
 
-def _slice_ratios(sums: Floats) -> tuple[Floats, Floats]:
-    """Divide expected by observed conversions, and log loss by the base rate's; sums are on the last axis."""
+def _slice_ratios(sums: Floats) -> tuple[Floats, Floats, Floats]:
+    """Divide observed conversions by all, expected ones by observed, and log loss by the base rate's.
+
+    The sums are on the last axis, those of all prospects first on the one before.
+    """
     observed, expected, loss, base_loss = np.moveaxis(sums, -1, 0)
-    return divide(expected, observed), divide(loss, base_loss)
+    return divide(observed, observed[..., :1]), divide(expected, observed), divide(loss, base_loss)

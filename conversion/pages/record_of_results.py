@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 
 from conversion.config.data_contract import Contract
+from conversion.evaluation.backtest import rules
 from conversion.evaluation.curves import RANKER_NAMES
+from conversion.evaluation.predictions import MODEL
 from conversion.features.definitions import Feature
-from conversion.features.facts import Fact, facts_of
+from conversion.features.facts import facts_of
 from conversion.leads.drift import SHIFT
+from conversion.modelling.fact_profile import FactImportance
 from conversion.pages.quality_notes import quality_notes
 from conversion.pages.track_record import (
     About,
@@ -30,12 +32,11 @@ from conversion.pages.track_record import (
     Slice,
     Tier,
     TrackRecord,
+    Week,
     Weeks,
 )
 from conversion.pages.words import RANKERS, of_hundred, plural
 
-RULES: Final = ("users_rule", "actions_rule")
-"""Rules to beat, the better known first."""
 SOME_CHANGE: Final = 0.1
 """An index of drift above it is some change, by Siddiqi's reading; see `conversion.leads.drift`."""
 DIRECTIONS: Final = {1: "more raises the score", -1: "more lowers the score", 0: ""}
@@ -71,13 +72,12 @@ class Results:
     slices: pd.DataFrame
 
 
-def track_record(
+def record_of(
     results: Results,
     features: Sequence[Feature],
-    importance: Sequence[tuple[Fact, float, int]],
+    importance: Sequence[FactImportance],
     contract: Contract,
     top_k: Sequence[int],
-    currency: str,
 ) -> TrackRecord:
     """Put the track record together.
 
@@ -93,12 +93,10 @@ def track_record(
         Of the export.
     top_k
         ``evaluate.top_k`` of params.yaml.
-    currency
-        Of amounts of money; empty: not named.
     """
     evaluation, lists = results.evaluation, _lists(results)
     ranked = _ranked(evaluation["ranking"], top_k)
-    rule = next((key for key in RULES if key in evaluation["ranking"]), None)
+    rule = next((key for key in rules(contract) if key in evaluation["ranking"]), None)
     middle = top_k[len(top_k) // 2]
     about = _about(results)
     return TrackRecord(
@@ -109,7 +107,7 @@ def track_record(
         lengths=tuple(top_k),
         recall_length=middle,
         ranked=ranked,
-        weeks=tuple(_weeks(results.weekly, length, rule) for length in top_k),
+        weeks=_weeks(results.weekly, rule),
         gains=_gains(results.gains),
         bins=_bins(results.reliability),
         probability={
@@ -129,7 +127,7 @@ def track_record(
             )
             for fact, share, direction in importance
         ),
-        business=_business(evaluation["business"], lists.count, currency),
+        business=_business(evaluation["business"], lists.count),
         never_seen=dict(evaluation["without_never_seen"]["left_out"]),
         quality=quality_notes(results.quality, results.cleaning, contract),
         drift=_drift(results.drift, features, contract),
@@ -184,7 +182,7 @@ def _about(results: Results) -> About:
 def _lists(results: Results) -> Lists:
     evaluation = results.evaluation
     first, last = _day(evaluation["first_cutoff"]), _day(evaluation["last_cutoff"])
-    number = len(results.weekly)
+    number = results.weekly["as_of"].nunique()
     return Lists(
         count=number,
         first=first,
@@ -208,22 +206,18 @@ def _ranked(ranking: Mapping[str, Any], top_k: Sequence[int]) -> tuple[Ranked, .
     )
 
 
-def _weeks(weekly: pd.DataFrame, length: int, rule: str | None) -> Weeks:
-    def estimates(prefix: str) -> tuple[Estimate, ...]:
-        name = f"{prefix}precision_at_{length}"
-        columns = [
-            weekly.get(f"{name}{end}", pd.Series(np.nan, weekly.index)) for end in ("", "_low", "_high")
-        ]
+def _weeks(weekly: pd.DataFrame, rule: str | None) -> tuple[Weeks, ...]:
+    def weeks(length: int, key: str) -> tuple[Week, ...]:
+        rows = weekly[(weekly["calls"] == length) & (weekly["ranker"] == RANKER_NAMES[key])]
         return tuple(
-            Estimate(value=value, low=low, high=high)
-            for value, low, high in zip(*(map(_number, column) for column in columns), strict=True)
+            Week(precision=_number(row["precision"]), mean=_interval(row, "mean"))
+            for _, row in rows.iterrows()
         )
 
-    return Weeks(
-        length=length,
-        days=tuple(_day(str(day)) for day in weekly["as_of"]),
-        model=estimates(""),
-        rule=() if rule is None else estimates(f"{rule}_"),
+    days = tuple(_day(day) for day in dict.fromkeys(weekly["as_of"].astype(str)))
+    return tuple(
+        Weeks(length=length, days=days, model=weeks(length, MODEL), rule=weeks(length, rule) if rule else ())
+        for length in sorted({int(calls) for calls in weekly["calls"]})
     )
 
 
@@ -234,7 +228,7 @@ def _gains(gains: pd.DataFrame) -> tuple[Gains, ...]:
             key=(key := keys[str(named)]),
             name=RANKERS[key],
             calls=tuple(int(calls) for calls in rows["calls"]),
-            shares=tuple(float(share) for share in rows["share_of_conversions"]),
+            shares=tuple(_interval(row, "share_of_conversions") for _, row in rows.iterrows()),
         )
         for named, rows in gains.groupby("ranker", sort=False)
     )
@@ -255,19 +249,15 @@ def _bins(reliability: pd.DataFrame) -> tuple[Bin, ...]:
 
 
 def _slices(slices: pd.DataFrame, length: int) -> tuple[Slice, ...]:
-    ratio = "expected_over_observed"
+    ratio, recall = "expected_over_observed", f"recall_at_{length}"
     return tuple(
         Slice(
             name=str(row["slice"]),
             prospects=int(row["prospects"]),
             conversions=int(row["conversions"]),
             share_of_conversions=_number(row["share_of_conversions"]),
-            expected_over_observed=Estimate(
-                value=_number(row[ratio]),
-                low=_number(row[f"{ratio}_low"]),
-                high=_number(row[f"{ratio}_high"]),
-            ),
-            recall=_number(row[f"recall_at_{length}"]),
+            expected_over_observed=_interval(row, ratio, f"{ratio}_"),
+            recall=_interval(row, recall, f"{recall}_"),
         )
         for _, row in slices.iterrows()
     )
@@ -286,16 +276,17 @@ def _tiers(tiers: Mapping[str, Any]) -> tuple[Tier, ...]:
     )
 
 
-def _business(business: Mapping[str, Any], lists: int, currency: str) -> Business:
+def _business(business: Mapping[str, Any], lists: int) -> Business:
     return Business(
         calls_a_list=round(business["contacts"] / max(lists, 1)),
         calls=business["contacts"],
         companies_called=business["companies_called"],
-        conversions_reached=business["conversions_reached"],
-        conversions_missed=business["conversions_missed"],
-        revenue=business["revenue"],
+        conversions_among_called=business["conversions_among_called"],
+        conversions_not_called=business["conversions_not_called"],
+        currency=business["currency"],
         cost=business["cost"],
-        currency=currency,
+        gross_revenue=business.get("gross_revenue"),
+        value_of_a_conversion=business.get("value_of_a_conversion") or business["no_revenue_because"],
     )
 
 
@@ -330,6 +321,13 @@ def _drift(drift: Mapping[str, Any], features: Sequence[Feature], contract: Cont
 
 def _estimate(measure: Mapping[str, Any]) -> Estimate:
     return Estimate(value=measure["value"], low=measure["low"], high=measure["high"])
+
+
+def _interval(row: pd.Series[Any], name: str, ends: str = "") -> Estimate:
+    """Read a measure of a row and its interval, whose columns begin with ``ends``."""
+    return Estimate(
+        value=_number(row[name]), low=_number(row[f"{ends}low"]), high=_number(row[f"{ends}high"])
+    )
 
 
 def _number(value: Any) -> float | None:

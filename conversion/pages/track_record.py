@@ -1,4 +1,4 @@
-"""The track record: what the backtest says of the model, as strict values that the page and the report read."""
+"""The track record: what the backtest says of the model, as strict values for the page and the report."""
 
 from __future__ import annotations
 
@@ -66,13 +66,20 @@ class Ranked(Record):
     overall: dict[str, Estimate] = Field(description="average_precision and roc_auc")
 
 
+class Week(Record):
+    """The precision of one list, and the mean of the lists around it."""
+
+    precision: float | None
+    mean: Estimate = Field(description="of a few lists, this one in the middle")
+
+
 class Weeks(Record):
     """The precision of each list at one length, beside the rule's."""
 
     length: int
     days: tuple[dt.date, ...]
-    model: tuple[Estimate, ...]
-    rule: tuple[Estimate, ...]
+    model: tuple[Week, ...]
+    rule: tuple[Week, ...] = Field(description="empty where there is no rule")
 
 
 class Gains(Record):
@@ -81,7 +88,7 @@ class Gains(Record):
     key: str
     name: str
     calls: tuple[int, ...]
-    shares: tuple[Share, ...]
+    shares: tuple[Estimate, ...]
 
 
 class Bin(Record):
@@ -103,7 +110,7 @@ class Slice(Record):
     conversions: int
     share_of_conversions: float | None
     expected_over_observed: Estimate
-    recall: float | None = Field(description="share of its conversions among the first `recall_length`")
+    recall: Estimate = Field(description="share of its conversions among the first `recall_length`")
 
 
 class Tier(Record):
@@ -132,11 +139,12 @@ class Business(Record):
     calls_a_list: int
     calls: int
     companies_called: int
-    conversions_reached: int
-    conversions_missed: int
-    revenue: float | None
-    cost: float
+    conversions_among_called: int
+    conversions_not_called: int
     currency: str
+    cost: float
+    gross_revenue: float | None = Field(description="None: not known")
+    value_of_a_conversion: str = Field(description="where the revenue comes from, or why there is none")
 
 
 class Note(Record):
@@ -171,7 +179,7 @@ class TrackRecord(Record):
     lengths: tuple[int, ...] = Field(description="list lengths of precision and recall")
     recall_length: int = Field(description="list length of the slices' recall")
     ranked: tuple[Ranked, ...] = Field(description="the model first")
-    weeks: tuple[Weeks, ...] = Field(description="one for each of `lengths`")
+    weeks: tuple[Weeks, ...] = Field(description="one for each of a few of `lengths`, ascending")
     gains: tuple[Gains, ...]
     bins: tuple[Bin, ...] = Field(description="ascending")
     probability: dict[str, Estimate] = Field(description="log_loss_ratio, ece, expected_over_observed, ...")

@@ -1,0 +1,138 @@
+"""Conversions among the first calls of each cutoff's list, over all companies and over bootstrap samples.
+
+A sample has each company as often as it was drawn, so its copies stand on a list one after the other, and the
+first calls reach as many companies as in the real list.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from conversion.evaluation.bootstrap import company_weights
+from conversion.evaluation.predictions import Cutoff, companies_of, cutoffs_of
+from conversion.evaluation.ranking_metrics import Ranked, ranked_list
+from conversion.stats.numeric import Floats, Ints
+
+RULES: Final = ("users_rule", "actions_rule")
+"""The rules to measure the model by; a backtest's is the first that its predictions have."""
+
+
+@dataclass(frozen=True)
+class FirstCalls:
+    """What the first calls of each list reach.
+
+    All companies come first on the last axis, and the bootstrap samples behind them.
+
+    Attributes
+    ----------
+    calls
+        Numbers of calls.
+    reached
+        Conversions among so many calls, cutoffs by calls by samples.
+    called
+        Companies that so many calls reach: fewer where a list is shorter; the same shape.
+    conversions
+        All conversions of each list, cutoffs by samples.
+    prospects
+        All companies of each list, cutoffs by samples.
+    """
+
+    calls: Ints
+    reached: Floats
+    called: Floats
+    conversions: Floats
+    prospects: Floats
+
+
+def rule_in(predictions: pd.DataFrame) -> str:
+    """Return the column of the rule that the model is drawn beside."""
+    return next(name for name in RULES if name in predictions)
+
+
+def first_calls(
+    predictions: pd.DataFrame, rankers: Sequence[str], calls: Sequence[int], samples: int, seed: int
+) -> dict[str, FirstCalls]:
+    """Count the conversions among the first calls of each list.
+
+    Parameters
+    ----------
+    predictions
+        See `conversion.evaluation.predictions`.
+    rankers
+        Columns to rank by.
+    calls
+        Numbers of calls, increasing.
+    samples, seed
+        See `conversion.evaluation.bootstrap.company_weights`.
+
+    Returns
+    -------
+    dict
+        By ranker.
+    """
+    companies = companies_of(predictions)
+    cutoffs = cutoffs_of(predictions, companies.index)
+    counts = np.asarray(calls, dtype=np.int64)
+    lists = [[ranked_list(cutoff, ranker) for cutoff in cutoffs] for ranker in rankers]
+    everyone = np.ones((companies.count, 1), dtype=np.float32)
+    parts = [
+        _counted(cutoffs, lists, weights, counts)
+        for weights in itertools.chain([everyone], company_weights(companies.count, samples, seed))
+    ]
+    reached, conversions, prospects = (np.concatenate(each, axis=-1) for each in zip(*parts, strict=True))
+    called = np.minimum(counts[:, None], prospects[:, None])
+    return {
+        ranker: FirstCalls(counts, reached[number], called, conversions, prospects)
+        for number, ranker in enumerate(rankers)
+    }
+
+
+def weights_before(
+    ranked: Ranked, weights: NDArray[np.float32], calls: int
+) -> tuple[Ints, NDArray[np.float32], NDArray[np.float32]]:
+    """Return the conversions that so many calls may reach.
+
+    Returns
+    -------
+    ndarray of int64, ndarray of float32, ndarray of float32
+        Their places on the list; the copies of all companies above each, and its own; conversions by samples.
+    """
+    rows = min(2 * calls, len(ranked.company))
+    while True:
+        by_row = np.take(weights, ranked.company[:rows], axis=0)
+        above = np.cumsum(by_row, axis=0)
+        if rows == len(ranked.company) or above[-1].min() >= calls:
+            break
+        rows = min(2 * rows, len(ranked.company))
+    places = ranked.position[ranked.position < rows]
+    return places, above[places] - by_row[places], by_row[places]
+
+
+def _counted(
+    cutoffs: Sequence[Cutoff], lists: Sequence[Sequence[Ranked]], weights: NDArray[np.float32], calls: Ints
+) -> tuple[Floats, Floats, Floats]:
+    """Return rankers by cutoffs by calls by samples: reached; cutoffs by samples: conversions, prospects."""
+    reached = np.stack([[_reached(ranked, weights, calls) for ranked in each] for each in lists])
+    conversions = np.stack([_total(weights, cutoff.company[cutoff.label == 1]) for cutoff in cutoffs])
+    prospects = np.stack([_total(weights, cutoff.company) for cutoff in cutoffs])
+    return reached, conversions, prospects
+
+
+def _total(weights: NDArray[np.float32], companies: Ints) -> Floats:
+    return np.asarray(np.take(weights, companies, axis=0).sum(axis=0, dtype=np.float64))
+
+
+def _reached(ranked: Ranked, weights: NDArray[np.float32], calls: Ints) -> Floats:
+    """Return the conversions that numbers of calls reach, calls by samples."""
+    _, before, copies = weights_before(ranked, weights, int(calls[-1]))
+    reached = np.empty((len(calls), weights.shape[1]))
+    for row, count in enumerate(calls):
+        reached[row] = np.clip(np.float32(count) - before, 0.0, copies).sum(axis=0)
+    return reached
