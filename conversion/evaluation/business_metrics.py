@@ -19,9 +19,7 @@ from conversion.stats.numeric import Floats, rounded
 from conversion.stats.rank_order import rank_order
 
 _GROSS: Final = "not won by the call: only a control group can tell what calling adds"
-NO_VALUE: Final = (
-    "the contract has no value of a conversion and evaluate.value_per_conversion is null, so revenue is not known"
-)
+NO_VALUE: Final = "the contract has no value of a conversion and evaluate.value_per_conversion is null, so revenue is not known"
 NONE_KNOWN: Final = (
     "no conversion has a known value and evaluate.value_per_conversion is null, so revenue is not known"
 )
@@ -34,10 +32,16 @@ BUSINESS_METRICS: Final = (
         f"companies called that converted within the horizon after the call; {_GROSS}",
         HIGHER,
     ),
-    Metric("conversions_not_called", "companies that converted and were not called within the horizon before", LOWER),
+    Metric(
+        "conversions_not_called",
+        "companies that converted and were not called within the horizon before",
+        LOWER,
+    ),
     Metric("currency", "`evaluate.currency`"),
     Metric("value_of_a_conversion", "what the revenue of one conversion is taken to be, in words"),
-    Metric("values_missing", "conversions among those called whose value is not known; they count the median"),
+    Metric(
+        "values_missing", "conversions among those called whose value is not known; they count the median"
+    ),
     Metric("gross_revenue", f"revenue of the conversions among those called; {_GROSS}", HIGHER),
     Metric("cost", "`evaluate.cost_per_contact` for each call"),
     Metric("gross_margin", f"gross revenue minus the cost of the calls; {_GROSS}", HIGHER),
@@ -109,7 +113,9 @@ def _values(predictions: pd.DataFrame, reached: pd.DataFrame, settings: Evaluate
     """Value each conversion among those called."""
     if settings.value_per_conversion is not None:
         each = np.full(len(reached), settings.value_per_conversion)
-        return _Values(each, f"{settings.currency} {settings.value_per_conversion:,.2f} each, from params.yaml")
+        return _Values(
+            each, f"{settings.currency} {settings.value_per_conversion:,.2f} each, from params.yaml"
+        )
     if REVENUE not in predictions:
         return _Values(None, NO_VALUE)
     converted = predictions[predictions["label"] == 1].drop_duplicates("id")

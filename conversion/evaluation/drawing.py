@@ -35,7 +35,9 @@ _DPI: Final = 110
 _RATIO_TICKS: Final = (0.1, 0.2, 0.33, 0.5, 0.75, 1, 1.33, 2, 3, 5, 10, 20)
 
 
-def panels(title: str, count: int, width: float, height: float, *, share_y: bool = False) -> tuple[Figure, list[Axes]]:
+def panels(
+    title: str, count: int, width: float, height: float, *, share_y: bool = False
+) -> tuple[Figure, list[Axes]]:
     """Make a figure with panels beside each other; the size is in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     found = list(np.atleast_1d(figure.subplots(1, count, sharey=share_y)))
@@ -69,7 +71,11 @@ def legend(axes: Axes, place: str) -> None:
 def legend_below(figure: Figure, axes: Axes, columns: int) -> None:
     """Draw the legend of a panel below the figure."""
     figure.legend(
-        *axes.get_legend_handles_labels(), loc="outside lower center", ncols=columns, frameon=False, fontsize=_TICK
+        *axes.get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        fontsize=_TICK,
     )
 
 

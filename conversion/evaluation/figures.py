@@ -144,7 +144,10 @@ def gains_figure(table: pd.DataFrame, days: int) -> Figure:
         top = float(shown.loc[shown["ranker"].map(_RANKERS).isin(drawn[:2]), "high"].max())
         axes.set(xlim=(0, upto), ylim=(0, min(max(1.05 * top, 0.01), 1.02)))
         name_axes(
-            axes, "Companies called from the top of each week's list", "Share of all conversions", f"The first {upto} calls"
+            axes,
+            "Companies called from the top of each week's list",
+            "Share of all conversions",
+            f"The first {upto} calls",
         )
         percent_axis(axes.yaxis)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -158,7 +161,9 @@ def roc_figure(table: pd.DataFrame) -> Figure:
     """Draw `roc_curve_table`."""
     figure, axes = one_panel("How far down the list the conversions are (ROC curve)", 7.0, 7.2)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="random order")
-    axes.plot(table["false_positive_rate"], table["true_positive_rate"], color=BLUE, linewidth=2.4, label="model")
+    axes.plot(
+        table["false_positive_rate"], table["true_positive_rate"], color=BLUE, linewidth=2.4, label="model"
+    )
     axes.set(xlim=(0, 1), ylim=(0, 1.01))
     name_axes(
         axes,
@@ -255,7 +260,14 @@ def _draw_over_time(axes: Axes, rows: pd.DataFrame, name: str) -> None:
     ranker, weeks = _RANKERS.get(name, name), pd.to_datetime(rows["as_of"])
     colour = COLOURS.get(ranker, "black")
     if ranker == "random":
-        axes.plot(weeks, rows["mean"], color=colour, linestyle=":", linewidth=2.0, label="all companies (random order)")
+        axes.plot(
+            weeks,
+            rows["mean"],
+            color=colour,
+            linestyle=":",
+            linewidth=2.0,
+            label="all companies (random order)",
+        )
         return
     axes.fill_between(weeks, rows["low"], rows["high"], color=colour, alpha=0.18, linewidth=0)
     axes.plot(

@@ -59,8 +59,7 @@ def with_ranking_intervals(
     keys = zip(slices["by"], slices["slice"], strict=True)
     parts = [_slice_of(cutoffs, whole, by, name) for by, name in keys]
     chunks = [
-        _measures(parts, whole, weights, top_k)
-        for weights in company_weights(companies.count, samples, seed)
+        _measures(parts, whole, weights, top_k) for weights in company_weights(companies.count, samples, seed)
     ]
     sampled = np.concatenate(chunks, axis=-1)
     names = ["roc_auc", *(f"recall_at_{k}" for k in top_k)]

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from conversion.config.attribute_kinds import Number
 from conversion.config.attribute_names import label
-from conversion.leads.lead_list import REASON_COLUMNS
+from conversion.leads.lead_columns import REASON_COLUMNS
 from conversion.pages import words
 from conversion.pages.bars import Step, data_table, framed, waterfall
 from conversion.pages.charts import Line, count_axis, over_weeks, share_bar

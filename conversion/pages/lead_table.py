@@ -146,7 +146,7 @@ class LeadTable:
     @cached_property
     def moved(self) -> Floats:
         """By how much each lead's probability rose since the week before; NaN: it is new."""
-        now = self.leads["probability"].to_numpy(dtype=np.float64)
+        now: Floats = self.leads["probability"].to_numpy(dtype=np.float64)
         return now - self.leads["probability_before"].to_numpy(dtype=np.float64, na_value=np.nan)
 
     @cached_property
@@ -176,14 +176,17 @@ class LeadTable:
 
     @cached_property
     def _places(self) -> pd.Index[Any]:
-        return pd.Index(self.leads["id"])
+        index: pd.Index[Any] = pd.Index(self.leads["id"])
+        return index
 
     def position(self, company_id: int | str) -> int | None:
         """Return the position of a company on the list; None: it is not there."""
         try:
-            return int(self._places.get_loc(company_id))
+            place = self._places.get_loc(company_id)
         except KeyError:
             return None
+        assert isinstance(place, int), "each company is on the list once"
+        return place
 
     def id_at(self, position: int) -> int | str:
         """Return the id of the lead at a position."""

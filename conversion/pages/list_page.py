@@ -11,13 +11,13 @@ from urllib.parse import urlencode
 import numpy as np
 from markupsafe import Markup
 
-from conversion.leads.lead_files import in_csv_form
-from conversion.leads.lead_list import REASON_COLUMNS
+from conversion.leads.lead_columns import REASON_COLUMNS
 from conversion.pages import words
 from conversion.pages.charts import share_bar, sparkline
 from conversion.pages.layout import Site, render
 from conversion.pages.lead_table import NONE, Filter, LeadTable, words_of
 from conversion.pages.list_query import SORTS, ListQuery, parameter_of, select, sorts_of
+from conversion.runtime.files import without_formulas
 
 PAGE_ROWS: Final = 50
 WEEKS: Final = 13
@@ -37,7 +37,7 @@ class Moved:
     text
         A few words.
     more
-        What the probability was.
+        What the probability was; empty: the same.
     """
 
     kind: str
@@ -198,18 +198,17 @@ def moved_of(row: Mapping[str, Any]) -> Moved:
     Examples
     --------
     >>> moved_of({"rank": 3, "probability": 0.5, "rank_before": 15, "probability_before": 0.41})
-    Moved(kind='up', text='Up 12', more='from 41 %')
+    Moved(kind='up', text='Up from 15', more='was 41 %')
     >>> moved_of({"rank": 3, "probability": 0.5, "rank_before": None, "probability_before": None})
     Moved(kind='new', text='New', more='')
     """
-    if row["rank_before"] is None:
-        return Moved("new", "New", "")
-    places = int(row["rank_before"]) - int(row["rank"])
-    kind = "up" if places > 0 else "down" if places < 0 else "same"
-    text = f"{kind.capitalize()} {abs(places):,}" if places else "Same place"
-    before = words.percent(row["probability_before"])
-    same = before == words.percent(row["probability"])
-    return Moved(kind, text, "" if same else f"from {before}")
+    rank, before = int(row["rank"]), None if row["rank_before"] is None else int(row["rank_before"])
+    text = words.moved(rank, before).capitalize()
+    if before is None:
+        return Moved("new", text, "")
+    kind = "up" if rank < before else "down" if rank > before else "same"
+    was, now = words.percent(row["probability_before"]), words.percent(row["probability"])
+    return Moved(kind, text, "" if was == now else f"was {was}")
 
 
 # The download
@@ -219,6 +218,6 @@ def csv_of(table: LeadTable, query: ListQuery) -> Iterator[str]:
     """Write the leads that a query asks for as CSV without formulas, some rows at a time."""
     found = select(table, query)
     for begin in range(0, max(len(found), 1), CSV_ROWS):
-        rows = in_csv_form(table.leads.iloc[np.asarray(found[begin : begin + CSV_ROWS])])
+        rows = without_formulas(table.leads.iloc[np.asarray(found[begin : begin + CSV_ROWS])])
         # Texts are quoted, as a lone carriage return in one would end its row.
         yield rows.to_csv(index=False, header=begin == 0, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)

@@ -22,7 +22,7 @@ MAX_OPTIONS: Final = 200
 MAX_DIGITS: Final = 18
 MAX_TEXT: Final = 200
 
-History = dict[str, Any]
+Json = dict[str, Any]
 """The JSON of a company's history, as the HTTP API takes it."""
 
 
@@ -60,7 +60,7 @@ def last_week(contract: Contract, as_of: dt.date) -> str:
 
 
 def attribute_fields(
-    contract: Contract, history: History, levels: Mapping[str, Sequence[str]]
+    contract: Contract, history: Json, levels: Mapping[str, Sequence[str]]
 ) -> tuple[Field, ...]:
     """Return the fields of a company's attributes.
 
@@ -117,10 +117,10 @@ class ModuleFields:
     users: Field | None
 
 
-def count_fields(contract: Contract, history: History, as_of: dt.date) -> tuple[ModuleFields, ...]:
+def count_fields(contract: Contract, history: Json, as_of: dt.date) -> tuple[ModuleFields, ...]:
     """Return the fields of the counts of the last week that is over."""
     first_day, time = last_week(contract, as_of), contract.usage.time
-    week = next((each for each in history["usage"] if each[time] == first_day), {})
+    week: Json = next((each for each in history["usage"] if each[time] == first_day), {})
 
     def field(column: str, title: str) -> Field:
         return Field(COUNT + column, column, title, "whole", str(week.get(column, 0)))
@@ -133,9 +133,7 @@ def count_fields(contract: Contract, history: History, as_of: dt.date) -> tuple[
     return tuple(made)
 
 
-def changed(
-    history: History, given: Iterable[tuple[str, str]], contract: Contract, as_of: dt.date
-) -> History:
+def changed(history: Json, given: Iterable[tuple[str, str]], contract: Contract, as_of: dt.date) -> Json:
     """Return a company's history with the changes of a form.
 
     Parameters
@@ -156,7 +154,7 @@ def changed(
     """
     attributes = {ATTRIBUTE + column: column for column in contract.companies.attributes}
     counts = {COUNT + column: column for column in contract.counts}
-    new: History = dict(history)
+    new: Json = dict(history)
     week: dict[str, int] = {}
     seen: set[str] = set()
     for name, text in given:

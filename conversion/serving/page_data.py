@@ -9,18 +9,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
+import numpy as np
 from pydantic import ValidationError
 
 from conversion.config.attribute_kinds import Category
 from conversion.features.facts import Fact, facts_of
+from conversion.leads.lead_columns import BASE
 from conversion.pages.company_page import Answer, Company, Explanation, WhatIf, explanation_of
 from conversion.pages.lead_table import LeadTable
 from conversion.pages.list_page import About
 from conversion.pages.list_query import QueryError
 from conversion.pages.similar import Converted, Similar
-from conversion.pages.what_if import History, attribute_fields, changed, count_fields, last_week
-from conversion.serving.lead_pages import LeadList, find_lead
-from conversion.serving.predictor import predict
+from conversion.pages.what_if import Json, attribute_fields, changed, count_fields, last_week
+from conversion.serving.lead_pages import LeadList, usage_weeks
+from conversion.serving.messages import History
+from conversion.serving.predictor import explain, predict
 from conversion.serving.refusals import RefusalError, refusal_of
 from conversion.serving.message_types import MAX_WEEKS
 from conversion.serving.state import ServiceState
@@ -65,7 +68,7 @@ class PageData:
             version=served.model_version,
             of_served_model=served.of_served_model,
             record=None if record is None else record.line,
-            horizon_days=self.leads.evidence.horizon_days,
+            horizon_days=self.leads.files.evidence.horizon_days,
             currency="" if record is None else record.business.currency,
         )
 
@@ -92,24 +95,33 @@ class PageData:
         """The facts that the list's contributions are of; none if another model's."""
         model = self.state.predictor.model
         facts = facts_of(model.features, model.data_contract)
-        columns = set(self.leads.contributions.columns) & set(self.leads.converted_contributions.columns)
+        files = self.leads.files
+        columns = set(files.contributions.columns) & set(files.converted_contributions.columns)
         return facts if columns.issuperset(fact.key for fact in facts) else ()
 
     @cached_property
     def _converted(self) -> Converted:
-        leads = self.leads
-        return Converted(leads.converted, leads.converted_contributions, self._facts)
+        files = self.leads.files
+        return Converted(files.converted, files.converted_contributions, self._facts)
 
     def _contributions(self, position: int) -> list[float]:
-        row = self.leads.contributions[[fact.key for fact in self._facts]].iloc[position]
-        return [float(value) for value in row]
+        table = self.leads.files.contributions
+        return [float(table[fact.key].iloc[position]) for fact in self._facts]
 
     def _explanation(self, position: int) -> Explanation | None:
+        """Return what each fact adds to a score, with sentences if the model of the list is the one that answers."""
         if not self._facts:
             return None
-        base = float(self.leads.contributions["base"].iloc[position])
-        titles = [fact.title for fact in self._facts]
-        return explanation_of(base, titles, [None] * len(titles), self._contributions(position))
+        sentences: dict[str, str | None] = {}
+        history = self._validated(self._history(position)) if self.about.of_served_model else ""
+        if not isinstance(history, str):
+            sentences = {each.fact.key: each.sentence for each in explain(self.state.predictor, history)}
+        titles, said = [], []
+        for fact in self._facts:
+            titles.append(fact.title)
+            said.append(sentences.get(fact.key))
+        base = float(self.leads.files.contributions[BASE].iloc[position])
+        return explanation_of(base, titles, said, self._contributions(position))
 
     def _similar(self, position: int) -> tuple[Similar, ...]:
         if not self._facts:
@@ -155,32 +167,37 @@ class PageData:
             found[column] = tuple(sorted(dict.fromkeys(known), key=str.casefold))
         return found
 
-    def _history(self, position: int) -> History:
-        """Return the request of a company as it is."""
+    def _history(self, position: int) -> Json:
+        """Return the request of a company as it is; a request has a limited number of weeks."""
         leads, contract = self.leads, self.table.contract
-        lead = find_lead(leads, self.table.id_at(position))
-        assert lead is not None, "the position is on the list"
-        values = lead.model_dump(mode="json")
-        first = (leads.as_of - dt.timedelta(weeks=MAX_WEEKS + 1)).isoformat()
+        (row,) = self.table.rows(np.array([position]))
+        weeks = usage_weeks(self.table.usage_of(position), self.state.messages)
         return {
-            "id": values["id"],
+            "id": self.table.id_at(position),
             "as_of": leads.as_of.isoformat(),
-            **{column: values[column] for column in contract.companies.attributes},
-            "usage": [week for week in values["usage"] if week[contract.usage.time] > first],
+            **{column: row[column] for column in contract.companies.attributes},
+            "usage": [week.model_dump(mode="json") for week in weeks[-MAX_WEEKS:]],
         }
 
-    def _answer(self, history: History) -> Answer | str:
-        """Predict a company, or say why it cannot be predicted."""
+    def _validated(self, history: Json) -> History | str:
+        """Read a request, or say what is wrong with it."""
         try:
-            company = self.state.messages.history.model_validate_json(json.dumps(history))
-            (prediction,) = predict(self.state.predictor, [company], [""])
+            return self.state.messages.history.model_validate_json(json.dumps(history))
         except ValidationError as error:
             return str(refusal_of(error))
+
+    def _answer(self, history: Json) -> Answer | str:
+        """Predict a company, or say why it cannot be predicted."""
+        company = self._validated(history)
+        if isinstance(company, str):
+            return company
+        try:
+            (prediction,) = predict(self.state.predictor, [company], [""])
         except RefusalError as error:
             return str(error)
         return Answer(
             probability=prediction.conversion_probability,
             tier=prediction.tier,
             reasons=tuple(prediction.reasons),
-            caution=getattr(prediction, "caution", None),
+            caution=prediction.caution,
         )
