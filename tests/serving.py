@@ -16,6 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from conversion.config.attribute_kinds import Flag, Number
 from conversion.config.attribute_names import flag_name
 from conversion.config.params import FeatureGroup
+from conversion.leads.lead_files import LeadFiles, Manifest
+from conversion.leads.lead_tables import DECIMALS
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import describe
 from conversion.pages.track_record import TrackRecord
@@ -74,17 +76,34 @@ def projects_pipeline(model_type: str = "logistic_regression") -> Pipeline:
 
 
 def predictor_of(pipeline: Pipeline, model: ConversionModel | None = None) -> Predictor:
-    """Load a pipeline's model, or another of the same params, as the service does."""
+    """Load a pipeline's model, or another of the same params, as the service does beside the list."""
     model = pipeline.model if model is None else model
     description = describe(model, pipeline.train, pipeline.as_of, pipeline.params) | {"sha256": SHA256}
-    return make_predictor(model, description, pipeline.params)
+    predictor = make_predictor(model, description, pipeline.params)
+    return predictor.beside(pipeline.ranked.cuts, pipeline.evidence)
 
 
 def leads_of(pipeline: Pipeline) -> LeadList:
-    """Return a pipeline's lead list as the service reads it from the file."""
-    leads = pipeline.leads.round({"probability": 9})
-    messages = MESSAGES if pipeline.contract is hubspot() else PROJECTS
-    return LeadList(leads, pipeline.usage, pipeline.as_of.date(), SHA256, messages)
+    """Return a pipeline's lead list as the service reads it from the files."""
+    ranked, converted = pipeline.ranked, pipeline.converted
+    manifest = Manifest(
+        as_of=pipeline.as_of.date(),
+        prospects=len(ranked.leads),
+        tier_cuts=ranked.cuts,
+        model_sha256=SHA256,
+        inputs={},
+        files={},
+    )
+    files = LeadFiles(
+        manifest=manifest,
+        leads=ranked.leads.round(DECIMALS),
+        usage=pipeline.usage,
+        contributions=ranked.contributions,
+        converted=converted.companies,
+        converted_contributions=converted.contributions,
+        evidence=pipeline.evidence,
+    )
+    return LeadList(files, MESSAGES if pipeline.contract is hubspot() else PROJECTS)
 
 
 def state_of(

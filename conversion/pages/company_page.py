@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from conversion.config.attribute_kinds import Number
-from conversion.config.attribute_names import label
+from conversion.config.attribute_kinds import AnyAttribute, Category, Number
+from conversion.config.attribute_names import encoded_names, label
 from conversion.leads.lead_columns import REASON_COLUMNS
 from conversion.pages import words
 from conversion.pages.bars import Step, data_table, framed, waterfall
@@ -57,7 +57,7 @@ class Explained:
 
 @dataclass(frozen=True)
 class Explanation:
-    """How a score comes about: the log-odds of an average company, and what each fact adds."""
+    """How a score comes about: the log-odds of a typical company, and what each fact adds."""
 
     base: float
     facts: tuple[Explained, ...]
@@ -137,6 +137,7 @@ def company_page(table: LeadTable, position: int, company: Company, about: About
         about=about,
         row=row,
         name=table.name_of(row),
+        shown=table.shown,
         bar=share_bar(float(row["probability"])),
         prospects=len(table),
         moved=moved_of(row) if table.has_past else None,
@@ -175,18 +176,16 @@ def difference_of(now: float, then: float) -> str:
 def facts_of_company(table: LeadTable, row: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what is known of the company itself: its attributes, and the groups that they are in."""
     contract = table.contract
-    facts = [
-        (words_of(label(name, attribute)), _value(row[name], attribute))
-        for name, attribute in contract.companies.attributes.items()
-    ]
-    titles = {title for title, _ in facts}
-    for name in contract.group_columns:
-        title = words_of(name)
-        facts.append((f"{title} (group)" if title in titles else title, _value(row[name], None)))
+    facts = []
+    for name, attribute in contract.companies.attributes.items():
+        text = _value(row[name], attribute)
+        if isinstance(attribute, Category) and attribute.groups is not None and row[name] is not None:
+            text = f"{row[encoded_names(name, attribute)[0]]} ({text})"
+        facts.append((words_of(label(name, attribute)), text))
     return facts
 
 
-def _value(value: Any, attribute: Any) -> str:
+def _value(value: Any, attribute: AnyAttribute) -> str:
     if value is None:
         return "not known"
     if isinstance(value, bool):
@@ -275,19 +274,25 @@ def usage_figure(usage: WeeklyUsage) -> Markup | None:
         return None
     days = [day.isoformat() for day in usage.days]
     shown = [words.short_day(day) for day in days]
-    up = count_axis("actions a week", list(chain.from_iterable(line.values for line in lines)))
+    up = count_axis("actions a week", list(chain.from_iterable(usage.actions.values())))
     chart = over_weeks(f"Actions a week by module over {len(days)} weeks", days, shown, up, lines)
-    header, rows = ["Week of"], [[words.long_day(day)] for day in reversed(days)]
-    for title, values in usage.actions.items():
-        header.append(title)
-        users = usage.users.get(title)
-        for place, row in enumerate(rows):
-            at = len(days) - 1 - place
-            people = f" ({users[at]:,.0f})" if users is not None and users[at] else ""
-            row.append(f"{values[at]:,.0f}{people}")
     caption = "Actions of each week" + (", and in brackets how many people did them" if usage.users else "")
+    numbers = data_table(caption, ["Week of", *usage.actions], _numbers(usage, days))
     how = "Each point is the week that begins on that Monday; a line that rises is a team that does more."
-    return framed("Use of the product, week by week", chart, how, data_table(caption, header, rows), level=2)
+    return framed("Use of the product, week by week", chart, how, numbers, level=2)
+
+
+def _numbers(usage: WeeklyUsage, days: Sequence[str]) -> list[list[str]]:
+    """Return the rows of the chart's table, the last week first."""
+    rows = []
+    for at in range(len(days) - 1, -1, -1):
+        cells = [words.long_day(days[at])]
+        for title, actions in usage.actions.items():
+            users = usage.users.get(title)
+            people = f" ({users[at]:,.0f})" if users is not None and users[at] else ""
+            cells.append(f"{actions[at]:,.0f}{people}")
+        rows.append(cells)
+    return rows
 
 
 def _lines(by_module: Mapping[str, Floats]) -> list[Line]:
@@ -309,7 +314,7 @@ def _lines(by_module: Mapping[str, Floats]) -> list[Line]:
 
 
 def waterfall_of(explanation: Explanation, row: Mapping[str, Any]) -> Markup:
-    """Draw how the score of an average company becomes this one's, fact by fact."""
+    """Draw how the score of a typical company becomes this one's, fact by fact."""
     ordered = sorted(explanation.facts, key=lambda fact: -abs(fact.contribution))
     steps = [(_said(fact), fact.contribution) for fact in ordered[:STEPS]]
     if rest := ordered[STEPS:]:
@@ -324,16 +329,16 @@ def waterfall_of(explanation: Explanation, row: Mapping[str, Any]) -> Markup:
         for (name, value), text in zip(steps, texts[1:], strict=True)
     ]
     return waterfall(
-        "From an average company to this one",
+        "From a typical company to this one",
         ("What is known", "Likelihood then" if exact else "What it does"),
-        Step("An average company", float(stands[0]), texts[0]),
+        Step("A typical company", float(stands[0]), texts[0]),
         drawn,
         Step("This company", float(stands[-1]), words.percent(probability)),
     )
 
 
 def _said(fact: Explained) -> str:
-    return fact.title if fact.sentence is None else f"{fact.title}: {fact.sentence}"
+    return fact.title if fact.sentence is None else fact.sentence
 
 
 # Similar companies

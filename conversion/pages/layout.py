@@ -24,8 +24,8 @@ HASH_DIGITS: Final = 12
 
 HEADERS: Final = {
     # No inline script or style, nothing from elsewhere, in no frame.
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
     # Not no-referrer: browsers would then send forms without the origin that they come from.
     "Referrer-Policy": "same-origin",
@@ -123,6 +123,7 @@ def environment() -> Environment:
         "money": words.money,
         "day": words.long_day,
         "tier": words.tier_words,
+        "sentence": lambda text: text if text.endswith((".", "!", "?")) else f"{text}.",
         "quoted": lambda value: quote(str(value), safe=""),
     }
     return made

@@ -1,4 +1,4 @@
-"""A lead list held as columns: what is searched, filtered and sorted by is prepared once, not for each request."""
+"""A lead list held as columns: what it is searched, filtered and sorted by is prepared once."""
 
 from __future__ import annotations
 
@@ -147,7 +147,8 @@ class LeadTable:
     def moved(self) -> Floats:
         """By how much each lead's probability rose since the week before; NaN: it is new."""
         now: Floats = self.leads["probability"].to_numpy(dtype=np.float64)
-        return now - self.leads["probability_before"].to_numpy(dtype=np.float64, na_value=np.nan)
+        before: Floats = self.leads["probability_before"].to_numpy(dtype=np.float64, na_value=np.nan)
+        return now - before
 
     @cached_property
     def by_value(self) -> Positions:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from conversion.config.attribute_kinds import AnyAttribute, Category, Date, Flag, Number, Ordered, is_numeric
+from conversion.config.attribute_kinds import AnyAttribute, Date, Flag, Number, Ordered, is_numeric
 from conversion.config.attribute_names import label
 from conversion.config.data_contract import Contract
 from conversion.data.timeline import days_before_monday
-from conversion.pages.lead_table import words_of
+from conversion.pages.lead_table import YES_NO, words_of
 from conversion.pages.list_query import QueryError
 
 ATTRIBUTE: Final = "set."
@@ -19,6 +19,8 @@ ATTRIBUTE: Final = "set."
 COUNT: Final = "week."
 """Begins the name of the field of a count of the last week."""
 MAX_OPTIONS: Final = 200
+MAX_KNOWN: Final = 1_000
+"""Values of a category that are suggested."""
 MAX_DIGITS: Final = 18
 MAX_TEXT: Final = 200
 
@@ -44,6 +46,8 @@ class Field:
         As the form has it; empty: not known.
     options
         Of a choice.
+    known
+        Values to suggest for a text.
     """
 
     name: str
@@ -52,6 +56,7 @@ class Field:
     kind: str
     value: str
     options: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
 
 
 def last_week(contract: Contract, as_of: dt.date) -> str:
@@ -80,22 +85,19 @@ def attribute_fields(
 
 
 def _attribute_field(column: str, attribute: AnyAttribute, value: Any, levels: Sequence[str]) -> Field:
-    kind, options = "text", tuple(levels)
+    field = Field(ATTRIBUTE + column, column, words_of(label(column, attribute)), "text", _written(value))
     if is_numeric(attribute):
-        kind, options = "number", ()
-    elif isinstance(attribute, Ordered):
-        kind, options = "choice", attribute.levels
-    elif isinstance(attribute, Flag):
-        kind, options = "flag", ("yes", "no")
-    elif isinstance(attribute, Date):
-        kind, options = "date", ()
-    elif isinstance(attribute, Category) and 1 < len(options) <= MAX_OPTIONS:
-        kind = "choice"
-    written = _written(value)
-    if kind == "choice" and written and written not in options:
-        options = (*options, written)
-    return Field(ATTRIBUTE + column, column, words_of(label(column, attribute)), kind, written,
-                 options if kind in {"choice", "flag"} else ())  # fmt: skip
+        return replace(field, kind="number")
+    if isinstance(attribute, Date):
+        return replace(field, kind="date")
+    if isinstance(attribute, Flag):
+        return replace(field, kind="flag", options=YES_NO)
+    if isinstance(attribute, Ordered):
+        return replace(field, kind="choice", options=attribute.levels)
+    if not 1 < len(levels) <= MAX_OPTIONS:
+        return replace(field, known=tuple(levels[:MAX_KNOWN]))
+    its_own = () if field.value in {"", *levels} else (field.value,)
+    return replace(field, kind="choice", options=(*levels, *its_own))
 
 
 def _written(value: Any) -> str:

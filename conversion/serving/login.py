@@ -1,7 +1,7 @@
-"""Signing in to the pages: a cookie that follows from the token, who may send it, and how often one may guess.
+"""Signing in to the pages: a cookie that follows from the token, and how often one may guess.
 
-The cookie has a moment of expiry and a signature by a key made of the token, so every worker can check it, and it
-does not hold the token.
+The cookie has a moment of expiry and a signature by a key made of the token, so every worker can check it,
+and it does not hold the token.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ def is_secure(scheme: str, headers: Headers) -> bool:
 def is_same_origin(headers: Headers) -> bool:
     """Return whether a page of the service itself sent a request, as browsers say.
 
-    Where they do not say it (`Sec-Fetch-Site` needs https or localhost), the page's origin must have the host that
-    was asked, or the one that a proxy was asked.
+    Where they do not say it (`Sec-Fetch-Site` needs https or localhost), the page's origin must have the host
+    that was asked, or the one that a proxy was asked.
     """
     site = headers.get("sec-fetch-site")
     if site is not None:

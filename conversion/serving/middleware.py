@@ -102,8 +102,8 @@ class PrefixMiddleware:
 class TokenMiddleware:
     """Refuses requests without the token or the cookie of a login, except those to `OPEN_PATHS`.
 
-    Visitors of pages are sent to the login. The cookie counts only for requests that change nothing, or that come
-    from a page of the service.
+    Visitors of pages are sent to the login. The cookie counts only for requests that change nothing, or that
+    come from a page of the service.
 
     Parameters
     ----------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,15 +21,15 @@ from conversion.pages.list_query import QueryError
 from conversion.pages.similar import Converted, Similar
 from conversion.pages.what_if import Json, attribute_fields, changed, count_fields, last_week
 from conversion.serving.lead_pages import LeadList, usage_weeks
+from conversion.serving.message_types import MAX_WEEKS
 from conversion.serving.messages import History
 from conversion.serving.predictor import explain, predict
 from conversion.serving.refusals import RefusalError, refusal_of
-from conversion.serving.message_types import MAX_WEEKS
 from conversion.serving.state import ServiceState
 
 OTHER_MODEL: Final = (
-    "Another model made this list than the one that answers now, so nothing can be tried until the pipeline has "
-    "run again."
+    "Another model made this list than the one that answers now, so nothing can be tried until the pipeline "
+    "has run again."
 )
 
 Given = Sequence[tuple[str, str]]
@@ -109,7 +108,7 @@ class PageData:
         return [float(table[fact.key].iloc[position]) for fact in self._facts]
 
     def _explanation(self, position: int) -> Explanation | None:
-        """Return what each fact adds to a score, with sentences if the model of the list is the one that answers."""
+        """Return what each fact adds to a score, with sentences if the list is of the model that answers."""
         if not self._facts:
             return None
         sentences: dict[str, str | None] = {}
@@ -159,7 +158,7 @@ class PageData:
 
     @cached_property
     def _levels(self) -> dict[str, tuple[str, ...]]:
-        """The levels that visitors choose from, by category: those of its groups, or those that the model knows."""
+        """The levels to choose from, by category: those of its groups, or those that the model knows."""
         predictor, found = self.state.predictor, {}
         for column, category in self.table.contract.attributes_of(Category).items():
             grouped = [level for levels in category.levels_by_group.values() for level in levels]

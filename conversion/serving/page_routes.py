@@ -112,14 +112,20 @@ class Pages:
         return await anyio.to_thread.run_sync(self._model, limiter=self.threads)
 
     def _model(self) -> Response:
-        record = self.state.track_record
-        if record is None:
+        if self._model_text is None:
             return self._message(
-                HTTPStatus.NOT_FOUND,
-                "Not known yet",
-                "No track record was written; the pipeline's stage report writes it.",
+                HTTPStatus.NOT_FOUND, "Not known yet", "There is no track record; dvc repro report writes it."
             )
-        return _page(model_page(record, self.site))
+        return _page(self._model_text)
+
+    @cached_property
+    def _model_text(self) -> str | None:
+        """The page of the model, which is the same for everybody; None: there is no track record."""
+        record, state = self.state.track_record, self.state
+        if record is None:
+            return None
+        is_served = record.about.model_sha256.startswith(state.predictor.version)
+        return model_page(record, state.messages.contract, is_served, self.site)
 
     async def _shown(self, answer: Callable[[PageData], Response]) -> Response:
         """Answer on a thread, so that predictions go on."""
