@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -48,7 +49,7 @@ def attribute_templates(contract: Contract, levels: Levels, own: Levels) -> dict
         said, known = spoken(column, attribute.say), levels.get(column, ())
         about = attribute_fact(column)
         texts = _texts(attribute, said, known, own.get(column, known))
-        templates[about] = partial(_sentence, place, texts, (about,), f"Their {said} {_is(said)} not known")
+        templates[about] = partial(_sentence, place, texts, (about,), _unknown(attribute, said))
         if isinstance(attribute, Number) and attribute.not_applicable is not None:
             templates[about] = partial(
                 _with_flag, templates[about], place + 1, (about,), _not_applicable(attribute, said)
@@ -80,6 +81,16 @@ def _not_applicable(attribute: Number, said: str) -> str:
     if attribute.flag is None:
         return f"Their {said} {'do' if is_plural(said) else 'does'} not apply"
     return _safe(capitalised(plain(attribute.flag.description, 80)))
+
+
+def _unknown(attribute: AnyAttribute, said: str) -> str:
+    if isinstance(attribute, Flag):
+        return f"It is not known whether they are marked as '{said}'"
+    if isinstance(attribute, Date):
+        return f"It is not known when: {said}"
+    if isinstance(attribute, Number | Ordered) and is_plural(said):
+        return f"Their number of {said} is not known"
+    return f"Their {said} {_is(said)} not known"
 
 
 def _is(said: str) -> str:
@@ -141,6 +152,7 @@ def _with_level(said: str, level: str) -> str:
         return f"They have one {singular(said)}"
     if not level[:1].isdigit():
         return f"Their number of {said} is {level}"
+    level = re.sub(r"(?<![\d.,])\d{4,}(?![\d.,])", lambda digits: f"{int(digits[0]):,}", level)
     named = said.rpartition(" ")[2].casefold() in level.casefold()
     return f"They have {level}" if named else f"They have {level} {said}"
 
@@ -161,12 +173,17 @@ def _of_number(attribute: Number, said: str, given: Callable[[str], str] | None)
 
 
 def _amounts(attribute: Number) -> Callable[[float], str]:
-    """Return what writes a number, with the decimals that the contract asks for."""
+    """Return what writes a number, with the decimals that the contract asks for.
+
+    Nobody says more than two digits of a number that is about right.
+    """
     decimals = attribute.decimals
     most = (0 if attribute.whole else 6) if decimals is None else decimals
 
     def write(value: float) -> str:
-        rounded = round(value, most)
-        return f"about {rounded:,.0f}" if most < 0 else amount(rounded)
+        if most >= 0:
+            return amount(round(value, most))
+        digits = len(f"{abs(value):.0f}")
+        return f"about {round(value, max(min(most, 2 - digits), 1 - digits)):,.0f}"
 
     return write

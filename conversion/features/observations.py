@@ -42,7 +42,7 @@ class Company(NamedTuple):
 
     actions: Values  # by module, of the last `RECENT_WEEKS`
     actions_before: Values  # of as many weeks before
-    people: Values  # most in a week, by module with users and, last, in any of them
+    people: Values  # most in a week, by module with users
     people_before: Values
     first_used: Values  # weeks since a module was first used
     last_used: Values
@@ -119,15 +119,14 @@ def observe(block: Floats, attributes: Floats, settings: FeatureSettings, levels
         inside = block[:, span]
         values[:, places.actions[at]] = inside[:, :, :modules].sum(axis=1)
         if counts > modules:
-            people = inside[:, :, modules:counts].max(axis=1, initial=0.0)
-            of_modules = places.people[at]
-            values[:, of_modules] = people
-            values[:, of_modules.stop] = people.max(axis=1)
+            values[:, places.people[at]] = inside[:, :, modules:counts].max(axis=1, initial=0.0)
         if plan.ways:
             _put_measures(values[:, places.measures[at]], inside, plan)
     used = np.empty((companies, weeks, modules + 1), dtype=np.bool_)
     np.greater(block[:, :, :modules], 0.0, out=used[:, :, :-1])
-    used[:, :, -1] = (block[:, :, :counts] > 0.0).any(axis=2)
+    if counts > modules:
+        used[:, :, plan.with_users] |= block[:, :, modules:counts] > 0.0
+    used[:, :, -1] = used[:, :, :-1].any(axis=2)
     ago = np.arange(weeks, 0, -1.0)[:, None]
     # The first use is the longest ago; the last one has the most weeks before it.
     values[:, places.first] = (used * ago).max(axis=1, initial=0.0)
@@ -195,7 +194,7 @@ class _Places(NamedTuple):
     """Where a row has what; of pairs, the last weeks and those before."""
 
     actions: tuple[slice, slice]
-    people: tuple[slice, slice]  # by module; the most of any module follows
+    people: tuple[slice, slice]
     measures: tuple[slice, slice]
     first: slice  # by module and, last, the product's
     last: slice
@@ -208,6 +207,7 @@ class _Plan(NamedTuple):
 
     modules: int
     counts: int  # columns of actions and users
+    with_users: list[int]  # places of the modules that have users
     encoded: int  # columns of attributes
     ways: tuple[str, ...]  # how each measure is combined
     places: _Places
@@ -221,27 +221,33 @@ def _plan(settings: FeatureSettings) -> _Plan:
     encoded = sum(len(encoded_names(column, attribute)) for column, attribute in settings.attributes)
     modules, measures = layout.modules, layout.measures
     users, ever = layout.users, modules + 1
-    # The ones are the most people in any module, and active weeks.
-    lengths = (modules, modules, users, 1, users, 1, ever, ever, 1, measures, measures, encoded)
+    lengths = (modules, modules, users, users, ever, ever, 1, measures, measures, encoded)
     ends = [0, *accumulate(lengths)]
     spans = [slice(start, end) for start, end in pairwise(ends)]
     places = _Places(
         actions=(spans[0], spans[1]),
-        people=(spans[2], spans[4]),
-        measures=(spans[9], spans[10]),
-        first=spans[6],
-        last=spans[7],
-        active=spans[8].start,
-        attributes=spans[11],
+        people=(spans[2], spans[3]),
+        measures=(spans[7], spans[8]),
+        first=spans[4],
+        last=spans[5],
+        active=spans[6].start,
+        attributes=spans[9],
     )
-    ways = tuple(measure.combine for _, measure in settings.measures)
-    return _Plan(modules, layout.counts, encoded, ways, places, ends[-1], _reader(places))
+    return _Plan(
+        modules=modules,
+        counts=layout.counts,
+        with_users=[place for place, (_, each) in enumerate(settings.modules) if each.users is not None],
+        encoded=encoded,
+        ways=tuple(measure.combine for _, measure in settings.measures),
+        places=places,
+        width=ends[-1],
+        read=_reader(places),
+    )
 
 
 def _reader(places: _Places) -> Callable[[Values], Company]:
     """Return what reads a row of numbers."""
-    (actions, before), (measures, measures_before) = places.actions, places.measures
-    people, people_before = (slice(each.start, each.stop + 1) for each in places.people)
+    (actions, before), (people, people_before), (measures, measures_before) = places[:3]
     first, last = (slice(each.start, each.stop - 1) for each in (places.first, places.last))
     started, last_active = first.stop, last.stop
     active, attributes = places.active, places.attributes

@@ -41,7 +41,7 @@ def _recency(totals: Totals) -> Sentence | None:
 
 def _regularity(totals: Totals) -> Sentence | None:
     if totals.seen == 0:
-        return Sentence("They have not been active in any week yet", "bad", NEVER, ((ACTIVITY, -1),))
+        return _recency(totals)
     days = totals.days_active
     if not days >= 0:
         return None

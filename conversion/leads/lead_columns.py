@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from conversion.config.data_contract import Contract
+from conversion.leads.reasons import REASONS
 
-REASONS: Final = 3
 REASON_COLUMNS: Final = tuple(f"reason_{place}" for place in range(1, REASONS + 1))
 BASE: Final = "base"
 """The column of the log-odds that the contributions of the facts are added to."""

@@ -223,9 +223,9 @@ def _read_table(folder: Path, name: str, manifest: Manifest, columns: Iterable[s
 def _read_contributions(folder: Path, name: str, manifest: Manifest, of: pd.DataFrame) -> pd.DataFrame:
     """Read what the facts add to the score of each row of a table."""
     table = _read_table(folder, name, manifest, ["id", BASE])
-    numbers = table.drop(columns="id")
-    are_numbers = (numbers.dtypes == np.float64).all() and np.isfinite(numbers.to_numpy()).all()
-    if not are_numbers or table["id"].to_numpy().tolist() != of["id"].to_numpy().tolist():
+    numbers = [table[column] for column in table if column != "id"]
+    are_numbers = all(each.dtype == np.float64 and np.isfinite(each).all() for each in numbers)
+    if not are_numbers or len(table) != len(of) or not table["id"].eq(of["id"]).all():
         raise ArtifactError(
             f"{folder / name}: should have numbers for the ids of the table that it belongs to, in the same "
             f"order; {AGAIN}"

@@ -10,15 +10,20 @@ import numpy as np
 from conversion.config.data_contract import Contract
 from conversion.data.attribute_encoding import Levels
 from conversion.features.definitions import Feature
-from conversion.features.facts import Fact, fact_places, facts_of, sum_by_fact
+from conversion.features.facts import Fact, fact_places, facts_of, summer_by_fact
 from conversion.features.observations import Company, Observations, Totals
 from conversion.features.sentences import Template, templates_of
 from conversion.features.statements import Sentence, clash
 from conversion.stats.numeric import Floats
 
 REASONS: Final = 3
+LEAST_LOG_ODDS: Final = 0.1
+"""What moves the odds by less than a tenth is not worth a sentence."""
+MOST_ALIKE: Final = 2
+"""Sentences of one kind that a lead may have, such as how many people worked in a module."""
 LEAST_DISTINCT: Final = 0.05
 """Weight of a fact that is true of nearly every company at the top of the list."""
+_TIED: Final = 1e-6  # contributions that differ by less are the same one
 _DECIMALS: Final = 9  # so that the order of equally strong facts does not depend on the last bits of a sum
 
 
@@ -52,7 +57,7 @@ class ReasonWriter:
     def __init__(self, model: Scored, contract: Contract, levels: Levels) -> None:
         self._distinct, self._contract, self._levels = model.distinct, contract, levels
         self.facts = facts_of(model.features, contract)
-        self._places = fact_places(model.features)
+        self._by_fact = summer_by_fact(fact_places(model.features))
         self._prepared = (levels, templates_of(self.facts, contract, levels, levels))
 
     def write(self, observations: Observations, contributions: Floats) -> list[Told]:
@@ -70,8 +75,7 @@ class ReasonWriter:
             Of the model's features, shape (leads, features).
         """
         templates = self._templates(observations.levels)
-        by_fact = sum_by_fact(contributions, self._places)
-        strength = np.round(by_fact * self._weights(by_fact), _DECIMALS)
+        strength = self._strength(self._by_fact(contributions))
         order = np.argsort(-np.abs(strength), axis=1, kind="stable")
         rows = zip(observations.companies(), order.tolist(), strength.tolist(), strict=True)
         return [_told(company, places, strengths, templates) for company, places, strengths in rows]
@@ -79,7 +83,7 @@ class ReasonWriter:
     def explain(self, observations: Observations, contributions: Floats, row: int) -> tuple[Explained, ...]:
         """Return every fact of one lead, the largest contribution first, in either direction."""
         templates, company = self._templates(observations.levels), observations.company(row)
-        (shares,) = sum_by_fact(contributions[[row]], self._places)
+        (shares,) = self._by_fact(contributions[[row]])
         order = np.argsort(-np.abs(np.round(shares, _DECIMALS)), kind="stable")
         explained = []
         for place in order.tolist():
@@ -88,13 +92,14 @@ class ReasonWriter:
             explained.append(Explained(self.facts[place], text, float(shares[place])))
         return tuple(explained)
 
-    def _weights(self, by_fact: Floats) -> Floats:
-        """Return how far each fact sets a lead apart: by the share of others below, or above if it lowers."""
-        below = self._distinct(by_fact)
-        if (by_fact < 0).any():
-            above = 1.0 - self._distinct(np.nextafter(by_fact, np.inf))
-            below = np.where(by_fact < 0, above, below)
-        return np.maximum(below, LEAST_DISTINCT)
+    def _strength(self, by_fact: Floats) -> Floats:
+        """Weigh contributions by how many companies at the top have less, or of those that lower, more."""
+        rows = len(by_fact)
+        below = self._distinct(np.concatenate((by_fact, by_fact + _TIED)))
+        weight = np.where(by_fact < 0, 1.0 - below[rows:], below[:rows])
+        strength = np.round(by_fact * np.maximum(weight, LEAST_DISTINCT), _DECIMALS)
+        strength[np.abs(by_fact) < LEAST_LOG_ODDS] = 0.0
+        return np.asarray(strength)
 
     def _templates(self, levels: Levels) -> tuple[Template, ...]:
         prepared, templates = self._prepared
@@ -134,7 +139,8 @@ def _told(
         sentence = templates[place](company)
         if sentence is None or sentence.leaning == ("good" if strength < 0 else "bad"):
             continue
-        if any(clash(sentence, other) for other in said):
+        alike = sum(sentence.says[0] == other.says[0] for other in said)
+        if alike == MOST_ALIKE or any(clash(sentence, other) for other in said):
             continue
         said.append(sentence)
         if strength < 0:
