@@ -150,12 +150,12 @@ def framed(title: str, chart: Markup, how_to_read: str, data: Markup | None = No
     level
         Of the heading.
     """
-    parts = [element(f"h{level}", title), chart, element("figcaption", how_to_read)]
+    said = element("p", how_to_read)
     if data is not None:
-        unfolded = element(
-            "div", data, class_="scroll", tabindex="0", role="region", aria_label=f"{title}: numbers"
-        )
-        parts.append(element("details", element("summary", "The numbers") + unfolded))
+        label = f"{title}: numbers"
+        unfolded = element("div", data, class_="scroll", tabindex="0", role="region", aria_label=label)
+        said += element("details", element("summary", "The numbers") + unfolded)
+    parts = (element(f"h{level}", title), chart, element("figcaption", said))
     return element("figure", joined(parts), class_="figure")
 
 

@@ -20,12 +20,17 @@ from conversion.pages.words import (
     percent,
     percent_interval,
     plural,
+    short_day,
     tier_words,
 )
 
 MODEL: Final = "probability"
-LINES: Final = {MODEL: 1, "users_rule": 2, "actions_rule": 2, "random": 5, "oracle": 3}
-"""Styles of the ways to order a list; those that are not here are not drawn."""
+RULE_KIND: Final = 2
+KINDS: Final = {MODEL: 1, "users_rule": RULE_KIND, "actions_rule": RULE_KIND, "oracle": 3}
+"""Styles of ways to order a list."""
+OTHER_KIND: Final = 5
+MOST_MOVED: Final = 6
+"""Facts of drift that are drawn, those that moved most."""
 LONGEST_RATIO: Final = 3.0
 """Expected over observed conversions at the right end of their bars."""
 NUMBERED_CALLS: Final = (10, 20, 50, 100, 200, 300, 400, 500)
@@ -52,7 +57,7 @@ def over_time(record: TrackRecord, place: int = 0) -> Markup:
     chart = over_weeks(
         f"{title}, list by list. {_average(record, weeks)}",
         days,
-        [month_of(day) for day in days],
+        _dates(days),
         share_axis("share that converted", seen),
         lines,
     )
@@ -78,7 +83,7 @@ def over_time(record: TrackRecord, place: int = 0) -> Markup:
 
 def gains(record: TrackRecord) -> Markup:
     """Draw the share of all conversions among the first calls of each list."""
-    drawn = [each for each in record.gains if each.key in LINES]
+    drawn = [each for each in record.gains if each.key in {MODEL, record.rule, "random", "oracle"}]
     calls = drawn[0].calls
     end = float(max(calls[-1], 1))
     step = round_step(end, 5)
@@ -109,15 +114,16 @@ def compared(record: TrackRecord) -> Markup:
         Bar(
             each.name,
             found.value,
-            (of_hundred(found.value), percent_interval(found.low, found.high)),
+            (of_hundred(found.value),),
             found.low,
             found.high,
-            kind=LINES.get(each.key, 5),
+            kind=KINDS.get(each.key, OTHER_KIND),
+            note=f"95 % interval {percent_interval(found.low, found.high)}",
         )
         for each, found in zip(record.ranked, ends, strict=True)
     ]
     caption = f"Converted, of the first {length} of each list"
-    table = bar_table(caption, ("Order of the list", "Converted", "95 % interval"), bars, longest)
+    table = bar_table(caption, ("Order of the list", "Converted"), bars, longest)
     how = (
         "A longer bar is a better order. The thin line is the 95 % interval: where those of two orders "
         "overlap, the difference may be luck."
@@ -155,23 +161,14 @@ def slices(record: TrackRecord) -> Markup:
         Bar(
             each.name,
             each.expected_over_observed.value,
-            (
-                _ratio(each.expected_over_observed),
-                percent(each.share_of_conversions),
-                percent(each.recall.value),
-            ),
+            (decimal(each.expected_over_observed.value), percent(each.recall.value)),
             each.expected_over_observed.low,
             each.expected_over_observed.high,
-            note=f"{plural(each.conversions, 'conversion')} of {count(each.prospects)}",
+            note=f"{plural(each.conversions, 'conversion')}, {percent(each.share_of_conversions)} of all",
         )
         for each in record.slices
     ]
-    header = (
-        "Prospects",
-        "Predicted over actual",
-        "Of all conversions",
-        f"In the first {record.recall_length}",
-    )
+    header = ("Prospects", "Predicted over actual", f"In the first {record.recall_length}")
     how = (
         "The mark is predicted over actual conversions: on the grey line at 1 the probabilities are right, "
         "to the right of it they are too high. The thin line is the 95 % interval. The last column is the "
@@ -217,25 +214,31 @@ def importance(record: TrackRecord) -> Markup:
         for each in record.facts
     ]
     how = (
-        "A longer bar moves scores more, over all companies. It says what the model looks at, not what makes "
-        "a company convert."
+        "A longer bar moves scores more, over all companies; the line below a name says in which direction, "
+        "with the other facts as they are. It says what the model looks at, not what makes a company convert."
     )
     table = bar_table("Share of what moves scores", ("Fact", "Share"), bars, longest)
-    return framed("What the model looks at", table, how)
+    return framed("How much each fact counts", table, how)
 
 
 def drift(record: TrackRecord) -> Markup:
     """Draw how far the prospects of the week have moved from those the model learned from."""
-    bars = [
-        Bar(each.title, each.index, (each.verdict, decimal(each.index, 3))) for each in record.drift.facts
-    ]
-    longest = max(0.3, *(each.index for each in record.drift.facts)) if record.drift.facts else 0.3
+    moved = record.drift.facts[:MOST_MOVED]
+    bars = [Bar(each.title, each.index, (each.verdict, decimal(each.index, 3))) for each in moved]
+    longest = max([0.3, *(each.index for each in moved)])
     how = (
-        "The index is 0 where this week's prospects are spread as those of earlier lists were; below 0.1 "
-        "is no change, above 0.25 a shift, which calls for a look at the data before the list goes out."
+        "Those that moved most. The index is 0 where this week's prospects are spread as those of earlier "
+        "lists were; below 0.1 is no change, above 0.25 a shift, which calls for a look at the data before "
+        "the list goes out."
     )
     table = bar_table("Population stability index", ("Fact", "Verdict", "Index"), bars, longest)
     return framed("What has changed since training", table, how)
+
+
+def _dates(days: Sequence[str]) -> list[str]:
+    """Write the days below a chart: months where it covers many, else days."""
+    months = dict.fromkeys(day[:7] for day in days)
+    return [month_of(day) if len(months) > 3 else short_day(day) for day in days]
 
 
 def _size(tier: Tier, lists: int) -> str:
@@ -255,8 +258,8 @@ def _estimated(name: str, estimates: Sequence[Estimate], kind: int) -> Line:
 
 def _gain(of: Gains) -> Line:
     """Return a line with a band for the model and the rule; the others would only cover them."""
-    kind = LINES[of.key]
-    if kind <= 2:
+    kind = KINDS.get(of.key, OTHER_KIND)
+    if kind <= RULE_KIND:
         return _estimated(of.name, of.shares, kind)
     return Line(of.name, [share.value for share in of.shares], kind=kind)
 
@@ -278,10 +281,6 @@ def _gain_in_words(drawn: Sequence[Gains], calls: Sequence[int]) -> str:
     place = max(at for at, call in enumerate(calls) if call <= 50)
     reached = ", ".join(f"{each.name} {percent(each.shares[place].value)}" for each in drawn)
     return f"With {count(calls[place])} calls from each list: {reached}."
-
-
-def _ratio(estimate: Estimate) -> str:
-    return decimal(estimate.value)
 
 
 def _ratio_in_words(ratio: Estimate) -> str:

@@ -11,8 +11,8 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from conversion.config.attribute_kinds import AnyAttribute, Number
-from conversion.config.attribute_names import label
+from conversion.config.attribute_kinds import AnyAttribute, Category, Number
+from conversion.config.attribute_names import encoded_names, label
 from conversion.config.data_contract import Contract
 from conversion.leads.lead_columns import REASON_COLUMNS
 from conversion.pages import record_charts
@@ -23,8 +23,6 @@ from conversion.pages.words import count, long_day, money, moved, percent, plura
 
 HERE: Final = Path(__file__).parent
 STYLES: Final = ("charts.css", "report.css")
-FOLLOWED: Final = 12
-"""Facts of drift that are listed, those that moved most."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +190,10 @@ def _details(row: Mapping[str, Any], contract: Contract) -> list[tuple[str, str]
     found = [("Id", str(row["id"]))] if companies.shown else []
     found += [(_title(name), str(row[name])) for name in companies.shown[1:] if row[name] is not None]
     for column, attribute in companies.attributes.items():
-        found.append((_title(label(column, attribute)), attribute_text(row[column], attribute)))
+        value = row[column]
+        if value is not None and isinstance(attribute, Category) and attribute.groups is not None:
+            value = row[encoded_names(column, attribute)[0]]
+        found.append((_title(label(column, attribute)), attribute_text(value, attribute)))
     return [(title, text) for title, text in found if text]
 
 

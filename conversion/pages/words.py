@@ -16,7 +16,7 @@ RANKERS: Final = {
     "users_rule": "the rule: most users in the last four weeks",
     "actions_rule": "the rule: most actions in the last four weeks",
     "random": "random order",
-    "oracle": "the true probability",
+    "oracle": "the best possible order, known of the sample alone",
 }
 """What the columns are called that the backtest ranks by."""
 UNKNOWN: Final = "-"
