@@ -354,7 +354,10 @@ class SimilarRow:
 
 
 def _similar(table: LeadTable, each: Similar) -> SimilarRow:
-    titles = [fact.title[:1].lower() + fact.title[1:] for fact in each.shared]
+    # What an attribute is called may be a name.
+    titles = [
+        fact.title if fact.part == "fit" else fact.title[:1].lower() + fact.title[1:] for fact in each.shared
+    ]
     shared = f"Alike in {words.listed(titles)}" if titles else "Alike as a whole"
     return SimilarRow(
         table.name_of(each.row),
