@@ -171,7 +171,7 @@ class LeadTable:
         if not self.shown and self.contract.companies.ids == "whole":
             return np.asarray(np.argsort(self.leads["id"].to_numpy(), kind="stable"))
         names = _folded(_texts(self.leads[self.shown[0] if self.shown else "id"]))
-        return np.asarray(pc.sort_indices(names, null_placement="at_end").to_numpy().astype(np.int64))
+        return np.asarray(pc.array_sort_indices(names, null_placement="at_end").to_numpy().astype(np.int64))
 
     # Single leads
 
