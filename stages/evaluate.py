@@ -71,7 +71,7 @@ def write_plots(evaluation: Evaluation) -> None:
     for plot in progress_bar(PLOTS, what="plots", unit="plots"):
         table = plot.table(evaluation)
         write_csv(f"plots/{plot.name}.csv", table, float_format="%.6g")
-        save_png(plot.draw(table), f"plots/{plot.name}.png")
+        save_png(plot.draw(table, evaluation.days), f"plots/{plot.name}.png")
 
 
 def main() -> None:
@@ -89,7 +89,7 @@ def main() -> None:
     if params.data.dir == SAMPLE:
         predictions = with_oracle(predictions, read_parquet("data/truth.parquet"))
     log.info("measuring", extra={"bootstrap_samples": params.evaluate.bootstrap_samples})
-    evaluation = evaluate_backtest(predictions, train, model.get_feature_importance(), params, contract)
+    evaluation = evaluate_backtest(predictions, train, model, params, contract)
     write_metrics(evaluation, as_of.isoformat())
     write_plots(evaluation)
     log.info(

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
+from conversion.evaluation.importance import importance_by_fact_table
 
 from conversion.config.contract_file import load_contract
 from conversion.config.data_contract import Contract
 from conversion.config.params_file import load_params
+from conversion.features.facts import Fact
 from conversion.leads.lead_files import FOLDER, LeadFiles, read_lead_files
 from conversion.modelling.artifact import load_model
 from conversion.modelling.model import ConversionModel
@@ -69,15 +71,21 @@ def read_list(file_format: str, contract: Contract, model_sha256: str) -> LeadFi
     return files
 
 
+def importance(model: ConversionModel) -> list[tuple[Fact, float, str]]:
+    """Return each fact's share of what moves scores, and what more of it does."""
+    effects = importance_by_fact_table(model)["effect"]
+    found = zip(model.importance_by_fact(), effects, strict=True)
+    return [(fact, share, str(effect)) for (fact, share, _), effect in found]
+
+
 def main() -> None:
     """Read the list, the model and what was measured; write what people read."""
     params = load_params()
     contract = load_contract("data/contract.json")
     model, description = load_model(ConversionModel)
     files = read_list(params.score.format, contract, description["sha256"])
-    record = record_of(
-        read_results(description), model.features, model.importance_by_fact(), contract, params.evaluate.top_k
-    )
+    results = read_results(description)
+    record = record_of(results, model.features, importance(model), contract, params.evaluate.top_k)
     leads = files.leads.head(params.score.top_n)
     html = report_html(leads, len(files.leads), record, contract)
     write_json(track_record.PATH, record.model_dump(mode="json"))

@@ -25,7 +25,7 @@ from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import fit_at
 from conversion.runtime.cli import run
 from conversion.runtime.files import write_json
-from stages import clean, evaluate, featurize, load, score, train
+from stages import clean, evaluate, featurize, load, report, score, train
 from tests import exports
 from tests.contract_files import hubspot
 from tests.exports import CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS, lay_out_contracts, tiny_export
@@ -221,7 +221,7 @@ def run_stages(folder: Path, params: Params) -> str | None:
     """Run the stages after ``simulate`` in ``folder``, the working directory; return the one that stopped."""
     lay_out_contracts(folder)
     (folder / "params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json")), encoding="utf-8")
-    for stage in (load, clean, featurize, train, evaluate, score):
+    for stage in (load, clean, featurize, train, evaluate, score, report):
         try:
             run(stage.main)
         except SystemExit as stopped:

@@ -19,10 +19,8 @@ from conversion.stats.numeric import Floats, rounded
 from conversion.stats.rank_order import rank_order
 
 _GROSS: Final = "not won by the call: only a control group can tell what calling adds"
-NO_VALUE: Final = "the contract has no value of a conversion and evaluate.value_per_conversion is null, so revenue is not known"
-NONE_KNOWN: Final = (
-    "no conversion has a known value and evaluate.value_per_conversion is null, so revenue is not known"
-)
+NO_VALUE: Final = "the contract has no value of a conversion, and evaluate.value_per_conversion is null"
+NONE_KNOWN: Final = "no conversion has a known value, and evaluate.value_per_conversion is null"
 
 BUSINESS_METRICS: Final = (
     Metric("contacts", "calls, `evaluate.contacts_per_week` from each list"),
@@ -128,5 +126,5 @@ def _values(predictions: pd.DataFrame, reached: pd.DataFrame, settings: Evaluate
     median = float(known.median())
     source = f"its own monthly value in the export, times {settings.value_months} months"
     if missing.any():
-        source += f"; where that is missing, the median of the known ones, {settings.currency} {median:,.2f} a month"
+        source += f"; where missing, the median of the known, {settings.currency} {median:,.2f} a month"
     return _Values(np.where(missing, median, own) * settings.value_months, source, int(missing.sum()))

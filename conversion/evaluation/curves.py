@@ -46,9 +46,11 @@ SLICE_TITLES: Final = {
     "share_of_conversions": "share of all conversions",
     "expected_over_observed": "conversions expected for each that happened",
     "recall_at_<k>": "share of its conversions among the first <k> calls",
-    "roc_auc": "chance that one that converts is above one that does not",
+    "roc_auc": "chance that one that converts is above one that does not (random: 50 %)",
 }
 """Measures of slices that are drawn; the recall is at the longest list."""
+LEAST_CONVERTERS: Final = 5
+"""Of fewer companies, a bootstrap cannot say how uncertain a measure is."""
 SMALLEST_PROBABILITY: Final = 1e-6
 _CURVE_POINTS: Final = 100
 _CALLS: Final = np.concatenate((np.arange(FIRST_CALLS), np.arange(FIRST_CALLS, GAINS_CALLS, 10)))
@@ -177,10 +179,11 @@ def slices_table(slices: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Long: ``measure`` (its title), ``by`` (the column that makes the slice), ``slice``, ``value``, ``low``
-        and ``high`` (its 95 % interval). Undefined measures are left out, and the share that the whole has of
-        itself.
+        Long: ``measure`` (its title), ``place`` (of the slice among all), ``by`` (the column that makes it),
+        ``slice``, ``value``, ``low`` and ``high`` (its 95 % interval). Left out are undefined measures, the share that the whole has of
+        itself, and all but the share of slices with fewer than `LEAST_CONVERTERS` companies that convert.
     """
+    measured = slices.mask(slices["converters"] < LEAST_CONVERTERS)
     longest = [name for name in slices.columns if re.fullmatch(r"recall_at_\d+", name)][-1]
     titles = {
         name.replace("recall_at_<k>", longest): title.replace("<k>", longest.removeprefix("recall_at_"))
@@ -190,14 +193,16 @@ def slices_table(slices: pd.DataFrame) -> pd.DataFrame:
         pd.DataFrame(
             {
                 "measure": title,
+                "place": np.arange(len(slices)),
                 "by": slices["by"],
                 "slice": slices["slice"],
-                "value": slices[name],
-                "low": slices[f"{name}_low"],
-                "high": slices[f"{name}_high"],
+                "value": each[name],
+                "low": each[f"{name}_low"],
+                "high": each[f"{name}_high"],
             }
         )
         for name, title in titles.items()
+        for each in [slices if name == "share_of_conversions" else measured]
     ]
     table = pd.concat(parts).dropna().round(6)
     whole = (table["by"] == "all") & (table["measure"] == SLICE_TITLES["share_of_conversions"])

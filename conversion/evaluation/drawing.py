@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,10 @@ ORANGE: Final = COLOURS["users_rule"]
 GREY: Final = "#777777"
 _TITLE, _LABEL, _TICK = 15, 12.5, 11.5
 _DPI: Final = 110
-_RATIO_TICKS: Final = (0.1, 0.2, 0.33, 0.5, 0.75, 1, 1.33, 2, 3, 5, 10, 20)
+_FINE_TICKS: Final = (0.33, 0.5, 0.75, 1, 1.33, 2, 3)
+_WIDE_TICKS: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
+_WIDE: Final = 6.0
+"""From this ratio of the ends of an axis on, its ticks are wide apart."""
 
 
 def panels(
@@ -63,7 +66,7 @@ def name_axes(axes: Axes, x: str = "", y: str = "", title: str = "") -> None:
     axes.set_title(title, fontsize=_LABEL)
 
 
-def legend(axes: Axes, place: str) -> None:
+def legend(axes: Axes, place: Literal["upper left", "upper right", "lower right"]) -> None:
     """Draw the legend inside of a panel."""
     axes.legend(loc=place, fontsize=_TICK, framealpha=1.0)
 
@@ -77,6 +80,13 @@ def legend_below(figure: Figure, axes: Axes, columns: int) -> None:
         frameon=False,
         fontsize=_TICK,
     )
+
+
+def draw_band(
+    axes: Axes, x: pd.Series[Any], rows: pd.DataFrame, colour: str, label: str | None = None
+) -> None:
+    """Shade the intervals ``low`` to ``high`` of a curve."""
+    axes.fill_between(x, rows["low"], rows["high"], color=colour, alpha=0.18, linewidth=0, label=label)
 
 
 def wrapped(text: str, width: int) -> str:
@@ -109,8 +119,8 @@ def ratio_axis(axes: Axes, which: Literal["x", "y"], rows: pd.DataFrame) -> None
     low, high = min(0.5, float(rows["low"].min())) / 1.1, max(2.0, float(rows["high"].max())) * 1.1
     axis = axes.xaxis if which == "x" else axes.yaxis
     axes.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
-    # Over a long range, every second tick, so that their labels do not touch.
-    axis.set_ticks([tick for tick in _RATIO_TICKS[:: 1 if high / low < 8 else 2] if low <= tick <= high])
+    ticks = _FINE_TICKS if high / low < _WIDE else _WIDE_TICKS
+    axis.set_ticks([tick for tick in ticks if low <= tick <= high])
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.minorticks_off()
 

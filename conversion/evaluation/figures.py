@@ -23,12 +23,12 @@ from conversion.evaluation.drawing import (
     GREY,
     ORANGE,
     STYLES,
+    draw_band,
     legend,
     legend_below,
     name_axes,
     one_panel,
     panels,
-    percent,
     percent_axis,
     ratio_axis,
 )
@@ -49,7 +49,7 @@ def confusion_figure(table: pd.DataFrame, days: int) -> Figure:
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     said = (("not predicted to convert", "predicted to convert"), ("did not convert", "converted"))
     for (row, column), count in np.ndenumerate(counts):
-        colour = "white" if shares[row, column] > 0.5 else "black"
+        colour = "white" if shares[row, column] > 0.65 else "black"
         text = f"{count:,}\n{100 * shares[row, column]:.1f} % of those\nthat {said[1][row]}"
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=12.5)
     axes.set(xticks=[0, 1], yticks=[0, 1])
@@ -57,7 +57,7 @@ def confusion_figure(table: pd.DataFrame, days: int) -> Figure:
     axes.set_yticklabels([each.capitalize() for each in said[1]], rotation=90, va="center")
     axes.tick_params(length=0)
     axes.grid(visible=False)
-    name_axes(axes, "Companies on all lists of the past, each at each list", f"Within {days} days")
+    name_axes(axes, "Companies, counted once on each list of the past", f"Within {days} days")
     return figure
 
 
@@ -68,7 +68,7 @@ def reliability_figure(table: pd.DataFrame, days: int) -> Figure:
     seen = observed > 0
     shown = np.concatenate((predicted, observed[seen]))
     low = float(f"1e{int(np.floor(log(shown.min()) / log(10.0)))}")
-    figure, axes = one_panel("Do companies convert as often as predicted?", 7.2, 7.2)
+    figure, axes = one_panel("Do companies convert as often as predicted?", 7.4, 7.0)
     axes.plot([low, 1], [low, 1], color=GREY, linestyle="--", label="exactly as often as predicted")
     # An interval that reaches 0 is drawn to the lower edge.
     axes.vlines(
@@ -153,6 +153,7 @@ def gains_figure(table: pd.DataFrame, days: int) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     if len(limits) > 1:
         found[1].axvspan(0, FIRST_CALLS, color=GREY, alpha=0.12, linewidth=0)
+    found[0].fill_between([], [], [], color=GREY, alpha=0.3, label="95 % interval")
     legend_below(figure, found[0], 3)
     return figure
 
@@ -167,8 +168,8 @@ def roc_figure(table: pd.DataFrame) -> Figure:
     axes.set(xlim=(0, 1), ylim=(0, 1.01))
     name_axes(
         axes,
-        "Share of the companies that did not convert,\nabove any place on the list (false positive rate)",
-        "Share of the conversions above it (true positive rate)",
+        "Share of the companies that did not convert\ndown to the same place (false positive rate)",
+        "Share of the conversions down to a place on the lists\n(true positive rate)",
     )
     percent_axis(axes.xaxis)
     percent_axis(axes.yaxis)
@@ -188,8 +189,8 @@ def precision_recall_figure(table: pd.DataFrame) -> Figure:
     axes.set(xlim=(0, 1), ylim=(0, min(1.02, max(1.1 * float(table["precision"].max()), 0.01))))
     name_axes(
         axes,
-        "Share of all conversions down to any probability (recall)",
-        "Share of the companies down to it\nthat convert (precision)",
+        "Share of the conversions down to a place on the lists (recall)",
+        "Share of the companies down to it\nthat converted (precision)",
     )
     percent_axis(axes.xaxis)
     percent_axis(axes.yaxis)
@@ -216,7 +217,7 @@ def probability_histogram_figure(table: pd.DataFrame, days: int) -> Figure:
     name_axes(
         axes,
         f"Predicted probability of converting within {days} days",
-        "Companies, each at each list\n(each line is ten times the one below)",
+        "Companies, counted once on each list\n(each line is ten times the one below)",
     )
     percent_axis(axes.xaxis)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -236,20 +237,20 @@ def precision_over_time_figure(table: pd.DataFrame, days: int) -> Figure:
         axes.set_ylim(0, min(1.02, max(1.08 * float(rows[["precision", "high"]].max().max()), 0.01)))
         name_axes(axes, "Monday of the list", "", f"The first {calls} of each list")
         percent_axis(axes.yaxis)
-        axes.xaxis.set_major_locator(AutoDateLocator(minticks=2, maxticks=5))
-        axes.xaxis.set_major_formatter(DateFormatter("%Y-%m"))
-    found[0].set_ylabel("Share that converted", fontsize=found[0].xaxis.label.get_size())
-    legend_below(figure, found[0], 4)
+        axes.xaxis.set_major_locator(AutoDateLocator(minticks=2, maxticks=5))  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_formatter(DateFormatter("%Y-%m"))  # type: ignore[no-untyped-call]
+    found[0].set_ylabel("Share that converted", fontsize=found[0].xaxis.label.get_fontsize())
+    legend_below(figure, found[0], 2)
     return figure
 
 
 def _draw_gains(axes: Axes, rows: pd.DataFrame, ranker: str) -> None:
-    colour = COLOURS.get(ranker, "black")
-    if ranker == MODEL or ranker in RULES:
-        axes.fill_between(rows["calls"], rows["low"], rows["high"], color=colour, alpha=0.18, linewidth=0)
+    colour = COLOURS[ranker]
+    if ranker in (MODEL, *RULES):
+        draw_band(axes, rows["calls"], rows, colour)
     axes.plot(
         *(rows["calls"], rows["share_of_conversions"]),
-        label=_with_interval(ranker),
+        label=RANKER_NAMES[ranker],
         color=colour,
         linestyle=STYLES.get(ranker, "-"),
         linewidth=2.6 if ranker == MODEL else 2.0,
@@ -257,36 +258,19 @@ def _draw_gains(axes: Axes, rows: pd.DataFrame, ranker: str) -> None:
 
 
 def _draw_over_time(axes: Axes, rows: pd.DataFrame, name: str) -> None:
-    ranker, weeks = _RANKERS.get(name, name), pd.to_datetime(rows["as_of"])
-    colour = COLOURS.get(ranker, "black")
-    if ranker == "random":
+    ranker, weeks = _RANKERS[name], pd.to_datetime(rows["as_of"])
+    colour = COLOURS[ranker]
+    if ranker == MODEL:
+        draw_band(axes, weeks, rows, colour, "95 % interval of the model's mean")
+    if ranker != "random":
+        mark = "o" if ranker == MODEL else "s"
         axes.plot(
-            weeks,
-            rows["mean"],
-            color=colour,
-            linestyle=":",
-            linewidth=2.0,
-            label="all companies (random order)",
+            weeks, rows["precision"], color=colour, marker=mark, markersize=3.5, alpha=0.55, linestyle="none"
         )
-        return
-    axes.fill_between(weeks, rows["low"], rows["high"], color=colour, alpha=0.18, linewidth=0)
-    axes.plot(
-        *(weeks, rows["precision"]),
-        color=colour,
-        marker="o" if ranker == MODEL else "s",
-        markersize=3.5,
-        alpha=0.55,
-        linestyle="none",
-    )
     axes.plot(
         *(weeks, rows["mean"]),
         color=colour,
-        linewidth=2.4,
+        linewidth=2.6 if ranker == MODEL else 2.0,
         linestyle=STYLES.get(ranker, "-"),
-        label=f"{name}: each list, mean of {SMOOTHED_LISTS}, 95 % interval",
+        label="all companies" if ranker == "random" else f"{name}: mean of {SMOOTHED_LISTS} lists",
     )
-
-
-def _with_interval(ranker: str) -> str:
-    name = RANKER_NAMES.get(ranker, ranker)
-    return f"{name}, 95 % interval" if ranker == MODEL or ranker in RULES else name

@@ -9,8 +9,9 @@ from typing import Final
 import pandas as pd
 from matplotlib.figure import Figure
 
-from conversion.evaluation import curves, figures
+from conversion.evaluation import curves, figures, importance
 from conversion.evaluation.report import Evaluation
+from conversion.evaluation.slices_figure import slices_figure
 
 
 @dataclass(frozen=True)
@@ -24,47 +25,69 @@ class Plot:
     table
         Computes the data, for ``dvc plots`` and for the picture.
     draw
-        Draws the table.
+        Draws the table; takes the days of the horizon too.
     """
 
     name: str
     table: Callable[[Evaluation], pd.DataFrame]
-    draw: Callable[[pd.DataFrame], Figure]
+    draw: Callable[[pd.DataFrame, int], Figure]
 
 
 def _reliability(of: Evaluation) -> pd.DataFrame:
-    return curves.reliability_table(of.predictions, of.params.evaluate.bootstrap_samples, of.params.seed)
+    return curves.reliability_table(of.predictions, *_bootstrap(of))
+
+
+def _gains(of: Evaluation) -> pd.DataFrame:
+    return curves.gains_table(of.predictions, *_bootstrap(of))
+
+
+def _precision_over_time(of: Evaluation) -> pd.DataFrame:
+    return curves.precision_over_time_table(of.predictions, of.params.evaluate.top_k, *_bootstrap(of))
 
 
 def _confusion(of: Evaluation) -> pd.DataFrame:
     return curves.confusion_table(of.predictions["label"], of.decided)
 
 
+def _bootstrap(of: Evaluation) -> tuple[int, int]:
+    return of.params.evaluate.bootstrap_samples, of.params.seed
+
+
+def _undated(draw: Callable[[pd.DataFrame], Figure]) -> Callable[[pd.DataFrame, int], Figure]:
+    """Return how to draw what does not depend on the horizon."""
+    return lambda table, _: draw(table)
+
+
 PLOTS: Final = (
-    Plot("roc", lambda of: curves.roc_curve_table(of.predictions), figures.roc_figure),
+    Plot("roc", lambda of: curves.roc_curve_table(of.predictions), _undated(figures.roc_figure)),
     Plot(
         "precision_recall",
         lambda of: curves.precision_recall_table(of.predictions),
-        figures.precision_recall_figure,
+        _undated(figures.precision_recall_figure),
     ),
     Plot("reliability", _reliability, figures.reliability_figure),
     Plot(
         "expected_over_observed",
         lambda of: curves.expected_over_observed_table(of.months),
-        figures.expected_over_observed_figure,
+        _undated(figures.expected_over_observed_figure),
     ),
-    Plot("slices", lambda of: curves.slices_table(of.slices), figures.slices_figure),
-    Plot("gains", lambda of: curves.gains_table(of.predictions), figures.gains_figure),
-    Plot(
-        "precision_over_time",
-        lambda of: curves.precision_over_time_table(of.weekly),
-        figures.precision_over_time_figure,
-    ),
+    Plot("slices", lambda of: curves.slices_table(of.slices), _undated(slices_figure)),
+    Plot("gains", _gains, figures.gains_figure),
+    Plot("precision_over_time", _precision_over_time, figures.precision_over_time_figure),
     Plot(
         "probability_histogram",
         lambda of: curves.probability_histogram_table(of.predictions),
         figures.probability_histogram_figure,
     ),
     Plot("confusion", _confusion, figures.confusion_figure),
-    Plot("importance", lambda of: curves.importance_table(of.importance), figures.importance_figure),
+    Plot(
+        "importance",
+        lambda of: importance.importance_table(of.model),
+        _undated(importance.importance_figure),
+    ),
+    Plot(
+        "importance_by_fact",
+        lambda of: importance.importance_by_fact_table(of.model),
+        _undated(importance.importance_by_fact_figure),
+    ),
 )

@@ -19,17 +19,21 @@ from conversion.stats.portable_math import exp
 
 USAGE_STATE: Final = "usage_state"
 TENURE_GROUP: Final = "tenure_group"
-NEVER_SEEN: Final = "never seen"
-USAGE_STATES: Final = (f"active in the last {BASELINE_WEEKS} weeks", "dormant", NEVER_SEEN)
+NEVER_SEEN: Final = "never used the product"
+USAGE_STATES: Final = (
+    f"active in the last {BASELINE_WEEKS} weeks",
+    f"active before, not in the last {BASELINE_WEEKS} weeks",
+    NEVER_SEEN,
+)
 TENURE_GROUPS: Final = {
-    0: "first seen up to 4 weeks ago",
-    5: "first seen 5 to 13 weeks ago",
-    14: "first seen 14 to 26 weeks ago",
-    27: "first seen over 26 weeks ago",
+    0: "first used up to 4 weeks ago",
+    5: "first used 5 to 13 weeks ago",
+    14: "first used 14 to 26 weeks ago",
+    27: "first used over 26 weeks ago",
 }
 """Groups of the weeks since a company was first seen, by the first week in each."""
-NOT_SEEN_YET: Final = "not seen yet"
-OTHER_LEVELS: Final = "other levels"
+NOT_SEEN_YET: Final = "not used yet"
+OTHER_LEVELS: Final = "all others"
 MOST_LEVELS: Final = 8
 """Levels of an attribute that are slices of their own."""
 QUANTILES: Final = (0.25, 0.5, 0.75)
@@ -85,8 +89,7 @@ def slicers(snapshots: pd.DataFrame, contract: Contract) -> tuple[Slicer, ...]:
     Returns
     -------
     tuple of Slicer
-        In the order of `slice_names`. Active: an action or a user in the last weeks. Dormant: usage only
-        before them.
+        In the order of `slice_names`. Active: an action or a user in the last weeks.
     """
     tenure = _cut_at(list(TENURE_GROUPS), _FIRST_SEEN)
     return (

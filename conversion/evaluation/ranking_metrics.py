@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from conversion.evaluation.predictions import REVENUE, Cutoff, companies_of, cutoffs_of
 from conversion.stats.metric import HIGHER, Metric
-from conversion.stats.numeric import Floats, Ints, divide
+from conversion.stats.numeric import Bools, Floats, Ints, divide
 from conversion.stats.portable_math import sums_at_counts
 from conversion.stats.rank_order import rank_order
 
@@ -119,6 +119,28 @@ def ranked_list(cutoff: Cutoff, ranker: str) -> Ranked:
         mrr=None if cutoff.mrr is None else cutoff.mrr[order][position],
         tie_start=np.searchsorted(descending, at, side="left"),
         tie_stop=np.searchsorted(descending, at, side="right"),
+    )
+
+
+def part_of(ranked: Ranked, member: Bools) -> Ranked:
+    """Return the part of a list with some of its companies, in the same order.
+
+    Parameters
+    ----------
+    ranked
+        The whole list.
+    member
+        Whether each company is in the part, one for each number that ``ranked.company`` may have.
+    """
+    kept = member[ranked.company]
+    above = np.concatenate(([0], np.cumsum(kept)))
+    own = kept[ranked.position]
+    return Ranked(
+        company=ranked.company[kept],
+        position=above[ranked.position[own]],
+        mrr=None if ranked.mrr is None else ranked.mrr[own],
+        tie_start=above[ranked.tie_start[own]],
+        tie_stop=above[ranked.tie_stop[own]],
     )
 
 

@@ -26,6 +26,7 @@ from conversion.evaluation.prospect_slices import NEVER_SEEN, USAGE_STATE, slice
 from conversion.evaluation.ranking_metrics import RANKING_METRICS, weekly_measures
 from conversion.evaluation.slice_intervals import with_ranking_intervals
 from conversion.evaluation.slice_metrics import calibration_by_group, drop_repeated_slices, slice_measures
+from conversion.modelling.model import ConversionModel
 from conversion.modelling.tiers import TIERS, tier_cuts, tier_of
 from conversion.stats.metric import Metric, nested
 from conversion.stats.numeric import rounded
@@ -82,8 +83,8 @@ class Evaluation:
         The params that it was run with.
     predictions
         See `conversion.evaluation.predictions`.
-    importance
-        Of the features of the model in use, by name.
+    model
+        The model in use.
     weekly
         From `conversion.evaluation.ranking_metrics.weekly_measures`.
     slices, months
@@ -94,11 +95,16 @@ class Evaluation:
 
     params: Params
     predictions: pd.DataFrame
-    importance: pd.Series[float]
+    model: ConversionModel
     weekly: pd.DataFrame
     slices: pd.DataFrame
     months: pd.DataFrame
     metrics: dict[str, Any]
+
+    @property
+    def days(self) -> int:
+        """Return the days in which a conversion counts."""
+        return self.params.featurize.horizon_days
 
     @property
     def decided(self) -> pd.Series[bool]:
@@ -109,7 +115,7 @@ class Evaluation:
 def evaluate_backtest(
     predictions: pd.DataFrame,
     train: pd.DataFrame,
-    importance: pd.Series[float],
+    model: ConversionModel,
     params: Params,
     contract: Contract,
 ) -> Evaluation:
@@ -121,7 +127,7 @@ def evaluate_backtest(
         See `conversion.evaluation.predictions`.
     train
         Training snapshots, for the cross-validation if ``evaluate.cross_validation_folds`` is not 0.
-    importance
+    model
         See `Evaluation`.
     params
         ``evaluate``, ``score.tiers``, ``score.top_n`` and ``seed`` are used.
@@ -144,7 +150,7 @@ def evaluate_backtest(
     return Evaluation(
         params=params,
         predictions=predictions,
-        importance=importance,
+        model=model,
         weekly=weekly_measures(predictions, MODEL, settings.top_k),
         slices=with_ranking_intervals(slices, predictions, settings.top_k, samples, params.seed),
         months=months,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from conversion.evaluation.bootstrap import company_weights, percentiles
 from conversion.evaluation.first_calls import weights_before
 from conversion.evaluation.predictions import MODEL, Cutoff, companies_of, cutoffs_of
-from conversion.evaluation.ranking_metrics import Ranked, mean_measures, measure_names, ranked_list
+from conversion.evaluation.ranking_metrics import Ranked, mean_measures, measure_names, part_of, ranked_list
 from conversion.evaluation.slice_metrics import members_of, with_bounds
 from conversion.stats.numeric import Bools, Floats, divide
 
@@ -55,9 +55,9 @@ def with_ranking_intervals(
     """
     companies = companies_of(predictions)
     cutoffs = cutoffs_of(predictions, companies.index)
-    whole = [ranked_list(cutoff, MODEL) for cutoff in cutoffs]
+    whole = [replace(ranked_list(cutoff, MODEL), mrr=None) for cutoff in cutoffs]
     keys = zip(slices["by"], slices["slice"], strict=True)
-    parts = [_slice_of(cutoffs, whole, by, name) for by, name in keys]
+    parts = [_slice_of(cutoffs, whole, companies.count, by, name) for by, name in keys]
     chunks = [
         _measures(parts, whole, weights, top_k) for weights in company_weights(companies.count, samples, seed)
     ]
@@ -70,26 +70,17 @@ def with_ranking_intervals(
     return slices[[*(name for name in slices if name not in columns), *columns]]
 
 
-def _slice_of(cutoffs: Sequence[Cutoff], whole: Sequence[Ranked], by: str, name: str) -> _Slice:
+def _slice_of(
+    cutoffs: Sequence[Cutoff], whole: Sequence[Ranked], companies: int, by: str, name: str
+) -> _Slice:
     lists, own = [], []
     for cutoff, ranked in zip(cutoffs, whole, strict=True):
-        member = members_of(cutoff.rows, by, name)
-        mine = np.isin(ranked.company[ranked.position], cutoff.company[member])
-        own.append(mine)
-        if mine.any():
-            lists.append(ranked_list(_part(cutoff, member), MODEL))
+        member = np.zeros(companies, dtype=np.bool_)
+        member[cutoff.company[members_of(cutoff.rows, by, name)]] = True
+        own.append(member[ranked.company[ranked.position]])
+        if own[-1].any():
+            lists.append(part_of(ranked, member))
     return _Slice(lists, own)
-
-
-def _part(cutoff: Cutoff, member: Bools) -> Cutoff:
-    return Cutoff(
-        as_of=cutoff.as_of,
-        ids=cutoff.ids[member],
-        company=cutoff.company[member],
-        label=cutoff.label[member],
-        mrr=None,
-        rows=cutoff.rows.loc[member, [MODEL]],
-    )
 
 
 def _measures(

@@ -24,7 +24,7 @@ _COUNTS: Final = ("prospects", "conversions", "converters", "prevalence")
 _RATIOS: Final = ("share_of_conversions", "expected_over_observed", "log_loss_ratio")
 """The measures that are a ratio of sums over the rows."""
 _RANKING: Final = ("roc_auc", "recall_at_<k>")
-"""The measures that are means over the cutoffs; `conversion.evaluation.slice_intervals` takes their intervals."""
+"""The measures that are means over the cutoffs; their intervals are those of `slice_intervals`."""
 
 SLICE_METRICS: Final = (
     Metric("by", "how the prospects are split into slices"),

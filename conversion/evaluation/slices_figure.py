@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from conversion.evaluation.curves import SLICE_TITLES
+from conversion.evaluation.curves import LEAST_CONVERTERS, SLICE_TITLES
 from conversion.evaluation.drawing import BLUE, GREY, name_axes, panels, percent_axis, ratio_axis, wrapped
 from conversion.evaluation.slice_metrics import ALL
 
@@ -23,15 +23,17 @@ def slices_figure(table: pd.DataFrame) -> Figure:
     """Draw `conversion.evaluation.curves.slices_table`: a panel for each measure, a line for each slice."""
     places = _places(table)
     measures = table.groupby("measure", sort=False)
-    title = "How the model does on groups of companies, with 95 % intervals"
-    size = (3.1 + 3.0 * len(measures), 2.0 + 0.32 * (max(places.values()) + 1))
+    title = (
+        "How the model does on groups of companies, with 95 % intervals\n"
+        f"(only the share where fewer than {LEAST_CONVERTERS} of them converted)"
+    )
+    size = (3.1 + 3.0 * len(measures), 2.3 + 0.32 * (max(places.values()) + 1))
     figure, found = panels(title, len(measures), *size, share_y=True)
     for axes, (measure, rows) in zip(found, measures, strict=True):
         _draw_measure(axes, rows, places)
         name_axes(axes, wrapped(str(measure), 30))
     found[0].set_yticks(list(places.values()), [name for _, name in places])
     found[0].set_ylim(max(places.values()) + 0.6, -0.6)
-    found[0].set_ylabel("Companies", fontsize=found[0].xaxis.label.get_size())
     return figure
 
 

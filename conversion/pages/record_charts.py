@@ -118,7 +118,7 @@ def compared(record: TrackRecord) -> Markup:
             found.low,
             found.high,
             kind=KINDS.get(each.key, OTHER_KIND),
-            note=f"95 % interval {percent_interval(found.low, found.high)}",
+            note=f"interval {percent_interval(found.low, found.high)}",
         )
         for each, found in zip(record.ranked, ends, strict=True)
     ]

@@ -14,9 +14,8 @@ from conversion.evaluation.backtest import rules
 from conversion.evaluation.curves import RANKER_NAMES
 from conversion.evaluation.predictions import MODEL
 from conversion.features.definitions import Feature
-from conversion.features.facts import facts_of
+from conversion.features.facts import Fact, facts_of
 from conversion.leads.drift import SHIFT
-from conversion.modelling.fact_profile import FactImportance
 from conversion.pages.quality_notes import quality_notes
 from conversion.pages.track_record import (
     About,
@@ -39,7 +38,6 @@ from conversion.pages.words import RANKERS, of_hundred, plural
 
 SOME_CHANGE: Final = 0.1
 """An index of drift above it is some change, by Siddiqi's reading; see `conversion.leads.drift`."""
-DIRECTIONS: Final = {1: "more raises the score", -1: "more lowers the score", 0: ""}
 DAYS_A_WEEK: Final = 7
 
 
@@ -75,7 +73,7 @@ class Results:
 def record_of(
     results: Results,
     features: Sequence[Feature],
-    importance: Sequence[FactImportance],
+    importance: Sequence[tuple[Fact, float, str]],
     contract: Contract,
     top_k: Sequence[int],
 ) -> TrackRecord:
@@ -88,7 +86,7 @@ def record_of(
     features
         Of the model.
     importance
-        Each fact's share and direction, the most important first.
+        Each fact's share and what more of it does, in words; the most important first.
     contract
         Of the export.
     top_k
@@ -123,7 +121,7 @@ def record_of(
                 title=fact.title,
                 part=fact.part,
                 share=round(float(share), 6),
-                direction=DIRECTIONS[direction],
+                direction=direction,
             )
             for fact, share, direction in importance
         ),

@@ -130,7 +130,7 @@ class FactWeight(Record):
     title: str
     part: Literal["activity", "fit"]
     share: Share = Field(description="of all movement")
-    direction: str = Field(description="in words; empty: it goes either way")
+    direction: str = Field(description="what more of it does, in words")
 
 
 class Business(Record):

@@ -91,14 +91,14 @@ def test_a_category_has_slices_of_its_frequent_levels() -> None:
     found = slices_of("Land", {"kind": "category"}, land=[*levels, "Unknown", None])["land_group"]
     assert found[:12] == ["Land: L0"] * 12
     frequent = [f"Land: L{number}" for number in range(8)]
-    assert set(found) == {*frequent, "Land: other levels", "Land unknown"}
-    assert found.count("Land: other levels") == 4 + 3 + 2 + 1
+    assert set(found) == {*frequent, "Land: all others", "Land unknown"}
+    assert found.count("Land: all others") == 4 + 3 + 2 + 1
     assert found[-2:] == ["Land unknown", "Land unknown"]
 
 
 def test_a_level_that_is_called_like_the_others_is_one_of_them() -> None:
-    found = slices_of("land", {"kind": "category"}, land=["other levels", "A", "other levels"])
-    assert found == {"land_group": ["land: other levels", "land: A", "land: other levels"]}
+    found = slices_of("land", {"kind": "category"}, land=["all others", "A", "all others"])
+    assert found == {"land_group": ["land: all others", "land: A", "land: all others"]}
 
 
 def test_ordered_levels_are_slices_or_groups_of_neighbours() -> None:
