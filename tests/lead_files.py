@@ -16,7 +16,12 @@ from tests.serving import SHA256
 
 
 def write_list(
-    folder: Path, pipeline: Pipeline, file_format: str, leads: pd.DataFrame | None = None, top: int = 3
+    folder: Path,
+    pipeline: Pipeline,
+    file_format: str,
+    leads: pd.DataFrame | None = None,
+    top: int = 3,
+    model_sha256: str = SHA256,
 ) -> Path:
     """Write a pipeline's list, or other leads with the contributions of its first ones; return its folder."""
     usage, evidence = folder / "clean.parquet", folder / "evidence.json"
@@ -28,7 +33,7 @@ def write_list(
     score = pipeline.params.score.model_copy(update={"format": file_format, "top_n": top})
     about = {
         "as_of": f"{pipeline.as_of:%Y-%m-%d}",
-        "model_sha256": SHA256,
+        "model_sha256": model_sha256,
         "inputs": {"data/clean/usage.parquet": sha256(usage)},
     }
     write_lead_files(folder, ranked, pipeline.converted, score, Sources(usage, evidence), about)

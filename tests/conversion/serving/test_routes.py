@@ -82,7 +82,10 @@ def test_health(client: Client, pipeline: Pipeline) -> None:
 
 
 def test_a_list_of_another_model_is_told_by_health_and_on_each_page(pipeline: Pipeline) -> None:
-    other = dataclasses.replace(leads_of(pipeline), as_of=dt.date(2019, 9, 2), model_sha256="ab" * 32)
+    listed = leads_of(pipeline)
+    changed = {"as_of": dt.date(2019, 9, 2), "model_sha256": "ab" * 32}
+    manifest = listed.files.manifest.model_copy(update=changed)
+    other = dataclasses.replace(listed, files=dataclasses.replace(listed.files, manifest=manifest))
     client = Client(state_of(pipeline, leads=other))
     assert client.get("/health").json()["lead_list"] == {
         "as_of": "2019-09-02",
