@@ -20,6 +20,7 @@ from conversion.leads.lead_files import LeadFiles, Manifest
 from conversion.leads.lead_tables import DECIMALS
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import describe
+from conversion.pages.track_record import TrackRecord
 from conversion.serving.contract_messages import build_messages
 from conversion.serving.lead_pages import LeadList
 from conversion.serving.messages import Error, RegisteredModel
@@ -111,6 +112,7 @@ def state_of(
     leads: LeadList | None = None,
     log_predictions: WritePredictions | None = None,
     registered_model: RegisteredModel | None = None,
+    track_record: TrackRecord | None = None,
     **settings: Any,
 ) -> ServiceState:
     """Make what the routes answer from; ``settings`` are those of ``serve`` in params.yaml."""
@@ -120,6 +122,7 @@ def state_of(
         model_type=pipeline.params.model.type,
         registered_model=registered_model,
         leads=leads_of(pipeline) if leads is None else leads,
+        track_record=track_record,
         settings=type(pipeline.params.serve).model_validate_json(json.dumps(given)),
         token=token,
         telemetry=Telemetry("conversion", "test"),

@@ -95,16 +95,20 @@ def find_lead(lead_list: LeadList, company_id: int | str) -> LeadWithUsage | Non
     if not len(rows):
         return None
     (values,) = _plain(lead_list.leads.iloc[rows])
-    usage = _usage_of(lead_list.usage, company_id, lead_list.messages)
+    usage = usage_weeks(_usage_of(lead_list.usage, company_id), lead_list.messages)
     return lead_list.messages.lead_with_usage(**values, usage=usage)
 
 
-def _usage_of(usage: pd.DataFrame, company_id: int | str, messages: Messages) -> list[UsageWeek]:
-    contract = messages.contract
+def _usage_of(usage: pd.DataFrame, company_id: int | str) -> pd.DataFrame:
     # Text ids are no numpy array, and making one would take longer than the rest.
     ids, places = usage["id"].array, range(len(usage))
     low = bisect_left(places, company_id, key=ids.__getitem__)
-    rows = usage.iloc[low : bisect_right(places, company_id, lo=low, key=ids.__getitem__)]
+    return usage.iloc[low : bisect_right(places, company_id, lo=low, key=ids.__getitem__)]
+
+
+def usage_weeks(rows: pd.DataFrame, messages: Messages) -> list[UsageWeek]:
+    """Return usage rows of one company as requests have them."""
+    contract = messages.contract
     # As requests have them: the days on which the weeks of the export start.
     starts = rows[contract.usage.time] - pd.Timedelta(days=days_before_monday(contract))
     columns: dict[str, list[Any]] = {contract.usage.time: starts.dt.date.tolist()}

@@ -26,7 +26,7 @@ from conversion.features.definitions import FeatureSettings, LifetimeTotals
 from conversion.features.observations import Observations, observe, observe_totals
 from conversion.leads.contributions import ModelFacts
 from conversion.leads.lead_list import PROBABILITY_DECIMALS
-from conversion.leads.reasons import ReasonWriter, reason_writer
+from conversion.leads.reasons import Explained, ReasonWriter, reason_writer
 from conversion.modelling.evidence import Evidence, EvidenceLines
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.tiers import TierCuts, cuts_by_probability, tier_of
@@ -252,18 +252,44 @@ def predict(
     return [predictions[place] for place in range(len(companies))]
 
 
+def explain(predictor: Predictor, company: History) -> tuple[Explained, ...]:
+    """Return what each fact adds to the score of a company, the strongest first.
+
+    Raises
+    ------
+    RefusalError
+        See `predict`.
+    """
+    weeks = _weeks_of(predictor, [company])
+    values, seen = _history_arrays(predictor, [company], weeks, [""], predictor.reader.encoded([company]))
+    return predictor.of_histories.writer.explain(seen, predictor.model.contributions(values), 0)
+
+
 def _of_histories(predictor: Predictor, companies: Sequence[History], where: list[str]) -> list[Prediction]:
-    reader = predictor.reader
-    weeks = [week_of(company.as_of or predictor.trained_as_of) for company in companies]
-    block = reader.usage_block(companies, weeks, where)
-    encoded = reader.encoded(companies)
-    attributes = reader.attributes(encoded, weeks)
+    weeks, encoded = _weeks_of(predictor, companies), predictor.reader.encoded(companies)
+    values, seen = _history_arrays(predictor, companies, weeks, where, encoded)
+    as_ofs = [first_day_of(week) for week in weeks]
+    answers = _answers(predictor, predictor.of_histories, companies, values, seen, as_ofs)
+    return _say_what_is_unknown(predictor, answers, companies, encoded, NO_USAGE)
+
+
+def _weeks_of(predictor: Predictor, companies: Sequence[History]) -> list[int]:
+    return [week_of(company.as_of or predictor.trained_as_of) for company in companies]
+
+
+def _history_arrays(
+    predictor: Predictor,
+    companies: Sequence[History],
+    weeks: Sequence[int],
+    where: Sequence[str],
+    encoded: Encoded,
+) -> tuple[np.ndarray, Observations]:
+    """Return the model's features of histories at their ``as_of``, and what a rep can see of them."""
+    block = predictor.reader.usage_block(companies, weeks, where)
+    attributes = predictor.reader.attributes(encoded, weeks)
     settings, levels = predictor.settings, predictor.levels
     every = features_of_block(attributes, block, np.array([block.shape[1]]), settings, levels)[:, 0]
-    as_ofs = [first_day_of(week) for week in weeks]
-    seen = observe(block, attributes[:, 0], settings, levels)
-    answers = _answers(predictor, predictor.of_histories, companies, every[:, predictor.places], seen, as_ofs)
-    return _say_what_is_unknown(predictor, answers, companies, encoded, NO_USAGE)
+    return every[:, predictor.places], observe(block, attributes[:, 0], settings, levels)
 
 
 def _of_summaries(predictor: Predictor, companies: Sequence[Summary]) -> list[Prediction]:
