@@ -359,7 +359,11 @@ def test_reasons_of_a_fitted_model(model_type: str) -> None:
 
 def test_the_first_sentences_of_fifty_leads_differ() -> None:
     sample = simulate(2_000, 60, FIRST_WEEK, SEED)
-    tables = dict(zip((CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS), sample[:3], strict=True))
+    tables = {
+        CUSTOMERS: sample.customers,
+        NONCUSTOMERS: sample.noncustomers,
+        USAGE_ACTIONS: sample.usage_actions,
+    }
     pipeline = Pipeline(tables, small_params())
     latest, model = pipeline.latest, pipeline.model
     probability, contributions = model.probability_with_contributions(model.values(latest))
