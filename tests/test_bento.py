@@ -123,7 +123,9 @@ def test_it_holds_what_serving_needs_and_no_more(served: Path, bento: Path) -> N
     code = {path.relative_to(ROOT).as_posix() for path in modules}
     code |= {"conversion/serving/prediction_log.yaml"}
     written = {"models/model.joblib", "models/model.json"}
-    written |= {f"data/leads/{name}" for name in ("leads.csv", "manifest.json", "usage.parquet")}
+    beside = ("contributions", "converted", "converted_contributions", "usage")
+    written |= {f"data/leads/{name}.parquet" for name in beside}
+    written |= {f"data/leads/{name}" for name in ("leads.csv", "manifest.json", "evidence.json")}
     assert files(bento / "src") == code | written | {REGISTERED, "params.yaml", "bentofile.yaml"}
     for name in code | written | {"params.yaml"}:
         assert (bento / "src" / name).read_bytes() == (served / name).read_bytes(), name

@@ -21,6 +21,8 @@ Tables = dict[str, pd.DataFrame]
 ACCOUNTS, WEEKS, SEED = 800, 44, 5
 AS_OF = {"projects": "2024-08-12", "documents": "2024-05-13"}
 """Eleven or twelve weeks before the end of the export."""
+FIRST_CUTOFF = {"projects": "2024-06-24", "documents": "2024-03-25"}
+"""Some have converted before it, and some do afterwards."""
 
 
 def cut_projects(tables: Tables, as_of: str) -> Tables:
@@ -82,6 +84,7 @@ def listed(
         data__contract=str(ROOT / f"examples/{example}.yaml"),
         data__as_of=as_of,
         model__type="xgboost",
+        evaluate__first_cutoff=FIRST_CUTOFF[example],
     )
     (folder / "params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json")), encoding="utf-8")
     monkeypatch.chdir(folder)
