@@ -10,7 +10,7 @@ from typing import Final
 
 from conversion.config.params_file import load_params
 from conversion.runtime.cli import run
-from conversion.runtime.files import read_json, read_parquet, read_text
+from conversion.runtime.files import read_json, read_parquet, read_text, without_formulas
 
 ROWS: Final = 10
 
@@ -35,10 +35,8 @@ def first_rows(path: Path, rows: int) -> str:
         return _first_records(read_text(path), rows + 1)
     import pandas as pd
 
-    from conversion.leads.lead_files import in_csv_form
-
     table = read_parquet(path) if path.suffix == ".parquet" else pd.DataFrame(read_json(path))
-    return in_csv_form(table.head(rows)).to_csv(index=False, lineterminator="\n")
+    return without_formulas(table.head(rows)).to_csv(index=False, lineterminator="\n")
 
 
 def _first_records(text: str, records: int) -> str:

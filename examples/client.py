@@ -31,6 +31,10 @@ class Prediction(TypedDict):
     confidence: Literal["high", "medium", "low"]
     tier: Literal["very_high", "high", "medium", "low"]
     reasons: list[str]
+    caution: str | None
+    evidence: str | None
+    fit: float
+    activity: float
     basis: Literal["summary", "history"]
     as_of: str | None
     model_version: str
@@ -43,7 +47,13 @@ class Lead(TypedDict):
     id: int | str
     probability: float
     tier: Literal["very_high", "high", "medium", "low"]
+    probability_before: float | None
+    rank_before: int | None
+    fit: float
+    activity: float
     reasons: list[str]
+    caution: str | None
+    evidence: str
     usage: NotRequired[list[UsageWeek]]
 
 
@@ -84,7 +94,7 @@ def _answer(response: httpx.Response) -> dict[str, object]:
 
 
 def main() -> None:
-    """Print the first leads, and the prediction and reasons for the first one."""
+    """Print the first leads with their evidence, and the prediction for the first one with its reasons."""
     parser = argparse.ArgumentParser(description="show the first leads of the service")
     parser.add_argument("url", nargs="?", default="http://localhost:8000")
     token = os.environ.get("CONVERSION_API_TOKEN")
@@ -93,12 +103,15 @@ def main() -> None:
         leads = first_leads(client, 5)
         for each in leads:
             print(f"{each['rank']:>3}  company {each['id']}  {each['probability']:.3f}  {each['tier']}")
+            print(f"     {each['evidence']}")
         found = cast(Company, lead(client, leads[0]["id"]))
         company = {name: found[name] for name in company_columns(client) if name in found}
         (prediction,) = predict(client, [company])
         print(f"company {prediction['company_id']} again: {prediction['conversion_probability']:.3f}")
         for reason in prediction["reasons"]:
             print(f"  {reason}")
+        if prediction["caution"]:
+            print(f"  But: {prediction['caution']}")
 
 
 if __name__ == "__main__":

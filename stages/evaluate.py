@@ -13,6 +13,7 @@ from conversion.config.params_file import load_params
 from conversion.evaluation.backtest import backtest, rules, with_oracle
 from conversion.evaluation.decision_metrics import classification_report
 from conversion.evaluation.drawing import save_png
+from conversion.evaluation.evidence import backtest_evidence
 from conversion.evaluation.headline import headline_numbers
 from conversion.evaluation.plots import PLOTS
 from conversion.evaluation.predictions import REVENUE
@@ -20,6 +21,7 @@ from conversion.evaluation.prospect_slices import slice_sources
 from conversion.evaluation.report import Evaluation, evaluate_backtest
 from conversion.evaluation.summary import summary_text
 from conversion.modelling.artifact import load_model
+from conversion.modelling.evidence import EVIDENCE, Evidence
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import training_columns
 from conversion.runtime.cli import run
@@ -50,12 +52,18 @@ def write_metrics(evaluation: Evaluation, as_of: str) -> None:
     top_k, result = evaluation.params.evaluate.top_k, {"as_of": as_of} | evaluation.metrics
     report = classification_report(evaluation.predictions["label"], evaluation.decided)
     write_parquet("data/backtest/predictions.parquet", evaluation.predictions)
+    write_json(EVIDENCE, _evidence(evaluation).model_dump(by_alias=True))
     write_csv("metrics/backtest.csv", evaluation.weekly, float_format="%.6f")
     write_csv("metrics/slices.csv", evaluation.slices, float_format="%.6f")
     write_text("metrics/classification_report.txt", report)
     write_json("metrics/evaluation.json", result)
     write_json("metrics/headline.json", headline_numbers(result, top_k))
     write_text("metrics/summary.txt", summary_text(result, top_k))
+
+
+def _evidence(evaluation: Evaluation) -> Evidence:
+    params = evaluation.params
+    return backtest_evidence(evaluation.predictions, params.featurize.horizon_days, params.seed)
 
 
 def write_plots(evaluation: Evaluation) -> None:

@@ -1,4 +1,4 @@
-"""Turn the clean tables into training snapshots, backtest snapshots and the snapshots to score."""
+"""Turn the clean tables into snapshots: to train on, to test on, to score now and as of a week before."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from conversion.config.data_contract import Contract
 from conversion.config.params_file import load_params
 from conversion.data.clean_tables import CleanTables
 from conversion.data.histories import history_files
+from conversion.data.timeline import WEEK
 from conversion.features.snapshots import (
     backtest_snapshots,
     backtest_weeks,
@@ -68,7 +69,7 @@ def read_clean(contract: Contract) -> CleanTables:
 
 
 def main() -> None:
-    """Read the clean tables, write data/features/{train,backtest,latest}.parquet."""
+    """Read the clean tables, write data/features/{train,backtest,latest,previous}.parquet."""
     params = load_params()
     settings = params.featurize
     contract = load_contract("data/contract.json")
@@ -90,6 +91,7 @@ def main() -> None:
     write("train", lambda some: training_snapshots(some, weeks, recipe, params.seed))
     write("backtest", lambda some: backtest_snapshots(some, cutoffs, recipe))
     write("latest", lambda some: prospect_snapshots(some, as_of, recipe))
+    write("previous", lambda some: prospect_snapshots(some, as_of - WEEK, recipe))
 
 
 if __name__ == "__main__":

@@ -18,11 +18,11 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT = 400
 
-ALL = ("simulate", "load", "clean", "featurize", "train", "evaluate", "score", "track")
+ALL = ("simulate", "load", "clean", "featurize", "train", "evaluate", "score", "report", "track")
 AFTER_FEATURIZE = ALL[4:]
 
 # The stages' outputs that are in Git. A clone starts without them, as if nothing had ever run.
-WRITTEN = ("dvc.lock", "metrics/", "plots/")
+WRITTEN = ("dvc.lock", "metrics/", "models/model_card.md", "plots/")
 
 SMALL: dict[str, Any] = {
     "simulate.companies": 1000,
@@ -103,7 +103,7 @@ class Clone:
         clone = cls.of_project(folder, home, params)
         assert stages_run(clone.dvc("repro")) == ALL
         # data/ and models/ have the .gitignore files that DVC writes
-        assert clone.status() == ["?? dvc.lock", "?? metrics/", "?? plots/"]
+        assert clone.status() == ["?? dvc.lock", "?? metrics/", "?? models/model_card.md", "?? plots/"]
         clone.commit("the first run")
         return clone
 

@@ -16,13 +16,16 @@ from conversion.config.params_file import load_params
 from conversion.data.clean_tables import clean_tables
 from conversion.data.period import export_days, find_period
 from conversion.data.timeline import WEEK
+from conversion.evaluation.evidence import backtest_evidence
 from conversion.features import snapshots
-from conversion.leads.lead_list import lead_list
+from conversion.leads.converted import ConvertedCompanies, converted_companies
+from conversion.leads.lead_list import Prospects, RankedLeads, lead_list
+from conversion.modelling.evidence import Evidence
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import fit_at
 from conversion.runtime.cli import run
 from conversion.runtime.files import write_json
-from stages import clean, evaluate, featurize, load, score, train
+from stages import clean, evaluate, featurize, load, report, score, train
 from tests import exports
 from tests.contract_files import hubspot
 from tests.exports import CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS, lay_out_contracts, tiny_export
@@ -52,10 +55,7 @@ SMALL: dict[str, Any] = {
     "evaluate__top_k": [5, 10],
     "evaluate__bootstrap_samples": 20,
     "evaluate__contacts_per_week": 5,
-    # As more companies of a small export convert, fewer times the prevalence is possible at all.
-    "score__tiers__very_high": 20.0,
-    "score__tiers__high": 8.0,
-    "score__tiers__medium": 2.0,
+    "score__top_n": 10,
 }
 
 
@@ -141,10 +141,40 @@ class Pipeline:
         return fit_at(self.train, self.as_of, self.params, self.contract)
 
     @functools.cached_property
+    def previous(self) -> pd.DataFrame:
+        """The snapshots to score of a week before."""
+        before = self.as_of - WEEK
+        return self._by_chunk(lambda some: snapshots.prospect_snapshots(some, before, self.recipe))
+
+    @functools.cached_property
+    def evidence(self) -> Evidence:
+        """What became of the companies on past lists, scored by the one model: quicker than a backtest."""
+        known = self.backtest.dropna(subset="label")
+        scored = known[["id", "as_of", "label"]].assign(
+            probability=self.model.predict_proba(known)[:, 1],
+            summary_only=self.model.summary_.predict_proba(known)[:, 1],
+        )
+        return backtest_evidence(scored, self.params.featurize.horizon_days, self.params.seed)
+
+    @functools.cached_property
+    def prospects(self) -> Prospects:
+        """What the list is made of."""
+        return Prospects(self.latest, self.previous, self.encoded, self.recipe.settings)
+
+    @functools.cached_property
+    def ranked(self) -> RankedLeads:
+        """The lead list and the contributions."""
+        return lead_list(self.model, self.prospects, self.evidence, self.params.score)
+
+    @property
     def leads(self) -> pd.DataFrame:
         """The lead list."""
-        score = self.params.score
-        return lead_list(self.model, self.latest, self.companies, self.usage, score.tiers, score.mrr_prior)
+        return self.ranked.leads
+
+    @functools.cached_property
+    def converted(self) -> ConvertedCompanies:
+        """The companies of the past that converted."""
+        return converted_companies(self.model, self.train, self.companies, self.clean.periods)
 
 
 def cut_at(tables: Tables, as_of: pd.Timestamp) -> Tables:
@@ -191,7 +221,7 @@ def run_stages(folder: Path, params: Params) -> str | None:
     """Run the stages after ``simulate`` in ``folder``, the working directory; return the one that stopped."""
     lay_out_contracts(folder)
     (folder / "params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json")), encoding="utf-8")
-    for stage in (load, clean, featurize, train, evaluate, score):
+    for stage in (load, clean, featurize, train, evaluate, score, report):
         try:
             run(stage.main)
         except SystemExit as stopped:

@@ -16,8 +16,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from conversion.config.attribute_kinds import Flag, Number
 from conversion.config.attribute_names import flag_name
 from conversion.config.params import FeatureGroup
+from conversion.leads.lead_files import LeadFiles, Manifest
+from conversion.leads.lead_tables import DECIMALS
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import describe
+from conversion.pages.track_record import TrackRecord
 from conversion.serving.contract_messages import build_messages
 from conversion.serving.lead_pages import LeadList
 from conversion.serving.messages import Error, RegisteredModel
@@ -73,17 +76,34 @@ def projects_pipeline(model_type: str = "logistic_regression") -> Pipeline:
 
 
 def predictor_of(pipeline: Pipeline, model: ConversionModel | None = None) -> Predictor:
-    """Load a pipeline's model, or another of the same params, as the service does."""
+    """Load a pipeline's model, or another of the same params, as the service does beside the list."""
     model = pipeline.model if model is None else model
     description = describe(model, pipeline.train, pipeline.as_of, pipeline.params) | {"sha256": SHA256}
-    return make_predictor(model, description, pipeline.params)
+    predictor = make_predictor(model, description, pipeline.params)
+    return predictor.beside(pipeline.ranked.cuts, pipeline.evidence)
 
 
 def leads_of(pipeline: Pipeline) -> LeadList:
-    """Return a pipeline's lead list as the service reads it from the file."""
-    leads = pipeline.leads.round({"probability": 9})
-    messages = MESSAGES if pipeline.contract is hubspot() else PROJECTS
-    return LeadList(leads, pipeline.usage, pipeline.as_of.date(), SHA256, messages)
+    """Return a pipeline's lead list as the service reads it from the files."""
+    ranked, converted = pipeline.ranked, pipeline.converted
+    manifest = Manifest(
+        as_of=pipeline.as_of.date(),
+        prospects=len(ranked.leads),
+        tier_cuts=ranked.cuts,
+        model_sha256=SHA256,
+        inputs={},
+        files={},
+    )
+    files = LeadFiles(
+        manifest=manifest,
+        leads=ranked.leads.round(DECIMALS),
+        usage=pipeline.usage,
+        contributions=ranked.contributions,
+        converted=converted.companies,
+        converted_contributions=converted.contributions,
+        evidence=pipeline.evidence,
+    )
+    return LeadList(files, MESSAGES if pipeline.contract is hubspot() else PROJECTS)
 
 
 def state_of(
@@ -92,6 +112,7 @@ def state_of(
     leads: LeadList | None = None,
     log_predictions: WritePredictions | None = None,
     registered_model: RegisteredModel | None = None,
+    track_record: TrackRecord | None = None,
     **settings: Any,
 ) -> ServiceState:
     """Make what the routes answer from; ``settings`` are those of ``serve`` in params.yaml."""
@@ -101,6 +122,7 @@ def state_of(
         model_type=pipeline.params.model.type,
         registered_model=registered_model,
         leads=leads_of(pipeline) if leads is None else leads,
+        track_record=track_record,
         settings=type(pipeline.params.serve).model_validate_json(json.dumps(given)),
         token=token,
         telemetry=Telemetry("conversion", "test"),

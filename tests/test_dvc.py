@@ -86,7 +86,7 @@ def test_params_that_ran_before_are_restored_and_only_tracked_again(clone: Clone
     clone.dvc("exp", "run", "-S", "model.type=xgboost")
     boosted = {path: clone.read(path) for path in ("models/model.joblib", "metrics/evaluation.json")}
 
-    restored = ("train", "evaluate", "score")
+    restored = ("train", "evaluate", "score", "report")
     back = clone.dvc("exp", "run", "-S", "model.type=ensemble")
     assert (stages_restored(back), stages_run(back)) == (restored, ("track",))
     assert clone.status() == [" M params.yaml"], (
@@ -140,7 +140,7 @@ def test_a_path_of_any_characters_can_be_given(clone: Clone, tmp_path: Path) -> 
 
 def test_a_change_of_score_runs_score_only(clone: Clone) -> None:
     clone.set_params({"score.top_n": 7, "score.format": "json"})
-    assert stages_run(clone.dvc("repro")) == ("score", "track")
+    assert stages_run(clone.dvc("repro")) == ("score", "report", "track")
     leads = json.loads(clone.read("data/leads/leads.json"))
     assert json.loads(clone.read("data/leads/top_leads.json")) == leads[:7]
     assert not (clone.folder / "data/leads/leads.csv").exists()

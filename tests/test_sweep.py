@@ -64,7 +64,7 @@ def test_a_sweep_runs_each_combination_and_shows_the_best_first(clone: Clone) ->
 
 def test_a_search_inside_the_training_period_is_a_tracked_plot(clone: Clone, tmp_path: Path) -> None:
     ran = clone.dvc("exp", "run", "-S", "train.search.trials=3", "-S", "model.type=xgboost")
-    assert stages_run(ran) == ("train", "evaluate", "score", "track")
+    assert stages_run(ran) == ("train", "evaluate", "score", "report", "track")
     described = json.loads(clone.read("models/model.json"))
     assert described["search"]["xgboost"]["trials"] == 3
     history = list(csv.DictReader(io.StringIO(clone.read("plots/search.csv").decode())))

@@ -165,7 +165,8 @@ def test_the_run_has_the_files(clone: Clone) -> None:
     def names(folder: str | None) -> set[str]:
         return {each.path for each in client.list_artifacts(run_id, folder)}
 
-    assert names(None) == {"backtest", "leads", "metrics", "params.yaml", "plots"}
+    folders = {"backtest", "leads", "metrics", "plots"}
+    assert names(None) == {*folders, "params.yaml", "model_card.md", "report.html"}
     assert {"plots/roc.png", "plots/gains.csv", "plots/importance.png"} <= names("plots")
     assert {"metrics/evaluation.json", "metrics/classification_report.txt"} <= names("metrics")
     assert names("leads") == {"leads/top_leads.csv"}
@@ -309,7 +310,7 @@ def test_a_server_that_is_down_costs_a_warning_and_the_run_is_logged_later(clone
         refused = clone.run(sys.executable, "-m", "commands.track_replay", fails=True)
     finally:
         del clone.env["MLFLOW_TRACKING_URI"]
-    assert stages_run(output) == ("score", "track")
+    assert stages_run(output) == ("score", "report", "track")
     warned = [line for line in output.splitlines() if "WARNING" in line]
     assert len(warned) == 1
     assert "make track-replay" in warned[0]

@@ -18,6 +18,7 @@ from conversion.config.contract_types import (
     Direction,
     FeatureName,
     Levels,
+    Sentence,
     TableName,
 )
 from conversion.config.param_types import Section, as_tuple
@@ -81,7 +82,16 @@ class Attribute(Section):
     )
 
 
-class Number(Attribute):
+class Stated(Attribute):
+    """What the kinds have in common whose values are more than yes and no."""
+
+    sentence: Sentence | None = Field(
+        default=None,
+        description="what reasons say, such as They have {value} seats; null: by what reps call it",
+    )
+
+
+class Number(Stated):
     """A number: a head count, a rank, an amount."""
 
     kind: Literal["number"]
@@ -147,7 +157,7 @@ class Number(Attribute):
         return self
 
 
-class Ordered(Attribute):
+class Ordered(Stated):
     """Levels in an order, such as ranges of head counts; or a number that is cut into levels."""
 
     kind: Literal["ordered"]
@@ -212,7 +222,7 @@ class Ordered(Attribute):
         return self
 
 
-class Category(Attribute):
+class Category(Stated):
     """Levels in no order, such as countries or industries."""
 
     kind: Literal["category"]
@@ -298,6 +308,12 @@ class Flag(Attribute):
     no: Columns = Field(
         default=("false", "no", "0"), min_length=1, description="values that mean no, any case"
     )
+    sentence: str | None = Field(
+        default=None, min_length=1, max_length=80, description="what reasons say of yes; null: by its name"
+    )
+    sentence_no: str | None = Field(
+        default=None, min_length=1, max_length=80, description="what reasons say of no; null: by its name"
+    )
     direction: Direction = Field(
         default=0, description="1: yes may only raise the probability, -1: only lower it, 0: either"
     )
@@ -314,7 +330,7 @@ class Flag(Attribute):
         return self
 
 
-class Date(Attribute):
+class Date(Stated):
     """A day, such as of the first invoice; its feature is its age in days at ``as_of``, if it was before."""
 
     kind: Literal["date"]

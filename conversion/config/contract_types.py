@@ -18,6 +18,17 @@ TableName = Annotated[
     # A file is called so: without slashes and a leading dot.
     str, Field(max_length=100, pattern=r"^[^./\\\x00][^/\\\x00]*$")
 ]
+VALUE: Final = "{value}"
+"""Stands for the value in a contract's sentences."""
+
+
+def _must_have_the_value(sentence: str) -> str:
+    if sentence.count(VALUE) != 1:
+        raise ValueError(f"should have {VALUE} once, where the value goes")
+    return sentence
+
+
+Sentence = Annotated[str, Field(max_length=80), AfterValidator(_must_have_the_value)]
 Columns = Annotated[
     tuple[Column, ...],
     BeforeValidator(as_tuple),

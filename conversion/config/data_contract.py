@@ -26,10 +26,12 @@ def _tables(value: object) -> object:
 RESERVED: Final = ("conversion_valid", "rule", "as_of", "label", "weight", "self")
 """Columns that the project adds to tables of companies and snapshots, and one that pandas cannot assign."""
 LISTED: Final = (
-    *("rank", "probability", "tier", "expected_mrr", "last_active_week", "last_week_actions"),
-    *("last_week_users", "reason_1", "reason_2", "reason_3", "reasons", "usage"),
+    *("rank", "probability", "tier", "expected_mrr", "probability_before", "rank_before", "fit", "activity"),
+    *("last_active_week", "last_week_actions", "last_week_users", "reason_1", "reason_2", "reason_3"),
+    *("caution", "evidence", "reasons", "usage", "converted"),
 )
-"""Columns of the lead list, and fields of the HTTP API's leads, beside those of the company."""
+"""Columns of the lead list and of the companies that converted, and fields of the HTTP API's leads, beside
+those of the company."""
 TOTALS: Final = {
     "total_actions": "actions of all weeks and modules",
     "total_users": "weekly users summed over weeks and modules",

@@ -199,18 +199,46 @@ class Evaluate(Section):
         return folds
 
 
-class Tiers(Section):
-    """The least lift of each tier, highest first."""
+RankShare = Annotated[float, Field(gt=0, le=1e6)]
+Probability = Annotated[float, Field(ge=0, le=1)]
 
-    very_high: float = Field(gt=0, le=1e6, description="least lift of tier very_high")
-    high: float = Field(gt=0, le=1e6, description="least lift of tier high")
-    medium: float = Field(gt=0, le=1e6, description="least lift of tier medium")
+
+class RankShares(Section):
+    """The last rank of each tier, as a multiple of ``score.top_n``."""
+
+    very_high: RankShare = Field(description="last rank of tier very_high, as a multiple of score.top_n")
+    high: RankShare = Field(description="last rank of tier high, as a multiple of score.top_n")
+    medium: RankShare = Field(description="last rank of tier medium, as a multiple of score.top_n")
 
     @model_validator(mode="after")
-    def _descending(self) -> Tiers:
+    def _ascending(self) -> RankShares:
+        if not self.very_high < self.high < self.medium:
+            raise ValueError("should be ascending: very_high < high < medium")
+        return self
+
+
+class TierProbabilities(Section):
+    """The least probability of each tier, highest first."""
+
+    very_high: Probability = Field(description="least probability of tier very_high")
+    high: Probability = Field(description="least probability of tier high")
+    medium: Probability = Field(description="least probability of tier medium")
+
+    @model_validator(mode="after")
+    def _descending(self) -> TierProbabilities:
         if not self.very_high > self.high > self.medium:
             raise ValueError("should be descending: very_high > high > medium")
         return self
+
+
+class Tiers(Section):
+    """Which prospects of a list are in which tier."""
+
+    by: Literal["rank_share", "probability"] = Field(
+        description="what decides the tiers of a list; the service without a list goes by probability"
+    )
+    rank_share: RankShares
+    probability: TierProbabilities
 
 
 class Score(Section):

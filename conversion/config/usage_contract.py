@@ -11,6 +11,7 @@ from conversion.config.contract_types import (
     Column,
     Columns,
     Direction,
+    Sentence,
     TableName,
     TimeZone,
     Values,
@@ -41,6 +42,10 @@ class Measure(Section):
         description="how days make a week, and weeks a longer time: their sum, the largest, the last known"
     )
     say: str | None = Field(default=None, max_length=80, description="what reps call it; null: its name")
+    sentence: Sentence | None = Field(
+        default=None,
+        description="what reasons say of four weeks, such as They stored {value}; null: by what reps call it",
+    )
     unit: str = Field(default="", max_length=40, description="unit of the numbers, such as GB")
     direction: Direction = Field(
         default=0, description="1: more may only raise the probability, -1: only lower it, 0: either"

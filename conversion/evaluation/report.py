@@ -27,7 +27,7 @@ from conversion.evaluation.ranking_metrics import RANKING_METRICS, weekly_measur
 from conversion.evaluation.slice_intervals import with_ranking_intervals
 from conversion.evaluation.slice_metrics import calibration_by_group, drop_repeated_slices, slice_measures
 from conversion.modelling.model import ConversionModel
-from conversion.modelling.tiers import TIERS, tier_of
+from conversion.modelling.tiers import TIERS, tier_cuts, tier_of
 from conversion.stats.metric import Metric, nested
 from conversion.stats.numeric import rounded
 
@@ -63,7 +63,7 @@ EVALUATION_METRICS: Final = (
         "without_never_seen.<part>",
         "the same measures of the lists without the companies that had not used the product by then",
     ),
-    Metric("tiers.<tier>.prospects", "rows of the tier (`score.tiers`), over all lists"),
+    Metric("tiers.<tier>.prospects", "rows of the tier (`score.tiers`, within each list), over all lists"),
     Metric("tiers.<tier>.conversions", "rows of the tier that convert within the horizon"),
     Metric("tiers.<tier>.mean_probability", "mean predicted probability in the tier"),
     Metric("tiers.<tier>.observed_rate", "share of the tier that converts"),
@@ -130,7 +130,7 @@ def evaluate_backtest(
     model
         See `Evaluation`.
     params
-        ``evaluate``, ``score.tiers`` and ``seed`` are used.
+        ``evaluate``, ``score.tiers``, ``score.top_n`` and ``seed`` are used.
     contract
         Says which attributes the prospects are split by.
 
@@ -226,13 +226,19 @@ def without_never_seen(predictions: pd.DataFrame, params: Params) -> dict[str, A
 def tier_measures(predictions: pd.DataFrame, params: Params) -> dict[str, dict[str, Any]]:
     """Compare the probabilities of each tier of the past lists with what happened.
 
+    The cuts of a list are decided as those of the delivered one: among its own prospects.
+
     Returns
     -------
     dict
         By tier, highest first: ``prospects`` and ``conversions`` over all lists, ``mean_probability``, and
         the ``observed_rate``, the share that converted. None if no prospect was in the tier.
     """
-    tier = tier_of(predictions[MODEL], predictions["base_rate"], params.score.tiers)
+    score = params.score
+    tier = np.empty(len(predictions), dtype=np.array(TIERS).dtype)
+    for rows in predictions.groupby("as_of").indices.values():
+        probability = predictions[MODEL].to_numpy()[rows]
+        tier[rows] = tier_of(probability, tier_cuts(probability, score.tiers, score.top_n))
     group = pd.Categorical(tier, categories=TIERS).codes.astype(np.int64)
     samples = params.evaluate.bootstrap_samples
     table = calibration_by_group(predictions, group, len(TIERS), samples, params.seed)

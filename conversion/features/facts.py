@@ -6,7 +6,7 @@ it is missing. Contributions are summed over facts, so that each fact speaks onc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -87,9 +87,16 @@ def fact_places(features: Sequence[Feature]) -> NDArray[np.intp]:
 
 def sum_by_fact(contributions: Floats, places: NDArray[np.intp]) -> Floats:
     """Sum contributions, shape (rows, features), over the features of each fact; shape (rows, facts)."""
+    return summer_by_fact(places)(contributions)
+
+
+def summer_by_fact(places: NDArray[np.intp]) -> Callable[[Floats], Floats]:
+    """Prepare `sum_by_fact` for many calls."""
     order = np.argsort(places, kind="stable")
     starts = np.flatnonzero(np.diff(places[order], prepend=-1))
-    return np.asarray(np.add.reduceat(contributions.take(order, axis=1), starts, axis=1))
+    return lambda contributions: np.asarray(
+        np.add.reduceat(contributions.take(order, axis=1), starts, axis=1)
+    )
 
 
 def _fact(key: str, contract: Contract) -> Fact:

@@ -1,7 +1,8 @@
-"""Ranked leads from a fitted model and feature rows: probability, rank, tier, expected MRR and reasons."""
+"""Ranked leads from a fitted model: score, tier, expected MRR, what moved, sentences and evidence."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -10,93 +11,141 @@ import pandas as pd
 from conversion.config.attribute_kinds import Date, Number, Ordered
 from conversion.config.attribute_names import encoded_names, flag_name
 from conversion.config.data_contract import Contract
-from conversion.config.params import Tiers
-from conversion.leads.reasons import reason_writer
+from conversion.config.params import Score
+from conversion.data.clean_tables import CleanTables
+from conversion.features.definitions import FeatureSettings
+from conversion.features.observations import observe_table
+from conversion.leads.contributions import ModelFacts
+from conversion.leads.lead_columns import REASON_COLUMNS, activity_columns, company_columns, lead_columns
+from conversion.leads.reasons import Told, reason_writer
+from conversion.modelling.evidence import Evidence
 from conversion.modelling.model import ConversionModel
-from conversion.modelling.tiers import tier_of
+from conversion.modelling.tiers import TierCuts, tier_cuts, tier_of
 from conversion.stats.numeric import Floats
 from conversion.stats.portable_math import exp, log
 from conversion.stats.rank_order import rank_order
 
-REASONS: Final = 3
-REASON_COLUMNS: Final = tuple(f"reason_{place}" for place in range(1, REASONS + 1))
+PROBABILITY_DECIMALS: Final = 9
 
 
-def lead_columns(contract: Contract) -> tuple[str, ...]:
-    """Name the columns of the list: what the model says, the company, its last active week, the reasons.
+@dataclass(frozen=True)
+class Prospects:
+    """What a list is made of.
 
-    What the contract has no columns for is left out: the expected MRR, the users of the last active week.
+    Attributes
+    ----------
+    snapshots
+        One row for each prospect: ``id``, ``as_of`` and the features.
+    previous
+        The same a week before.
+    tables
+        Clean tables as of the same moment, with encoded histories.
+    settings
+        What features depend on.
     """
-    companies = contract.companies
-    return (
-        "rank",
-        "id",
-        "probability",
-        "tier",
-        *(() if companies.value is None else ("expected_mrr",)),
-        *companies.shown,
-        *companies.attributes,
-        *contract.group_columns,
-        *activity_columns(contract),
-        *REASON_COLUMNS,
-    )
+
+    snapshots: pd.DataFrame
+    previous: pd.DataFrame
+    tables: CleanTables
+    settings: FeatureSettings
 
 
-def activity_columns(contract: Contract) -> tuple[str, ...]:
-    """Name the columns of `last_activity`, but for the id."""
-    users = ("last_week_users",) if contract.users else ()
-    return ("last_active_week", "last_week_actions", *users)
+@dataclass(frozen=True)
+class RankedLeads:
+    """A lead list.
+
+    Attributes
+    ----------
+    leads
+        `conversion.leads.lead_columns.lead_columns`, most probable first; ties in the fixed pseudo-random
+        order of `conversion.stats.hashing.tie_break`.
+    contributions
+        From `conversion.leads.contributions.ModelFacts.table`, in the same order.
+    cuts
+        Of its tiers.
+    """
+
+    leads: pd.DataFrame
+    contributions: pd.DataFrame
+    cuts: TierCuts
 
 
-def lead_list(
-    model: ConversionModel,
-    snapshots: pd.DataFrame,
-    companies: pd.DataFrame,
-    usage: pd.DataFrame,
-    tiers: Tiers,
-    mrr_prior: float,
-) -> pd.DataFrame:
+def lead_list(model: ConversionModel, prospects: Prospects, evidence: Evidence, score: Score) -> RankedLeads:
     """Score prospects and sort them in the order to call them.
 
     Parameters
     ----------
     model
-        Fitted; its contract names the columns of the other tables.
-    snapshots
-        One row for each prospect: ``id`` and the features.
-    companies
-        Clean companies as of the same moment; the MRR to expect comes from the converted ones.
-    usage
-        Clean usage rows.
-    tiers
-        Least lift of each tier.
-    mrr_prior
-        See `mrr_by_level`.
+        Fitted; its contract names the columns of the tables.
+    prospects
+        To list.
+    evidence
+        From the backtest.
+    score
+        Of params.yaml.
+    """
+    contract, facts, tables = model.data_contract, ModelFacts(model), prospects.tables
+    values = model.values(prospects.snapshots)
+    probability, contributions = model.probability_with_contributions(values)
+    probability = np.round(probability, PROBABILITY_DECIMALS)
+    cuts = tier_cuts(probability, score.tiers, score.top_n)
+    known = tables.companies.set_index("id").loc[prospects.snapshots["id"]].reset_index()
+    scored = pd.DataFrame({"probability": probability, "tier": tier_of(probability, cuts)})
+    if contract.companies.value is not None:
+        scored["expected_mrr"] = probability * mrr_of(known, tables.companies, score.mrr_prior, contract)
+    scored["fit"], scored["activity"] = facts.parts(contributions)
+    told = _told(model, prospects, known, contributions)
+    lines = pd.DataFrame({"evidence": pd.Series(evidence.lines.of_each(probability), dtype="str")})
+    leads = pd.concat([scored, shown_columns(known, contract), told, lines], axis=1)
+    leads = leads.merge(last_activity(tables.usage, contract), on="id", how="left")
+    leads = leads.merge(ranks_before(model, prospects.previous), on="id", how="left")
+    order = rank_order(leads["probability"], leads["id"])
+    leads = leads.iloc[order].reset_index(drop=True).assign(rank=np.arange(1, len(leads) + 1))
+    return RankedLeads(
+        leads[list(lead_columns(contract))], facts.table(leads["id"], contributions[order]), cuts
+    )
+
+
+def _told(
+    model: ConversionModel, prospects: Prospects, companies: pd.DataFrame, contributions: Floats
+) -> pd.DataFrame:
+    """Write the reasons and the caution of each prospect."""
+    tables = prospects.tables
+    as_of = pd.Timestamp(prospects.snapshots["as_of"].max())
+    seen = observe_table(companies, tables.usage, as_of, prospects.settings, tables.histories or None)
+    write = reason_writer(model, model.data_contract, model.levels).write
+    return _side_by_side(write(seen, contributions))
+
+
+def _side_by_side(told: list[Told]) -> pd.DataFrame:
+    rows = [
+        [*each.reasons, *[None] * (len(REASON_COLUMNS) - len(each.reasons)), each.caution] for each in told
+    ]
+    return pd.DataFrame(rows, columns=[*REASON_COLUMNS, "caution"], dtype="str")
+
+
+def ranks_before(model: ConversionModel, previous: pd.DataFrame) -> pd.DataFrame:
+    """Rank the prospects of a week before as the same model would have: what has moved, has moved since then.
 
     Returns
     -------
     pandas.DataFrame
-        `lead_columns`, most probable first; ties in the fixed pseudo-random order of
-        `conversion.stats.hashing.tie_break`.
+        ``id``, ``probability_before``, and ``rank_before``, Int64.
     """
-    contract = model.data_contract
-    values = model.values(snapshots)
-    probability, contributions = model.probability_with_contributions(values)
-    probability = np.round(probability, 9)
-    write = reason_writer(model.features, REASONS, contract, model.levels)
-    known = companies.set_index("id").loc[snapshots["id"]].reset_index()
-    scored = pd.DataFrame({"probability": probability, "tier": tier_of(probability, model.base_rate_, tiers)})
-    if contract.companies.value is not None:
-        scored["expected_mrr"] = probability * mrr_of(known, companies, mrr_prior, contract)
-    leads = pd.concat([scored, _shown(known, contract), _side_by_side(write(values, contributions))], axis=1)
-    leads = leads.merge(last_activity(usage, contract), on="id", how="left")
-    leads = leads.iloc[rank_order(leads["probability"], leads["id"])].reset_index(drop=True)
-    return leads.assign(rank=np.arange(1, len(leads) + 1))[list(lead_columns(contract))]
+    probability = np.round(model.probability(model.values(previous)), PROBABILITY_DECIMALS)
+    rank = np.empty(len(previous), dtype=np.int64)
+    rank[rank_order(probability, previous["id"])] = np.arange(1, len(previous) + 1)
+    return pd.DataFrame(
+        {
+            "id": previous["id"].array,
+            "probability_before": probability,
+            "rank_before": pd.array(rank, dtype="Int64"),
+        }
+    )
 
 
-def _shown(companies: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+def shown_columns(companies: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """Return the id, and the columns that show who a company is: as exported, then its groups."""
-    shown = [*contract.companies.shown, *contract.companies.attributes, *contract.group_columns]
     as_exported: dict[str, pd.Series[Any]] = {}
     for column, attribute in contract.companies.attributes.items():
         values = companies[column]
@@ -104,19 +153,15 @@ def _shown(companies: pd.DataFrame, contract: Contract) -> pd.DataFrame:
             beyond = companies[flag_name(column, attribute)] == 1.0
             as_exported[column] = values.mask(beyond, attribute.not_applicable)
         elif isinstance(attribute, Date):
-            as_exported[column] = _as_day(values)
-    return companies.assign(**as_exported)[["id", *shown]]
+            as_exported[column] = as_day(values)
+    shown = ["id", *company_columns(contract), *contract.group_columns]
+    return companies.assign(**as_exported)[shown]
 
 
-def _as_day(days: pd.Series[Any]) -> pd.Series[Any]:
+def as_day(days: pd.Series[Any]) -> pd.Series[Any]:
+    """Write days as ISO text; missing ones stay so."""
     texts: pd.Series[Any] = days.dt.strftime("%Y-%m-%d").astype("str")
     return texts
-
-
-def _side_by_side(reasons: list[list[str]]) -> pd.DataFrame:
-    # A model of few features has fewer reasons.
-    rows = [[*row, *[None] * (REASONS - len(row))] for row in reasons]
-    return pd.DataFrame(rows, columns=list(REASON_COLUMNS), dtype="str")
 
 
 def mrr_of(prospects: pd.DataFrame, companies: pd.DataFrame, prior: float, contract: Contract) -> Floats:
@@ -203,5 +248,5 @@ def last_activity(usage: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     )[usage[list(contract.counts)].ne(0).any(axis=1)]
     last = weeks.sort_values("last_active_week", kind="stable").drop_duplicates("id", keep="last")
     whole = {"last_week_actions": "Int64", "last_week_users": "Int64"}
-    last = last.astype(whole).assign(last_active_week=_as_day(last["last_active_week"]))
+    last = last.astype(whole).assign(last_active_week=as_day(last["last_active_week"]))
     return last[["id", *activity_columns(contract)]]

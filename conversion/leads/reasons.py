@@ -1,185 +1,150 @@
-"""Reasons for a prospect's score, in plain words."""
+"""Reasons for a prospect's score, and what speaks against it, as sentences that a rep can say."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from conversion.config.attribute_kinds import AnyAttribute, Category, Date, Flag, Number, Ordered
-from conversion.config.attribute_names import feature_name, label
 from conversion.config.data_contract import Contract
 from conversion.data.attribute_encoding import Levels
 from conversion.features.definitions import Feature
-from conversion.stats.portable_math import exp, log
+from conversion.features.facts import Fact, fact_places, facts_of, summer_by_fact
+from conversion.features.observations import Company, Observations, Totals
+from conversion.features.sentences import Template, templates_of
+from conversion.features.statements import Sentence, clash
+from conversion.stats.numeric import Floats
 
-RAISES: Final = "+"
-LOWERS: Final = "-"
-NOT_KNOWN: Final = "not known"
+REASONS: Final = 3
+LEAST_LOG_ODDS: Final = 0.1
+"""What moves the odds by less than a tenth is not worth a sentence."""
+MOST_ALIKE: Final = 2
+"""Sentences of one kind that a lead may have, such as how many people worked in a module."""
+LEAST_DISTINCT: Final = 0.05
+"""Weight of a fact that is true of nearly every company at the top of the list."""
+_TIED: Final = 1e-6  # contributions that differ by less are the same one
+_DECIMALS: Final = 9  # so that the order of equally strong facts does not depend on the last bits of a sum
 
-Floats = NDArray[np.floating[Any]]
-Writer = Callable[[Floats, Floats], list[list[str]]]
-Format = Callable[[float], str]
+
+class Scored(Protocol):
+    """The part of `conversion.modelling.model.ConversionModel` that reasons depend on."""
+
+    features: tuple[Feature, ...]
+
+    def distinct(self, by_fact: Floats) -> Floats:
+        """Return the share of companies at the top whose contribution is smaller, by fact."""
 
 
-def reason_writer(features: tuple[Feature, ...], count: int, contract: Contract, levels: Levels) -> Writer:
-    """Prepare everything that depends only on the features, to write reasons for one score or many.
+class Told(NamedTuple):
+    """What to say of a lead, strongest first; nothing where nothing speaks for or against it."""
 
-    Features that differ only in window count as one reason: their contributions are summed, and the text
-    names the one that contributes most in the direction of the sum.
+    reasons: tuple[str, ...]
+    caution: str | None
+
+
+class Explained(NamedTuple):
+    """A fact of a lead, and what it adds to the log-odds; the sentence is None where none is true."""
+
+    fact: Fact
+    sentence: str | None
+    contribution: float
+
+
+class ReasonWriter:
+    """Writes the reasons of leads; see `reason_writer`."""
+
+    def __init__(self, model: Scored, contract: Contract, levels: Levels) -> None:
+        self._distinct, self._contract, self._levels = model.distinct, contract, levels
+        self.facts = facts_of(model.features, contract)
+        self._by_fact = summer_by_fact(fact_places(model.features))
+        self._prepared = (levels, templates_of(self.facts, contract, levels, levels))
+
+    def write(self, observations: Observations, contributions: Floats) -> list[Told]:
+        """Choose what to say of leads.
+
+        At most three reasons, facts that raise the score, and one caution, a fact that lowers it, are chosen
+        by their contribution and by how few companies at the top have as much. A sentence whose numbers
+        suggest the opposite is not said, nor one that repeats or contradicts a stronger one.
+
+        Parameters
+        ----------
+        observations
+            Of the leads.
+        contributions
+            Of the model's features, shape (leads, features).
+        """
+        templates = self._templates(observations.levels)
+        strength = self._strength(self._by_fact(contributions))
+        order = np.argsort(-np.abs(strength), axis=1, kind="stable")
+        rows = zip(observations.companies(), order.tolist(), strength.tolist(), strict=True)
+        return [_told(company, places, strengths, templates) for company, places, strengths in rows]
+
+    def explain(self, observations: Observations, contributions: Floats, row: int) -> tuple[Explained, ...]:
+        """Return every fact of one lead, the largest contribution first, in either direction."""
+        templates, company = self._templates(observations.levels), observations.company(row)
+        (shares,) = self._by_fact(contributions[[row]])
+        order = np.argsort(-np.abs(np.round(shares, _DECIMALS)), kind="stable")
+        explained = []
+        for place in order.tolist():
+            sentence = templates[place](company)
+            text = None if sentence is None else sentence.text
+            explained.append(Explained(self.facts[place], text, float(shares[place])))
+        return tuple(explained)
+
+    def _strength(self, by_fact: Floats) -> Floats:
+        """Weigh contributions by how many companies at the top have less, or of those that lower, more."""
+        rows = len(by_fact)
+        below = self._distinct(np.concatenate((by_fact, by_fact + _TIED)))
+        weight = np.where(by_fact < 0, 1.0 - below[rows:], below[:rows])
+        strength = np.round(by_fact * np.maximum(weight, LEAST_DISTINCT), _DECIMALS)
+        strength[np.abs(by_fact) < LEAST_LOG_ODDS] = 0.0
+        return np.asarray(strength)
+
+    def _templates(self, levels: Levels) -> tuple[Template, ...]:
+        prepared, templates = self._prepared
+        if levels is not prepared and levels != prepared:
+            templates = templates_of(self.facts, self._contract, levels, self._levels)
+            self._prepared = levels, templates
+        return templates
+
+
+def reason_writer(model: Scored, contract: Contract, levels: Levels) -> ReasonWriter:
+    """Prepare everything that depends only on the model, to write reasons for one score or many.
 
     Parameters
     ----------
-    features
-        Definitions, in the order of the values' columns.
-    count
-        Reasons for each row; fewer if the features have fewer.
+    model
+        Fitted; or its summary model.
     contract
-        Says what reps call the attributes, and how their values are written.
+        Says what reps call modules, measures and attributes.
     levels
         By category, the levels that the model distinguishes.
-
-    Returns
-    -------
-    callable
-        From feature values and their contributions, both of shape (rows, features), to the reasons of each
-        row, strongest first. The value of a category is its position in ``levels``; NaN is "not known".
     """
-    groups = _groups(features)
-    members = np.concatenate(groups)
-    starts = np.cumsum([0, *(len(group) for group in groups[:-1])])
-    # Groups as rows of equal length, filled up with the first member: argmax chooses its first copy.
-    width = max(map(len, groups))
-    candidates = np.stack([np.append(group, np.repeat(group[0], width - len(group))) for group in groups])
-    openings = [_opening(feature, contract) for feature in features]
-    formats = [_format(feature, contract, levels) for feature in features]
-
-    def write(values: Floats, contributions: Floats) -> list[list[str]]:
-        sums = np.add.reduceat(contributions.take(members, axis=1), starts, axis=1)
-        # Rounded, so that the order of equally strong reasons does not depend on the last bits of a sum.
-        strongest = np.argsort(-np.abs(np.round(sums, 9)), axis=1, kind="stable")[:, :count]
-        rows = np.arange(len(values))[:, None]
-        sums = sums[rows, strongest]
-        choice = candidates[strongest]
-        strength = contributions[rows[:, :, None], choice] * np.sign(sums)[:, :, None]
-        strongest_member = np.round(strength, 9).argmax(axis=2)
-        members_named = choice[rows, np.arange(choice.shape[1]), strongest_member]
-        texts = [
-            f"{RAISES if total >= 0 else LOWERS} {openings[member]}{formats[member](value)}"
-            for member, total, value in zip(
-                members_named.ravel().tolist(),
-                sums.ravel().tolist(),
-                values[rows, members_named].ravel().tolist(),
-                strict=True,
-            )
-        ]
-        places = choice.shape[1]
-        return [texts[start : start + places] for start in range(0, len(texts), places)]
-
-    return write
+    return ReasonWriter(model, contract, levels)
 
 
-def _groups(features: tuple[Feature, ...]) -> list[NDArray[np.intp]]:
-    members: dict[tuple[str | None, str], list[int]] = {}
-    for index, feature in enumerate(features):
-        members.setdefault((feature.column, feature.description), []).append(index)
-    return [np.array(indices, dtype=np.intp) for indices in members.values()]
-
-
-def _attribute_of(feature: Feature, contract: Contract) -> AnyAttribute | None:
-    """Return the attribute whose value a feature is; None for flags beside it, and for features of usage."""
-    if feature.column is None:
-        return None
-    attribute = contract.companies.attributes[feature.column]
-    return attribute if feature.name == feature_name(feature.column, attribute) else None
-
-
-def _opening(feature: Feature, contract: Contract) -> str:
-    """Return the part of a feature's texts before the value."""
-    attribute = _attribute_of(feature, contract)
-    if attribute is not None and feature.column is not None:
-        return f"{label(feature.column, attribute)}: "
-    weeks = {"1": ", last week"}.get(feature.window, f", last {feature.window} weeks")
-    window = weeks if feature.window.isdigit() else ""
-    return f"{feature.description}{window}: "
-
-
-def _format(feature: Feature, contract: Contract, levels: Levels) -> Format:
-    """Return what writes a feature's values."""
-    attribute = _attribute_of(feature, contract)
-    if isinstance(attribute, Number):
-        return _amount(attribute)
-    if isinstance(attribute, Ordered):
-        return _ordered(attribute)
-    if isinstance(attribute, Category):
-        return _category(attribute, levels[feature.column or ""])
-    if isinstance(attribute, Date):
-        return _age
-    return _flag if isinstance(attribute, Flag) or feature.kind == "flag" else _number
-
-
-def _number(value: float) -> str:
-    if math.isnan(value):
-        return NOT_KNOWN
-    return f"{value:,.0f}" if value == round(value) else f"{value:,.2f}"
-
-
-def _flag(value: float) -> str:
-    if math.isnan(value):
-        return NOT_KNOWN
-    return "yes" if value else "no"
-
-
-def _age(days: float) -> str:
-    if math.isnan(days):
-        return NOT_KNOWN
-    return "1 day ago" if days == 1 else f"{days:,.0f} days ago"
-
-
-def _ordered(attribute: Ordered) -> Format:
-    return lambda value: NOT_KNOWN if math.isnan(value) else attribute.levels[int(value) - 1]
-
-
-def _category(category: Category, levels: tuple[str, ...]) -> Format:
-    return lambda value: category.unknown if math.isnan(value) else levels[int(value)]
-
-
-def _amount(number: Number) -> Format:
-    """Return what writes a number's values, which may be logarithms."""
-    absent = "not applicable" if number.flag is None else number.flag.name.replace("_", " ")
-    beyond = number.counts_as
-    most = (0 if number.whole else 6) if number.decimals is None else number.decimals
-
-    def write(value: float) -> str:
-        amount = float(exp(value)) if number.log else value
-        places = _places(value, amount if number.log else 1.0, most)
-        return f"about {round(amount, places):,.0f}" if places < 0 else _plain(round(amount, places))
-
-    unknown = NOT_KNOWN if number.not_applicable is None or beyond is not None else f"{absent} or {NOT_KNOWN}"
-    # A value that another company may have by itself is written as it is.
-    if beyond is None or number.not_applicable is None or beyond < number.not_applicable:
-        return lambda value: unknown if math.isnan(value) else write(value)
-    as_beyond = write(float(np.float32(log(beyond) if number.log else beyond)))
-
-    def write_or_say(value: float) -> str:
-        if math.isnan(value):
-            return unknown
-        return absent if (text := write(value)) == as_beyond else text
-
-    return write_or_say
-
-
-def _places(value: float, scale: float, most: int) -> int:
-    """Return how many decimals a feature's 32 bits can tell, at most so many; negative: tens, hundreds."""
-    error, places = abs(scale) * float(np.spacing(np.float32(abs(value)))), most
-    while 10.0**-places < error:
-        places -= 1
-    return places
-
-
-def _plain(amount: float) -> str:
-    """Write a number with two decimals, or as many as show that it is not zero."""
-    return f"{amount:.2g}" if 0 < abs(amount) < 0.01 else _number(amount)
+def _told(
+    company: Company | Totals, order: Sequence[int], strengths: Sequence[float], templates: Sequence[Template]
+) -> Told:
+    said: list[Sentence] = []
+    reasons: list[str] = []
+    caution: str | None = None
+    for place in order:
+        strength = strengths[place]
+        if strength == 0 or (caution is not None and len(reasons) == REASONS):
+            break
+        if (caution is not None) if strength < 0 else len(reasons) == REASONS:
+            continue
+        sentence = templates[place](company)
+        if sentence is None or sentence.leaning == ("good" if strength < 0 else "bad"):
+            continue
+        alike = sum(sentence.says[0] == other.says[0] for other in said)
+        if alike == MOST_ALIKE or any(clash(sentence, other) for other in said):
+            continue
+        said.append(sentence)
+        if strength < 0:
+            caution = sentence.text
+        else:
+            reasons.append(sentence.text)
+    return Told(tuple(reasons), caution)

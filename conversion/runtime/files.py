@@ -27,6 +27,7 @@ WRITERS: Final = {
     "data/quarantine": "clean",
     "metrics/cleaning.json": "clean",
     "data/features": "featurize",
+    "models/model_card.md": "report",
     "models": "train",
     "plots/search.csv": "train",
     "data/backtest": "evaluate",
@@ -34,6 +35,8 @@ WRITERS: Final = {
     "plots": "evaluate",
     "data/leads": "score",
     "metrics/drift.json": "score",
+    "data/report.html": "report",
+    "data/track_record.json": "report",
     "data/run.json": "track",
 }
 """The stage that writes a file or folder; a file comes before its folder. Errors name it."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter, create_m
 from conversion.config.attribute_kinds import AnyAttribute, Category, Date, Flag, Number, Ordered, is_numeric
 from conversion.config.attribute_names import flag_name, label
 from conversion.config.data_contract import TOTALS, Contract
-from conversion.leads.lead_list import REASON_COLUMNS, lead_columns
+from conversion.leads.lead_columns import REASON_COLUMNS, lead_columns
 from conversion.serving.message_types import (
     MAX_MEASURE,
     MAX_TEXT,
@@ -48,9 +48,19 @@ LEAD_TYPES: Final[dict[str, Any]] = {
     "probability": Annotated[float, Field(ge=0, le=1)],
     "tier": Tier,
     "expected_mrr": float,
+    "probability_before": Annotated[
+        float | None, Field(description="of the same model a week before; null: it was no prospect")
+    ],
+    "rank_before": Annotated[int | None, Field(description="by that probability")],
+    "fit": Annotated[float, Field(description="what its attributes add to the log-odds before calibration")],
+    "activity": Annotated[float, Field(description="what its usage adds to them")],
     "last_active_week": str | None,
     "last_week_actions": int | None,
     "last_week_users": int | None,
+    "caution": Annotated[str | None, Field(description="a sentence on what lowers the probability")],
+    "evidence": Annotated[
+        str, Field(description="what became of companies that the backtest scored like this")
+    ],
 }
 UNKNOWN: Final = "null is not known"
 
@@ -301,8 +311,11 @@ def _lead(contract: Contract, names: Mapping[str, str], plain_id: type) -> dict[
     types |= {column: (str | None, _field(column, names[column])) for column in contract.companies.shown}
     types |= {column: _listed(column, each, names[column]) for column, each in attributes.items()}
     types |= {column: (str, _field(column, names[column])) for column in contract.group_columns}
-    columns = [name for name in lead_columns(contract) if name not in REASON_COLUMNS]
-    return {names[column]: types[column] for column in columns} | {"reasons": (list[str], ...)}
+    types["reasons"] = (list[str], ...)
+    columns = dict.fromkeys(
+        "reasons" if column in REASON_COLUMNS else column for column in lead_columns(contract)
+    )
+    return {names.get(column, column): types[column] for column in columns}
 
 
 def _listed(column: str, attribute: AnyAttribute, name: str) -> Definition:

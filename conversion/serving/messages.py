@@ -63,11 +63,21 @@ class Prediction(Answer):
         description="how far the odds are from those of the threshold (serve.confidence in params.yaml); low "
         "where nothing is known of the company"
     )
-    tier: Tier = Field(description="by lift over the training prevalence (score.tiers in params.yaml)")
-    reasons: list[str] = Field(
-        description="the strongest contributions, strongest first; + raises the probability, - lowers it; "
-        "where nothing is known of the company, one sentence that says so"
+    tier: Tier = Field(
+        description="where the probability would place it on the served list; without a list, by "
+        "score.tiers.probability in params.yaml"
     )
+    reasons: list[str] = Field(
+        description="at most three sentences on what raises the probability, what tells the company apart "
+        "first; where nothing is known of the company, one sentence that says so"
+    )
+    caution: str | None = Field(description="a sentence on what lowers it; null: nothing does, or is known")
+    evidence: str | None = Field(
+        description="what became of companies that the backtest scored like this; null without a lead list, "
+        "or where nothing is known of the company"
+    )
+    fit: float = Field(description="what the company's attributes add to the log-odds before calibration")
+    activity: float = Field(description="what its usage adds to them")
     basis: Basis = Field(description="whether the answer rests on weekly usage or on totals only")
     as_of: dt.date | None = Field(description="moment of the prediction; null for a summary")
     model_version: str = Field(description="first 12 hex digits of the model file's sha256")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import hmac
 import re
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel
-from starlette.responses import Response
+from starlette.datastructures import Headers
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from conversion.runtime.errors import ServiceError
+from conversion.serving.login import LIST, Sessions, is_page, is_same_origin
 from conversion.serving.messages import Error
 from conversion.serving.request_body import JSON
 from conversion.serving.telemetry import Telemetry
@@ -23,7 +25,12 @@ TOKEN: Final = "CONVERSION_API_TOKEN"  # noqa: S105 - the variable's name
 BENTOML_PATHS: Final = ("/livez", "/readyz", "/healthz", "/schema.json")
 BENTOML_FOLDER: Final = "/static_content/"
 # Open without a token, as they show nothing about any company.
-OPEN_PATHS: Final = ("/health", "/livez", "/readyz", "/healthz", "/", "/docs", "/docs.json", "/openapi.json")
+OPEN_PATHS: Final = (
+    *("/health", "/livez", "/readyz", "/healthz", "/docs", "/docs.json", "/openapi.json"),
+    *("/login", "/logout"),
+)
+STATIC_FOLDER: Final = "/static/"
+SAFE_METHODS: Final = ("GET", "HEAD")
 
 
 def json_response(
@@ -93,38 +100,59 @@ class PrefixMiddleware:
 
 
 class TokenMiddleware:
-    """Refuses requests without the token, except those to `OPEN_PATHS`.
+    """Refuses requests without the token or the cookie of a login, except those to `OPEN_PATHS`.
+
+    Visitors of pages are sent to the login. The cookie counts only for requests that change nothing, or that
+    come from a page of the service.
 
     Parameters
     ----------
     app
         Answers the other requests.
-    token
-        None: clients need no token.
+    sessions
+        Know the token and the cookies; None: clients need no token.
     telemetry
         Counts the refused requests.
+    prefix
+        Of the login's address.
     """
 
-    def __init__(self, app: ASGIApp, token: str | None, telemetry: Telemetry) -> None:
+    def __init__(self, app: ASGIApp, sessions: Sessions | None, telemetry: Telemetry, prefix: str) -> None:
         self.app = app
-        self.expected = None if token is None else token.encode("utf-8", "surrogateescape")
+        self.sessions = sessions
         self.telemetry = telemetry
+        self.prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer an HTTP request."""
-        if self.expected is None or self._open(scope["path"]):
+        if self.sessions is None or self._open(scope["path"]) or self._allowed(scope, self.sessions):
             return await self.app(scope, receive, send)
-        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        scheme, _, token = given.partition(b" ")
-        if scheme.lower() == b"bearer" and hmac.compare_digest(token.lstrip(b" "), self.expected):
-            return await self.app(scope, receive, send)
+        if scope["method"] in SAFE_METHODS and is_page(scope["path"]):
+            return await self._to_login(scope)(scope, receive, send)
         self.telemetry.count_refused("unauthorized")
         body = Error(error="Authorization: a bearer token is required, or the one given is wrong", detail=[])
         refusal = json_response(body, HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": "Bearer"})
         return await refusal(scope, receive, send)
 
+    def _allowed(self, scope: Scope, sessions: Sessions) -> bool:
+        headers = Headers(scope=scope)
+        scheme, _, token = next(
+            (value for name, value in scope["headers"] if name == b"authorization"), b""
+        ).partition(b" ")
+        if scheme.lower() == b"bearer" and sessions.is_token(token.lstrip(b" ")):
+            return True
+        return sessions.signed_in(headers) and (scope["method"] in SAFE_METHODS or is_same_origin(headers))
+
+    def _to_login(self, scope: Scope) -> Response:
+        query: bytes = scope["query_string"]
+        following = quote(scope["path"], safe="/") + (f"?{query.decode('latin-1')}" if query else "")
+        asked = "" if following == LIST else f"?{urlencode({'next': following})}"
+        return RedirectResponse(
+            f"{self.prefix}/login{asked}", HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"}
+        )
+
     def _open(self, path: str) -> bool:
-        return path in OPEN_PATHS or path.startswith(BENTOML_FOLDER)
+        return path in OPEN_PATHS or path.startswith((BENTOML_FOLDER, STATIC_FOLDER))
 
 
 class ObserveMiddleware:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError
 
 from conversion.config.attribute_kinds import Category
-from conversion.config.params import ConfidenceOdds, Params, Tiers
+from conversion.config.params import ConfidenceOdds, Params
 from conversion.data.attribute_encoding import Levels, levels_of
 from conversion.features.compute import (
     feature_definitions,
@@ -22,19 +22,48 @@ from conversion.features.compute import (
     summary_definitions,
     summary_features,
 )
-from conversion.features.definitions import FeatureSettings
-from conversion.leads.lead_list import REASONS
-from conversion.leads.reasons import Writer, reason_writer
+from conversion.features.definitions import FeatureSettings, LifetimeTotals
+from conversion.features.observations import Observations, observe, observe_totals
+from conversion.leads.contributions import ModelFacts
+from conversion.leads.lead_list import PROBABILITY_DECIMALS
+from conversion.leads.reasons import Explained, ReasonWriter, reason_writer
+from conversion.modelling.evidence import Evidence, EvidenceLines
 from conversion.modelling.model import ConversionModel
-from conversion.modelling.tiers import tier_of
+from conversion.modelling.tiers import TierCuts, cuts_by_probability, tier_of
 from conversion.runtime.errors import ArtifactError
 from conversion.serving.contract_messages import Messages, build_messages
 from conversion.serving.messages import Company, Confidence, History, Prediction, Summary
 from conversion.serving.request_arrays import Encoded, RequestReader, first_day_of, week_of
+from conversion.stats.numeric import Floats
 
 VERSION_DIGITS: Final = 12
-PROBABILITY_DECIMALS: Final = 9  # as in the lead list
-NOTHING_KNOWN: Final = "nothing but its id is known of this company; the probability is not specific to it"
+NOTHING_KNOWN: Final = "Nothing but its id is known of this company; the probability is not specific to it"
+NO_USAGE: Final = (
+    "It never used the product, and nothing else is known; the probability is not specific to it"
+)
+"""The reason that stands for all, where a request says nothing of a company, or only that it has no usage."""
+
+
+@dataclass(frozen=True)
+class Answerer:
+    """One of the two models, of histories or of summaries, and what goes with its probabilities.
+
+    Attributes
+    ----------
+    model
+        Fitted.
+    facts
+        Those of its features.
+    writer
+        Writes its reasons.
+    lines
+        Sentences of evidence; None: there is no evidence.
+    """
+
+    model: ConversionModel
+    facts: ModelFacts
+    writer: ReasonWriter
+    lines: EvidenceLines | None
 
 
 @dataclass(frozen=True)
@@ -51,19 +80,28 @@ class Predictor:
         Monday at which the model was trained; it predicts as of that Monday unless a request has another.
     settings
         What the features of the model depend on.
-    tiers, confidence
-        ``score.tiers`` and ``serve.confidence`` of params.yaml.
+    confidence
+        ``serve.confidence`` of params.yaml.
     messages
         Of the model's contract.
+    cuts
+        Of the tiers: those of the served list, or without one ``score.tiers.probability``.
+    evidence
+        Of the served list; None: there is no list.
     """
 
     model: ConversionModel
     version: str
     trained_as_of: dt.date
     settings: FeatureSettings
-    tiers: Tiers
     confidence: ConfidenceOdds
     messages: Messages
+    cuts: TierCuts
+    evidence: Evidence | None = None
+
+    def beside(self, cuts: TierCuts, evidence: Evidence) -> Predictor:
+        """Return the predictor that answers beside a list, with the list's tiers and evidence."""
+        return replace(self, cuts=cuts, evidence=evidence)
 
     @cached_property
     def reader(self) -> RequestReader:
@@ -95,17 +133,19 @@ class Predictor:
         return TypeAdapter(list[self.messages.prediction])  # type: ignore[name-defined]
 
     @cached_property
-    def history_reasons(self) -> Writer:
-        """Return the writer of reasons for histories."""
-        return self._reasons(self.model)
+    def of_histories(self) -> Answerer:
+        """Return what answers for histories."""
+        return self._answerer(self.model, None if self.evidence is None else self.evidence.lines)
 
     @cached_property
-    def summary_reasons(self) -> Writer:
-        """Return the writer of reasons for summaries."""
-        return self._reasons(self.model.summary_)
+    def of_summaries(self) -> Answerer:
+        """Return what answers for summaries."""
+        lines = None if self.evidence is None else self.evidence.summary_lines
+        return self._answerer(self.model.summary_, lines)
 
-    def _reasons(self, model: ConversionModel) -> Writer:
-        return reason_writer(model.features, REASONS, self.messages.contract, self.levels)
+    def _answerer(self, model: ConversionModel, lines: EvidenceLines | None) -> Answerer:
+        writer = reason_writer(model, self.messages.contract, self.levels)
+        return Answerer(model, ModelFacts(model), writer, lines)
 
 
 class _Featurized(BaseModel):
@@ -158,9 +198,9 @@ def make_predictor(model: ConversionModel, description: dict[str, Any], params: 
         version=described.sha256[:VERSION_DIGITS],
         trained_as_of=described.trained_as_of,
         settings=settings,
-        tiers=params.score.tiers,
         confidence=params.serve.confidence,
         messages=build_messages(contract),
+        cuts=cuts_by_probability(params.score.tiers),
     )
 
 
@@ -212,69 +252,121 @@ def predict(
     return [predictions[place] for place in range(len(companies))]
 
 
+def explain(predictor: Predictor, company: History) -> tuple[Explained, ...]:
+    """Return what each fact adds to the score of a company, the strongest first.
+
+    Raises
+    ------
+    RefusalError
+        See `predict`.
+    """
+    weeks = _weeks_of(predictor, [company])
+    values, seen = _history_arrays(predictor, [company], weeks, [""], predictor.reader.encoded([company]))
+    return predictor.of_histories.writer.explain(seen, predictor.model.contributions(values), 0)
+
+
 def _of_histories(predictor: Predictor, companies: Sequence[History], where: list[str]) -> list[Prediction]:
-    reader = predictor.reader
-    weeks = [week_of(company.as_of or predictor.trained_as_of) for company in companies]
-    block = reader.usage_block(companies, weeks, where)
-    at_the_end = np.array([block.shape[1]])
-    attributes = reader.attributes(reader.encoded(companies), weeks)
-    every = features_of_block(attributes, block, at_the_end, predictor.settings, predictor.levels)[:, 0]
-    values = every[:, predictor.places]
+    weeks, encoded = _weeks_of(predictor, companies), predictor.reader.encoded(companies)
+    values, seen = _history_arrays(predictor, companies, weeks, where, encoded)
     as_ofs = [first_day_of(week) for week in weeks]
-    return _answers(predictor, predictor.model, predictor.history_reasons, companies, values, as_ofs)
+    answers = _answers(predictor, predictor.of_histories, companies, values, seen, as_ofs)
+    return _say_what_is_unknown(predictor, answers, companies, encoded, NO_USAGE)
+
+
+def _weeks_of(predictor: Predictor, companies: Sequence[History]) -> list[int]:
+    return [week_of(company.as_of or predictor.trained_as_of) for company in companies]
+
+
+def _history_arrays(
+    predictor: Predictor,
+    companies: Sequence[History],
+    weeks: Sequence[int],
+    where: Sequence[str],
+    encoded: Encoded,
+) -> tuple[np.ndarray, Observations]:
+    """Return the model's features of histories at their ``as_of``, and what a rep can see of them."""
+    block = predictor.reader.usage_block(companies, weeks, where)
+    attributes = predictor.reader.attributes(encoded, weeks)
+    settings, levels = predictor.settings, predictor.levels
+    every = features_of_block(attributes, block, np.array([block.shape[1]]), settings, levels)[:, 0]
+    return every[:, predictor.places], observe(block, attributes[:, 0], settings, levels)
 
 
 def _of_summaries(predictor: Predictor, companies: Sequence[Summary]) -> list[Prediction]:
-    model = predictor.model.summary_
     encoded = predictor.reader.encoded(companies)
-    values = summary_values(predictor, companies, encoded)
+    totals, attributes = summary_arrays(predictor, companies, encoded)
+    values = summary_values(predictor, totals, attributes)
+    seen = observe_totals(totals, attributes[:, 0], predictor.settings, predictor.levels)
     as_ofs = [None] * len(companies)
-    answers = _answers(predictor, model, predictor.summary_reasons, companies, values, as_ofs)
-    # However far from the threshold the probability is, nothing makes it specific to this company.
-    unknown: dict[str, Any] = {"confidence": "low", "reasons": [NOTHING_KNOWN]}
+    answers = _answers(predictor, predictor.of_summaries, companies, values, seen, as_ofs)
+    return _say_what_is_unknown(predictor, answers, companies, encoded, NOTHING_KNOWN)
+
+
+def _say_what_is_unknown(
+    predictor: Predictor,
+    answers: list[Prediction],
+    companies: Sequence[Company],
+    encoded: Encoded,
+    reason: str,
+) -> list[Prediction]:
+    """Replace what would be said of a company of which nothing is known.
+
+    However far from the threshold the probability is, nothing makes it specific to this company.
+    """
     known = predictor.reader.anything_known(companies, encoded)
+    if all(known):
+        return answers
+    unknown: dict[str, Any] = {"confidence": "low", "reasons": [reason], "caution": None, "evidence": None}
     return [
         answer if is_known else answer.model_copy(update=unknown)
         for answer, is_known in zip(answers, known, strict=True)
     ]
 
 
-def summary_values(predictor: Predictor, companies: Sequence[Summary], encoded: Encoded) -> np.ndarray:
-    """Compute the summary model's features; what is not known is NaN.
+def summary_arrays(
+    predictor: Predictor, companies: Sequence[Summary], encoded: Encoded
+) -> tuple[LifetimeTotals, Floats]:
+    """Return the totals of summaries, and their attributes, which `RequestReader.encoded` returned.
 
     A summary has no moment of its own: a date's age is that at the moment of training.
+    """
+    weeks = [week_of(predictor.trained_as_of)] * len(companies)
+    return predictor.reader.totals(companies), predictor.reader.attributes(encoded, weeks)
 
-    Parameters
-    ----------
-    companies
-        With their totals.
-    encoded
-        Their attributes, from `RequestReader.encoded`.
+
+def summary_values(predictor: Predictor, totals: LifetimeTotals, attributes: Floats) -> np.ndarray:
+    """Compute the summary model's features, rounded as those of the lists are; what is not known is NaN.
 
     Returns
     -------
     numpy.ndarray of float32, shape (companies, features)
-        Rounded as the features of the lists are.
     """
-    reader = predictor.reader
-    weeks = [week_of(predictor.trained_as_of)] * len(companies)
-    attributes = reader.attributes(encoded, weeks)
-    settings, levels = predictor.settings, predictor.levels
-    values = summary_features(reader.totals(companies), attributes, settings, levels)
+    values = summary_features(totals, attributes, predictor.settings, predictor.levels)
     return values[:, predictor.summary_places]
 
 
 def _answers(
     predictor: Predictor,
-    model: ConversionModel,
-    write_reasons: Writer,
+    by: Answerer,
     companies: Sequence[Company],
     values: np.ndarray,
+    seen: Observations,
     as_ofs: Sequence[dt.date | None],
 ) -> list[Prediction]:
+    model, lines = by.model, by.lines
     probability, contributions = model.probability_with_contributions(values)
     probability = np.round(probability, PROBABILITY_DECIMALS)
-    tiers = tier_of(probability, model.base_rate_, predictor.tiers)
+    fit, activity = by.facts.parts(contributions)
+    rows = zip(
+        companies,
+        probability.tolist(),
+        tier_of(probability, predictor.cuts).tolist(),
+        by.writer.write(seen, contributions),
+        fit.tolist(),
+        activity.tolist(),
+        as_ofs,
+        strict=True,
+    )
     return predictor.answers.validate_python(
         [
             {
@@ -283,19 +375,16 @@ def _answers(
                 "prediction": 1 if value >= model.threshold_ else 0,
                 "confidence": confidence_of(value, model.threshold_, predictor.confidence),
                 "tier": tier,
-                "reasons": reasons,
+                "reasons": told.reasons,
+                "caution": told.caution,
+                "evidence": None if lines is None else lines.of(value),
+                "fit": of_fit,
+                "activity": of_activity,
                 "basis": "summary" if as_of is None else "history",
                 "as_of": as_of,
                 "model_version": predictor.version,
             }
-            for company, value, tier, reasons, as_of in zip(
-                companies,
-                probability.tolist(),
-                tiers.tolist(),
-                write_reasons(values, contributions),
-                as_ofs,
-                strict=True,
-            )
+            for company, value, tier, told, of_fit, of_activity, as_of in rows
         ]
     )
 

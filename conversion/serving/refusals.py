@@ -24,6 +24,7 @@ Reason = Literal[
     "busy",
     "too_large",
     "unauthorized",
+    "login",
     "disconnect",
 ]
 

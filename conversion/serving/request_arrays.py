@@ -143,9 +143,9 @@ class RequestReader:
             seen=np.where(used, 1.0, np.where(never, 0.0, np.nan)),
         )
 
-    def anything_known(self, companies: Sequence[Summary], encoded: Encoded) -> list[bool]:
-        """Return which summaries have more than an id; an unknown level of a category counts as nothing."""
-        known = [any(total is not None for total in self._totals(company)) for company in companies]
+    def anything_known(self, companies: Sequence[Company], encoded: Encoded) -> list[bool]:
+        """Return which companies have more than an id; an unknown level of a category counts as nothing."""
+        known = [self._usage_known(company) for company in companies]
         if all(known):
             return known
         attributes = np.zeros(len(companies), dtype=np.bool_)
@@ -153,6 +153,11 @@ class RequestReader:
             unknown = self._unknown.get(name)
             attributes |= ~np.isnan(values) if unknown is None else np.not_equal(values, unknown)
         return [total or attribute for total, attribute in zip(known, attributes.tolist(), strict=True)]
+
+    def _usage_known(self, company: Company) -> bool:
+        if isinstance(company, History):
+            return bool(company.usage)
+        return any(total is not None for total in self._totals(company))
 
     def unseen_levels(self, companies: Sequence[Company]) -> Counter[str]:
         """Count the values that the model has not seen, by category."""

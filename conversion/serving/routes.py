@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -41,6 +41,7 @@ from conversion.serving.middleware import (
     json_response,
 )
 from conversion.serving.openapi import DOCS_PAGE
+from conversion.serving.page_routes import Pages
 from conversion.serving.predictor import predict
 from conversion.serving.refusals import MAX_SHOWN, RefusalError, invalid_fields, refusal_of, shown
 from conversion.serving.request_arrays import places_of
@@ -74,14 +75,20 @@ def http_api(state: ServiceState, bentoml_app: ASGIApp) -> ASGIApp:
     """
     origins = list(state.settings.cors_origins)
     cors = [Middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])]
-    routes = http_routes(state.messages.contract.companies.ids)
+    ids = state.messages.contract.companies.ids
+    routes = [*http_routes(ids), *Pages(state).routes(ids)]
     app = Starlette(
         routes=routes,
         middleware=[
             Middleware(PrefixMiddleware, prefix=state.settings.root_path),
             Middleware(ObserveMiddleware, telemetry=state.telemetry, routes=routes),
             *(cors if origins else []),
-            Middleware(TokenMiddleware, token=state.token, telemetry=state.telemetry),
+            Middleware(
+                TokenMiddleware,
+                sessions=state.sessions,
+                telemetry=state.telemetry,
+                prefix=state.settings.root_path,
+            ),
         ],
         exception_handlers={
             RefusalError: _send_refusal,
@@ -117,7 +124,6 @@ def http_routes(ids: Literal["whole", "text"] = "whole") -> list[Route]:
         Route("/openapi.json", openapi),
         Route("/docs.json", openapi),
         Route("/docs", docs),
-        Route("/", index),
     ]
 
 
@@ -195,13 +201,6 @@ async def openapi(request: Request) -> Response:
 async def docs(request: Request) -> Response:  # noqa: ARG001 - a route's signature
     """Show the interactive documentation."""
     return HTMLResponse(DOCS_PAGE)
-
-
-async def index(request: Request) -> Response:
-    """Redirect the root to the documentation."""
-    prefix = _state(request).settings.root_path
-    # Relative if no prefix is set: a proxy may have stripped one that params.yaml does not name.
-    return RedirectResponse(f"{prefix}/docs" if prefix else "docs")
 
 
 def _state(request: Request) -> ServiceState:

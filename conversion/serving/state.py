@@ -16,10 +16,12 @@ from conversion.config.params import Params, Serve
 from conversion.modelling.artifact import allowed_by, load_model
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.registered_versions import PATH, RegisteredVersions, read_registered, registry_key
+from conversion.pages.track_record import TrackRecord, read_track_record
 from conversion.runtime.errors import ArtifactError
 from conversion.serving.batch_queue import BatchQueue
 from conversion.serving.contract_messages import Messages
 from conversion.serving.lead_pages import LeadList, read_lead_list
+from conversion.serving.login import Sessions
 from conversion.serving.messages import Companies, History, RegisteredModel, ServedList, Summary
 from conversion.serving.openapi import openapi_document
 from conversion.serving.prediction_log import WritePredictions
@@ -56,12 +58,15 @@ class LoadedFiles:
         The registered version that the model file is; None: it is not registered.
     leads
         The lead list; None: there is none.
+    track_record
+        What the backtest says of the model; None: it was not written.
     """
 
     predictor: Predictor
     model_type: str
     registered_model: RegisteredModel | None
     leads: LeadList | None
+    track_record: TrackRecord | None
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,11 @@ class ServiceState(LoadedFiles):
             model_version=version,
             of_served_model=version == self.predictor.version,
         )
+
+    @cached_property
+    def sessions(self) -> Sessions | None:
+        """What knows the token and the cookies of logins; None: clients need no token."""
+        return None if self.token is None else Sessions(self.token)
 
     @property
     def messages(self) -> Messages:
@@ -147,11 +157,15 @@ def read_files(params: Params, environment: Mapping[str, str]) -> LoadedFiles:
         allowed[PATH] = list(registered.versions)
     model, description = load_model(ConversionModel, allowed=allowed)
     predictor = checked_predictor(model, description, params)
+    leads = read_lead_list(Path(), params.score.format, predictor.messages)
+    if leads is not None:
+        predictor = predictor.beside(leads.files.manifest.tier_cuts, leads.files.evidence)
     return LoadedFiles(
         predictor=predictor,
         model_type=description["model_type"],
         registered_model=registered_model_of(description["sha256"], registered),
-        leads=read_lead_list(Path(), params.score.format, predictor.messages),
+        leads=leads,
+        track_record=read_track_record(Path()),
     )
 
 

@@ -32,6 +32,8 @@ from conversion.tracking import outbox
 
 LOCK: Final = Path("dvc.lock")
 RESULTS: Final = ("metrics", "plots")
+CARD: Final = Path("models/model_card.md")
+REPORT: Final = Path("data/report.html")
 CODE: Final = ("conversion/", "stages/")
 PREDICTIONS: Final = "backtest/predictions.parquet"
 PREDICTED: Final = ("id", "as_of", "label", "MRR", "probability", "base_rate")
@@ -136,7 +138,7 @@ def git_tags(environment: dict[str, str]) -> dict[str, str]:
         return {}
     changed = _git("diff", "--name-only", commit).splitlines()
     changed += _git("ls-files", "--others", "--exclude-standard").splitlines()
-    dirty = any(not path.startswith((*RESULTS, str(LOCK))) for path in changed)
+    dirty = any(not path.startswith((*RESULTS, str(CARD), str(LOCK))) for path in changed)
     tags = {"git_commit": commit, "dirty": json.dumps(dirty), "mlflow.source.git.commit": commit}
     if "DVC_EXP_NAME" in environment:
         tags |= {"dvc_exp_name": environment["DVC_EXP_NAME"], "dvc_exp_baseline_rev": commit}
@@ -212,13 +214,16 @@ def fill(folder: Path, columns: Iterable[str], shown: Collection[str] = ()) -> N
     columns
         The features that the model reads.
     shown
-        Columns of the lead list that only its readers should see, such as names and owners: left out.
+        Columns of the lead list that only its readers should see, such as names and owners: left out, and the
+        report that has them too.
     """
     artifacts = folder / outbox.ARTIFACTS
     for source in _artifacts():
         target = artifacts / source
         target.parent.mkdir(parents=True, exist_ok=True)
         copy_file(source, target)
+    for source in (CARD,) if shown else (CARD, REPORT):
+        copy_file(source, artifacts / source.name)
     leads = _top_leads()
     (artifacts / "leads").mkdir()
     if shown:

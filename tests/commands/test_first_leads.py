@@ -10,8 +10,12 @@ from commands import first_leads
 from conversion.leads.lead_files import write_leads
 from conversion.runtime.errors import InputError
 
-LEADS = pd.DataFrame({"rank": range(1, 13), "probability": [0.5] * 12, "reason_1": ["+ users, 4 weeks"] * 12})
-FIRST = "rank,probability,reason_1\n" + "".join(f'{rank},0.5,"(+) users, 4 weeks"\n' for rank in range(1, 11))
+LEADS = pd.DataFrame(
+    {"rank": range(1, 13), "probability": [0.5] * 12, "reason_1": ["Eight people, up from 3"] * 12}
+)
+FIRST = "rank,probability,reason_1\n" + "".join(
+    f'{rank},0.5,"Eight people, up from 3"\n' for rank in range(1, 11)
+)
 
 
 @pytest.mark.parametrize("how", ["csv", "json", "parquet"])

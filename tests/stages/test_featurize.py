@@ -222,7 +222,7 @@ def test_the_stage_writes_the_same_bytes_again(project: Path) -> None:
     for _ in range(2):
         featurize.main()
         written.append({path.name: path.read_bytes() for path in (project / "data/features").iterdir()})
-    assert set(written[0]) == {"train.parquet", "backtest.parquet", "latest.parquet"}
+    assert set(written[0]) == {"train.parquet", "backtest.parquet", "latest.parquet", "previous.parquet"}
     assert written[0] == written[1]
 
 
@@ -233,7 +233,7 @@ def test_the_stage_follows_any_contract(tmp_path: Path, monkeypatch: pytest.Monk
     clean.main()
     featurize.main()
     pipeline = Pipeline(memberships_export(), load_params(), memberships())
-    for name in ("train", "backtest", "latest"):
+    for name in ("train", "backtest", "latest", "previous"):
         written = pd.read_parquet(tmp_path / f"data/features/{name}.parquet")
         expected = getattr(pipeline, name)
         pd.testing.assert_frame_equal(written, expected.astype({"as_of": written["as_of"].dtype}))

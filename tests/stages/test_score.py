@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from conversion.leads.lead_files import read_lead_files, write_leads
-from conversion.leads.lead_list import REASON_COLUMNS, lead_columns
+from conversion.leads.lead_columns import lead_columns
+from conversion.leads.lead_files import read_lead_files
+from conversion.leads.lead_tables import DECIMALS, write_leads
 from conversion.modelling.artifact import save_model
+from conversion.modelling.evidence import EVIDENCE
 from conversion.runtime.errors import ArtifactError, InputError
-from conversion.runtime.files import sha256, write_json
+from conversion.runtime.files import sha256, write_json, write_parquet
 from stages import score
 from tests.contract_files import hubspot, projects
 from tests.exports import projects_export
@@ -28,16 +30,13 @@ def export() -> Pipeline:
 def read(path: Path) -> pd.DataFrame:
     if path.suffix == ".csv":
         table = pd.read_csv(path)
-        for name in REASON_COLUMNS:  # as they are in the other formats
-            table[name] = table[name].str.replace(r"^\(([+-])\)", r"\1", regex=True)
     elif path.suffix == ".json":
         table = pd.DataFrame(json.loads(path.read_text(encoding="utf-8")))
     else:
         table = pd.read_parquet(path)
-    whole = {"last_week_actions": "Int64", "last_week_users": "Int64"}
-    return table.astype(object).astype(
-        whole | {"rank": "int64", "id": "int64", "probability": "float64", "expected_mrr": "float64"}
-    )
+    whole = {"last_week_actions": "Int64", "last_week_users": "Int64", "rank_before": "Int64"}
+    decimal = dict.fromkeys(DECIMALS, "float64")
+    return table.astype(object).astype(whole | decimal | {"rank": "int64", "id": "int64"})
 
 
 def test_every_format_holds_the_same_rows(tmp_path: Path) -> None:
@@ -77,18 +76,28 @@ def test_commas_and_letters_of_any_language_survive(tmp_path: Path) -> None:
 # The stage
 
 
+def lay_out(pipeline: Pipeline) -> None:
+    """Put all that the stage reads, but for params and the model, into the working directory."""
+    write_json("data/clean/export.json", {"as_of": f"{pipeline.as_of:%Y-%m-%d}"})
+    write_json("data/contract.json", pipeline.contract.model_dump(mode="json"))
+    write_json(EVIDENCE, pipeline.evidence.model_dump(by_alias=True))
+    clean = pipeline.clean
+    for name, table in (
+        ("companies", clean.companies),
+        ("usage", clean.usage),
+        ("subscriptions", clean.periods),
+    ):
+        write_parquet(f"data/clean/{name}.parquet", table)
+    for name in ("train", "latest", "previous"):
+        write_parquet(f"data/features/{name}.parquet", getattr(pipeline, name))
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with all that the stage reads."""
     monkeypatch.chdir(tmp_path)
     pipeline = export()
-    write_json("data/clean/export.json", {"as_of": f"{pipeline.as_of:%Y-%m-%d}"})
-    write_json("data/contract.json", hubspot().model_dump(mode="json"))
-    (tmp_path / "data/features").mkdir()
-    pipeline.companies.to_parquet("data/clean/companies.parquet", index=False)
-    pipeline.usage.to_parquet("data/clean/usage.parquet", index=False)
-    pipeline.train.to_parquet("data/features/train.parquet", index=False)
-    pipeline.latest.to_parquet("data/features/latest.parquet", index=False)
+    lay_out(pipeline)
     save_model(pipeline.model, {"model_type": "xgboost"})
     return tmp_path
 
@@ -99,6 +108,10 @@ def test_the_stage_writes_the_list_its_top_and_the_drift(how: str, project: Path
     Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     score.main()
     assert sorted(path.name for path in (project / "data/leads").iterdir()) == [
+        "contributions.parquet",
+        "converted.parquet",
+        "converted_contributions.parquet",
+        "evidence.json",
         f"leads.{how}",
         "manifest.json",
         f"top_leads.{how}",
@@ -108,29 +121,54 @@ def test_the_stage_writes_the_list_its_top_and_the_drift(how: str, project: Path
     assert leads["id"].tolist() == export().leads["id"].tolist()
     np.testing.assert_allclose(leads["probability"], export().leads["probability"], atol=1e-9)
     assert top["id"].tolist() == leads["id"].tolist()[:7]
+
+    def cut(place: int) -> float:
+        return float(leads["probability"].iloc[place])
+
     drift = json.loads((project / "metrics/drift.json").read_text())
     assert drift["as_of"] == "2019-08-26"
     assert set(drift) == {"as_of", "shifted_features", "population_stability_index", "against_training"}
     manifest = json.loads((project / "data/leads/manifest.json").read_text())
     assert manifest["as_of"] == "2019-08-26"
     assert manifest["model_sha256"] == sha256("models/model.joblib")
+    assert manifest["tier_cuts"] == {"very_high": cut(0), "high": cut(6), "medium": cut(34)}
     made_from = (
+        "backtest/evidence.json",
         "clean/companies.parquet",
         "clean/export.json",
+        "clean/subscriptions.parquet",
         "clean/usage.parquet",
         "features/latest.parquet",
+        "features/previous.parquet",
+        "features/train.parquet",
     )
     assert manifest["inputs"] == {f"data/{name}": sha256(f"data/{name}") for name in made_from}
 
 
 @pytest.mark.usefixtures("project")
-def test_tiers_that_no_prospect_can_be_in_are_told(caplog: pytest.LogCaptureFixture) -> None:
-    params = small_params(model__type="xgboost", score__tiers__very_high=1e6).model_dump(mode="json")
+def test_tiers_that_no_prospect_is_in_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    tiers = {"by": "probability", "probability__very_high": 1.0, "probability__high": 0.9999}
+    changed = {f"score__tiers__{name}": value for name, value in tiers.items()}
+    params = small_params(model__type="xgboost", **changed).model_dump(mode="json")
     Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     score.main()
     (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
-    assert "no prospect can be in some tiers" in warning.getMessage()
-    assert warning.__dict__["tiers"] == "very_high"
+    assert "no prospect is in some tiers" in warning.getMessage()
+    assert warning.__dict__["tiers"] == "very_high, high"
+    assert warning.__dict__["high"] == 0.9999
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize(
+    "content", ["", "{}", '{"horizon_days": 30, "lists": 1, "bins": [], "summary_bins": []}']
+)
+def test_evidence_that_is_none_is_told_in_one_line(content: str) -> None:
+    Path("params.yaml").write_text(yaml.safe_dump(small_params().model_dump(mode="json")), encoding="utf-8")
+    Path(EVIDENCE).write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=f"{EVIDENCE}: not what the stage evaluate writes ") as told:
+        score.main()
+    assert "\n" not in str(told.value)
+    assert not Path("data/leads").exists()
 
 
 @pytest.mark.usefixtures("project")
@@ -141,14 +179,9 @@ def test_levels_that_the_model_has_not_seen_are_counted_in_one_warning(
     pipeline = Pipeline(projects_export(companies=150, weeks=40), params, projects())
     countries = ["AT", "AT", "CH", "AT", "CH", *pipeline.latest["country"].astype("str")[5:]]
     Path("params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json")), encoding="utf-8")
-    write_json("data/contract.json", projects().model_dump(mode="json"))
-    write_json("data/clean/export.json", {"as_of": f"{pipeline.as_of:%Y-%m-%d}"})
-    pipeline.companies.to_parquet("data/clean/companies.parquet", index=False)
-    pipeline.usage.to_parquet("data/clean/usage.parquet", index=False)
-    pipeline.train.to_parquet("data/features/train.parquet", index=False)
-    pipeline.latest.assign(country=pd.Categorical(countries)).to_parquet(
-        "data/features/latest.parquet", index=False
-    )
+    lay_out(pipeline)
+    latest = pipeline.latest.assign(country=pd.Categorical(countries))
+    latest.to_parquet("data/features/latest.parquet", index=False)
     save_model(pipeline.model, {"model_type": "logistic_regression"})
     score.main()
     (warning,) = [each for each in caplog.records if "has not seen" in each.getMessage()]

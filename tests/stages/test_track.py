@@ -113,7 +113,14 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with one commit of code, params and results."""
     for variable in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"):
         monkeypatch.delenv(variable, raising=False)
-    for name in ("code.py", "params.yaml", "dvc.lock", "metrics/evaluation.json", "plots/roc.csv"):
+    for name in (
+        "code.py",
+        "params.yaml",
+        "dvc.lock",
+        "metrics/evaluation.json",
+        "models/model_card.md",
+        "plots/roc.csv",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("committed\n", encoding="utf-8")
     git(tmp_path, "init", "--quiet")
@@ -138,7 +145,10 @@ def test_the_commit_is_named(repository: Path) -> None:
     assert run_record.git_tags({}) == {"git_commit": head, "dirty": "false", "mlflow.source.git.commit": head}
 
 
-@pytest.mark.parametrize("name", ["dvc.lock", "metrics/evaluation.json", "plots/roc.csv", "plots/new.csv"])
+@pytest.mark.parametrize(
+    "name",
+    ["dvc.lock", "metrics/evaluation.json", "plots/roc.csv", "plots/new.csv", "models/model_card.md"],
+)
 def test_what_the_stages_write_is_no_change(repository: Path, name: str) -> None:
     (repository / name).write_text("changed\n", encoding="utf-8")
     assert not is_dirty()

@@ -27,7 +27,6 @@ LEADS: Final = {
     "tier": "tier",
     "expected_mrr": "expected MRR",
     "EMPLOYEE_RANGE": "employees",
-    "last_active_week": "last active week",
     "reason_1": "first reason",
 }
 LEAD_ROWS: Final = 10

@@ -72,8 +72,8 @@ BROKEN = [
     case("nan", with_key("train.fill_value", float("nan")), "train.fill_value: given nan", "finite number"),
     case(
         "infinity",
-        with_key("score.tiers.very_high", float("inf")),
-        "score.tiers.very_high: given inf",
+        with_key("score.tiers.rank_share.very_high", float("inf")),
+        "score.tiers.rank_share.very_high: given inf",
         "finite number",
     ),
     case(
@@ -217,10 +217,35 @@ BROKEN = [
     ),
     case(
         "tiers_not_descending",
-        with_key("score.tiers", {"very_high": 9.0, "high": 99.0, "medium": 2.0}),
-        "score.tiers",
-        "'high': 99.0",
+        with_key("score.tiers.probability", {"very_high": 0.1, "high": 0.9, "medium": 0.02}),
+        "score.tiers.probability",
+        "'high': 0.9",
         "very_high > high > medium",
+    ),
+    case(
+        "tier_above_one",
+        with_key("score.tiers.probability.very_high", 40.0),
+        "score.tiers.probability.very_high: given 40.0",
+        "less than or equal to 1",
+    ),
+    case(
+        "rank_shares_not_ascending",
+        with_key("score.tiers.rank_share", {"very_high": 5.0, "high": 1.0, "medium": 0.2}),
+        "score.tiers.rank_share",
+        "'very_high': 5.0",
+        "very_high < high < medium",
+    ),
+    case(
+        "rank_share_of_nothing",
+        with_key("score.tiers.rank_share.very_high", 0.0),
+        "score.tiers.rank_share.very_high: given 0.0",
+        "greater than 0",
+    ),
+    case(
+        "tiers_by_lift",
+        with_key("score.tiers.by", "lift"),
+        "score.tiers.by: given 'lift'",
+        "'rank_share' or 'probability'",
     ),
     case(
         "unknown_measure",
@@ -243,9 +268,9 @@ BROKEN = [
     ),
     case(
         "tiers_equal",
-        with_key("score.tiers", {"very_high": 9.0, "high": 8.0, "medium": 8.0}),
-        "score.tiers",
-        "'medium': 8.0",
+        with_key("score.tiers.probability", {"very_high": 0.9, "high": 0.8, "medium": 0.8}),
+        "score.tiers.probability",
+        "'medium': 0.8",
         "very_high > high > medium",
     ),
     case(

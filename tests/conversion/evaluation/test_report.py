@@ -98,9 +98,10 @@ def test_what_became_of_each_tier_is_counted() -> None:
     params, predictions = backtest_export().params, backtest_predictions()
     tiers = report.evaluation_metrics(predictions, params)["tiers"]
     assert list(tiers) == ["very_high", "high", "medium", "low"]
-    lift = predictions["probability"] / predictions["base_rate"]
-    least, top = params.score.tiers.medium, params.score.tiers.high
-    rows = predictions[(lift >= least) & (lift < top)]
+    # Of each list the first 2 are very high, to the 10th high, to the 50th medium; more where some are equal.
+    rank = predictions.groupby("as_of")["probability"].rank(method="min", ascending=False)
+    rows = predictions[(rank > 10) & (rank <= 50)]
+    assert (params.score.top_n, params.score.tiers.rank_share.medium) == (10, 5.0)
     medium = tiers["medium"]
     assert medium["prospects"] == len(rows) > 0
     assert medium["conversions"] == rows["label"].sum()

@@ -8,7 +8,7 @@ from tests.pipeline import small_params
 
 
 def test_the_summary_says_the_rate_of_each_tier_and_a_dash_where_none_was_in_it() -> None:
-    tiers = params_with_tiers(very_high=1e6, high=1e5, medium=2.0)
+    tiers = params_with_tiers(very_high=1.0, high=0.999, medium=0.02)
     result = report.evaluation_metrics(backtest_predictions(), tiers)
     lines = summary.summary_text(result, tiers.evaluate.top_k).splitlines()
     (empty,) = [line.split() for line in lines if line.startswith("very_high")]
@@ -21,5 +21,5 @@ def test_the_summary_says_the_rate_of_each_tier_and_a_dash_where_none_was_in_it(
 
 
 def params_with_tiers(**least: float) -> Any:
-    given = {f"score__tiers__{name}": value for name, value in least.items()}
-    return small_params(evaluate__refit_weeks=8, **given)
+    given = {f"score__tiers__probability__{name}": value for name, value in least.items()}
+    return small_params(evaluate__refit_weeks=8, score__tiers__by="probability", **given)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,14 @@ import pandas as pd
 
 from conversion.config.data_contract import Contract
 from conversion.data.attribute_encoding import with_attributes
+from conversion.data.clean_tables import CleanTables
+from conversion.features.compute import feature_settings
 from conversion.features.definitions import Feature
+from conversion.features.facts import attribute_fact, module_fact
+from conversion.leads.lead_list import Prospects
+from conversion.modelling.evidence import Evidence
 from tests.contract_files import projects
+from tests.pipeline import small_params
 
 Edit = Callable[[dict[str, Any]], object]
 
@@ -24,15 +30,24 @@ MONDAY = pd.Timestamp("2020-02-03")
 LEVELS: dict[str, tuple[str, ...]] = {"country": ("DE", "US", "Other", "Unknown")}
 
 HEAD_COUNT = Feature(
-    "log_head_count", "log of the head count", "log", "-", "ordinal", 0, "firmographics", "head_count"
-)
+    "log_head_count", "log of the head count", "log", "-", "ordinal", 0, "firmographics", "head_count",
+    attribute_fact("head_count"),
+)  # fmt: skip
 HEAD_COUNT_MISSING = Feature(
-    "head_count_missing", "the head count is missing", "0 or 1", "-", "flag", 0, "missingness", "head_count"
+    "head_count_missing", "the head count is missing", "0 or 1", "-", "flag", 0, "missingness", "head_count",
+    attribute_fact("head_count"),
+)  # fmt: skip
+PLAN = Feature("plan", "plan", "level", "-", "ordinal", 0, "firmographics", "plan", attribute_fact("plan"))
+COUNTRY = Feature(
+    "country", "country", "level", "-", "category", 0, "firmographics", "country", attribute_fact("country")
 )
-PLAN = Feature("plan", "plan", "level", "-", "ordinal", 0, "firmographics", "plan")
-COUNTRY = Feature("country", "country", "level", "-", "category", 0, "firmographics", "country")
-PARTNER = Feature("is_partner", "is_partner", "0 or 1", "-", "flag", 0, "firmographics", "is_partner")
-INVOICES = Feature("actions_invoices_4w", "actions in Invoices", "actions", "4", "count", 1)
+PARTNER = Feature(
+    "is_partner", "is_partner", "0 or 1", "-", "flag", 0, "firmographics", "is_partner",
+    attribute_fact("is_partner"),
+)  # fmt: skip
+INVOICES = Feature(
+    "actions_invoices_4w", "actions in Invoices", "actions", "4", "count", 1, fact=module_fact("invoices")
+)
 
 
 def changed(*edits: Edit) -> Contract:
@@ -81,10 +96,10 @@ class GivenModel:
     data_contract: Contract
     features: tuple[Feature, ...]
     given_values: np.ndarray
-    probability: np.ndarray
-    contributions: np.ndarray
+    given_probability: np.ndarray
+    given_contributions: np.ndarray
     levels: dict[str, tuple[str, ...]]
-    base_rate_: float = 0.01
+    base_log_odds_: float = -3.0
 
     def values(self, snapshots: pd.DataFrame) -> np.ndarray:
         """Return the values of the snapshots' companies."""
@@ -96,7 +111,15 @@ class GivenModel:
             next(at for at, each in enumerate(self.given_values) if np.array_equal(each, row, equal_nan=True))
             for row in values
         ]
-        return self.probability[rows], self.contributions[rows]
+        return self.given_probability[rows], self.given_contributions[rows]
+
+    def probability(self, values: np.ndarray) -> np.ndarray:
+        """Return what is given for the rows with these values."""
+        return self.probability_with_contributions(values)[0]
+
+    def distinct(self, by_fact: np.ndarray) -> np.ndarray:
+        """Return that each fact sets each company apart."""
+        return np.ones_like(by_fact)
 
 
 ALL = (HEAD_COUNT, HEAD_COUNT_MISSING, PLAN, COUNTRY, PARTNER, INVOICES)
@@ -119,6 +142,33 @@ CONTRIBUTIONS = np.array(
 )
 
 
+def prospects(
+    companies: pd.DataFrame, previous: Sequence[str] = PROSPECTS, contract: Contract | None = None
+) -> Prospects:
+    """Return the four prospects a week after their last usage, with those of a week before."""
+    snapshots, before = (
+        pd.DataFrame({"id": pd.Series(ids, dtype="str"), "as_of": MONDAY + pd.Timedelta(days=7)})
+        for ids in (PROSPECTS, previous)
+    )
+    tables = CleanTables(companies, weekly_usage(), pd.DataFrame(), {})
+    return Prospects(
+        snapshots, before, tables, feature_settings(small_params().featurize, contract or projects())
+    )
+
+
+EVIDENCE = Evidence.model_validate(
+    {
+        "horizon_days": 30,
+        "lists": 9,
+        "bins": [
+            {"from": 0.5, "to": 1.0, "companies": 40, "converted": 10},
+            {"from": 0.0, "to": 0.5, "companies": 900, "converted": 3},
+        ],
+        "summary_bins": [{"from": 0.0, "to": 1.0, "companies": 940, "converted": 13}],
+    }
+)
+
+
 def given_model(contract: Contract | None = None, features: tuple[Feature, ...] = ALL) -> Any:
     """Return a model of some of the features; each prospect has other strongest reasons."""
     places = [ALL.index(feature) for feature in features]
@@ -126,7 +176,7 @@ def given_model(contract: Contract | None = None, features: tuple[Feature, ...] 
         data_contract=projects() if contract is None else contract,
         features=features,
         given_values=VALUES[:, places],
-        probability=np.array([0.5, 0.02, 0.25, 0.9]),
-        contributions=CONTRIBUTIONS[:, places],
+        given_probability=np.array([0.5, 0.02, 0.25, 0.9]),
+        given_contributions=CONTRIBUTIONS[:, places],
         levels=LEVELS,
     )

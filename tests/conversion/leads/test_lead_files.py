@@ -1,21 +1,31 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from conversion.leads.lead_files import FOLDER, MANIFEST, USAGE, Manifest, read_lead_files, write_lead_files
-from conversion.leads.lead_list import REASON_COLUMNS, lead_columns
+from conversion.leads.lead_columns import REASON_COLUMNS, lead_columns
+from conversion.leads.lead_files import (
+    CONTRIBUTIONS,
+    CONVERTED,
+    CONVERTED_CONTRIBUTIONS,
+    EVIDENCE,
+    MANIFEST,
+    USAGE,
+    Manifest,
+    read_lead_files,
+)
 from conversion.runtime.errors import ArtifactError, InputError
-from conversion.runtime.files import write_json, write_parquet
+from conversion.runtime.files import sha256, write_json, write_parquet
 from conversion.runtime.seals import sealed
 from tests.contract_files import hubspot
+from tests.lead_files import hash_anew, write_list
 from tests.pipeline import Pipeline
 from tests.serving import SHA256, small_pipeline
 
@@ -33,8 +43,10 @@ FORMULAS = (
     "(+) 1",
 )
 
-NUMBERS = ("rank", "id", "probability", "expected_mrr", "ALEXA_RANK", "last_week_actions", "last_week_users")
-PRESENT = ("rank", "id", "probability", "tier", "expected_mrr", "sector")
+DECIMAL = ("probability", "expected_mrr", "probability_before", "fit", "activity", "ALEXA_RANK")
+NUMBERS = ("rank", "id", "rank_before", *DECIMAL, "last_week_actions", "last_week_users")
+PRESENT = ("rank", "id", "probability", "tier", "expected_mrr", "fit", "activity", "sector", "evidence")
+BESIDE = (USAGE, EVIDENCE, CONTRIBUTIONS, CONVERTED, CONVERTED_CONTRIBUTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -43,28 +55,7 @@ def pipeline() -> Pipeline:
 
 
 def write(folder: Path, pipeline: Pipeline, file_format: str, leads: pd.DataFrame | None = None) -> Path:
-    """Write a list as ``score`` does; give its folder."""
-    write_parquet(folder / "clean.parquet", pipeline.usage)
-    about = {
-        "as_of": f"{pipeline.as_of:%Y-%m-%d}",
-        "model_sha256": SHA256,
-        "inputs": {"data/clean/usage.parquet": hash_of(folder / "clean.parquet")},
-    }
-    leads = pipeline.leads if leads is None else leads
-    write_lead_files(folder, leads, TOP, file_format, folder / "clean.parquet", about)
-    return folder / FOLDER
-
-
-def hash_of(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def hash_anew(folder: Path) -> None:
-    """Make the manifest agree with what stands beside it, as whoever can write all files can."""
-    written = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    del written["sha256"]
-    written["files"] = {name: hash_of(folder / name) for name in written["files"]}
-    write_json(folder / MANIFEST, sealed(written))
+    return write_list(folder, pipeline, file_format, leads, TOP)
 
 
 # What is written together
@@ -75,16 +66,17 @@ def test_the_manifest_says_what_the_list_is_and_was_made_from(
     tmp_path: Path, pipeline: Pipeline, file_format: str
 ) -> None:
     folder = write(tmp_path, pipeline, file_format)
-    names = {f"leads.{file_format}", f"top_leads.{file_format}", USAGE}
+    names = {f"leads.{file_format}", f"top_leads.{file_format}", *BESIDE}
     assert {path.name for path in folder.iterdir()} == names | {MANIFEST}
     written = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     assert written.pop("sha256")
     assert written == {
         "as_of": f"{pipeline.as_of:%Y-%m-%d}",
         "model_sha256": SHA256,
-        "inputs": {"data/clean/usage.parquet": hash_of(tmp_path / "clean.parquet")},
+        "inputs": {"data/clean/usage.parquet": sha256(tmp_path / "clean.parquet")},
         "prospects": len(pipeline.leads),
-        "files": {name: hash_of(folder / name) for name in names},
+        "tier_cuts": pipeline.ranked.cuts.model_dump(),
+        "files": {name: sha256(folder / name) for name in names},
     }
     assert written.keys() == Manifest.model_fields.keys()
 
@@ -123,7 +115,6 @@ def test_texts_come_back_as_they_were_whatever_they_look_like(
     assert found.leads["INDUSTRY"].tolist() == list(FORMULAS)
     for name in REASON_COLUMNS:
         assert found.leads[name].tolist() == leads[name].tolist()
-        assert set(found.leads[name].str[:2]) <= {"+ ", "- "}
 
 
 def test_no_cell_of_a_csv_is_a_formula(tmp_path: Path, pipeline: Pipeline) -> None:
@@ -133,12 +124,13 @@ def test_no_cell_of_a_csv_is_a_formula(tmp_path: Path, pipeline: Pipeline) -> No
         with (folder / name).open(encoding="utf-8", newline="") as file:
             table = list(csv.DictReader(file))
         assert len(table) == rows
-        cells = [cell for row in table for cell in row.values()]
+        cells = [cell for row in table for column, cell in row.items() if column not in ("fit", "activity")]
         assert not [cell for cell in cells if re.match(r"\s*[=+\-@]|[\t\r\n]", cell)]
         assert [row["INDUSTRY"] for row in table] == [f"'{text}" for text in FORMULAS[:-1]][:rows] + (
             ["(+) 1"] if rows == len(FORMULAS) else []
         )
-        assert {row["reason_1"][:4] for row in table} <= {"(+) ", "(-) "}
+        reasons = pipeline.leads["reason_1"].head(rows).fillna("").tolist()
+        assert [row["reason_1"] for row in table] == reasons
 
 
 def test_json_keeps_the_texts_of_the_service(tmp_path: Path, pipeline: Pipeline) -> None:
@@ -159,7 +151,7 @@ def test_without_a_list_there_is_none(tmp_path: Path, pipeline: Pipeline, file_f
     assert read_lead_files(tmp_path, file_format, hubspot()) is None
 
 
-@pytest.mark.parametrize("lost", ["leads.csv", USAGE])
+@pytest.mark.parametrize("lost", ["leads.csv", *BESIDE])
 def test_a_lost_file_is_named(tmp_path: Path, pipeline: Pipeline, lost: str) -> None:
     (write(tmp_path, pipeline, "csv") / lost).unlink()
     with pytest.raises(
@@ -183,8 +175,8 @@ def test_a_file_of_another_run_is_refused(
 ) -> None:
     ours = write(tmp_path / "ours", pipeline, file_format)
     shorter = Pipeline.__new__(Pipeline)
-    shorter.__dict__ = pipeline.__dict__ | {"usage": pipeline.usage.head(9), "leads": pipeline.leads.head(9)}
-    theirs = write(tmp_path / "theirs", shorter, file_format)
+    shorter.__dict__ = pipeline.__dict__ | {"usage": pipeline.usage.head(9)}
+    theirs = write(tmp_path / "theirs", shorter, file_format, pipeline.leads.head(9))
     name = USAGE if other == USAGE else f"leads.{file_format}"
     (theirs / name).replace(ours / name)
     with pytest.raises(ArtifactError) as told:
@@ -280,7 +272,7 @@ def test_text_where_a_number_belongs_is_refused(
     spoil(write(tmp_path, pipeline, file_format), file_format, column, "call first")
     with pytest.raises(ArtifactError) as told:
         read_lead_files(tmp_path, file_format, hubspot())
-    kind = "a number" if column in ("probability", "expected_mrr", "ALEXA_RANK") else "a whole number"
+    kind = "a number" if column in DECIMAL else "a whole number"
     expected = f"leads.{file_format}: {column}: given 'call first' in row 3, should be {kind}; run 'dvc repro"
     assert expected in str(told.value)
 
@@ -300,6 +292,9 @@ def test_a_value_that_is_missing_is_refused(
     [
         ("rank", 1, "the places 1, 2, 3, ..."),
         ("rank", 2.5, "a whole number"),
+        ("rank_before", 2.5, "a whole number"),
+        ("probability_before", 1.5, "from 0 to 1"),
+        ("fit", "inf", "a number"),
         ("probability", 1.5, "from 0 to 1"),
         ("probability", -0.1, "from 0 to 1"),
         ("tier", "highest", "a tier"),
@@ -321,11 +316,76 @@ def test_a_company_that_is_listed_twice_is_refused(tmp_path: Path, pipeline: Pip
         read_lead_files(tmp_path, "csv", hubspot())
 
 
-@pytest.mark.parametrize("column", ["tier", "INDUSTRY", "sector", "last_active_week", "reason_3"])
+@pytest.mark.parametrize("column", ["tier", "INDUSTRY", "sector", "last_active_week", "reason_3", "caution"])
 def test_a_number_where_text_belongs_is_refused(tmp_path: Path, pipeline: Pipeline, column: str) -> None:
     spoil(write(tmp_path, pipeline, "json"), "json", column, 7)
     with pytest.raises(ArtifactError, match=f"{column}: given 7 in row 3, should be text"):
         read_lead_files(tmp_path, "json", hubspot())
+
+
+def test_what_stands_beside_the_list_is_read_as_it_was(tmp_path: Path, pipeline: Pipeline) -> None:
+    write(tmp_path, pipeline, "csv")
+    found = read_lead_files(tmp_path, "csv", hubspot())
+    assert found is not None
+    pd.testing.assert_frame_equal(found.contributions, pipeline.ranked.contributions)
+    pd.testing.assert_frame_equal(found.converted, pipeline.converted.companies)
+    pd.testing.assert_frame_equal(found.converted_contributions, pipeline.converted.contributions)
+    assert found.evidence == pipeline.evidence
+    assert found.manifest.tier_cuts == pipeline.ranked.cuts
+    assert set(found.contributions.drop(columns="id").dtypes) == {np.dtype("float64")}
+
+
+def test_a_list_of_an_earlier_version_asks_for_dvc_repro(tmp_path: Path, pipeline: Pipeline) -> None:
+    path = write(tmp_path, pipeline, "csv") / MANIFEST
+    written = json.loads(path.read_text(encoding="utf-8"))
+    del written["sha256"], written["tier_cuts"]
+    write_json(path, sealed(written))
+    with pytest.raises(ArtifactError) as told:
+        read_lead_files(tmp_path, "csv", hubspot())
+    assert str(told.value) == (
+        f"{path}: has no tier_cuts: another version of the project wrote it; "
+        "run 'dvc repro score' to write it again"
+    )
+
+
+@pytest.mark.parametrize("name", [CONTRIBUTIONS, CONVERTED_CONTRIBUTIONS])
+@pytest.mark.parametrize("fault", ["order", "missing", "text", "rows"])
+def test_contributions_of_others_are_refused(
+    tmp_path: Path, pipeline: Pipeline, name: str, fault: str
+) -> None:
+    folder = write(tmp_path, pipeline, "csv")
+    table = pd.read_parquet(folder / name)
+    changed = {
+        "order": table.iloc[::-1],
+        "missing": table.assign(people=np.nan),
+        "text": table.assign(people="many"),
+        "rows": table.head(2),
+    }
+    write_parquet(folder / name, changed[fault])
+    hash_anew(folder)
+    with pytest.raises(ArtifactError, match=f"{name}: should have numbers for the ids of the table"):
+        read_lead_files(tmp_path, "csv", hubspot())
+
+
+def test_a_company_that_converted_on_no_day_is_refused(tmp_path: Path, pipeline: Pipeline) -> None:
+    folder = write(tmp_path, pipeline, "csv")
+    days = pipeline.converted.companies["converted"].where(pipeline.converted.companies.index != 2)
+    write_parquet(folder / CONVERTED, pipeline.converted.companies.assign(converted=days))
+    hash_anew(folder)
+    with pytest.raises(
+        ArtifactError,
+        match=r"converted\.parquet: converted: given nothing in row 3, should be a value in each",
+    ):
+        read_lead_files(tmp_path, "csv", hubspot())
+
+
+def test_evidence_with_gaps_is_refused(tmp_path: Path, pipeline: Pipeline) -> None:
+    folder = write(tmp_path, pipeline, "csv")
+    evidence = pipeline.evidence.model_dump(by_alias=True)
+    write_json(folder / EVIDENCE, evidence | {"lists": 0})
+    hash_anew(folder)
+    with pytest.raises(ArtifactError, match=r"evidence\.json: lists: Input should be greater"):
+        read_lead_files(tmp_path, "csv", hubspot())
 
 
 def test_usage_that_lacks_columns_is_refused(tmp_path: Path, pipeline: Pipeline) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -13,31 +14,63 @@ import pytest
 
 from commands.first_leads import first_rows
 from conversion.config.data_contract import Contract
-from conversion.config.params import Tiers
-from conversion.leads.lead_files import FOLDER, MANIFEST, USAGE, read_lead_files, write_lead_files
-from conversion.leads.lead_list import lead_columns, lead_list
+from conversion.leads.converted import ConvertedCompanies
+from conversion.leads.lead_columns import converted_columns, lead_columns
+from conversion.leads.lead_files import FOLDER, USAGE, Sources, read_lead_files, write_lead_files
+from conversion.leads.lead_list import RankedLeads, lead_list
+from conversion.leads.lead_tables import DECIMALS
 from conversion.runtime.errors import ArtifactError, InputError
-from conversion.runtime.files import sha256, write_json, write_parquet
-from conversion.runtime.seals import sealed
+from conversion.runtime.files import write_json, write_parquet
 from tests.contract_files import hubspot, projects
-from tests.conversion.leads.accounts import INVOICES, PROSPECTS, accounts, changed, given_model, weekly_usage
+from tests.conversion.leads.accounts import (
+    EVIDENCE,
+    INVOICES,
+    PROSPECTS,
+    accounts,
+    changed,
+    given_model,
+    prospects,
+    weekly_usage,
+)
+from tests.lead_files import hash_anew
+from tests.pipeline import small_params
 from tests.serving import SHA256
 
 FORMATS = ("csv", "json", "parquet")
-SNAPSHOTS = pd.DataFrame({"id": pd.Series(PROSPECTS, dtype="str")})
-TIERS = Tiers(very_high=50.0, high=20.0, medium=5.0)
+SCORE = small_params(score__top_n=3, score__mrr_prior=1.0).score
+CONVERTED = ConvertedCompanies(
+    pd.DataFrame(
+        {"id": ["p-1"], "as_of": ["2019-04-29"], "converted": ["2019-05-01"], "name": ["a"], "owner": [None]}
+        | {"country": ["US"], "plan": ["team"], "head_count": [5.0], "is_partner": [None]}
+    ).astype({"owner": "str", "is_partner": "boolean"}),
+    pd.DataFrame({"id": ["p-1"], "base": [-3.0], "module:invoices": [0.25]}),
+)
+
+
+def nobody(contract: Contract) -> ConvertedCompanies:
+    contributions = pd.DataFrame({"id": pd.Series([], dtype="str"), "base": pd.Series([], dtype="float64")})
+    return ConvertedCompanies(pd.DataFrame(columns=list(converted_columns(contract))), contributions)
+
+
+def ranked(contract: Contract | None = None, **columns: Any) -> RankedLeads:
+    model = given_model() if contract is None else given_model(contract, (INVOICES,))
+    companies = accounts(contract, **columns)
+    return lead_list(model, prospects(companies, contract=contract), EVIDENCE, SCORE)
 
 
 def leads_of(contract: Contract | None = None, **columns: Any) -> pd.DataFrame:
-    model = given_model() if contract is None else given_model(contract, (INVOICES,))
-    return lead_list(model, SNAPSHOTS, accounts(contract, **columns), weekly_usage(), TIERS, 1.0)
+    return ranked(contract, **columns).leads
 
 
-def write(folder: Path, file_format: str, leads: pd.DataFrame) -> Path:
+def write(folder: Path, file_format: str, leads: pd.DataFrame, converted: Any = CONVERTED) -> Path:
     """Write a list as ``score`` does; return its folder."""
-    write_parquet(folder / "clean.parquet", weekly_usage())
+    usage, evidence = folder / "clean.parquet", folder / "evidence.json"
+    write_parquet(usage, weekly_usage())
+    write_json(evidence, EVIDENCE.model_dump(by_alias=True))
     about = {"as_of": "2020-02-10", "model_sha256": SHA256, "inputs": {}}
-    write_lead_files(folder, leads, 3, file_format, folder / "clean.parquet", about)
+    score = SCORE.model_copy(update={"format": file_format})
+    listed = dataclasses.replace(ranked(), leads=leads)
+    write_lead_files(folder, listed, converted, score, Sources(usage, evidence), about)
     return folder / FOLDER
 
 
@@ -58,7 +91,7 @@ def test_a_list_is_read_as_it_was(tmp_path: Path, file_format: str) -> None:
     write(tmp_path, file_format, leads)
     found = read(tmp_path, file_format)
     assert tuple(found) == lead_columns(projects())
-    assert cells(found) == cells(leads.round({"probability": 9, "expected_mrr": 4}))
+    assert cells(found) == cells(leads.round(DECIMALS))
     assert found["id"].tolist() == ["0042", "007", "=1+1", "acme-1"]
     assert found["is_partner"].dtype == "boolean"
 
@@ -80,7 +113,7 @@ def test_dates_groups_and_names_that_look_like_something_else_stay_as_they_are(
     shown = ["2020-01-01", "1580515200", "True", "1e5", "x", "y", "z"]
     texts = {name: pd.Series(shown, dtype="str") for name in ("created_at", "modified", "date")}
     leads = leads_of(contract, first_invoice=days, **texts)
-    write(tmp_path, file_format, leads)
+    write(tmp_path, file_format, leads, nobody(contract))
     found = read(tmp_path, file_format, contract).set_index("id").loc[list(PROSPECTS)]
     for name in texts:
         assert found[name].tolist() == shown[:4]
@@ -95,7 +128,7 @@ def test_no_cell_of_a_csv_is_a_formula_not_even_an_id(tmp_path: Path) -> None:
     folder = write(tmp_path, "csv", leads_of())
     with (folder / "leads.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    found = [cell for row in rows for cell in row.values()]
+    found = [cell for row in rows for column, cell in row.items() if column not in ("fit", "activity")]
     assert not [cell for cell in found if re.match(r"\s*[=+\-@]|[\t\r\n]", cell)]
     assert [row["id"] for row in rows] == ["0042", "007", "'=1+1", "acme-1"]
     assert [row["name"] for row in rows] == ["", 'Müller, Söhne & Co. "M"', " kept ", "'=SUM(A1)"]
@@ -115,12 +148,13 @@ def test_shown_text_survives_whatever_is_in_it(tmp_path: Path, file_format: str,
 
 @pytest.mark.parametrize("file_format", FORMATS)
 def test_the_first_leads_are_printed_without_formulas(tmp_path: Path, file_format: str) -> None:
-    folder = write(tmp_path, file_format, leads_of())
+    leads = leads_of()
+    folder = write(tmp_path, file_format, leads)
     text = first_rows(folder / f"top_leads.{file_format}", 2)
     header, first, *_ = text.splitlines()
     assert header == ",".join(lead_columns(projects()))
     assert first.startswith("1,0042,0.9,very_high,")
-    assert "(+) actions in Invoices" in first
+    assert leads["reason_1"].iloc[0] in first
 
 
 def spoil(folder: Path, column: str, value: Any) -> None:
@@ -130,14 +164,6 @@ def spoil(folder: Path, column: str, value: Any) -> None:
     rows[2][column] = value
     path.write_text(json.dumps(rows), encoding="utf-8")
     hash_anew(folder)
-
-
-def hash_anew(folder: Path) -> None:
-    """Make the manifest agree with what is beside it."""
-    written = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    del written["sha256"]
-    written["files"] = {name: sha256(folder / name) for name in written["files"]}
-    write_json(folder / MANIFEST, sealed(written))
 
 
 @pytest.mark.parametrize(

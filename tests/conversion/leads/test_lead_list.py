@@ -1,27 +1,31 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from conversion.config.params import Tiers
 from conversion.data.timeline import WEEK
+from conversion.features.facts import facts_of
+from conversion.features.observations import observe_table
+from conversion.leads.lead_columns import REASON_COLUMNS, lead_columns
 from conversion.leads.lead_list import (
     last_activity,
-    lead_columns,
     lead_list,
     mrr_by_level,
     mrr_of,
     overall_mrr,
 )
+from conversion.leads.reasons import reason_writer
+from conversion.modelling import ensemble
+from conversion.modelling.evidence import evidence_line
 from conversion.modelling.tiers import tier_of
 from conversion.stats.hashing import tie_break
+from conversion.stats.losses import log_odds
 from tests.contract_files import hubspot, projects
 from tests.exports import CUSTOMERS, MEASURES, projects_export
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
-from tests.reasons import top_reasons
-
-TIERS = Tiers(very_high=20.0, high=8.0, medium=2.0)
 
 
 @pytest.fixture(scope="module", params=MODEL_TYPES)
@@ -56,10 +60,61 @@ def test_probabilities_are_the_models(pipeline: Pipeline) -> None:
     np.testing.assert_allclose(pipeline.leads["probability"], expected, rtol=0, atol=5.1e-10)
 
 
-def test_reasons_are_the_models(pipeline: Pipeline) -> None:
-    latest = pipeline.latest.set_index("id", drop=False)
-    expected = top_reasons(pipeline.model, latest, 3).loc[pipeline.leads["id"]]
-    assert pipeline.leads[list(expected)].to_numpy().tolist() == expected.to_numpy().tolist()
+def test_reasons_and_cautions_are_the_models(pipeline: Pipeline) -> None:
+    latest, tables = pipeline.latest, pipeline.encoded
+    companies = pipeline.companies.set_index("id", drop=False).loc[latest["id"]].reset_index(drop=True)
+    seen = observe_table(companies, tables.usage, pipeline.as_of, pipeline.recipe.settings)
+    model = pipeline.model
+    told = reason_writer(model, pipeline.contract, model.levels).write(
+        seen, model.contributions(model.values(latest))
+    )
+    leads = pipeline.leads.set_index("id").loc[latest["id"]]
+    for each, (_, lead) in zip(told, leads.iterrows(), strict=True):
+        assert lead[list(REASON_COLUMNS)].dropna().tolist() == list(each.reasons)
+        assert (None if pd.isna(lead["caution"]) else lead["caution"]) == each.caution
+    assert leads["reason_1"].notna().any()
+    assert leads["caution"].notna().any()
+
+
+def test_base_fit_and_activity_are_the_log_odds_before_calibration(pipeline: Pipeline) -> None:
+    model, leads = pipeline.model, pipeline.leads.set_index("id").loc[pipeline.latest["id"]]
+    raw = ensemble.raw_probability(list(model.members_.values()), model.values(pipeline.latest))
+    total = model.base_log_odds_ + leads["fit"] + leads["activity"]
+    np.testing.assert_allclose(total, log_odds(raw), rtol=0, atol=1e-6)
+    assert leads["fit"].std() > 0
+    assert leads["activity"].std() > 0
+
+
+def test_the_facts_of_a_part_add_up_to_it(pipeline: Pipeline) -> None:
+    leads, contributions = pipeline.leads, pipeline.ranked.contributions
+    assert contributions["id"].tolist() == leads["id"].tolist()
+    facts = facts_of(pipeline.model.features, pipeline.contract)
+    assert list(contributions) == ["id", "base", *(fact.key for fact in facts)]
+    assert set(contributions.drop(columns="id").dtypes) == {np.dtype("float64")}
+    for part in ("fit", "activity"):
+        of_part = contributions[[fact.key for fact in facts if fact.part == part]]
+        np.testing.assert_allclose(of_part.sum(axis=1), leads[part], rtol=0, atol=1e-7)
+
+
+def test_the_evidence_is_that_of_the_probability(pipeline: Pipeline) -> None:
+    leads = pipeline.leads
+    expected = [evidence_line(each, pipeline.evidence) for each in leads["probability"]]
+    assert leads["evidence"].tolist() == expected
+
+
+def test_what_has_moved_is_the_list_of_a_week_before_by_the_same_model(pipeline: Pipeline) -> None:
+    before = dataclasses.replace(pipeline.prospects, snapshots=pipeline.previous)
+    earlier = lead_list(pipeline.model, before, pipeline.evidence, pipeline.params.score).leads.set_index(
+        "id"
+    )
+    leads = pipeline.leads.set_index("id")
+    known = leads.index.intersection(earlier.index)
+    assert len(known)
+    for now, then in (("rank_before", "rank"), ("probability_before", "probability")):
+        assert leads.loc[known, now].tolist() == earlier.loc[known, then].tolist()
+        assert leads.drop(known)[now].isna().all()
+    assert (leads.loc[known, "rank_before"] != leads.loc[known, "rank"]).any()
+    assert (pipeline.previous["as_of"] == pipeline.as_of - WEEK).all()
 
 
 def test_a_lead_carries_its_company_and_its_revenue(pipeline: Pipeline) -> None:
@@ -80,57 +135,43 @@ def test_a_lead_carries_its_company_and_its_revenue(pipeline: Pipeline) -> None:
 
 
 def test_order_of_snapshots_and_usage_is_irrelevant(pipeline: Pipeline) -> None:
-    shuffled = lead_list(
-        pipeline.model,
-        pipeline.latest.sample(frac=1, random_state=1),
-        pipeline.companies,
-        pipeline.usage.sample(frac=1, random_state=1),
-        pipeline.params.score.tiers,
-        pipeline.params.score.mrr_prior,
+    prospects = pipeline.prospects
+    tables = prospects.tables
+    shuffled = dataclasses.replace(
+        prospects,
+        snapshots=prospects.snapshots.sample(frac=1, random_state=1),
+        previous=prospects.previous.sample(frac=1, random_state=2),
+        tables=tables._replace(usage=tables.usage.sample(frac=1, random_state=1)),
     )
-    pd.testing.assert_frame_equal(shuffled, pipeline.leads, rtol=0, atol=1e-9)
+    found = lead_list(pipeline.model, shuffled, pipeline.evidence, pipeline.params.score)
+    pd.testing.assert_frame_equal(found.leads, pipeline.leads, rtol=0, atol=1e-9)
+    pd.testing.assert_frame_equal(found.contributions, pipeline.ranked.contributions, rtol=0, atol=1e-8)
 
 
 def test_one_prospect_alone_scores_the_same(pipeline: Pipeline) -> None:
-    lead = pipeline.leads.iloc[3]
-    alone = lead_list(
-        pipeline.model,
-        pipeline.latest[pipeline.latest["id"] == lead["id"]],
-        pipeline.companies,
-        pipeline.usage,
-        pipeline.params.score.tiers,
-        pipeline.params.score.mrr_prior,
-    )
+    lead, latest = pipeline.leads.iloc[3], pipeline.latest
+    one = dataclasses.replace(pipeline.prospects, snapshots=latest[latest["id"] == lead["id"]])
+    alone = lead_list(pipeline.model, one, pipeline.evidence, pipeline.params.score).leads
     assert len(alone) == 1
     assert alone["rank"].iloc[0] == 1
-    same = ["id", "tier", "reason_1", "reason_2", "reason_3", "last_active_week"]
-    assert alone[same].iloc[0].fillna("-").tolist() == lead[same].fillna("-").tolist()
-    assert alone["probability"].iloc[0] == pytest.approx(lead["probability"], abs=2e-9)
+    assert alone["tier"].iloc[0] == "very_high", "it is the first of its list"
+    same = ["id", *REASON_COLUMNS, "caution", "evidence", "rank_before", "last_active_week"]
+    assert alone[same].astype(object).iloc[0].fillna("-").tolist() == lead[same].fillna("-").tolist()
+    for name in ("probability", "fit", "activity"):
+        assert alone[name].iloc[0] == pytest.approx(lead[name], abs=2e-9)
 
 
 # Tiers
 
 
-@pytest.mark.parametrize(
-    ("lift", "tier"),
-    [
-        (0.0, "low"), (1.99, "low"), (2.0, "medium"), (7.99, "medium"), (8.0, "high"), (19.99, "high"),
-        (20.0, "very_high"), (400.0, "very_high"),
-    ],
-)  # fmt: skip
-def test_tiers_by_lift(lift: float, tier: str) -> None:
-    assert tier_of(np.array([lift * 0.25]), 0.25, TIERS).tolist() == [tier]
-    assert tier_of(lift * 0.25, 0.25, TIERS) == tier
-
-
 def test_tiers_of_the_list(pipeline: Pipeline) -> None:
-    leads, tiers = pipeline.leads, pipeline.params.score.tiers
-    for _, lead in leads.iterrows():
-        lift = lead["probability"] / pipeline.model.base_rate_
-        reached = [name for name in ("very_high", "high", "medium") if lift >= getattr(tiers, name)]
-        assert lead["tier"] == (reached[0] if reached else "low")
-    weight, label = pipeline.train["weight"], pipeline.train["label"]
-    assert pipeline.model.base_rate_ == pytest.approx((weight * label).sum() / weight.sum(), rel=1e-6)
+    """Of a short list of 10: the first 2, 10 and 50, and who is as probable as the last of these."""
+    leads, cuts = pipeline.leads, pipeline.ranked.cuts
+    last = [leads["probability"].iloc[rank - 1] for rank in (2, 10, 50)]
+    assert [cuts.very_high, cuts.high, cuts.medium] == last
+    assert leads["tier"].tolist() == tier_of(leads["probability"], cuts).tolist()
+    assert leads["tier"].head(10).nunique() == 2
+    assert (leads.loc[leads["tier"] == "low", "rank"] > 50).all()
 
 
 # Revenue
@@ -234,17 +275,14 @@ def test_a_lead_of_another_contract_carries_what_is_shown(of_projects: Pipeline)
     accounts = of_projects.typed["accounts"].set_index("id").loc[leads.index]
     for name in ("name", "owner", "country", "plan", "head_count", "is_partner"):
         pd.testing.assert_series_equal(leads[name], accounts[name], check_dtype=False)
-    reasons = leads[["reason_1", "reason_2", "reason_3"]]
+    reasons = leads[[*REASON_COLUMNS, "caution"]].fillna("")
     for text in (*accounts["name"].dropna(), "Ann", "Bé"):
         assert not reasons.map(lambda reason, text=text: text in reason).any(axis=None)
 
 
-def test_reasons_of_another_contract_say_what_its_reps_do(of_projects: Pipeline) -> None:
-    reasons = of_projects.leads[["reason_1", "reason_2", "reason_3"]].melt()["value"]
-    assert reasons.str.fullmatch(r"[+-] [^:]+: .+").all()
-    subjects = set(reasons.str.slice(2).str.split(":").str[0].str.split(", last").str[0])
-    named = " ".join(subjects)
-    assert "ACTIONS" not in named
-    assert "head_count" not in subjects, "reps call it employees"
-    assert {"employees", "plan", "country"} & subjects
-    assert "automation_runs" not in named
+def test_sentences_of_another_contract_say_what_its_reps_do(of_projects: Pipeline) -> None:
+    sentences = of_projects.leads[[*REASON_COLUMNS, "caution"]].melt()["value"].dropna()
+    said = " ".join(sentences)
+    assert "employees" in said, "as reps call the head count"
+    for name in ("ACTIONS", "head_count", "automation_runs"):
+        assert name not in said

@@ -63,8 +63,9 @@ def test_the_fields_are_the_contracts() -> None:
     assert tuple(PROJECTS.history.model_fields) == ("id", *attributes, "usage", "as_of")
     assert tuple(PROJECTS.usage_week.model_fields) == tuple(WEEK)
     assert tuple(PROJECTS.lead.model_fields) == (
-        "rank", "id", "probability", "tier", "expected_mrr", "name", "owner", *attributes, "last_active_week",
-        "last_week_actions", "last_week_users", "reasons",
+        "rank", "id", "probability", "tier", "expected_mrr", "probability_before", "rank_before", "fit",
+        "activity", "name", "owner", *attributes, "last_active_week", "last_week_actions", "last_week_users",
+        "reasons", "caution", "evidence",
     )  # fmt: skip
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from conversion.leads.lead_files import write_lead_files
-from conversion.leads.lead_list import REASON_COLUMNS
-from conversion.runtime.files import write_parquet
+from conversion.leads.lead_columns import REASON_COLUMNS
+from conversion.leads.lead_tables import DECIMALS
 from conversion.serving.lead_pages import LeadList, find_lead, lead_page, read_lead_list
 from conversion.serving.messages import LeadWithUsage
 from tests.exports import MEASURES
+from tests.lead_files import write_list
 from tests.pipeline import Pipeline
-from tests.serving import MESSAGES, SHA256, VERSION, UsageWeek, history, known, small_pipeline
+from tests.serving import MESSAGES, VERSION, UsageWeek, history, known, small_pipeline
 
 FORMATS = ("csv", "json", "parquet")
 # An export may say any of these; pandas reads them as missing unless it is told not to.
@@ -25,11 +25,7 @@ def pipeline() -> Pipeline:
 
 
 def write(folder: Path, leads: pd.DataFrame, pipeline: Pipeline, file_format: str) -> None:
-    leads = leads.assign(rank=range(1, len(leads) + 1))
-    usage = folder / "usage.parquet"
-    write_parquet(usage, pipeline.usage)
-    about = {"as_of": f"{pipeline.as_of:%Y-%m-%d}", "model_sha256": SHA256, "inputs": {}}
-    write_lead_files(folder, leads, 2, file_format, usage, about)
+    write_list(folder, pipeline, file_format, leads.assign(rank=range(1, len(leads) + 1)))
 
 
 def read(folder: Path, file_format: str) -> LeadList:
@@ -57,12 +53,11 @@ def test_every_format_shows_what_the_list_says(lead_list: LeadList, pipeline: Pi
     assert len(whole.leads) == len(pipeline.leads)
     rows = pipeline.leads.astype(object).to_dict("records")
     for lead, row in zip(whole.leads, rows, strict=True):
-        reasons = [row.pop(name) for name in REASON_COLUMNS]
+        reasons = [reason for name in REASON_COLUMNS if (reason := known(row.pop(name))) is not None]
         expected = {str(name): known(value) for name, value in row.items()} | {"reasons": reasons}
-        for name in ("probability", "expected_mrr"):
-            expected[name] = pytest.approx(
-                expected[name], rel=0, abs=1e-4 if name == "expected_mrr" else 1e-9
-            )
+        for name, decimals in DECIMALS.items():
+            if expected[name] is not None:
+                expected[name] = pytest.approx(expected[name], rel=0, abs=10.0**-decimals)
         assert lead.model_dump() == expected
     for name in ("ALEXA_RANK", "EMPLOYEE_RANGE", "INDUSTRY", "last_active_week", "last_week_users"):
         given = [getattr(lead, name) for lead in whole.leads]

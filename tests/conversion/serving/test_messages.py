@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from conversion.config.params import ConfidenceOdds, Tiers
-from conversion.leads.lead_list import REASON_COLUMNS, lead_columns
+from conversion.config.params import ConfidenceOdds, TierProbabilities
+from conversion.leads.lead_columns import REASON_COLUMNS, lead_columns
 from conversion.serving.message_types import MAX_COUNT, MAX_ID, MAX_TOTAL, MAX_WEEKS, Day
 from conversion.serving.messages import (
     MAX_LEADS,
@@ -51,13 +51,15 @@ def test_the_names_are_those_of_the_data_contract() -> None:
     assert tuple(UsageWeek.model_fields) == ("WHEN_TIMESTAMP", *MEASURES)
     assert tuple(Summary.model_fields) == ("id", *FIRMOGRAPHICS, *TOTALS)
     assert tuple(History.model_fields) == ("id", *FIRMOGRAPHICS, "usage", "as_of")
-    listed = [name for name in lead_columns(hubspot()) if name not in REASON_COLUMNS]
-    assert tuple(MESSAGES.lead.model_fields) == (*listed, "reasons")
-    assert tuple(MESSAGES.lead_with_usage.model_fields) == (*listed, "reasons", "usage")
+    columns = lead_columns(hubspot())
+    first, last = columns.index(REASON_COLUMNS[0]), columns.index(REASON_COLUMNS[-1])
+    listed = (*columns[:first], "reasons", *columns[last + 1 :])
+    assert tuple(MESSAGES.lead.model_fields) == listed
+    assert tuple(MESSAGES.lead_with_usage.model_fields) == (*listed, "usage")
 
 
 def test_the_tiers_and_levels_are_those_of_the_params() -> None:
-    assert get_args(Tier) == (*Tiers.model_fields, "low")
+    assert get_args(Tier) == (*TierProbabilities.model_fields, "low")
     assert get_args(Confidence) == (*ConfidenceOdds.model_fields, "low")
 
 

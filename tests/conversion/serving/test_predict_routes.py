@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from conversion.modelling import ensemble
 from conversion.modelling.model import ConversionModel
 from conversion.serving.messages import History
+from conversion.stats.losses import log_odds
 from tests.pipeline import Pipeline
 from tests.serving import (
     EXAMPLE,
@@ -26,8 +28,8 @@ from tests.serving import (
 )
 
 KEYS = (
-    "company_id", "conversion_probability", "prediction", "confidence", "tier", "reasons", "basis", "as_of",
-    "model_version",
+    "company_id", "conversion_probability", "prediction", "confidence", "tier", "reasons", "caution",
+    "evidence", "fit", "activity", "basis", "as_of", "model_version",
 )  # fmt: skip
 
 
@@ -49,8 +51,8 @@ def test_the_example_of_the_original(client: Client) -> None:
     assert body["prediction"] in (0, 1)
     assert body["confidence"] in ("high", "medium", "low")
     assert (body["basis"], body["as_of"], body["model_version"]) == ("summary", None, VERSION)
-    assert len(body["reasons"]) == 3
-    assert all(reason.startswith(("+ ", "- ")) for reason in body["reasons"])
+    assert 1 <= len(body["reasons"]) <= 3
+    assert body["evidence"].startswith("Of ")
     MESSAGES.prediction.model_validate_json(response.content, strict=True, extra="forbid")
 
 
@@ -61,7 +63,14 @@ def test_a_history_is_the_lead_list(client: Client, pipeline: Pipeline) -> None:
         assert tuple(body) == KEYS
         assert body["conversion_probability"] == pytest.approx(leads.loc[company, "probability"], abs=1e-9)
         assert (body["basis"], body["as_of"]) == ("history", f"{pipeline.as_of:%Y-%m-%d}")
-        assert body["tier"] == leads.loc[company, "tier"]
+        for name in ("tier", "evidence"):
+            assert body[name] == leads.loc[company, name]
+        model = pipeline.model
+        raw = ensemble.raw_probability(
+            list(model.members_.values()), model.values(pipeline.latest[pipeline.latest["id"] == company])
+        )
+        total = model.base_log_odds_ + body["fit"] + body["activity"]
+        assert total == pytest.approx(float(log_odds(raw)[0]), abs=1e-6)
 
 
 def test_a_body_may_come_in_pieces_and_say_its_charset(client: Client) -> None:

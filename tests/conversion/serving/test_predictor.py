@@ -24,18 +24,32 @@ from conversion.features.compute import (
     feature_settings,
     summary_definitions,
 )
-from conversion.leads.lead_list import REASON_COLUMNS, lead_list
+from conversion.leads.lead_columns import REASON_COLUMNS
+from conversion.leads.lead_list import lead_list
+from conversion.modelling import ensemble
+from conversion.modelling.tiers import cuts_by_probability, tier_of
+from conversion.modelling.training import describe
 from conversion.serving.message_types import MAX_WEEKS
 from conversion.serving.messages import Prediction
-from conversion.serving.predictor import Predictor, confidence_of, predict
+from conversion.serving.predictor import (
+    NO_USAGE,
+    NOTHING_KNOWN,
+    Predictor,
+    confidence_of,
+    make_predictor,
+    predict,
+    summary_arrays,
+)
 from conversion.serving.predictor import summary_values as values_of_summaries
 from conversion.serving.refusals import MAX_FAULTS, RefusalError
 from conversion.serving.request_arrays import week_of
+from conversion.stats.losses import log_odds
 from tests.contract_files import hubspot
 from tests.exports import ACTIONS, MEASURES, USERS
 from tests.pipeline import MODEL_TYPES, Pipeline, small_params
 from tests.serving import (
     EXAMPLE,
+    SHA256,
     VERSION,
     History,
     Summary,
@@ -90,7 +104,18 @@ def assert_as_listed(found: Sequence[Prediction], leads: pd.DataFrame) -> None:
     probability = [answer.conversion_probability for answer in found]
     np.testing.assert_allclose(probability, leads["probability"], rtol=0, atol=1e-9)
     assert [answer.tier for answer in found] == leads["tier"].tolist()
-    assert [answer.reasons for answer in found] == leads[list(REASON_COLUMNS)].to_numpy().tolist()
+    for name in ("fit", "activity"):
+        added = [getattr(answer, name) for answer in found]
+        np.testing.assert_allclose(added, leads[name], rtol=0, atol=1e-8)
+    listed = leads.astype(object).where(leads.notna(), None)
+    for answer, (_, lead) in zip(found, listed.iterrows(), strict=True):
+        said = [answer.reasons, answer.caution, answer.evidence]
+        reasons = [reason for reason in lead[list(REASON_COLUMNS)] if reason is not None]
+        if said == [[NO_USAGE], None, None]:
+            assert lead["last_active_week"] is None
+            assert not lead[list(hubspot().companies.attributes)].any()
+        else:
+            assert said == [reasons, lead["caution"], lead["evidence"]]
 
 
 # Histories are the lead list
@@ -108,7 +133,9 @@ def test_every_prospect_scores_as_on_the_list(pipeline: Pipeline, predictor: Pre
     for answer in found:
         probability = answer.conversion_probability
         assert answer.prediction == (probability >= threshold)
-        assert answer.confidence == confidence_of(probability, threshold, predictor.confidence)
+        expected = confidence_of(probability, threshold, predictor.confidence)
+        assert answer.confidence == ("low" if answer.reasons == [NO_USAGE] else expected)
+    assert sum(answer.reasons == [NO_USAGE] for answer in found) < len(found) / 2
 
 
 def test_one_prospect_alone_scores_as_on_the_list(pipeline: Pipeline, predictor: Predictor) -> None:
@@ -135,9 +162,9 @@ def test_a_list_of_the_past(pipeline: Pipeline, predictor: Predictor, as_of: str
     params = pipeline.params
     past = small_pipeline(params.model.type, as_of)
     assert past.usage["WHEN_TIMESTAMP"].max() + WEEK == pd.Timestamp(as_of)
-    tables = past.latest, past.companies, past.usage
-    by_this = lead_list(pipeline.model, *tables, params.score.tiers, params.score.mrr_prior)
-    assert_as_listed(answers(predictor, histories(past, by_this["id"], as_of)), by_this)
+    by_this = lead_list(pipeline.model, past.prospects, past.evidence, params.score)
+    beside = predictor.beside(by_this.cuts, past.evidence)
+    assert_as_listed(answers(beside, histories(past, by_this.leads["id"], as_of)), by_this.leads)
     # A model of then asks for no as_of.
     assert_as_listed(answers(predictor_of(past), histories(past, past.leads["id"])), past.leads)
 
@@ -306,7 +333,12 @@ def test_a_summary_is_predicted_from_totals(pipeline: Pipeline, predictor: Predi
     assert answer.conversion_probability == pytest.approx(model.probability(values)[0], abs=1e-9)
     assert answer.prediction == (answer.conversion_probability >= model.threshold_)
     assert (answer.basis, answer.as_of, answer.model_version) == ("summary", None, VERSION)
-    assert len(answer.reasons) == len(set(answer.reasons)) == 3
+    assert 1 <= len(answer.reasons) == len(set(answer.reasons)) <= 3
+    assert answer.evidence == pipeline.evidence.summary_lines.of(answer.conversion_probability)
+    raw = ensemble.raw_probability(list(model.members_.values()), values)
+    total = model.base_log_odds_ + answer.fit + answer.activity
+    assert total == pytest.approx(float(log_odds(raw)[0]), abs=1e-6)
+    assert answer.tier == tier_of(answer.conversion_probability, pipeline.ranked.cuts)
 
 
 @pytest.mark.parametrize(
@@ -322,21 +354,49 @@ def test_where_nothing_is_known_the_answer_says_so(
     assert confidence_of(answer.conversion_probability, threshold, eager.confidence) == "high"
     assert answer.confidence == "low"
     assert answer.reasons == [
-        "nothing but its id is known of this company; the probability is not specific to it"
+        "Nothing but its id is known of this company; the probability is not specific to it"
+    ]
+    assert (answer.caution, answer.evidence) == (None, None)
+
+
+def test_a_history_without_usage_and_attributes_says_so(predictor: Predictor) -> None:
+    company = read({"id": 1, "usage": []})
+    (answer,) = answers(predictor, [company])
+    assert (answer.confidence, answer.basis) == ("low", "history")
+    assert answer.reasons == [
+        "It never used the product, and nothing else is known; the probability is not specific to it"
+    ]
+    assert (answer.caution, answer.evidence) == (None, None)
+    for more in ({"ALEXA_RANK": 5}, {"usage": [week("2019-06-03", ACTIONS_EMAIL=1)]}):
+        (known,) = answers(predictor, [read({"id": 1, "usage": []} | more)])
+        assert known.reasons != answer.reasons
+        assert known.evidence is not None
+
+
+def test_without_a_list_there_is_no_evidence_and_tiers_go_by_probability(pipeline: Pipeline) -> None:
+    description = describe(pipeline.model, pipeline.train, pipeline.as_of, pipeline.params)
+    alone = make_predictor(pipeline.model, description | {"sha256": SHA256}, pipeline.params)
+    cuts = cuts_by_probability(pipeline.params.score.tiers)
+    found = answers(alone, histories(pipeline, pipeline.leads["id"]))
+    assert {answer.evidence for answer in found} == {None}
+    assert [answer.tier for answer in found] == [
+        str(tier_of(answer.conversion_probability, cuts)) for answer in found
     ]
 
 
 @pytest.mark.parametrize("known", [{"total_actions": 0}, {"ALEXA_RANK": 16_000_001}, {"EMPLOYEE_RANGE": "1"}])
 def test_where_anything_is_known_the_reasons_are_given(predictor: Predictor, known: dict[str, Any]) -> None:
     unknown, answer = answers(predictor, [summary(), summary(**known)])
-    assert len(unknown.reasons) == 1
-    assert len(answer.reasons) == 3
+    assert unknown.reasons == [NOTHING_KNOWN]
+    assert answer.reasons != [NOTHING_KNOWN]
+    assert answer.evidence is not None
 
 
 def summary_values(companies: Sequence[Any], predictor: Predictor | None = None) -> Any:
     """Return the features of summaries, for a model of all that a summary has unless one is given."""
     predictor = predictor_of(small_pipeline()) if predictor is None else predictor
-    return values_of_summaries(predictor, companies, predictor.reader.encoded(companies))
+    arrays = summary_arrays(predictor, companies, predictor.reader.encoded(companies))
+    return values_of_summaries(predictor, *arrays)
 
 
 def values_of(company: Any) -> dict[str, float]:
@@ -475,7 +535,8 @@ def test_any_usage_is_predicted(
     (answer,) = answers(predictor_of(small_pipeline()), [read(body)])
     assert 0 <= answer.conversion_probability <= 1
     assert answer.as_of == monday
-    assert len(answer.reasons) == 3
+    assert len(set(answer.reasons)) == len(answer.reasons) <= 3
+    assert (answer.reasons == [NO_USAGE]) == (not weeks and rank is None)
 
 
 # Confidence

@@ -82,7 +82,10 @@ def test_health(client: Client, pipeline: Pipeline) -> None:
 
 
 def test_a_list_of_another_model_is_told_by_health_and_on_each_page(pipeline: Pipeline) -> None:
-    other = dataclasses.replace(leads_of(pipeline), as_of=dt.date(2019, 9, 2), model_sha256="ab" * 32)
+    listed = leads_of(pipeline)
+    changed = {"as_of": dt.date(2019, 9, 2), "model_sha256": "ab" * 32}
+    manifest = listed.files.manifest.model_copy(update=changed)
+    other = dataclasses.replace(listed, files=dataclasses.replace(listed.files, manifest=manifest))
     client = Client(state_of(pipeline, leads=other))
     assert client.get("/health").json()["lead_list"] == {
         "as_of": "2019-09-02",
@@ -108,9 +111,6 @@ def test_the_documentation(client: Client) -> None:
     page_of = client.get("/docs")
     assert page_of.text == DOCS_PAGE
     assert page_of.headers["content-type"].startswith("text/html")
-    index = client.get("/")
-    assert index.is_redirect
-    assert index.headers["location"] == "docs", "relative: a proxy may have taken a prefix off"
     for path in ("/openapi.json", "/docs.json"):
         assert client.get(path).content == openapi_document(MESSAGES, 5)
         assert client.get(path).headers["content-type"] == "application/json"

@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from conversion.config.params_file import load_params
-from conversion.leads.lead_files import write_lead_files
 from conversion.modelling.artifact import EXPECTED, save_model
 from conversion.modelling.registered_versions import (
     KEY,
@@ -20,10 +19,12 @@ from conversion.modelling.registered_versions import (
     RegisteredVersions,
     write_registered,
 )
+from conversion.modelling.tiers import cuts_by_probability
 from conversion.modelling.training import describe
 from conversion.runtime.errors import ArtifactError
-from conversion.runtime.files import sha256, write_json, write_parquet
+from conversion.runtime.files import sha256, write_json
 from conversion.serving.state import make_state, read_files, registered_model_of
+from tests.lead_files import write_list
 from tests.serving import small_pipeline
 
 SECRET = "a key of sixteen"
@@ -51,13 +52,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     pipeline = small_pipeline()
     Path("params.yaml").write_text(yaml.safe_dump(pipeline.params.model_dump(mode="json")), encoding="utf-8")
     save_model(pipeline.model, describe(pipeline.model, pipeline.train, pipeline.as_of, pipeline.params))
-    write_parquet("usage.parquet", pipeline.usage)
-    ours = {
-        "as_of": f"{pipeline.as_of:%Y-%m-%d}",
-        "model_sha256": sha256("models/model.joblib"),
-        "inputs": {},
-    }
-    write_lead_files(Path(), pipeline.leads, 3, "csv", Path("usage.parquet"), ours)
+    write_list(Path(), pipeline, "csv", model_sha256=sha256("models/model.joblib"))
     return tmp_path
 
 
@@ -84,6 +79,8 @@ def test_what_belongs_together_is_served(caplog: pytest.LogCaptureFixture) -> No
     assert state.served_list.of_served_model
     assert state.served_list.as_of == small_pipeline().as_of.date() == state.predictor.trained_as_of
     assert not caplog.records
+    assert state.predictor.cuts == small_pipeline().ranked.cuts
+    assert state.predictor.evidence == small_pipeline().evidence
 
 
 @pytest.mark.usefixtures("folder")
@@ -105,7 +102,10 @@ def test_the_last_list_beside_a_new_model_is_served_as_what_it_is(caplog: pytest
 def test_without_a_list_there_is_none_to_tell_of() -> None:
     for path in Path("data/leads").iterdir():
         path.unlink()
-    assert make_state(load_params(), None, "test", None).served_list is None
+    state = make_state(load_params(), None, "test", None)
+    assert state.served_list is None
+    assert state.predictor.evidence is None
+    assert state.predictor.cuts == cuts_by_probability(load_params().score.tiers)
 
 
 @pytest.mark.usefixtures("folder")
@@ -118,7 +118,7 @@ def test_another_object_than_a_model_is_refused() -> None:
     )
 
 
-@pytest.mark.parametrize("lost", ["threshold_", "base_rate_", "summary_", "members_"])
+@pytest.mark.parametrize("lost", ["threshold_", "profile_", "summary_", "members_"])
 @pytest.mark.usefixtures("folder")
 def test_a_model_that_is_not_whole_is_refused(lost: str) -> None:
     description = json.loads(Path("models/model.json").read_text(encoding="utf-8"))

@@ -1,0 +1,216 @@
+"""The table of leads in each format: written, and read with every column checked."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+
+from conversion.config.attribute_kinds import AnyAttribute, Flag, is_numeric
+from conversion.config.data_contract import Contract
+from conversion.leads.lead_columns import REASON_COLUMNS, converted_columns, lead_columns
+from conversion.modelling.tiers import TIERS
+from conversion.runtime.errors import ArtifactError
+from conversion.runtime.files import (
+    WITH_CHECKSUMS,
+    as_written,
+    reading,
+    verified_parquet,
+    without_formulas,
+    write_atomically,
+)
+
+AGAIN: Final = "run 'dvc repro score' to write it again"
+DECIMALS: Final = {
+    "probability": 9,
+    "expected_mrr": 4,
+    "probability_before": 9,
+    "fit": 9,
+    "activity": 9,
+}
+
+_ALLOWED: Final[dict[str, tuple[str, Callable[[pd.Series], pd.Series]]]] = {
+    "rank": ("the places 1, 2, 3, ...", lambda ranks: ranks == np.arange(1, len(ranks) + 1)),
+    "id": ("each company once", lambda ids: ~ids.duplicated()),
+    "probability": ("from 0 to 1", lambda values: values.between(0, 1)),
+    "probability_before": ("from 0 to 1", lambda values: values.between(0, 1) | values.isna()),
+    "tier": ("a tier", lambda tiers: tiers.isin(TIERS)),
+}
+
+_WHOLE: Final = ("rank", "rank_before", "last_week_actions", "last_week_users")
+_BOOLEANS: Final = {"True": True, "False": False}
+
+
+# Writing
+
+
+def write_leads(leads: pd.DataFrame, path: Path) -> None:
+    """Write leads in the format of the path's suffix: .csv, .json (an array of objects) or .parquet.
+
+    In CSV no cell is a formula, see `conversion.runtime.files.without_formulas`.
+    """
+    rounded = leads.round(DECIMALS)
+    if path.suffix == ".csv":
+        rounded = without_formulas(rounded)
+    writers = {
+        ".csv": partial(rounded.to_csv, index=False, lineterminator="\n", quoting=_quoting(rounded)),
+        ".json": partial(rounded.to_json, orient="records", indent=1, double_precision=9),
+        ".parquet": partial(rounded.to_parquet, index=False, **WITH_CHECKSUMS),
+    }
+    write_atomically(path, writers[path.suffix])
+
+
+def _quoting(leads: pd.DataFrame) -> Literal[0, 2]:
+    """Return which cells to quote: those that must be, or all texts where one has a carriage return.
+
+    The writer does not quote a lone one, but readers would end the row there.
+    """
+    texts = leads.select_dtypes(["str", "object"])
+    lone = any(texts[name].str.contains("\r", regex=False, na=False).any() for name in texts)
+    return csv.QUOTE_NONNUMERIC if lone else csv.QUOTE_MINIMAL
+
+
+# Kinds of columns
+
+
+@dataclass(frozen=True)
+class _Kinds:
+    """Columns of a list by what their values are."""
+
+    texts: tuple[str, ...]
+    numbers: tuple[str, ...]
+    whole: tuple[str, ...]
+    flags: tuple[str, ...]
+    present: tuple[str, ...]
+    """Those without missing values."""
+
+
+def _lead_kinds(contract: Contract) -> _Kinds:
+    """Return the kinds of the columns of leads."""
+    columns, groups, who = lead_columns(contract), contract.group_columns, _company_kinds(contract)
+    decimals = tuple(name for name in DECIMALS if name in columns)
+    sentences = (*REASON_COLUMNS, "caution", "evidence")
+    return _Kinds(
+        texts=("tier", *who.texts, *groups, "last_active_week", *sentences),
+        numbers=(*decimals, *who.numbers),
+        whole=(*who.whole, *(name for name in _WHOLE if name in columns)),
+        flags=who.flags,
+        present=(
+            *("rank", "id", "tier", "evidence"),
+            *(name for name in decimals if name != "probability_before"),
+            *groups,
+        ),
+    )
+
+
+def _converted_kinds(contract: Contract) -> _Kinds:
+    who, days = _company_kinds(contract), ("as_of", "converted")
+    return replace(who, texts=(*who.texts, *days), present=(*who.present, *days))
+
+
+def _company_kinds(contract: Contract) -> _Kinds:
+    """Return the kinds of the id and of the columns that show who a company is."""
+    companies = contract.companies
+    of = {name: _kind(attribute) for name, attribute in companies.attributes.items()}
+    of |= dict.fromkeys(companies.shown, "text") | {"id": "text" if companies.ids == "text" else "whole"}
+    by_kind = {kind: tuple(name for name in of if of[name] == kind) for kind in set(of.values())}
+    texts, numbers, whole, flags = (by_kind.get(kind, ()) for kind in ("text", "number", "whole", "flag"))
+    return _Kinds(texts, numbers, whole, flags, present=("id",))
+
+
+def _kind(attribute: AnyAttribute) -> str:
+    if isinstance(attribute, Flag):
+        return "flag"
+    return "number" if is_numeric(attribute) else "text"
+
+
+# Reading
+
+
+def parsed_leads(path: Path, content: bytes, contract: Contract) -> pd.DataFrame:
+    """Parse a list, and check each column now rather than when a request reads a cell."""
+    kinds, columns = _lead_kinds(contract), lead_columns(contract)
+    with reading(path):
+        leads = _READERS[path.suffix](BytesIO(content), kinds)
+    missing = [name for name in columns if name not in leads]
+    if missing:
+        raise ArtifactError(f"{path}: lacks the columns {', '.join(missing)}; {AGAIN}")
+    leads = _checked(path, leads, kinds, columns)
+    for name, (expected, holds) in _ALLOWED.items():
+        _refuse(path, leads, name, holds(leads[name]), expected)
+    return leads
+
+
+def _checked(path: Path, table: pd.DataFrame, kinds: _Kinds, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Check that each column has values of its kind, and return these columns alone."""
+    table = table.reindex(columns=list(columns))
+    for name in (*kinds.numbers, *kinds.whole):
+        numbers = pd.to_numeric(table[name], errors="coerce")
+        is_number = np.isfinite(numbers) & (numbers % 1 == 0 if name in kinds.whole else True)
+        expected = "a whole number" if name in kinds.whole else "a number"
+        _refuse(path, table, name, is_number | table[name].isna(), expected)
+        table = table.assign(**{name: numbers})
+    for names, kind, expected in ((kinds.texts, str, "text"), (kinds.flags, bool, "True or False")):
+        for name in names:
+            if isinstance(table[name].dtype, pd.StringDtype):
+                continue
+            is_kind = table[name].map(lambda value, kind=kind: isinstance(value, kind), na_action=None)
+            _refuse(path, table, name, is_kind.astype(bool) | table[name].isna(), expected)
+    for name in kinds.present:
+        _refuse(path, table, name, table[name].notna(), "a value in each row")
+    return table.astype(dict.fromkeys(kinds.flags, "boolean"))
+
+
+def checked_converted(path: Path, table: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """Check each column of the companies that converted."""
+    return _checked(path, table, _converted_kinds(contract), converted_columns(contract))
+
+
+def _refuse(path: Path, leads: pd.DataFrame, name: str, good: pd.Series, expected: str) -> None:
+    if good.all():
+        return
+    row = int(np.argmin(good.to_numpy(dtype=bool)))
+    given = leads[name].iloc[row]
+    shown = "nothing" if pd.isna(given) else repr(given.item() if isinstance(given, np.generic) else given)
+    raise ArtifactError(f"{path}: {name}: given {shown} in row {row + 1}, should be {expected}; {AGAIN}")
+
+
+# Text columns are read as text: a category may be called None, and a level or an id is 1.
+def _read_csv(content: BytesIO, kinds: _Kinds) -> pd.DataFrame:
+    texts: dict[Any, Any] = dict.fromkeys((*kinds.texts, *kinds.flags), "str")
+    leads = pd.read_csv(content, dtype=texts, keep_default_na=False, na_values=[""])
+    plain = {name: as_written(leads[name]) for name in kinds.texts if name in leads}
+    flags = {name: _as_flags(leads[name]) for name in kinds.flags if name in leads}
+    return leads.assign(**(plain | flags))
+
+
+def _as_flags(texts: pd.Series) -> pd.Series:
+    return texts.astype(object).map(lambda text: _BOOLEANS.get(text, text))
+
+
+def _read_json(content: BytesIO, kinds: _Kinds) -> pd.DataFrame:
+    leads = pd.read_json(content, dtype=False, precise_float=True)
+    return leads if len(leads) else leads.reindex(columns=_every(kinds))
+
+
+def _read_parquet(content: BytesIO, kinds: _Kinds) -> pd.DataFrame:
+    leads = verified_parquet(content)
+    return leads.astype({name: object for name in kinds.flags if name in leads})
+
+
+def _every(kinds: _Kinds) -> list[str]:
+    return [*kinds.texts, *kinds.numbers, *kinds.whole, *kinds.flags]
+
+
+_READERS: Final[dict[str, Callable[[BytesIO, _Kinds], pd.DataFrame]]] = {
+    ".csv": _read_csv,
+    ".json": _read_json,
+    ".parquet": _read_parquet,
+}

@@ -1,0 +1,206 @@
+"""The report: one HTML file with the week's list and how far to believe it, to be mailed or printed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from conversion.config.attribute_kinds import AnyAttribute, Category, Number
+from conversion.config.attribute_names import encoded_names, label
+from conversion.config.data_contract import Contract
+from conversion.leads.lead_columns import REASON_COLUMNS
+from conversion.pages import record_charts
+from conversion.pages.caveats import business_line, caveats
+from conversion.pages.charts import share_bar
+from conversion.pages.track_record import TrackRecord
+from conversion.pages.words import count, long_day, money, moved, percent, plural, tier_words
+
+HERE: Final = Path(__file__).parent
+STYLES: Final = ("charts.css", "report.css")
+
+
+@dataclass(frozen=True)
+class Lead:
+    """A company of the list as the report shows it.
+
+    Attributes
+    ----------
+    rank, name, probability, tier
+        In words.
+    bar
+        Of the probability.
+    tier_class
+        The end of its CSS class.
+    details
+        Titles and values of what else is known of the company.
+    value
+        The expected value; empty: not known.
+    moved
+        Where it was the week before; empty: there was no list.
+    reasons, caution, evidence
+        Sentences; empty: none.
+    """
+
+    rank: str
+    name: str
+    details: tuple[tuple[str, str], ...]
+    probability: str
+    bar: Markup
+    tier: str
+    tier_class: str
+    value: str
+    moved: str
+    reasons: tuple[str, ...]
+    caution: str
+    evidence: str
+
+
+def report_html(leads: pd.DataFrame, prospects: int, record: TrackRecord, contract: Contract) -> str:
+    """Write the report.
+
+    Parameters
+    ----------
+    leads
+        The first of the list, `conversion.leads.lead_columns.lead_columns`.
+    prospects
+        All companies on the list.
+    record
+        Of the model that scored it.
+    contract
+        Of the export.
+
+    Returns
+    -------
+    str
+        HTML without scripts, and without anything from elsewhere. It is a function of the arguments alone.
+    """
+    lists, days = record.lists, plural(record.about.horizon_days, "day")
+    return (
+        templates()
+        .get_template("report.html")
+        .render(
+            styles=Markup("").join(Markup(_static(name)) for name in STYLES),  # noqa: S704 (our own files)
+            as_of=long_day(record.about.as_of.isoformat()),
+            trained=long_day(record.about.trained_as_of.isoformat()),
+            prospects=plural(prospects, "prospect"),
+            leads=lead_rows(leads, record, contract),
+            record=record,
+            record_about=(
+                f"{plural(lists.count, 'list')} from {long_day(lists.first.isoformat())} to "
+                f"{long_day(lists.last.isoformat())}: {plural(lists.converters, 'company', 'companies')} on "
+                f"them converted within {days} of a list, {percent(lists.prevalence)} of the rows."
+            ),
+            business=business_line(record),
+            drift=drift_line(record),
+            caveats=caveats(record, contract),
+            charts={
+                name: getattr(record_charts, name)(record)
+                for name in (
+                    *("over_time", "gains", "compared", "reliability", "tiers", "slices"),
+                    *("importance", "drift"),
+                )
+            },
+        )
+    )
+
+
+def lead_rows(leads: pd.DataFrame, record: TrackRecord, contract: Contract) -> list[Lead]:
+    """Put leads into words, in the order given."""
+    had_list = bool(leads["rank_before"].notna().any())
+    rows = leads.astype(object).where(leads.notna(), None).to_dict("records")
+    return [
+        _lead({str(key): value for key, value in row.items()}, had_list, record, contract) for row in rows
+    ]
+
+
+def drift_line(record: TrackRecord) -> str:
+    """Say how the week's prospects differ from those that the model learned from."""
+    moved = [each.title for each in record.drift.facts if each.verdict == "shift"]
+    if not moved:
+        return "This week's prospects are like those that the model learned from: no fact has shifted."
+    return (
+        f"This week's prospects differ from those that the model learned from in: {', '.join(moved)}. Look "
+        "at the data before the list goes out."
+    )
+
+
+def company_name(row: Mapping[str, Any], contract: Contract) -> str:
+    """Return what a lead is called: its first shown column, or its id."""
+    shown = contract.companies.shown
+    name = row[shown[0]] if shown else None
+    return f"Company {row['id']}" if name is None or not str(name).strip() else str(name)
+
+
+def attribute_text(value: Any, attribute: AnyAttribute) -> str:
+    """Write the value of an attribute; empty where it is not known or does not apply."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, int | float):
+        return str(value)
+    if isinstance(attribute, Number) and value == attribute.not_applicable:
+        return ""
+    return count(value) if float(value).is_integer() else f"{value:,.6g}"
+
+
+def templates() -> Environment:
+    """Return the templates' environment; every value is escaped."""
+    return Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _lead(row: Mapping[str, Any], had_list: bool, record: TrackRecord, contract: Contract) -> Lead:
+    rank, before, probability = int(row["rank"]), row["rank_before"], float(row["probability"])
+    value = row.get("expected_mrr")
+    return Lead(
+        rank=count(rank),
+        name=company_name(row, contract),
+        details=tuple(_details(row, contract)),
+        probability=percent(probability),
+        bar=share_bar(probability),
+        tier=tier_words(row["tier"]),
+        tier_class=str(row["tier"]).replace("_", "-"),
+        value="" if value is None else money(value, record.business.currency),
+        moved=_moved(rank, before) if had_list else "",
+        reasons=tuple(str(row[name]) for name in REASON_COLUMNS if row[name] is not None),
+        caution=row["caution"] or "",
+        evidence=row["evidence"] or "",
+    )
+
+
+def _moved(rank: int, before: Any) -> str:
+    text = moved(rank, None if before is None else int(before))
+    return f"Since last week: {text}."
+
+
+def _details(row: Mapping[str, Any], contract: Contract) -> list[tuple[str, str]]:
+    companies = contract.companies
+    found = [("Id", str(row["id"]))] if companies.shown else []
+    found += [(_title(name), str(row[name])) for name in companies.shown[1:] if row[name] is not None]
+    for column, attribute in companies.attributes.items():
+        value = row[column]
+        if value is not None and isinstance(attribute, Category) and attribute.groups is not None:
+            value = row[encoded_names(column, attribute)[0]]
+        found.append((_title(label(column, attribute)), attribute_text(value, attribute)))
+    return [(title, text) for title, text in found if text]
+
+
+def _title(name: str) -> str:
+    text = " ".join(name.replace("_", " ").split())
+    return text[:1].upper() + text[1:]
+
+
+def _static(name: str) -> str:
+    return (HERE / "static" / name).read_text(encoding="utf-8")

@@ -1,0 +1,98 @@
+"""Write what people read: the report of the week's list, the model's track record, and the model card."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+from conversion.evaluation.importance import importance_by_fact_table
+
+from conversion.config.contract_file import load_contract
+from conversion.config.data_contract import Contract
+from conversion.config.params_file import load_params
+from conversion.features.facts import Fact
+from conversion.leads.lead_files import FOLDER, LeadFiles, read_lead_files
+from conversion.modelling.artifact import load_model
+from conversion.modelling.model import ConversionModel
+from conversion.pages import model_card, track_record
+from conversion.pages.record_of_results import Results, record_of
+from conversion.pages.report import report_html
+from conversion.runtime.cli import run
+from conversion.runtime.errors import ArtifactError, InputError
+from conversion.runtime.files import read_json, reading, write_json, write_text
+
+REPORT: Final = "data/report.html"
+log = logging.getLogger(__name__)
+
+
+def read_table(path: str) -> pd.DataFrame:
+    """Read a CSV table that a stage wrote, texts as they are; see `conversion.runtime.files.reading`."""
+    with reading(path):
+        return pd.read_csv(path, keep_default_na=False, na_values=[""])
+
+
+def read_results(description: dict[str, Any]) -> Results:
+    """Read what the stages measured."""
+    return Results(
+        evaluation=read_json("metrics/evaluation.json"),
+        quality=read_json("metrics/data_quality.json"),
+        cleaning=read_json("metrics/cleaning.json"),
+        drift=read_json("metrics/drift.json"),
+        model=description,
+        weekly=read_table("plots/precision_over_time.csv"),
+        gains=read_table("plots/gains.csv"),
+        reliability=read_table("plots/reliability.csv"),
+        slices=read_table("metrics/slices.csv"),
+    )
+
+
+def read_list(file_format: str, contract: Contract, model_sha256: str) -> LeadFiles:
+    """Read the lead list, after checking that this model scored it.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    ArtifactError
+        Another model scored it.
+    """
+    files = read_lead_files(Path(), file_format, contract)
+    if files is None:
+        raise InputError(
+            f"{FOLDER}/leads.{file_format}: not found; the stage score writes it: run 'dvc repro score'"
+        )
+    if files.manifest.model_sha256 != model_sha256:
+        raise ArtifactError(
+            f"{FOLDER}: another model scored the list than models/model.joblib: they are of different runs; "
+            "run 'dvc repro score'"
+        )
+    return files
+
+
+def importance(model: ConversionModel) -> list[tuple[Fact, float, str]]:
+    """Return each fact's share of what moves scores, and what more of it does."""
+    effects = importance_by_fact_table(model)["effect"]
+    found = zip(model.importance_by_fact(), effects, strict=True)
+    return [(fact, share, str(effect)) for (fact, share, _), effect in found]
+
+
+def main() -> None:
+    """Read the list, the model and what was measured; write what people read."""
+    params = load_params()
+    contract = load_contract("data/contract.json")
+    model, description = load_model(ConversionModel)
+    files = read_list(params.score.format, contract, description["sha256"])
+    results = read_results(description)
+    record = record_of(results, model.features, importance(model), contract, params.evaluate.top_k)
+    leads = files.leads.head(params.score.top_n)
+    html = report_html(leads, len(files.leads), record, contract)
+    write_json(track_record.PATH, record.model_dump(mode="json"))
+    write_text(model_card.PATH, model_card.model_card(record, description, contract))
+    write_text(REPORT, html)
+    log.info("reported", extra={"leads": len(leads), "bytes": len(html.encode("utf-8"))})
+
+
+if __name__ == "__main__":
+    run(main)
