@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from conversion.evaluation import curves
+from conversion.evaluation.slice_intervals import with_ranking_intervals
 from conversion.evaluation.slice_metrics import slice_measures
 from conversion.stats.hashing import uniform_hash
 
@@ -61,8 +64,18 @@ def reliability_of(predictions: pd.DataFrame) -> pd.DataFrame:
     return curves.reliability_table(predictions, samples=50, seed=1)
 
 
-def sliced_by(predictions: pd.DataFrame, column: str, all_too: bool = False) -> pd.DataFrame:
-    """Measure the slices of a column, such as the ``month`` that is added; perhaps all prospects too."""
+def gains_of(predictions: pd.DataFrame, rankers: Sequence[str] | None = None) -> pd.DataFrame:
+    """Make a table of gains from few bootstrap samples."""
+    return curves.gains_table(predictions, 20, 1, rankers)
+
+
+def drawn_slices(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Measure all prospects and the slices of ``part``, with every interval."""
+    slices = slice_measures(predictions, ["part"], [10, 50], samples=30, seed=1)
+    return with_ranking_intervals(slices, predictions, [10, 50], samples=30, seed=1)
+
+
+def sliced_by(predictions: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Measure the slices of a column, such as the ``month`` that is added."""
     months = predictions.assign(month=predictions["as_of"].dt.strftime("%Y-%m"))
-    table = slice_measures(months, [column], [10, 50], samples=30, seed=1)
-    return table if all_too else table.iloc[1:]
+    return slice_measures(months, [column], [10, 50], samples=30, seed=1).iloc[1:]

@@ -26,6 +26,9 @@ from conversion.config.model_params import MemberType, model_types
 from conversion.config.param_types import Section
 from conversion.config.params import Params, Registry, Serve, Tracking
 from conversion.config.params_file import load_params
+from conversion.evaluation.curves import RANKER_NAMES, SLICE_TITLES
+from conversion.evaluation.first_calls import RULES
+from conversion.evaluation.predictions import MODEL
 from conversion.runtime.files import WRITERS, writer_of
 from conversion.serving.predictor import confidence_of
 from conversion.serving.state import make_state
@@ -297,6 +300,31 @@ def test_the_reliability_plot_has_the_intervals_of_its_table() -> None:
     ends = {each["as"]: each["calculate"] for each in rule["transform"] if "as" in each}
     assert "toNumber(datum.low)" in ends[rule["encoding"]["y"]["field"]]
     assert "toNumber(datum.high)" in ends[rule["encoding"]["y2"]["field"]]
+
+
+def test_the_templates_name_the_rankers_as_their_tables_do() -> None:
+    every = list(RANKER_NAMES.values())
+    for name in ("ranker_gains", "ranker_lift"):
+        template = json.loads((ROOT / f".dvc/plots/{name}.json").read_text(encoding="utf-8"))
+        assert template["encoding"]["color"]["scale"]["domain"] == every
+        assert len(template["encoding"]["color"]["scale"]["range"]) == len(every)
+    weekly = json.loads((ROOT / ".dvc/plots/weekly_lines.json").read_text(encoding="utf-8"))
+    assert set(weekly["spec"]["encoding"]["color"]["scale"]["domain"]) < set(every)
+    gains = json.loads((ROOT / ".dvc/plots/ranker_gains.json").read_text(encoding="utf-8"))
+    shaded = gains["layer"][0]["transform"][0]["filter"]["oneOf"]
+    assert shaded == [RANKER_NAMES[name] for name in (MODEL, *RULES)]
+
+
+def test_the_slices_plot_has_the_even_lines_of_its_measures() -> None:
+    template = json.loads((ROOT / ".dvc/plots/slice_panels.json").read_text(encoding="utf-8"))
+    even = template["spec"]["layer"][0]["transform"][0]["filter"]["oneOf"]
+    assert even == [SLICE_TITLES[name] for name in ("expected_over_observed", "roc_auc")]
+
+
+def test_titles_of_plots_have_the_horizon_of_the_params() -> None:
+    titles = {title: plot["title"] for title, plot in PLOTS.items()}
+    assert "${featurize.horizon_days} days" in titles["Gains"]
+    assert not any(re.search(r"\b\d+ days", title) for title in titles.values())
 
 
 def test_the_search_plot_says_when_no_search_was_run() -> None:

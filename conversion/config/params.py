@@ -175,9 +175,11 @@ class Evaluate(Section):
         description="revenue of one conversion; null: its own monthly value, times value_months"
     )
     value_months: int = Field(
-        ge=1, le=120, description="months of the monthly value that a conversion counts for"
+        ge=1, le=120, description="months for which a conversion's monthly value counts"
     )
-    currency: str = Field(pattern=r"^[A-Z]{3}$", description="currency of values and costs, three letters")
+    currency: str = Field(
+        max_length=3, pattern=r"^[A-Z]{3}$", description="currency of values and costs, three letters"
+    )
     cost_per_contact: Money = Field(description="cost of one call")
     contacts_per_week: PositiveInt = Field(description="calls the reps make from each list")
 

@@ -180,8 +180,9 @@ def slices_table(slices: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         Long: ``measure`` (its title), ``place`` (of the slice among all), ``by`` (the column that makes it),
-        ``slice``, ``value``, ``low`` and ``high`` (its 95 % interval). Left out are undefined measures, the share that the whole has of
-        itself, and all but the share of slices with fewer than `LEAST_CONVERTERS` companies that convert.
+        ``slice``, ``value``, ``low`` and ``high`` (its 95 % interval). Left out are undefined measures, the
+        share that the whole has of itself, and all but the share of slices with fewer than
+        `LEAST_CONVERTERS` companies that convert.
     """
     measured = slices.mask(slices["converters"] < LEAST_CONVERTERS)
     longest = [name for name in slices.columns if re.fullmatch(r"recall_at_\d+", name)][-1]

@@ -141,7 +141,9 @@ def gains_figure(table: pd.DataFrame, days: int) -> Figure:
             rows = shown[shown["ranker"] == RANKER_NAMES.get(ranker)]
             if len(rows):
                 _draw_gains(axes, rows, ranker)
-        top = float(shown.loc[shown["ranker"].map(_RANKERS).isin(drawn[:2]), "high"].max())
+        of_drawn = shown[shown["ranker"].map(_RANKERS).isin(drawn)]
+        # Without conversions there is no interval.
+        top = float(of_drawn[["share_of_conversions", "high"]].fillna(0.0).max().max())
         axes.set(xlim=(0, upto), ylim=(0, min(max(1.05 * top, 0.01), 1.02)))
         name_axes(
             axes,

@@ -8,6 +8,8 @@ from typing import Final
 import pandas as pd
 from matplotlib.figure import Figure
 
+from conversion.config.attribute_kinds import Flag
+from conversion.config.data_contract import Contract
 from conversion.evaluation.drawing import BLUE, GREY, ORANGE, name_axes, one_panel, percent_axis
 from conversion.features.definitions import Feature
 from conversion.features.facts import GROWTH, RECENCY, REGULARITY
@@ -15,6 +17,8 @@ from conversion.modelling.model import ConversionModel
 
 _HIGHER: Final = {GROWTH: "faster", REGULARITY: "more often"}
 """What a higher value of a feature of usage is, where that is not more."""
+_FLAG: Final = "used at all"
+"""The same of its only flag."""
 NO_DIRECTION: Final = "no single direction"
 FACT_BARS: Final = 15
 FEATURE_BARS: Final = 20
@@ -43,7 +47,11 @@ def importance_by_fact_table(model: ConversionModel) -> pd.DataFrame:
     rows = []
     for fact, share, direction in model.importance_by_fact():
         name = leading[fact.key]
-        effect = NO_DIRECTION if name is None else _effect(features[name], direction, expected[fact.key])
+        effect = (
+            NO_DIRECTION
+            if name is None
+            else _effect(features[name], direction, expected[fact.key], model.data_contract)
+        )
         rows.append((fact.title, share, direction, effect))
     return pd.DataFrame(rows, columns=["fact", "importance", "direction", "effect"])
 
@@ -97,25 +105,27 @@ def importance_figure(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _effect(feature: Feature, direction: int, expected: int) -> str:
+def _effect(feature: Feature, direction: int, expected: int, contract: Contract) -> str:
     if direction == 0:
         return NO_DIRECTION
-    higher = _higher(feature)
+    higher = _higher(feature, contract)
     if direction * (feature.monotone or expected) < 0:
         # The definition expects the opposite: beside the other facts, it corrects them.
         higher += ", with all else the same"
     return f"{higher}: {'raises' if direction > 0 else 'lowers'} the score"
 
 
-def _higher(feature: Feature) -> str:
+def _higher(feature: Feature, contract: Contract) -> str:
     """Return what a higher value of a feature is, in words."""
+    if feature.group == "missingness":
+        return "not known"
     if feature.kind == "duration":
         return "longer ago" if feature.fact == RECENCY or feature.column is not None else "longer"
-    if feature.kind == "flag":
-        return "yes"
-    if feature.column is not None:
+    if feature.column is None:
+        return _FLAG if feature.kind == "flag" else _HIGHER.get(feature.fact, "more")
+    if feature.kind != "flag":
         return "higher"
-    return _HIGHER.get(feature.fact, "more")
+    return "yes" if isinstance(contract.companies.attributes[feature.column], Flag) else "not applicable"
 
 
 def _described(feature: Feature) -> str:

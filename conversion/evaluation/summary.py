@@ -26,7 +26,28 @@ def summary_text(result: dict[str, Any], top_k: tuple[int, ...]) -> str:
     if "ranking" in seen:
         parts.append(_ranking_table(seen["ranking"], top_k))
     parts += ["what became of each tier, over all lists", _tier_table(result["tiers"], result["cutoffs"])]
+    parts.append(_business(result["business"]))
     return "\n\n".join(parts) + "\n"
+
+
+def _business(business: dict[str, Any]) -> str:
+    currency = business["currency"]
+    lines = [
+        f"{business['contacts']:,} calls to {business['companies_called']:,} companies: "
+        f"{business['conversions_among_called']:,} conversions among those called, "
+        f"{business['conversions_not_called']:,} not called;"
+    ]
+    if "gross_revenue" in business:
+        lines += [
+            f"gross revenue {currency} {business['gross_revenue']:,.0f} ({business['value_of_a_conversion']}),",
+            f"cost of the calls {currency} {business['cost']:,.0f}",
+        ]
+    else:
+        lines.append(
+            f"cost of the calls {currency} {business['cost']:,.0f}; {business['no_revenue_because']}"
+        )
+    lines.append("gross: not won by the calls; only a control group can tell what calling adds")
+    return "\n".join(lines)
 
 
 def _ranking_table(ranking: dict[str, Any], top_k: tuple[int, ...]) -> str:

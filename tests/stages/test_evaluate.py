@@ -49,7 +49,7 @@ def test_the_stage_writes_measures_predictions_and_plots(
     numbers = json.loads((project / "metrics/headline.json").read_text())
     assert numbers["share_of_oracle"] == result["share_of_oracle"]["average_precision"]["value"]
     slices = pd.read_csv("metrics/slices.csv")
-    assert not slices["slice"].isin(["not seen yet"]).any(), "those are the never seen"
+    assert not slices["slice"].isin(["not used yet"]).any(), "those are the never seen"
     assert list(dict.fromkeys(slices["by"])) == ["all", *slice_names(hubspot())]
     predictions = pd.read_parquet("data/backtest/predictions.parquet")
     assert list(predictions) == [*COLUMNS, "oracle"]
@@ -58,7 +58,7 @@ def test_the_stage_writes_measures_predictions_and_plots(
     assert "precision" in (project / "metrics/classification_report.txt").read_text()
     names = {path.stem for path in (project / "plots").glob("*.csv")}
     assert names == {path.stem for path in (project / "plots").glob("*.png")} == {plot.name for plot in PLOTS}
-    assert names >= {"roc", "precision_recall", "reliability", "gains", "importance", "confusion", "slices"}
+    assert names >= {"roc", "precision_recall", "reliability", "gains", "importance_by_fact", "confusion", "slices"}
 
 
 def test_on_another_export_the_truth_is_not_looked_for(

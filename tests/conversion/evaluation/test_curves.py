@@ -4,9 +4,10 @@ import pytest
 import sklearn.metrics as reference
 
 from conversion.evaluation import curves
+from conversion.evaluation.overall_metrics import ranker_measures
 from conversion.evaluation.ranking_metrics import weekly_measures
 from conversion.stats.rank_order import rank_order
-from tests.predictions import reliability_of, sliced_by, unranked_week
+from tests.predictions import drawn_slices, gains_of, reliability_of, sliced_by, unranked_week
 
 
 class TestCurves:
@@ -75,22 +76,35 @@ class TestSlices:
         assert table["month"].tolist() == ["2020-01"]
 
     def test_the_drawn_measures_are_those_of_the_slices(self, predictions: pd.DataFrame) -> None:
-        slices = sliced_by(predictions, "part", all_too=True)
+        slices = drawn_slices(predictions)
         table = curves.slices_table(slices).set_index(["measure", "slice"])
-        assert len(table) == 5 * 3
+        assert len(table) == 4 * 3 - 1, "the whole has no share of itself"
+        assert ("share of all conversions", "all prospects") not in table.index
         old = slices.set_index("slice").loc["old"]
-        found = table.loc[("expected over observed", "old")]
-        names = ("", "_low", "_high")
-        assert found.tolist() == pytest.approx([old[f"expected_over_observed{each}"] for each in names], 1e-4)
-        assert table.loc[("recall at 50 of the whole list", "old"), "value"] == pytest.approx(
-            old["recall_at_50"], abs=1e-6
-        )
+        for measure, title in (
+            ("expected_over_observed", "conversions expected for each that happened"),
+            ("recall_at_50", "share of its conversions among the first 50 calls"),
+            ("roc_auc", "chance that one that converts is above one that does not (random: 50 %)"),
+        ):
+            found = table.loc[(title, "old"), ["value", "low", "high"]]
+            expected = [old[f"{measure}{each}"] for each in ("", "_low", "_high")]
+            assert found.tolist() == pytest.approx(expected, abs=1e-6)
+            assert found["low"] < found["value"] < found["high"], "an interval in every panel"
+        assert table["place"].groupby(level="slice").nunique().eq(1).all()
+
+    def test_of_few_that_convert_only_the_share_is_drawn(self, predictions: pd.DataFrame) -> None:
+        few = predictions[(predictions["part"] == "young") | (predictions["label"] == 0)]
+        converters = predictions[(predictions["part"] == "old") & (predictions["label"] == 1)]
+        some = converters["id"].unique()[:4]
+        rows = pd.concat([few, converters[converters["id"].isin(some)]])
+        table = curves.slices_table(drawn_slices(rows))
+        assert table.loc[table["slice"] == "old", "measure"].tolist() == ["share of all conversions"]
 
 
 class TestGains:
     def test_by_hand(self) -> None:
         labels, scores = [1] * 2 + [0] * 8, list(np.linspace(1, 0, 10))
-        table = curves.gains_table(unranked_week(labels, scores))
+        table = gains_of(unranked_week(labels, scores))
         assert table["ranker"].unique().tolist() == ["model"]
         assert table["calls"].tolist() == list(range(11)), "to the end of the list"
         assert table["share_of_conversions"].tolist() == [0, 0.5] + [1] * 9
@@ -98,7 +112,7 @@ class TestGains:
         assert table["lift"].iloc[[1, 2, 4, 10]].tolist() == [5, 5, 2.5, 1]
 
     def test_is_the_recall_of_the_lists(self, predictions: pd.DataFrame) -> None:
-        table = curves.gains_table(predictions)
+        table = gains_of(predictions)
         model = table[table["ranker"] == "model"].set_index("calls")["share_of_conversions"]
         labels = [
             week["label"].to_numpy()[rank_order(week["probability"], week["id"])]
@@ -111,26 +125,40 @@ class TestGains:
     def test_the_first_fifty_calls_one_by_one_and_five_hundred_at_most(
         self, predictions: pd.DataFrame
     ) -> None:
-        model = curves.gains_table(predictions, ["probability"])
+        model = gains_of(predictions, ["probability"])
         assert model["calls"].tolist() == [*range(50), *range(50, 501, 10)]
 
     def test_shorter_lists_than_others_are_called_to_their_end(self) -> None:
         longer = unranked_week([0, 1, 0, 1], [0.4, 0.3, 0.2, 0.1])
         shorter = unranked_week([0, 1], [0.4, 0.3]).assign(as_of=pd.Timestamp("2020-01-13"))
-        table = curves.gains_table(pd.concat([longer, shorter], ignore_index=True))
+        table = gains_of(pd.concat([longer, shorter], ignore_index=True))
         assert table["calls"].tolist() == [0, 1, 2, 3, 4]
         assert table["share_of_conversions"].tolist() == pytest.approx([0, 0, 2 / 3, 2 / 3, 1], abs=1e-6)
         assert table["lift"].iloc[3] == pytest.approx((2 / 3) / (5 / 6), abs=1e-6)
 
     def test_rankers_that_are_there_in_legend_order(self, predictions: pd.DataFrame) -> None:
-        names = curves.gains_table(predictions)["ranker"].unique().tolist()
-        assert names == ["model", "rule: most users", "rule: most actions", "random order"]
-        with_oracle = curves.gains_table(predictions.assign(oracle=predictions["label"] * 1.0))
-        assert with_oracle["ranker"].unique()[1] == "oracle (true probability)"
+        names = gains_of(predictions)["ranker"].unique().tolist()
+        rules = ["rule: most users, last 4 weeks", "rule: most actions, last 4 weeks"]
+        assert names == ["model", *rules, "random order"]
+        with_oracle = gains_of(predictions.assign(oracle=predictions["label"] * 1.0))
+        assert with_oracle["ranker"].unique()[-1] == "best possible order (known on the sample)"
+
+    def test_the_interval_is_around_the_share_and_that_of_the_recall(self, predictions: pd.DataFrame) -> None:
+        table = curves.gains_table(predictions, 200, 1, ["probability"]).set_index("calls")
+        inner = table.loc[5:490]
+        assert (inner["low"] <= inner["share_of_conversions"]).all()
+        assert (inner["share_of_conversions"] <= inner["high"]).all()
+        one = predictions[predictions["as_of"] == predictions["as_of"].min()]
+        ranking = ranker_measures(one, ["probability"], [50], 200, 1)["rankers"]["probability"][
+            "recall_at_50"
+        ]
+        of_one = curves.gains_table(one, 200, 1, ["probability"]).set_index("calls").loc[50]
+        found = of_one[["share_of_conversions", "low", "high"]].tolist()
+        assert found == pytest.approx(list(ranking.values()), abs=1e-6)
 
     def test_starts_at_nothing_and_ends_at_everything(self, predictions: pd.DataFrame) -> None:
         few = predictions[predictions["id"] < 300]
-        by_ranker = curves.gains_table(few).groupby("ranker")["share_of_conversions"]
+        by_ranker = gains_of(few).groupby("ranker")["share_of_conversions"]
         assert (by_ranker.first() == 0).all()
         assert (by_ranker.last() == 1).all()
 
@@ -138,12 +166,42 @@ class TestGains:
 class TestOtherTables:
     def test_precision_over_time(self, predictions: pd.DataFrame) -> None:
         quiet = predictions.assign(label=predictions["label"].where(predictions["as_of"] > "2020-01-06", 0))
+        table = curves.precision_over_time_table(quiet, [5, 20, 50], samples=50, seed=1)
+        assert table["calls"].unique().tolist() == [5, 20, 50]
+        assert table["ranker"].unique().tolist() == [
+            "model",
+            "rule: most users, last 4 weeks",
+            "random order",
+        ]
         weekly = weekly_measures(quiet, "probability", [5, 50])
-        table = curves.precision_over_time_table(weekly)
-        assert table.columns.tolist() == ["as_of", "precision_at_5", "precision_at_50", "prevalence"]
-        assert table["as_of"].tolist()[:2] == ["2020-01-06", "2020-01-13"]
-        assert table.iloc[0, 1:].tolist() == [0, 0, 0]
-        assert table["precision_at_5"].iloc[1] == pytest.approx(weekly["precision_at_5"].iloc[1])
+        model = table[(table["calls"] == 50) & (table["ranker"] == "model")].reset_index(drop=True)
+        assert model["as_of"].tolist() == weekly["as_of"].dt.strftime("%Y-%m-%d").tolist()
+        assert model["precision"].tolist() == pytest.approx([0, *weekly["precision_at_50"][1:]], abs=1e-6)
+        precision = model["precision"]
+        assert model["mean"].tolist() == pytest.approx(
+            [
+                precision[:3].mean(),
+                precision[:4].mean(),
+                precision.mean(),
+                precision[1:].mean(),
+                precision[2:].mean(),
+            ],
+            abs=1e-6,
+        )
+        assert (model["low"] <= model["mean"]).all()
+        assert (model["mean"] <= model["high"]).all()
+        random = table[(table["calls"] == 5) & (table["ranker"] == "random order")]
+        assert random["precision"].tolist() == pytest.approx(weekly["prevalence"].tolist(), abs=1e-6)
+
+    def test_precision_is_drawn_at_three_list_lengths_at_most_beside_the_rule_there_is(
+        self, predictions: pd.DataFrame
+    ) -> None:
+        without_users = predictions.drop(columns="users_rule")
+        table = curves.precision_over_time_table(without_users, [1, 2, 3, 4, 5], samples=20, seed=1)
+        assert table["calls"].unique().tolist() == [1, 3, 5]
+        assert "rule: most actions, last 4 weeks" in set(table["ranker"])
+        alone = curves.precision_over_time_table(predictions, [7], samples=20, seed=1)
+        assert alone["calls"].unique().tolist() == [7]
 
     def test_histogram_counts_everyone_once(self, predictions: pd.DataFrame) -> None:
         extremes = predictions.assign(

@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import pytest
 from matplotlib.figure import Figure
 
 from conversion.evaluation import curves, figures
-from conversion.evaluation.drawing import save_png
-from conversion.evaluation.ranking_metrics import weekly_measures
-from tests.predictions import reliability_of, sliced_by, unranked_week
+from conversion.evaluation.drawing import ratio_axis, save_png
+from conversion.evaluation.plots import PLOTS
+from tests.predictions import drawn_slices, gains_of, reliability_of, sliced_by, unranked_week
+
+DAYS = 30
 
 
 def test_the_interval_is_drawn_around_each_point(predictions: pd.DataFrame) -> None:
@@ -18,7 +21,7 @@ def test_the_interval_is_drawn_around_each_point(predictions: pd.DataFrame) -> N
     assert (seen["low"] <= seen["observed_share"]).all()
     assert (seen["observed_share"] <= seen["high"]).all()
     assert (seen["low"] < seen["high"]).any()
-    axes = figures.reliability_figure(table).axes[0]
+    axes = figures.reliability_figure(table, DAYS).axes[0]
     assert "95 % interval" in axes.get_legend_handles_labels()[1]
     (intervals,) = axes.collections
     drawn = [path.vertices[:, 1].tolist() for path in intervals.get_paths()]
@@ -36,14 +39,40 @@ def test_the_conversions_of_a_month_stand_below_it_where_no_line_runs(prediction
     assert labels == [f"{row.month}\n{row.conversions:,}" for row in table.itertuples()]
 
 
-def test_the_figure_has_the_first_fifty_calls_and_all_with_the_rules(predictions: pd.DataFrame) -> None:
-    first, all_calls = figures.gains_figure(curves.gains_table(predictions)).axes
+def test_the_gains_are_those_of_the_first_fifty_calls_and_of_all_beside_the_rule(
+    predictions: pd.DataFrame,
+) -> None:
+    table = gains_of(predictions)
+    figure = figures.gains_figure(table, DAYS)
+    first, all_calls = figure.axes
+    assert "within 30 days" in figure.get_suptitle()
     assert (first.get_xlim(), all_calls.get_xlim()) == ((0, 50), (0, 500))
     for axes in (first, all_calls):
-        drawn = {line.get_label() for line in axes.lines}
-        assert drawn == {"model", "rule: most users", "rule: most actions", "random order"}
+        drawn = [line.get_label() for line in axes.lines]
+        assert drawn == ["model", "rule: most users, last 4 weeks", "random order"], "one rule is enough"
+        bands = [each for each in axes.collections if each.get_paths() and len(each.get_paths()[0].vertices)]
+        assert len(bands) == 2, "intervals of the model and of the rule"
     highest = max(line.get_ydata().max() for line in first.lines)
-    assert highest > 0.8 * first.get_ylim()[1], "the first calls fill their panel"
+    assert highest > 0.6 * first.get_ylim()[1], "the first calls fill their panel"
+
+
+def test_the_gains_of_short_lists_have_one_panel(predictions: pd.DataFrame) -> None:
+    few = predictions[predictions["id"] < 40].drop(columns="users_rule")
+    (axes,) = figures.gains_figure(gains_of(few), DAYS).axes
+    assert axes.get_xlim() == (0, 40)
+    assert "rule: most actions, last 4 weeks" in {line.get_label() for line in axes.lines}
+
+
+def test_precision_over_time_has_a_panel_for_each_number_of_calls(predictions: pd.DataFrame) -> None:
+    table = over_time(predictions)
+    panels = figures.precision_over_time_figure(table, DAYS).axes
+    assert [axes.get_title() for axes in panels] == ["The first 10 of each list", "The first 50 of each list"]
+    for axes in panels:
+        labels = axes.get_legend_handles_labels()[1]
+        assert "model: mean of 5 lists" in labels
+        assert "rule: most users, last 4 weeks: mean of 5 lists" in labels
+        assert "95 % interval of the model's mean" in labels
+        assert axes.get_ylim()[1] >= table.loc[table["calls"] == 10, "precision"].max() or axes is panels[1]
 
 
 @pytest.mark.parametrize("labels", [[0, 0, 0], [1, 1, 1]])
@@ -51,12 +80,12 @@ def test_one_class_alone(labels: list[int]) -> None:
     week = unranked_week(labels, [0.3, 0.2, 0.2])
     for table in (curves.roc_curve_table, curves.precision_recall_table, reliability_of):
         assert not table(week).isna().any(axis=None)
-    weekly = weekly_measures(week, "probability", [1])
+    over_weeks = curves.precision_over_time_table(week.assign(users_rule=1), [1], 20, 1)
     drawn = [
-        figures.gains_figure(curves.gains_table(week)),
-        figures.probability_histogram_figure(curves.probability_histogram_table(week)),
-        figures.precision_over_time_figure(curves.precision_over_time_table(weekly)),
-        figures.reliability_figure(reliability_of(week)),
+        figures.gains_figure(gains_of(week), DAYS),
+        figures.probability_histogram_figure(curves.probability_histogram_table(week), DAYS),
+        figures.precision_over_time_figure(over_weeks, DAYS),
+        figures.reliability_figure(reliability_of(week), DAYS),
         figures.roc_figure(curves.roc_curve_table(week)),
         figures.precision_recall_figure(curves.precision_recall_table(week)),
     ]
@@ -69,11 +98,23 @@ def months(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def slices(predictions: pd.DataFrame) -> pd.DataFrame:
-    return curves.slices_table(sliced_by(predictions, "part", all_too=True))
+    return curves.slices_table(drawn_slices(predictions))
 
 
-def importance(_: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame({"feature": [f"feature_{n}" for n in range(30)], "importance": np.arange(30) / 435})
+def features(_: pd.DataFrame) -> pd.DataFrame:
+    named = [f"what feature {n} is" for n in range(30)]
+    return pd.DataFrame({"feature": range(30), "importance": np.arange(30)[::-1] / 435, "description": named})
+
+
+def facts(_: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "fact": ["How many people use it", "Last active", "Sector"],
+            "importance": [0.6, 0.3, 0.1],
+            "direction": [1, -1, 0],
+            "effect": ["more: raises the score", "longer ago: lowers the score", "no single direction"],
+        }
+    )
 
 
 def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -81,39 +122,41 @@ def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def over_time(predictions: pd.DataFrame) -> pd.DataFrame:
-    return curves.precision_over_time_table(weekly_measures(predictions, "probability", [10, 50]))
+    return curves.precision_over_time_table(predictions, [10, 50], samples=20, seed=1)
 
 
+DRAW = {plot.name: plot.draw for plot in PLOTS}
 FIGURES = [
-    (curves.roc_curve_table, figures.roc_figure),
-    (curves.precision_recall_table, figures.precision_recall_figure),
-    (reliability_of, figures.reliability_figure),
-    (curves.gains_table, figures.gains_figure),
-    (months, figures.expected_over_observed_figure),
-    (slices, figures.slices_figure),
-    (curves.probability_histogram_table, figures.probability_histogram_figure),
-    (over_time, figures.precision_over_time_figure),
-    (confusion, figures.confusion_figure),
-    (importance, figures.importance_figure),
+    (curves.roc_curve_table, DRAW["roc"]),
+    (curves.precision_recall_table, DRAW["precision_recall"]),
+    (reliability_of, DRAW["reliability"]),
+    (gains_of, DRAW["gains"]),
+    (months, DRAW["expected_over_observed"]),
+    (slices, DRAW["slices"]),
+    (curves.probability_histogram_table, DRAW["probability_histogram"]),
+    (over_time, DRAW["precision_over_time"]),
+    (confusion, DRAW["confusion"]),
+    (features, DRAW["importance"]),
+    (facts, DRAW["importance_by_fact"]),
 ]
 
 
-@pytest.mark.parametrize(("tabulate", "draw"), FIGURES, ids=lambda function: function.__name__)
+@pytest.mark.parametrize(("tabulate", "draw"), FIGURES, ids=lambda each: each.__name__)
 class TestFigures:
     def test_has_title_labels_and_the_same_bytes_twice(
         self,
         predictions: pd.DataFrame,
         tmp_path: Path,
         tabulate: Callable[[pd.DataFrame], pd.DataFrame],
-        draw: Callable[[pd.DataFrame], Figure],
+        draw: Callable[[pd.DataFrame, int], Figure],
     ) -> None:
-        figure = draw(tabulate(predictions))
+        figure = draw(tabulate(predictions), DAYS)
         axes = figure.axes[0]
-        assert axes.get_title() or figure.get_suptitle()
-        assert axes.get_xlabel()
-        assert axes.get_ylabel() or draw is figures.importance_figure
+        assert figure.get_suptitle()
+        assert all(each.get_xlabel() for each in figure.axes)
+        assert axes.get_ylabel() or tabulate in (slices, features, facts), "the rows have names"
         save_png(figure, tmp_path / "first.png")
-        save_png(draw(tabulate(predictions)), tmp_path / "second.png")
+        save_png(draw(tabulate(predictions), DAYS), tmp_path / "second.png")
         first = (tmp_path / "first.png").read_bytes()
         assert first.startswith(b"\x89PNG")
         assert first == (tmp_path / "second.png").read_bytes()
@@ -125,18 +168,65 @@ class TestFigures:
         predictions: pd.DataFrame,
         tmp_path: Path,
         tabulate: Callable[[pd.DataFrame], pd.DataFrame],
-        draw: Callable[[pd.DataFrame], Figure],
+        draw: Callable[[pd.DataFrame, int], Figure],
     ) -> None:
         table = tabulate(predictions)
         table.to_csv(tmp_path / "table.csv", index=False)
-        save_png(draw(table), tmp_path / "first.png")
-        save_png(draw(pd.read_csv(tmp_path / "table.csv")), tmp_path / "second.png")
+        save_png(draw(table, DAYS), tmp_path / "first.png")
+        save_png(draw(pd.read_csv(tmp_path / "table.csv"), DAYS), tmp_path / "second.png")
         assert (tmp_path / "first.png").read_bytes() == (tmp_path / "second.png").read_bytes()
 
 
-def test_importance_shows_the_top_by_value() -> None:
-    labels = [
-        label.get_text()
-        for label in figures.importance_figure(importance(pd.DataFrame()), 3).axes[0].get_yticklabels()
-    ]
-    assert labels == ["feature_29", "feature_28", "feature_27"]
+@pytest.mark.parametrize(("tabulate", "draw"), FIGURES, ids=lambda each: each.__name__)
+def test_no_labels_of_an_axis_overlap_and_nothing_is_cut_off(
+    predictions: pd.DataFrame,
+    tabulate: Callable[[pd.DataFrame], pd.DataFrame],
+    draw: Callable[[pd.DataFrame, int], Figure],
+) -> None:
+    figure = draw(tabulate(predictions), DAYS)
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            shown = [
+                tick.label1.get_window_extent()
+                for tick in axis.get_major_ticks()
+                if tick.label1.get_visible() and tick.label1.get_text() and low <= tick.get_loc() <= high
+            ]
+            assert not any(one.overlaps(other) for one, other in itertools.pairwise(shown))
+    whole = figure.bbox.padded(1)
+    drawn = figure.get_tightbbox().transformed(figure.dpi_scale_trans)
+    assert whole.x0 <= drawn.x0
+    assert drawn.x1 <= whole.x1
+    assert whole.y0 <= drawn.y0
+    assert drawn.y1 <= whole.y1
+
+
+@pytest.mark.parametrize("high", [2.0, 4.0, 9.0, 60.0])
+def test_ticks_of_ratios_have_one_among_them(high: float) -> None:
+    axes = Figure().subplots()
+    ratio_axis(axes, "x", pd.DataFrame({"low": [0.7], "high": [high]}))
+    assert 1 in axes.get_xticks()
+    assert 3 <= len(axes.get_xticks()) <= 9
+
+
+def test_slices_of_a_column_stand_together_and_those_of_the_whole_first(predictions: pd.DataFrame) -> None:
+    table = slices(predictions)
+    panels = DRAW["slices"](table, DAYS).axes
+    assert len(panels) == table["measure"].nunique() == 4
+    labels = [label.get_text() for label in panels[0].get_yticklabels()]
+    assert labels == ["all prospects", "old", "young"]
+    places = panels[0].get_yticks()
+    assert places[1] - places[0] > places[2] - places[1]
+
+
+def test_the_bars_of_facts_say_in_words_which_way_they_point() -> None:
+    axes = DRAW["importance_by_fact"](facts(pd.DataFrame()), DAYS).axes[0]
+    assert [text.get_text() for text in axes.texts] == facts(pd.DataFrame())["effect"].tolist()
+    assert len({bar.get_facecolor() for bar in axes.patches}) == 3
+
+
+def test_the_most_important_features_are_drawn() -> None:
+    axes = DRAW["importance"](features(pd.DataFrame()), DAYS).axes[0]
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels == [f"what feature {n} is" for n in range(20)]

@@ -59,8 +59,7 @@ def predictions(plain: bool) -> pd.DataFrame:
 @functools.cache
 def evaluation(plain: bool) -> Evaluation:
     made = pipeline(plain)
-    importance = made.model.get_feature_importance()
-    return evaluate_backtest(predictions(plain), made.train, importance, made.params, made.contract)
+    return evaluate_backtest(predictions(plain), made.train, made.model, made.params, made.contract)
 
 
 BOTH = pytest.mark.parametrize("plain", [False, True], ids=["with revenue and users", "without them"])
@@ -132,7 +131,7 @@ def test_slices_and_plots(plain: bool) -> None:
         if by not in ("all", "tenure_group"):
             assert rows["prospects"].sum() == len(made.predictions), by
     for plot in PLOTS:
-        plot.draw(plot.table(made))
+        plot.draw(plot.table(made), made.days)
 
 
 def test_messages_name_the_contract_s_tables() -> None:

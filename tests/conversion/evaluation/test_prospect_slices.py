@@ -25,12 +25,17 @@ def test_slices_say_what_was_known_at_the_cutoff() -> None:
     slices = pd.DataFrame(slice_columns(snapshots, slicers(snapshots, hubspot())))
     assert tuple(slices) == slice_names(hubspot()) == SLICES
     active = "active in the last 4 weeks"
-    assert slices["usage_state"].tolist() == [active, "dormant", "never seen", active]
+    assert slices["usage_state"].tolist() == [
+        active,
+        "active before, not in the last 4 weeks",
+        "never used the product",
+        active,
+    ]
     assert slices["tenure_group"].tolist() == [
-        "first seen up to 4 weeks ago",
-        "first seen over 26 weeks ago",
-        "not seen yet",
-        "first seen 5 to 13 weeks ago",
+        "first used up to 4 weeks ago",
+        "first used over 26 weeks ago",
+        "not used yet",
+        "first used 5 to 13 weeks ago",
     ]
     assert slices["size_group"].tolist() == [
         "1 employee",

@@ -58,7 +58,7 @@ def test_the_lists_are_measured_again_without_the_never_seen() -> None:
     params, predictions = backtest_export().params, backtest_predictions()
     result = report.evaluation_metrics(predictions, params)
     without = result["without_never_seen"]
-    never = predictions["usage_state"] == "never seen"
+    never = predictions["usage_state"] == "never used the product"
     assert 0 < never.sum() < len(predictions)
     assert without["left_out"] == {
         "share_of_prospects": pytest.approx(never.mean(), abs=1e-6),
@@ -82,7 +82,7 @@ def test_the_lists_are_measured_again_without_the_never_seen() -> None:
 
 def test_where_only_the_never_seen_convert_nothing_is_measured_without_them() -> None:
     predictions = backtest_predictions()
-    never = predictions["usage_state"] == "never seen"
+    never = predictions["usage_state"] == "never used the product"
     label = predictions["label"].where(never, 0)
     label[predictions.index[never][0]] = 1
     result = report.evaluation_metrics(predictions.assign(label=label), backtest_export().params)

@@ -78,7 +78,7 @@ class TestDropRepeatedSlices:
         predictions.loc[~unseen & (predictions["id"] % 2 == 0), "by_age"] = "young"
         table = slice_measures(predictions, ["by_use", "by_age"], [5], samples=20, seed=1)
         assert table["slice"].tolist() == ["all prospects", "never seen", "seen", "no age", "old", "young"]
-        kept = drop_repeated_slices(table)
+        kept = drop_repeated_slices(table, predictions)
         assert kept["slice"].tolist() == ["all prospects", "never seen", "seen", "old", "young"]
         pd.testing.assert_frame_equal(kept, table.drop(index=3).reset_index(drop=True))
 
@@ -87,7 +87,7 @@ class TestDropRepeatedSlices:
             size=["a", "a", "b", "b"], sector=["c", "d", "d", "c"], base_rate=0.4
         )
         table = slice_measures(predictions, ["size", "sector"], [1], samples=20, seed=1)
-        pd.testing.assert_frame_equal(drop_repeated_slices(table), table)
+        pd.testing.assert_frame_equal(drop_repeated_slices(table, predictions), table)
 
 
 class TestCalibrationByGroup:

@@ -20,6 +20,19 @@ def test_the_summary_says_the_rate_of_each_tier_and_a_dash_where_none_was_in_it(
     assert rankers == ["model", "users_rule", "random"] * 2, "with and without the never seen"
 
 
+def test_the_summary_calls_money_gross_or_says_once_why_there_is_none() -> None:
+    params, predictions = small_params(evaluate__refit_weeks=8), backtest_predictions()
+    result = report.evaluation_metrics(predictions, params)
+    text = summary.summary_text(result, params.evaluate.top_k)
+    assert f"{result['business']['conversions_among_called']} conversions among those called" in text
+    assert f"gross revenue USD {result['business']['gross_revenue']:,.0f} (its own monthly value" in text
+    assert text.count("only a control group can tell what calling adds") == 1
+    plain = report.evaluation_metrics(predictions.drop(columns="MRR"), params)
+    without = summary.summary_text(plain, params.evaluate.top_k)
+    assert "revenue USD" not in without
+    assert without.count("the contract has no value of a conversion") == 1
+
+
 def params_with_tiers(**least: float) -> Any:
     given = {f"score__tiers__probability__{name}": value for name, value in least.items()}
     return small_params(evaluate__refit_weeks=8, score__tiers__by="probability", **given)

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from conversion.evaluation.importance import NO_DIRECTION, importance_by_fact_table, importance_table
+from conversion.features.facts import TITLES
+from conversion.modelling.model import ConversionModel
+from tests.backtests import backtest_export
+
+
+@pytest.fixture(scope="module")
+def model() -> ConversionModel:
+    return backtest_export().model
+
+
+def test_facts_are_those_of_the_model_in_words(model: ConversionModel) -> None:
+    table = importance_by_fact_table(model)
+    assert list(table) == ["fact", "importance", "direction", "effect"]
+    assert table["importance"].sum() == pytest.approx(1)
+    assert table["importance"].is_monotonic_decreasing
+    assert {"How many people use it", "Last active"} <= set(table["fact"])
+    assert table["fact"].is_unique
+    found = model.importance_by_fact()
+    assert table["fact"].tolist() == [each.fact.title for each in found]
+    assert table["direction"].tolist() == [each.direction for each in found]
+
+
+def test_the_effect_says_the_direction(model: ConversionModel) -> None:
+    table = importance_by_fact_table(model)
+    for row in table.itertuples():
+        assert str(row.effect).endswith(
+            ("lowers the score", NO_DIRECTION, "raises the score")[row.direction + 1]
+        )
+    (sector,) = table.loc[table["fact"] == "Sector", "effect"]
+    assert sector.startswith(("not known", NO_DIRECTION)), "levels have no order, but may be missing"
+    recency = table.loc[(table["fact"] == TITLES["recency"]) & (table["direction"] != 0), "effect"]
+    assert recency.str.startswith(("longer ago", "used at all", "not known")).all()
+
+
+def test_what_contradicts_the_definition_is_said_to_be_with_all_else_the_same(
+    model: ConversionModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = importance_by_fact_table(model).set_index("fact")
+    turned = [each._replace(direction=-1) for each in model.importance_by_fact()]
+    monkeypatch.setattr(ConversionModel, "importance_by_fact", lambda _: turned)
+    table = importance_by_fact_table(model).set_index("fact")
+    assert table.loc[TITLES["people"], "effect"] == "more, with all else the same: lowers the score"
+    assert "with all else the same" not in str(table.loc[TITLES["recency"], "effect"])
+    pd.testing.assert_series_equal(table["importance"], expected["importance"])
+
+
+def test_features_have_their_description_and_weeks(model: ConversionModel) -> None:
+    table = importance_table(model)
+    assert table["feature"].tolist() == model.get_feature_importance().index.tolist()
+    said = table.set_index("feature")["description"]
+    assert said["users_max_4w"] == "most users of a week in any module, last 4 weeks"
+    assert said["users_max_lifetime"].endswith(", ever")
+    assert said["recency_weeks"] == "weeks since the last active week was over"
+    assert said.is_unique
