@@ -329,19 +329,23 @@ def _between(values: pd.Series[Any], ordered: Ordered) -> pd.Series[Any]:
 
 
 def _filter_of(values: pd.Series[Any], name: str, title: str) -> Filter:
-    """Make a filter of a column's values, in the order of the alphabet."""
+    """Make a filter of a column's values, in the order of the alphabet; spaces around them do not count."""
     codes, found = pd.factorize(values)
-    levels = [str(level) for level in found]
-    order = sorted(range(len(levels)), key=lambda place: (levels[place].casefold(), levels[place]))
-    places = np.empty(len(levels) + 1, dtype=np.int64)
-    places[order] = np.arange(len(levels))
-    places[-1] = -1
-    return _with_missing(name, title, tuple(levels[place] for place in order), places[codes])
+    levels = [_trimmed(str(level)) for level in found]
+    ordered = tuple(sorted({*levels} - {""}, key=lambda level: (level.casefold(), level)))
+    places = {level: place for place, level in enumerate(ordered)}
+    # The last one is of missing values, whose code is -1.
+    mapped = np.array([*(places.get(level, -1) for level in levels), -1], dtype=np.int64)
+    return _with_missing(name, title, ordered, mapped[codes])
+
+
+def _trimmed(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _with_missing(name: str, title: str, levels: tuple[str, ...], codes: NDArray[Any]) -> Filter:
     """Add a choice for missing values, whose code is -1, where there are any."""
-    codes = np.asarray(codes, dtype=np.int64)
+    levels, codes = tuple(map(_trimmed, levels)), np.asarray(codes, dtype=np.int64)
     missing = codes < 0
     if not missing.any():
         return Filter(name, title, levels, levels, codes.astype(np.int16))

@@ -91,7 +91,7 @@ def read_query(given: Sequence[tuple[str, str]], table: LeadTable) -> ListQuery:
             raise QueryError(f"The list cannot be narrowed by “{_shown(name)}”.")
         if name in values:
             raise QueryError(f"“{_shown(name)}” is given twice.")
-        values[name] = value.strip()
+        values[name] = " ".join(value.split())
     values = {name: value for name, value in values.items() if value}
     if "tier" in values and values["tier"] not in table.filters["tier"].choices:
         raise QueryError(f"There is no tier “{_shown(values['tier'])}”.")

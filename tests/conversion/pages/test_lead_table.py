@@ -80,6 +80,16 @@ def test_a_filter(column: str, value: str, found: list[str]) -> None:
     assert ids(table, np.flatnonzero(table.filters[column].has(value))) == found
 
 
+def test_spaces_around_values_do_not_count() -> None:
+    owners = [
+        dict(each) | {"owner": owner}
+        for each, owner in zip(COMPANIES, ["A  b", " A b ", " ", "x"], strict=True)
+    ]
+    table = projects_list(owners)
+    assert table.filters["owner"].choices == ("A b", "x", NONE)
+    assert ids(table, np.flatnonzero(table.filters["owner"].has("A b"))) == ["a", "b"]
+
+
 def test_a_value_called_as_missing_ones_are_is_found_with_them() -> None:
     owners = [
         dict(company) | {"owner": owner}

@@ -31,7 +31,7 @@ def test_a_proxy_may_leave_the_prefix_or_take_it_off(prefixed: Client, prefix: s
     assert prefixed.get(f"{prefix}/docs").text == DOCS_PAGE
     assert prefixed.get(f"{prefix}/livez").text == "bentoml /livez"
     index = prefixed.get(f"{prefix}/")
-    assert index.headers["location"] == f"{PREFIX}/docs"
+    assert index.headers["location"] == f"{PREFIX}/login"
     document = prefixed.get(f"{prefix}/openapi.json")
     assert document.content == openapi_document(MESSAGES, 5, PREFIX)
     assert document.json()["servers"] == [{"url": PREFIX}]
@@ -44,7 +44,7 @@ def test_a_proxy_may_leave_the_prefix_or_take_it_off(prefixed: Client, prefix: s
 
 
 def test_the_prefix_alone_is_the_root(prefixed: Client) -> None:
-    assert prefixed.get(PREFIX).headers["location"] == f"{PREFIX}/docs"
+    assert prefixed.get(PREFIX).headers["location"] == f"{PREFIX}/login"
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,11 @@ def test_a_token_that_no_client_can_send(token: str, why: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/health", "/livez", "/readyz", "/healthz", "/docs", "/openapi.json", "/static_content/a.css"]
+    "path",
+    [
+        *("/health", "/livez", "/readyz", "/healthz", "/docs", "/openapi.json", "/static_content/a.css"),
+        *("/login", "/static/page.css"),
+    ],
 )
 def test_what_is_open_to_all(guarded: Client, path: str) -> None:
     assert guarded.get(path).status_code == 200
