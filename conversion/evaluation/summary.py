@@ -31,23 +31,18 @@ def summary_text(result: dict[str, Any], top_k: tuple[int, ...]) -> str:
 
 
 def _business(business: dict[str, Any]) -> str:
-    currency = business["currency"]
-    lines = [
+    cost = f"cost of the calls {business['currency']} {business['cost']:,.0f}"
+    if "gross_revenue" in business:
+        gross = f"gross revenue {business['currency']} {business['gross_revenue']:,.0f}"
+        money = f"{gross} ({business['value_of_a_conversion']}),\n{cost}"
+    else:
+        money = f"{cost}; {business['no_revenue_because']}"
+    return (
         f"{business['contacts']:,} calls to {business['companies_called']:,} companies: "
         f"{business['conversions_among_called']:,} conversions among those called, "
-        f"{business['conversions_not_called']:,} not called;"
-    ]
-    if "gross_revenue" in business:
-        lines += [
-            f"gross revenue {currency} {business['gross_revenue']:,.0f} ({business['value_of_a_conversion']}),",
-            f"cost of the calls {currency} {business['cost']:,.0f}",
-        ]
-    else:
-        lines.append(
-            f"cost of the calls {currency} {business['cost']:,.0f}; {business['no_revenue_because']}"
-        )
-    lines.append("gross: not won by the calls; only a control group can tell what calling adds")
-    return "\n".join(lines)
+        f"{business['conversions_not_called']:,} not called;\n"
+        f"{money}\ngross: not won by the calls; only a control group can tell what calling adds"
+    )
 
 
 def _ranking_table(ranking: dict[str, Any], top_k: tuple[int, ...]) -> str:
