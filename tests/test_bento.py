@@ -47,10 +47,6 @@ NOT_SERVED += (
 )
 
 
-LIST_FILES = (
-    *("leads.csv", "manifest.json", "usage.parquet", "evidence.json"),
-    *("contributions.parquet", "converted.parquet", "converted_contributions.parquet"),
-)
 # Read by the service beside its modules.
 NOT_MODULES = (
     "conversion/pages/static/*",
@@ -134,7 +130,9 @@ def test_it_holds_what_serving_needs_and_no_more(served: Path, bento: Path) -> N
     code = {path.relative_to(ROOT).as_posix() for path in modules}
     code |= {path.relative_to(ROOT).as_posix() for each in NOT_MODULES for path in ROOT.glob(each)}
     written = {"models/model.joblib", "models/model.json", "data/track_record.json"}
-    written |= {f"data/leads/{name}" for name in LIST_FILES}
+    beside = ("contributions", "converted", "converted_contributions", "usage")
+    written |= {f"data/leads/{name}.parquet" for name in beside}
+    written |= {f"data/leads/{name}" for name in ("leads.csv", "manifest.json", "evidence.json")}
     assert files(bento / "src") == code | written | {REGISTERED, "params.yaml", "bentofile.yaml"}
     for name in code | written | {"params.yaml"}:
         assert (bento / "src" / name).read_bytes() == (served / name).read_bytes(), name

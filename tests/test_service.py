@@ -21,10 +21,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from conversion.leads.lead_columns import REASON_COLUMNS
 from conversion.leads.lead_files import read_lead_files
-from conversion.leads.lead_list import REASON_COLUMNS, REASONS
+from conversion.leads.reasons import REASONS
 from conversion.modelling.registered_versions import RegisteredVersion, RegisteredVersions, write_registered
 from conversion.serving.connections import HEAD_SECONDS
+from conversion.serving.predictor import NO_USAGE
 from tests.clone import ROOT
 from tests.contract_files import hubspot, projects
 from tests.exports import UNRANKED
@@ -38,7 +40,9 @@ BATCH = 100
 TOKEN = "s3cret token"
 OPEN_FILES = 256
 ASKED = {"company_id", "conversion_probability", "prediction", "confidence"}
-ADDED = {"model_version", "tier", "reasons", "basis", "as_of"}
+ADDED = {
+    *("model_version", "tier", "reasons", "caution", "evidence", "fit", "activity", "basis", "as_of"),
+}
 
 # As the original framework documents it, but for the port.
 CURL = """\
@@ -101,7 +105,8 @@ class TestPredictions:
         assert answer["prediction"] in (0, 1)
         assert answer["confidence"] in ("high", "medium", "low")
         assert answer["tier"] in ("very_high", "high", "medium", "low")
-        assert len(answer["reasons"]) == REASONS
+        assert 1 <= len(answer["reasons"]) <= REASONS
+        assert answer["evidence"].startswith("Of ")
         assert (answer["basis"], answer["as_of"]) == ("summary", None)
 
     @pytest.mark.parametrize("size", [1, BATCH])
@@ -122,8 +127,8 @@ class TestPredictions:
         online = np.array([answer["conversion_probability"] for answer in answers])
         np.testing.assert_allclose(online, expected["probability"], rtol=0, atol=1e-9)
         assert [answer["tier"] for answer in answers] == expected["tier"].tolist()
-        reasons = expected[[f"reason_{place}" for place in range(1, REASONS + 1)]]
-        assert [answer["reasons"] for answer in answers] == reasons.to_numpy().tolist()
+        for answer, (_, lead) in zip(answers, expected.iterrows(), strict=True):
+            assert_said(answer, lead)
         assert {answer["basis"] for answer in answers} == {"history"}
 
     def test_the_sample_has_something_of_everything(
@@ -355,12 +360,27 @@ def check_the_client(server: Server, listed: pd.DataFrame) -> None:
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     lines = done.stdout.splitlines()
-    assert [line.split()[2] for line in lines[:5]] == [str(each) for each in listed["id"].head(5)]
+    assert [line.split()[2] for line in lines[:10:2]] == [str(each) for each in listed["id"].head(5)]
+    assert [line.strip() for line in lines[1:10:2]] == listed["evidence"].head(5).tolist()
     first = listed.iloc[0]
-    assert lines[5:] == [
+    assert lines[10:] == [
         f"company {first['id']} again: {first['probability']:.3f}",
-        *(f"  {first[name]}" for name in REASON_COLUMNS),
+        *(f"  {first[name]}" for name in REASON_COLUMNS if pd.notna(first[name])),
+        *([f"  But: {first['caution']}"] if pd.notna(first["caution"]) else []),
     ]
+
+
+def assert_said(answer: dict[str, Any], lead: pd.Series) -> None:
+    """Check what a prediction says against the list; of who never used the product it may say that alone."""
+    if answer["reasons"] == [NO_USAGE]:
+        assert pd.isna(lead["last_active_week"])
+        assert answer["confidence"] == "low"
+        return
+    assert answer["reasons"] == lead[list(REASON_COLUMNS)].dropna().tolist()
+    assert answer["caution"] == (None if pd.isna(lead["caution"]) else lead["caution"])
+    assert answer["evidence"] == lead["evidence"]
+    for name in ("fit", "activity"):
+        assert answer[name] == pytest.approx(lead[name], abs=1e-6)
 
 
 def test_a_service_of_another_contract(served_projects: Path, tmp_path: Path) -> None:
@@ -376,7 +396,7 @@ def test_a_service_of_another_contract(served_projects: Path, tmp_path: Path) ->
             answer = client.post("/predict/single", json=history).raise_for_status().json()
             assert answer["company_id"] == row["id"]
             assert answer["conversion_probability"] == pytest.approx(row["probability"], abs=1e-9)
-            assert answer["reasons"] == [row[name] for name in REASON_COLUMNS]
+            assert_said(answer, pd.Series(row))
         check_the_client(server, listed.leads)
         schema = client.get("/schema.json").json()
         with bentoml_client(server) as theirs:

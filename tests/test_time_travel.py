@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from conversion.data.timeline import WEEK
 from conversion.evaluation import backtest
 from conversion.ingest import export
-from conversion.leads.lead_files import write_leads
+from conversion.leads.lead_tables import write_leads
 from tests.contract_files import hubspot
 from tests.exports import CUSTOMERS, MEASURES, NONCUSTOMERS, USAGE_ACTIONS, tiny_export, write_export
 from tests.pipeline import MODEL_TYPES, Pipeline, Tables, cut_at, dirty_export, small_params, typed
@@ -96,7 +96,10 @@ def test_what_is_not_known_changes_no_feature_no_label_and_no_score(tables: Tabl
     pd.testing.assert_frame_equal(found.latest, expected.latest)
     pd.testing.assert_frame_equal(found.train, expected.train)
     pd.testing.assert_frame_equal(found.backtest, expected.backtest)
+    pd.testing.assert_frame_equal(found.previous, expected.previous)
+    assert found.evidence == expected.evidence
     pd.testing.assert_frame_equal(found.leads, expected.leads)
+    pd.testing.assert_frame_equal(found.converted.companies, expected.converted.companies)
 
 
 def test_what_is_known_does_change_the_list() -> None:
@@ -136,12 +139,19 @@ def whole(model_type: str, as_of: str | None) -> Pipeline:
     )
 
 
+@functools.cache
+def then(model_type: str, as_of: str) -> Pipeline:
+    return Pipeline(
+        dirty_export(), small_params(data__as_of=as_of, model__type=model_type, **OUT_OF_TIME[model_type])
+    )
+
+
 @pytest.mark.parametrize("as_of", DATES)
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_time_travel_writes_the_bytes_of_an_export_cut_by_hand(
     model_type: str, as_of: str, tmp_path: Path
 ) -> None:
-    travelled = whole(model_type, as_of)
+    travelled = then(model_type, as_of)
     tables = cut_at(dirty_export(), pd.Timestamp(as_of))
     cut = Pipeline(tables, small_params(model__type=model_type, **OUT_OF_TIME[model_type]))
     assert cut.as_of == travelled.as_of == pd.Timestamp(as_of)
@@ -152,6 +162,16 @@ def test_time_travel_writes_the_bytes_of_an_export_cut_by_hand(
         written = (tmp_path / f"travelled{suffix}").read_bytes()
         assert written == (tmp_path / f"cut{suffix}").read_bytes()
         assert len(written) > 1000
+    pd.testing.assert_frame_equal(cut.previous, travelled.previous)
+    assert cut.evidence == travelled.evidence
+    for now, by_hand in zip(beside_the_list(travelled), beside_the_list(cut), strict=True):
+        pd.testing.assert_frame_equal(by_hand, now, check_exact=True)
+        assert len(now) > 5
+
+
+def beside_the_list(pipeline: Pipeline) -> tuple[pd.DataFrame, ...]:
+    converted = pipeline.converted
+    return pipeline.ranked.contributions, converted.companies, converted.contributions
 
 
 # The backtest measures the lists that would have been made
@@ -167,7 +187,7 @@ def test_the_backtest_predicts_what_time_travel_lists(model_type: str) -> None:
     converted = pipeline.companies.set_index("id")
     left_out = 0
     for refit in refits:
-        leads = whole(model_type, f"{refit:%Y-%m-%d}").leads.set_index("id")
+        leads = then(model_type, f"{refit:%Y-%m-%d}").leads.set_index("id")
         measured = predictions[predictions["as_of"] == refit].set_index("id")
         listed_too = leads.loc[measured.index, "probability"]
         np.testing.assert_allclose(measured["probability"], listed_too, rtol=0, atol=1e-9)

@@ -12,7 +12,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from conversion.data.timeline import WEEK
-from conversion.leads.lead_files import write_leads
+from conversion.leads.lead_tables import write_leads
 from tests.contract_files import projects
 from tests.exports import projects_export
 from tests.memberships import cut_memberships, memberships, memberships_export
@@ -49,8 +49,10 @@ def test_time_travel_writes_the_bytes_of_an_export_cut_by_hand(as_of: str, tmp_p
         pd.testing.assert_frame_equal(getattr(cut.clean, table), getattr(then.clean, table))
     for column, history in then.clean.histories.items():
         pd.testing.assert_frame_equal(cut.clean.histories[column], history)
-    for table in ("train", "latest"):
+    for table in ("train", "latest", "previous"):
         pd.testing.assert_frame_equal(getattr(cut, table), getattr(then, table))
+    assert cut.evidence == then.evidence
+    pd.testing.assert_frame_equal(cut.converted.companies, then.converted.companies)
     for name, pipeline in (("then", then), ("cut", cut)):
         write_leads(pipeline.leads, tmp_path / f"{name}.csv")
     written = (tmp_path / "then.csv").read_bytes()

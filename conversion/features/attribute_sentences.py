@@ -87,7 +87,7 @@ def _unknown(attribute: AnyAttribute, said: str) -> str:
     if isinstance(attribute, Flag):
         return f"It is not known whether they are marked as '{said}'"
     if isinstance(attribute, Date):
-        return f"It is not known when: {said}"
+        return f"Their record has no day for '{said}'"
     if isinstance(attribute, Number | Ordered) and is_plural(said):
         return f"Their number of {said} is not known"
     return f"Their {said} {_is(said)} not known"

@@ -27,17 +27,22 @@ class Sentence(NamedTuple):
         What it is about, and its numbers: sentences in which this is equal say the same.
     claims
         Subjects with 1 where the sentence says that there is more of it, -1 where less or none.
+    tells
+        What else another sentence may say that this one tells on the way.
     """
 
     text: str
     leaning: Leaning
     says: tuple[object, ...]
     claims: tuple[tuple[str, int], ...] = ()
+    tells: tuple[tuple[object, ...], ...] = ()
 
 
 def clash(one: Sentence, other: Sentence) -> bool:
     """Return whether two sentences cannot stand side by side: they say the same, or opposite things."""
-    return one.says == other.says or any((subject, -way) in other.claims for subject, way in one.claims)
+    if one.says == other.says or one.says in other.tells or other.says in one.tells:
+        return True
+    return any(way and (subject, -way) in other.claims for subject, way in one.claims)
 
 
 def regularity(share: float) -> Leaning:

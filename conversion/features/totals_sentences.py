@@ -8,7 +8,7 @@ from typing import Final
 from conversion.features.facts import ACTIONS, PEOPLE, RECENCY, REGULARITY
 from conversion.features.observations import Totals
 from conversion.features.statements import ACTIVITY, NEVER, Sentence, regularity
-from conversion.features.words import capitalised, counted, number
+from conversion.features.words import counted, number
 
 Template = Callable[[Totals], Sentence | None]
 
@@ -54,7 +54,7 @@ def _regularity(totals: Totals) -> Sentence | None:
         return Sentence(text, regularity(active / weeks), (REGULARITY, active, weeks))
     if days == 0:
         return Sentence("They were active in one week only", "bad", (REGULARITY, 1, 1))
-    text = f"{capitalised(counted(days, 'day', 'days'))} lie between their first and last use"
+    text = f"Their first and last use are {counted(days, 'day', 'days')} apart"
     return Sentence(text, "neutral", (REGULARITY, days))
 
 

@@ -162,11 +162,12 @@ def _regularity(company: Company) -> Sentence:
         return _tenure(company)
     new = company.started < REGULAR_WEEKS
     span = f"{number(weeks)} weeks since they started" if new else f"last {number(weeks)} weeks"
-    says = (REGULARITY, active, weeks)
+    says, tells = (REGULARITY, active, weeks), ((TENURE, weeks),) if new else ()
     if active == weeks:
         text = f"They were active in every one of the {span}"
-        return Sentence(text, "good", says, ((ACTIVITY, 1),))
-    return Sentence(f"They were active in {number(active)} of the {span}", regularity(active / weeks), says)
+        return Sentence(text, "good", says, ((ACTIVITY, 1),), tells)
+    text = f"They were active in {number(active)} of the {span}"
+    return Sentence(text, regularity(active / weeks), says, (), tells)
 
 
 def _tenure(company: Company) -> Sentence:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from conversion.features.facts import ACTIONS, PEOPLE
+from conversion.features.facts import ACTIONS, PEOPLE, TENURE
 from conversion.features.observations import RECENT_WEEKS, Company
 from conversion.features.statements import ACTIVITY, Leaning, Sentence
 from conversion.features.words import capitalised, counted, number, weeks_ago
@@ -58,7 +58,8 @@ def _people_of_new(
     some = capitalised(counted(people, "person", "people") if one_week else _up_to(people))
     have = "has" if people == 1 else "have"
     text = f"{some} {have} {did} since they started {weeks_ago(company.started)}"
-    return Sentence(text, "neutral" if people == 1 else "good", says, ((subject, 1), (ACTIVITY, 1)))
+    leaning: Leaning = "neutral" if people == 1 else "good"
+    return Sentence(text, leaning, says, ((subject, 1), (ACTIVITY, 1)), _start(company))
 
 
 def actions_sentence(company: Company, actions: Window, where: str, subject: str) -> Sentence:
@@ -71,7 +72,7 @@ def actions_sentence(company: Company, actions: Window, where: str, subject: str
     said = f"{_actions(actions.now)}{where}"
     if company.started <= RECENT_WEEKS:
         text = f"They have taken {said} since they started {weeks_ago(company.started)}"
-        return Sentence(text, "good", says, ((subject, 1), (ACTIVITY, 1)))
+        return Sentence(text, "good", says, ((subject, 1), (ACTIVITY, 1)), _start(company))
     text = f"They took {said} {LATELY}{compared(actions, 'none')}"
     return Sentence(text, leaning_of(actions), says, claims_of(actions, subject))
 
@@ -104,7 +105,7 @@ def compared(window: Window, nothing: str) -> str:
 
 def leaning_of(window: Window) -> Leaning:
     """Return what a change suggests; where half or more is left it may be chance."""
-    if window.now > window.before:
+    if window.now >= window.before:
         return "good"
     return "neutral" if 2 * window.now >= window.before else "bad"
 
@@ -118,6 +119,10 @@ def claims_of(window: Window, subject: str) -> Claims:
 def _leaning_of_over(company: Company, window: Window) -> Leaning:
     """Return what use that is over suggests: nothing good where the company went on with something else."""
     return "bad" if window.now == 0 and company.last_active <= QUIET_WEEKS else "neutral"
+
+
+def _start(company: Company) -> tuple[tuple[object, ...], ...]:
+    return ((TENURE, company.started),)
 
 
 def _over(company: Company, subject: str) -> Claims:

@@ -120,6 +120,8 @@ def plain(text: str, most: int = MOST_CHARACTERS) -> str:
     ('deals and offers', 40)
     """
     line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    if not line:
+        return "blank"
     return line if len(line) <= most else line[: most - 3].rstrip() + "..."
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +18,35 @@ from conversion.stats.losses import log_odds
 from conversion.stats.numeric import Floats
 from conversion.stats.portable_math import expit
 
+SMALLEST_SUM: Final = 1e-200
+"""Keeps the quotient of a row without any contribution finite."""
+
 Values = NDArray[np.floating[Any]]
+
+
+class Explained(NamedTuple):
+    """Rows' raw probabilities, their log-odds, and each feature's contribution to these."""
+
+    raw: Floats
+    log_odds: Floats
+    contributions: Floats
 
 
 @dataclass(frozen=True)
 class Member:
-    """A fitted scorer behind its own fitted preprocessor: from feature values to raw probabilities."""
+    """A fitted scorer behind its own fitted preprocessor: from feature values to raw probabilities.
+
+    Attributes
+    ----------
+    preprocessor, scorer
+        Fitted.
+    base_log_odds
+        What contributions are relative to.
+    """
 
     preprocessor: Preprocessor
     scorer: Scorer
+    base_log_odds: float
 
     @classmethod
     def fitted(
@@ -42,16 +62,30 @@ class Member:
         """Fit a preprocessor, and a copy of the scorer on the design matrix that comes out of it."""
         preprocessor = scorer.preprocessor(features, levels, preparation)
         columns = preprocessor.fit_transform(values)
-        return cls(preprocessor, clone(scorer).fit(columns, y, weight, preprocessor.monotone_))
+        fitted = clone(scorer).fit(columns, y, weight, preprocessor.monotone_)
+        return cls(preprocessor, fitted, fitted.base_log_odds())
 
     def raw_probability(self, values: Values) -> Floats:
         """Return the probability of conversion before calibration, one a row."""
         return self.scorer.raw_probability(self.preprocessor.transform(values))
 
-    def raw_with_contributions(self, values: Values) -> tuple[Floats, Floats]:
+    def explained(self, values: Values) -> Explained:
         """Return the same and what each feature contributes to it, preprocessing once."""
         raw, contributions = self.scorer.raw_with_contributions(self.preprocessor.transform(values))
-        return raw, self.preprocessor.by_feature(contributions)
+        score = log_odds(raw)
+        return Explained(raw, score, self._adding_up(self.preprocessor.by_feature(contributions), score))
+
+    def _adding_up(self, contributions: Floats, score: Floats) -> Floats:
+        """Spread over a row's contributions, by their size, what they are short of its log-odds.
+
+        That is what the score lost: XGBoost adds up in single precision, and log-odds are clipped.
+        """
+        size = np.abs(contributions)
+        short = score - self.base_log_odds - np.add.reduce(contributions, axis=1)
+        short /= np.maximum(np.add.reduce(size, axis=1), SMALLEST_SUM)
+        size *= short[:, None]
+        size += contributions
+        return size
 
     def importance(self) -> Floats:
         """Return the weight of each feature, on any scale."""
@@ -65,13 +99,15 @@ def raw_probability(members: Sequence[Member], values: Values) -> Floats:
 
 def raw_with_contributions(members: Sequence[Member], values: Values) -> tuple[Floats, Floats]:
     """Return the same, and the mean of the members' contributions, shape (rows, features)."""
-    both = [member.raw_with_contributions(values) for member in members]
-    return _mean_probability([raw for raw, _ in both]), _mean([contributions for _, contributions in both])
+    each = [member.explained(values) for member in members]
+    if len(each) == 1:
+        return each[0].raw, each[0].contributions
+    return expit(_mean([one.log_odds for one in each])), _mean([one.contributions for one in each])
 
 
 def base_log_odds(members: Sequence[Member]) -> float:
     """Return the log-odds that contributions are relative to."""
-    return sum(member.scorer.base_log_odds() for member in members) / len(members)
+    return sum(member.base_log_odds for member in members) / len(members)
 
 
 def importance(members: Sequence[Member]) -> Floats:

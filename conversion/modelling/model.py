@@ -151,8 +151,8 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         if len(np.unique(y)) < 2:
             raise ExportError(
-                f"{self.data_contract.conversion_tables}: the {len(y)} training snapshots have a single class "
-                f"({y[:1]}); there is nothing to learn from: give a longer export or a later as_of"
+                f"{self.data_contract.conversion_tables}: the {len(y)} training snapshots have a single "
+                f"class ({y[:1]}); there is nothing to learn from: give a longer export or a later as_of"
             )
         values = self.learn_levels(X).values(X)
         self.classes_ = np.array([0, 1])
@@ -269,9 +269,9 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raw.append(ensemble.raw_probability(list(earlier.values()), values[test]))
         if not rows:
             raise ExportError(
-                f"{self.data_contract.conversion_tables}: too little history to calibrate, to choose a threshold or to "
-                "search hyperparameters on out-of-time predictions; set train.calibration: none and "
-                "train.threshold: fixed, with train.search.trials: 0, or give a longer export"
+                f"{self.data_contract.conversion_tables}: too little history to calibrate, to choose a "
+                "threshold or to search hyperparameters on out-of-time predictions; set train.calibration: "
+                "none and train.threshold: fixed, with train.search.trials: 0, or give a longer export"
             )
         index = np.concatenate(rows)
         return OutOfTime(np.concatenate(raw), y[index], sample_weight[index], as_of.iloc[index])

@@ -12,6 +12,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from conversion.modelling.scorer import Scorer
 from conversion.modelling.tree_paths import Trees, margin_of
+from conversion.modelling.tree_shap import DEEPEST, ShapTables
 from conversion.stats.losses import log_odds
 from conversion.stats.numeric import Floats
 from conversion.stats.portable_math import expit
@@ -29,17 +30,23 @@ class TreeScorer(Scorer):
     """Trees that are also laid out as arrays, see `conversion.modelling.tree_paths`.
 
     The library computes the probabilities of many rows; few rows are walked down the arrays, as the library
-    takes longer to start than to score them. Contributions always come from the arrays.
+    takes longer to start than to score them. Contributions always come from the arrays: SHAP values of trees
+    that have tables of them (`conversion.modelling.tree_shap`), and of others what the splits on a row's way
+    change.
 
     Attributes
     ----------
     trees_ : Trees
         The fitted trees as arrays.
+    shap_ : ShapTables or None
+        Their SHAP values.
     """
 
+    shap_: ShapTables | None = None
+
     @abstractmethod
-    def _trees(self) -> Trees:
-        """Lay the fitted trees out."""
+    def _trees(self) -> tuple[Trees, ShapTables | None]:
+        """Lay the fitted trees out, and compute their SHAP values unless they are too deep."""
 
     @abstractmethod
     def _raw_of_many(self, columns: Floats) -> Floats:
@@ -47,16 +54,16 @@ class TreeScorer(Scorer):
 
     @abstractmethod
     def _raw_of_leaves(self, values: Floats) -> Floats:
-        """Return the same from the values of the leaves that each row ends in, shape (rows, trees)."""
+        """Return the same from the values of the leaves that each row ends in, in the order of the trees."""
 
     @abstractmethod
     def _in_log_odds(self, contributions: Floats, raw: Floats) -> Floats:
-        """Convert what the splits change of the values, summed over trees, into log-odds."""
+        """Convert contributions to the trees' values, summed over trees, into log-odds."""
 
     def fit(self, columns: Floats, y: np.ndarray, weight: np.ndarray, monotone: NDArray[np.int64]) -> Self:
         """Fit, and lay the trees out."""
         super().fit(columns, y, weight, monotone)
-        self.trees_ = self._trees()
+        self.trees_, self.shap_ = self._trees()
         return self
 
     def raw_probability(self, columns: Floats) -> Floats:
@@ -66,7 +73,7 @@ class TreeScorer(Scorer):
         return self._raw_of_leaves(self.trees_.leaf_values(self.trees_.paths(columns)))
 
     def contributions(self, columns: Floats) -> Floats:
-        """Split each row's log-odds among the design columns, by the splits on the row's way (Saabas)."""
+        """Split each row's log-odds among the design columns."""
         return self.raw_with_contributions(columns)[1]
 
     def raw_with_contributions(self, columns: Floats) -> tuple[Floats, Floats]:
@@ -74,11 +81,16 @@ class TreeScorer(Scorer):
         raw, contributions = np.empty(len(columns)), np.empty(columns.shape)
         for start in range(0, len(columns), BLOCK_ROWS):
             block = slice(start, start + BLOCK_ROWS)
-            paths = self.trees_.paths(columns[block])
-            raw[block] = self._raw_of_leaves(self.trees_.leaf_values(paths))
-            changes = self.trees_.contributions(paths, columns.shape[1])
+            leaves, changes = self._leaves_and_changes(columns[block])
+            raw[block] = self._raw_of_leaves(leaves)
             contributions[block] = self._in_log_odds(changes, raw[block])
         return raw, contributions
+
+    def _leaves_and_changes(self, columns: Floats) -> tuple[Floats, Floats]:
+        if self.shap_ is not None:
+            return self.shap_.leaves_and_contributions(columns)
+        paths = self.trees_.paths(columns)
+        return self.trees_.leaf_values(paths), self.trees_.contributions(paths, columns.shape[1])
 
     def base_log_odds(self) -> float:
         """Return the log-odds of a row that has not passed a split."""
@@ -91,7 +103,10 @@ class TreeScorer(Scorer):
 
 
 class RandomForestScorer(TreeScorer):
-    """A forest of shallow trees with large leaves, as positives are sparse, monotone as definitions say."""
+    """A forest of shallow trees with large leaves, as positives are sparse, monotone as definitions say.
+
+    Its trees are too deep for SHAP values; `conversion.modelling.tree_paths` has the measured difference.
+    """
 
     def estimator(self, monotone: NDArray[np.int64]) -> RandomForestClassifier:
         """Return the unfitted forest with each column's constraint."""
@@ -102,8 +117,8 @@ class RandomForestScorer(TreeScorer):
             random_state=self.seed,
         )
 
-    def _trees(self) -> Trees:
-        return Trees.of_forest(self.estimator_)
+    def _trees(self) -> tuple[Trees, None]:
+        return Trees.of_forest(self.estimator_), None
 
     def _raw_of_many(self, columns: Floats) -> Floats:
         return np.asarray(self.estimator_.predict_proba(columns)[:, 1])
@@ -146,10 +161,11 @@ class XGBoostScorer(TreeScorer):
             random_state=self.seed,
         )
 
-    def _trees(self) -> Trees:
+    def _trees(self) -> tuple[Trees, ShapTables | None]:
         learner = json.loads(self.estimator_.get_booster().save_raw("json"))["learner"]
         self.margin_ = margin_of(learner)
-        return Trees.of_booster(learner)
+        trees = Trees.of_booster(learner)
+        return trees, ShapTables.of(trees) if trees.depth <= DEEPEST else None
 
     def _raw_of_many(self, columns: Floats) -> Floats:
         booster = self.estimator_.get_booster()
@@ -158,9 +174,9 @@ class XGBoostScorer(TreeScorer):
 
     def _raw_of_leaves(self, values: Floats) -> Floats:
         # Added up as the library does: tree after tree, in single precision.
-        start = np.full((len(values), 1), self.margin_, dtype=np.float32)
-        margin = np.cumsum(np.concatenate([start, values.astype(np.float32)], axis=1), axis=1)[:, -1]
-        return expit(margin.astype(np.float64))
+        margins = np.empty((len(values), values.shape[1] + 1), dtype=np.float32)
+        margins[:, 0], margins[:, 1:] = self.margin_, values
+        return expit(np.add.accumulate(margins, axis=1)[:, -1].astype(np.float64))
 
     def _in_log_odds(self, contributions: Floats, raw: Floats) -> Floats:  # noqa: ARG002
         return contributions

@@ -11,10 +11,12 @@ import pandas as pd
 from conversion.data.attribute_encoding import levels_of
 from conversion.data.timeline import WEEK
 from conversion.features.compute import feature_definitions, feature_settings
+from conversion.modelling.ensemble import raw_probability
 from conversion.modelling.families import make_model
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.scorer import Scorer
 from conversion.modelling.training import fit_at
+from conversion.stats.losses import log_odds
 from tests.contract_files import hubspot
 from tests.pipeline import Pipeline, dirty_export, small_params
 
@@ -58,6 +60,25 @@ def fit_invented(rows: int = 1200, drop: tuple[str, ...] = (), **overrides: Any)
     frame, label, as_of = invented(rows)
     frame[list(drop)] = np.nan
     return make_model(small_params(**overrides), hubspot()).fit(frame, label, np.ones(rows), as_of)
+
+
+def mixed_up(model: ConversionModel, frame: pd.DataFrame, rows: int = 300) -> np.ndarray:
+    """Draw the model's features independently of each other: any of a frame, none, and numbers far out."""
+    rng = np.random.default_rng(5)
+    values = model.values(frame)
+    mixed = np.column_stack([rng.choice(column, rows) for column in values.T])
+    numbers = np.array([feature.kind != "category" for feature in model.features])
+    far = (rng.random(mixed.shape) < 0.1) & numbers
+    mixed[far] *= rng.choice([-10.0, 1000.0], int(far.sum()))
+    mixed[rng.random(mixed.shape) < 0.2] = np.nan
+    mixed[0] = np.nan
+    return mixed
+
+
+def short_of_the_score(model: ConversionModel, values: np.ndarray) -> np.ndarray:
+    """Return by how much the base and the contributions of each row miss its log-odds before calibration."""
+    raw = raw_probability(list(model.members_.values()), values)
+    return log_odds(raw) - model.base_log_odds_ - model.contributions(values).sum(axis=1)
 
 
 def scorer_and_columns(model: ConversionModel, frame: pd.DataFrame) -> tuple[Scorer, np.ndarray]:

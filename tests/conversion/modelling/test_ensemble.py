@@ -45,7 +45,7 @@ def test_members_are_not_calibrated_but_their_mean_is() -> None:
     values = model.values(export().latest)
     members = list(model.members_.values())
     for member in members:
-        assert set(vars(member)) == {"preprocessor", "scorer"}
+        assert set(vars(member)) == {"preprocessor", "scorer", "base_log_odds"}
         assert not hasattr(member.scorer, "calibrator_")
     raw = raw_probability(members, values)
     np.testing.assert_array_equal(model.probability(values), calibrated(model.calibrator_, raw))

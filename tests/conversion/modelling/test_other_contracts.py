@@ -20,7 +20,7 @@ from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import describe, fit_at, training_columns
 from conversion.runtime.errors import ExportError, ParamsError
 from tests.contract_files import projects
-from tests.conversion.modelling.fits import scores
+from tests.conversion.modelling.fits import mixed_up, scores, short_of_the_score
 from tests.exports import projects_export
 from tests.pipeline import MODEL_TYPES, Pipeline, small_params
 
@@ -198,6 +198,9 @@ def test_a_model_of_another_product_s_export(model_type: str) -> None:
     made, params = pipeline(), small_params(model__type=model_type, **AUTO)
     model = fit_at(made.train[training_columns(params, projects())], made.as_of, params, projects())
     assert model.levels["country"] == ("DE", "FR", "US", "Other", "Unknown")
+    for each in (model, model.summary_):
+        short = short_of_the_score(each, mixed_up(each, made.latest))
+        np.testing.assert_allclose(short, 0, rtol=0, atol=1e-6)
     probability = scores(model, made.latest)
     assert np.ptp(probability) > 0
     assert np.isfinite(probability).all()

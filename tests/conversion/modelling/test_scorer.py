@@ -5,10 +5,20 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from conversion.modelling.ensemble import raw_probability
 from conversion.modelling.families import make_model
 from conversion.stats.losses import log_odds
 from tests.contract_files import hubspot
-from tests.conversion.modelling.fits import SECTORS, export, fit_invented, fitted, invented, scores
+from tests.conversion.modelling.fits import (
+    SECTORS,
+    export,
+    fit_invented,
+    fitted,
+    invented,
+    mixed_up,
+    scores,
+    short_of_the_score,
+)
 from tests.pipeline import MODEL_TYPES, small_params
 
 # What preprocessing makes of gaps, scales and sectors
@@ -122,15 +132,38 @@ def test_the_one_telling_feature_is_the_most_important(model_type: str) -> None:
 # Explanations
 
 
+@pytest.mark.parametrize("calibration", ["none", "sigmoid"])
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
-def test_contributions_add_up_to_the_score(model_type: str) -> None:
-    model, latest = fitted(model__type=model_type), export().latest
-    contributions = model.explain(latest)
-    assert list(contributions) == [feature.name for feature in model.features]
-    score = log_odds(scores(model, latest))
-    rest = score - contributions.sum(axis=1).to_numpy()
-    np.testing.assert_allclose(rest, rest[0], rtol=0, atol=1e-4)
-    assert np.ptp(score) > 0.01, "there is something to explain"
+def test_contributions_add_up_to_the_score(model_type: str, calibration: str) -> None:
+    both, latest = fitted(model__type=model_type, train__calibration=calibration), export().latest
+    for model in (both, both.summary_):
+        contributions = model.explain(latest)
+        assert list(contributions) == [feature.name for feature in model.features]
+        assert np.ptp(contributions.sum(axis=1)) > 0.01, "there is something to explain"
+        for values in (model.values(latest), mixed_up(model, latest)):
+            np.testing.assert_allclose(short_of_the_score(model, values), 0, rtol=0, atol=1e-6)
+
+
+def test_contributions_add_up_where_log_odds_are_clipped() -> None:
+    """A probability below 1e-9 counts as 1e-9, in the mean of an ensemble too."""
+    for model_type in ("logistic_regression", "ensemble"):
+        model = fitted(model__type=model_type, model__logistic_regression__C=10.0)
+        numbers = [50.0 if feature.kind != "category" else 1.0 for feature in model.features]
+        far = model.values(export().latest) * numbers
+        raw = raw_probability([model.members_["logistic_regression"]], far)
+        assert (raw < 1e-9).any() or (raw > 1 - 1e-9).any()
+        np.testing.assert_allclose(short_of_the_score(model, far), 0, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_the_base_is_the_log_odds_of_an_average_snapshot(model_type: str) -> None:
+    """Contributions of training snapshots, which weigh as they do in a fit, are of both signs around it."""
+    model, train = fitted(model__type=model_type), export().train
+    assert log_odds(scores(model, train)).min() < model.base_log_odds_ < log_odds(scores(model, train)).max()
+    contributions = model.explain(train)
+    moving = contributions.loc[:, np.ptp(contributions, axis=0) > 0.1]
+    assert moving.shape[1] > 0
+    assert ((moving.min() < 0) & (moving.max() > 0)).all()
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from xgboost import DMatrix
 
-from conversion.modelling.trees import BLOCK_ROWS
+from conversion.modelling.tree_shap import DEEPEST
+from conversion.modelling.trees import BLOCK_ROWS, XGBoostScorer
 from tests.conversion.modelling.fits import export, fit_invented, fitted, invented, scorer_and_columns, scores
 
 
@@ -22,19 +23,26 @@ def test_a_forest_walks_its_trees_as_scikit_learn_does() -> None:
     np.testing.assert_allclose(scorer.raw_probability(edges), expected, rtol=1e-12)
 
 
-def test_xgboost_walks_as_the_library_does() -> None:
-    """The same bits, and to single precision the library's own contributions along the path."""
-    model, latest = fitted(model__type="xgboost", model__xgboost__max_depth=5), export().latest
+@pytest.mark.parametrize("depth", [5, DEEPEST + 2])
+def test_xgboost_walks_as_the_library_does(depth: int) -> None:
+    """The same bits, and to single precision the library's own contributions; Saabas's in deep trees."""
+    params = {"model__xgboost__min_child_weight": 0.0, "model__xgboost__reg_lambda": 0.1}
+    model = fitted(model__type="xgboost", model__xgboost__max_depth=depth, **params)
+    latest = export().latest
     scorer, columns = scorer_and_columns(model, latest)
+    assert isinstance(scorer, XGBoostScorer)
+    assert (scorer.shap_ is None) == (scorer.trees_.depth > DEEPEST) == (depth > DEEPEST)
     assert len(columns) > BLOCK_ROWS
     raw = scorer.raw_probability(columns)
     blocks = [columns[start : start + BLOCK_ROWS] for start in range(0, len(columns), BLOCK_ROWS)]
     np.testing.assert_array_equal(np.concatenate([scorer.raw_probability(few) for few in blocks]), raw)
+    np.testing.assert_array_equal(scorer.raw_with_contributions(columns)[0], raw)
     booster = scorer.estimator_.get_booster()
     margin = booster.inplace_predict(columns, predict_type="margin")
     np.testing.assert_allclose(raw, 1 / (1 + np.exp(-margin.astype(np.float64))), rtol=1e-12)
-    expected = booster.predict(DMatrix(columns), pred_contribs=True, approx_contribs=True)[:, :-1]
-    np.testing.assert_allclose(scorer.contributions(columns), expected, rtol=0, atol=2e-6)
+    expected = booster.predict(DMatrix(columns), pred_contribs=True, approx_contribs=depth > DEEPEST)
+    np.testing.assert_allclose(scorer.contributions(columns), expected[:, :-1], rtol=0, atol=2e-6)
+    np.testing.assert_allclose(scorer.base_log_odds(), expected[:, -1], rtol=0, atol=2e-6)
 
 
 def test_a_tree_without_a_split_is_walked_too() -> None:
