@@ -214,8 +214,9 @@ def importance(record: TrackRecord) -> Markup:
         for each in record.facts
     ]
     how = (
-        "A longer bar moves scores more, over all companies; the line below a name says in which direction, "
-        "with the other facts as they are. It says what the model looks at, not what makes a company convert."
+        "A longer bar moves scores more, over all companies; blue is about what a company does, violet "
+        "about what it is. The line below a name says in which direction, with the other facts as they "
+        "are. It is what the model looks at, not what makes a company convert."
     )
     table = bar_table("Share of what moves scores", ("Fact", "Share"), bars, longest)
     return framed("How much each fact counts", table, how)
