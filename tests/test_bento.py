@@ -47,6 +47,14 @@ NOT_SERVED += (
 )
 
 
+# Read by the service beside its modules.
+NOT_MODULES = (
+    "conversion/pages/static/*",
+    "conversion/pages/templates/*.html",
+    "conversion/serving/prediction_log.yaml",
+)
+
+
 def link_to_cache(project: Path, cache: Path) -> None:
     """Leave the model's files as hard links, and the list's as symbolic ones, as DVC's ``cache.type`` may."""
     for folder, link in (("models", os.link), ("data/leads", os.symlink)):
@@ -109,9 +117,8 @@ def test_the_bentofile_lists_the_wings_that_the_service_reaches() -> None:
     wings = {wing.relative_to(ROOT).as_posix() for wing in wings_reached()}
     assert {"conversion/serving", "conversion/modelling", "conversion/stats"} < wings
     assert not wings & {f"conversion/{wing}" for wing in ("evaluation", "ingest", "simulation", "tracking")}
-    prediction_log = "conversion/serving/prediction_log.yaml"
     assert sorted(code) == sorted(
-        ["conversion/__init__.py", prediction_log, *(f"{wing}/*.py" for wing in wings)]
+        ["conversion/__init__.py", *NOT_MODULES, *(f"{wing}/*.py" for wing in wings)]
     )
 
 
@@ -121,8 +128,8 @@ def test_it_holds_what_serving_needs_and_no_more(served: Path, bento: Path) -> N
         *(path for wing in wings_reached() for path in wing.glob("*.py")),
     ]
     code = {path.relative_to(ROOT).as_posix() for path in modules}
-    code |= {"conversion/serving/prediction_log.yaml"}
-    written = {"models/model.joblib", "models/model.json"}
+    code |= {path.relative_to(ROOT).as_posix() for each in NOT_MODULES for path in ROOT.glob(each)}
+    written = {"models/model.joblib", "models/model.json", "data/track_record.json"}
     beside = ("contributions", "converted", "converted_contributions", "usage")
     written |= {f"data/leads/{name}.parquet" for name in beside}
     written |= {f"data/leads/{name}" for name in ("leads.csv", "manifest.json", "evidence.json")}

@@ -269,7 +269,8 @@ def _plain(values: Any) -> list[Any]:
     """Return an array's values as Python's own; what is missing is None."""
     objects = np.asarray(values, dtype=object)
     objects[np.asarray(pd.isna(values), dtype=np.bool_)] = None
-    return objects.tolist()
+    plain: list[Any] = objects.tolist()
+    return plain
 
 
 def _texts(values: pd.Series[Any]) -> Any:
