@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
-from conversion.evaluation.importance import importance_by_fact_table
 
 from conversion.config.contract_file import load_contract
 from conversion.config.data_contract import Contract
 from conversion.config.params_file import load_params
+from conversion.evaluation.importance import importance_by_fact_table
 from conversion.features.facts import Fact
 from conversion.leads.lead_files import FOLDER, LeadFiles, read_lead_files
 from conversion.modelling.artifact import load_model

@@ -58,7 +58,15 @@ def test_the_stage_writes_measures_predictions_and_plots(
     assert "precision" in (project / "metrics/classification_report.txt").read_text()
     names = {path.stem for path in (project / "plots").glob("*.csv")}
     assert names == {path.stem for path in (project / "plots").glob("*.png")} == {plot.name for plot in PLOTS}
-    assert names >= {"roc", "precision_recall", "reliability", "gains", "importance_by_fact", "confusion", "slices"}
+    assert names >= {
+        "roc",
+        "precision_recall",
+        "reliability",
+        "gains",
+        "importance_by_fact",
+        "confusion",
+        "slices",
+    }
 
 
 def test_on_another_export_the_truth_is_not_looked_for(
