@@ -14,6 +14,8 @@ from markupsafe import Markup
 
 from conversion.config.attribute_kinds import AnyAttribute, Category, Number
 from conversion.config.attribute_names import encoded_names, label
+from conversion.config.data_contract import Contract
+from conversion.features.facts import Fact
 from conversion.leads.lead_columns import REASON_COLUMNS
 from conversion.pages import words
 from conversion.pages.bars import Step, data_table, framed, waterfall
@@ -354,16 +356,21 @@ class SimilarRow:
 
 
 def _similar(table: LeadTable, each: Similar) -> SimilarRow:
-    # What an attribute is called may be a name.
-    titles = [
-        fact.title if fact.part == "fit" else fact.title[:1].lower() + fact.title[1:] for fact in each.shared
-    ]
+    titles = [_in_a_sentence(fact, table.contract) for fact in each.shared]
     shared = f"Alike in {words.listed(titles)}" if titles else "Alike as a whole"
     return SimilarRow(
         table.name_of(each.row),
         words.long_day(pd.Timestamp(each.row["converted"]).date().isoformat()),
         shared,
     )
+
+
+def _in_a_sentence(fact: Fact, contract: Contract) -> str:
+    """Write the title of a fact as it stands within a sentence; what an attribute is called may be a name."""
+    of, _, name = fact.key.partition(":")
+    attribute = contract.companies.attributes.get(name) if of == "attribute" else None
+    title = fact.title[:1].lower() + fact.title[1:] if attribute is None else label(name, attribute)
+    return title.replace("_", " ")
 
 
 def explanation_of(

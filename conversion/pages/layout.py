@@ -106,6 +106,19 @@ def company_path(company_id: int | str) -> str:
     return f"/companies/?id={text}" if text in {".", ".."} else f"/companies/{quote(text, safe='')}"
 
 
+def amount(value: float | None) -> str:
+    """Write an amount in a column of amounts: whole from 10 on, a dash if it is not known.
+
+    Examples
+    --------
+    >>> amount(1234.6), amount(97.17), amount(3.14159)
+    ('1,235', '97', '3.14')
+    """
+    if value is None:
+        return words.UNKNOWN
+    return f"{value:,.0f}" if abs(value) >= 10.0 else f"{value:,.2f}"
+
+
 @cache
 def environment() -> Environment:
     """Return the templates' environment; every value is escaped."""
@@ -121,6 +134,7 @@ def environment() -> Environment:
         "percent": words.percent,
         "count": words.count,
         "money": words.money,
+        "amount": amount,
         "day": words.long_day,
         "tier": words.tier_words,
         "sentence": lambda text: text if text.endswith((".", "!", "?")) else f"{text}.",

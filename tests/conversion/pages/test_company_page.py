@@ -114,11 +114,14 @@ def test_many_facts_are_added_up() -> None:
 
 
 def test_similar_companies() -> None:
-    facts = (Fact("people", "How many people use it", "activity"), Fact("x", "Alexa rank", "fit"))
+    facts = (
+        Fact("people", "How many people use it", "activity"),
+        Fact("attribute:is_partner", "Is_partner", "fit"),
+    )
     similar = Similar({"id": "z", "name": "Zeta", "converted": "2020-01-02"}, facts)
     text = page(0, Company(None, (similar,), ""))
     assert '<b><bdi>Zeta</bdi></b> <span class="of">customer since 2 January 2020</span>' in text
-    assert "Alike in how many people use it and Alexa rank" in text
+    assert "Alike in how many people use it and is partner" in text
 
 
 def what_if(**given: object) -> WhatIf:

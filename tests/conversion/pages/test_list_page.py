@@ -23,7 +23,8 @@ def test_what_a_row_says() -> None:
     assert '<a href="/companies/a"><bdi>Zürich AG</bdi></a>' in text
     assert '<span class="of">Owner</span> <bdi>Ann</bdi>' in text
     assert "<b>50 %</b>" in text
-    assert "EUR 10.00" in text
+    assert 'Expected value <span class="unit">(EUR)</span></th>' in text
+    assert '<span class="of">Expected value EUR </span>10</td>' in text
     assert '<span class="move up">Up from 3</span> <span class="of">was 20 %</span>' in text
     assert '<span class="move down">Down from 1</span>' in text
     assert '<span class="move new">New</span>' in text
