@@ -120,6 +120,8 @@ def _higher(feature: Feature, contract: Contract) -> str:
     if feature.group == "missingness":
         return "not known"
     if feature.kind == "duration":
+        if feature.fact == REGULARITY:
+            return "over a longer time"
         return "longer ago" if feature.fact == RECENCY or feature.column is not None else "longer"
     if feature.column is None:
         return _FLAG if feature.kind == "flag" else _HIGHER.get(feature.fact, "more")
