@@ -25,7 +25,7 @@ from conversion.pages.words import percent
 
 WIDTH: Final = 360.0
 HEIGHT: Final = 236.0
-LEFT: Final = 46.0
+LEFT: Final = 58.0
 RIGHT: Final = 14.0
 TOP: Final = 30.0
 BOTTOM: Final = 44.0
