@@ -80,8 +80,8 @@ def escaped(text: str) -> str:
 
     Examples
     --------
-    >>> print(escaped("CRM_CONTACTS | <b>"))
-    CRM\_CONTACTS \| \<b\>
+    >>> print(escaped("sent_mails | <b>"))
+    sent\_mails \| \<b\>
     """
     return SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
