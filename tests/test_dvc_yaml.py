@@ -572,10 +572,10 @@ def test_the_recorder_sees_single_keys_and_dumps_but_not_the_checks(tmp_path: Pa
         assert not recorder.read
         _ = params.score.tiers
         assert not recorder.read
-        _ = params.score.tiers.high
+        _ = params.score.tiers.rank_share.high
         params.featurize.model_dump(include={"windows", "keep_negatives"})
     assert recorder.read == {
-        "score.tiers.high",
+        "score.tiers.rank_share.high",
         "featurize.windows",
         "featurize.keep_negatives.seen",
         "featurize.keep_negatives.never_seen",

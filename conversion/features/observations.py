@@ -112,9 +112,9 @@ def observe(block: Floats, attributes: Floats, settings: FeatureSettings, levels
     levels
         By category, its levels in the order of their codes in ``attributes``; the last one is unknown.
     """
-    plan, (companies, weeks, _) = _plan(settings), block.shape
+    plan = _plan(settings)
     modules, counts, places = plan.modules, plan.counts, plan.places
-    values = np.zeros((companies, plan.width))
+    values = np.zeros((len(block), plan.width))
     for at, span in ((0, slice(-RECENT_WEEKS, None)), (1, slice(-2 * RECENT_WEEKS, -RECENT_WEEKS))):
         inside = block[:, span]
         values[:, places.actions[at]] = inside[:, :, :modules].sum(axis=1)
@@ -122,17 +122,7 @@ def observe(block: Floats, attributes: Floats, settings: FeatureSettings, levels
             values[:, places.people[at]] = inside[:, :, modules:counts].max(axis=1, initial=0.0)
         if plan.ways:
             _put_measures(values[:, places.measures[at]], inside, plan)
-    used = np.empty((companies, weeks, modules + 1), dtype=np.bool_)
-    np.greater(block[:, :, :modules], 0.0, out=used[:, :, :-1])
-    if counts > modules:
-        used[:, :, plan.with_users] |= block[:, :, modules:counts] > 0.0
-    used[:, :, -1] = used[:, :, :-1].any(axis=2)
-    ago = np.arange(weeks, 0, -1.0)[:, None]
-    # The first use is the longest ago; the last one has the most weeks before it.
-    values[:, places.first] = (used * ago).max(axis=1, initial=0.0)
-    passed = (used * ago[::-1]).max(axis=1, initial=0.0)
-    values[:, places.last] = np.where(passed > 0.0, weeks + 1.0 - passed, 0.0)
-    values[:, places.active] = used[:, -REGULAR_WEEKS:, -1].sum(axis=1)
+    _put_uses(values, block, plan)
     values[:, places.attributes] = attributes
     return Observations(values, levels, plan.read)
 
@@ -274,6 +264,22 @@ def _reader(places: _Places) -> Callable[[Values], Company]:
 def _read_totals(row: Values) -> Totals:
     actions, users, days_active, frequency, seen, *attributes = row
     return Totals(actions, users, days_active, frequency, seen, attributes)
+
+
+def _put_uses(values: Floats, block: Floats, plan: _Plan) -> None:
+    """Find when each module and the product were first and last used, and in how many weeks of late."""
+    (companies, weeks, _), modules, places = block.shape, plan.modules, plan.places
+    used = np.empty((companies, weeks, modules + 1), dtype=np.bool_)
+    np.greater(block[:, :, :modules], 0.0, out=used[:, :, :-1])
+    if plan.counts > modules:
+        used[:, :, plan.with_users] |= block[:, :, modules : plan.counts] > 0.0
+    used[:, :, -1] = used[:, :, :-1].any(axis=2)
+    ago = np.arange(weeks, 0, -1.0)[:, None]
+    # The first use is the longest ago; the last one has the most weeks before it.
+    values[:, places.first] = (used * ago).max(axis=1, initial=0.0)
+    passed = (used * ago[::-1]).max(axis=1, initial=0.0)
+    values[:, places.last] = np.where(passed > 0.0, weeks + 1.0 - passed, 0.0)
+    values[:, places.active] = used[:, -REGULAR_WEEKS:, -1].sum(axis=1)
 
 
 def _put_measures(target: Floats, inside: Floats, plan: _Plan) -> None:

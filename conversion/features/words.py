@@ -142,8 +142,8 @@ def spoken(name: str, say: str | None) -> str:
 
     Examples
     --------
-    >>> spoken("CRM_DEALS", "deals"), spoken("CRM_DEALS", None), spoken("headCount", None)
-    ('deals', 'crm deals', 'headCount')
+    >>> spoken("TEAM_CHAT", "chat"), spoken("TEAM_CHAT", None), spoken("headCount", None)
+    ('chat', 'team chat', 'headCount')
     """
     if say is not None:
         return plain(say)
@@ -156,7 +156,7 @@ def is_plural(words: str) -> bool:
 
     Examples
     --------
-    >>> [is_plural(each) for each in ("employees", "open tasks", "people", "status", "Alexa rank", "class")]
+    >>> [is_plural(each) for each in ("employees", "open tasks", "people", "status", "web rank", "class")]
     [True, True, True, False, False, False]
     """
     last = words.rpartition(" ")[2].casefold()

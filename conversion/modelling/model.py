@@ -357,12 +357,7 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return pd.DataFrame(self.contributions(self.values(X)), columns=self._names())
 
     def get_feature_importance(self) -> pd.Series:
-        """Weigh the features; they sum to 1 and are indexed by name, most important first.
-
-        Returns
-        -------
-        pandas.Series of float64
-        """
+        """Weigh the features; they sum to 1 and are indexed by name, most important first."""
         weights = ensemble.importance(self._members())
         series = pd.Series(weights, index=self._names(), name="importance")
         return series.sort_values(ascending=False, kind="stable")

@@ -7,8 +7,8 @@ snapshots below, and that change is credited to the column that the split asks. 
 instead, see `conversion.modelling.tree_shap`. Both add up to the score, but Saabas credits a split less the
 nearer it is to the root.
 
-The forest of params.yaml is nine levels deep. There SHAP values by the shap library take about 9 ms a company,
-minutes for the sample's list. How far Saabas's contributions are from them on the sample, by fact and in
+The forest of params.yaml is nine levels deep. There SHAP values by the shap library take about 9 ms a company
+and minutes for the sample's list. How far Saabas's contributions are from them on the sample, by fact and in
 log-odds (``python -m benchmarks.tree_contributions``):
 
 - over the list 0.02 on average, at most 0.63; rank correlations between companies from 0.63 to 0.99; the

@@ -160,6 +160,7 @@ def read_files(params: Params, environment: Mapping[str, str]) -> LoadedFiles:
     leads = read_lead_list(Path(), params.score.format, predictor.messages)
     if leads is not None:
         predictor = predictor.beside(leads.files.manifest.tier_cuts, leads.files.evidence)
+        _predict_once(predictor)  # so that the first request does not wait for what is made once
     return LoadedFiles(
         predictor=predictor,
         model_type=description["model_type"],
@@ -179,16 +180,20 @@ def checked_predictor(model: ConversionModel, description: dict[str, Any], param
     """
     try:
         predictor = make_predictor(model, description, params)
-        messages = predictor.messages
-        company: dict[str, Any] = {"id": 0 if messages.contract.companies.ids == "whole" else "0"}
-        nothing_known = (messages.summary(**company), messages.history(**company, usage=[]))
-        predict(predictor, nothing_known, ["", ""])
+        _predict_once(predictor)
     except INCOMPLETE_MODEL as error:
         raise ArtifactError(
             f"models/model.joblib: its model does not answer ({type(error).__name__}: {error}); "
             "run 'dvc repro -f train' to train it again"
         ) from error
     return predictor
+
+
+def _predict_once(predictor: Predictor) -> None:
+    messages = predictor.messages
+    company: dict[str, Any] = {"id": 0 if messages.contract.companies.ids == "whole" else "0"}
+    nothing_known = (messages.summary(**company), messages.history(**company, usage=[]))
+    predict(predictor, nothing_known, ["", ""])
 
 
 def make_state(

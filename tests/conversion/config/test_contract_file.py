@@ -146,6 +146,18 @@ BROKEN = {
         "INDUSTRY: given 'category', should be a section",
     ),
     "log_of_anything": (put(*NUMBER, "minimum", value=0), "ALEXA_RANK", "log needs a minimum above 0"),
+    "a_sentence_without_the_value": (
+        put(*NUMBER, "sentence", value="They have a rank"),
+        "ALEXA_RANK.sentence: given 'They have a rank', should have {value} once, where the value goes",
+    ),
+    "a_sentence_with_two_values": (
+        put(
+            "usage",
+            "measures",
+            value={"gb": {"column": "gb", "combine": "sum", "sentence": "{value}{value}"}},
+        ),
+        "usage.measures.gb.sentence: given '{value}{value}', should have {value} once",
+    ),
     "no_modules": (put("usage", "modules", value={}), "usage.modules: given {}", "at least 1"),
     "a_module_without_columns": (
         put("usage", "modules", "EMAIL", value={}),

@@ -79,6 +79,7 @@ def test_a_contract_may_name_and_describe_features_itself() -> None:
         -1,
         "firmographics",
         "ALEXA_RANK",
+        "attribute:ALEXA_RANK",
     )
     assert by_name["log_alexa_rank"] == expected
     assert by_name["size"].description == "employee range, 1 (one) to 9 (10,001 or more)"

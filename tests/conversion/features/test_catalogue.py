@@ -83,7 +83,7 @@ def test_a_module_is_called_what_reps_call_it() -> None:
     assert described["actions_chat_4w"] == "actions in Team chat"
     assert described["actions_forms_4w"] == "actions in forms"
     described = {feature.name: feature.description for feature in feature_definitions(settings_of(hubspot()))}
-    assert described["users_max_email_26w"] == "most users of a week in EMAIL"
+    assert described["users_max_email_26w"] == "most users of a week in email"
 
 
 def test_a_block_has_actions_users_the_marker_of_rows_and_measures() -> None:

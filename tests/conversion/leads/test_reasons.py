@@ -16,11 +16,12 @@ from conversion.config.data_contract import Contract
 from conversion.data.attribute_encoding import levels_of
 from conversion.features.compute import feature_definitions, levels_in, summary_definitions
 from conversion.features.definitions import Feature, LifetimeTotals
-from conversion.features.facts import facts_of
+from conversion.features.facts import fact_places, facts_of, sum_by_fact
 from conversion.features.observations import Observations, observe_table, observe_totals
 from conversion.features.sentences import templates_of
 from conversion.features.statements import clash
 from conversion.leads.reasons import LEAST_LOG_ODDS, REASONS, ReasonWriter, reason_writer
+from conversion.simulation.sample import simulate
 from tests.contract_files import hubspot, projects
 from tests.conversion.features.cases import (
     AS_OF,
@@ -31,11 +32,14 @@ from tests.conversion.features.cases import (
     settings_of,
     usage_of,
 )
+from tests.exports import CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
 from tests.reasons import Weighed, told
+from tests.samples import FIRST_WEEK, SEED
 
 by_contract = pytest.mark.parametrize("name", CONTRACTS)
 SETTINGS = settings_of(hubspot())
+SMALL_SETTINGS = settings_of(hubspot(), windows=(1, 4, 13), half_lives=(2,))
 BY_NAME = {feature.name: feature for feature in feature_definitions(SETTINGS)}
 
 
@@ -343,8 +347,7 @@ def test_reasons_of_a_fitted_model(model_type: str) -> None:
     pipeline = Pipeline(dirty_export(), small_params(model__type=model_type))
     latest, model = pipeline.latest, pipeline.model
     companies = pipeline.companies.set_index("id").loc[latest["id"]].reset_index()
-    how = settings_of(hubspot(), windows=(1, 4, 13), half_lives=(2,))
-    observed = observe_table(companies, pipeline.usage, pipeline.as_of, how)
+    observed = observe_table(companies, pipeline.usage, pipeline.as_of, SMALL_SETTINGS)
     contributions = model.contributions(model.values(latest))
     writer = reason_writer(Weighed(model.features), pipeline.contract, model.levels)
     said = writer.write(observed, contributions)
@@ -352,3 +355,24 @@ def test_reasons_of_a_fitted_model(model_type: str) -> None:
     assert any(each.reasons for each in said)
     assert any(each.caution for each in said)
     assert writer.write(observed.take(np.array([7])), contributions[[7]]) == [said[7]]
+
+
+def test_the_first_sentences_of_fifty_leads_differ() -> None:
+    sample = simulate(2_000, 60, FIRST_WEEK, SEED)
+    tables = {
+        CUSTOMERS: sample.customers,
+        NONCUSTOMERS: sample.noncustomers,
+        USAGE_ACTIONS: sample.usage_actions,
+    }
+    pipeline = Pipeline(tables, small_params())
+    latest, model = pipeline.latest, pipeline.model
+    probability, contributions = model.probability_with_contributions(model.values(latest))
+    top = np.argsort(-probability, kind="stable")[:50]
+    companies = pipeline.companies.set_index("id").loc[latest["id"]].reset_index()
+    observed = observe_table(companies, pipeline.usage, pipeline.as_of, SMALL_SETTINGS).take(top)
+    by_fact = sum_by_fact(contributions[top], fact_places(model.features))
+    usual = np.quantile(by_fact, np.linspace(0.025, 0.975, 20), axis=0).T
+    writer = reason_writer(Weighed(model.features, usual), pipeline.contract, model.levels)
+    said = writer.write(observed, contributions[top])
+    assert len({each.reasons[:1] for each in said}) >= 12
+    assert sum(len(each.reasons) >= 2 for each in said) >= 40
