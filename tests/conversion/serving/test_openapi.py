@@ -14,11 +14,12 @@ from starlette.routing import Route
 from conversion.serving import messages
 from conversion.serving.middleware import BENTOML_PATHS
 from conversion.serving.openapi import openapi_document
+from conversion.serving.page_routes import Pages
 from tests.exports import EMPLOYEE_RANGES
 from tests.serving import EXAMPLE, MESSAGES, Client, History, Summary, UsageWeek, small_pipeline, state_of
 
 # Pages about the service, not of it.
-PAGES = {"/", "/docs", "/docs.json", "/openapi.json"}
+PAGES = {"/docs", "/docs.json", "/openapi.json"}
 # What BentoML's own client reads, and a second name of /livez.
 NOT_SHOWN = {"/healthz", "/schema.json"}
 
@@ -75,10 +76,12 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 
 
 def test_the_paths_are_the_routes(document: dict[str, Any]) -> None:
-    app = Client(state_of(small_pipeline())).app
+    state = state_of(small_pipeline())
+    app = Client(state).app
     assert isinstance(app, Starlette)
+    for_people = PAGES | {route.path for route in Pages(state).routes("whole")}
     routes = {route.path: route.methods or set() for route in app.routes if isinstance(route, Route)}
-    assert set(document["paths"]) == (set(routes) - PAGES) | (set(BENTOML_PATHS) - NOT_SHOWN)
+    assert set(document["paths"]) == (set(routes) - for_people) | (set(BENTOML_PATHS) - NOT_SHOWN)
     for path, operations in document["paths"].items():
         methods = {method.upper() for method in operations}
         assert methods == routes.get(path, {"GET"}) - {"HEAD"}
