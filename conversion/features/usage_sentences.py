@@ -180,7 +180,9 @@ def _modules(company: Company, modules: Sequence[_Module]) -> Sentence | None:
     if company.started == 0:
         return Sentence("They have not used any module yet", "bad", NEVER, ((ACTIVITY, -1),))
     windows = [(module.said, module.actions(company)) for module in modules]
-    now = [said for said, window in windows if window.now > 0]
+    lately = [(said, window) for said, window in windows if window.now > 0]
+    # What another sentence calls over is not in use.
+    now = [said for said, window in lately if not window.is_over] or [said for said, _ in lately]
     if (quiet := company.last_active - 1) >= QUIET_WEEKS or not now:
         return _modules_before(windows, quiet)
     says = (MODULES, *now)

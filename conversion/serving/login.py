@@ -146,7 +146,11 @@ def next_page(given: str) -> str:
     path, mark, query = given.partition("?")
     if not is_page(path):
         return LIST
-    return quote(path, safe="/%") + mark + quote(query, safe="/%=&+")
+    return _quoted(path, "/%") + mark + _quoted(query, "/%=&+")
+
+
+def _quoted(text: str, safe: str) -> str:
+    return quote(bytes_of(text), safe=safe)  # a form may have bytes that are not UTF-8
 
 
 def login_form(body: bytes) -> tuple[bytes, str]:

@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from conversion.pages.layout import HEADERS, NOT_STORED
 from conversion.runtime.errors import ServiceError
 from conversion.serving.login import LIST, Sessions, is_page, is_same_origin
 from conversion.serving.messages import Error
@@ -36,8 +37,9 @@ SAFE_METHODS: Final = ("GET", "HEAD")
 def json_response(
     answer: BaseModel, status: int = HTTPStatus.OK, headers: dict[str, str] | None = None
 ) -> Response:
-    """Return an answer of the contract as JSON."""
-    return Response(answer.model_dump_json(), status_code=status, media_type=JSON, headers=headers)
+    """Return an answer of the contract as JSON, which browsers neither run nor keep."""
+    sent = HEADERS | NOT_STORED | (headers or {})
+    return Response(answer.model_dump_json(), status_code=status, media_type=JSON, headers=sent)
 
 
 def token_from(environment: Mapping[str, str]) -> str | None:
@@ -147,9 +149,7 @@ class TokenMiddleware:
         query: bytes = scope["query_string"]
         following = quote(scope["path"], safe="/") + (f"?{query.decode('latin-1')}" if query else "")
         asked = "" if following == LIST else f"?{urlencode({'next': following})}"
-        return RedirectResponse(
-            f"{self.prefix}/login{asked}", HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"}
-        )
+        return RedirectResponse(f"{self.prefix}/login{asked}", HTTPStatus.SEE_OTHER, HEADERS | NOT_STORED)
 
     def _open(self, path: str) -> bool:
         return path in OPEN_PATHS or path.startswith((BENTOML_FOLDER, STATIC_FOLDER))

@@ -254,6 +254,14 @@ def test_modules_of_which_there_are_more_than_before() -> None:
     ]
 
 
+def test_a_module_whose_use_is_over_is_not_in_use() -> None:
+    weeks = {1: crm(3, 0, 12, 3), 3: crm(3, 6, 12, 3), 6: crm(3, 5, 12, 3)}
+    assert texts(hubspot(), weeks, MODULES, DEALS) == [
+        "They use two of four modules: contacts and email",
+        "Up to six people a week worked in deals in the last eight weeks, but nobody in the last two",
+    ]
+
+
 def test_a_module_without_users_and_a_contract_without_words() -> None:
     week = [5.0, 40.0, 3.0, 2.0, 1.0]
     assert texts(projects(), {1: week, 6: week}, "module:automations", MODULES, "module:projects") == [

@@ -160,7 +160,14 @@ def test_a_login_never_leads_elsewhere(page: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["/companies/\r\nSet-Cookie: a=b", "/?\r\nx", "/companies/ü", "/companies/\u2028"]
+    "page",
+    [
+        "/companies/\r\nSet-Cookie: a=b",
+        "/?\r\nx",
+        "/companies/ü",
+        "/companies/\u2028",
+        "/companies/\udcff?\udc80",
+    ],
 )
 def test_no_text_breaks_the_header(page: str) -> None:
     assert re.fullmatch(r"/[!-~]*", next_page(page))
@@ -173,6 +180,7 @@ def test_the_form() -> None:
     assert login_form(b"next=%2F%2Fevil.example") == (b"", "/")
     assert login_form(b"&".join([b"a=b"] * 100)) == (b"", "/")
     assert login_form(b"\xff\xfe") == (b"", "/")
+    assert login_form(b"next=/companies/%FF") == (b"", "/companies/%FF")
 
 
 # Guesses

@@ -192,3 +192,21 @@ def test_cors_is_on_for_the_origins_of_the_params(pipeline: Pipeline) -> None:
         assert response.headers["access-control-allow-origin"] == origin, "a page can read why it is refused"
     other = client.get("/health", headers={"origin": "https://elsewhere.example.com"})
     assert "access-control-allow-origin" not in other.headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/leads"),
+        ("GET", "/nothing"),
+        ("POST", "/"),
+        ("GET", "/health"),
+        ("GET", "/"),
+        ("PUT", "/login"),
+    ],
+)
+def test_no_browser_runs_or_keeps_what_is_no_page(pipeline: Pipeline, method: str, path: str) -> None:
+    headers = Client(state_of(pipeline, token=TOKEN)).request(method, path).headers
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cache-control"] == "no-store"
