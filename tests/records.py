@@ -29,7 +29,10 @@ from conversion.pages.track_record import (
 )
 
 SHA256 = "ab" * 32
-LINE = "In 4 weekly lists of the past, 50 of 100 among the first 10 converted within 30 days; the rule had 25"
+LINE = (
+    "In 4 weekly lists of the past, 50 of 100 among the first 10 converted within 30 days; the rule "
+    "(most users in the last four weeks) had 25"
+)
 
 
 def estimate(value: float | None, low: float | None = None, high: float | None = None) -> Estimate:

@@ -30,7 +30,8 @@ STYLES: Final = {ORACLE: "--", "summary_only": (0, (5, 1)), "actions_rule": "-."
 BLUE: Final = COLOURS[MODEL]
 ORANGE: Final = COLOURS["users_rule"]
 GREY: Final = "#777777"
-_TITLE, _LABEL, _TICK = 15, 12.5, 11.5
+TICK: Final = 11.5
+_TITLE, _LABEL = 15, 12.5
 _DPI: Final = 110
 _FINE_TICKS: Final = (0.33, 0.5, 0.75, 1, 1.33, 2, 3)
 _WIDE_TICKS: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
@@ -46,7 +47,7 @@ def panels(
     found = list(np.atleast_1d(figure.subplots(1, count, sharey=share_y)))
     figure.suptitle(title, fontsize=_TITLE)
     for axes in found:
-        axes.tick_params(labelsize=_TICK)
+        axes.tick_params(labelsize=TICK)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.3)
         axes.set_axisbelow(True)
@@ -68,7 +69,7 @@ def name_axes(axes: Axes, x: str = "", y: str = "", title: str = "") -> None:
 
 def legend(axes: Axes, place: Literal["upper left", "upper right", "lower right"]) -> None:
     """Draw the legend inside of a panel."""
-    axes.legend(loc=place, fontsize=_TICK, framealpha=1.0)
+    axes.legend(loc=place, fontsize=TICK, framealpha=1.0)
 
 
 def legend_below(figure: Figure, axes: Axes, columns: int) -> None:
@@ -78,7 +79,7 @@ def legend_below(figure: Figure, axes: Axes, columns: int) -> None:
         loc="outside lower center",
         ncols=columns,
         frameon=False,
-        fontsize=_TICK,
+        fontsize=TICK,
     )
 
 

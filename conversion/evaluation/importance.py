@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from conversion.config.attribute_kinds import Flag
 from conversion.config.data_contract import Contract
-from conversion.evaluation.drawing import BLUE, GREY, ORANGE, name_axes, one_panel, percent_axis
+from conversion.evaluation.drawing import BLUE, GREY, ORANGE, TICK, name_axes, one_panel, percent_axis
 from conversion.features.definitions import Feature
 from conversion.features.facts import GROWTH, RECENCY, REGULARITY
 from conversion.modelling.model import ConversionModel
@@ -70,20 +70,14 @@ def importance_by_fact_figure(table: pd.DataFrame) -> Figure:
     places = range(len(shown))
     colours = [_COLOURS[direction] for direction in shown["direction"]]
     axes.barh(places, shown["importance"], color=colours)
-    for place, row in zip(places, shown.itertuples(), strict=True):
-        axes.annotate(
-            str(row.effect),
-            (row.importance, place),
-            (6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=11,
-        )
     axes.set_yticks(places, shown["fact"].tolist())
     axes.margins(y=0.02)
     axes.invert_yaxis()
-    # The words beside the longest bar need room.
-    axes.set_xlim(0, 1.5 * max(float(shown["importance"].max()), 0.01))
+    # The effects are tick labels of an axis at the right, since the layout leaves room for those alone.
+    effects = axes.secondary_yaxis("right")
+    effects.set_yticks(places, shown["effect"].tolist(), fontsize=TICK)
+    effects.tick_params(length=0)
+    effects.spines["right"].set_visible(False)
     name_axes(axes, "Share of what the score rests on")
     percent_axis(axes.xaxis)
     axes.grid(visible=False, axis="y")

@@ -44,7 +44,8 @@ _ALLOWED: Final[dict[str, tuple[str, Callable[[pd.Series], pd.Series]]]] = {
     "tier": ("a tier", lambda tiers: tiers.isin(TIERS)),
 }
 
-_WHOLE: Final = ("rank", "rank_before", "last_week_actions", "last_week_users")
+WHOLE: Final = ("rank", "rank_before", "last_week_actions", "last_week_users")
+"""Columns of whole numbers, which are read as decimals where some are missing."""
 _BOOLEANS: Final = {"True": True, "False": False}
 
 
@@ -100,7 +101,7 @@ def _lead_kinds(contract: Contract) -> _Kinds:
     return _Kinds(
         texts=("tier", *who.texts, *groups, "last_active_week", *sentences),
         numbers=(*decimals, *who.numbers),
-        whole=(*who.whole, *(name for name in _WHOLE if name in columns)),
+        whole=(*who.whole, *(name for name in WHOLE if name in columns)),
         flags=who.flags,
         present=(
             *("rank", "id", "tier", "evidence"),

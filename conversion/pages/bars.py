@@ -80,11 +80,14 @@ class Step:
         How far it goes, up or down; of the first and the last row where they stand.
     text
         The value in words.
+    note
+        A second line below the name.
     """
 
     name: str
     value: float
     text: str
+    note: str = ""
 
 
 def waterfall(caption: str, header: tuple[str, str], start: Step, steps: Sequence[Step], end: Step) -> Markup:
@@ -111,7 +114,7 @@ def waterfall(caption: str, header: tuple[str, str], start: Step, steps: Sequenc
         left, width = (min(before, after) - least) * scale, abs(after - before) * scale
         way = "up" if step.value > 0 else "down"
         drawn = element("rect", x=left, y=0.0, width=max(width, 0.5), height=THICK, class_=way)
-        rows.append(_row(Bar(step.name, None, (step.text,)), _stretched(drawn)))
+        rows.append(_row(Bar(step.name, None, (step.text,), note=step.note), _stretched(drawn)))
     rows.append(_row(Bar(end.name, None, (end.text,)), _mark((end.value - least) * scale), "end"))
     return table(caption, header, rows, "bars waterfall")
 

@@ -318,17 +318,18 @@ def _lines(by_module: Mapping[str, Floats]) -> list[Line]:
 def waterfall_of(explanation: Explanation, row: Mapping[str, Any]) -> Markup:
     """Draw how the score of a typical company becomes this one's, fact by fact."""
     ordered = sorted(explanation.facts, key=lambda fact: -abs(fact.contribution))
-    steps = [(_said(fact), fact.contribution) for fact in ordered[:STEPS]]
+    notes = _said_once(ordered[:STEPS])
+    steps = [(fact.title, fact.contribution, note) for fact, note in zip(ordered, notes, strict=False)]
     if rest := ordered[STEPS:]:
-        steps.append(("Everything else", sum(fact.contribution for fact in rest)))
-    stands = explanation.base + np.cumsum([0.0, *(value for _, value in steps)])
+        steps.append(("Everything else", sum(fact.contribution for fact in rest), ""))
+    stands = explanation.base + np.cumsum([0.0, *(value for _, value, _ in steps)])
     shares = 1.0 / (1.0 + exp(-stands))
     probability = float(row["probability"])
     exact = abs(float(shares[-1]) - probability) <= CLOSE
     texts = [words.percent(float(share)) if exact else "" for share in shares]
     drawn = [
-        Step(name, value, text if exact else "raises" if value > 0 else "lowers")
-        for (name, value), text in zip(steps, texts[1:], strict=True)
+        Step(name, value, text if exact else "raises" if value > 0 else "lowers", note)
+        for (name, value, note), text in zip(steps, texts[1:], strict=True)
     ]
     return waterfall(
         "From a typical company to this one",
@@ -339,8 +340,13 @@ def waterfall_of(explanation: Explanation, row: Mapping[str, Any]) -> Markup:
     )
 
 
-def _said(fact: Explained) -> str:
-    return fact.title if fact.sentence is None else fact.sentence
+def _said_once(facts: Sequence[Explained]) -> list[str]:
+    """Return each fact's sentence, or nothing where a fact before it has the same one.
+
+    How many people use the product is said of the module with the most people, and so is that module's use.
+    """
+    sentences = [fact.sentence or "" for fact in facts]
+    return ["" if sentence in sentences[:place] else sentence for place, sentence in enumerate(sentences)]
 
 
 # Similar companies

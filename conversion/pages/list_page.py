@@ -12,6 +12,7 @@ import numpy as np
 from markupsafe import Markup
 
 from conversion.leads.lead_columns import REASON_COLUMNS
+from conversion.leads.lead_tables import WHOLE
 from conversion.pages import words
 from conversion.pages.charts import share_bar, sparkline
 from conversion.pages.layout import Site, render
@@ -218,6 +219,7 @@ def csv_of(table: LeadTable, query: ListQuery) -> Iterator[str]:
     """Write the leads that a query asks for as CSV without formulas, some rows at a time."""
     found = select(table, query)
     for begin in range(0, max(len(found), 1), CSV_ROWS):
-        rows = without_formulas(table.leads.iloc[np.asarray(found[begin : begin + CSV_ROWS])])
+        part = table.leads.iloc[np.asarray(found[begin : begin + CSV_ROWS])]
+        rows = without_formulas(part.astype({name: "Int64" for name in WHOLE if name in part}))
         # Texts are quoted, as a lone carriage return in one would end its row.
         yield rows.to_csv(index=False, header=begin == 0, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)

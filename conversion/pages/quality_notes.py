@@ -12,6 +12,30 @@ from conversion.pages.words import count, percent, plural
 
 MOSTLY_MISSING: Final = 0.5
 """An attribute that more companies lack than this is worth a warning."""
+_NO_VALUE: Final = "whose conversion does not count: its value is 0 or less"
+_ORPHAN: Final = "left out: the company is in no company table"
+RULES: Final = {
+    "duplicate_company": "left out: the company has another row",
+    "later_conversion": "left out: the company had converted before",
+    "mrr_not_positive": _NO_VALUE,
+    "signed_up_after_as_of": "left out: the company had not signed up yet",
+    "converted_before_signed_up": "whose sign-up day is left out: it is after the conversion",
+    "ended_before_converted": "whose end is left out: it is before the conversion, or there is none",
+    "merged_company": "left out: the company has become another one",
+    "stray_week": "left out: the week is far from all others",
+    "after_as_of": "left out: the week was not over yet",
+    "orphan_usage": _ORPHAN,
+    "before_sign_up": "left out: the company had not signed up yet",
+    "negative_count": "left out: a count is below 0",
+    "actions_below_users": "left out: a module has fewer actions than users",
+    "duplicate_week": "left out: the company has another row of the week",
+    "starts_after_as_of": "left out: it had not started yet",
+    "orphan_subscription": _ORPHAN,
+    "trial": "left out: trials that nobody paid for",
+    "ended_before_started": "whose end is left out: it is before the start",
+    "value_not_positive": _NO_VALUE,
+}
+"""What became of the rows that break a rule of cleaning, after how many there are."""
 
 
 def quality_notes(
@@ -60,7 +84,7 @@ def _left_out(cleaning: Mapping[str, Any]) -> Iterator[Note]:
         dropped = cleaning.get(part, {}).get("quarantined", {})
         for rule, rows in dropped.items():
             if rows:
-                yield _plain(f"{plural(rows, what)} left out by the rule {rule}")
+                yield _plain(f"{plural(rows, what)} {RULES[rule]}")
     for attribute, history in cleaning.get("histories", {}).items():
         if rows := sum(history.get("quarantined", {}).values()):
             yield _plain(f"{plural(rows, 'row')} of the history of {attribute} left out")
@@ -89,7 +113,8 @@ def _missing(profile: Mapping[str, Any], contract: Contract) -> Iterator[Note]:
         missing = sum(table["columns"][column]["missing_share"] * table["rows"] for table in having) / rows
         if missing > 0.0:
             note = _warning if missing > MOSTLY_MISSING else _plain
-            yield note(f"{label(column, attribute)}: not known of {percent(missing)} of the companies")
+            name = label(column, attribute)
+            yield note(f"{name[:1].upper()}{name[1:]}: not known of {percent(missing)} of the companies")
 
 
 def _warned(profile: Mapping[str, Any], contract: Contract) -> Iterator[Note]:

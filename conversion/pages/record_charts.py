@@ -118,7 +118,7 @@ def compared(record: TrackRecord) -> Markup:
             found.low,
             found.high,
             kind=KINDS.get(each.key, OTHER_KIND),
-            note=f"interval {percent_interval(found.low, found.high)}",
+            note=f"95 % interval {percent_interval(found.low, found.high)}",
         )
         for each, found in zip(record.ranked, ends, strict=True)
     ]
@@ -232,7 +232,8 @@ def drift(record: TrackRecord) -> Markup:
         "lists were; below 0.1 is no change, above 0.25 a shift, which calls for a look at the data before "
         "the list goes out."
     )
-    table = bar_table("Population stability index", ("Fact", "Verdict", "Index"), bars, longest)
+    caption = "How far each fact has moved (population stability index)"
+    table = bar_table(caption, ("Fact", "Verdict", "Index"), bars, longest)
     return framed("What has changed since training", table, how)
 
 

@@ -156,9 +156,10 @@ def record_line(
     model = ranked[0].precision[first].value
     said = f"{past}{of_hundred(model)} among the first {first} converted within {plural(horizon_days, 'day')}"
     beside = next((each.precision[first].value for each in ranked if each.key == rule), None)
-    if beside is None:
+    if rule is None or beside is None:
         return said
-    return f"{said}; the rule had {of_hundred(beside).removesuffix(' of 100')}"
+    named = RANKERS[rule].removeprefix("the rule: ")
+    return f"{said}; the rule ({named}) had {of_hundred(beside).removesuffix(' of 100')}"
 
 
 def _about(results: Results) -> About:

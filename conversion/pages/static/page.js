@@ -107,7 +107,7 @@ function told(now, then) {
   parts.push(reasons);
   if (then.caution) {
     const caution = element("p", "caution");
-    caution.append(element("b", "", "But"), ` ${then.caution}`);
+    caution.append(element("b", "", "But:"), ` ${then.caution}`);
     parts.push(caution);
   }
   return parts;

@@ -2,8 +2,16 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
-from conversion.evaluation.importance import NO_DIRECTION, importance_by_fact_table, importance_table
+from conversion.evaluation.importance import (
+    FACT_BARS,
+    NO_DIRECTION,
+    importance_by_fact_figure,
+    importance_by_fact_table,
+    importance_table,
+)
 from conversion.features.facts import TITLES
 from conversion.modelling.model import ConversionModel
 from tests.backtests import backtest_export
@@ -48,6 +56,19 @@ def test_what_contradicts_the_definition_is_said_to_be_with_all_else_the_same(
     assert table.loc[TITLES["people"], "effect"] == "more, with all else the same: lowers the score"
     assert "with all else the same" not in str(table.loc[TITLES["recency"], "effect"])
     pd.testing.assert_series_equal(table["importance"], expected["importance"])
+
+
+def test_the_longest_effect_of_the_longest_bar_is_within_the_figure(model: ConversionModel) -> None:
+    table = importance_by_fact_table(model)
+    table.loc[0, "effect"] = "not applicable, with all else the same: lowers the score"
+    figure = importance_by_fact_figure(table)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    texts = [text for text in figure.findobj(Text) if text.get_text()]
+    assert set(table["effect"].head(FACT_BARS)) <= {text.get_text() for text in texts}
+    for text in texts:
+        box = text.get_window_extent(canvas.get_renderer())
+        assert (box.x0 >= 0) & (box.x1 <= figure.bbox.x1), text.get_text()
 
 
 def test_features_have_their_description_and_weeks(model: ConversionModel) -> None:

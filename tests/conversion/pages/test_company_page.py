@@ -54,7 +54,7 @@ def test_reasons_and_caution() -> None:
     table.leads["caution"] = "No activity"
     text = page(table=table)
     assert "<li>Eight people &lt;b&gt;worked&lt;/b&gt;</li>" in text
-    assert '<p class="caution"><b>But</b> No activity</p>' in text
+    assert '<p class="caution"><b>But:</b> No activity</p>' in text
     assert "Nothing sets this company apart." in page()
 
 
@@ -87,16 +87,31 @@ def test_usage_has_a_line_for_each_module_in_use() -> None:
     assert usage_figure(usage_by_module(table, 3)) is None, "never"
 
 
+def lines_of(drawn: str) -> list[tuple[str, str]]:
+    """Return the name of each row of a waterfall, and the note below it."""
+    return re.findall(r'<th scope="row"><span>([^<]+)</span>(?:<span class="note">([^<]+)</span>)?', drawn)
+
+
 def test_the_steps_lead_from_a_typical_company_to_this_one() -> None:
     explanation = explanation_of(-2.0, ["People", "Size"], ["Eight people", None], [3.0, -1.0])
     drawn = waterfall_of(explanation, {"probability": 0.5})
-    assert re.findall(r"<span>([^<]+)</span>", drawn) == [
-        "A typical company",
-        "Eight people",
-        "Size",
-        "This company",
+    assert lines_of(drawn) == [
+        ("A typical company", ""),
+        ("People", "Eight people"),
+        ("Size", ""),
+        ("This company", ""),
     ]
     assert re.findall(r"<td>([^<]+)</td>", drawn) == ["12 %", "73 %", "50 %", "50 %"]
+
+
+def test_a_sentence_that_several_facts_share_is_said_of_the_strongest() -> None:
+    titles = ["Use of contacts", "How many people use it", "Size"]
+    explanation = explanation_of(-2.0, titles, ["Eight people", "Eight people", "Six"], [1.0, 3.0, -2.0])
+    assert lines_of(waterfall_of(explanation, {"probability": 0.5}))[1:4] == [
+        ("How many people use it", "Eight people"),
+        ("Size", "Six"),
+        ("Use of contacts", ""),
+    ]
 
 
 def test_steps_of_a_calibrated_score_say_their_direction_alone() -> None:

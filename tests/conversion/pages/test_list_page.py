@@ -116,6 +116,18 @@ def test_the_download_has_the_leads_that_were_asked_for() -> None:
     assert rows_of(ListQuery("nobody")) == []
 
 
+def test_whole_numbers_of_the_download_have_no_decimals() -> None:
+    table = projects_list()
+    numbers = {"last_week_actions": [117.0, None, 2.0, 3.0], "last_week_users": [6.0, None, 1.0, 1.0]}
+    table.leads = table.leads.assign(**numbers)
+    rows = rows_of(ListQuery(), table)
+    assert [row["last_week_actions"] for row in rows] == ["117", "", "2", "3"]
+    assert [row["last_week_users"] for row in rows] == ["6", "", "1", "1"]
+    assert all(row["rank_before"].isdecimal() for row in rows if row["rank_before"])
+    text = "".join(csv_of(table, ListQuery())).splitlines()[1]
+    assert ",117,6," in text, "numbers are not quoted"
+
+
 @pytest.mark.parametrize("name", [*HOSTILE, "+1", "-1", "@x", "\t=1", "a\rb", "a\nb", 'a"b', "'x"])
 def test_no_cell_of_the_download_is_a_formula(name: str) -> None:
     (row,) = rows_of(ListQuery(), projects_list([dict(COMPANIES[0]) | {"name": name}]))

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from conversion.pages.quality_notes import quality_notes
+from conversion.data.cleaning import COMPANY_RULES, USAGE_RULES
+from conversion.data.subscriptions import SUBSCRIPTION_RULES
+from conversion.pages.quality_notes import RULES, quality_notes
 from tests.contract_files import hubspot, projects
 
 
@@ -30,9 +32,13 @@ def texts(profile: dict[str, Any], cleaned: dict[str, Any] | None = None) -> dic
 def test_what_there_is_and_what_was_left_out() -> None:
     assert texts({}) == {
         "20,000 companies and 106,853 rows of usage; 905 conversions known": False,
-        "12 company rows left out by the rule duplicate_company": False,
-        "1 usage row left out by the rule stray_week": False,
+        "12 company rows left out: the company has another row": False,
+        "1 usage row left out: the week is far from all others": False,
     }
+
+
+def test_every_rule_of_cleaning_has_words() -> None:
+    assert set(RULES) == {*COMPANY_RULES, *USAGE_RULES, *SUBSCRIPTION_RULES}
 
 
 def test_missing_shares_are_of_the_companies_of_all_tables() -> None:
@@ -41,8 +47,8 @@ def test_missing_shares_are_of_the_companies_of_all_tables() -> None:
         "noncustomers": table(300, ALEXA_RANK=0.0, EMPLOYEE_RANGE=0.2, INDUSTRY=0.9),
     }
     found = texts(profile)
-    assert found["employees: not known of 15 % of the companies"] is False
-    assert found["sector: not known of 80 % of the companies"] is True
+    assert found["Employees: not known of 15 % of the companies"] is False
+    assert found["Sector: not known of 80 % of the companies"] is True
     assert not any(text.startswith("Alexa") for text in found)
 
 
@@ -88,6 +94,6 @@ def test_subscriptions_and_histories() -> None:
     )
     found = [note.text for note in quality_notes({}, cleaned, projects())]
     assert found[-2:] == [
-        "2 subscriptions left out by the rule trial",
+        "2 subscriptions left out: trials that nobody paid for",
         "3 rows of the history of plan left out",
     ]

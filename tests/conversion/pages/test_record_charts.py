@@ -89,9 +89,9 @@ def test_gains_leave_out_the_rule_that_is_not_the_one_to_beat() -> None:
 def test_each_order_of_the_list_is_compared() -> None:
     rows = [text(row) for row in drawn("compared", record()).iter("tr")]
     assert rows[1:] == [
-        "the model interval 25 % to 75 % 50 of 100",
-        "the rule interval 12 % to 38 % 25 of 100",
-        "random order interval 0 % to 0 % 0 of 100",
+        "the model 95 % interval 25 % to 75 % 50 of 100",
+        "the rule 95 % interval 12 % to 38 % 25 of 100",
+        "random order 95 % interval 0 % to 0 % 0 of 100",
     ]
 
 

@@ -131,17 +131,19 @@ def made(of: Results | None = None, contract: Contract | None = None) -> TrackRe
     return record_of(of or results(), named, weights, contract, TOP_K)
 
 
+RULE = "the rule (most users in the last four weeks)"
+
+
 def test_the_line_of_the_record() -> None:
     assert made().line == (
-        "In 3 weekly lists of the past, 50 of 100 among the first 10 converted within 30 days; the rule "
-        "had 25"
+        f"In 3 weekly lists of the past, 50 of 100 among the first 10 converted within 30 days; {RULE} had 25"
     )
 
 
 @pytest.mark.parametrize(
     ("model", "rule", "line"),
     [
-        (0.001, 0.0, "fewer than 1 of 100 among the first 10 converted within 1 day; the rule had 0"),
+        (0.001, 0.0, f"fewer than 1 of 100 among the first 10 converted within 1 day; {RULE} had 0"),
         (0.5, None, "50 of 100 among the first 10 converted within 1 day"),
     ],
 )
