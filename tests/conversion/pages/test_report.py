@@ -6,7 +6,8 @@ from html.parser import HTMLParser
 import pytest
 
 from conversion.config.data_contract import Contract
-from conversion.pages.report import attribute_text, company_name, drift_line, lead_rows, report_html
+from conversion.pages.caveats import drift_line
+from conversion.pages.report import attribute_text, company_name, lead_rows, report_html
 from conversion.pages.track_record import Drift, Moved
 from tests.contract_files import hubspot, projects
 from tests.records import LINE, lead_frame, record
