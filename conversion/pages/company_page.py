@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from conversion.config.attribute_kinds import AnyAttribute, Category, Number
+from conversion.config.attribute_kinds import Category
 from conversion.config.attribute_names import encoded_names, label
 from conversion.config.data_contract import Contract
 from conversion.features.facts import Fact
@@ -22,6 +22,7 @@ from conversion.leads.reasons import Explained
 from conversion.pages import words
 from conversion.pages.bars import Step, data_table, framed, waterfall
 from conversion.pages.charts import Line, count_axis, over_weeks, share_bar
+from conversion.pages.company_words import attribute_words
 from conversion.pages.layout import Site, render
 from conversion.pages.lead_table import LeadTable
 from conversion.pages.list_page import AboutList, details_of, moved_of
@@ -164,22 +165,13 @@ def attributes_of(table: LeadTable, row: Mapping[str, Any]) -> list[tuple[str, s
     contract = table.contract
     found = []
     for name, attribute in contract.companies.attributes.items():
-        text = _value(row[name], attribute)
+        text = attribute_words(row[name], attribute)
+        if text is None:
+            text = "not known" if row[name] is None else "not applicable"
         if isinstance(attribute, Category) and attribute.groups is not None and row[name] is not None:
             text = f"{row[encoded_names(name, attribute)[0]]} ({text})"
         found.append((words_of(label(name, attribute)), text))
     return found
-
-
-def _value(value: Any, attribute: AnyAttribute) -> str:
-    if value is None:
-        return "not known"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        beyond = attribute.not_applicable if isinstance(attribute, Number) else None
-        return "not applicable" if beyond is not None and value >= beyond else f"{value:,.15g}"
-    return str(value)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from conversion.config.attribute_names import encoded_names, label
 from conversion.config.data_contract import Contract
 from conversion.features.words import capitalised
 from conversion.modelling.tiers import TIERS
+from conversion.pages.company_words import given_name
 from conversion.pages.words import tier_words, words_of
 from conversion.stats.numeric import Floats
 
@@ -203,8 +204,7 @@ class LeadTable:
 
     def name_of(self, row: Mapping[str, Any]) -> str:
         """Return what a lead is called: its first shown column, or its id."""
-        name = row[self.shown[0]] if self.shown else None
-        return str(row["id"]) if name is None or not str(name).strip() else str(name)
+        return given_name(row, self.shown) or str(row["id"])
 
     def ordered(self, column: str) -> Floats | None:
         """Return a column's numbers, ascending; None: the list does not have it."""

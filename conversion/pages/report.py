@@ -9,13 +9,14 @@ from typing import Any, Final
 import pandas as pd
 from markupsafe import Markup
 
-from conversion.config.attribute_kinds import AnyAttribute, Category, Number
+from conversion.config.attribute_kinds import Category
 from conversion.config.attribute_names import encoded_names, label
 from conversion.config.data_contract import Contract
 from conversion.leads.lead_columns import REASON_COLUMNS
 from conversion.pages import record_charts
 from conversion.pages.caveats import business_line, caveats, drift_line
 from conversion.pages.charts import share_bar
+from conversion.pages.company_words import attribute_words, given_name
 from conversion.pages.layout import FOLDER, environment
 from conversion.pages.track_record import TrackRecord
 from conversion.pages.words import count, long_day, money, moved, percent, plural, tier_words, words_of
@@ -111,32 +112,12 @@ def lead_rows(leads: pd.DataFrame, record: TrackRecord, contract: Contract) -> l
     ]
 
 
-def company_name(row: Mapping[str, Any], contract: Contract) -> str:
-    """Return what a lead is called: its first shown column, or its id."""
-    shown = contract.companies.shown
-    name = row[shown[0]] if shown else None
-    return f"Company {row['id']}" if name is None or not str(name).strip() else str(name)
-
-
-def attribute_text(value: Any, attribute: AnyAttribute) -> str:
-    """Write the value of an attribute; empty where it is not known or does not apply."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if not isinstance(value, int | float):
-        return str(value)
-    if isinstance(attribute, Number) and value == attribute.not_applicable:
-        return ""
-    return count(value) if float(value).is_integer() else f"{value:,.6g}"
-
-
 def _lead(row: Mapping[str, Any], had_list: bool, record: TrackRecord, contract: Contract) -> Lead:
     rank, before, probability = int(row["rank"]), row["rank_before"], float(row["probability"])
     value = row.get("expected_mrr")
     return Lead(
         rank=count(rank),
-        name=company_name(row, contract),
+        name=given_name(row, contract.companies.shown) or f"Company {row['id']}",
         details=tuple(_details(row, contract)),
         probability=percent(probability),
         bar=share_bar(probability),
@@ -157,13 +138,13 @@ def _moved(rank: int, before: Any) -> str:
 
 def _details(row: Mapping[str, Any], contract: Contract) -> list[tuple[str, str]]:
     companies = contract.companies
-    found = [("Id", str(row["id"]))] if companies.shown else []
+    found: list[tuple[str, str | None]] = [("Id", str(row["id"]))] if companies.shown else []
     found += [(words_of(name), str(row[name])) for name in companies.shown[1:] if row[name] is not None]
     for column, attribute in companies.attributes.items():
         value = row[column]
         if value is not None and isinstance(attribute, Category) and attribute.groups is not None:
             value = row[encoded_names(column, attribute)[0]]
-        found.append((words_of(label(column, attribute)), attribute_text(value, attribute)))
+        found.append((words_of(label(column, attribute)), attribute_words(value, attribute)))
     return [(title, text) for title, text in found if text]
 
 

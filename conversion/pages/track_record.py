@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from conversion.runtime.errors import ArtifactError
 from conversion.runtime.files import read_json
+from conversion.runtime.validation import first_fault
 
 PATH: Final = "data/track_record.json"
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -211,8 +212,6 @@ def read_track_record(root: Path) -> TrackRecord | None:
     try:
         return TrackRecord.model_validate_json(json.dumps(content))
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        where = ".".join(map(str, fault["loc"]))
         raise ArtifactError(
-            f"{path}: {where}: {fault['msg']}; run 'dvc repro report' to write it again"
+            f"{path}: {first_fault(error)}; run 'dvc repro report' to write it again"
         ) from error
