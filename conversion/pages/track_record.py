@@ -155,7 +155,7 @@ class Note(Record):
     is_warning: bool
 
 
-class Moved(Record):
+class FactDrift(Record):
     """How far a fact has moved since training, beyond what time explains."""
 
     title: str
@@ -167,7 +167,7 @@ class Drift(Record):
     """What has changed in the prospects of the week."""
 
     shifted: int = Field(description="features above the index of a shift")
-    facts: tuple[Moved, ...] = Field(description="largest index first")
+    facts: tuple[FactDrift, ...] = Field(description="largest index first")
 
 
 class TrackRecord(Record):

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from conversion.config.data_contract import Contract
 from conversion.pages.caveats import drift_line
 from conversion.pages.report import lead_rows, report_html
-from conversion.pages.track_record import Drift, Moved
+from conversion.pages.track_record import Drift, FactDrift
 from tests.contract_files import hubspot, projects
 from tests.records import LINE, lead_frame, record
 
@@ -163,7 +163,7 @@ def test_of_a_contract_with_sign_ups_nothing_is_said_of_companies_that_had_not_s
 
 def test_drift_in_a_sentence() -> None:
     assert "differ from those that the model learned from in: Size" in drift_line(record())
-    still = record(drift=Drift(shifted=0, facts=(Moved(title="Size", index=0.01, verdict="no change"),)))
+    still = record(drift=Drift(shifted=0, facts=(FactDrift(title="Size", index=0.01, verdict="no change"),)))
     assert "no fact has shifted" in drift_line(still)
 
 
