@@ -10,13 +10,13 @@ import pandas as pd
 from conversion.config.data_contract import Contract
 from conversion.pages.layout import Site
 from conversion.pages.lead_table import LeadTable
-from conversion.pages.list_page import About
+from conversion.pages.list_page import AboutList
 from tests.contract_files import hubspot, projects
 from tests.records import lead_frame
 
 AS_OF = dt.date(2020, 4, 27)
 SITE = Site("")
-ABOUT = About(
+ABOUT = AboutList(
     version="abc123", of_served_model=True, record="52 of 100 converted", horizon_days=30, currency="EUR"
 )
 HOSTILE = (

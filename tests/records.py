@@ -15,10 +15,10 @@ from conversion.pages.track_record import (
     Business,
     Drift,
     Estimate,
+    FactDrift,
     FactWeight,
     Gains,
     Lists,
-    Moved,
     Note,
     Ranked,
     Slice,
@@ -160,7 +160,7 @@ def record(**changed: Any) -> TrackRecord:
         ),
         "never_seen": {"share_of_prospects": 0.5, "share_of_conversions": 0.25},
         "quality": (Note(text="100 companies", is_warning=False), Note(text="no sector", is_warning=True)),
-        "drift": Drift(shifted=1, facts=(Moved(title="Size", index=0.4, verdict="shift"),)),
+        "drift": Drift(shifted=1, facts=(FactDrift(title="Size", index=0.4, verdict="shift"),)),
     }
     return TrackRecord(**(values | changed))
 

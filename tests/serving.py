@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import html
 import json
+import re
 from collections.abc import Iterable
 from typing import Any, get_args
 
@@ -234,3 +236,30 @@ class Client:
         """Send a POST with JSON: text as it is, anything else dumped."""
         content = body if isinstance(body, str | bytes) else json.dumps(body)
         return self.request("POST", path, **{"content": content, "headers": JSON} | options)
+
+
+def first_id(client: Client) -> int | str:
+    assert client.state.leads is not None
+    found = client.state.leads.leads["id"].iloc[0]
+    return found if isinstance(found, str) else int(found)
+
+
+def page_of(response: httpx.Response, status: int = 200) -> str:
+    """Check what every page has, and return its text on one line."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    policy = response.headers["content-security-policy"]
+    for part in (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    ):
+        assert part in policy
+    assert "unsafe" not in policy
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["referrer-policy"] == "same-origin"
+    assert not re.search(r"<style|\sstyle=|<script(?! src=)", response.text)
+    return " ".join(html.unescape(response.text).split())

@@ -20,7 +20,7 @@ from conversion.evaluation.bootstrap import percentiles
 from conversion.evaluation.decision_metrics import CLASSES, decision_counts
 from conversion.evaluation.first_calls import FirstCalls, first_calls, rule_in
 from conversion.evaluation.predictions import MODEL, ORACLE
-from conversion.evaluation.slice_metrics import calibration_by_group
+from conversion.evaluation.slice_metrics import ALL, calibration_by_group
 from conversion.stats.bins import quantile_bins
 from conversion.stats.numeric import Floats, Ints, divide, finite
 from conversion.stats.portable_math import exp, log
@@ -206,7 +206,7 @@ def slices_table(slices: pd.DataFrame) -> pd.DataFrame:
         for each in [slices if name == "share_of_conversions" else measured]
     ]
     table = pd.concat(parts).dropna().round(6)
-    whole = (table["by"] == "all") & (table["measure"] == SLICE_TITLES["share_of_conversions"])
+    whole = (table["by"] == ALL) & (table["measure"] == SLICE_TITLES["share_of_conversions"])
     return table[~whole].reset_index(drop=True)
 
 

@@ -9,7 +9,7 @@ from typing import Final
 import pandas as pd
 from matplotlib.figure import Figure
 
-from conversion.evaluation import curves, figures, importance
+from conversion.evaluation import curves, figures, importance, importance_figures
 from conversion.evaluation.report import Evaluation
 from conversion.evaluation.slices_figure import slices_figure
 
@@ -83,11 +83,11 @@ PLOTS: Final = (
     Plot(
         "importance",
         lambda of: importance.importance_table(of.model),
-        _undated(importance.importance_figure),
+        _undated(importance_figures.importance_figure),
     ),
     Plot(
         "importance_by_fact",
         lambda of: importance.importance_by_fact_table(of.model),
-        _undated(importance.importance_by_fact_figure),
+        _undated(importance_figures.importance_by_fact_figure),
     ),
 )

@@ -61,5 +61,5 @@ def _draw_measure(axes: Axes, rows: pd.DataFrame, places: dict[tuple[str, str], 
         axes.locator_params(axis="x", nbins=5)
     if measure in _EVEN:
         axes.axvline(_EVEN[measure], color=GREY, linestyle="--")
-    if measure not in _EVEN:
+    else:
         axes.set_xlim(0, None)

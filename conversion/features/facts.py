@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from conversion.config.attribute_names import label
 from conversion.config.data_contract import Contract
 from conversion.features.definitions import Feature
+from conversion.features.words import capitalised
 from conversion.stats.numeric import Floats
 
 ACTIONS: Final = "actions"
@@ -106,9 +107,5 @@ def _fact(key: str, contract: Contract) -> Fact:
     if kind == "module":
         return Fact(key, f"Use of {label(name, contract.usage.modules[name])}", "activity")
     if kind == "measure":
-        return Fact(key, _capitalised(label(name, contract.usage.measures[name])), "activity")
-    return Fact(key, _capitalised(label(name, contract.companies.attributes[name])), "fit")
-
-
-def _capitalised(text: str) -> str:
-    return text[:1].upper() + text[1:]
+        return Fact(key, capitalised(label(name, contract.usage.measures[name])), "activity")
+    return Fact(key, capitalised(label(name, contract.companies.attributes[name])), "fit")

@@ -40,6 +40,7 @@ from conversion.runtime.files import (
     write_parquet,
 )
 from conversion.runtime.seals import sealed, sha256_of, unsealed
+from conversion.runtime.validation import first_fault
 
 FOLDER: Final = "data/leads"
 MANIFEST: Final = "manifest.json"
@@ -238,7 +239,7 @@ def _read_evidence(folder: Path, manifest: Manifest) -> Evidence:
     try:
         return Evidence.model_validate_json(content)
     except ValidationError as error:
-        raise ArtifactError(f"{folder / EVIDENCE}: {_first_fault(error)}; {AGAIN}") from error
+        raise ArtifactError(f"{folder / EVIDENCE}: {_what_is_wrong(error)}; {AGAIN}") from error
 
 
 def _read_manifest(path: Path) -> Manifest:
@@ -246,15 +247,14 @@ def _read_manifest(path: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(json.dumps(content))
     except ValidationError as error:
-        raise ArtifactError(f"{path}: {_first_fault(error)}; {AGAIN}") from error
+        raise ArtifactError(f"{path}: {_what_is_wrong(error)}; {AGAIN}") from error
 
 
-def _first_fault(error: ValidationError) -> str:
+def _what_is_wrong(error: ValidationError) -> str:
     fault = error.errors(include_url=False)[0]
-    where = ".".join(map(str, fault["loc"]))
     if fault["type"] == "missing":
-        return f"has no {where}: another version of the project wrote it"
-    return f"{where}: {fault['msg']}"
+        return f"has no {'.'.join(map(str, fault['loc']))}: another version of the project wrote it"
+    return first_fault(error)
 
 
 def _read_verified(folder: Path, name: str, manifest: Manifest) -> bytes:

@@ -24,7 +24,7 @@ SMALLEST_SUM: Final = 1e-200
 Values = NDArray[np.floating[Any]]
 
 
-class Explained(NamedTuple):
+class RowScores(NamedTuple):
     """Rows' raw probabilities, their log-odds, and each feature's contribution to these."""
 
     raw: Floats
@@ -69,11 +69,11 @@ class Member:
         """Return the probability of conversion before calibration, one a row."""
         return self.scorer.raw_probability(self.preprocessor.transform(values))
 
-    def explained(self, values: Values) -> Explained:
+    def scores(self, values: Values) -> RowScores:
         """Return the same and what each feature contributes to it, preprocessing once."""
         raw, contributions = self.scorer.raw_with_contributions(self.preprocessor.transform(values))
         score = log_odds(raw)
-        return Explained(raw, score, self._adding_up(self.preprocessor.by_feature(contributions), score))
+        return RowScores(raw, score, self._adding_up(self.preprocessor.by_feature(contributions), score))
 
     def _adding_up(self, contributions: Floats, score: Floats) -> Floats:
         """Spread over a row's contributions, by their size, what they are short of its log-odds.
@@ -99,7 +99,7 @@ def raw_probability(members: Sequence[Member], values: Values) -> Floats:
 
 def raw_with_contributions(members: Sequence[Member], values: Values) -> tuple[Floats, Floats]:
     """Return the same, and the mean of the members' contributions, shape (rows, features)."""
-    each = [member.explained(values) for member in members]
+    each = [member.scores(values) for member in members]
     if len(each) == 1:
         return each[0].raw, each[0].contributions
     return expit(_mean([one.log_odds for one in each])), _mean([one.contributions for one in each])

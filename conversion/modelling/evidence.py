@@ -75,26 +75,21 @@ class EvidenceLines:
     sentences: tuple[str, ...]
 
     def of(self, probability: float) -> str:
-        """Return the sentence for one probability."""
+        """Return the sentence for one probability.
+
+        Examples
+        --------
+        >>> bins = [{"from": 0.0, "to": 1.0, "companies": 112, "converted": 31}]
+        >>> found = {"horizon_days": 30, "lists": 37, "bins": bins, "summary_bins": bins}
+        >>> Evidence.model_validate(found).lines.of(0.3)
+        'Of 112 companies scored like this, 31 converted within 30 days'
+        """
         return self.sentences[bisect_right(self.least, probability) - 1]
 
     def of_each(self, probability: ArrayLike) -> list[str]:
         """Return the sentence for each of many probabilities."""
         places = np.searchsorted(self.least, np.asarray(probability), side="right") - 1
         return [self.sentences[place] for place in places.tolist()]
-
-
-def evidence_line(probability: float, evidence: Evidence) -> str:
-    """Say what became of companies that were scored like this one.
-
-    Examples
-    --------
-    >>> bins = [{"from": 0.0, "to": 1.0, "companies": 112, "converted": 31}]
-    >>> found = {"horizon_days": 30, "lists": 37, "bins": bins, "summary_bins": bins}
-    >>> evidence_line(0.3, Evidence.model_validate(found))
-    'Of 112 companies scored like this, 31 converted within 30 days'
-    """
-    return evidence.lines.of(probability)
 
 
 def _lines(bins: list[EvidenceBin], horizon_days: int) -> EvidenceLines:

@@ -313,11 +313,6 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         return self.probability_with_contributions(values)[1]
 
-    @property
-    def typical_(self) -> Floats:
-        """Return quantiles of each fact's contribution at the top of lists, shape (facts, 20), ascending."""
-        return self.profile_.typical
-
     def distinct(self, by_fact: Floats) -> Floats:
         """Return how much each fact sets a company apart from those that usually top a list.
 
@@ -329,7 +324,7 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         numpy.ndarray of float64, shape (rows, facts)
-            Share of ``typical_`` strictly below, from 0 to 1.
+            Share of what is typical, `FactProfile.typical`, strictly below; from 0 to 1.
         """
         return self.profile_.distinct(by_fact)
 

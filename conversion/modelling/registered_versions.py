@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from conversion.runtime.errors import ArtifactError
 from conversion.runtime.files import write_json
 from conversion.runtime.seals import sealed, unsealed
+from conversion.runtime.validation import first_fault
 
 PATH: Final = "models/registered.json"
 KEY: Final = "CONVERSION_REGISTRY_KEY"
@@ -99,9 +100,7 @@ def read_registered(root: Path, key: bytes | None = None) -> RegisteredVersions 
     try:
         return RegisteredVersions.model_validate(registered)
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        where = ".".join(map(str, fault["loc"]))
-        raise _broken(path, f"{where}: {fault['msg']}" if where else fault["msg"]) from error
+        raise _broken(path, first_fault(error)) from error
 
 
 def _broken(path: Path, what: str) -> ArtifactError:

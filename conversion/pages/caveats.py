@@ -1,4 +1,4 @@
-"""What the numbers do not say, and which rules of time hold: sentences of the report and the model card."""
+"""What the numbers say and do not say, and which rules of time hold: sentences of all that people read."""
 
 from __future__ import annotations
 
@@ -90,6 +90,17 @@ def business_line(record: TrackRecord) -> str:
         f"{said} Gross revenue of the conversions among those called: {revenue} "
         f"({found.value_of_a_conversion}); cost of the calls: {cost}. Gross means that it counts what would "
         "have come without the calls too."
+    )
+
+
+def drift_line(record: TrackRecord) -> str:
+    """Say how the week's prospects differ from those that the model learned from."""
+    moved = [each.title for each in record.drift.facts if each.verdict == "shift"]
+    if not moved:
+        return "This week's prospects are like those that the model learned from: no fact has shifted."
+    return (
+        f"This week's prospects differ from those that the model learned from in: {', '.join(moved)}. Look "
+        "at the data before the list goes out."
     )
 
 

@@ -12,19 +12,23 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from conversion.config.attribute_kinds import AnyAttribute, Category, Number
+from conversion.config.attribute_kinds import Category
 from conversion.config.attribute_names import encoded_names, label
 from conversion.config.data_contract import Contract
 from conversion.features.facts import Fact
+from conversion.features.words import listed
 from conversion.leads.lead_columns import REASON_COLUMNS
+from conversion.leads.reasons import Explained
 from conversion.pages import words
 from conversion.pages.bars import Step, data_table, framed, waterfall
 from conversion.pages.charts import Line, count_axis, over_weeks, share_bar
+from conversion.pages.company_words import attribute_words
 from conversion.pages.layout import Site, render
-from conversion.pages.lead_table import LeadTable, words_of
-from conversion.pages.list_page import About, details_of, moved_of
+from conversion.pages.lead_table import LeadTable
+from conversion.pages.list_page import AboutList, details_of, moved_of
 from conversion.pages.similar import Similar
 from conversion.pages.what_if import Field, ModuleFields
+from conversion.pages.words import words_of
 from conversion.stats.numeric import Floats
 from conversion.stats.portable_math import exp
 
@@ -36,25 +40,6 @@ STEPS: Final = 8
 """Facts with a step of their own; others are added up."""
 CLOSE: Final = 0.005
 """By how much the steps may miss the probability for them to say theirs: models may be calibrated after."""
-
-
-@dataclass(frozen=True)
-class Explained:
-    """What a fact adds to a company's score.
-
-    Attributes
-    ----------
-    title
-        Of the fact.
-    sentence
-        What it says of the company; None: nothing that can be said.
-    contribution
-        In log-odds.
-    """
-
-    title: str
-    sentence: str | None
-    contribution: float
 
 
 @dataclass(frozen=True)
@@ -129,7 +114,7 @@ class Company:
     what_if: WhatIf | str
 
 
-def company_page(table: LeadTable, position: int, company: Company, about: About, site: Site) -> str:
+def company_page(table: LeadTable, position: int, company: Company, about: AboutList, site: Site) -> str:
     """Render the page of the company at a position of the list."""
     (row,) = table.rows(np.array([position]))
     usage = usage_by_module(table, position)
@@ -145,7 +130,7 @@ def company_page(table: LeadTable, position: int, company: Company, about: About
         moved=moved_of(row) if table.has_past else None,
         reasons=[row[name] for name in REASON_COLUMNS if row[name] is not None],
         details=details_of(table, row),
-        facts=facts_of_company(table, row),
+        attributes=attributes_of(table, row),
         parts=parts_of(table, row),
         activity=usage_figure(usage),
         last_active=row["last_active_week"],
@@ -172,30 +157,21 @@ def difference_of(now: float, then: float) -> str:
     return f"{abs(points):.15g} points {'more' if points > 0 else 'fewer'}"
 
 
-# Facts
+# The company
 
 
-def facts_of_company(table: LeadTable, row: Mapping[str, Any]) -> list[tuple[str, str]]:
+def attributes_of(table: LeadTable, row: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what is known of the company itself: its attributes, and the groups that they are in."""
     contract = table.contract
-    facts = []
+    found = []
     for name, attribute in contract.companies.attributes.items():
-        text = _value(row[name], attribute)
+        text = attribute_words(row[name], attribute)
+        if text is None:
+            text = "not known" if row[name] is None else "not applicable"
         if isinstance(attribute, Category) and attribute.groups is not None and row[name] is not None:
             text = f"{row[encoded_names(name, attribute)[0]]} ({text})"
-        facts.append((words_of(label(name, attribute)), text))
-    return facts
-
-
-def _value(value: Any, attribute: AnyAttribute) -> str:
-    if value is None:
-        return "not known"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        beyond = attribute.not_applicable if isinstance(attribute, Number) else None
-        return "not applicable" if beyond is not None and value >= beyond else f"{value:,.15g}"
-    return str(value)
+        found.append((words_of(label(name, attribute)), text))
+    return found
 
 
 @dataclass(frozen=True)
@@ -319,7 +295,7 @@ def waterfall_of(explanation: Explanation, row: Mapping[str, Any]) -> Markup:
     """Draw how the score of a typical company becomes this one's, fact by fact."""
     ordered = sorted(explanation.facts, key=lambda fact: -abs(fact.contribution))
     notes = _said_once(ordered[:STEPS])
-    steps = [(fact.title, fact.contribution, note) for fact, note in zip(ordered, notes, strict=False)]
+    steps = [(fact.fact.title, fact.contribution, note) for fact, note in zip(ordered, notes, strict=False)]
     if rest := ordered[STEPS:]:
         steps.append(("Everything else", sum(fact.contribution for fact in rest), ""))
     stands = explanation.base + np.cumsum([0.0, *(value for _, value, _ in steps)])
@@ -333,7 +309,7 @@ def waterfall_of(explanation: Explanation, row: Mapping[str, Any]) -> Markup:
     ]
     return waterfall(
         "From a typical company to this one",
-        ("What is known", "Likelihood then" if exact else "What it does"),
+        ("What is known", "Probability then" if exact else "What it does"),
         Step("A typical company", float(stands[0]), texts[0]),
         drawn,
         Step("This company", float(stands[-1]), words.percent(probability)),
@@ -363,7 +339,7 @@ class SimilarRow:
 
 def _similar(table: LeadTable, each: Similar) -> SimilarRow:
     titles = [_in_a_sentence(fact, table.contract) for fact in each.shared]
-    shared = f"Alike in {words.listed(titles)}" if titles else "Alike as a whole"
+    shared = f"Alike in {listed(titles)}" if titles else "Alike as a whole"
     return SimilarRow(
         table.name_of(each.row),
         words.long_day(pd.Timestamp(each.row["converted"]).date().isoformat()),
@@ -377,11 +353,3 @@ def _in_a_sentence(fact: Fact, contract: Contract) -> str:
     attribute = contract.companies.attributes.get(name) if of == "attribute" else None
     title = fact.title[:1].lower() + fact.title[1:] if attribute is None else label(name, attribute)
     return title.replace("_", " ")
-
-
-def explanation_of(
-    base: float, titles: Sequence[str], sentences: Sequence[str | None], contributions: Sequence[float]
-) -> Explanation:
-    """Combine what is known of each fact."""
-    facts = zip(titles, sentences, contributions, strict=True)
-    return Explanation(base, tuple(Explained(*fact) for fact in facts))

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from conversion.config.attribute_kinds import AnyAttribute, Category, Flag, Ordered
 from conversion.config.attribute_names import encoded_names, label
 from conversion.config.data_contract import Contract
+from conversion.features.words import capitalised
 from conversion.modelling.tiers import TIERS
-from conversion.pages.words import tier_words
+from conversion.pages.company_words import given_name
+from conversion.pages.words import tier_words, words_of
 from conversion.stats.numeric import Floats
 
 Positions = NDArray[np.int64]
@@ -202,8 +204,7 @@ class LeadTable:
 
     def name_of(self, row: Mapping[str, Any]) -> str:
         """Return what a lead is called: its first shown column, or its id."""
-        name = row[self.shown[0]] if self.shown else None
-        return str(row["id"]) if name is None or not str(name).strip() else str(name)
+        return given_name(row, self.shown) or str(row["id"])
 
     def ordered(self, column: str) -> Floats | None:
         """Return a column's numbers, ascending; None: the list does not have it."""
@@ -253,18 +254,6 @@ class LeadTable:
         return totals.tolist()
 
 
-def words_of(column: str) -> str:
-    """Write a column's name as people would.
-
-    Examples
-    --------
-    >>> words_of("account_owner"), words_of("ID")
-    ('Account owner', 'ID')
-    """
-    text = " ".join(column.replace("_", " ").split())
-    return text[:1].upper() + text[1:]
-
-
 def _plain(values: Any) -> list[Any]:
     """Return an array's values as Python's own; what is missing is None."""
     objects = np.asarray(values, dtype=object)
@@ -295,11 +284,7 @@ def _descending(values: Floats) -> Positions:
 
 def _tier_filter(tiers: pd.Series[Any]) -> Filter:
     codes = pd.Categorical(tiers, categories=list(TIERS)).codes.astype(np.int16)
-    return Filter("tier", "Tier", TIERS, tuple(map(_capitalised, map(tier_words, TIERS))), codes)
-
-
-def _capitalised(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return Filter("tier", "Tier", TIERS, tuple(map(capitalised, map(tier_words, TIERS))), codes)
 
 
 def _attribute_filter(leads: pd.DataFrame, name: str, attribute: AnyAttribute) -> Filter | None:

@@ -16,8 +16,9 @@ from conversion.leads.lead_tables import WHOLE
 from conversion.pages import words
 from conversion.pages.charts import share_bar, sparkline
 from conversion.pages.layout import Site, render
-from conversion.pages.lead_table import NONE, Filter, LeadTable, words_of
+from conversion.pages.lead_table import NONE, Filter, LeadTable
 from conversion.pages.list_query import SORTS, ListQuery, parameter_of, select, sorts_of
+from conversion.pages.words import words_of
 from conversion.runtime.files import without_formulas
 
 PAGE_ROWS: Final = 50
@@ -64,7 +65,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class About:
+class AboutList:
     """What the list is, as its page says it.
 
     Attributes
@@ -88,7 +89,7 @@ class About:
     currency: str
 
 
-def list_page(table: LeadTable, query: ListQuery, about: About, site: Site) -> str:
+def list_page(table: LeadTable, query: ListQuery, about: AboutList, site: Site) -> str:
     """Render a page of the list."""
     found = select(table, query)
     last = max(-(-len(found) // PAGE_ROWS), 1)
@@ -139,7 +140,7 @@ def _query(parameters: Mapping[str, str]) -> str:
 
 
 @dataclass(frozen=True)
-class Field:
+class FilterField:
     """A filter as a field of the form: its parameter, options as value and label, and the chosen one."""
 
     name: str
@@ -148,13 +149,13 @@ class Field:
     chosen: str
 
 
-def _field(each: Filter, query: ListQuery) -> Field:
+def _field(each: Filter, query: ListQuery) -> FilterField:
     chosen = query.filters.get(each.column, "")
     options = list(zip(each.choices, each.labels, strict=True))
     if chosen and chosen not in each.choices:  # of the list of another week
         options.append((chosen, chosen))
     labelled = tuple((value, "none" if label == NONE else label) for value, label in options)
-    return Field(parameter_of(each.column), each.title, labelled, chosen)
+    return FilterField(parameter_of(each.column), each.title, labelled, chosen)
 
 
 def _row(table: LeadTable, position: int, row: Mapping[str, Any], site: Site) -> Row:

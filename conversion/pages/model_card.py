@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
 from conversion.config.attribute_names import label
 from conversion.config.data_contract import Contract
+from conversion.features.words import listed
 from conversion.pages.caveats import caveats, time_rules
+from conversion.pages.layout import environment
 from conversion.pages.track_record import Bin, Estimate, Ranked, TrackRecord
 from conversion.pages.words import (
     UNKNOWN,
     count,
     decimal,
-    listed,
     long_day,
     percent,
     percent_interval,
     plural,
-    tier_words,
 )
 
 PATH: Final = "models/model_card.md"
@@ -87,22 +86,9 @@ def escaped(text: str) -> str:
 
 
 def _templates() -> Environment:
-    made = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=False,  # noqa: S701 (it is Markdown; texts pass through the filter md)
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    made.filters |= {
-        "md": escaped,
-        "percent": percent,
-        "count": count,
-        "decimal": decimal,
-        "tier": tier_words,
-        "interval": _interval,
-    }
+    # It is Markdown: texts pass through the filter md. An overlay shares its filters until it has its own.
+    made = environment().overlay(autoescape=False, keep_trailing_newline=True)
+    made.filters = made.filters | {"md": escaped, "decimal": decimal, "interval": _interval}
     return made
 
 

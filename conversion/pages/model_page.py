@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from conversion.config.data_contract import Contract
 from conversion.pages import record_charts
-from conversion.pages.caveats import business_line, caveats
+from conversion.pages.caveats import business_line, caveats, drift_line
 from conversion.pages.layout import Site, render
-from conversion.pages.report import drift_line
 from conversion.pages.track_record import TrackRecord
 from conversion.pages.words import long_day, percent, plural
 
@@ -25,17 +24,13 @@ def model_page(record: TrackRecord, contract: Contract, of_served_model: bool, s
     site
         Where the page is.
     """
-    charts = {
-        name: getattr(record_charts, name)(record)
-        for name in ("gains", "compared", "reliability", "tiers", "slices", "importance", "drift")
-    }
     return render(
         "model.html",
         site,
         record=record,
         of_served_model=of_served_model,
         over_time=[record_charts.over_time(record, place) for place in range(len(record.weeks))],
-        charts=charts,
+        charts=record_charts.charts_of(record),
         lists=_lists(record),
         business=business_line(record),
         drift=drift_line(record),

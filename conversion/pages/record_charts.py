@@ -37,6 +37,12 @@ NUMBERED_CALLS: Final = (10, 20, 50, 100, 200, 300, 400, 500)
 """Calls in the table beside the gains, as far as they go."""
 
 
+def charts_of(record: TrackRecord) -> dict[str, Markup]:
+    """Draw every chart but `over_time`, by its name in the templates."""
+    drawn = (gains, compared, reliability, tiers, slices, importance, drift)
+    return {draw.__name__: draw(record) for draw in drawn}
+
+
 def over_time(record: TrackRecord, place: int = 0) -> Markup:
     """Draw the precision of each list of the backtest, beside the rule's.
 

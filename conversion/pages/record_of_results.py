@@ -23,10 +23,10 @@ from conversion.pages.track_record import (
     Business,
     Drift,
     Estimate,
+    FactDrift,
     FactWeight,
     Gains,
     Lists,
-    Moved,
     Ranked,
     Slice,
     Tier,
@@ -115,16 +115,7 @@ def record_of(
         },
         slices=_slices(results.slices, middle),
         tiers=_tiers(evaluation["tiers"]),
-        facts=tuple(
-            FactWeight(
-                key=fact.key,
-                title=fact.title,
-                part=fact.part,
-                share=round(float(share), 6),
-                direction=direction,
-            )
-            for fact, share, direction in importance
-        ),
+        facts=_facts(importance),
         business=_business(evaluation["business"], lists.count),
         never_seen=dict(evaluation["without_never_seen"]["left_out"]),
         quality=quality_notes(results.quality, results.cleaning, contract),
@@ -275,6 +266,19 @@ def _tiers(tiers: Mapping[str, Any]) -> tuple[Tier, ...]:
     )
 
 
+def _facts(importance: Sequence[tuple[Fact, float, str]]) -> tuple[FactWeight, ...]:
+    return tuple(
+        FactWeight(
+            key=fact.key,
+            title=fact.title,
+            part=fact.part,
+            share=round(float(share), 6),
+            direction=direction,
+        )
+        for fact, share, direction in importance
+    )
+
+
 def _business(business: Mapping[str, Any], lists: int) -> Business:
     return Business(
         calls_a_list=round(business["contacts"] / max(lists, 1)),
@@ -304,7 +308,7 @@ def _drift(drift: Mapping[str, Any], features: Sequence[Feature], contract: Cont
     return Drift(
         shifted=drift["shifted_features"],
         facts=tuple(
-            Moved(
+            FactDrift(
                 title=fact.title,
                 index=largest[fact.key],
                 verdict="shift"

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from conversion.config.attribute_kinds import AnyAttribute, Category, Number
+from conversion.config.attribute_kinds import Category
 from conversion.config.attribute_names import encoded_names, label
 from conversion.config.data_contract import Contract
 from conversion.leads.lead_columns import REASON_COLUMNS
 from conversion.pages import record_charts
-from conversion.pages.caveats import business_line, caveats
+from conversion.pages.caveats import business_line, caveats, drift_line
 from conversion.pages.charts import share_bar
+from conversion.pages.company_words import attribute_words, given_name
+from conversion.pages.layout import FOLDER, environment
 from conversion.pages.track_record import TrackRecord
-from conversion.pages.words import count, long_day, money, moved, percent, plural, tier_words
+from conversion.pages.words import count, long_day, money, moved, percent, plural, tier_words, words_of
 
-HERE: Final = Path(__file__).parent
 STYLES: Final = ("charts.css", "report.css")
 
 
@@ -82,7 +81,7 @@ def report_html(leads: pd.DataFrame, prospects: int, record: TrackRecord, contra
     """
     lists, days = record.lists, plural(record.about.horizon_days, "day")
     return (
-        templates()
+        environment()
         .get_template("report.html")
         .render(
             styles=Markup("").join(Markup(_static(name)) for name in STYLES),  # noqa: S704 (our own files)
@@ -99,13 +98,7 @@ def report_html(leads: pd.DataFrame, prospects: int, record: TrackRecord, contra
             business=business_line(record),
             drift=drift_line(record),
             caveats=caveats(record, contract),
-            charts={
-                name: getattr(record_charts, name)(record)
-                for name in (
-                    *("over_time", "gains", "compared", "reliability", "tiers", "slices"),
-                    *("importance", "drift"),
-                )
-            },
+            charts={"over_time": record_charts.over_time(record), **record_charts.charts_of(record)},
         )
     )
 
@@ -119,54 +112,12 @@ def lead_rows(leads: pd.DataFrame, record: TrackRecord, contract: Contract) -> l
     ]
 
 
-def drift_line(record: TrackRecord) -> str:
-    """Say how the week's prospects differ from those that the model learned from."""
-    moved = [each.title for each in record.drift.facts if each.verdict == "shift"]
-    if not moved:
-        return "This week's prospects are like those that the model learned from: no fact has shifted."
-    return (
-        f"This week's prospects differ from those that the model learned from in: {', '.join(moved)}. Look "
-        "at the data before the list goes out."
-    )
-
-
-def company_name(row: Mapping[str, Any], contract: Contract) -> str:
-    """Return what a lead is called: its first shown column, or its id."""
-    shown = contract.companies.shown
-    name = row[shown[0]] if shown else None
-    return f"Company {row['id']}" if name is None or not str(name).strip() else str(name)
-
-
-def attribute_text(value: Any, attribute: AnyAttribute) -> str:
-    """Write the value of an attribute; empty where it is not known or does not apply."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if not isinstance(value, int | float):
-        return str(value)
-    if isinstance(attribute, Number) and value == attribute.not_applicable:
-        return ""
-    return count(value) if float(value).is_integer() else f"{value:,.6g}"
-
-
-def templates() -> Environment:
-    """Return the templates' environment; every value is escaped."""
-    return Environment(
-        loader=FileSystemLoader(HERE / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
 def _lead(row: Mapping[str, Any], had_list: bool, record: TrackRecord, contract: Contract) -> Lead:
     rank, before, probability = int(row["rank"]), row["rank_before"], float(row["probability"])
     value = row.get("expected_mrr")
     return Lead(
         rank=count(rank),
-        name=company_name(row, contract),
+        name=given_name(row, contract.companies.shown) or f"Company {row['id']}",
         details=tuple(_details(row, contract)),
         probability=percent(probability),
         bar=share_bar(probability),
@@ -187,20 +138,15 @@ def _moved(rank: int, before: Any) -> str:
 
 def _details(row: Mapping[str, Any], contract: Contract) -> list[tuple[str, str]]:
     companies = contract.companies
-    found = [("Id", str(row["id"]))] if companies.shown else []
-    found += [(_title(name), str(row[name])) for name in companies.shown[1:] if row[name] is not None]
+    found: list[tuple[str, str | None]] = [("Id", str(row["id"]))] if companies.shown else []
+    found += [(words_of(name), str(row[name])) for name in companies.shown[1:] if row[name] is not None]
     for column, attribute in companies.attributes.items():
         value = row[column]
         if value is not None and isinstance(attribute, Category) and attribute.groups is not None:
             value = row[encoded_names(column, attribute)[0]]
-        found.append((_title(label(column, attribute)), attribute_text(value, attribute)))
+        found.append((words_of(label(column, attribute)), attribute_words(value, attribute)))
     return [(title, text) for title, text in found if text]
 
 
-def _title(name: str) -> str:
-    text = " ".join(name.replace("_", " ").split())
-    return text[:1].upper() + text[1:]
-
-
 def _static(name: str) -> str:
-    return (HERE / "static" / name).read_text(encoding="utf-8")
+    return (FOLDER / "static" / name).read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from conversion.runtime.errors import ArtifactError
 from conversion.runtime.files import read_json
+from conversion.runtime.validation import first_fault
 
 PATH: Final = "data/track_record.json"
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -154,7 +155,7 @@ class Note(Record):
     is_warning: bool
 
 
-class Moved(Record):
+class FactDrift(Record):
     """How far a fact has moved since training, beyond what time explains."""
 
     title: str
@@ -166,7 +167,7 @@ class Drift(Record):
     """What has changed in the prospects of the week."""
 
     shifted: int = Field(description="features above the index of a shift")
-    facts: tuple[Moved, ...] = Field(description="largest index first")
+    facts: tuple[FactDrift, ...] = Field(description="largest index first")
 
 
 class TrackRecord(Record):
@@ -211,8 +212,6 @@ def read_track_record(root: Path) -> TrackRecord | None:
     try:
         return TrackRecord.model_validate_json(json.dumps(content))
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        where = ".".join(map(str, fault["loc"]))
         raise ArtifactError(
-            f"{path}: {where}: {fault['msg']}; run 'dvc repro report' to write it again"
+            f"{path}: {first_fault(error)}; run 'dvc repro report' to write it again"
         ) from error

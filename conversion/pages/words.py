@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import Final
 
+from conversion.features.words import capitalised
+
 MONTHS: Final = (
     *("January", "February", "March", "April", "May", "June", "July"),
     *("August", "September", "October", "November", "December"),
@@ -21,7 +23,6 @@ RANKERS: Final = {
 """What the columns are called that the backtest ranks by."""
 UNKNOWN: Final = "-"
 """Stands for a number that is not known."""
-_BELOW_TEN: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 def percent(share: float | None) -> str:
@@ -117,17 +118,6 @@ def plural(number: int, singular: str, several: str | None = None) -> str:
     return f"{number:,} {singular if number == 1 else several or f'{singular}s'}"
 
 
-def spelled(number: int) -> str:
-    """Write small numbers as words.
-
-    Examples
-    --------
-    >>> spelled(3), spelled(12)
-    ('three', '12')
-    """
-    return _BELOW_TEN[number] if 0 <= number < len(_BELOW_TEN) else f"{number:,}"
-
-
 def long_day(day: str) -> str:
     """Write a day.
 
@@ -164,15 +154,16 @@ def month_of(day: str) -> str:
     return f"{MONTHS[int(month) - 1][:3]} {year}"
 
 
-def listed(names: list[str]) -> str:
-    """Write names as a list in a sentence.
+def words_of(column: str) -> str:
+    """Write a column's name as people would.
 
     Examples
     --------
-    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
-    ('a', 'a and b', 'a, b and c')
+    >>> words_of("account_owner"), words_of("ID")
+    ('Account owner', 'ID')
     """
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
+    text = " ".join(column.replace("_", " ").split())
+    return capitalised(text)
 
 
 def moved(rank: int, before: int | None) -> str:

@@ -170,7 +170,7 @@ def login_form(body: bytes) -> tuple[bytes, str]:
         return b"", LIST
     given = dict(fields)
     token = given.get("token", "").strip(" \t\r\n")  # as it is when it was pasted
-    return token.encode("utf-8", "surrogateescape"), next_page(given.get("next", LIST))
+    return bytes_of(token), next_page(given.get("next", LIST))
 
 
 class Attempts:

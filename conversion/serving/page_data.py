@@ -14,9 +14,10 @@ from pydantic import ValidationError
 from conversion.config.attribute_kinds import Category
 from conversion.features.facts import Fact, facts_of
 from conversion.leads.lead_columns import BASE
-from conversion.pages.company_page import Answer, Company, Explanation, WhatIf, explanation_of
+from conversion.leads.reasons import Explained
+from conversion.pages.company_page import Answer, Company, Explanation, WhatIf
 from conversion.pages.lead_table import LeadTable
-from conversion.pages.list_page import About
+from conversion.pages.list_page import AboutList
 from conversion.pages.list_query import QueryError
 from conversion.pages.similar import Converted, Similar
 from conversion.pages.what_if import Json, attribute_fields, changed, count_fields, last_week
@@ -58,12 +59,12 @@ class PageData:
         return LeadTable(leads.leads, leads.usage, leads.messages.contract, leads.as_of)
 
     @cached_property
-    def about(self) -> About:
+    def about(self) -> AboutList:
         """What the list's page says of the list."""
         record = self.state.track_record
         served = self.state.served_list
         assert served is not None
-        return About(
+        return AboutList(
             version=served.model_version,
             of_served_model=served.of_served_model,
             record=None if record is None else record.line,
@@ -115,12 +116,11 @@ class PageData:
         history = self._validated(self._history(position)) if self.about.of_served_model else ""
         if not isinstance(history, str):
             sentences = {each.fact.key: each.sentence for each in explain(self.state.predictor, history)}
-        titles, said = [], []
-        for fact in self._facts:
-            titles.append(fact.title)
-            said.append(sentences.get(fact.key))
-        base = float(self.leads.files.contributions[BASE].iloc[position])
-        return explanation_of(base, titles, said, self._contributions(position))
+        facts = zip(self._facts, self._contributions(position), strict=True)
+        return Explanation(
+            base=float(self.leads.files.contributions[BASE].iloc[position]),
+            facts=tuple(Explained(fact, sentences.get(fact.key), added) for fact, added in facts),
+        )
 
     def _similar(self, position: int) -> tuple[Similar, ...]:
         if not self._facts:

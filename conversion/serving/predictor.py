@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from conversion.config.attribute_kinds import Category
 from conversion.config.params import ConfidenceOdds, Params
@@ -33,6 +32,7 @@ from conversion.modelling.tiers import TierCuts, cuts_by_probability, tier_of
 from conversion.runtime.errors import ArtifactError
 from conversion.serving.contract_messages import Messages, build_messages
 from conversion.serving.messages import Company, Confidence, History, Prediction, Summary
+from conversion.serving.model_description import read_description
 from conversion.serving.request_arrays import Encoded, RequestReader, first_day_of, week_of
 from conversion.stats.numeric import Floats
 
@@ -148,31 +148,6 @@ class Predictor:
         return Answerer(model, ModelFacts(model), writer, lines)
 
 
-class _Featurized(BaseModel):
-    model_config = ConfigDict(strict=True)
-
-    windows: tuple[PositiveInt, ...] = Field(min_length=1)
-    half_lives: tuple[PositiveInt, ...]
-
-
-class _MadeWith(BaseModel):
-    model_config = ConfigDict(strict=True)
-
-    featurize: _Featurized
-
-
-class _Description(BaseModel):
-    """The part of ``models/model.json`` that answers depend on."""
-
-    model_config = ConfigDict(strict=True)
-
-    sha256: str
-    model_type: str
-    trained_as_of: dt.date
-    features: dict[str, str]
-    params: _MadeWith
-
-
 def make_predictor(model: ConversionModel, description: dict[str, Any], params: Params) -> Predictor:
     """Combine a loaded model, its description and the params that its answers depend on.
 
@@ -181,7 +156,7 @@ def make_predictor(model: ConversionModel, description: dict[str, Any], params: 
     ArtifactError
         The description lacks something, or describes another model.
     """
-    described = _read_description(description)
+    described = read_description(description)
     contract = model.data_contract
     featurize = params.featurize.model_copy(update=vars(described.params.featurize))
     settings = feature_settings(featurize, contract)
@@ -202,17 +177,6 @@ def make_predictor(model: ConversionModel, description: dict[str, Any], params: 
         messages=build_messages(contract),
         cuts=cuts_by_probability(params.score.tiers),
     )
-
-
-def _read_description(description: dict[str, Any]) -> _Description:
-    try:
-        return _Description.model_validate_json(json.dumps(description))
-    except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        where = ".".join(map(str, fault["loc"]))
-        raise ArtifactError(
-            f"models/model.json: {where}: {fault['msg'].lower()}; run 'dvc repro -f train' to train it again"
-        ) from error
 
 
 def predict(
@@ -375,8 +339,7 @@ def _answers(
                 "prediction": 1 if value >= model.threshold_ else 0,
                 "confidence": confidence_of(value, model.threshold_, predictor.confidence),
                 "tier": tier,
-                "reasons": told.reasons,
-                "caution": told.caution,
+                **told._asdict(),
                 "evidence": None if lines is None else lines.of(value),
                 "fit": of_fit,
                 "activity": of_activity,

@@ -19,7 +19,6 @@ from conversion.leads.lead_list import (
 )
 from conversion.leads.reasons import reason_writer
 from conversion.modelling import ensemble
-from conversion.modelling.evidence import evidence_line
 from conversion.modelling.tiers import tier_of
 from conversion.stats.hashing import tie_break
 from conversion.stats.losses import log_odds
@@ -97,7 +96,7 @@ def test_the_facts_of_a_part_add_up_to_it(pipeline: Pipeline) -> None:
 
 def test_the_evidence_is_that_of_the_probability(pipeline: Pipeline) -> None:
     leads = pipeline.leads
-    expected = [evidence_line(each, pipeline.evidence) for each in leads["probability"]]
+    expected = [pipeline.evidence.lines.of(each) for each in leads["probability"]]
     assert leads["evidence"].tolist() == expected
 
 

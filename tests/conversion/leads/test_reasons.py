@@ -161,7 +161,6 @@ CONTACTS, DEALS, PEOPLE, ACTIONS, GROWTH, RECENCY, TENURE, SIZE, COMPANIES = (
 IN_CONTACTS = (
     "Up to eight people a week worked in contacts in the last four weeks, up from three in the four before"
 )
-IN_DEALS = "Up to four people a week worked in deals in the last four weeks, up from two in the four before"
 
 
 def test_the_strongest_facts_are_said() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from conversion.modelling.evidence import Evidence, evidence_line
+from conversion.modelling.evidence import Evidence
 
 BINS = [
     {"from": 0.4, "to": 1.0, "companies": 112, "converted": 31},
@@ -32,7 +32,7 @@ def evidence(**changed: Any) -> Evidence:
     ],
 )
 def test_each_probability_has_the_line_of_its_bin(probability: float, line: str) -> None:
-    assert evidence_line(probability, evidence()) == line
+    assert evidence().lines.of(probability) == line
 
 
 def test_many_lines_at_once_are_those_of_each() -> None:

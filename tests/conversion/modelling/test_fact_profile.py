@@ -63,9 +63,9 @@ def test_the_facts_of_a_model(model_type: str) -> None:
     both = fitted(model__type=model_type)
     for model in (both, both.summary_):
         facts = facts_of(model.features, hubspot())
-        assert model.typical_.shape == (len(facts), QUANTILES)
-        assert model.typical_.dtype == np.float64
-        assert (np.diff(model.typical_, axis=1) >= 0).all()
+        assert model.profile_.typical.shape == (len(facts), QUANTILES)
+        assert model.profile_.typical.dtype == np.float64
+        assert (np.diff(model.profile_.typical, axis=1) >= 0).all()
         weighed = model.importance_by_fact()
         assert {each.fact for each in weighed} == set(facts)
         shares = [share for _, share, _ in weighed]
@@ -104,12 +104,12 @@ def test_what_is_distinct(model_type: str) -> None:
     assert distinct.shape == contributions.shape
     assert ((distinct >= 0) & (distinct <= 1)).all()
     assert_array_equal(model.distinct(contributions[3:4]), distinct[3:4])
-    lowest, highest = model.typical_[:, 0], model.typical_[:, -1]
+    lowest, highest = model.profile_.typical[:, 0], model.profile_.typical[:, -1]
     assert_array_equal(
         model.distinct(np.stack([lowest, highest + 1])), [[0.0] * len(lowest), [1.0] * len(lowest)]
     )
     # What nearly all of the top have sets nobody apart, however often it is repeated.
-    same = (model.typical_[:, :1] < model.typical_).sum(axis=1) == 0
+    same = (model.profile_.typical[:, :1] < model.profile_.typical).sum(axis=1) == 0
     assert (model.distinct(highest[None])[0, same] == 0).all()
 
 

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from conversion.features.facts import Fact
+from conversion.leads.reasons import Explained
 from conversion.pages.company_page import (
     Answer,
     Company,
+    Explanation,
     WhatIf,
     better_than,
     company_page,
-    explanation_of,
     usage_by_module,
     usage_figure,
     waterfall_of,
@@ -23,6 +24,11 @@ from tests.contract_files import projects
 from tests.lists import ABOUT, AS_OF, COMPANIES, HOSTILE, SITE, plain_list, projects_list
 
 NOTHING = Company(explanation=None, similar=(), what_if="Nothing can be tried.")
+
+
+def explanation_of(base: float, *facts: tuple[str, str | None, float]) -> Explanation:
+    explained = (Explained(Fact(title, title, "activity"), said, added) for title, said, added in facts)
+    return Explanation(base, tuple(explained))
 
 
 def page(position: int = 0, company: Company = NOTHING, table=None) -> str:
@@ -63,7 +69,7 @@ def test_hostile_values_are_text(name: str) -> None:
     company = {key: name if isinstance(value, str) else value for key, value in COMPANIES[0].items()}
     fact = Fact("people", "People", "activity")
     similar = Similar({"id": 1, "name": name, "converted": "2020-01-02"}, (fact,))
-    explanation = explanation_of(-1.0, ["People"], [name], [1.0])
+    explanation = explanation_of(-1.0, ("People", name, 1.0))
     text = page(0, Company(explanation, (similar,), name), projects_list([company]))
     assert text.count("<script") == 1
     assert "<img" not in text
@@ -93,7 +99,7 @@ def lines_of(drawn: str) -> list[tuple[str, str]]:
 
 
 def test_the_steps_lead_from_a_typical_company_to_this_one() -> None:
-    explanation = explanation_of(-2.0, ["People", "Size"], ["Eight people", None], [3.0, -1.0])
+    explanation = explanation_of(-2.0, ("People", "Eight people", 3.0), ("Size", None, -1.0))
     drawn = waterfall_of(explanation, {"probability": 0.5})
     assert lines_of(drawn) == [
         ("A typical company", ""),
@@ -115,14 +121,13 @@ def test_a_sentence_that_several_facts_share_is_said_of_the_strongest() -> None:
 
 
 def test_steps_of_a_calibrated_score_say_their_direction_alone() -> None:
-    explanation = explanation_of(-2.0, ["People", "Size"], [None, None], [3.0, -1.0])
+    explanation = explanation_of(-2.0, ("People", None, 3.0), ("Size", None, -1.0))
     drawn = waterfall_of(explanation, {"probability": 0.3})
     assert re.findall(r"<td>([^<]*)</td>", drawn) == ["", "raises", "lowers", "30 %"]
 
 
 def test_many_facts_are_added_up() -> None:
-    titles = [f"f{place}" for place in range(20)]
-    explanation = explanation_of(0.0, titles, [None] * 20, [0.1] * 20)
+    explanation = explanation_of(0.0, *((f"f{place}", None, 0.1) for place in range(20)))
     drawn = waterfall_of(explanation, {"probability": 1 / (1 + np.exp(-2.0))})
     assert len(re.findall("<tr", drawn)) == 1 + 1 + 8 + 1 + 1
     assert "Everything else" in drawn

@@ -31,7 +31,7 @@ def test_data_that_needs_a_look_stands_out() -> None:
 
 
 def test_without_a_rule() -> None:
-    assert "What a likelihood means" in page(rule=None)
+    assert "What a probability means" in page(rule=None)
 
 
 def test_nothing_is_inline() -> None:

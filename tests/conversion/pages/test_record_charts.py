@@ -12,7 +12,7 @@ from tests.records import a_week, estimate, record, some_weeks
 CHARTS = [
     name
     for name, function in inspect.getmembers(record_charts, inspect.isfunction)
-    if function.__module__ == record_charts.__name__ and not name.startswith("_")
+    if function.__module__ == record_charts.__name__ and not name.startswith(("_", "charts_of"))
 ]
 
 
@@ -40,6 +40,10 @@ def tiny() -> TrackRecord:
         probability=dict.fromkeys(bare.probability, none),
         drift=Drift(shifted=0, facts=()),
     )
+
+
+def test_no_chart_is_left_out() -> None:
+    assert {"over_time", *record_charts.charts_of(record())} == {*CHARTS}
 
 
 @pytest.mark.parametrize("name", CHARTS)

@@ -3,11 +3,10 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-import pytest
-
 from conversion.config.data_contract import Contract
-from conversion.pages.report import attribute_text, company_name, drift_line, lead_rows, report_html
-from conversion.pages.track_record import Drift, Moved
+from conversion.pages.caveats import drift_line
+from conversion.pages.report import lead_rows, report_html
+from conversion.pages.track_record import Drift, FactDrift
 from tests.contract_files import hubspot, projects
 from tests.records import LINE, lead_frame, record
 
@@ -162,32 +161,9 @@ def test_of_a_contract_with_sign_ups_nothing_is_said_of_companies_that_had_not_s
     assert "does not say when" not in report_html(lead_frame(contract, []), 0, record(), contract)
 
 
-@pytest.mark.parametrize(
-    ("column", "value", "text"),
-    [
-        ("ALEXA_RANK", 7796875.0, "7,796,875"),
-        ("ALEXA_RANK", 16000001.0, ""),
-        ("ALEXA_RANK", None, ""),
-        ("EMPLOYEE_RANGE", "2 to 5", "2 to 5"),
-    ],
-)
-def test_attributes_in_words(column: str, value: object, text: str) -> None:
-    assert attribute_text(value, hubspot().companies.attributes[column]) == text
-
-
-def test_numbers_and_flags_in_words() -> None:
-    attributes = projects().companies.attributes
-    assert attribute_text(12.5, attributes["head_count"]) == "12.5"
-    assert attribute_text(False, attributes["is_partner"]) == "no"
-
-
-def test_a_blank_name_is_none() -> None:
-    assert company_name({"id": 7, "name": "  "}, projects()) == "Company 7"
-
-
 def test_drift_in_a_sentence() -> None:
     assert "differ from those that the model learned from in: Size" in drift_line(record())
-    still = record(drift=Drift(shifted=0, facts=(Moved(title="Size", index=0.01, verdict="no change"),)))
+    still = record(drift=Drift(shifted=0, facts=(FactDrift(title="Size", index=0.01, verdict="no change"),)))
     assert "no fact has shifted" in drift_line(still)
 
 
