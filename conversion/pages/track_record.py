@@ -212,7 +212,7 @@ def read_track_record(root: Path) -> TrackRecord | None:
         return TrackRecord.model_validate_json(json.dumps(content))
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
-        where = ".".join(map(str, fault["loc"]))
+        where = [".".join(map(str, fault["loc"]))] if fault["loc"] else []
         raise ArtifactError(
-            f"{path}: {where}: {fault['msg']}; run 'dvc repro report' to write it again"
+            f"{': '.join((str(path), *where))}: {fault['msg']}; run 'dvc repro report' to write it again"
         ) from error
