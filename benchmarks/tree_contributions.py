@@ -27,6 +27,7 @@ from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import fit_at
 from conversion.modelling.tree_paths import Trees
 from conversion.modelling.tree_shap import twigs_of, ways_to_leaves
+from conversion.runtime.files import VERIFIED
 from conversion.stats.losses import log_odds
 from conversion.stats.numeric import Floats
 
@@ -39,7 +40,7 @@ def fitted_forest(folder: Path) -> ConversionModel:
     params = load_params()
     params = params.model_copy(update={"model": params.model.model_copy(update={"type": FAMILY})})
     as_of = pd.Timestamp(json.loads((folder / "run.json").read_text())["as_of"])
-    train = pd.read_parquet(folder / "features/train.parquet")
+    train = pd.read_parquet(folder / "features/train.parquet", **VERIFIED)
     return fit_at(train, as_of, params, load_contract(params.data.contract))
 
 
@@ -99,7 +100,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=400, help="companies to compare")
     arguments = parser.parse_args()
     model = fitted_forest(arguments.data_dir)
-    values = model.values(pd.read_parquet(arguments.data_dir / "features/latest.parquet"))
+    values = model.values(pd.read_parquet(arguments.data_dir / "features/latest.parquet", **VERIFIED))
     best = np.argsort(-model.probability(values), kind="stable")
     half = arguments.rows // 2
     groups = {

@@ -33,6 +33,7 @@ from conversion.features.window_sentences import (
     actions_sentence,
     growth_sentence,
     people_sentence,
+    use_in,
 )
 from conversion.features.words import (
     amount,
@@ -173,7 +174,8 @@ def _regularity(company: Company) -> Sentence:
 def _tenure(company: Company) -> Sentence:
     if company.started == 0:
         return _recency(company)
-    return Sentence(f"They started {weeks_ago(company.started)}", "neutral", (TENURE, company.started))
+    text = f"They started {weeks_ago(company.started)}"
+    return Sentence(text, "neutral", (TENURE, company.started), (), use_in(company.started))
 
 
 def _modules(company: Company, modules: Sequence[_Module]) -> Sentence | None:
@@ -256,7 +258,7 @@ def _new(said: str, first: float, last: float, subject: str) -> Sentence:
         text = f"They tried {said} {weeks_ago(first)}, but not since"
         return Sentence(text, "bad", says, ((subject, -1),))
     text = f"They first used {said} {weeks_ago(first)}"
-    return Sentence(text, "good", says, ((subject, 1), (ACTIVITY, 1)))
+    return Sentence(text, "good", says, ((subject, 1), (ACTIVITY, 1)), use_in(first))
 
 
 # Measures

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from conversion.features.facts import ACTIONS, PEOPLE, TENURE
+from conversion.features.facts import ACTIONS, PEOPLE, RECENCY, TENURE
 from conversion.features.observations import RECENT_WEEKS, Company
 from conversion.features.statements import ACTIVITY, Leaning, Sentence
 from conversion.features.words import capitalised, counted, number, weeks_ago
@@ -122,7 +122,12 @@ def _leaning_of_over(company: Company, window: Window) -> Leaning:
 
 
 def _start(company: Company) -> tuple[tuple[object, ...], ...]:
-    return ((TENURE, company.started),)
+    return ((TENURE, company.started), *use_in(company.started))
+
+
+def use_in(week: float) -> tuple[tuple[object, ...], ...]:
+    """Return what the use in a week, so many weeks ago, tells on the way: whether they were active."""
+    return ((RECENCY, 0.0),) if week == 1 else ()
 
 
 def _over(company: Company, subject: str) -> Claims:

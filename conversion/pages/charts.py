@@ -1,4 +1,4 @@
-"""Charts as inline SVG, readable at a phone's width; `conversion/pages/static/charts.css` has their colours."""
+"""Charts as inline SVG, readable at a phone's width; `conversion/pages/static/charts.css` colours them."""
 
 from __future__ import annotations
 

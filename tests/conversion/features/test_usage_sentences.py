@@ -14,7 +14,7 @@ from conversion.features.compute import feature_definitions
 from conversion.features.facts import ACTIONS, GROWTH, MODULES, PEOPLE, RECENCY, REGULARITY, TENURE, facts_of
 from conversion.features.observations import Company, Totals, observe_table
 from conversion.features.sentences import Template, templates_of
-from conversion.features.statements import Sentence
+from conversion.features.statements import Sentence, clash
 from tests.contract_files import hubspot, projects
 from tests.conversion.features.cases import (
     AS_OF,
@@ -252,6 +252,17 @@ def test_modules_of_which_there_are_more_than_before() -> None:
     assert texts(hubspot(), weeks, MODULES) == [
         "They use three of four modules, two more than in the four weeks before: contacts, deals and email"
     ]
+
+
+@pytest.mark.parametrize("key", [TENURE, CONTACTS, PEOPLE])
+def test_who_started_last_week_was_active_last_week(key: str) -> None:
+    found = seen(hubspot(), {1: crm(9, 0, 3)})
+    start, recent = found[key], found[RECENCY]
+    assert start is not None
+    assert recent is not None
+    assert "started last week" in start.text
+    assert recent.text == "They were active last week"
+    assert clash(start, recent)
 
 
 def test_a_module_whose_use_is_over_is_not_in_use() -> None:

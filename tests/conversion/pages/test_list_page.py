@@ -10,7 +10,7 @@ import pytest
 from conversion.pages.layout import Site
 from conversion.pages.list_page import csv_of, list_page
 from conversion.pages.list_query import ListQuery
-from tests.lists import ABOUT, COMPANIES, HOSTILE, SITE, plain_list, projects_list
+from tests.lists import ABOUT, COMPANIES, HOSTILE, SITE, USAGE, plain_list, projects_list
 
 
 def page(query: ListQuery | None = None, table=None, about=ABOUT, site=SITE) -> str:
@@ -29,6 +29,10 @@ def test_what_a_row_says() -> None:
     assert '<span class="move down">Down from 1</span>' in text
     assert '<span class="move new">New</span>' in text
     assert '<span class="move same">Same place</span></td>' in text, "the same probability is not told"
+
+
+def test_a_list_of_one_company() -> None:
+    assert "1 company on the free tier" in page(table=projects_list(changed=COMPANIES[:1], usage=USAGE[:1]))
 
 
 def test_what_it_says_of_the_list() -> None:

@@ -53,3 +53,10 @@ def test_ways_to_order_a_list_are_found_by_their_key() -> None:
     assert found is not None
     assert found.name == "the rule"
     assert record().ranked_by("oracle") is None
+
+
+def test_a_file_of_something_else_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / PATH).parent.mkdir(parents=True)
+    (tmp_path / PATH).write_text("[]")
+    with pytest.raises(ArtifactError, match=r"track_record\.json: Input should be an object; run"):
+        read_track_record(tmp_path)
