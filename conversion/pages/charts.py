@@ -1,4 +1,4 @@
-"""Charts as inline SVG, readable at a phone's width; their colours are in `conversion/pages/static/charts.css`."""
+"""Charts as inline SVG, readable at a phone's width; `conversion/pages/static/charts.css` has their colours."""
 
 from __future__ import annotations
 
