@@ -1,4 +1,4 @@
-"""Charts as inline SVG, readable at a phone's width; `conversion/pages/static/charts.css` has their colours."""
+"""Charts as inline SVG, readable at a phone's width; colours: `conversion/pages/static/charts.css`."""
 
 from __future__ import annotations
 
