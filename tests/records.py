@@ -156,7 +156,7 @@ def record(**changed: Any) -> TrackRecord:
             currency="EUR",
             cost=1000.0,
             gross_revenue=32400.0,
-            value_of_a_conversion="its own monthly value in the export, times 12 months",
+            value_of_a_conversion="each conversion's monthly value in the export, times 12 months",
         ),
         "never_seen": {"share_of_prospects": 0.5, "share_of_conversions": 0.25},
         "quality": (Note(text="100 companies", is_warning=False), Note(text="no sector", is_warning=True)),

@@ -172,7 +172,7 @@ class Evaluate(Section):
     jobs: int = Field(ge=1, le=256, description="refits at once, in threads; changes no result")
     cross_validation_folds: int = Field(ge=0, le=100, description="stratified folds, NOT out of time; 0: off")
     value_per_conversion: Money | None = Field(
-        description="revenue of one conversion; null: its own monthly value, times value_months"
+        description="revenue of one conversion; null: each conversion's monthly value, times value_months"
     )
     value_months: int = Field(
         ge=1, le=120, description="months for which a conversion's monthly value counts"

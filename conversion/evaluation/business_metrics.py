@@ -124,7 +124,7 @@ def _values(predictions: pd.DataFrame, reached: pd.DataFrame, settings: Evaluate
     own = reached[REVENUE].to_numpy(dtype=np.float64)
     missing = ~(own > 0)
     median = float(known.median())
-    source = f"its own monthly value in the export, times {settings.value_months} months"
+    source = f"each conversion's monthly value in the export, times {settings.value_months} months"
     if missing.any():
         source += f"; where missing, the median of the known, {settings.currency} {median:,.2f} a month"
     return _Values(np.where(missing, median, own) * settings.value_months, source, int(missing.sum()))

@@ -42,7 +42,7 @@ def test_by_hand() -> None:
         "conversions_not_called": 2,
         "currency": "EUR",
         "cost": 100.0,
-        "value_of_a_conversion": "its own monthly value in the export, times 6 months",
+        "value_of_a_conversion": "each conversion's monthly value in the export, times 6 months",
         "values_missing": 0,
         "gross_revenue": 600.0,
         "gross_margin": 500.0,

@@ -222,7 +222,9 @@ def test_slices_of_a_column_stand_together_and_those_of_the_whole_first(predicti
 
 def test_the_bars_of_facts_say_in_words_which_way_they_point() -> None:
     axes = DRAW["importance_by_fact"](facts(pd.DataFrame()), DAYS).axes[0]
-    assert [text.get_text() for text in axes.texts] == facts(pd.DataFrame())["effect"].tolist()
+    (right,) = axes.child_axes
+    labels = [label.get_text() for label in right.get_yticklabels()]
+    assert labels == facts(pd.DataFrame())["effect"].tolist()
     assert len({bar.get_facecolor() for bar in axes.patches}) == 3
 
 

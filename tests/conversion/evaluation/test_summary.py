@@ -25,7 +25,10 @@ def test_the_summary_calls_money_gross_or_says_once_why_there_is_none() -> None:
     result = report.evaluation_metrics(predictions, params)
     text = summary.summary_text(result, params.evaluate.top_k)
     assert f"{result['business']['conversions_among_called']} conversions among those called" in text
-    assert f"gross revenue USD {result['business']['gross_revenue']:,.0f} (its own monthly value" in text
+    assert (
+        f"gross revenue USD {result['business']['gross_revenue']:,.0f} (each conversion's monthly value"
+        in text
+    )
     assert text.count("only a control group can tell what calling adds") == 1
     plain = report.evaluation_metrics(predictions.drop(columns="MRR"), params)
     without = summary.summary_text(plain, params.evaluate.top_k)

@@ -32,7 +32,10 @@ def test_who_is_a_prospect_depends_on_what_is_recorded() -> None:
 def test_money_is_gross() -> None:
     said = business_line(record())
     assert said.startswith("40 calls to 25 companies: 9 of them converted within 30 days, and 36 companies")
-    assert "Gross revenue of the conversions among those called: EUR 32,400 (its own monthly value" in said
+    assert (
+        "Gross revenue of the conversions among those called: EUR 32,400 (each conversion's monthly value"
+        in said
+    )
     assert "cost of the calls: EUR 1,000." in said
 
 
