@@ -139,15 +139,15 @@ def test_a_path_of_any_characters_can_be_given(clone: Clone, tmp_path: Path) -> 
 
 
 def test_a_change_of_score_runs_score_only(clone: Clone) -> None:
-    clone.set_params({"score.top_n": 7, "score.format": "json"})
+    clone.set_params({"score.mrr_prior": 7.0, "score.format": "json"})
     assert stages_run(clone.dvc("repro")) == ("score", "report", "track")
     leads = json.loads(clone.read("data/leads/leads.json"))
-    assert json.loads(clone.read("data/leads/top_leads.json")) == leads[:7]
+    assert json.loads(clone.read("data/leads/top_leads.json")) == leads[:50]
     assert not (clone.folder / "data/leads/leads.csv").exists()
     changed = json.loads(clone.answer("params", "diff", "--json"))["params.yaml"]
     assert changed == {
         "score.format": {"old": "csv", "new": "json"},
-        "score.top_n": {"old": 50, "new": 7, "diff": -43},
+        "score.mrr_prior": {"old": 10.0, "new": 7.0, "diff": -3.0},
     }
 
 

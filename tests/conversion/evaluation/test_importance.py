@@ -5,13 +5,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from conversion.evaluation.importance import (
-    FACT_BARS,
-    NO_DIRECTION,
-    importance_by_fact_figure,
-    importance_by_fact_table,
-    importance_table,
-)
+from conversion.evaluation.importance import NO_DIRECTION, importance_by_fact_table, importance_table
+from conversion.evaluation.importance_figures import FACT_BARS, importance_by_fact_figure
 from conversion.features.facts import TITLES
 from conversion.modelling.model import ConversionModel
 from tests.backtests import backtest_export
