@@ -151,10 +151,10 @@ def test_a_change_of_score_runs_score_only(clone: Clone) -> None:
     }
 
 
-def test_an_edit_of_plots_runs_evaluate_only_and_changes_no_result(clone: Clone) -> None:
+def test_an_edit_of_plots_runs_evaluate_and_report_only_and_changes_no_result(clone: Clone) -> None:
     with (clone.folder / "conversion/evaluation/figures.py").open("a", encoding="utf-8") as file:
         file.write("# edited\n")
-    assert stages_run(clone.dvc("repro")) == ("evaluate",)
+    assert stages_run(clone.dvc("repro")) == ("evaluate", "report")
     assert clone.status() == [" M conversion/evaluation/figures.py", " M dvc.lock"]
 
 
