@@ -250,8 +250,12 @@ class TestProbesMetricsAndDocs:
         assert document
         assert client.get(f"/{document[1]}").json()["openapi"].startswith("3.")
 
-    def test_the_root_leads_to_the_documentation(self, client: httpx.Client) -> None:
-        assert client.get("/", follow_redirects=True).url.path == "/docs"
+    def test_the_root_is_the_list_and_links_to_the_documentation(self, client: httpx.Client) -> None:
+        answer = client.get("/")
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        assert "Who to call this week" in answer.text
+        assert 'href="/docs"' in answer.text
 
     def test_cors_is_off(self, client: httpx.Client) -> None:
         answer = client.get("/health", headers={"Origin": "https://crm.example.com"})
