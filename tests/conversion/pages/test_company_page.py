@@ -111,8 +111,8 @@ def test_the_steps_lead_from_a_typical_company_to_this_one() -> None:
 
 
 def test_a_sentence_that_several_facts_share_is_said_of_the_strongest() -> None:
-    titles = ["Use of contacts", "How many people use it", "Size"]
-    explanation = explanation_of(-2.0, titles, ["Eight people", "Eight people", "Six"], [1.0, 3.0, -2.0])
+    module, people = ("Use of contacts", "Eight people", 1.0), ("How many people use it", "Eight people", 3.0)
+    explanation = explanation_of(-2.0, module, people, ("Size", "Six", -2.0))
     assert lines_of(waterfall_of(explanation, {"probability": 0.5}))[1:4] == [
         ("How many people use it", "Eight people"),
         ("Size", "Six"),
