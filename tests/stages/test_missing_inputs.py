@@ -56,9 +56,22 @@ def test_scoring_without_a_model(project: Path) -> None:
     assert message(score, project) == "models/model.joblib: not found; run 'dvc repro train' to make it"
 
 
+def test_tracking_without_a_model_card(project: Path) -> None:
+    write_json("metrics/evaluation.json", {})
+    (project / "plots").mkdir()
+    with pytest.raises(UserError) as error:
+        run_record.fill(project / "run", [])
+    assert str(error.value) == (
+        "models/model_card.md: not found; the stage report writes it: run 'dvc repro report'"
+    )
+
+
 def test_tracking_without_a_lead_list(project: Path) -> None:
     write_json("metrics/evaluation.json", {})
     (project / "plots").mkdir()
+    for made in (run_record.CARD, run_record.REPORT):
+        (project / made).parent.mkdir(exist_ok=True)
+        (project / made).write_text("made", encoding="utf-8")
     with pytest.raises(UserError) as error:
         run_record.fill(project / "run", [])
     assert str(error.value) == (
