@@ -109,7 +109,8 @@ def draft_companies(columns: dict[str, Column], paying: NDArray[np.bool_] | None
     """
     draft = CompanyDraft()
     for name in TAKEN:
-        if name in columns:
+        # The day of the conversion is not on the list, so it may have the name of a column there.
+        if name in columns and not (paying is None and is_converted(name, columns[name])):
             draft.dropped[name] = "the project has a column of this name; rename it in the export"
     columns = {name: column for name, column in columns.items() if name not in draft.dropped}
     dates = {name: column for name, column in columns.items() if column.kind == "date"}
