@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from conversion.config.attribute_kinds import AnyAttribute, Category, Flag, Ordered
 from conversion.config.attribute_names import encoded_names, label
 from conversion.config.data_contract import Contract
+from conversion.data.attribute_encoding import encode_values
 from conversion.features.words import capitalised
 from conversion.modelling.tiers import TIERS
 from conversion.pages.company_words import given_name
@@ -290,11 +291,7 @@ def _tier_filter(tiers: pd.Series[Any]) -> Filter:
 def _attribute_filter(leads: pd.DataFrame, name: str, attribute: AnyAttribute) -> Filter | None:
     title = words_of(label(name, attribute))
     if isinstance(attribute, Ordered):
-        values, levels = leads[name], attribute.levels
-        if attribute.cuts:
-            values = _between(values, attribute)
-        codes = pd.Categorical(values.astype(object), categories=list(levels)).codes
-        return _with_missing(name, title, levels, codes)
+        return _with_missing(name, title, attribute.levels, _level_codes(leads[name], attribute))
     if isinstance(attribute, Flag):
         codes = np.where(leads[name].isna(), -1, np.where(leads[name].fillna(False).astype(bool), 0, 1))
         return _with_missing(name, title, YES_NO, codes)
@@ -306,12 +303,11 @@ def _attribute_filter(leads: pd.DataFrame, name: str, attribute: AnyAttribute) -
     return None
 
 
-def _between(values: pd.Series[Any], ordered: Ordered) -> pd.Series[Any]:
-    numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-    levels = np.array(ordered.levels, dtype=object)[
-        np.searchsorted(ordered.cuts, numbers, side="right").clip(max=len(ordered.levels) - 1)
-    ]
-    return pd.Series(np.where(np.isnan(numbers), None, levels), index=values.index, dtype=object)
+def _level_codes(values: pd.Series[Any], ordered: Ordered) -> Positions:
+    """Return the position of each value's level; -1: it is missing."""
+    exported = values.to_numpy(dtype=np.float64, na_value=np.nan) if ordered.cuts else values.astype(object)
+    (places,) = encode_values(ordered, exported, ())
+    return np.where(np.isnan(places), 0.0, places).astype(np.int64) - 1
 
 
 def _filter_of(values: pd.Series[Any], name: str, title: str) -> Filter:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from conversion.config.attribute_names import label
 from conversion.config.data_contract import Contract
+from conversion.features.words import capitalised
 from conversion.pages.track_record import Note
 from conversion.pages.words import count, percent, plural
 
@@ -114,7 +115,7 @@ def _missing(profile: Mapping[str, Any], contract: Contract) -> Iterator[Note]:
         if missing > 0.0:
             note = _warning if missing > MOSTLY_MISSING else _plain
             name = label(column, attribute)
-            yield note(f"{name[:1].upper()}{name[1:]}: not known of {percent(missing)} of the companies")
+            yield note(f"{capitalised(name)}: not known of {percent(missing)} of the companies")
 
 
 def _warned(profile: Mapping[str, Any], contract: Contract) -> Iterator[Note]:

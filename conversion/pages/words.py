@@ -11,7 +11,6 @@ MONTHS: Final = (
     *("January", "February", "March", "April", "May", "June", "July"),
     *("August", "September", "October", "November", "December"),
 )
-TIERS: Final = {"very_high": "very high", "high": "high", "medium": "medium", "low": "low"}
 RANKERS: Final = {
     "probability": "the model",
     "summary_only": "a model that knows lifetime totals only",
@@ -189,4 +188,4 @@ def tier_words(tier: str) -> str:
     >>> tier_words("very_high")
     'very high'
     """
-    return TIERS[tier]
+    return tier.replace("_", " ")

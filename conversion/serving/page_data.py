@@ -84,10 +84,12 @@ class PageData:
 
     def company(self, position: int, given: Given) -> Company:
         """Return what is known of a company beside its row, and what becomes of it with the given changes."""
+        contributions = self._contributions(position)
+        history = self._history(position) if self.about.of_served_model else None
         return Company(
-            explanation=self._explanation(position),
-            similar=self._similar(position),
-            what_if=self._what_if(position, given),
+            explanation=self._explanation(position, contributions, history),
+            similar=self._similar(position, contributions),
+            what_if=OTHER_MODEL if history is None else self._what_if(history, given),
         )
 
     @cached_property
@@ -108,34 +110,33 @@ class PageData:
         table = self.leads.files.contributions
         return [float(table[fact.key].iloc[position]) for fact in self._facts]
 
-    def _explanation(self, position: int) -> Explanation | None:
+    def _explanation(
+        self, position: int, contributions: Sequence[float], history: Json | None
+    ) -> Explanation | None:
         """Return what each fact adds to a score, with sentences if the list is of the model that answers."""
         if not self._facts:
             return None
         sentences: dict[str, str | None] = {}
-        history = self._validated(self._history(position)) if self.about.of_served_model else ""
-        if not isinstance(history, str):
-            sentences = {each.fact.key: each.sentence for each in explain(self.state.predictor, history)}
-        facts = zip(self._facts, self._contributions(position), strict=True)
+        company = None if history is None else self._validated(history)
+        if isinstance(company, History):
+            sentences = {each.fact.key: each.sentence for each in explain(self.state.predictor, company)}
+        facts = zip(self._facts, contributions, strict=True)
         return Explanation(
             base=float(self.leads.files.contributions[BASE].iloc[position]),
             facts=tuple(Explained(fact, sentences.get(fact.key), added) for fact, added in facts),
         )
 
-    def _similar(self, position: int) -> tuple[Similar, ...]:
+    def _similar(self, position: int, contributions: Sequence[float]) -> tuple[Similar, ...]:
         if not self._facts:
             return ()
         company_id = self.leads.leads["id"].iloc[position]
-        return self._converted.nearest(self._contributions(position), company_id)
+        return self._converted.nearest(contributions, company_id)
 
     # What if
 
-    def _what_if(self, position: int, given: Given) -> WhatIf | str:
+    def _what_if(self, history: Json, given: Given) -> WhatIf | str:
         """Return the form and what came of it, or why there is none."""
-        if not self.about.of_served_model:
-            return OTHER_MODEL
         contract, as_of = self.table.contract, self.leads.as_of
-        history = self._history(position)
         now = self._answer(history)
         if isinstance(now, str):
             return now
