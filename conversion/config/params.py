@@ -255,6 +255,40 @@ class Score(Section):
     )
 
 
+class Suppress(Section):
+    """For how long a company that the team has contacted stays off the call list."""
+
+    called_weeks: int = Field(ge=0, le=520, description="weeks off the list after any contact; 0: none")
+    talking_weeks: int = Field(ge=0, le=520, description="weeks off the list after a talk that goes on")
+    refused_weeks: int = Field(ge=0, le=520, description="weeks off the list after a refusal")
+
+
+CrmFormat = Literal["excel", "hubspot", "salesforce", "dynamics"]
+
+
+class Deliver(Section):
+    """What goes out each week: the call list, who is on it, and in which files."""
+
+    reps: str | None = Field(
+        max_length=1024, description="CSV file of the reps, their capacity and territories; null: one list"
+    )
+    owner: str | None = Field(
+        max_length=200, description="shown column that names the rep who owns a company; null: none"
+    )
+    suppress: Suppress
+    holdout: float = Field(
+        ge=0, le=0.5, description="share of companies never called, by hash of the id: the control group"
+    )
+    explore: float = Field(ge=0, le=0.5, description="share of the calls that go below the cut, by hash")
+    explore_depth: float = Field(
+        gt=1, le=1000, description="explorers are drawn down to this rank, as a multiple of the calls"
+    )
+    salt: str = Field(max_length=100, description="another salt draws another control group")
+    formats: Annotated[tuple[CrmFormat, ...], BeforeValidator(as_tuple), AfterValidator(must_not_repeat)] = (
+        Field(description="files that are written for spreadsheets and CRMs")
+    )
+
+
 class Tracking(Section):
     """What is logged to MLflow."""
 
@@ -322,6 +356,7 @@ class Params(Section):
     train: Train
     evaluate: Evaluate
     score: Score
+    deliver: Deliver
     tracking: Tracking
     serve: Serve
     registry: Registry

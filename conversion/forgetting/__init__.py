@@ -1,0 +1,1 @@
+"""Removing a company from everything that was written about it."""

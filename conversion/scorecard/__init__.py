@@ -1,0 +1,1 @@
+"""What became of the lists that were delivered, and what calling achieved."""
