@@ -1,14 +1,14 @@
 r"""Who calls whom: the exact split of a call list among reps.
 
-The split is a flow of companies through reps. Each company has an arc to each rep who may call it. Each rep has a
-chain with one node for each block of the list, by probability: what flows from one block to the next is the number of
-companies that the rep has so far. The matrix of a flow is totally unimodular and all numbers are whole, so the
-linear program has a solution in whole numbers, and nothing is left to a gap.
+The split is a flow of companies through reps. Each company has an arc to each rep who may call it. Each rep
+has a chain with one node for each block of the list, by probability: what flows from one block to the next
+is the number of companies that the rep has so far. The matrix of a flow is totally unimodular and all
+numbers are whole, so the linear program has a solution in whole numbers, and nothing is left to a gap.
 
-Being fair is a cost on the chain. With $y_b$ the companies of a rep within the first $b$ blocks and $p_b$ the mean
-probability of a block, the rep's expected conversions are $\sum_b y_b (p_b - p_{b+1})$. So the distance of each
-$y_b$ from the rep's share of these blocks costs $p_b - p_{b+1}$: the sum bounds how far the expected conversions
-are from the rep's share of them.
+Being fair is a cost on the chain. With $y_b$ the companies of a rep within the first $b$ blocks and $p_b$
+the mean probability of a block, the rep's expected conversions are $\sum_b y_b (p_b - p_{b+1})$. So the
+distance of each $y_b$ from the rep's share of these blocks costs $p_b - p_{b+1}$: the sum bounds how far
+the expected conversions are from the rep's share of them.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ class Program:
 def assign(call_list: pd.DataFrame, reps: Reps, owner: str | None, before: pd.Series[Any]) -> pd.Series[Any]:
     """Split a call list among reps.
 
-    Each company has one rep, and each rep at most the capacity. A company whose owner is a rep goes to the owner,
-    any other to a rep whose territory it is in. Of all such splits, in this order: most companies stay with the rep
-    who had them last; the expected conversions are shared in proportion to the capacities; a hash of company and rep
-    decides. The result does not depend on the order of rows.
+    Each company has one rep, and each rep at most the capacity. A company whose owner is a rep goes to the
+    owner, any other to a rep whose territory it is in. Of all such splits, in this order: most companies
+    stay with the rep who had them last; the expected conversions are shared in proportion to the
+    capacities; a hash of company and rep decides. The result does not depend on the order of rows.
 
     Parameters
     ----------
@@ -140,8 +140,8 @@ def _split(listed: pd.DataFrame, capacity: Ints, names: list[str], allowed: Bool
 def _program(probability: Floats, capacity: Ints, allowed: Bools, kept: Bools) -> Program:
     """Write the flow: first the arcs from companies to reps, then the chains of the reps.
 
-    A chain holds within + over - under companies: ``within`` lies between the whole numbers around the fair number
-    and is free, ``over`` and ``under`` are the distance from it.
+    A chain holds within + over - under companies: ``within`` lies between the whole numbers around the fair
+    number and is free, ``over`` and ``under`` are the distance from it.
     """
     companies, reps = allowed.shape
     blocks = min(companies, BLOCKS)
@@ -184,14 +184,15 @@ def _fairness(probability: Floats, ends: Ints) -> Ints:
     means = np.add.reduceat(probability, starts) / (ends - starts)
     falls = means - np.append(means[1:], 0.0)
     whole = np.round(FAIR * falls / max(float(means[0]), 1e-12)).astype(np.int64)
-    return np.maximum(whole, 1, dtype=np.int64)
+    least: Ints = whole.clip(min=1)
+    return least
 
 
 def _best_face(program: Program, next_cost: Floats) -> Program:
     """Restrict a program to its optimal solutions, and give it another cost.
 
-    By complementary slackness the solutions that are optimal are those in which a variable with a reduced cost is at
-    its bound. The bounds are all that changes, so the matrix stays that of a flow.
+    By complementary slackness the solutions that are optimal are those in which a variable with a reduced
+    cost is at its bound. The bounds are all that changes, so the matrix stays that of a flow.
     """
     solved = linprog(
         program.cost,

@@ -24,8 +24,8 @@ def require_feasible(
 ) -> None:
     """Raise an error if the companies are too many for the reps who may call them.
 
-    By Hall's theorem a split exists unless some companies have, together, too little capacity. The cut of a maximal
-    flow finds such companies: those that the remaining ones without a rep compete with.
+    By Hall's theorem a split exists unless some companies have, together, too little capacity. The cut of a
+    maximal flow finds such companies: those that the remaining ones without a rep compete with.
 
     Parameters
     ----------
