@@ -16,8 +16,9 @@ from conversion.config.params import Params
 from conversion.config.params_file import load_params
 from conversion.delivery.call_list import Design, call_list
 from conversion.delivery.delivery_tables import Scored, delivery_tables
-from conversion.delivery.ledger import Delivery, DeliveryTables, MadeWith, freeze, read_deliveries
+from conversion.delivery.ledger import Delivery, MadeWith, freeze, last_before, read_deliveries
 from conversion.delivery.publish import Publication, publish
+from conversion.delivery.reps import Reps, read_reps
 from conversion.leads.lead_files import FOLDER, LeadFiles, read_lead_files, read_reason_facts
 from conversion.modelling.artifact import load_model
 from conversion.modelling.model import ConversionModel
@@ -90,12 +91,18 @@ def about_delivery(files: LeadFiles, model: ConversionModel, design: Design) -> 
     }
 
 
-def draw(scored: Scored, files: LeadFiles, model: ConversionModel, design: Design) -> DeliveryTables:
-    """Draw the call list, and put the tables of the delivery together."""
-    nobody = scored.leads["id"].head(0)
-    drawn = call_list(scored.leads["id"], files.manifest.as_of, design, nobody, nobody)
-    names = [feature.name for feature in model.features]
-    return delivery_tables(scored, names, drawn, model.data_contract)
+def who_calls(
+    leads: pd.DataFrame, drawn: pd.DataFrame, params: Params, reps: Reps | None, last: Delivery | None
+) -> pd.Series | None:
+    """Split the call list among the reps; None where there are none."""
+    if reps is None:
+        return None
+    from conversion.delivery.assignment import assign  # scipy's solver: only where there are reps
+
+    called = leads[drawn["place"].notna().to_numpy()]
+    before = pd.Series(dtype="str") if last is None else last.companies().set_index("id")["rep"].dropna()
+    assigned = assign(called, reps, params.deliver.owner, before)
+    return pd.Series(assigned.array, index=pd.Index(called.loc[assigned.index, "id"]))
 
 
 def main() -> None:
@@ -105,13 +112,19 @@ def main() -> None:
     model, description = load_model(ConversionModel)
     files = read_list(params, model, description["sha256"])
     facts = read_reason_facts(ROOT, files)
-    design = Design.of(params.deliver, params.score.top_n)
+    reps = None if params.deliver.reps is None else read_reps(Path(params.deliver.reps), model.data_contract)
+    design = Design.of(params.deliver, params.score.top_n if reps is None else reps.calls)
     names = [feature.name for feature in model.features]
-    tables = draw(read_scored(files, facts, names), files, model, design)
+    before = read_deliveries(ROOT)
+    last = last_before(before, files.manifest.as_of)
+    scored = read_scored(files, facts, names)
+    nobody = scored.leads["id"].head(0)
+    drawn = call_list(scored.leads["id"], files.manifest.as_of, design, nobody, nobody)
+    by_rep = who_calls(files.leads, drawn, params, reps, last)
+    tables = delivery_tables(scored, names, drawn, model.data_contract, by_rep)
     if arguments.dry_run:
         _say(summary(tables.companies, None))
         return
-    before = read_deliveries(ROOT)
     delivery = freeze(ROOT, tables, MADE_WITH, about_delivery(files, model, design), arguments.correction)
     if delivery in before:
         log.info("this list was delivered already; the ledger stays as it is", extra=_named(delivery))
