@@ -1,4 +1,4 @@
-"""What became of the calls that lists asked for: who was reached, how soon, and whom reps chose themselves."""
+"""What became of the calls of lists: who was reached, how soon, and whom reps chose themselves."""
 
 from __future__ import annotations
 
