@@ -4,6 +4,7 @@
 ``pd.read_parquet("ledger")`` reads all deliveries as one table. Readers of datasets skip ``_frozen``, which
 has what the delivery was made with. A delivery is written under a temporary name and then renamed: it is
 there whole, or not at all. No byte depends on the clock.
+"""
 
 from __future__ import annotations
 

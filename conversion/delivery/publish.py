@@ -2,7 +2,8 @@
 
 A publication is a folder laid out like the project: the model, the list and the track record that belong
 together, and beside them a file for each rep. It is written under a temporary name, renamed, and then
-``current``, a symbolic link, is replaced: readers see the old publication or the new one, never parts of both.
+``current``, a symbolic link, is replaced: readers see the old publication or the new one, never a mixture.
+"""
 
 from __future__ import annotations
 
