@@ -7,6 +7,7 @@ import datetime as dt
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Final
@@ -113,7 +114,11 @@ def write_files(folder: Path, made: OutFiles) -> None:
             if f"{part}/{path.name}" not in made.files:
                 path.unlink()
     for name, content in made.files.items():
-        write_atomically(folder / name, lambda path, content=content: path.write_bytes(content))
+        write_atomically(folder / name, partial(_write, content))
+
+
+def _write(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
 
 
 def changes(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> str:
@@ -133,10 +138,11 @@ def file_changes(name: str, before: bytes | None, after: bytes | None) -> str:
     if before == after:
         return f"{name}: unchanged, {len(_rows(after)[1])} rows"
     (old_columns, old), (new_columns, new) = _rows(before), _rows(after)
-    lines = [
-        f"{name}: {len(new)} rows, {len(new.keys() - old.keys())} new, {len(old.keys() - new.keys())} gone, "
-        f"{sum(old[key] != new[key] for key in old.keys() & new.keys())} changed"
-    ]
+    changed = [_changed(key, old[key], new[key]) for key in new if key in old and old[key] != new[key]]
+    counted = (
+        f"{len(new.keys() - old.keys())} new, {len(old.keys() - new.keys())} gone, {len(changed)} changed"
+    )
+    lines = [f"{name}: {len(new)} rows, {counted}"]
     for what, columns in (
         ("columns new", [each for each in new_columns if each not in old_columns]),
         ("columns gone", [each for each in old_columns if each not in new_columns]),
@@ -153,9 +159,7 @@ def file_changes(name: str, before: bytes | None, after: bytes | None) -> str:
         lines.append(f"  by column: {', '.join(f'{column} {count}' for column, count in counts.items())}")
     lines += _first("new", [key for key in new if key not in old])
     lines += _first("gone", [key for key in old if key not in new])
-    lines += _first(
-        "changed", [_changed(key, old[key], new[key]) for key in new if key in old and old[key] != new[key]]
-    )
+    lines += _first("changed", changed)
     return "\n".join(lines)
 
 
