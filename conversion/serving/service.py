@@ -9,7 +9,6 @@ not describe, answer some bad numbers with 500, limit no body's size, and take a
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import shutil
 from collections.abc import Sequence
@@ -34,6 +33,7 @@ from conversion.runtime.logs import log_format, set_up_service_logs
 from conversion.serving import messages
 from conversion.serving.connections import use_bounded_connections
 from conversion.serving.contract_messages import Messages, build_messages
+from conversion.serving.memory import keep_what_is_loaded, use_little_memory
 from conversion.serving.messages import History, Summary
 from conversion.serving.middleware import token_from
 from conversion.serving.prediction_log import PredictionLog
@@ -194,6 +194,7 @@ class ConversionService:
     """Predicts which free-tier companies convert to paying, and why."""
 
     def __init__(self) -> None:
+        use_little_memory()
         # Sums that are split over threads differ in the last bits; requests run in parallel instead.
         threadpool_limits(limits=1)
         set_up_service_logs(SERVICE)
@@ -201,9 +202,7 @@ class ConversionService:
         prediction_log = PredictionLog(write_predictions) if params.serve.log_predictions else None
         version = bentoml.server_context.bento_version
         self.state = make_state(params, token_from(os.environ), version, prediction_log)
-        # What was loaded stays: garbage collections need not walk it, which takes 0.1 s and more.
-        gc.collect()
-        gc.freeze()
+        keep_what_is_loaded()
 
     @bentoml.on_deployment
     @staticmethod

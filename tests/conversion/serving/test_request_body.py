@@ -91,8 +91,8 @@ def test_a_long_path_is_not_echoed_whole(client: Client) -> None:
     assert len(error_of(client.get("/" + "x" * 5000), 404).error) < 150
 
 
-def test_a_huge_body_is_not_kept(client: Client) -> None:
-    """Fifty pieces of 1 MB arrive, are counted and thrown away; then the client hears of it."""
+def peak_of_a_huge_body(client: Client, path: str, *headers: tuple[bytes, bytes]) -> int:
+    """Send fifty pieces of 1 MB, which are counted and thrown away; return the most bytes held."""
     left = 50
     sent: list[Message] = []
 
@@ -105,9 +105,9 @@ def test_a_huge_body_is_not_kept(client: Client) -> None:
         sent.append(message)
 
     scope = {
-        "type": "http", "http_version": "1.1", "method": "POST", "path": "/predict/single", "raw_path": b"",
+        "type": "http", "http_version": "1.1", "method": "POST", "path": path, "raw_path": b"",
         "root_path": "", "scheme": "http", "query_string": b"", "server": ("127.0.0.1", 8000),
-        "client": ("127.0.0.1", 1), "headers": [(b"content-type", b"application/json")],
+        "client": ("127.0.0.1", 1), "headers": [(b"content-type", b"application/json"), *headers],
     }  # fmt: skip
     tracemalloc.start()
     try:
@@ -116,8 +116,25 @@ def test_a_huge_body_is_not_kept(client: Client) -> None:
     finally:
         tracemalloc.stop()
     assert sent[0]["status"] == 413
+    assert b"has 50000000 bytes" in sent[1]["body"]
     assert left == 0
-    assert peak < 5_000_000
+    return peak
+
+
+def test_a_huge_body_is_not_kept(client: Client) -> None:
+    assert peak_of_a_huge_body(client, "/predict/single") < 5_000_000
+
+
+def test_nothing_is_kept_of_a_body_that_says_it_is_too_large(pipeline: Pipeline) -> None:
+    client = Client(state_of(pipeline, max_body_bytes=40_000_000))
+    assert peak_of_a_huge_body(client, "/predict", (b"content-length", b"50000000")) < 5_000_000
+    assert peak_of_a_huge_body(client, "/predict") > 39_000_000, "nobody knows before it is there"
+
+
+@pytest.mark.parametrize("given", [b"", b"-5", b"many", b"1" * 30])
+def test_a_size_that_is_no_number_counts_for_nothing(client: Client, given: bytes) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", given)]
+    assert client.post("/predict", json.dumps({"companies": []}), headers=headers).status_code == 200
 
 
 class Sender:
