@@ -84,14 +84,18 @@ class Watcher:
         self._root = root
         self._last = self._seen = seen
         self._said = ""
+        self._stopped = threading.Event()
 
     def start(self, seconds: float) -> None:
-        """Look every so many seconds, until the process ends."""
+        """Look every so many seconds on a thread, until `stop` or the end of the process."""
         threading.Thread(target=self._run, args=(seconds,), name="reload", daemon=True).start()
 
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopped.set()
+
     def _run(self, seconds: float) -> None:
-        pause = threading.Event()
-        while not pause.wait(seconds):
+        while not self._stopped.wait(seconds):
             try:
                 self.look()
             except Exception:
