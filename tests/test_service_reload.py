@@ -1,4 +1,4 @@
-"""`bentoml serve` beside deliveries: every worker serves the last one, without a restart or a lost request."""
+"""`bentoml serve` beside deliveries: each worker takes the last one, without a restart or a lost request."""
 
 from __future__ import annotations
 

@@ -19,7 +19,6 @@ from conversion.config.attribute_names import encoded_names, label
 from conversion.config.data_contract import Contract
 from conversion.data.attribute_encoding import encode_values
 from conversion.features.words import capitalised
-from conversion.leads.lead_columns import lead_columns
 from conversion.modelling.tiers import TIERS
 from conversion.pages.company_words import given_name
 from conversion.pages.words import tier_words, words_of
@@ -74,8 +73,7 @@ def filter_columns(contract: Contract) -> tuple[str, ...]:
     attributes = [
         name for name, each in companies.attributes.items() if isinstance(each, Category | Flag | Ordered)
     ]
-    reps = [name for name in ("rep",) if name in lead_columns(contract)]
-    return ("tier", *reps, *companies.shown, *attributes)
+    return ("tier", "rep", *companies.shown, *attributes)
 
 
 class LeadTable:
@@ -141,6 +139,8 @@ class LeadTable:
         known = self.filters.get(column) or self._attribute_filter(column)
         if known is not None:
             return known.has(value)
+        if column not in self.leads:  # the rep, where nobody calls
+            return np.full(len(self), value == NONE)
         texts = pc.utf8_trim_whitespace(_texts(self.leads[self._filtered(column)]))
         found = pc.is_null(texts) if value == NONE else pc.equal(texts, pa.scalar(value, pa.large_string()))
         return np.asarray(found.fill_null(False).to_numpy(zero_copy_only=False))

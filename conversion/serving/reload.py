@@ -127,7 +127,7 @@ class Watcher:
         about = {"model_version": new.predictor.version}
         if listed is not None:
             about |= {"list_as_of": str(listed.as_of), "delivery": str(listed.delivery)}
-        log.info("serves other files from now on", extra=about)
+        log.warning("serves other files from now on", extra=about)
         keep_what_is_loaded()
 
     def _refuse(self, why: str) -> None:

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from conversion.pages.lead_table import MAX_SHOWN_CHOICES, NONE, filter_columns
+from conversion.pages.lead_table import MAX_SHOWN_CHOICES, NONE, LeadTable, filter_columns
 from tests.lists import COMPANIES, plain_list, projects_list
 
 
@@ -151,3 +152,14 @@ def test_any_shown_column_and_attribute_filters_whatever_its_choices() -> None:
     assert not table.has("name", NONE).any()
     assert table.has("owner", NONE).all()
     assert table.has("plan", NONE).all()
+
+
+def test_leads_are_filtered_by_who_calls_them() -> None:
+    table = projects_list()
+    assert table.has("rep", NONE).all()
+    assert not table.has("rep", "Ann").any()
+    reps = pd.Series(["Ann", None, "Bo", "Ann"], dtype="str")
+    delivered = LeadTable(table.leads.assign(rep=reps), table.usage, table.contract, table.as_of)
+    assert delivered.filters["rep"].choices == ("Ann", "Bo", NONE)
+    assert delivered.has("rep", "Ann").tolist() == [True, False, False, True]
+    assert delivered.has("rep", NONE).tolist() == [False, True, False, False]
