@@ -112,6 +112,16 @@ class LeadTable:
         return "expected_mrr" in self.leads
 
     @cached_property
+    def has_reps(self) -> bool:
+        """Whether the list says who calls."""
+        return "rep" in self.leads and bool(self.leads["rep"].notna().any())
+
+    @cached_property
+    def was_delivered(self) -> bool:
+        """Whether the list says what moved since the one that went out before."""
+        return "moved" in self.leads and bool(self.leads["moved"].notna().any())
+
+    @cached_property
     def has_past(self) -> bool:
         """Whether any lead was on the list of the week before."""
         return "rank_before" in self.leads and bool(self.leads["rank_before"].notna().any())
