@@ -18,7 +18,15 @@ from conversion.delivery.ledger import read_deliveries
 from conversion.pages.scorecard_page import scorecard_html
 from conversion.runtime.cli import CommandLine, run
 from conversion.runtime.errors import InputError
-from conversion.runtime.files import read_monday, read_parquet, write_csv, write_json, write_text
+from conversion.runtime.files import (
+    read_monday,
+    read_parquet,
+    read_value,
+    reading,
+    write_csv,
+    write_json,
+    write_text,
+)
 from conversion.scorecard.outcomes import Today, outcomes_of
 from conversion.scorecard.results import FOLDER, PATH, Power
 from conversion.scorecard.scorecard import Settings, first_calls, power_results, scorecard
@@ -77,17 +85,25 @@ def read_contacts() -> pd.DataFrame | None:
     return None if contacts.empty else contacts
 
 
+def read_forgotten() -> int:
+    """Read how many companies were removed from the ledger on request."""
+    if not FORGOTTEN.is_file():
+        return 0
+    with reading(FORGOTTEN):
+        return int(read_value(FORGOTTEN, "companies"))
+
+
 def main() -> None:
     """Read the ledger and the newest export; write the scorecard, or print what a control group shows."""
     arguments = _arguments()
     params, contract = load_params(), load_contract("data/contract.json")
     outcomes = outcomes_of(read_deliveries(LEDGER), today := read_today(contract))
     if arguments.power:
-        found = power_results(first_calls(outcomes)) or backtest_power(params.score.top_n)
-        sys.stdout.write(power_text(found))
+        power = power_results(first_calls(outcomes)) or backtest_power(params.score.top_n)
+        sys.stdout.write(power_text(power))
         return
     settings = Settings(params.evaluate.top_k, params.evaluate.bootstrap_samples, params.seed)
-    found = scorecard(outcomes, today, read_contacts(), forgotten_companies(), settings)
+    found = scorecard(outcomes, today, read_contacts(), read_forgotten(), settings)
     write_csv(f"{FOLDER}/lists.csv", lists_table(found.lists))
     write_text(f"{FOLDER}/scorecard.html", scorecard_html(found))
     write_json(PATH, found.model_dump(mode="json"))

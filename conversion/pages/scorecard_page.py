@@ -36,7 +36,10 @@ from conversion.scorecard.results import (
 STYLES: Final = ("charts.css", "report.css")
 RULE_KIND: Final = 2
 BASE_KIND: Final = 5
-Rows = tuple[tuple[str, ...], ...]
+NO_CONTROL_GROUP: Final = (
+    "What calling adds is not known: no outcome of a control group is known yet. Set deliver.holdout in "
+    "params.yaml to hold one back."
+)
 
 
 def scorecard_html(results: ScorecardResults) -> str:
@@ -56,9 +59,7 @@ def scorecard_html(results: ScorecardResults) -> str:
         environment()
         .get_template("scorecard.html")
         .render(
-            styles=Markup("").join(  # noqa: S704 (our own files)
-                Markup((FOLDER / "static" / name).read_text(encoding="utf-8")) for name in STYLES
-            ),
+            styles=Markup("").join(Markup(_static(name)) for name in STYLES),  # noqa: S704 (our own files)
             as_of=long_day(results.as_of.isoformat()),
             line=results.line,
             waiting=_waiting(results),
@@ -70,6 +71,10 @@ def scorecard_html(results: ScorecardResults) -> str:
             power=_power(results.power),
         )
     )
+
+
+def _static(name: str) -> str:
+    return (FOLDER / "static" / name).read_text(encoding="utf-8")
 
 
 def _waiting(results: ScorecardResults) -> str:
@@ -193,15 +198,14 @@ def _bars(title: str, header: str, parts: Sequence[Part]) -> Markup:
             (
                 percent(each.converted.rate.value),
                 f"{count(each.converted.conversions)} of {count(each.converted.companies)}",
-                decimal(each.expected, 1),
             ),
             each.converted.rate.low,
             each.converted.rate.high,
-            note=f"95 % interval {_interval(each.converted.rate)}",
+            note=f"expected {decimal(each.expected, 1)}; 95 % interval {_interval(each.converted.rate)}",
         )
         for each in parts
     ]
-    table = bar_table(title, (header, "Converted", "Places", "Expected"), bars, _longest(bars))
+    table = bar_table(title, (header, "Converted", "Places"), bars, _longest(bars))
     how = "Expected is the sum of the probabilities: compare it with how many of the places converted."
     return framed(title, table, how)
 
@@ -231,16 +235,10 @@ def _trend(results: ScorecardResults) -> str:
 def _effect(effect: Effect) -> list[str]:
     """Say what calling adds, as far as it can be said."""
     if effect.offered is None:
-        said = [
-            "What calling adds is not known: no outcome of a control group is known yet. Set deliver.holdout in "
-            "params.yaml to hold one back."
-        ]
+        said = [NO_CONTROL_GROUP]
     else:
-        said = [
-            f"{_groups(effect.offered, 'offered for a call', 'held back')} Calling adds "
-            f"{_points(effect.offered.difference)}.",
-            effect.estimand,
-        ]
+        groups = _groups(effect.offered, "offered for a call", "held back")
+        said = [f"{groups} Calling adds {_points(effect.offered.difference)}.", effect.estimand]
     if effect.per_call is not None:
         said.append(f"For each company that was called because it was offered: {_points(effect.per_call)}.")
     if effect.naive is not None:
@@ -254,9 +252,9 @@ def _effect(effect: Effect) -> list[str]:
             f"{_points(effect.naive.difference)}.{beside} Reps choose whom to call, so this is no effect."
         )
     if effect.explored is not None:
+        groups = _groups(effect.explored, "explorers", "not called")
         said.append(
-            f"Below the cut, list by list: {_groups(effect.explored, 'explorers', 'not called')} Calling adds "
-            f"{_points(effect.explored.difference)}."
+            f"Below the cut, list by list: {groups} Calling adds {_points(effect.explored.difference)}."
         )
     return said
 
@@ -298,15 +296,8 @@ def _interval(found: Estimate) -> str:
 
 def _points(found: Estimate) -> str:
     """Write a difference of shares as conversions of 100 companies."""
-    if found.value is None or found.low is None or found.high is None:
+    ends = [each for each in (found.value, found.low, found.high) if each is not None]
+    if len(ends) < 3:
         return "not known"
-    value, low, high = (f"{each * 100:+.1f}".replace("-", "−") for each in found_values(found))
+    value, low, high = (f"{each * 100:+.1f}".replace("-", "\u2212") for each in ends)
     return f"{value} conversions of 100 companies (95 % interval {low} to {high})"
-
-
-def found_values(found: Estimate) -> tuple[float, float, float]:
-    """Return the value and the ends of an interval that is defined."""
-    assert found.value is not None
-    assert found.low is not None
-    assert found.high is not None
-    return found.value, found.low, found.high

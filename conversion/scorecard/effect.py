@@ -21,11 +21,10 @@ from conversion.scorecard.intervals import (
     effective_number,
     share_interval,
 )
-from conversion.scorecard.outcomes import BELOW, EXPLORED, HELD_BACK, LISTED
+from conversion.scorecard.outcomes import BELOW, EXPLORED, LISTED, WITHIN_THE_CUT
 
 NEEDED: Final = ("id", "as_of", "horizon_days", "status", "call_probability", "label", "converted")
 """Columns of the rows of all lists."""
-WITHIN_THE_CUT: Final = (LISTED, HELD_BACK)
 
 
 class Group(NamedTuple):

@@ -49,7 +49,9 @@ def estimate(interval: Interval) -> Estimate:
 # One list
 
 
-def list_result(outcome: Outcome, earlier: Sequence[Outcome], lengths: Sequence[int], ids: pd.Index) -> ListResult:
+def list_result(
+    outcome: Outcome, earlier: Sequence[Outcome], lengths: Sequence[int], ids: pd.Index
+) -> ListResult:
     """Say what became of one list.
 
     On one list each company stands once, so the intervals are those of a share.
@@ -155,7 +157,7 @@ def sums_of(parts: dict[str, pd.DataFrame], samples: int, seed: int) -> Sums:
 
     The columns are ``n NAME``, ``y NAME`` and ``p NAME``.
     """
-    columns = {}
+    columns: dict[str, pd.Series] = {}
     for name, rows in parts.items():
         groups = rows[rows["label"].notna()].groupby("id")
         columns |= {
@@ -166,7 +168,9 @@ def sums_of(parts: dict[str, pd.DataFrame], samples: int, seed: int) -> Sums:
     return Sums(columns, samples, seed)
 
 
-def overall(outcomes: Sequence[Outcome], lengths: Sequence[int], ids: pd.Index, samples: int, seed: int) -> Overall:
+def overall(
+    outcomes: Sequence[Outcome], lengths: Sequence[int], ids: pd.Index, samples: int, seed: int
+) -> Overall:
     """Say what became of all lists together.
 
     Parameters
@@ -229,7 +233,9 @@ def _resampled(name: str, parts: dict[str, pd.DataFrame], sums: Sums) -> Convert
 def tiers(outcomes: Sequence[Outcome], samples: int, seed: int) -> tuple[Part, ...]:
     """Say what became of each tier of the prospects that were not held back, the highest first."""
     rows = _all(outcomes, lambda rows: rows[rows["status"].isin(OFFERED)])
-    return _parts(rows, rows["tier"].astype("str"), samples, seed, by=lambda part: -part["probability"].mean())
+    return _parts(
+        rows, rows["tier"].astype("str"), samples, seed, by=lambda part: -part["probability"].mean()
+    )
 
 
 def reps(outcomes: Sequence[Outcome], samples: int, seed: int) -> tuple[Part, ...]:

@@ -1,4 +1,4 @@
-"""The scorecard as strict values, for the page, the report and machines: ``data/scorecard/scorecard.json``."""
+"""The scorecard as strict values, for the page and for machines: ``data/scorecard/scorecard.json``."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ class LeftOut(Result):
     """Companies of the call list whose outcome is not known: they count nowhere."""
 
     not_in_export: int = Field(ge=0, description="the newest export no longer has them")
-    no_prospect: int = Field(ge=0, description="it says that they paid already, or their conversion is faulty")
+    no_prospect: int = Field(
+        ge=0, description="it says that they paid already, or their conversion is faulty"
+    )
 
 
 class Earlier(Result):

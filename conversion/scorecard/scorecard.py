@@ -104,7 +104,7 @@ def scorecard(
 
 
 def rows_of(outcomes: Sequence[Outcome]) -> pd.DataFrame:
-    """Return the rows of all lists with their moment and horizon: what `conversion.scorecard.effect` reads."""
+    """Return the rows of all lists, as `conversion.scorecard.effect` reads them."""
     if not outcomes:
         return pd.DataFrame()
     return pd.concat(
@@ -114,7 +114,7 @@ def rows_of(outcomes: Sequence[Outcome]) -> pd.DataFrame:
 
 
 def first_calls(outcomes: Sequence[Outcome]) -> pd.DataFrame:
-    """Return who was called from which list, explorers too: what `conversion.scorecard.power` reads."""
+    """Return who was called from which list, as `conversion.scorecard.power` reads it."""
     rows = rows_of(outcomes)
     if rows.empty:
         return pd.DataFrame(columns=list(FIRST_CALLS))
@@ -143,7 +143,9 @@ def effect_results(rows: pd.DataFrame, contacts: pd.DataFrame | None) -> results
         naive = called_against_not_called(first_listed(rows), contacts)
         if offered is not None:
             called = called_within(entered, contacts)
-            share, of_control = (float(called[chosen].mean()) for chosen in (entered["offered"], ~entered["offered"]))
+            share, of_control = (
+                float(called[chosen].mean()) for chosen in (entered["offered"], ~entered["offered"])
+            )
             shares = share, of_control
             call = per_call(offered.difference, share - of_control)
     excess = naive.difference.value - call.value if naive is not None and call is not None else float("nan")
@@ -158,9 +160,7 @@ def effect_results(rows: pd.DataFrame, contacts: pd.DataFrame | None) -> results
     )
 
 
-def _contrast(
-    found: Contrast | None, called: tuple[float | None, float | None]
-) -> results.Contrast | None:
+def _contrast(found: Contrast | None, called: tuple[float | None, float | None]) -> results.Contrast | None:
     if found is None:
         return None
     return results.Contrast(

@@ -166,8 +166,9 @@ def _within_the_cut(people: _Companies, held_back: Bools, week: int, calls: int)
     """Walk down the prospects until so many are listed; return all that the walk reached."""
     prospects = np.flatnonzero(people.close_day >= 7 * week)
     order = prospects[np.argsort(-people.score[prospects, week], kind="stable")]
-    listed_before = np.cumsum(~held_back[order]) - ~held_back[order]
-    return order[listed_before < calls]
+    listed = (~held_back[order]).astype(np.int64)
+    reached = np.cumsum(listed) - listed < calls
+    return np.asarray(order[reached])
 
 
 def _with_outcomes(rows: pd.DataFrame, people: _Companies, held_back: Bools, holdout: float) -> pd.DataFrame:

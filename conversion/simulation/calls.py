@@ -20,7 +20,6 @@ from pydantic import BaseModel, ConfigDict
 
 from conversion.simulation.vocabulary import CUSTOMERS, EMPLOYEE_RANGES, NONCUSTOMERS
 from conversion.stats.hashing import uniform_hash
-from conversion.stats.losses import log_odds
 from conversion.stats.numeric import Floats, Ints
 from conversion.stats.portable_math import exp, log
 
@@ -61,12 +60,15 @@ class CallSettings:
         How long a call works.
     seed
         Another seed draws other calls.
+    end
+        Of the export: from then on nothing is known.
     """
 
     effect: float
     spread: float
     horizon_days: int
     seed: int
+    end: pd.Timestamp
 
 
 class TruthOfCalls(BaseModel):
@@ -127,11 +129,11 @@ def simulate_calls(
     contacts = _contacts(offers, new_day, settings)
     changed = new_day.dropna(subset="new_day")
     customers, noncustomers = _changed_tables(tables, changed, settings)
-    moved = changed["base_day"].notna() & (changed["new_day"] > changed["base_day"])
+    put_off = changed["new_day"] > changed["base_day"]
     return CalledSample(
         tables={CUSTOMERS: customers, NONCUSTOMERS: noncustomers, CONTACTS: contacts},
         truth=_truth(offers, first, settings).model_copy(
-            update={"contacts": len(contacts), "added": int((~moved).sum()), "put_off": int(moved.sum())}
+            update={"contacts": len(contacts), "added": int((~put_off).sum()), "put_off": int(put_off.sum())}
         ),
     )
 
@@ -229,7 +231,7 @@ def _contacts(offers: pd.DataFrame, first: pd.DataFrame, settings: CallSettings)
             "rep": made["rep"].to_numpy(),
             "channel": np.where(uniform(_CHANNEL) < PHONE_SHARE, *CHANNELS),
             "outcome": outcome,
-            "reason": np.where(outcome == "not interested", reason, None),
+            "reason": pd.Series(reason).where(outcome == "not interested"),
         }
     )
     return contacts.sort_values(["when", "id"], ignore_index=True)[list(CONTACT_COLUMNS)]
@@ -240,18 +242,19 @@ def _changed_tables(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the company tables with the new days of conversion; the other rows as they were."""
     customers, noncustomers = tables[CUSTOMERS], tables[NONCUSTOMERS]
-    day = pd.Series(changed["new_day"].dt.strftime("%Y-%m-%d").to_numpy(), index=changed["id"].to_numpy())
-    known = customers["id"].map(day)
-    customers = customers.assign(CLOSEDATE=known.fillna(customers["CLOSEDATE"]))
+    day = pd.Series(changed["new_day"].to_numpy(), index=changed["id"].to_numpy())
+    is_over = customers["id"].map(day) >= settings.end
+    lost = customers[is_over][list(noncustomers.columns)]
+    day = day[day < settings.end].dt.strftime("%Y-%m-%d")
+    kept = customers[~is_over]
+    kept = kept.assign(CLOSEDATE=kept["id"].map(day).fillna(kept["CLOSEDATE"]))
     new = noncustomers[noncustomers["id"].isin(day.index)]
     # Of rows that are there twice, the one with the fewest gaps.
     new = new.iloc[np.argsort(new.isna().sum(axis=1).to_numpy(), kind="stable")].drop_duplicates("id")
     new = new.sort_values("id")
     added = new.assign(CLOSEDATE=new["id"].map(day), MRR=_mrr(new, settings))[list(customers.columns)]
-    return (
-        pd.concat([customers, added], ignore_index=True),
-        noncustomers[~noncustomers["id"].isin(new["id"])],
-    )
+    stay = noncustomers[~noncustomers["id"].isin(new["id"])]
+    return pd.concat([kept, added], ignore_index=True), pd.concat([stay, lost], ignore_index=True)
 
 
 def _mrr(companies: pd.DataFrame, settings: CallSettings) -> pd.Series:
@@ -271,7 +274,8 @@ def _truth(offers: pd.DataFrame, first: pd.DataFrame, settings: CallSettings) ->
     within = ((over - entry["day"]).dt.days / days_left).clip(0, 1)
     # A conversion that is put off counts only if it would have been within the horizon of the first list.
     counts = within.where(~entry["converts"].eq(True), (entry["base_day"] < over).astype(np.float64))
-    gain = (entry["gain"] * counts).fillna(0.0)
+    # An explorer's call came before its company was within the cut.
+    gain = (entry["gain"] * counts).where(entry["as_of_call"] >= entry["as_of"], 0.0)
     called = entry["as_of_call"] == entry["as_of"]
     return TruthOfCalls(
         log_hazard_ratio=settings.effect,
