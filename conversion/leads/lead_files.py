@@ -47,6 +47,7 @@ MANIFEST: Final = "manifest.json"
 USAGE: Final = "usage.parquet"
 EVIDENCE: Final = "evidence.json"
 CONTRIBUTIONS: Final = "contributions.parquet"
+REASON_FACTS: Final = "reason_facts.parquet"
 CONVERTED: Final = "converted.parquet"
 CONVERTED_CONTRIBUTIONS: Final = "converted_contributions.parquet"
 
@@ -150,6 +151,7 @@ def write_lead_files(
         write_leads(table, folder / name)
     tables = {
         CONTRIBUTIONS: ranked.contributions,
+        REASON_FACTS: ranked.facts,
         CONVERTED: converted.companies,
         CONVERTED_CONTRIBUTIONS: converted.contributions,
     }
