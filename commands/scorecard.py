@@ -14,6 +14,7 @@ from conversion.config.contract_file import load_contract
 from conversion.config.data_contract import Contract
 from conversion.config.params_file import load_params
 from conversion.data.aliases import ids_of_today
+from conversion.delivery.ledger import FOLDER as LEDGER
 from conversion.delivery.ledger import read_deliveries
 from conversion.pages.scorecard_page import scorecard_html
 from conversion.runtime.cli import CommandLine, run
@@ -33,8 +34,7 @@ from conversion.scorecard.scorecard import Settings, first_calls, power_results,
 from conversion.scorecard.sentences import lists_table, power_text
 from conversion.stats.rank_order import rank_order
 
-LEDGER: Final = Path("ledger")
-FORGOTTEN: Final = LEDGER / "forgotten.json"
+FORGOTTEN: Final = Path(LEDGER) / "forgotten.json"
 CONTACTS: Final = "data/clean/contacts.parquet"
 BACKTEST: Final = "data/backtest/predictions.parquet"
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ def main() -> None:
     """Read the ledger and the newest export; write the scorecard, or print what a control group shows."""
     arguments = _arguments()
     params, contract = load_params(), load_contract("data/contract.json")
-    outcomes = outcomes_of(read_deliveries(LEDGER), today := read_today(contract))
+    outcomes = outcomes_of(read_deliveries(Path()), today := read_today(contract))
     if arguments.power:
         power = power_results(first_calls(outcomes)) or backtest_power(params.score.top_n)
         sys.stdout.write(power_text(power))

@@ -10,6 +10,7 @@ from typing import Final
 import pandas as pd
 
 from conversion.config.params_file import load_params
+from conversion.delivery.ledger import FOLDER as LEDGER
 from conversion.delivery.ledger import latest_deliveries, read_deliveries
 from conversion.runtime.cli import CommandLine, run
 from conversion.runtime.errors import InputError
@@ -17,7 +18,6 @@ from conversion.runtime.files import copy_file, read_parquet, reading, write_csv
 from conversion.simulation.calls import CallSettings, simulate_calls
 from conversion.simulation.vocabulary import CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS
 
-LEDGER: Final = Path("ledger")
 TRUTH: Final = "data/truth.parquet"
 TRUTH_OF_CALLS: Final = "truth_of_calls.json"
 STATUSES: Final = ("listed", "held_back", "explored")
@@ -38,7 +38,9 @@ def read_lists(root: Path) -> pd.DataFrame:
         rows = delivery.companies()[["id", "status", "rep"]]
         found.append(rows[rows["status"].isin(STATUSES)].assign(as_of=pd.Timestamp(delivery.as_of)))
     if not found:
-        raise InputError(f"{root}: no list was delivered; 'python -m commands.deliver' delivers this week's")
+        raise InputError(
+            f"{LEDGER}: no list was delivered; 'python -m commands.deliver' delivers this week's"
+        )
     return pd.concat(found, ignore_index=True)
 
 
@@ -46,7 +48,7 @@ def read_table(folder: Path, name: str) -> pd.DataFrame:
     """Read a table of the sample with its cells as they are written, ids as numbers."""
     path = folder / f"{name}.csv"
     with reading(path):
-        table = pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""])
+        table: pd.DataFrame = pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""])
         return table.assign(id=table["id"].astype("int64"))
 
 
@@ -68,7 +70,7 @@ def main() -> None:
         seed=params.seed,
         end=pd.Timestamp(stamps.max()) + WEEK,
     )
-    called = simulate_calls(tables, read_lists(LEDGER), read_parquet(TRUTH), settings)
+    called = simulate_calls(tables, read_lists(Path()), read_parquet(TRUTH), settings)
     for name, table in called.tables.items():
         write_csv(out / f"{name}.csv", table)
     copy_file(export / f"{USAGE_ACTIONS}.csv", out / f"{USAGE_ACTIONS}.csv")

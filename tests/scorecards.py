@@ -13,8 +13,8 @@ import pandas as pd
 from conversion.config.data_contract import Contract
 from conversion.data.timeline import paid_periods
 from conversion.scorecard.outcomes import Outcome, Today, outcomes_of
-from conversion.scorecard.scorecard import Settings, scorecard
 from conversion.scorecard.results import ScorecardResults
+from conversion.scorecard.scorecard import Settings, scorecard
 from tests.contract_files import hubspot
 
 MONDAY = dt.date(2020, 1, 6)

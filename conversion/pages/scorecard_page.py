@@ -245,7 +245,7 @@ def _effect(effect: Effect) -> list[str]:
         beside = ""
         if effect.naive_excess is not None:
             way = "more" if effect.naive_excess >= 0 else "less"
-            beside = f" That is {percent(abs(effect.naive_excess))} {way} than what a call adds."
+            beside = f" That is {decimal(abs(effect.naive_excess) * 100, 1)} {way} than what a call adds."
         said.append(
             f"A report without a control group would compare who was called with who was not: "
             f"{_groups(effect.naive, 'called', 'not called')} Difference: "
@@ -300,4 +300,5 @@ def _points(found: Estimate) -> str:
     if len(ends) < 3:
         return "not known"
     value, low, high = (f"{each * 100:+.1f}".replace("-", "\u2212") for each in ends)
-    return f"{value} conversions of 100 companies (95 % interval {low} to {high})"
+    luck = ", which may be luck" if ends[1] <= 0.0 <= ends[2] else ""
+    return f"{value} conversions of 100 companies (95 % interval {low} to {high}{luck})"

@@ -73,10 +73,12 @@ def entries(rows: pd.DataFrame) -> pd.DataFrame:
     cut = drawn[drawn["status"].isin(WITHIN_THE_CUT)]
     first = cut.sort_values("as_of", kind="stable").drop_duplicates("id")
     pool = drawn[drawn["status"].isin((EXPLORED, BELOW)) & drawn["id"].isin(first["id"])]
-    before = pool.merge(first[["id", "as_of"]], on="id", suffixes=("", "_entry"))
+    before = pool.merge(first[["id", "as_of", "call_probability"]], on="id", suffixes=("", "_entry"))
     before = before[before["as_of"] < before["as_of_entry"]]
     explored = before.loc[before["status"] == EXPLORED, "id"]
-    passed = (1 - before["call_probability"]).groupby(before["id"]).prod()
+    # Explorers are drawn from companies that are not held back.
+    not_drawn = 1 - before["call_probability"] / before["call_probability_entry"]
+    passed = not_drawn.groupby(before["id"]).prod()
     found = first[first["label"].notna() & ~first["id"].isin(explored)]
     offered = found["status"].eq(LISTED)
     chance = found["call_probability"].where(offered, 1 - found["call_probability"])

@@ -243,11 +243,12 @@ def _changed_tables(
     """Return the company tables with the new days of conversion; the other rows as they were."""
     customers, noncustomers = tables[CUSTOMERS], tables[NONCUSTOMERS]
     day = pd.Series(changed["new_day"].to_numpy(), index=changed["id"].to_numpy())
-    is_over = customers["id"].map(day) >= settings.end
+    is_over = customers["id"].isin(day.index[day >= settings.end])
     lost = customers[is_over][list(noncustomers.columns)]
     day = day[day < settings.end].dt.strftime("%Y-%m-%d")
     kept = customers[~is_over]
-    kept = kept.assign(CLOSEDATE=kept["id"].map(day).fillna(kept["CLOSEDATE"]))
+    other_day = kept["id"].isin(day.index)
+    kept = kept.assign(CLOSEDATE=kept["CLOSEDATE"].mask(other_day, kept["id"].map(day).astype("str")))
     new = noncustomers[noncustomers["id"].isin(day.index)]
     # Of rows that are there twice, the one with the fewest gaps.
     new = new.iloc[np.argsort(new.isna().sum(axis=1).to_numpy(), kind="stable")].drop_duplicates("id")

@@ -69,7 +69,7 @@ def test_who_was_explored_before_is_stood_in_for() -> None:
     )
     found = entries(rows).set_index("id")
     assert found.index.tolist() == ["b", "c"]
-    assert found.loc["b", "weight"] == pytest.approx(1 / (0.5 * 0.75))
+    assert found.loc["b", "weight"] == pytest.approx(1 / (0.5 * 0.5))
     assert found.loc["c", "weight"] == pytest.approx(2.0)
 
 
