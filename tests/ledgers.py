@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from conversion.delivery.call_list import Design, call_list
-from conversion.delivery.delivery_tables import Scored, delivery_tables
+from conversion.delivery.delivery_tables import Scored, delivery_tables, with_moved
 from conversion.delivery.ledger import Delivery, DeliveryTables, MadeWith, freeze
 from conversion.modelling.artifact import save_model
 from conversion.runtime.files import read_json, write_json
@@ -44,7 +44,8 @@ def tables_of(
     ranked = pipeline.ranked
     scored = Scored(ranked.leads, ranked.contributions, ranked.facts, pipeline.latest)
     names = [feature.name for feature in pipeline.model.features]
-    return delivery_tables(scored, names, drawn, pipeline.contract, reps, moved)
+    tables = delivery_tables(scored, names, drawn, pipeline.contract, reps)
+    return tables if moved is None else with_moved(tables, moved)
 
 
 def deliver(

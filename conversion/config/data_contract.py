@@ -29,7 +29,7 @@ RESERVED: Final = ("conversion_valid", "rule", "as_of", "label", "weight", "self
 LISTED: Final = (
     *("rank", "probability", "tier", "expected_mrr", "probability_before", "rank_before", "fit", "activity"),
     *("last_active_week", "last_week_actions", "last_week_users", "reason_1", "reason_2", "reason_3"),
-    *("caution", "evidence", "reasons", "usage", "converted"),
+    *("caution", "evidence", "reasons", "usage", "converted", "rep", "moved"),
 )
 """Columns of the lead list and of the companies that converted, and fields of the HTTP API's leads, beside
 those of the company."""

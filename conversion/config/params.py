@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from conversion.config.gate_params import Gate
 from conversion.config.model_params import Model
 from conversion.config.param_types import (
     IncreasingInts,
@@ -357,6 +358,7 @@ class Params(Section):
     evaluate: Evaluate
     score: Score
     deliver: Deliver
+    gate: Gate
     tracking: Tracking
     serve: Serve
     registry: Registry

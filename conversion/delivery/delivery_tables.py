@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -57,9 +57,8 @@ def delivery_tables(
     drawn: pd.DataFrame,
     contract: Contract,
     reps: pd.Series | None = None,
-    moved: pd.DataFrame | None = None,
 ) -> DeliveryTables:
-    """Put the tables of a delivery together.
+    """Put the tables of a delivery together; what moved is for `with_moved` to add.
 
     Parameters
     ----------
@@ -73,8 +72,6 @@ def delivery_tables(
         Of the list.
     reps
         Who calls each company of the call list, indexed by ``id``; None: the list is not split.
-    moved
-        ``id`` and `MOVED`, of some companies; None: nothing was delivered before.
     """
     leads, on_list = scored.leads, drawn["place"].notna().to_numpy()
     snapshots = scored.snapshots.set_index("id").loc[leads["id"]].reset_index()
@@ -90,11 +87,30 @@ def delivery_tables(
     for_reps = pd.concat(
         [leads[[*REASON_COLUMNS, "caution", "evidence"]], scored.facts[list(FACT_COLUMNS)]], axis=1
     )
-    who = leads[list(company_columns(contract))]
-    changed = _moved(leads["id"], moved)
-    shown = [table[on_list].reindex(table.index) for table in (for_reps, who)]
-    whole = pd.concat([companies, leads[names], shown[0], changed, shown[1]], axis=1)
+    who = leads[list(company_columns(contract))].rename(columns=column_of)
+    sentences, company = (table[on_list].reindex(table.index) for table in (for_reps, who))
+    nothing = {name: pd.Series(None, index=leads.index, dtype=COLUMNS[name]) for name in MOVED}
+    whole = pd.concat([companies, leads[names], sentences, pd.DataFrame(nothing), company], axis=1)
     return DeliveryTables(whole.astype(COLUMNS), snapshots[["id", *features]])
+
+
+def with_moved(tables: DeliveryTables, moved: pd.DataFrame) -> DeliveryTables:
+    """Add what moved since the last delivery.
+
+    Parameters
+    ----------
+    tables
+        Of the delivery.
+    moved
+        ``id`` and `MOVED`, from `conversion.delivery.moves.moves`.
+    """
+    found = moved.set_index("id").reindex(tables.companies["id"])[list(MOVED)].reset_index(drop=True)
+    return replace(tables, companies=tables.companies.assign(**found).astype(COLUMNS))
+
+
+def column_of(name: str) -> str:
+    """Return what the ledger calls a column of the export, which may have the name of one of its own."""
+    return f"company_{name}" if name in {"as_of", "delivery", *COLUMNS} else name
 
 
 def _ranks(score: pd.Series, ids: pd.Series) -> NDArray[np.int64]:
@@ -102,12 +118,3 @@ def _ranks(score: pd.Series, ids: pd.Series) -> NDArray[np.int64]:
     ranks = np.empty(len(ids), dtype=np.int64)
     ranks[rank_order(score, ids)] = np.arange(1, len(ids) + 1)
     return ranks
-
-
-def _moved(ids: pd.Series, moved: pd.DataFrame | None) -> pd.DataFrame:
-    """Return the columns `MOVED` of each company, missing where nothing was computed."""
-    if moved is None:
-        empty = pd.DataFrame(columns=list(MOVED), index=ids.index)
-        return empty.astype({name: COLUMNS[name] for name in MOVED})
-    found = moved.set_index("id").reindex(ids)[list(MOVED)].reset_index(drop=True)
-    return found.astype({name: COLUMNS[name] for name in MOVED})

@@ -1,9 +1,9 @@
 """The ledger: every list that went out, dated, numbered and never changed.
 
 ``ledger/as_of=2020-04-27/delivery=1/`` is one delivery. Its companies are Parquet, so that
-``pd.read_parquet("ledger")`` reads all deliveries as one table. Readers of datasets skip ``_frozen``, which has
-what the delivery was made with. A delivery is written under a temporary name and then renamed: it is there
-whole, or not at all. No byte depends on the clock.
+``pd.read_parquet("ledger")`` reads all deliveries as one table. Readers of datasets skip ``_frozen``, which
+has what the delivery was made with. A delivery is written under a temporary name and then renamed: it is
+there whole, or not at all. No byte depends on the clock.
 """
 
 from __future__ import annotations
