@@ -81,7 +81,7 @@ def read_contacts() -> pd.DataFrame | None:
     """Read the clean contacts; None where the contract has none, or nobody was contacted."""
     if not Path(CONTACTS).is_file():
         return None
-    contacts = read_parquet(CONTACTS, needed=("id", "when"))
+    contacts = read_parquet(CONTACTS, needed=("id", "when", "meaning"))
     return None if contacts.empty else contacts
 
 

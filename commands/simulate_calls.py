@@ -21,6 +21,8 @@ from conversion.simulation.vocabulary import CUSTOMERS, NONCUSTOMERS, USAGE_ACTI
 TRUTH: Final = "data/truth.parquet"
 TRUTH_OF_CALLS: Final = "truth_of_calls.json"
 STATUSES: Final = ("listed", "held_back", "explored")
+NUMBERS: Final = {"id": "int64", "MRR": "float64"}
+"""Columns that are read as numbers; the other cells stay as they are written."""
 WEEK: Final = pd.Timedelta(days=7)
 log = logging.getLogger(__name__)
 
@@ -45,11 +47,12 @@ def read_lists(root: Path) -> pd.DataFrame:
 
 
 def read_table(folder: Path, name: str) -> pd.DataFrame:
-    """Read a table of the sample with its cells as they are written, ids as numbers."""
+    """Read a table of the sample of the sample; see `NUMBERS`."""
     path = folder / f"{name}.csv"
     with reading(path):
         table: pd.DataFrame = pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""])
-        return table.assign(id=table["id"].astype("int64"))
+        numbers = {name: kind for name, kind in NUMBERS.items() if name in table}
+        return table.astype(numbers)
 
 
 def main() -> None:

@@ -141,4 +141,5 @@ def a_year() -> tuple[list[Any], Today, pd.DataFrame]:
         lists.append(delivery(week(number), rows, holdout=0.2))
     called = [each for each in ids if each not in held_back and rng.random() < 0.6]
     contacts = pd.DataFrame({"id": called, "when": pd.Timestamp(MONDAY) + pd.Timedelta(days=1)})
+    contacts["meaning"] = "reached"
     return lists, today(ids, converted), contacts

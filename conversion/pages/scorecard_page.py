@@ -21,8 +21,10 @@ from conversion.pages.words import (
     short_day,
     tier_words,
 )
+from conversion.scorecard.contacts import Override
 from conversion.scorecard.results import (
     AtLength,
+    Contacts,
     Contrast,
     Effect,
     Estimate,
@@ -67,6 +69,7 @@ def scorecard_html(results: ScorecardResults) -> str:
             lists=_lists(results) if results.overall else None,
             parts=_parts(results),
             trend=_trend(results),
+            contacts=_contacts(results.contacts),
             effect=_effect(results.effect),
             power=_power(results.power),
         )
@@ -158,8 +161,7 @@ def _parts(results: ScorecardResults) -> list[Markup]:
     if whole is None:
         return []
     found = [_lengths(whole.call_list, whole.lengths)]
-    named = [Part(name=tier_words(each.name), converted=each.converted, expected=each.expected)
-             for each in results.tiers]  # fmt: skip
+    named = [each.model_copy(update={"title": tier_words(each.name)}) for each in results.tiers]
     found.append(_bars("By tier", "Tier", named))
     if results.reps:
         found.append(_bars("By rep", "Rep", results.reps))
@@ -193,7 +195,7 @@ def _lengths(call_list: AtLength, lengths: Sequence[AtLength]) -> Markup:
 def _bars(title: str, header: str, parts: Sequence[Part]) -> Markup:
     bars = [
         Bar(
-            each.name,
+            each.title,
             each.converted.rate.value,
             (
                 percent(each.converted.rate.value),
@@ -230,6 +232,29 @@ def _trend(results: ScorecardResults) -> str:
             f"the later {trend.later_lists} {percent(trend.later)}: {_points(trend.change)}."
         )
     return said
+
+
+def _contacts(contacts: Contacts | None) -> list[str]:
+    """Say who was called, and where the team and the list differ."""
+    if contacts is None:
+        return []
+    reach = contacts.reach
+    said = (
+        f"Of {plural(reach.listed, 'place')} on call lists, {count(reach.called)} were called in the week of "
+        f"the list ({percent(reach.called_rate)}), and {count(reach.reached)} of these were reached "
+        f"({percent(reach.reach_rate)})."
+    )
+    if reach.days_to_first_touch is not None:
+        said += f" The median of the days to the first call is {decimal(reach.days_to_first_touch, 0)}."
+    return [said, *(_override(each) for each in contacts.overrides if each.listed or each.contacted)]
+
+
+def _override(each: Override) -> str:
+    return (
+        f"Tier {tier_words(each.tier)}: {count(each.not_called)} of {count(each.listed)} places were not "
+        f"called ({percent(each.not_called_rate)}), and {count(each.not_listed)} of "
+        f"{count(each.contacted)} calls were to companies that were not on the call list."
+    )
 
 
 def _effect(effect: Effect) -> list[str]:

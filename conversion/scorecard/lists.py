@@ -8,6 +8,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from conversion.config.data_contract import Contract
+from conversion.features.facts import fact_of
 from conversion.scorecard.intervals import (
     Interval,
     percentile_interval,
@@ -246,10 +248,17 @@ def reps(outcomes: Sequence[Outcome], samples: int, seed: int) -> tuple[Part, ..
     return _parts(rows, rows["rep"].astype("str").fillna(UNNAMED), samples, seed)
 
 
-def reasons(outcomes: Sequence[Outcome], samples: int, seed: int) -> tuple[Part, ...]:
+def reasons(outcomes: Sequence[Outcome], samples: int, seed: int, contract: Contract) -> tuple[Part, ...]:
     """Say what became of the call lists by the fact of the first reason, the most frequent first."""
+
+    def title(key: str) -> str:
+        try:
+            return fact_of(key, contract).title
+        except KeyError:  # the contract has changed since the list
+            return key
+
     rows = _all(outcomes, lambda rows: rows[is_called(rows) & rows["fact_1"].notna()])
-    return _parts(rows, rows["fact_1"].astype("str"), samples, seed, by=lambda part: -len(part))
+    return _parts(rows, rows["fact_1"].astype("str"), samples, seed, lambda part: -len(part), title)
 
 
 def _parts(
@@ -258,13 +267,19 @@ def _parts(
     samples: int,
     seed: int,
     by: Callable[[pd.DataFrame], float] = lambda _: 0.0,
+    titles: Callable[[str], str] = str,
 ) -> tuple[Part, ...]:
     found = {str(key): part for key, part in rows.groupby(name, sort=True)}
     if not found:
         return ()
     sums = sums_of(found, samples, seed)
     return tuple(
-        Part(name=key, converted=_resampled(key, found, sums), expected=_expected(found[key]))
+        Part(
+            name=key,
+            title=titles(key),
+            converted=_resampled(key, found, sums),
+            expected=_expected(found[key]),
+        )
         for key in sorted(found, key=lambda key: by(found[key]))
     )
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from conversion.runtime.errors import ArtifactError
 from conversion.runtime.files import read_json
 from conversion.runtime.validation import first_fault
+from conversion.scorecard.contacts import CalledOrNot, Override, Reach
 
 FOLDER: Final = "data/scorecard"
 PATH: Final = f"{FOLDER}/scorecard.json"
@@ -82,7 +83,8 @@ class ListResult(Result):
 class Part(Result):
     """The companies of one tier, rep or reason over all lists."""
 
-    name: str
+    name: str = Field(description="the tier, the rep, or the key of the fact")
+    title: str = Field(description="for people")
     converted: Converted
     expected: float
 
@@ -142,6 +144,14 @@ class Effect(Result):
     explored: Contrast | None = Field(description="explorers, and who could have been; None: no explorers")
 
 
+class Contacts(Result):
+    """Who was called, of the lists whose week is over."""
+
+    reach: Reach
+    overrides: tuple[Override, ...] = Field(description="by tier, the best first")
+    called_or_not: CalledOrNot
+
+
 class Power(Result):
     """How small an effect is seen with 80 % power, and how long that takes."""
 
@@ -178,6 +188,7 @@ class ScorecardResults(Result):
     reps: tuple[Part, ...] = Field(description="of the call lists")
     reasons: tuple[Part, ...] = Field(description="of the call lists, by the fact of the first reason")
     trend: Trend | None = Field(description="None: fewer than four lists")
+    contacts: Contacts | None = Field(description="None: nobody was contacted, or it is not recorded")
     effect: Effect
     power: Power | None = Field(description="None: no outcome is known")
 

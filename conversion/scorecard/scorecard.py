@@ -9,7 +9,9 @@ from typing import Final
 
 import pandas as pd
 
+from conversion.data.timeline import WEEK
 from conversion.scorecard import lists, power, results
+from conversion.scorecard.contacts import called_or_not, overrides, reach
 from conversion.scorecard.effect import (
     Contrast,
     Group,
@@ -96,8 +98,9 @@ def scorecard(
         overall=whole,
         tiers=lists.tiers(mature, *draw) if mature else (),
         reps=lists.reps(mature, *draw) if mature else (),
-        reasons=lists.reasons(mature, *draw) if mature else (),
+        reasons=lists.reasons(mature, *draw, today.contract) if mature else (),
         trend=lists.trend(mature, *draw),
+        contacts=contact_results([each for each in last if each.as_of + WEEK <= today.as_of], contacts),
         effect=effect_results(rows_of(last), contacts),
         power=power_results(first_calls(last)),
     )
@@ -119,6 +122,27 @@ def first_calls(outcomes: Sequence[Outcome]) -> pd.DataFrame:
     if rows.empty:
         return pd.DataFrame(columns=list(FIRST_CALLS))
     return rows.loc[rows["status"].isin(CALLED), list(FIRST_CALLS)]
+
+
+def contact_results(outcomes: Sequence[Outcome], contacts: pd.DataFrame | None) -> results.Contacts | None:
+    """Say who of the lists was called.
+
+    Parameters
+    ----------
+    outcomes
+        Of the lists whose week is over.
+    contacts
+        Clean; None where the contract has none.
+    """
+    rows = rows_of(outcomes)
+    if contacts is None or rows.empty:
+        return None
+    rows = rows.sort_values("rank", kind="stable")
+    return results.Contacts(
+        reach=reach(rows, contacts),
+        overrides=overrides(rows, contacts),
+        called_or_not=called_or_not(rows, contacts),
+    )
 
 
 def effect_results(rows: pd.DataFrame, contacts: pd.DataFrame | None) -> results.Effect:

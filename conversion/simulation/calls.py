@@ -113,7 +113,7 @@ def simulate_calls(
     Parameters
     ----------
     tables
-        Of the base sample, as text: ``customers`` and ``noncustomers``.
+        Of the base sample, days as text: ``customers`` and ``noncustomers``.
     lists
         One row a list and company that was listed, held back or explored: ``id``, ``as_of``, ``status``,
         ``rep`` (missing: none).
@@ -253,17 +253,18 @@ def _changed_tables(
     # Of rows that are there twice, the one with the fewest gaps.
     new = new.iloc[np.argsort(new.isna().sum(axis=1).to_numpy(), kind="stable")].drop_duplicates("id")
     new = new.sort_values("id")
-    added = new.assign(CLOSEDATE=new["id"].map(day), MRR=_mrr(new, settings))[list(customers.columns)]
+    added = new.assign(CLOSEDATE=new["id"].map(day).astype("str"), MRR=_mrr(new, settings))
     stay = noncustomers[~noncustomers["id"].isin(new["id"])]
-    return pd.concat([kept, added], ignore_index=True), pd.concat([stay, lost], ignore_index=True)
+    return pd.concat([kept, added[list(kept)]], ignore_index=True), pd.concat([stay, lost], ignore_index=True)
 
 
 def _mrr(companies: pd.DataFrame, settings: CallSettings) -> pd.Series:
     """Draw amounts as `conversion.simulation.export.draw_mrr` does, by hash."""
     size = companies["EMPLOYEE_RANGE"].map({name: place + 1 for place, name in enumerate(EMPLOYEE_RANGES)})
     z = normal_hash(companies["id"], _MRR, settings.seed)
+    # Amounts are numbers: as a text, a negative one would be written as what a spreadsheet must not run.
     mrr = np.round(MEDIAN_MRR * exp(0.08 * (size.fillna(0).to_numpy() - 4) + 0.62 * z), 2)
-    return pd.Series([f"{each:.2f}" for each in mrr], index=companies.index, dtype="str")
+    return pd.Series(mrr, index=companies.index)
 
 
 def _truth(offers: pd.DataFrame, first: pd.DataFrame, settings: CallSettings) -> TruthOfCalls:

@@ -128,6 +128,10 @@ def test_a_year_with_a_control_group_explorers_and_contacts() -> None:
         abs=2e-6,  # type: ignore[operator]
     )
     assert "30 days of the first list" in effect.estimand
+    assert results.contacts is not None
+    assert 0 < results.contacts.reach.called == results.contacts.reach.reached < results.contacts.reach.listed
+    assert [each.tier for each in results.contacts.overrides] == ["very_high", "high", "medium"]
+    assert results_of(lists, export).contacts is None
     assert results_of(lists, export).effect.naive is None
     assert results_of(lists, export).effect.offered == effect.offered.model_copy(
         update={
@@ -142,6 +146,15 @@ def test_the_same_tables_give_the_same_results_through_json() -> None:
     results = results_of(lists, export, contacts)
     assert results == results_of(lists, export, contacts)
     assert ScorecardResults.model_validate_json(results.model_dump_json()) == results
+
+
+def test_reasons_have_the_titles_of_their_facts() -> None:
+    rows = [{"id": "a", "fact_1": "people"}, {"id": "b", "fact_1": "attribute:of another contract"}]
+    found = results_of([delivery(week(0), rows)], today(["a", "b"], {})).reasons
+    assert {each.name: each.title for each in found} == {
+        "people": "How many people use it",
+        "attribute:of another contract": "attribute:of another contract",
+    }
 
 
 def test_the_table_has_a_row_for_each_list_and_length() -> None:
