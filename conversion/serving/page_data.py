@@ -69,6 +69,7 @@ class PageData:
             record=None if record is None else record.line,
             horizon_days=self.leads.files.evidence.horizon_days,
             currency="" if record is None else record.business.currency,
+            scorecard=None if self.state.scorecard is None else self.state.scorecard.line,
         )
 
     # One company

@@ -119,7 +119,7 @@ class Pages:
         if record is None:
             return None
         is_served = record.about.model_sha256.startswith(state.predictor.version)
-        return model_page(record, state.messages.contract, is_served, self.site)
+        return model_page(record, state.messages.contract, is_served, self.site, state.scorecard)
 
     async def _shown(self, answer: Callable[[PageData], Response]) -> Response:
         """Answer on a thread, so that predictions go on."""

@@ -183,4 +183,5 @@ def _content(state: ServiceState) -> tuple[object, ...]:
         leads,
         state.registered_model,
         state.track_record,
+        state.scorecard,
     )

@@ -22,6 +22,7 @@ from conversion.modelling.registered_versions import PATH, RegisteredVersions, r
 from conversion.pages.track_record import TrackRecord, read_track_record
 from conversion.runtime.errors import ArtifactError
 from conversion.runtime.seals import sha256_of
+from conversion.scorecard.results import ScorecardResults, read_scorecard
 from conversion.serving.contract_messages import Messages
 from conversion.serving.lead_pages import LeadList, read_lead_list
 from conversion.serving.limits import Limits
@@ -71,6 +72,8 @@ class LoadedFiles:
         Number of the delivery that the list is of; None: it was not delivered.
     loaded
         When the files were read.
+    scorecard
+        What became of the lists that went out; None: it was not written.
     """
 
     predictor: Predictor
@@ -80,6 +83,7 @@ class LoadedFiles:
     track_record: TrackRecord | None
     delivery: int | None
     loaded: dt.datetime
+    scorecard: ScorecardResults | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,6 +208,7 @@ def read_files(
         track_record=read_track_record(folder),
         delivery=_delivery_of(folder),
         loaded=dt.datetime.now(dt.UTC).replace(microsecond=0),
+        scorecard=read_scorecard(root),
     )
 
 
