@@ -118,4 +118,4 @@ def _lead(row: dict[Any, Any]) -> dict[str, Any]:
     """Turn a row into a lead's fields: one list of reasons, and whole numbers where a column has floats."""
     reasons = [reason for name in REASON_COLUMNS if (reason := row.pop(name)) is not None]
     whole = {name: None if row[name] is None else int(row[name]) for name in _WHOLE if name in row}
-    return row | whole | {"reasons": reasons}
+    return {"rep": None, "moved": None} | row | whole | {"reasons": reasons}

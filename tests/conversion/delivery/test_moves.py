@@ -63,7 +63,7 @@ def this_week(pipeline: Pipeline) -> ThisWeek:
 
 @functools.cache
 def pipeline_at(as_of: str, family: str = "logistic_regression", contract: str = "hubspot") -> Pipeline:
-    overrides = {"model__logistic_regression__quadratic": "auto"} if contract == "projects" else {}
+    overrides = {"model__logistic_regression__quadratic": ["auto"]} if contract == "projects" else {}
     params = small_params(model__type=family, data__as_of=as_of, **overrides)
     if contract == "hubspot":
         return Pipeline(tiny_export(), params)
