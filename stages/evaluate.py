@@ -10,7 +10,7 @@ import pandas as pd
 from conversion.config.contract_file import load_contract
 from conversion.config.data_contract import Contract
 from conversion.config.params_file import load_params
-from conversion.evaluation.backtest import backtest, rules, with_oracle
+from conversion.evaluation.backtest import backtest, with_oracle
 from conversion.evaluation.decision_metrics import classification_report
 from conversion.evaluation.drawing import save_png
 from conversion.evaluation.evidence import backtest_evidence
@@ -20,6 +20,7 @@ from conversion.evaluation.predictions import REVENUE
 from conversion.evaluation.prospect_slices import slice_sources
 from conversion.evaluation.report import Evaluation, evaluate_backtest
 from conversion.evaluation.summary import summary_text
+from conversion.features.rules import rules
 from conversion.modelling.artifact import load_model
 from conversion.modelling.evidence import EVIDENCE, Evidence
 from conversion.modelling.model import ConversionModel

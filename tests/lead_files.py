@@ -29,7 +29,8 @@ def write_list(
     write_json(evidence, pipeline.evidence.model_dump(by_alias=True))
     leads = pipeline.leads if leads is None else leads
     contributions = pipeline.ranked.contributions.head(len(leads)).assign(id=leads["id"].array)
-    ranked = dataclasses.replace(pipeline.ranked, leads=leads, contributions=contributions)
+    facts = pipeline.ranked.facts.head(len(leads)).assign(id=leads["id"].array)
+    ranked = dataclasses.replace(pipeline.ranked, leads=leads, contributions=contributions, facts=facts)
     score = pipeline.params.score.model_copy(update={"format": file_format, "top_n": top})
     about = {
         "as_of": f"{pipeline.as_of:%Y-%m-%d}",

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from conversion.config.gate_params import Gate
 from conversion.config.model_params import Model
 from conversion.config.param_types import (
     IncreasingInts,
@@ -266,6 +267,41 @@ class Suppress(Section):
 CrmFormat = Literal["excel", "hubspot", "salesforce", "dynamics"]
 
 
+class CrmFile(Section):
+    """How the file of a CRM names its columns."""
+
+    key: str = Field(
+        min_length=1, max_length=200, description="column that the CRM knows a company by: id, or a shown one"
+    )
+    key_header: str = Field(
+        min_length=1, max_length=255, description="what the CRM calls that column; records are updated by it"
+    )
+    prefix: str = Field(
+        max_length=100, pattern=r"^[A-Za-z0-9_ ]*$", description="begins the name of each other column"
+    )
+
+
+class Crm(Section):
+    """The files that CRMs import."""
+
+    hubspot: CrmFile
+    salesforce: CrmFile
+    dynamics: CrmFile
+
+    @model_validator(mode="after")
+    def _names_of_fields(self) -> Crm:
+        names = {"prefix": self.salesforce.prefix, "key_header": self.salesforce.key_header}
+        wrong = [
+            name for name, given in names.items() if given and not re.fullmatch(r"[A-Za-z]\w*", given, re.A)
+        ]
+        if wrong:
+            raise ValueError(
+                f"salesforce.{wrong[0]}: given {names[wrong[0]]!r}, should be an API name: a letter, then "
+                "letters, digits and underscores"
+            )
+        return self
+
+
 class Deliver(Section):
     """What goes out each week: the call list, who is on it, and in which files."""
 
@@ -287,6 +323,7 @@ class Deliver(Section):
     formats: Annotated[tuple[CrmFormat, ...], BeforeValidator(as_tuple), AfterValidator(must_not_repeat)] = (
         Field(description="files that are written for spreadsheets and CRMs")
     )
+    crm: Crm
 
 
 class Tracking(Section):
@@ -322,6 +359,9 @@ class Serve(Section):
     )
     cors_origins: Names = Field(description="origins whose web pages may call the service; none: CORS is off")
     log_predictions: bool = Field(description="log inputs and answers as JSON lines in logs/")
+    reload_seconds: float = Field(
+        ge=0, le=3600, description="how often each worker looks for a new list or model; 0: never"
+    )
 
 
 def _must_be_a_measure(value: str) -> str:
@@ -357,6 +397,7 @@ class Params(Section):
     evaluate: Evaluate
     score: Score
     deliver: Deliver
+    gate: Gate
     tracking: Tracking
     serve: Serve
     registry: Registry

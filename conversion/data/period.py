@@ -7,7 +7,7 @@ and with a given ``as_of`` only on the rows that were known then, so time travel
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -298,26 +298,53 @@ def _volume_if_incomplete(
 ) -> Volume | None:
     """Return the volume of the last week if it is too low for a complete one.
 
-    The volume is the number of active rows times the geometric mean of their actions. Totals do not work: a
-    few companies have most of the actions, so complete weeks often have half of the usual. Rows alone do not
-    work either: half a week has nearly as many as a whole one.
+    Rows alone do not show it: half a week has nearly as many as a whole one.
     """
     weeks = weeks[-1 - USUAL_WEEKS :]
     if len(weeks) <= LEAST_WEEKS:
         return None
-    time = contract.usage.time
-    recent = usage[usage[time].isin(weeks)]
-    actions = recent[list(contract.actions)].clip(lower=0).sum(axis=1)
-    active = actions > 0
-    weekly = pd.Series(log(actions[active]), index=actions.index[active])
-    log_actions = weekly.groupby(recent.loc[active, time])
-    count = log_actions.size().reindex(weeks, fill_value=0)
-    volume = count * exp(log_actions.mean().reindex(weeks, fill_value=0.0))
+    weekly = weekly_volume(usage, weeks, contract.actions, contract.usage.time)
+    count, volume = weekly["rows"], weekly["volume"]
     last, before = float(volume.iloc[-1]), volume.iloc[:-1]
     usual = float(before.median())
     if count.iloc[:-1].median() < settings.partial_week_rows:
         return None
     return Volume(last, usual) if last < before.min() and last < settings.partial_week * usual else None
+
+
+def weekly_volume(usage: pd.DataFrame, weeks: pd.Index, columns: Sequence[str], time: str) -> pd.DataFrame:
+    """Compute how much was done in each week: the active rows times the geometric mean of their actions.
+
+    Totals do not work: a few companies have most of the actions, so complete weeks often have half of the
+    usual.
+
+    Parameters
+    ----------
+    usage
+        Usage rows.
+    weeks
+        The weeks to compute it for.
+    columns
+        Of the actions that count.
+    time
+        Column of the week.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By week, in the order given: ``rows`` (active ones), ``volume``, and ``variance`` of the logarithm of
+        a row's actions (0 with less than two rows).
+    """
+    recent = usage[usage[time].isin(weeks)]
+    actions = recent[list(columns)].clip(lower=0).sum(axis=1)
+    active = actions > 0
+    logs = pd.Series(log(actions[active]), index=actions.index[active])
+    by_week = logs.groupby(recent.loc[active, time])
+    rows = by_week.size().reindex(weeks, fill_value=0)
+    volume = rows * exp(by_week.mean().reindex(weeks, fill_value=0.0))
+    return pd.DataFrame(
+        {"rows": rows, "volume": volume, "variance": by_week.var().reindex(weeks).fillna(0.0)}
+    )
 
 
 def _check_inside(as_of: pd.Timestamp, run: pd.Series) -> None:

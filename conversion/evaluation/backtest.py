@@ -10,10 +10,11 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from conversion.config.data_contract import Contract
-from conversion.config.params import BASELINE_WEEKS, Params
+from conversion.config.params import Params
 from conversion.data.timeline import WEEK, week_number
 from conversion.evaluation.predictions import OUTCOMES
 from conversion.evaluation.prospect_slices import Slicer, slice_columns, slicers
+from conversion.features.rules import rules
 from conversion.modelling.training import fit_at
 from conversion.runtime.errors import ExportError
 from conversion.runtime.progress import progress_bar
@@ -29,12 +30,6 @@ RANKERS: Final = {
     "oracle": "the sample's true probability (on the sample only)",
 }
 """What each column of the predictions orders the lists by."""
-
-
-def rules(contract: Contract) -> dict[str, str]:
-    """Return the rankers that are a rule, each with its feature; users are known in some contracts only."""
-    users = {"users_rule": f"users_max_{BASELINE_WEEKS}w"} if contract.users else {}
-    return users | {"actions_rule": f"actions_{BASELINE_WEEKS}w"}
 
 
 def backtest(

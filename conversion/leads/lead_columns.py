@@ -8,6 +8,8 @@ from conversion.config.data_contract import Contract
 from conversion.leads.reasons import REASONS
 
 REASON_COLUMNS: Final = tuple(f"reason_{place}" for place in range(1, REASONS + 1))
+FACT_COLUMNS: Final = tuple(f"fact_{place}" for place in range(1, REASONS + 1))
+"""Columns of the keys of the facts that the reasons state."""
 BASE: Final = "base"
 """The column of the log-odds that the contributions of the facts are added to."""
 

@@ -1,9 +1,10 @@
 """The lead list as files: written with a manifest of hashes, and read only if the files match it.
 
 ``data/leads`` has the list, its top, what each fact adds to each lead's score, the same of companies of the
-past that converted, the evidence and the usage behind the list, and the manifest. The manifest is written
-last and has the date of the list, the cuts of its tiers, and the hashes of the model, each input and each
-file. A folder that was written in part, or edited, does not match its manifest.
+past that converted, the evidence and the usage behind the list, and the manifest. A list that went out also
+has who calls whom, and what moved since the list before. The manifest is written last and has the date of
+the list, the cuts of its tiers, and the hashes of the model, each input and each file. A folder that was
+written in part, or edited, does not match its manifest.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from conversion.config.data_contract import Contract
 from conversion.config.params import Score
 from conversion.leads.converted import ConvertedCompanies
-from conversion.leads.lead_columns import BASE, converted_columns
+from conversion.leads.lead_columns import BASE, FACT_COLUMNS, converted_columns
 from conversion.leads.lead_list import RankedLeads
 from conversion.leads.lead_tables import AGAIN, checked_converted, parsed_leads, write_leads
 from conversion.modelling.evidence import Evidence
@@ -47,8 +48,13 @@ MANIFEST: Final = "manifest.json"
 USAGE: Final = "usage.parquet"
 EVIDENCE: Final = "evidence.json"
 CONTRIBUTIONS: Final = "contributions.parquet"
+REASON_FACTS: Final = "reason_facts.parquet"
+DELIVERED: Final = "delivered.parquet"
 CONVERTED: Final = "converted.parquet"
 CONVERTED_CONTRIBUTIONS: Final = "converted_contributions.parquet"
+
+DELIVERED_COLUMNS: Final = ("place", "rep", "moved", "rank_before", "probability_before")
+"""Columns of what is known of the leads of a list that went out, but for the id."""
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -75,7 +81,8 @@ class LeadFiles:
     manifest
         Of the list.
     leads
-        `conversion.leads.lead_columns.lead_columns`.
+        `conversion.leads.lead_columns.lead_columns`, ``rep`` and ``moved``. In a list that went out,
+        ``rank_before`` and ``probability_before`` are those of the list that went out before.
     usage
         Clean usage rows, sorted by ``id`` and week.
     contributions
@@ -123,6 +130,7 @@ def write_lead_files(
     score: Score,
     sources: Sources,
     about: Mapping[str, Any],
+    delivered: pd.DataFrame | None = None,
 ) -> None:
     """Write the list, its first ``score.top_n`` rows, what belongs to it, and the manifest last.
 
@@ -140,6 +148,8 @@ def write_lead_files(
         Files to copy.
     about
         ``as_of``, ``model_sha256`` and ``inputs`` of `Manifest`.
+    delivered
+        `DELIVERED_COLUMNS` of each lead, in the same order, of a list that goes out.
     """
     folder = root / FOLDER
     leads = {
@@ -150,8 +160,10 @@ def write_lead_files(
         write_leads(table, folder / name)
     tables = {
         CONTRIBUTIONS: ranked.contributions,
+        REASON_FACTS: ranked.facts,
         CONVERTED: converted.companies,
         CONVERTED_CONTRIBUTIONS: converted.contributions,
+        **({} if delivered is None else {DELIVERED: delivered}),
     }
     for name, table in tables.items():
         write_parquet(folder / name, table)
@@ -204,7 +216,7 @@ def read_lead_files(root: Path, file_format: str, contract: Contract) -> LeadFil
     converted = checked_converted(folder / CONVERTED, found, contract)
     return LeadFiles(
         manifest=manifest,
-        leads=leads,
+        leads=_with_delivery(folder, manifest, leads),
         usage=_read_table(folder, USAGE, manifest, usage_columns),
         contributions=_read_contributions(folder, CONTRIBUTIONS, manifest, leads),
         converted=converted,
@@ -218,6 +230,32 @@ def _read_table(folder: Path, name: str, manifest: Manifest, columns: Iterable[s
     with reading(folder / name):
         table = verified_parquet(BytesIO(content))
         require_columns(table.columns, columns)
+    return table
+
+
+def read_reason_facts(root: Path, files: LeadFiles) -> pd.DataFrame:
+    """Read ``id`` and the facts that the reasons of each lead state, in the order of the leads."""
+    return _read_beside(root / FOLDER, REASON_FACTS, files.manifest, FACT_COLUMNS, files.leads)
+
+
+def _with_delivery(folder: Path, manifest: Manifest, leads: pd.DataFrame) -> pd.DataFrame:
+    """Add who calls each lead and what moved, where the list went out."""
+    if DELIVERED not in manifest.files:
+        nothing = pd.Series(None, index=leads.index, dtype="str")
+        return leads.assign(rep=nothing, moved=nothing)
+    delivered = _read_beside(folder, DELIVERED, manifest, DELIVERED_COLUMNS, leads)
+    return leads.assign(**{name: delivered[name] for name in DELIVERED_COLUMNS if name != "place"})
+
+
+def _read_beside(
+    folder: Path, name: str, manifest: Manifest, columns: Iterable[str], leads: pd.DataFrame
+) -> pd.DataFrame:
+    """Read a table that has a row for each lead, in the same order."""
+    table = _read_table(folder, name, manifest, ["id", *columns])
+    if len(table) != len(leads) or not table["id"].eq(leads["id"]).all():
+        raise ArtifactError(
+            f"{folder / name}: should have the ids of the leads beside it, in the same order; {AGAIN}"
+        )
     return table
 
 

@@ -16,7 +16,13 @@ from conversion.data.clean_tables import CleanTables
 from conversion.features.definitions import FeatureSettings
 from conversion.features.observations import observe_table
 from conversion.leads.contributions import ModelFacts
-from conversion.leads.lead_columns import REASON_COLUMNS, activity_columns, company_columns, lead_columns
+from conversion.leads.lead_columns import (
+    FACT_COLUMNS,
+    REASON_COLUMNS,
+    activity_columns,
+    company_columns,
+    lead_columns,
+)
 from conversion.leads.reasons import Told, reason_writer
 from conversion.modelling.evidence import Evidence
 from conversion.modelling.model import ConversionModel
@@ -61,12 +67,16 @@ class RankedLeads:
         order of `conversion.stats.hashing.tie_break`.
     contributions
         From `conversion.leads.contributions.ModelFacts.table`, in the same order.
+    facts
+        In the same order, ``id`` and the keys of the facts that the reasons state,
+        `conversion.leads.lead_columns.FACT_COLUMNS`.
     cuts
         Of its tiers.
     """
 
     leads: pd.DataFrame
     contributions: pd.DataFrame
+    facts: pd.DataFrame
     cuts: TierCuts
 
 
@@ -102,7 +112,10 @@ def lead_list(model: ConversionModel, prospects: Prospects, evidence: Evidence, 
     order = rank_order(leads["probability"], leads["id"])
     leads = leads.iloc[order].reset_index(drop=True).assign(rank=np.arange(1, len(leads) + 1))
     return RankedLeads(
-        leads[list(lead_columns(contract))], facts.table(leads["id"], contributions[order]), cuts
+        leads[list(lead_columns(contract))],
+        facts.table(leads["id"], contributions[order]),
+        leads[["id", *FACT_COLUMNS]],
+        cuts,
     )
 
 
@@ -118,10 +131,11 @@ def _told(
 
 
 def _side_by_side(told: list[Told]) -> pd.DataFrame:
-    rows = [
-        [*each.reasons, *[None] * (len(REASON_COLUMNS) - len(each.reasons)), each.caution] for each in told
-    ]
-    return pd.DataFrame(rows, columns=[*REASON_COLUMNS, "caution"], dtype="str")
+    rows = []
+    for each in told:
+        fewer = [None] * (len(REASON_COLUMNS) - len(each.reasons))
+        rows.append([*each.reasons, *fewer, each.caution, *each.facts, *fewer])
+    return pd.DataFrame(rows, columns=[*REASON_COLUMNS, "caution", *FACT_COLUMNS], dtype="str")
 
 
 def ranks_before(model: ConversionModel, previous: pd.DataFrame) -> pd.DataFrame:

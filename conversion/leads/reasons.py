@@ -41,6 +41,8 @@ class Told(NamedTuple):
 
     reasons: tuple[str, ...]
     caution: str | None
+    facts: tuple[str, ...]
+    """Of each reason, the key of the fact that it states."""
 
 
 class Explained(NamedTuple):
@@ -78,7 +80,8 @@ class ReasonWriter:
         strength = self._strength(self._by_fact(contributions))
         order = np.argsort(-np.abs(strength), axis=1, kind="stable")
         rows = zip(observations.companies(), order.tolist(), strength.tolist(), strict=True)
-        return [_told(company, places, strengths, templates) for company, places, strengths in rows]
+        keys = [fact.key for fact in self.facts]
+        return [_told(company, places, strengths, templates, keys) for company, places, strengths in rows]
 
     def explain(self, observations: Observations, contributions: Floats, row: int) -> tuple[Explained, ...]:
         """Return every fact of one lead, the largest contribution first, in either direction."""
@@ -125,10 +128,15 @@ def reason_writer(model: Scored, contract: Contract, levels: Levels) -> ReasonWr
 
 
 def _told(
-    company: Company | Totals, order: Sequence[int], strengths: Sequence[float], templates: Sequence[Template]
+    company: Company | Totals,
+    order: Sequence[int],
+    strengths: Sequence[float],
+    templates: Sequence[Template],
+    keys: Sequence[str],
 ) -> Told:
     said: list[Sentence] = []
     reasons: list[str] = []
+    facts: list[str] = []
     caution: str | None = None
     for place in order:
         strength = strengths[place]
@@ -147,4 +155,5 @@ def _told(
             caution = sentence.text
         else:
             reasons.append(sentence.text)
-    return Told(tuple(reasons), caution)
+            facts.append(keys[place])
+    return Told(tuple(reasons), caution, tuple(facts))

@@ -10,11 +10,11 @@ from typing import Any, Final
 import pandas as pd
 
 from conversion.config.data_contract import Contract
-from conversion.evaluation.backtest import rules
 from conversion.evaluation.curves import RANKER_NAMES
 from conversion.evaluation.predictions import MODEL
 from conversion.features.definitions import Feature
 from conversion.features.facts import Fact, facts_of
+from conversion.features.rules import rules
 from conversion.leads.drift import SHIFT
 from conversion.pages.quality_notes import quality_notes
 from conversion.pages.track_record import (

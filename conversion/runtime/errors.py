@@ -53,3 +53,7 @@ class ComparisonError(UserError):
 
 class PromotionError(UserError):
     """A model that must not be promoted."""
+
+
+class DeliveryError(UserError):
+    """A list that must not be delivered, or cannot be."""

@@ -39,9 +39,10 @@ from conversion.serving.middleware import token_from
 from conversion.serving.prediction_log import PredictionLog
 from conversion.serving.predictor import predict
 from conversion.serving.refusals import RefusalError
+from conversion.serving.reload import Watcher, looks_of
 from conversion.serving.request_arrays import places_of
 from conversion.serving.routes import REQUEST_SECONDS, http_api
-from conversion.serving.state import SERVICE, make_state, read_files
+from conversion.serving.state import SERVICE, ServiceState, make_state, read_files
 
 LOG_FOLDER: Final = "logs"
 LOG_CONFIG: Final = Path(__file__).with_name("prediction_log.yaml")
@@ -123,7 +124,7 @@ def _messages_in(folder: Path) -> Messages:
 
 
 class ContractMiddleware:
-    """Answers the contract's routes before BentoML sees a request.
+    """Answers the contract's routes before BentoML sees a request, from what is served when it comes.
 
     Parameters
     ----------
@@ -134,13 +135,15 @@ class ContractMiddleware:
     def __init__(self, app: ASGIApp) -> None:
         self.bentoml_app = app
         self.contract: ASGIApp | None = None
+        self.state: ServiceState | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer an HTTP request; BentoML handles the rest (start-up, shutdown)."""
         if scope["type"] != "http":
             return await self.bentoml_app(scope, receive, send)
-        if self.contract is None:  # BentoML makes the worker's service after the app
-            self.contract = http_api(bentoml.get_current_service().state, self.bentoml_app)
+        state = bentoml.get_current_service().state  # BentoML makes the worker's service after the app
+        if self.contract is None or state is not self.state:
+            self.contract, self.state = http_api(state, self.bentoml_app), state
         return await self.contract(scope, receive, send)
 
 
@@ -201,8 +204,11 @@ class ConversionService:
         params = load_params()
         prediction_log = PredictionLog(write_predictions) if params.serve.log_predictions else None
         version = bentoml.server_context.bento_version
+        seen = looks_of(Path())
         self.state = make_state(params, token_from(os.environ), version, prediction_log)
         keep_what_is_loaded()
+        if params.serve.reload_seconds:
+            Watcher(self, seen, os.environ).start(params.serve.reload_seconds)
 
     @bentoml.on_deployment
     @staticmethod

@@ -11,13 +11,14 @@ import pandas as pd
 import pytest
 
 from conversion.config.data_contract import Contract
-from conversion.evaluation.backtest import backtest, rules
+from conversion.evaluation.backtest import backtest
 from conversion.evaluation.headline import headline_numbers
 from conversion.evaluation.plots import PLOTS
 from conversion.evaluation.prospect_slices import slice_names
 from conversion.evaluation.ranking_metrics import weekly_measures
 from conversion.evaluation.report import Evaluation, evaluate_backtest
 from conversion.evaluation.summary import summary_text
+from conversion.features.rules import rules
 from conversion.runtime.errors import ExportError
 from tests.contract_files import projects
 from tests.exports import projects_export

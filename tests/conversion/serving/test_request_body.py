@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message
 
-from conversion.serving import request_body, routes
+from conversion.serving import limits, request_body
 from conversion.serving.messages import Error
 from conversion.serving.refusals import MAX_FAULTS, RefusalError
 from conversion.serving.request_body import refuse_repeated_names
@@ -168,7 +168,7 @@ def test_bodies_on_their_way_are_held_up_to_a_limit(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, path: str, size: int, fitting: int
 ) -> None:
     """Before any of them has arrived: what waits for its last byte takes memory too."""
-    monkeypatch.setattr(routes, "MAX_SINGLES_BYTES", 60_000)
+    monkeypatch.setattr(limits, "MAX_SINGLES_BYTES", 60_000)
     client = Client(state_of(pipeline, max_body_bytes=20_000))
     text = json.dumps(EXAMPLE if path == "/predict/single" else {"companies": [EXAMPLE]}).encode()
 
@@ -188,14 +188,14 @@ def test_bodies_on_their_way_are_held_up_to_a_limit(
     assert (b"retry-after", b"1") in busy[0]["headers"]
     sentence = Error.model_validate_json(busy[1]["body"]).error
     assert sentence.endswith("bytes are received or wait already; send this one again later")
-    assert client.state.batches.bodies.bytes == client.app.state.singles.bytes == 0  # type: ignore[attr-defined]
+    assert client.state.limits.batches.bodies.bytes == client.app.state.singles.bytes == 0  # type: ignore[attr-defined]
     assert f'conversion_rejected_total{{reason="busy"}} {6 - fitting}.0' in client.get("/metrics").text
     assert client.post(path, text).status_code == 200
 
 
 def test_large_batches_on_their_way_keep_no_single_company_out(pipeline: Pipeline) -> None:
     client = Client(state_of(pipeline, max_body_bytes=20_000))
-    with client.state.batches.bodies.hold() as held:
+    with client.state.limits.batches.bodies.hold() as held:
         assert held.take(40_000)
         assert client.post("/predict/single", EXAMPLE).status_code == 200
         error_of(client.post("/predict", {"companies": [EXAMPLE]}), 429)
