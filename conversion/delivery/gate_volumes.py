@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -116,10 +116,10 @@ def new_by_week(companies: pd.DataFrame, usage: pd.DataFrame, contract: Contract
     """Return the week in which each company was new, by id: of its sign-up, else of its first usage."""
     signed_up, time = contract.companies.signed_up, contract.usage.time
     if signed_up is None:
-        first: pd.Series[Any] = pd.Series(usage.groupby("id")[time].min())
-        return first
+        ordered = usage.sort_values(time, kind="stable").drop_duplicates("id")
+        return ordered.set_index("id")[time]
     days = companies.set_index("id")[signed_up].dropna()
-    return days.dt.normalize() - pd.to_timedelta(days.dt.weekday, unit="D")
+    return days.dt.normalize() - pd.to_timedelta(days.dt.day_of_week, unit="D")
 
 
 def usual(values: Floats, noise: Floats, floor: float) -> tuple[float, float]:
