@@ -41,11 +41,16 @@ def sound_export() -> Tables:
 
 def gate_inputs(pipeline: Pipeline, **changes: Any) -> GateInputs:
     """Return what the gate looks at, with changes."""
+    return dataclasses.replace(_inputs(pipeline), **changes)
+
+
+@functools.cache
+def _inputs(pipeline: Pipeline) -> GateInputs:
     known = pipeline.backtest.dropna(subset="label")
     names = tuple(feature.name for feature in pipeline.model.features)
     scored = known[["as_of", "label"]].assign(probability=pipeline.model.predict_proba(known)[:, 1])
     drift = feature_drift(pipeline.train, pipeline.latest, pipeline.model.features, pipeline.as_of)
-    inputs = GateInputs(
+    return GateInputs(
         as_of=pipeline.as_of.date(),
         contract=pipeline.contract,
         companies=pipeline.companies,
@@ -60,7 +65,6 @@ def gate_inputs(pipeline: Pipeline, **changes: Any) -> GateInputs:
         past=tuple(lists_of(scored, 8, 10)),
         delivered=None,
     )
-    return dataclasses.replace(inputs, **changes)
 
 
 def week_ago(pipeline: Pipeline) -> Delivered:
@@ -91,8 +95,5 @@ def lay_out_gate(
     write_json(root / "metrics" / "drift.json", {"as_of": as_of, "population_stability_index": inputs.drift})
     write_list(root, pipeline, file_format)
     write_json(root / "data" / "leads" / "manifest.json", {"as_of": as_of})
-    save_model(
-        pipeline.model,
-        {"trained_as_of": as_of, "features": dict.fromkeys(inputs.features, "float32")},
-        root / "models",
-    )
+    described = {"trained_as_of": as_of, "features": dict.fromkeys(inputs.features, "float32")}
+    save_model(pipeline.model, described, root / "models")

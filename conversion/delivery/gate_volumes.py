@@ -100,16 +100,21 @@ def check_volumes(
         counts = by_week if noise is None else noise.reindex(weeks, fill_value=0).to_numpy(dtype=np.float64)
         return _against_usual(name, what, by_week, counts, settings, at_worst)
 
+    def of_modules(name: str, where: str, of: pd.DataFrame) -> Check:
+        what = f"in {where} (active companies times their typical actions)"
+        # The error of a mean of logarithms shrinks with the rows, as that of their number does.
+        return against_usual(name, what, of["volume"], of["rows"] / (1 + of["variance"]))
+
     yield against_usual("usage_rows", "rows of usage", recent[time].value_counts())
     every = weekly_volume(recent, weeks, contract.actions, time)
     yield against_usual("active_companies", "active companies", every["rows"])
+    yield of_modules("actions", "all modules", every)
     yield against_usual(
         "new_companies", "new companies", new_by_week(companies, usage, contract).value_counts()
     )
     for name, module in contract.usage.modules.items():
         of = weekly_volume(recent, weeks, (module.actions,), time)
-        what = f"in {label(name, module)} (active companies times their typical actions)"
-        yield against_usual(f"actions_{name.lower()}", what, of["volume"], of["rows"] / (1 + of["variance"]))
+        yield of_modules(f"actions_{name.lower()}", label(name, module), of)
 
 
 def new_by_week(companies: pd.DataFrame, usage: pd.DataFrame, contract: Contract) -> pd.Series:
@@ -117,7 +122,8 @@ def new_by_week(companies: pd.DataFrame, usage: pd.DataFrame, contract: Contract
     signed_up, time = contract.companies.signed_up, contract.usage.time
     if signed_up is None:
         ordered = usage.sort_values(time, kind="stable").drop_duplicates("id")
-        return ordered.set_index("id")[time]
+        first: pd.Series = ordered.set_index("id")[time]
+        return first
     days = companies.set_index("id")[signed_up].dropna()
     return days.dt.normalize() - pd.to_timedelta(days.dt.day_of_week, unit="D")
 

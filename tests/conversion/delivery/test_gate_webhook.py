@@ -34,8 +34,8 @@ def server(statuses: list[int]) -> Iterator[tuple[str, Received]]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
+        def log_message(self, *_: object) -> None:
+            """Keep the output of the tests clean."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as opened:
         thread = threading.Thread(target=opened.serve_forever, daemon=True)
