@@ -125,7 +125,8 @@ def new_by_week(companies: pd.DataFrame, usage: pd.DataFrame, contract: Contract
         first: pd.Series = ordered.set_index("id")[time]
         return first
     days = companies.set_index("id")[signed_up].dropna()
-    return days.dt.normalize() - pd.to_timedelta(days.dt.day_of_week, unit="D")
+    week: pd.Series = days.dt.normalize() - pd.to_timedelta(days.dt.day_of_week, unit="D")
+    return week
 
 
 def usual(values: Floats, noise: Floats, floor: float) -> tuple[float, float]:
