@@ -82,7 +82,8 @@ def publish(root: Path, publication: Publication) -> Path:
     Returns
     -------
     pathlib.Path
-        Its folder. If the delivery is published already, with the same files, that one.
+        Its folder. If the delivery is published already, with the same files, that one. The publication
+        before stays too; older ones are removed.
     """
     published, delivery = root / PUBLISHED, publication.delivery
     name = f"as_of={delivery.as_of}_delivery={delivery.number}"
@@ -97,7 +98,8 @@ def publish(root: Path, publication: Publication) -> Path:
             target = _moved_into_place(temporary, published, name)
             before = current(root)
             _point_to(published, target)
-            _remove_old(published, {target.name, before.name if before else ""})
+            if before is not None and before.name != target.name:
+                _remove_old(published, {target.name, before.name})
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return target
