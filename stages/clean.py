@@ -24,6 +24,11 @@ def write_tables(clean: CleanTables, quarantine: Quarantine, histories: dict[str
     write_parquet("data/clean/companies.parquet", clean.companies)
     write_parquet("data/clean/usage.parquet", clean.usage)
     write_parquet("data/clean/subscriptions.parquet", clean.periods)
+    # Written without rows where the contract has no such table, so that deliveries read the same files.
+    for name in ("contacts", "objections"):
+        write_parquet(f"data/clean/{name}.parquet", getattr(clean, name))
+        if (left_out := getattr(quarantine, name)) is not None:
+            write_parquet(f"data/quarantine/{name}.parquet", left_out)
     write_parquet("data/quarantine/companies.parquet", quarantine.companies)
     write_parquet("data/quarantine/usage.parquet", quarantine.usage)
     if quarantine.subscriptions is not None:

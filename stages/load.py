@@ -10,6 +10,7 @@ from conversion.config.contract_file import load_contract
 from conversion.config.params import DEFAULT_CONTRACT
 from conversion.config.params_file import load_params
 from conversion.ingest.columns import key_columns
+from conversion.ingest.contact_checks import check_contacts, private_columns
 from conversion.ingest.cross_checks import (
     check_levels,
     check_long_ids,
@@ -39,6 +40,7 @@ def main() -> None:
     contract = load_contract(settings.contract)
     # The default contract is another's format: it is not for the user to change.
     own = None if settings.contract == DEFAULT_CONTRACT else settings.contract
+    resolved, contract = contract, contract.exported
     export = read_export(folder, contract, own)
     tables = export.tables
     check_long_ids(tables)
@@ -52,6 +54,7 @@ def main() -> None:
         **check_usage_before_sign_up(current, contract),
         **({"dates_out_of_order": dates} if (dates := check_dates(current, contract)) else {}),
         **check_levels(current, contract),
+        **check_contacts(current, contract),
     }
     customers = len(conversions(current, contract))
     leaks = warn_of_leaks(measure_leaks(current, contract), customers, contract.usage.table)
@@ -60,9 +63,9 @@ def main() -> None:
         log.info("loaded", extra={"table": name, "rows": len(table)})
     if export.last_days is not None:
         write_json(TYPED / "export.json", {"last_days": export.last_days})
-    write_json(CONTRACT, contract.model_dump(mode="json"))
+    write_json(CONTRACT, resolved.model_dump(mode="json"))
     profiles = {
-        name: profile(table, key_columns(contract, name), contract.companies.shown)
+        name: profile(table, key_columns(contract, name), private_columns(contract))
         for name, table in tables.items()
     }
     write_json(PROFILE, profiles | across | {"file_of_origin": leaks})

@@ -63,8 +63,9 @@ def _must_be_a_time_zone(name: str) -> str:
 
 
 TimeZone = Annotated[str, AfterValidator(_must_be_a_time_zone)]
+Word = Annotated[str, BeforeValidator(_as_text), Field(min_length=1, max_length=200)]
 Values = Annotated[
-    tuple[Annotated[str, BeforeValidator(_as_text), Field(min_length=1, max_length=200)], ...],
+    tuple[Word, ...],
     BeforeValidator(as_tuple),
     Field(min_length=1, max_length=MAX_LEVELS),
     AfterValidator(must_not_repeat),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from conversion.config.attribute_kinds import AnyAttribute, Category
 from conversion.config.attribute_names import encoded_names, feature_name, missing_name
+from conversion.config.contacts_contract import TEAM_CONTACTS, Contacts, Objections, with_team_contacts
 from conversion.config.contract_types import MAX_ATTRIBUTES, Column, Columns, TableName, Values
 from conversion.config.param_types import Section
 from conversion.config.usage_contract import Usage
@@ -133,6 +134,24 @@ class Contract(Section):
 
     companies: Companies
     usage: Usage
+    contacts: Contacts | None = Field(
+        default=None, description="a table of contacts with companies; null: none"
+    )
+    objections: Objections | None = Field(
+        default=None, description="a table of companies never to be listed; null: none"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _counted_contacts(cls, contract: Any) -> Any:
+        return with_team_contacts(contract)
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_absent(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A contract without these tables is written as if there were no such keys.
+        absent = [name for name in ("contacts", "objections") if getattr(self, name) is None]
+        written: dict[str, Any] = write(self)
+        return {name: value for name, value in written.items() if name not in absent}
 
     @model_validator(mode="after")
     def _nothing_twice(self) -> Contract:
@@ -232,13 +251,31 @@ class Contract(Section):
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """Names of all tables: companies, usage, subscriptions, aliases, histories of attributes."""
+        """Names of all tables: companies, usage, subscriptions, aliases, histories, contacts, objections."""
         companies = self.companies
         single = [each.table for each in (companies.subscriptions, companies.aliases) if each is not None]
+        called = [each.table for each in (self.contacts, self.objections) if each is not None]
         histories = dict.fromkeys(
             each.history.table for each in companies.attributes.values() if each.history is not None
         )
-        return (*companies.tables, self.usage.table, *single, *histories)
+        return (*companies.tables, self.usage.table, *single, *histories, *called)
+
+    @property
+    def learns_from_contacts(self) -> bool:
+        """Whether contacts are a feature."""
+        return self.contacts is not None and self.contacts.feature
+
+    @property
+    def exported(self) -> Contract:
+        """The contract with only those measures of usage that the export's own table of usage has."""
+        if not self.learns_from_contacts:
+            return self
+        measures = {name: each for name, each in self.usage.measures.items() if name != TEAM_CONTACTS}
+        return self.model_copy(update={"usage": self.usage.model_copy(update={"measures": measures})})
+
+    def of_model(self) -> dict[str, Any]:
+        """Return the contract as a model keeps it: what its features are made of."""
+        return self.model_dump(mode="json", exclude={"contacts", "objections"})
 
     @property
     def conversion_tables(self) -> str:

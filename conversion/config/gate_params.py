@@ -47,7 +47,7 @@ class WebhookSettings(Section):
 
 
 class Gate(Section):
-    """What a list must look like before it goes out: beyond ``watch`` it is watched, beyond ``stop`` it stays."""
+    """The checks before a delivery: beyond ``watch`` a list is watched, beyond ``stop`` it stays."""
 
     days_old: AgeBound = Field(description="days between the end of the last complete week and today")
     model_weeks: AgeBound = Field(description="weeks between the moment the model was trained and the list's")
@@ -73,7 +73,7 @@ class Gate(Section):
         gt=0, le=1, description="largest share of missing values of an attribute; more stops the delivery"
     )
     drift: Bound = Field(
-        description="population stability index of a feature, against the week before and beyond what time does"
+        description="population stability index of a feature: since the week before, and since training beyond time"
     )
     drift_features: float = Field(
         ge=0, le=1, description="share of features beyond drift.stop that stops; fewer are watched"

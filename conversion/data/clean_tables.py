@@ -18,6 +18,13 @@ from conversion.data.aliases import (
     replaced,
 )
 from conversion.data.cleaning import clean_companies, clean_usage, company_ids, company_rules, usage_rules
+from conversion.data.contacts import (
+    CONTACT_RULES,
+    OBJECTION_RULES,
+    clean_contacts,
+    clean_objections,
+    with_team_contacts,
+)
 from conversion.data.histories import HISTORY_RULES, clean_history, histories_of
 from conversion.data.period import Period
 from conversion.data.subscriptions import clean_subscriptions, subscription_rules
@@ -38,24 +45,31 @@ class CleanTables(NamedTuple):
         Paid periods: ``id``, ``start``, ``end``, ``value``, ``conversion_valid``; sorted by id and start.
     histories
         By attribute that has one, as `clean_history` returns them.
+    contacts, objections
+        As `clean_contacts` and `clean_objections` return them; None where a stage does not read them.
     """
 
     companies: pd.DataFrame
     usage: pd.DataFrame
     periods: pd.DataFrame
     histories: dict[str, pd.DataFrame]
+    contacts: pd.DataFrame | None = None
+    objections: pd.DataFrame | None = None
 
 
 class Quarantine(NamedTuple):
     """Rows that are left out, or of which something is not used, with a ``rule`` column.
 
-    ``subscriptions`` is None without such a table; ``histories`` are by attribute.
+    ``subscriptions``, ``contacts`` and ``objections`` are None without such a table; ``histories`` are by
+    attribute.
     """
 
     companies: pd.DataFrame
     usage: pd.DataFrame
     subscriptions: pd.DataFrame | None
     histories: dict[str, pd.DataFrame]
+    contacts: pd.DataFrame | None = None
+    objections: pd.DataFrame | None = None
 
 
 def clean_tables(
@@ -96,17 +110,42 @@ def clean_tables(
     values = {column: kept for column, (kept, _) in histories.items()}
     companies, companies_out = clean_companies(rows, as_of, deduplication, contract, periods, values)
     # Under the ids of their time, so that a broken or repeated row is left out before weeks are added up.
-    usage = tables[contract.usage.table].rename(columns=measure_names(contract))
+    exported = contract.exported
+    usage = tables[contract.usage.table].rename(columns=measure_names(exported))
     signed_up = _sign_ups(companies, current, contract)
-    usage, usage_out = clean_usage(usage, known_ids(ids, current), period, contract, signed_up)
-    usage = merge_usage(usage, current, contract)
+    usage, usage_out = clean_usage(usage, known_ids(ids, current), period, exported, signed_up)
+    usage = merge_usage(usage, current, exported)
+    called, objected = _contact_tables(today, companies["id"], as_of, contract)
+    usage = with_team_contacts(usage, called[0], signed_up, contract)
     periods = paid_periods(companies, contract) if periods is None else periods
     former = [each.assign(rule=MERGED).reindex(columns=companies_out.columns) for each in merged if len(each)]
     companies_out = pd.concat([companies_out, *former], ignore_index=True)
     left_out = {column: out for column, (_, out) in histories.items()}
     return (
-        CleanTables(companies, usage, periods, values),
-        Quarantine(companies_out, usage_out, subscriptions, left_out),
+        CleanTables(companies, usage, periods, values, called[0], objected[0]),
+        Quarantine(
+            companies_out,
+            usage_out,
+            subscriptions,
+            left_out,
+            None if contract.contacts is None else called[1],
+            None if contract.objections is None else objected[1],
+        ),
+    )
+
+
+Cleaned = tuple[pd.DataFrame, pd.DataFrame]
+"""A clean table, and its rows in quarantine."""
+
+
+def _contact_tables(
+    today: Tables, ids: pd.Series, as_of: pd.Timestamp, contract: Contract
+) -> tuple[Cleaned, Cleaned]:
+    """Clean contacts and objections; both are there, if without rows, whatever the contract has."""
+    contacts, objections = contract.contacts, contract.objections
+    return (
+        clean_contacts(None if contacts is None else today[contacts.table], ids, as_of, contacts),
+        clean_objections(None if objections is None else today[objections.table], ids),
     )
 
 
@@ -158,6 +197,12 @@ def cleaning_report(
             column: {"kept": len(clean.histories[column]), "quarantined": counts(table, tuple(HISTORY_RULES))}
             for column, table in quarantine.histories.items()
         }
+    for name, cleaned, rules, left_out in (
+        ("contacts", clean.contacts, CONTACT_RULES, quarantine.contacts),
+        ("objections", clean.objections, OBJECTION_RULES, quarantine.objections),
+    ):
+        if cleaned is not None and left_out is not None:
+            report[name] = {"kept": len(cleaned), "quarantined": counts(left_out, tuple(rules))}
     return report
 
 
@@ -174,5 +219,9 @@ CLEANING_METRICS: Final = (
     ),
     Metric("histories.<attribute>.kept", "rows of an attribute's history that are kept"),
     Metric("histories.<attribute>.quarantined.<rule>", "rows of its history that a cleaning rule drops"),
+    Metric("contacts.kept", "contacts that are kept"),
+    Metric("contacts.quarantined.<rule>", "contacts that a cleaning rule drops"),
+    Metric("objections.kept", "companies that object to being contacted"),
+    Metric("objections.quarantined.<rule>", "rows of the table of objections that a cleaning rule drops"),
 )
 """What `cleaning_report` counts."""

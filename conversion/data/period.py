@@ -312,9 +312,7 @@ def _volume_if_incomplete(
     return Volume(last, usual) if last < before.min() and last < settings.partial_week * usual else None
 
 
-def weekly_volume(
-    usage: pd.DataFrame, weeks: pd.Index, columns: Sequence[str], time: str
-) -> pd.DataFrame:
+def weekly_volume(usage: pd.DataFrame, weeks: pd.Index, columns: Sequence[str], time: str) -> pd.DataFrame:
     """Compute how much was done in each week: the active rows times the geometric mean of their actions.
 
     Totals do not work: a few companies have most of the actions, so complete weeks often have half of the
@@ -344,7 +342,9 @@ def weekly_volume(
     by_week = logs.groupby(recent.loc[active, time])
     rows = by_week.size().reindex(weeks, fill_value=0)
     volume = rows * exp(by_week.mean().reindex(weeks, fill_value=0.0))
-    return pd.DataFrame({"rows": rows, "volume": volume, "variance": by_week.var().reindex(weeks).fillna(0.0)})
+    return pd.DataFrame(
+        {"rows": rows, "volume": volume, "variance": by_week.var().reindex(weeks).fillna(0.0)}
+    )
 
 
 def _check_inside(as_of: pd.Timestamp, run: pd.Series) -> None:

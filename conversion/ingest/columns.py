@@ -13,9 +13,11 @@ import pandera.pandas as pandera
 
 from conversion.config.attribute_kinds import AnyAttribute, Date, Flag, History, Number, Ordered
 from conversion.config.attribute_names import label
+from conversion.config.contacts_contract import Contacts
 from conversion.config.data_contract import Aliases, Contract, Subscriptions
 from conversion.data.histories import histories_of, value_column
 from conversion.ingest.advice import advise_on_dates_for_ranges, advise_on_weeks
+from conversion.ingest.contact_checks import contact_day_parser, expected_outcomes, is_known_outcome
 from conversion.ingest.faults import NAIVE, PRESENT, WHOLE, one_of
 from conversion.ingest.parsers import (
     Parser,
@@ -122,6 +124,7 @@ def tables_of(contract: Contract, contract_file: str | None = None) -> dict[str,
         columns[subscriptions.table] = (subscriptions.id, [*_subscription_columns(contract, subscriptions)])
     if (aliases := companies.aliases) is not None:
         columns[aliases.table] = (aliases.id, [*_alias_columns(contract, aliases)])
+    columns |= {name: (key, [*found]) for name, key, found in _contact_tables(contract)}
     for name, histories in _histories(contract).items():
         columns[name] = _history_columns(contract, histories, contract_file)
     for found in columns.values():
@@ -133,6 +136,8 @@ def tables_of(contract: Contract, contract_file: str | None = None) -> dict[str,
     if aliases is not None:
         alias_table = tables[aliases.table]
         tables[aliases.table] = replace(alias_table, renamed={aliases.into: "into"}, may_be_empty=True)
+    for name in (each.table for each in (contract.contacts, contract.objections) if each is not None):
+        tables[name] = replace(tables[name], may_be_empty=True)
     for table in tables.values():
         _refuse_second_id(table)
     return tables
@@ -161,6 +166,8 @@ def key_columns(contract: Contract, table: str) -> tuple[str, ...]:
     """Name the columns of a typed table that should identify a row."""
     if table == contract.usage.table:
         return ("id", contract.usage.time)
+    if contract.contacts is not None and table == contract.contacts.table:
+        return ("id", contract.contacts.when)
     subscriptions = contract.companies.subscriptions
     if subscriptions is not None and table == subscriptions.table:
         return ("id", subscriptions.start)
@@ -206,6 +213,27 @@ def _subscription_columns(contract: Contract, subscriptions: Subscriptions) -> I
 def _alias_columns(contract: Contract, aliases: Aliases) -> Iterator[Column]:
     yield _id_column(contract, aliases.id, "companies.aliases.id")
     yield _id_column(contract, aliases.into, "companies.aliases.into")
+
+
+def _contact_tables(contract: Contract) -> Iterator[tuple[str, str, Iterator[Column]]]:
+    """Return name, column of the id and all columns of the tables of contacts and objections."""
+    if (contacts := contract.contacts) is not None:
+        yield contacts.table, contacts.id, _contact_columns(contract, contacts)
+    if (objections := contract.objections) is not None:
+        yield objections.table, objections.id, iter([_id_column(contract, objections.id, "objections.id")])
+
+
+def _contact_columns(contract: Contract, contacts: Contacts) -> Iterator[Column]:
+    zone, expected = contract.usage.time_zone, expected_outcomes(contacts.outcomes)
+    yield _id_column(contract, contacts.id, "contacts.id")
+    day = _day_column(contacts.when, "contacts.when")
+    yield replace(day, parse=contact_day_parser(zone), nullable=False, adjust={NAIVE: "usage.time_zone"})
+    for role in ("who", "channel", "reason"):
+        if (name := getattr(contacts, role)) is not None:
+            yield Column(name, f"contacts.{role}", parse_shown, "str", "str")
+    known = pandera.Check(partial(is_known_outcome, outcomes=contacts.outcomes), error=expected)
+    outcome = Column(contacts.outcome, "contacts.outcome", parse_word, "str", "str", checks=(known,))
+    yield replace(outcome, adjust={expected: "contacts.outcomes"})
 
 
 def _histories(contract: Contract) -> dict[str, dict[str, History]]:

@@ -99,7 +99,7 @@ def _orphan_facts(
 ) -> dict[str, Any]:
     """Count a table's rows that belong to no company; refuse more than ``most`` of them."""
     orphans = _orphaned(tables, contract, name)
-    share, ids = len(orphans) / len(tables[name]), orphans["id"].drop_duplicates()
+    share, ids = len(orphans) / max(len(tables[name]), 1), orphans["id"].drop_duplicates()
     if share > most:
         key = tables_of(contract)[name].id
         fault = Fault(
@@ -129,7 +129,9 @@ def _orphaned(tables: dict[str, pd.DataFrame], contract: Contract, name: str) ->
 def check_other_orphans(
     tables: dict[str, pd.DataFrame], contract: Contract, folder: Path, most: float
 ) -> dict[str, dict[str, Any]]:
-    """Check how many subscriptions, and rows of histories, belong to no company, as `check_orphans` does.
+    """Check how many rows of other tables belong to no company, as `check_orphans` does of usage.
+
+    Objections are not checked: who objects may have left the export, and has to stay on that list.
 
     Returns
     -------
@@ -142,7 +144,8 @@ def check_other_orphans(
         The share is above ``most``.
     """
     companies, aliases = contract.companies.tables, contract.companies.aliases
-    checked = {*companies, contract.usage.table, *([] if aliases is None else [aliases.table])}
+    apart = [each.table for each in (aliases, contract.objections) if each is not None]
+    checked = {*companies, contract.usage.table, *apart}
     facts = {}
     for name in contract.tables:
         if name in checked:

@@ -27,7 +27,7 @@ def make_model(params: Params, contract: Contract) -> ConversionModel:
     model = ConversionModel(
         features=features,
         summary=tuple(feature.name for feature in summary_definitions(settings)),
-        contract=contract.model_dump(mode="json"),
+        contract=contract.of_model(),
         scorers={
             name: FAMILIES[name](block, params.seed) for name, block in _blocks(params, features).items()
         },
