@@ -172,8 +172,8 @@ OF = "of the call list may only be called by"
          (f"2 companies {OF} Ann (territory), who has a capacity of 1: raise the capacity by 1, or widen "
           "another rep's territory")),
         (["Ann", None, None], ["x", "x", "x"], [1, 1, 9], ["", "x", "y"],
-         (f"3 companies {OF} Ann and Bob (1 by owner, column owner, 2 by territory), who have a capacity of 2 "
-          "together: raise their capacity by 1, or widen another rep's territory, or set deliver.owner to "
+         (f"3 companies {OF} Ann and Bob (1 by owner, column owner, 2 by territory), who have a capacity of "
+          "2 together: raise their capacity by 1, or widen another rep's territory, or set deliver.owner to "
           "null")),
         ([None, None], ["z", None], [5, 5], ["x", "y"],
          ("2 companies of the call list are in no rep's territory: 0 (country: z), 1 (country: missing); add "
