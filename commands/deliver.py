@@ -3,68 +3,174 @@
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
 import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
 from conversion.config.params import Params
 from conversion.config.params_file import load_params
+from conversion.data.clean_tables import CleanTables
+from conversion.data.histories import history_files
 from conversion.delivery.call_list import Design, call_list
-from conversion.delivery.delivery_tables import Scored, delivery_tables
-from conversion.delivery.ledger import Delivery, MadeWith, freeze, last_before, read_deliveries
-from conversion.delivery.publish import Publication, publish
+from conversion.delivery.crm_files import changes, out_files, read_files, write_files
+from conversion.delivery.delivery_tables import Scored, delivery_tables, with_moved
+from conversion.delivery.gate import FILE, STOPPED, check, read_gate_inputs
+from conversion.delivery.gate_webhook import notify
+from conversion.delivery.leavers import left
+from conversion.delivery.ledger import (
+    Delivery,
+    DeliveryTables,
+    MadeWith,
+    freeze,
+    last_before,
+    read_deliveries,
+)
+from conversion.delivery.moves import ThisWeek, moves
+from conversion.delivery.publish import Publication, current, publish
 from conversion.delivery.reps import Reps, read_reps
+from conversion.delivery.suppression import suppressed
+from conversion.features.snapshots import recipe_of, with_encoded_histories
 from conversion.leads.lead_files import FOLDER, LeadFiles, read_lead_files, read_reason_facts
 from conversion.modelling.artifact import load_model
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.registered_versions import read_registered, registry_key
 from conversion.runtime.cli import CommandLine, run
 from conversion.runtime.errors import ArtifactError, InputError
-from conversion.runtime.files import read_parquet
+from conversion.runtime.files import read_parquet, write_csv, write_json
 from conversion.tracking.run_record import git_tags
 
 ROOT: Final = Path()
+CLEAN: Final = "data/clean"
 LATEST: Final = "data/features/latest.parquet"
+LEFT: Final = "left.csv"
 MADE_WITH: Final = MadeWith(
     Path("models/model.joblib"), Path("models/model.json"), Path("data/contract.json")
 )
 log = logging.getLogger(__name__)
 
 
-def read_list(params: Params, model: ConversionModel, model_sha256: str) -> LeadFiles:
-    """Read the lead list, after checking that this model scored it.
+class Listed(NamedTuple):
+    """The list as the pipeline left it."""
+
+    model: ConversionModel
+    files: LeadFiles
+    scored: Scored
+    tables: CleanTables
+
+
+class Week(NamedTuple):
+    """What goes out."""
+
+    tables: DeliveryTables
+    left: pd.DataFrame | None
+    """Who left the call list; None: nothing was delivered before."""
+
+
+# Reading
+
+
+def read_listed(params: Params) -> Listed:
+    """Read the list, after checking that its files are of one run.
 
     Raises
     ------
-    InputError
-        There is none.
-    ArtifactError
-        Another model scored it.
+    InputError, ArtifactError
+        A file is missing, or of another run.
     """
+    model, description = load_model(ConversionModel)
     files = read_lead_files(ROOT, params.score.format, model.data_contract)
     if files is None:
         raise InputError(f"{FOLDER}/leads.{params.score.format}: not found; run 'dvc repro' first")
-    if files.manifest.model_sha256 != model_sha256:
+    if files.manifest.model_sha256 != description["sha256"]:
         raise ArtifactError(
             f"{FOLDER}: another model scored the list than models/model.joblib: they are of different runs; "
             "run 'dvc repro score'"
         )
-    return files
-
-
-def read_scored(files: LeadFiles, facts: pd.DataFrame, needed: list[str]) -> Scored:
-    """Read the features that the list was scored from."""
-    snapshots = read_parquet(LATEST, ["id", *needed])
+    snapshots = read_parquet(LATEST, ["id", *_names(model)])
     if set(snapshots["id"]) != set(files.leads["id"]):
         raise InputError(
             f"{LATEST}: is of other companies than {FOLDER}: they are of different runs; run 'dvc repro'"
         )
-    return Scored(files.leads, files.contributions, facts, snapshots)
+    facts = read_reason_facts(ROOT, files)
+    scored = Scored(files.leads, files.contributions, facts, snapshots)
+    return Listed(model, files, scored, read_clean(model))
+
+
+def read_clean(model: ConversionModel) -> CleanTables:
+    """Read the clean tables of the list."""
+    names = ("companies", "usage", "subscriptions", "contacts", "objections")
+    tables = {name: read_parquet(f"{CLEAN}/{name}.parquet") for name in names}
+    histories = history_files(model.data_contract)
+    return CleanTables(
+        tables["companies"],
+        tables["usage"],
+        tables["subscriptions"],
+        {column: read_parquet(f"{CLEAN}/{file}") for column, file in histories.items()},
+        tables["contacts"],
+        tables["objections"],
+    )
+
+
+def _names(model: ConversionModel) -> list[str]:
+    return [feature.name for feature in model.features]
+
+
+# The week
+
+
+def this_week(
+    listed: Listed, params: Params, design: Design, reps: Reps | None, last: Delivery | None
+) -> Week:
+    """Draw who is called and by whom, and say what moved since the last delivery."""
+    model, files, scored, clean = listed
+    contract, as_of = model.data_contract, files.manifest.as_of
+    assert clean.contacts is not None
+    assert clean.objections is not None
+    waiting = suppressed(clean.contacts, pd.Timestamp(as_of), params.deliver.suppress)
+    drawn = call_list(scored.leads["id"], as_of, design, waiting["id"], clean.objections["id"])
+    by_rep = who_calls(scored.leads, drawn, params, reps, last)
+    tables = delivery_tables(scored, _names(model), drawn, contract, by_rep)
+    if last is None:
+        return Week(tables, None)
+    recipe = recipe_of(clean.companies, params.featurize, contract)
+    encoded = with_encoded_histories(clean, recipe)
+    now = ThisWeek(as_of, tables.companies, scored.snapshots, model, encoded, recipe.settings)
+    moved = moves(last, now)
+    gone = left(last.companies(), tables.companies, moved, clean, contract, waiting)
+    return Week(with_moved(tables, moved), gone)
+
+
+def who_calls(
+    leads: pd.DataFrame, drawn: pd.DataFrame, params: Params, reps: Reps | None, last: Delivery | None
+) -> pd.Series | None:
+    """Split the call list among the reps; None where there are none."""
+    if reps is None:
+        return None
+    from conversion.delivery.assignment import assign  # scipy's solver: only where there are reps
+
+    called = leads[drawn["place"].notna().to_numpy()]
+    before = pd.Series(dtype="str") if last is None else last.companies().set_index("id")["rep"].dropna()
+    assigned = assign(called, reps, params.deliver.owner, before)
+    return pd.Series(assigned.array, index=pd.Index(called.loc[assigned.index, "id"]))
+
+
+def passes_gate(params: Params, calls: int, is_dry: bool) -> bool:
+    """Check what the list was made from and what it promises; a dry run tells nobody."""
+    gate = check(read_gate_inputs(ROOT, params, calls), params, dt.datetime.now(tz=dt.UTC).date())
+    for each in gate.checks:
+        if each.status != "ok":
+            log.warning("%s: %s", each.name, each.sentence)
+    _say(gate.verdict() + "\n")
+    if not is_dry:
+        write_json(FILE, gate.as_json())
+        notify(os.environ, gate.as_json(), params.gate.webhook)
+    return gate.status != "stop"
 
 
 def about_delivery(files: LeadFiles, model: ConversionModel, design: Design) -> dict[str, Any]:
@@ -82,59 +188,53 @@ def about_delivery(files: LeadFiles, model: ConversionModel, design: Design) -> 
         "explore_depth": design.explore_depth,
         "salt": design.salt,
         "model_sha256": manifest.model_sha256,
-        "registered": None
-        if registered is None or version is None
-        else f"{registered.model_name} {version.version}",
+        "registered": None if version is None else version.version,
         "commit": tags.get("git_commit"),
         "dirty": json.loads(tags.get("dirty", "false")),
         "inputs": dict(manifest.inputs),
     }
 
 
-def who_calls(
-    leads: pd.DataFrame, drawn: pd.DataFrame, params: Params, reps: Reps | None, last: Delivery | None
-) -> pd.Series | None:
-    """Split the call list among the reps; None where there are none."""
-    if reps is None:
-        return None
-    from conversion.delivery.assignment import assign  # scipy's solver: only where there are reps
-
-    called = leads[drawn["place"].notna().to_numpy()]
-    before = pd.Series(dtype="str") if last is None else last.companies().set_index("id")["rep"].dropna()
-    assigned = assign(called, reps, params.deliver.owner, before)
-    return pd.Series(assigned.array, index=pd.Index(called.loc[assigned.index, "id"]))
-
-
 def main() -> None:
-    """Read the list, draw who is called, freeze it and publish it."""
+    """Check the list, draw who is called, freeze it, publish it and write the files of reps and CRMs."""
     arguments = _arguments()
     params = load_params()
-    model, description = load_model(ConversionModel)
-    files = read_list(params, model, description["sha256"])
-    facts = read_reason_facts(ROOT, files)
-    reps = None if params.deliver.reps is None else read_reps(Path(params.deliver.reps), model.data_contract)
+    listed = read_listed(params)
+    files, contract = listed.files, listed.model.data_contract
+    reps = None if params.deliver.reps is None else read_reps(Path(params.deliver.reps), contract)
     design = Design.of(params.deliver, params.score.top_n if reps is None else reps.calls)
-    names = [feature.name for feature in model.features]
     before = read_deliveries(ROOT)
-    last = last_before(before, files.manifest.as_of)
-    scored = read_scored(files, facts, names)
-    nobody = scored.leads["id"].head(0)
-    drawn = call_list(scored.leads["id"], files.manifest.as_of, design, nobody, nobody)
-    by_rep = who_calls(files.leads, drawn, params, reps, last)
-    tables = delivery_tables(scored, names, drawn, model.data_contract, by_rep)
+    if not passes_gate(params, design.calls, arguments.dry_run):
+        log.error("the gate stopped the list; what was published stays, see %s", FILE)
+        sys.exit(STOPPED)
+    week = this_week(listed, params, design, reps, last_before(before, files.manifest.as_of))
+    made = out_files(week.tables.companies, files.manifest.as_of, params.deliver)
+    for warning in made.warnings:
+        log.warning(warning)
+    published = current(ROOT)
+    difference = changes({} if published is None else read_files(published), made.files)
     if arguments.dry_run:
-        _say(summary(tables.companies, None))
+        _say(summary(week, "A dry run: nothing was written.") + difference + "\n")
         return
-    delivery = freeze(ROOT, tables, MADE_WITH, about_delivery(files, model, design), arguments.correction)
+    about = about_delivery(files, listed.model, design)
+    delivery = freeze(ROOT, week.tables, MADE_WITH, about, arguments.correction)
     if delivery in before:
         log.info("this list was delivered already; the ledger stays as it is", extra=_named(delivery))
-    folder = publish(ROOT, Publication(delivery, files, facts, params.score, lambda _: None))
+
+    def write_more(folder: Path) -> None:
+        write_files(folder, made)
+        if week.left is not None:
+            write_csv(folder / LEFT, week.left)
+
+    folder = publish(ROOT, Publication(delivery, files, listed.scored.facts, params.score, write_more))
     log.info("delivered", extra={**_named(delivery), "published": str(folder)})
-    _say(summary(tables.companies, delivery))
+    what = f"Delivery {delivery.number} of {delivery.as_of}: {folder}"
+    _say(summary(week, what) + difference + "\n")
 
 
-def summary(companies: pd.DataFrame, delivery: Delivery | None) -> str:
-    """Describe a delivery in a few lines; without one, what a delivery would be."""
+def summary(week: Week, what: str) -> str:
+    """Describe a week in a few lines."""
+    companies = week.tables.companies
     counts = companies["status"].value_counts()
     shown = {
         "on the call list": int(companies["place"].notna().sum()),
@@ -143,13 +243,9 @@ def summary(companies: pd.DataFrame, delivery: Delivery | None) -> str:
         "suppressed": int(counts.get("suppressed", 0)),
         "objected": int(counts.get("objected", 0)),
     }
-    what = (
-        "a dry run, nothing was written"
-        if delivery is None
-        else f"delivery {delivery.number} of {delivery.as_of}"
-    )
-    lines = [f"{name:<20}{count:>8,}" for name, count in shown.items()]
-    return "\n".join([what, *lines]) + "\n"
+    if week.left is not None:
+        shown["left since last time"] = len(week.left)
+    return "\n".join([what, *(f"{name:<22}{count:>8,}" for name, count in shown.items())]) + "\n"
 
 
 def _named(delivery: Delivery) -> dict[str, Any]:
@@ -161,7 +257,10 @@ def _say(text: str) -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = CommandLine(prog="python -m commands.deliver", description="Deliver the week's list.")
+    parser = CommandLine(
+        prog="python -m commands.deliver",
+        description="Freeze the week's list in the ledger and publish it. Exits with 3 if the gate stops it.",
+    )
     parser.add_argument(
         "--correction", metavar="WHY", help="deliver another list for a week that was delivered; both stay"
     )

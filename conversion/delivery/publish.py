@@ -8,7 +8,6 @@ together, and beside them a file for each rep. It is written under a temporary n
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,11 +31,10 @@ from conversion.leads.lead_files import (
     write_lead_files,
 )
 from conversion.leads.lead_list import RankedLeads
-from conversion.runtime.files import copy_file, is_leftover, sha256, write_csv, writing
+from conversion.runtime.files import copy_file, is_leftover, sha256, writing
 
 PUBLISHED: Final = "data/published"
 CURRENT: Final = "current"
-REPS: Final = "reps"
 BEFORE: Final = ("rank_before", "probability_before")
 COPIES: Final = (
     "models/model.joblib",
@@ -61,7 +59,7 @@ class Publication:
     score
         Of params.yaml.
     write_more
-        Writes more files into the folder that it is given, such as those of CRMs.
+        Writes more files into the folder that it is given: those of reps and CRMs.
     """
 
     delivery: Delivery
@@ -84,7 +82,8 @@ def publish(root: Path, publication: Publication) -> Path:
     Returns
     -------
     pathlib.Path
-        Its folder. If the delivery is published already, with the same files, that one.
+        Its folder. If the delivery is published already, with the same files, that one. The publication
+        before stays too; older ones are removed.
     """
     published, delivery = root / PUBLISHED, publication.delivery
     name = f"as_of={delivery.as_of}_delivery={delivery.number}"
@@ -99,7 +98,8 @@ def publish(root: Path, publication: Publication) -> Path:
             target = _moved_into_place(temporary, published, name)
             before = current(root)
             _point_to(published, target)
-            _remove_old(published, {target.name, before.name if before else ""})
+            if before is not None and before.name != target.name:
+                _remove_old(published, {target.name, before.name})
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return target
@@ -115,9 +115,7 @@ def _write(root: Path, folder: Path, publication: Publication) -> None:
     for name in COPIES:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         copy_file(root / name, folder / name)
-    companies = publication.delivery.companies()
-    _write_list(root, folder, publication, companies)
-    _write_reps(folder / REPS, companies)
+    _write_list(root, folder, publication, publication.delivery.companies())
     publication.write_more(folder)
 
 
@@ -161,33 +159,6 @@ def _delivered(companies: pd.DataFrame, leads: pd.DataFrame) -> pd.DataFrame:
         own = leads[list(BEFORE)].astype({name: COLUMNS[name] for name in BEFORE})
         return delivered.assign(**own)
     return delivered
-
-
-def _write_reps(folder: Path, companies: pd.DataFrame) -> None:
-    """Write the calls of each rep, in the order to make them."""
-    called = companies[companies["place"].notna()].sort_values("place")
-    shown = [name for name in called if name not in _NOT_FOR_REPS]
-    for rep, calls in called.groupby("rep"):
-        write_csv(
-            folder / f"{file_name(str(rep))}.csv", calls[["place", *(n for n in shown if n != "place")]]
-        )
-
-
-_NOT_FOR_REPS: Final = (
-    *("rank", "log_odds", "rule_rank", "status", "call_probability", "fact_1", "fact_2", "fact_3"),
-    *("log_odds_change", "moved_activity", "moved_windows", "moved_attributes", "moved_model"),
-)
-
-
-def file_name(rep: str) -> str:
-    """Return a file's name for a rep, without what file systems refuse; different names stay different.
-
-    Examples
-    --------
-    >>> file_name("Ann-Marie O'Neil"), file_name("EMEA/North")
-    ('Ann-Marie O%27Neil', 'EMEA%2FNorth')
-    """
-    return re.sub(r"[^\w .-]|^\.", lambda found: "".join(f"%{each:02X}" for each in found[0].encode()), rep)
 
 
 def _moved_into_place(temporary: Path, published: Path, name: str) -> Path:

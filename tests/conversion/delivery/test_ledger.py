@@ -164,7 +164,7 @@ def test_a_tracked_ledger_that_was_not_pulled_is_not_begun_anew(tmp_path: Path) 
     (tmp_path / "ledger.dvc").write_text("outs: []\n", encoding="utf-8")
     shutil.rmtree(tmp_path / "ledger")
 
-    with pytest.raises(ArtifactError, match="run .dvc pull ledger"):
+    with pytest.raises(ArtifactError, match="dvc pull ledger"):
         deliver(tmp_path, small_pipeline())
     assert not (tmp_path / "ledger").exists()
 

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from commands import deliver
+from conversion.delivery.ledger import read_deliveries
+from conversion.delivery.publish import current
+from conversion.leads.lead_files import read_lead_files
+from conversion.runtime.errors import DeliveryError
+from tests.contract_files import hubspot
+from tests.deliveries import WEEKS, copy_of, make_project, set_params
+
+KILLS = 20
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a project whose first week was delivered and whose second was not; not to be changed."""
+    folder: Path = tmp_path_factory.mktemp("project")
+    make_project(folder, WEEKS[0])
+    run_command(folder)
+    make_project(folder, WEEKS[1], deliver__holdout=0.2, deliver__explore=0.2)
+    return folder
+
+
+def run_command(folder: Path, *arguments: str) -> None:
+    """Run the command in this process, in a folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["deliver", *arguments])
+        deliver.main()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def published(folder: Path) -> pd.DataFrame:
+    where = current(folder)
+    assert where is not None
+    files = read_lead_files(where, "csv", hubspot())
+    assert files is not None
+    return files.leads
+
+
+def test_a_week_is_delivered_and_published(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copy_of(project, tmp_path / "project")
+
+    run_command(folder)
+
+    first, second = read_deliveries(folder)
+    companies, leads = second.companies(), published(folder)
+    assert [f"{each.as_of}" for each in (first, second)] == list(WEEKS)
+    called = companies[companies["place"].notna()].sort_values("place")
+    assert len(called) == 10
+    assert (called["status"] == "explored").sum() == 2
+    assert leads["id"].head(10).tolist() == called["id"].tolist()
+    hidden = companies.loc[companies["status"] == "held_back", "id"]
+    assert len(hidden)
+    assert not leads["id"].isin(hidden).any()
+    assert set(leads["id"]) | set(hidden) == set(companies["id"])
+    assert leads["rank"].tolist() == list(range(1, len(leads) + 1))
+    rest = leads["probability"].iloc[10:]
+    assert rest.is_monotonic_decreasing
+    assert leads["moved"].head(10).notna().any()
+    before = first.companies().set_index("id")["probability"]
+    known = leads[leads["id"].isin(before.index)]
+    assert known["probability_before"].tolist() == before.loc[known["id"]].tolist()
+    assert "held back" in capsys.readouterr().out
+    assert (folder / "data/published/current/crm/excel.csv").is_file()
+    assert (folder / "data/published/current/left.csv").is_file()
+
+
+def test_twice_is_the_same_bytes_and_so_is_another_folder(project: Path, tmp_path: Path) -> None:
+    one, other = (copy_of(project, tmp_path / name) for name in ("one", "other"))
+
+    run_command(one)
+    once = contents(one)
+    run_command(one)
+    run_command(other)
+
+    assert contents(one) == once
+    for part in ("ledger", "data/published"):
+        assert contents(one / part) == contents(other / part)
+
+
+def test_another_list_is_refused_or_corrects(project: Path, tmp_path: Path) -> None:
+    folder = copy_of(project, tmp_path / "project")
+    run_command(folder)
+    before = contents(folder)
+    set_params(folder, deliver__salt="another")
+
+    with pytest.raises(DeliveryError, match="--correction WHY delivers it as number 2"):
+        run_command(folder)
+    changed = {name for name, content in contents(folder).items() if before.get(name) != content}
+    assert changed <= {"params.yaml", "data/gate.json"}
+    run_command(folder, "--correction", "the draw was known")
+
+    deliveries = read_deliveries(folder)
+    assert [(f"{each.as_of}", each.number) for each in deliveries] == [
+        (WEEKS[0], 1),
+        (WEEKS[1], 1),
+        (WEEKS[1], 2),
+    ]
+    assert deliveries[-1].manifest.reason == "the draw was known"
+    where = current(folder)
+    assert where is not None
+    assert where.name == f"as_of={WEEKS[1]}_delivery=2"
+
+
+def test_a_dry_run_writes_nothing(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = copy_of(project, tmp_path / "project")
+    before = contents(folder)
+
+    run_command(folder, "--dry-run")
+
+    assert contents(folder) == before
+    out = capsys.readouterr().out
+    assert "A dry run: nothing was written." in out
+    assert "crm/excel.csv" in out
+
+
+def test_the_gate_stops_with_3_and_leaves_what_was_published(project: Path, tmp_path: Path) -> None:
+    folder = copy_of(project, tmp_path / "project")
+    set_params(folder, gate__drift={"watch": 0.0, "stop": 0.0}, gate__drift_features=0.0)
+    before = contents(folder)
+
+    with pytest.raises(SystemExit) as stopped:
+        run_command(folder)
+
+    assert stopped.value.code == 3
+    assert json.loads((folder / "data/gate.json").read_text(encoding="utf-8"))["status"] == "stop"
+    after = contents(folder)
+    del after["data/gate.json"]
+    assert after == {name: content for name, content in before.items() if name != "data/gate.json"}
+
+
+def test_reps_split_the_calls_and_each_has_a_file(project: Path, tmp_path: Path) -> None:
+    folder = copy_of(project, tmp_path / "project")
+    (folder / "reps.csv").write_text("rep,capacity\nAnn,3\nBob/West,4\n", encoding="utf-8")
+    set_params(folder, deliver__reps="reps.csv")
+
+    run_command(folder)
+
+    delivery = read_deliveries(folder)[-1]
+    companies = delivery.companies()
+    assert companies["rep"].value_counts().to_dict() == {"Ann": 3, "Bob/West": 4}
+    assert delivery.manifest.calls == 7
+    names = {path.name for path in (folder / "data/published/current/reps").iterdir()}
+    assert names == {"Ann.csv", "Bob%2FWest.csv"}
+    leads = published(folder)
+    assert leads["rep"].notna().sum() == 7
+
+
+# Each opens, renames, removes or makes a file below the ledger or the publications.
+KILLER = """
+import os, signal, sys
+from commands import deliver
+from conversion.runtime.cli import run
+
+at, count = int(sys.argv.pop(1)), 0
+def hook(event, arguments):
+    global count
+    if event not in ("open", "os.rename", "os.mkdir", "os.symlink", "os.remove", "os.rmdir"):
+        return
+    if not any(part in str(each) for each in arguments for part in ("ledger", "published")):
+        return
+    count += 1
+    if count == at:
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(hook)
+run(deliver.main)
+print("events", count)
+"""
+
+
+def killed_at(folder: Path, event: int) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process that is killed just before an event of its writing; 0: never."""
+    root = Path(__file__).parents[2]
+    return subprocess.run(
+        [sys.executable, "-c", KILLER, str(event), "--correction", "why"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_the_ledger_and_what_is_published_are_whole(
+    project: Path, tmp_path: Path
+) -> None:
+    begun = copy_of(project, tmp_path / "begun")
+    run_command(begun)
+    set_params(begun, deliver__salt="another")
+    before = contents(begun / "ledger")
+    before_published = current(begun)
+    assert before_published is not None
+    reference = copy_of(begun, tmp_path / "reference")
+    ended = killed_at(reference, 0)
+    assert ended.returncode == 0, ended.stderr
+    events = int(ended.stdout.rsplit("events", 1)[1])
+    whole = contents(reference / "ledger")
+    after_published = current(reference)
+    assert after_published is not None
+    states = {
+        before_published.name: contents(before_published),
+        after_published.name: contents(after_published),
+    }
+    found = set()
+    for event in sorted(random.Random(1).sample(range(1, events + 1), KILLS)):
+        folder = copy_of(begun, tmp_path / "killed")
+        killed = killed_at(folder, event)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+
+        deliveries = read_deliveries(folder)
+        where = current(folder)
+        assert where is not None
+        for delivery in deliveries:
+            for name in delivery.manifest.files:
+                delivery.verified(name)
+        of_ledger = {name: each for name, each in contents(folder / "ledger").items() if name[0] != "."}
+        assert of_ledger in (before, whole)
+        assert contents(where) == states[where.name]
+        assert where.name == before_published.name or of_ledger == whole
+        found.add((len(deliveries), where.name))
+
+        again = killed_at(folder, 0)
+        assert again.returncode == 0, again.stderr
+        assert contents(folder / "ledger") == whole
+        assert current(folder) is not None
+        assert contents(folder / "data/published/current") == states[after_published.name]
+        assert not [path for path in (folder / "data/published").iterdir() if path.name.startswith(".")]
+        shutil.rmtree(folder)
+    assert len(found) > 1  # killed before the ledger had it, and after
