@@ -15,7 +15,7 @@ def contacts(*rows: tuple[object, str, str]) -> pd.DataFrame:
     return table.assign(when=pd.to_datetime(table["when"]).astype("datetime64[us]"))
 
 
-def found(table: pd.DataFrame, as_of: str, suppress: Suppress = WEEKS) -> list[tuple[object, str, str]]:
+def found(table: pd.DataFrame, as_of: str, suppress: Suppress = WEEKS) -> list[tuple[object, ...]]:
     rows = suppressed(table, pd.Timestamp(as_of), suppress)
     return [(row.id, f"{row.until:%Y-%m-%d}", row.why) for row in rows.itertuples()]
 
