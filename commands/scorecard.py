@@ -64,7 +64,7 @@ def backtest_power(calls: int) -> Power:
     Raises
     ------
     InputError
-        The backtest has no list.
+        The backtest has fewer than two lists.
     """
     predictions = read_parquet(BACKTEST, needed=("id", "as_of", "label", "probability"))
     first = [
@@ -73,7 +73,7 @@ def backtest_power(calls: int) -> Power:
     ]
     found = power_results(pd.concat(first)) if first else None
     if found is None:
-        raise InputError(f"{BACKTEST}: has no list; run 'dvc repro evaluate'")
+        raise InputError(f"{BACKTEST}: has fewer than two lists; run 'dvc repro evaluate'")
     return found
 
 

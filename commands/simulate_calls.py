@@ -15,7 +15,7 @@ from conversion.delivery.ledger import latest_deliveries, read_deliveries
 from conversion.runtime.cli import CommandLine, run
 from conversion.runtime.errors import InputError
 from conversion.runtime.files import copy_file, read_parquet, reading, write_csv, write_json
-from conversion.simulation.calls import CallSettings, simulate_calls
+from conversion.simulation.calls import CallSettings, export_end, simulate_calls
 from conversion.simulation.vocabulary import CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS
 
 TRUTH: Final = "data/truth.parquet"
@@ -23,7 +23,6 @@ TRUTH_OF_CALLS: Final = "truth_of_calls.json"
 STATUSES: Final = ("listed", "held_back", "explored")
 NUMBERS: Final = {"id": "int64", "MRR": "float64"}
 """Columns that are read as numbers; the other cells stay as they are written."""
-WEEK: Final = pd.Timedelta(days=7)
 log = logging.getLogger(__name__)
 
 
@@ -65,13 +64,12 @@ def main() -> None:
             f"{out}: is the sample itself; give another folder, so that the sample stays as it is"
         )
     tables = {name: read_table(export, name) for name in (CUSTOMERS, NONCUSTOMERS)}
-    stamps = read_table(export, USAGE_ACTIONS)["WHEN_TIMESTAMP"]
     settings = CallSettings(
         effect=arguments.effect,
         spread=arguments.spread,
         horizon_days=params.featurize.horizon_days,
         seed=params.seed,
-        end=pd.Timestamp(stamps.max()) + WEEK,
+        end=export_end(read_table(export, USAGE_ACTIONS)),
     )
     called = simulate_calls(tables, read_lists(Path()), read_parquet(TRUTH), settings)
     for name, table in called.tables.items():

@@ -54,18 +54,16 @@ def lists_of(first_calls: pd.DataFrame) -> Lists | None:
 
     Returns
     -------
-    Lists, or None where no outcome is known
+    Lists, or None where no outcome is known, or of a single list: it does not show how fast names change
     """
     weeks = first_calls["as_of"].nunique()
     first = first_calls.sort_values("as_of", kind="stable").drop_duplicates("id")
     known = first["label"].dropna()
-    if not weeks or known.empty:
+    if weeks < 2 or known.empty:
         return None
     calls = len(first_calls) / weeks
     later = first["as_of"] > first["as_of"].min()
-    # A single list says nothing of how fast names change: then all are taken to be new.
-    fresh = float(later.sum()) / (weeks - 1) if weeks > 1 else calls
-    return Lists(round(calls), fresh, float(known.mean()), int(weeks))
+    return Lists(round(calls), float(later.sum()) / (weeks - 1), float(known.mean()), int(weeks))
 
 
 def companies_after(lists: Lists, weeks: int, share: float) -> float:

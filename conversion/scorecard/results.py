@@ -190,7 +190,7 @@ class ScorecardResults(Result):
     trend: Trend | None = Field(description="None: fewer than four lists")
     contacts: Contacts | None = Field(description="None: nobody was contacted, or it is not recorded")
     effect: Effect
-    power: Power | None = Field(description="None: no outcome is known")
+    power: Power | None = Field(description="None: fewer than two lists, or no outcome is known")
 
 
 def read_scorecard(root: Path) -> ScorecardResults | None:

@@ -138,6 +138,11 @@ def simulate_calls(
     )
 
 
+def export_end(usage: pd.DataFrame) -> pd.Timestamp:
+    """Return when the last week of usage is over; ``usage`` is the sample's table, as text."""
+    return pd.Timestamp(usage["WHEN_TIMESTAMP"].max()) + pd.Timedelta(days=7)
+
+
 def normal_hash(ids: pd.Series, number: int, seed: int) -> Floats:
     """Return numbers that are close to normal: the sum of twelve uniform ones, less six.
 

@@ -48,5 +48,4 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(
     page = opened(chromium, scorecard, width, scheme)
     assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.screenshot(path=f"/tmp/scorecard-{scheme}-{width}.png", full_page=True)
     page.context.close()

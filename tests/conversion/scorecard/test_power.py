@@ -63,3 +63,4 @@ def test_lists_are_described_from_whom_they_named() -> None:
     # First lists: a converted, b and c did not, of d nothing is known; c and d were new.
     assert lists_of(calls) == Lists(calls=2, fresh=1.0, base_rate=pytest.approx(1 / 3), weeks=3)
     assert lists_of(calls.assign(label=np.nan)) is None
+    assert lists_of(calls.head(2)) is None

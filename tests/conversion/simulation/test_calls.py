@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from io import StringIO
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from commands.simulate_calls import NUMBERS
 from conversion.simulation.calls import (
     CONTACT_COLUMNS,
     OUTCOMES,
@@ -27,7 +29,16 @@ SETTINGS = CallSettings(effect=2.2, spread=0.0, horizon_days=30, seed=1, end=FIR
 @cache
 def sample() -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
     drawn = simulate(3000, 30, FIRST.date(), seed=4)
-    return as_text(drawn), drawn.truth
+    text = as_text(drawn)
+    return {name: as_read(text[name]) for name in ("customers", "noncustomers")}, drawn.truth
+
+
+def as_read(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table as the command reads it from its file."""
+    read = pd.read_csv(
+        StringIO(table.to_csv(index=False)), dtype="str", keep_default_na=False, na_values=[""]
+    )
+    return read.astype({name: kind for name, kind in NUMBERS.items() if name in read})
 
 
 @cache
