@@ -73,7 +73,7 @@ class Gate(Section):
         gt=0, le=1, description="largest share of missing values of an attribute; more stops the delivery"
     )
     drift: Bound = Field(
-        description="population stability index of a feature: since the week before, and since training beyond time"
+        description="population stability index of a feature, against the week before or since training"
     )
     drift_features: float = Field(
         ge=0, le=1, description="share of features beyond drift.stop that stops; fewer are watched"

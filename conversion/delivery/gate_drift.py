@@ -1,10 +1,10 @@
 """Checks that features moved no more than time explains, and that the past is what it was.
 
 Features of this list are compared with those of a week before, as the same export gives them: in one week
-a clock, such as the weeks since a company was first seen, hardly moves. What builds up slowly is judged by the
-drift that the stage ``score`` measures, beyond what time explains (see `conversion.leads.drift`). An error in
-all weeks of an export cannot show in either. It shows in the features that the last delivery froze: computed
-again for the same moment, they should be the same.
+a clock, such as the weeks since a company was first seen, hardly moves. What builds up slowly is judged by
+the drift that the stage ``score`` measures, beyond what time explains (see `conversion.leads.drift`). An
+error in all weeks of an export cannot show in either. It shows in the features that the last delivery froze:
+computed again for the same moment, they should be the same.
 """
 
 from __future__ import annotations

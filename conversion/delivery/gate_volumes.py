@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -100,26 +100,33 @@ def check_volumes(
         counts = by_week if noise is None else noise.reindex(weeks, fill_value=0).to_numpy(dtype=np.float64)
         return _against_usual(name, what, by_week, counts, settings, at_worst)
 
+    def of_modules(name: str, where: str, of: pd.DataFrame) -> Check:
+        what = f"in {where} (active companies times their typical actions)"
+        # The error of a mean of logarithms shrinks with the rows, as that of their number does.
+        return against_usual(name, what, of["volume"], of["rows"] / (1 + of["variance"]))
+
     yield against_usual("usage_rows", "rows of usage", recent[time].value_counts())
     every = weekly_volume(recent, weeks, contract.actions, time)
     yield against_usual("active_companies", "active companies", every["rows"])
+    yield of_modules("actions", "all modules", every)
     yield against_usual(
         "new_companies", "new companies", new_by_week(companies, usage, contract).value_counts()
     )
     for name, module in contract.usage.modules.items():
         of = weekly_volume(recent, weeks, (module.actions,), time)
-        what = f"in {label(name, module)} (active companies times their typical actions)"
-        yield against_usual(f"actions_{name.lower()}", what, of["volume"], of["rows"] / (1 + of["variance"]))
+        yield of_modules(f"actions_{name.lower()}", label(name, module), of)
 
 
 def new_by_week(companies: pd.DataFrame, usage: pd.DataFrame, contract: Contract) -> pd.Series:
     """Return the week in which each company was new, by id: of its sign-up, else of its first usage."""
     signed_up, time = contract.companies.signed_up, contract.usage.time
     if signed_up is None:
-        first: pd.Series[Any] = pd.Series(usage.groupby("id")[time].min())
+        ordered = usage.sort_values(time, kind="stable").drop_duplicates("id")
+        first: pd.Series = ordered.set_index("id")[time]
         return first
     days = companies.set_index("id")[signed_up].dropna()
-    return days.dt.normalize() - pd.to_timedelta(days.dt.weekday, unit="D")
+    week: pd.Series = days.dt.normalize() - pd.to_timedelta(days.dt.day_of_week, unit="D")
+    return week
 
 
 def usual(values: Floats, noise: Floats, floor: float) -> tuple[float, float]:

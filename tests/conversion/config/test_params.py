@@ -14,6 +14,14 @@ from tests.broken_params import Mutation, case, check_that_loading_stops, with_k
 
 # Each case: what is broken, and what the message must say (the key, what was given, what is allowed).
 BROKEN = [
+    case(
+        "stopped_before_watched",
+        with_key("gate.days_old", {"watch": 14, "stop": 13}),
+        "gate.days_old",
+        "should be ascending: watch <= stop",
+    ),
+    case("a_week_of_no_year", with_key("gate.holiday_weeks", [54]), "gate.holiday_weeks", "53"),
+    case("no_attempt", with_key("gate.webhook.attempts", 0), "gate.webhook.attempts: given 0", "1"),
     case("negative_trials", with_key("train.search.trials", -1), "train.search.trials: given -1", "0: off"),
     case("a_gap_of_no_weeks", with_key("clean.max_gap_weeks", 0), "clean.max_gap_weeks: given 0", "greater"),
     case(
