@@ -24,12 +24,16 @@ HIDDEN: Final = frozenset(
     }
 )
 """Columns of a delivery that are for the scorecard, not for reps."""
-# What a spreadsheet may take for a number, a day or a truth value: it has a digit, or is a word for one.
 CONVERTED: Final = re.compile(
-    r"(?=.*\d)[\w.:/ -]{1,250}|true|false|wahr|falsch|vrai|faux", re.IGNORECASE | re.ASCII
+    r"[\d.,:/ +-]*\d[\d.,:/ +-]*(e[+-]?\d+)?( ?[ap]m?)?"  # a number, a day, a time
+    r"|(\d{1,4}[ ./-]?)?[a-z]{3,9}\.?[ ./-]?\d{1,4}|\d{1,4}[ ./-]?[a-z]{3,9}\.?"  # a day with its month
+    r"|true|false|wahr|falsch|vrai|faux",
+    re.IGNORECASE | re.ASCII,
 )
-CONSTANT: Final = re.compile(r"[\w.:/ -]{1,250}", re.ASCII)
-PLAIN: Final = re.compile(r"(?=.*[A-Za-z]{3,}.* )[\w.:/ -]*", re.ASCII)
+"""What a spreadsheet may take for something else than text."""
+CONSTANT: Final = re.compile(r"[\w.,:/ +-]{1,250}", re.ASCII)
+DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+"""The one conversion that is right."""
 
 
 def table(calls: pd.DataFrame) -> CrmTable:
@@ -60,8 +64,7 @@ def cell(text: str | None, is_text: bool, is_id: bool = False) -> str | None:
     """
     if text is None or not is_text:
         return text
-    day = re.fullmatch(r"\d{4}-\d\d-\d\d", text)
-    changes = CONVERTED.fullmatch(text) and not PLAIN.fullmatch(text) and not day
+    changes = CONVERTED.fullmatch(text) and not DAY.fullmatch(text)
     if CONSTANT.fullmatch(text) and (is_id or changes):
         return f'="{text}"'
     return f"'{text}" if FORMULA.match(text) else text
