@@ -79,7 +79,7 @@ def bucket() -> Iterator[str]:
             endpoint_url=address,
             region_name="us-east-1",
             aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106 - of the emulator
+            aws_secret_access_key="test",
         )
         client.create_bucket(Bucket="ledger")
         yield address
