@@ -11,6 +11,7 @@ AUTOML := flaml autogluon
 PYTEST_ARGS ?=
 UPGRADE ?=
 DOCS_ARGS ?=
+DELIVER_ARGS ?=
 AUTOML_ARGS ?=
 LEAKAGE_ARGS ?=
 MODELLING_ARGS ?=
@@ -52,7 +53,7 @@ elif ! { $(1)/$(PIP_INSTALL) --upgrade --target $(1)/uv -r <(sed -n '/^uv==/,/^ 
 fi
 endef
 
-.PHONY: help venv run test sweep track-replay lint hooks format lock bench bench-serving bench-automl bench-learning-curve bench-leakage bench-modelling soak docs clean
+.PHONY: help venv run monday test sweep track-replay lint hooks format lock bench bench-serving bench-automl bench-learning-curve bench-leakage bench-modelling soak docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -64,6 +65,14 @@ run: $(VENV)/run.stamp ## run the pipeline: the model, its evaluation and the li
 	@$(IN_VENV) dvc repro
 	@echo && cat metrics/summary.txt
 	@echo && $(IN_VENV) python -m commands.first_leads
+
+monday: $(VENV)/run.stamp ## the week's list: run the pipeline, deliver by the gate, report, and keep the ledger with DVC; DELIVER_ARGS="--dry-run"
+	@$(IN_VENV) python -m commands.check_params
+	@$(IN_VENV) dvc repro
+	@$(IN_VENV) python -m commands.deliver $(DELIVER_ARGS)
+	@$(IN_VENV) python -m commands.scorecard
+	@if [ -d ledger ]; then $(IN_VENV) dvc add --quiet ledger; fi
+	@if [ -n "$$($(IN_VENV) dvc config core.remote)" ]; then $(IN_VENV) dvc push --quiet ledger.dvc; fi
 
 test: $(VENV)/dev.stamp ## run the tests; PYTEST_ARGS="-k params", --cov, --html=report.html
 	@$(IN_VENV) pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
+from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.config.params_file import load_params
 from conversion.data.clean_tables import CleanTables
@@ -61,7 +62,6 @@ class Listed(NamedTuple):
     model: ConversionModel
     files: LeadFiles
     scored: Scored
-    tables: CleanTables
 
 
 class Week(NamedTuple):
@@ -98,23 +98,17 @@ def read_listed(params: Params) -> Listed:
             f"{LATEST}: is of other companies than {FOLDER}: they are of different runs; run 'dvc repro'"
         )
     facts = read_reason_facts(ROOT, files)
-    scored = Scored(files.leads, files.contributions, facts, snapshots)
-    return Listed(model, files, scored, read_clean(model))
+    return Listed(model, files, Scored(files.leads, files.contributions, facts, snapshots))
 
 
-def read_clean(model: ConversionModel) -> CleanTables:
-    """Read the clean tables of the list."""
-    names = ("companies", "usage", "subscriptions", "contacts", "objections")
-    tables = {name: read_parquet(f"{CLEAN}/{name}.parquet") for name in names}
-    histories = history_files(model.data_contract)
-    return CleanTables(
-        tables["companies"],
-        tables["usage"],
-        tables["subscriptions"],
-        {column: read_parquet(f"{CLEAN}/{file}") for column, file in histories.items()},
-        tables["contacts"],
-        tables["objections"],
+def read_clean(contract: Contract) -> CleanTables:
+    """Read the clean tables that say what moved."""
+    companies, usage, periods = (
+        read_parquet(f"{CLEAN}/{name}.parquet") for name in ("companies", "usage", "subscriptions")
     )
+    histories = history_files(contract)
+    of_histories = {column: read_parquet(f"{CLEAN}/{file}") for column, file in histories.items()}
+    return CleanTables(companies, usage, periods, of_histories)
 
 
 def _names(model: ConversionModel) -> list[str]:
@@ -128,16 +122,16 @@ def this_week(
     listed: Listed, params: Params, design: Design, reps: Reps | None, last: Delivery | None
 ) -> Week:
     """Draw who is called and by whom, and say what moved since the last delivery."""
-    model, files, scored, clean = listed
+    model, files, scored = listed
     contract, as_of = model.data_contract, files.manifest.as_of
-    assert clean.contacts is not None
-    assert clean.objections is not None
-    waiting = suppressed(clean.contacts, pd.Timestamp(as_of), params.deliver.suppress)
-    drawn = call_list(scored.leads["id"], as_of, design, waiting["id"], clean.objections["id"])
+    contacts, objections = (read_parquet(f"{CLEAN}/{name}.parquet") for name in ("contacts", "objections"))
+    waiting = suppressed(contacts, pd.Timestamp(as_of), params.deliver.suppress)
+    drawn = call_list(scored.leads["id"], as_of, design, waiting["id"], objections["id"])
     by_rep = who_calls(scored.leads, drawn, params, reps, last)
     tables = delivery_tables(scored, _names(model), drawn, contract, by_rep)
     if last is None:
         return Week(tables, None)
+    clean = read_clean(contract)
     recipe = recipe_of(clean.companies, params.featurize, contract)
     encoded = with_encoded_histories(clean, recipe)
     now = ThisWeek(as_of, tables.companies, scored.snapshots, model, encoded, recipe.settings)

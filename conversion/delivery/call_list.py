@@ -67,9 +67,9 @@ def call_list(
     -------
     pandas.DataFrame
         In the order of ``ids``: ``id``, ``status`` of `conversion.delivery.ledger.STATUSES`,
-        ``call_probability`` and ``place``. The probability is by design, over all salts: ``1 - holdout`` above
-        the cut; 1 for the last above it, which cannot be compared with anybody, since the walk ends with a
-        listed company; below it the share of explorers, as far down as they are drawn; else 0.
+        ``call_probability`` and ``place``. The probability is by design, over all salts: ``1 - holdout``
+        above the cut; 1 for the last above it, which cannot be compared with anybody, since the walk ends
+        with a listed company; below it the share of explorers, as far down as they are drawn; else 0.
     """
     never, waits = ids.isin(objected).to_numpy(), ids.isin(suppressed).to_numpy()
     eligible = ~never & ~waits
