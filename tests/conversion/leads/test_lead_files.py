@@ -17,6 +17,7 @@ from conversion.leads.lead_files import (
     CONVERTED_CONTRIBUTIONS,
     EVIDENCE,
     MANIFEST,
+    REASON_FACTS,
     USAGE,
     Manifest,
     read_lead_files,
@@ -46,7 +47,7 @@ FORMULAS = (
 DECIMAL = ("probability", "expected_mrr", "probability_before", "fit", "activity", "ALEXA_RANK")
 NUMBERS = ("rank", "id", "rank_before", *DECIMAL, "last_week_actions", "last_week_users")
 PRESENT = ("rank", "id", "probability", "tier", "expected_mrr", "fit", "activity", "sector", "evidence")
-BESIDE = (USAGE, EVIDENCE, CONTRIBUTIONS, CONVERTED, CONVERTED_CONTRIBUTIONS)
+BESIDE = (USAGE, EVIDENCE, CONTRIBUTIONS, REASON_FACTS, CONVERTED, CONVERTED_CONTRIBUTIONS)
 
 
 @pytest.fixture(scope="module")
