@@ -54,6 +54,8 @@ class Lead(TypedDict):
     reasons: list[str]
     caution: str | None
     evidence: str
+    rep: str | None
+    moved: str | None
     usage: NotRequired[list[UsageWeek]]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import html
 import json
@@ -25,6 +26,7 @@ from conversion.modelling.training import describe
 from conversion.pages.track_record import TrackRecord
 from conversion.serving.contract_messages import build_messages
 from conversion.serving.lead_pages import LeadList
+from conversion.serving.limits import Limits
 from conversion.serving.messages import Error, RegisteredModel
 from conversion.serving.prediction_log import WritePredictions
 from conversion.serving.predictor import Predictor, make_predictor
@@ -39,6 +41,7 @@ MESSAGES, PROJECTS = build_messages(hubspot()), build_messages(projects())
 Summary, History, UsageWeek = MESSAGES.summary, MESSAGES.history, MESSAGES.usage_week
 SHA256 = "0123456789abcdef" * 4
 VERSION = SHA256[:12]
+LOADED = dt.datetime(2020, 4, 27, 6, 30, tzinfo=dt.UTC)
 JSON = {"content-type": "application/json"}
 TOKEN = "a token with spaces"
 
@@ -119,16 +122,20 @@ def state_of(
 ) -> ServiceState:
     """Make what the routes answer from; ``settings`` are those of ``serve`` in params.yaml."""
     given = pipeline.params.serve.model_dump() | settings
+    serve = type(pipeline.params.serve).model_validate_json(json.dumps(given))
     return ServiceState(
         predictor=predictor_of(pipeline),
         model_type=pipeline.params.model.type,
         registered_model=registered_model,
         leads=leads_of(pipeline) if leads is None else leads,
         track_record=track_record,
-        settings=type(pipeline.params.serve).model_validate_json(json.dumps(given)),
+        delivery=None,
+        loaded=LOADED,
+        settings=serve,
         token=token,
         telemetry=Telemetry("conversion", "test"),
         log_predictions=log_predictions,
+        limits=Limits.of(serve),
     )
 
 

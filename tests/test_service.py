@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import json
 import re
 import resource
@@ -197,7 +198,10 @@ class TestLeads:
 class TestProbesMetricsAndDocs:
     def test_health(self, served: Path, client: httpx.Client) -> None:
         description = json.loads((served / "models" / "model.json").read_text(encoding="utf-8"))
-        assert client.get("/health").json() == {
+        health = client.get("/health").json()
+        loaded = dt.datetime.fromisoformat(health["lead_list"].pop("loaded"))
+        assert dt.timedelta(0) <= dt.datetime.now(dt.UTC) - loaded < dt.timedelta(hours=1)
+        assert health == {
             "status": "ok",
             "model_loaded": True,
             "model_version": description["sha256"][:12],
@@ -208,6 +212,7 @@ class TestProbesMetricsAndDocs:
                 "as_of": description["trained_as_of"],
                 "model_version": description["sha256"][:12],
                 "of_served_model": True,
+                "delivery": None,
             },
         }
 

@@ -11,9 +11,8 @@ from benchmarks.soak import BAD_WEIGHTS, GOOD_WEIGHTS, Outcome, report, soak
 from tests.server import Server
 
 SECONDS = 60
-# Most of settling takes half a minute: BentoML keeps something of each request for the 10 s of its timeout,
-# the allocator's arenas fill up, the largest bodies come seldom. From then on so much is a leak of some
-# kilobytes a request; `make soak` bears 5 %, over minutes.
+# BentoML keeps something of each request for the 10 s of its timeout; from half a minute on it hardly grows.
+# So much is a leak of some kilobytes a request; `make soak` bears 5 %, over minutes.
 SETTLED = (0.6, 0.7)
 GROWTH = 0.1
 

@@ -359,6 +359,9 @@ class Serve(Section):
     )
     cors_origins: Names = Field(description="origins whose web pages may call the service; none: CORS is off")
     log_predictions: bool = Field(description="log inputs and answers as JSON lines in logs/")
+    reload_seconds: float = Field(
+        ge=0, le=3600, description="how often each worker looks for a new list or model; 0: never"
+    )
 
 
 def _must_be_a_measure(value: str) -> str:

@@ -82,7 +82,8 @@ class ThisWeek:
         Every prospect: ``id``, ``rank``, ``probability``, ``status``, ``place``, and where there are reasons
         ``reason_1``.
     snapshots
-        ``id`` and the features of each prospect.
+        ``id`` and the features of each prospect: at least the model's, better all, so that an older model
+        can score them too.
     model
         That scored it.
     tables
@@ -168,6 +169,11 @@ def moves(last: Delivered, now: ThisWeek) -> pd.DataFrame:
 
 def _on_call_list(companies: pd.DataFrame) -> list[Any]:
     ids: list[Any] = companies.loc[companies["place"].notna(), "id"].tolist()
+    return ids
+
+
+def _explorers(companies: pd.DataFrame) -> list[Any]:
+    ids: list[Any] = companies.loc[companies["status"] == "explored", "id"].tolist()
     return ids
 
 
@@ -350,7 +356,10 @@ def _log_odds(model: ConversionModel, features: pd.DataFrame) -> Floats:
 
 
 def _sentences(last: Delivered, now: ThisWeek, lists: _Lists, split: Split | None) -> list[str | None]:
-    """Write the sentence of each company on this or the last call list; None where reps do not see it."""
+    """Write the sentence of each company on this or the last call list; None where there is nothing to say.
+
+    Reps do not see some companies, and explorers stand where they do by chance.
+    """
     ids, model = lists.ids, now.model
     seen = [_observed(ids, pd.Timestamp(day), now) for day in (last.as_of, now.as_of)]
     weeks = (now.as_of - last.as_of).days // WEEK.days
@@ -359,7 +368,7 @@ def _sentences(last: Delivered, now: ThisWeek, lists: _Lists, split: Split | Non
     texts: list[str | None] = []
     for row, company in enumerate(ids):
         rank, before, reason = lists.rank[row], lists.before[row], lists.reason[row]
-        if rank is None:
+        if rank is None or lists.explored[row]:
             texts.append(None)
         elif not lists.was_prospect[row]:
             texts.append(new(reason, bool(lists.was_customer[row])))
@@ -380,6 +389,7 @@ class _Lists:
     before: list[int | None]
     was_prospect: NDArray[np.bool_]
     was_customer: NDArray[np.bool_]
+    explored: NDArray[np.bool_]
     reason: list[str | None]
 
     @classmethod
@@ -395,6 +405,7 @@ class _Lists:
             before=_plain(standing(before).reindex(ids)),
             was_prospect=ids.isin(before["id"]),
             was_customer=ids.isin(periods.loc[periods["end"].notna(), "id"]),
+            explored=ids.isin([*_explorers(before), *_explorers(now.companies)]),
             reason=_plain(rows["reason_1"]) if "reason_1" in rows else [None] * len(ids),
         )
 

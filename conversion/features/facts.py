@@ -77,7 +77,7 @@ def attribute_fact(column: str) -> str:
 
 def facts_of(features: Sequence[Feature], contract: Contract) -> tuple[Fact, ...]:
     """List the facts that features measure, each once, in the order of its first feature."""
-    return tuple(_fact(key, contract) for key in dict.fromkeys(feature.fact for feature in features))
+    return tuple(fact_of(key, contract) for key in dict.fromkeys(feature.fact for feature in features))
 
 
 def fact_places(features: Sequence[Feature]) -> NDArray[np.intp]:
@@ -100,7 +100,8 @@ def summer_by_fact(places: NDArray[np.intp]) -> Callable[[Floats], Floats]:
     )
 
 
-def _fact(key: str, contract: Contract) -> Fact:
+def fact_of(key: str, contract: Contract) -> Fact:
+    """Return the fact of a key; KeyError if the contract does not have it."""
     if key in TITLES:
         return Fact(key, TITLES[key], "activity")
     kind, _, name = key.partition(":")

@@ -117,6 +117,7 @@ def tables_of(contract: Contract, contract_file: str | None = None) -> dict[str,
     ParamsError
         A column of another meaning is called ``id``, or columns of a history stand for two things.
     """
+    contract = contract.exported
     companies, usage = contract.companies, contract.usage
     columns = {name: (companies.id, [*_company_columns(contract, name)]) for name in companies.tables}
     columns[usage.table] = (usage.id, [*_usage_columns(contract)])

@@ -13,7 +13,7 @@ from conversion.config.data_contract import Contract
 from conversion.data.contacts import UNKNOWN
 from conversion.data.timeline import WEEK
 from conversion.ingest.faults import one_of
-from conversion.ingest.parsers import Parser, zoned_parser
+from conversion.ingest.parsers import Parser, parse_day, zoned_parser
 from conversion.stats.metric import Metric
 
 log = logging.getLogger(__name__)
@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 def contact_day_parser(zone: str) -> Parser:
     """Make the parser of the days of contacts; the time of day, in a time zone, is dropped."""
+    if zone == "UTC":
+        return parse_day
     parse = zoned_parser(zone)
 
     def parse_contact_day(value: Any) -> dt.datetime:

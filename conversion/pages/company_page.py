@@ -127,6 +127,7 @@ def company_page(table: LeadTable, position: int, company: Company, about: About
         shown=table.shown,
         bar=share_bar(float(row["probability"])),
         prospects=len(table),
+        was_delivered=table.was_delivered,
         moved=moved_of(row) if table.has_past else None,
         reasons=[row[name] for name in REASON_COLUMNS if row[name] is not None],
         details=details_of(table, row),

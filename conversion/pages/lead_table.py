@@ -67,6 +67,15 @@ class Filter:
         return np.asarray(self.codes == self.choices.index(value))
 
 
+def filter_columns(contract: Contract) -> tuple[str, ...]:
+    """Name the columns that leads can be filtered by."""
+    companies = contract.companies
+    attributes = [
+        name for name, each in companies.attributes.items() if isinstance(each, Category | Flag | Ordered)
+    ]
+    return ("tier", "rep", *companies.shown, *attributes)
+
+
 class LeadTable:
     """A lead list.
 
@@ -103,6 +112,16 @@ class LeadTable:
         return "expected_mrr" in self.leads
 
     @cached_property
+    def has_reps(self) -> bool:
+        """Whether the list says who calls."""
+        return "rep" in self.leads and bool(self.leads["rep"].notna().any())
+
+    @cached_property
+    def was_delivered(self) -> bool:
+        """Whether the list says what moved since the one that went out before."""
+        return "moved" in self.leads and bool(self.leads["moved"].notna().any())
+
+    @cached_property
     def has_past(self) -> bool:
         """Whether any lead was on the list of the week before."""
         return "rank_before" in self.leads and bool(self.leads["rank_before"].notna().any())
@@ -125,14 +144,36 @@ class LeadTable:
 
     # Filtering
 
+    def has(self, column: str, value: str) -> NDArray[np.bool_]:
+        """Return which leads have a value in one of `filter_columns`, be it a choice of `filters` or not."""
+        known = self.filters.get(column) or self._attribute_filter(column)
+        if known is not None:
+            return known.has(value)
+        if column not in self.leads:  # the rep, where nobody calls
+            return np.full(len(self), value == NONE)
+        texts = pc.utf8_trim_whitespace(_texts(self.leads[self._filtered(column)]))
+        found = pc.is_null(texts) if value == NONE else pc.equal(texts, pa.scalar(value, pa.large_string()))
+        return np.asarray(found.fill_null(False).to_numpy(zero_copy_only=False))
+
+    def _filtered(self, column: str) -> str:
+        """Name the column that a filter looks at: of a category with groups, that of the groups."""
+        attribute = self.contract.companies.attributes.get(column)
+        grouped = isinstance(attribute, Category) and attribute.groups is not None
+        return encoded_names(column, attribute)[0] if grouped and attribute is not None else column
+
+    def _attribute_filter(self, column: str) -> Filter | None:
+        attribute = self.contract.companies.attributes.get(column)
+        return None if attribute is None else _attribute_filter(self.leads, column, attribute)
+
     @cached_property
     def filters(self) -> Mapping[str, Filter]:
-        """The columns that leads can be filtered by, tier first."""
+        """The filters of few values, which people choose from, tier first."""
         companies = self.contract.companies
         found = [_tier_filter(self.leads["tier"])]
-        found += [each for name in self.shown if (each := self._shown_filter(name)) is not None]
-        for name, attribute in companies.attributes.items():
-            each = _attribute_filter(self.leads, name, attribute)
+        texts = [name for name in ("rep", *self.shown) if name in self.leads]
+        found += [each for name in texts if (each := self._shown_filter(name)) is not None]
+        for name in companies.attributes:
+            each = self._attribute_filter(name)
             if each is not None and 1 < len(each.choices) <= MAX_CHOICES:
                 found.append(each)
         return {each.column: each for each in found[:MAX_FILTERS]}
@@ -187,7 +228,7 @@ class LeadTable:
         """Return the position of a company on the list; None: it is not there."""
         try:
             place = self._places.get_loc(company_id)
-        except KeyError:
+        except (KeyError, OverflowError):  # the latter of a number that no column holds
             return None
         assert isinstance(place, int), "each company is on the list once"
         return place

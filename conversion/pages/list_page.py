@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import numpy as np
 from markupsafe import Markup
 
+from conversion.features.words import capitalised
 from conversion.leads.lead_columns import REASON_COLUMNS
 from conversion.leads.lead_tables import WHOLE
 from conversion.pages import words
@@ -40,11 +41,14 @@ class Moved:
         A few words.
     more
         What the probability was; empty: the same.
+    why
+        What changed, in a sentence, where that is known; empty otherwise.
     """
 
     kind: str
     text: str
     more: str
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class Row:
     activity: Markup
     reason: str | None
     moved: Moved | None
+    rep: str | None
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,8 @@ class AboutList:
         Within how many days companies convert; None: not known.
     currency
         Of values; empty: not known.
+    scorecard
+        One line on what became of the lists that went out; None: not known.
     """
 
     version: str
@@ -87,6 +94,7 @@ class AboutList:
     record: str | None
     horizon_days: int | None
     currency: str
+    scorecard: str | None = None
 
 
 def list_page(table: LeadTable, query: ListQuery, about: AboutList, site: Site) -> str:
@@ -173,6 +181,7 @@ def _row(table: LeadTable, position: int, row: Mapping[str, Any], site: Site) ->
         activity=sparkline(activity, activity_label(activity)),
         reason=row[REASON_COLUMNS[0]],
         moved=moved_of(row) if table.has_past else None,
+        rep=row.get("rep"),
     )
 
 
@@ -195,22 +204,23 @@ def activity_label(activity: list[float]) -> str:
 
 
 def moved_of(row: Mapping[str, Any]) -> Moved:
-    """Say what changed for a lead since the week before.
+    """Say what changed for a lead since the list before.
 
     Examples
     --------
     >>> moved_of({"rank": 3, "probability": 0.5, "rank_before": 15, "probability_before": 0.41})
-    Moved(kind='up', text='Up from 15', more='was 41 %')
+    Moved(kind='up', text='Up from 15', more='was 41 %', why='')
     >>> moved_of({"rank": 3, "probability": 0.5, "rank_before": None, "probability_before": None})
-    Moved(kind='new', text='New', more='')
+    Moved(kind='new', text='New', more='', why='')
     """
+    why = capitalised((row.get("moved") or "").partition(": ")[2])
     rank, before = int(row["rank"]), None if row["rank_before"] is None else int(row["rank_before"])
     text = words.moved(rank, before).capitalize()
     if before is None:
-        return Moved("new", text, "")
+        return Moved("new", text, "", why)
     kind = "up" if rank < before else "down" if rank > before else "same"
     was, now = words.percent(row["probability_before"]), words.percent(row["probability"])
-    return Moved(kind, text, "" if was == now else f"was {was}")
+    return Moved(kind, text, "" if was == now else f"was {was}", why)
 
 
 # The download

@@ -1,14 +1,14 @@
-"""What is asked of the list's page by its query: search, filters, order and page."""
+"""What is asked of the list by a query, of its page or of the API: search, filters, order, and the page."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 
-from conversion.pages.lead_table import LeadTable, Positions
+from conversion.pages.lead_table import LeadTable, Positions, filter_columns
 
 BY: Final = "by."
 """Begins the name of a filter's parameter; tier has none, as it is no column of the export."""
@@ -31,6 +31,26 @@ class QueryError(ValueError):
     """A query that is not one; the message is a sentence for people."""
 
 
+class ParameterError(QueryError):
+    """A parameter of the list that is not one.
+
+    Attributes
+    ----------
+    field
+        Its name.
+    given
+        Its value, or what else is wrong with it.
+    allowed
+        What it may be.
+    """
+
+    def __init__(self, sentence: str, field: str, given: str, allowed: str) -> None:
+        super().__init__(sentence)
+        self.field = field
+        self.given = given
+        self.allowed = allowed
+
+
 @dataclass(frozen=True)
 class ListQuery:
     """What is asked of the list.
@@ -40,7 +60,7 @@ class ListQuery:
     search
         Words that the id or a shown column must have.
     filters
-        By column of `LeadTable.filters`, the value that leads must have.
+        By column of `filter_columns`, the value that leads must have.
     sort
         One of `SORTS`.
     page
@@ -77,51 +97,92 @@ def sorts_of(table: LeadTable) -> tuple[str, ...]:
 
 
 def read_query(given: Sequence[tuple[str, str]], table: LeadTable) -> ListQuery:
-    """Read a query; an empty value asks for nothing, as forms send their empty fields too.
+    """Read the query of a page; an empty value asks for nothing, as forms send their empty fields too.
 
     Raises
     ------
-    QueryError
+    ParameterError
         A parameter is unknown, or given twice, or its value is not one.
     """
-    filters = {parameter_of(column): column for column in table.filters}
+    filters = _filters(table)
     values: dict[str, str] = {}
     for name, value in given:
         if name not in {"q", "sort", "page"} and name not in filters:
-            raise QueryError(f"The list cannot be narrowed by “{_shown(name)}”.")
+            raise _not_a_filter(name, filters)
         if name in values:
-            raise QueryError(f"“{_shown(name)}” is given twice.")
-        values[name] = " ".join(value.split())
-    values = {name: value for name, value in values.items() if value}
-    if "tier" in values and values["tier"] not in table.filters["tier"].choices:
-        raise QueryError(f"There is no tier “{_shown(values['tier'])}”.")
-    return ListQuery(
-        search=_search(values.get("q", "")),
+            raise ParameterError(f"“{_shown(name)}” is given twice.", name, "it twice", "each parameter once")
+        values[name] = value
+    query, faults = read_parameters(values, table)
+    if faults:
+        raise faults[0]
+    return query
+
+
+def read_parameters(values: Mapping[str, str], table: LeadTable) -> tuple[ListQuery, list[ParameterError]]:
+    """Read parameters by name; return the query of those that are right, and what is wrong with others."""
+    filters, faults = _filters(table), []
+    values = {name: text for name, value in values.items() if (text := " ".join(value.split()))}
+    found = ListQuery(
         filters={filters[name]: value for name, value in values.items() if name in filters},
-        sort=_sort(values.get("sort", "rank"), table),
-        page=_page(values.get("page", "1")),
+        search=values.get("q", ""),
+        sort=values.get("sort", "rank"),
+    )
+    checks = {"tier": _check_tier, "q": _check_search, "sort": _check_sort, "page": _check_page}
+    for name in (*checks, *sorted(values.keys() - checks.keys())):
+        if name not in values:
+            continue
+        try:
+            if name in checks:
+                checks[name](values[name], table)
+            elif name not in filters:
+                raise _not_a_filter(name, filters)
+        except ParameterError as fault:
+            faults.append(fault)
+    if "page" in values and not faults:
+        found = replace(found, page=int(values["page"]))
+    return found, faults
+
+
+def _filters(table: LeadTable) -> dict[str, str]:
+    return {parameter_of(column): column for column in filter_columns(table.contract)}
+
+
+def _not_a_filter(name: str, filters: Mapping[str, str]) -> ParameterError:
+    sentence = f"The list cannot be narrowed by “{_shown(name)}”."
+    return ParameterError(
+        sentence, name, "a filter of this name", f"one of {', '.join(('q', 'sort', *filters))}"
     )
 
 
-def _search(text: str) -> str:
-    text = " ".join(text.split())
+def _check_tier(name: str, table: LeadTable) -> None:
+    choices = table.filters["tier"].choices
+    if name not in choices:
+        raise ParameterError(
+            f"There is no tier “{_shown(name)}”.", "tier", name, f"one of {', '.join(choices)}"
+        )
+
+
+def _check_search(text: str, _: LeadTable) -> None:
     if len(text) > MAX_SEARCH:
-        raise QueryError(f"A search can have {MAX_SEARCH} characters at most, this one has {len(text)}.")
-    if len(text.split()) > MAX_WORDS:
-        raise QueryError(f"A search can have {MAX_WORDS} words at most.")
-    return text
+        sentence = f"A search can have {MAX_SEARCH} characters at most, this one has {len(text)}."
+        raise ParameterError(sentence, "q", f"{len(text)} characters", f"{MAX_SEARCH} characters at most")
+    count = len(text.split())
+    if count > MAX_WORDS:
+        sentence = f"A search can have {MAX_WORDS} words at most."
+        raise ParameterError(sentence, "q", f"{count} words", f"{MAX_WORDS} words at most")
 
 
-def _sort(name: str, table: LeadTable) -> str:
-    if name not in sorts_of(table):
-        raise QueryError(f"The list cannot be sorted by “{_shown(name)}”.")
-    return name
+def _check_sort(name: str, table: LeadTable) -> None:
+    sorts = sorts_of(table)
+    if name not in sorts:
+        sentence = f"The list cannot be sorted by “{_shown(name)}”."
+        raise ParameterError(sentence, "sort", name, f"one of {', '.join(sorts)}")
 
 
-def _page(text: str) -> int:
+def _check_page(text: str, _: LeadTable) -> None:
     if not (text.isascii() and text.isdigit() and len(text) < len(str(MAX_PAGE)) and int(text) > 0):
-        raise QueryError(f"There is no page “{_shown(text)}”.")
-    return int(text)
+        sentence = f"There is no page “{_shown(text)}”."
+        raise ParameterError(sentence, "page", text, f"a whole number from 1 to {MAX_PAGE - 1}")
 
 
 def _shown(text: str) -> str:
@@ -133,7 +194,7 @@ def select(table: LeadTable, query: ListQuery) -> Positions:
     """Return the positions of the leads that a query asks for, in its order, of all pages."""
     wanted = None
     for column, value in query.filters.items():
-        has = table.filters[column].has(value)
+        has = table.has(column, value)
         wanted = has if wanted is None else wanted & has
     for word in query.search.split():
         has = table.matches(word)

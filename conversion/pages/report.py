@@ -41,7 +41,9 @@ class Lead:
     value
         The expected value; empty: not known.
     moved
-        Where it was the week before; empty: there was no list.
+        What changed since the last list, or where it was the week before; empty: there was no list.
+    rep
+        Who calls; empty: nobody in particular.
     reasons, caution, evidence
         Sentences; empty: none.
     """
@@ -55,6 +57,7 @@ class Lead:
     tier_class: str
     value: str
     moved: str
+    rep: str
     reasons: tuple[str, ...]
     caution: str
     evidence: str
@@ -124,14 +127,17 @@ def _lead(row: Mapping[str, Any], had_list: bool, record: TrackRecord, contract:
         tier=tier_words(row["tier"]),
         tier_class=str(row["tier"]).replace("_", "-"),
         value="" if value is None else money(value, record.business.currency),
-        moved=_moved(rank, before) if had_list else "",
+        moved=_moved(rank, before, row.get("moved")) if had_list else "",
+        rep=row.get("rep") or "",
         reasons=tuple(str(row[name]) for name in REASON_COLUMNS if row[name] is not None),
         caution=row["caution"] or "",
         evidence=row["evidence"] or "",
     )
 
 
-def _moved(rank: int, before: Any) -> str:
+def _moved(rank: int, before: Any, sentence: str | None) -> str:
+    if sentence:
+        return f"{sentence}."
     text = moved(rank, None if before is None else int(before))
     return f"Since last week: {text}."
 

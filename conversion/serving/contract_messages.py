@@ -49,9 +49,21 @@ LEAD_TYPES: Final[dict[str, Any]] = {
     "tier": Tier,
     "expected_mrr": float,
     "probability_before": Annotated[
-        float | None, Field(description="of the same model a week before; null: it was no prospect")
+        float | None,
+        Field(
+            description="of the list that went out before; if none did, of the same model a week before; "
+            "null: it was no prospect"
+        ),
     ],
-    "rank_before": Annotated[int | None, Field(description="by that probability")],
+    "rank_before": Annotated[int | None, Field(description="on that list")],
+    "rep": Annotated[str | None, Field(description="who calls it; null: nobody in particular")],
+    "moved": Annotated[
+        str | None,
+        Field(
+            description="a sentence on what changed since the list that went out before; null: there is "
+            "nothing to say"
+        ),
+    ],
     "fit": Annotated[float, Field(description="what its attributes add to the log-odds before calibration")],
     "activity": Annotated[float, Field(description="what its usage adds to them")],
     "last_active_week": str | None,
@@ -180,7 +192,7 @@ def _usage_columns(contract: Contract) -> tuple[str, ...]:
 def _python_names(contract: Contract) -> dict[str, str]:
     """Name a model's attribute for each column: the column, where Python and pydantic can call one so."""
     columns = dict.fromkeys(
-        (*lead_columns(contract), *contract.companies.attributes, *_usage_columns(contract))
+        (*lead_columns(contract), "rep", "moved", *contract.companies.attributes, *_usage_columns(contract))
     )
     plain = {
         column: column.isidentifier()
@@ -312,9 +324,8 @@ def _lead(contract: Contract, names: Mapping[str, str], plain_id: type) -> dict[
     types |= {column: _listed(column, each, names[column]) for column, each in attributes.items()}
     types |= {column: (str, _field(column, names[column])) for column in contract.group_columns}
     types["reasons"] = (list[str], ...)
-    columns = dict.fromkeys(
-        "reasons" if column in REASON_COLUMNS else column for column in lead_columns(contract)
-    )
+    listed = (*lead_columns(contract), "rep", "moved")
+    columns = dict.fromkeys("reasons" if column in REASON_COLUMNS else column for column in listed)
     return {names.get(column, column): types[column] for column in columns}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,14 +10,15 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from conversion.data.timeline import days_before_monday
 from conversion.leads.lead_columns import REASON_COLUMNS
 from conversion.leads.lead_files import LeadFiles, read_lead_files
-from conversion.modelling.tiers import TIERS
+from conversion.pages.lead_table import LeadTable
+from conversion.pages.list_query import ListQuery, select
+from conversion.runtime.seals import sha256_of
 from conversion.serving.contract_messages import Messages
-from conversion.serving.messages import Leads, LeadWithUsage, Tier, UsageWeek
+from conversion.serving.messages import Leads, LeadWithUsage, UsageWeek
 from conversion.serving.predictor import VERSION_DIGITS
 
 _WHOLE: Final = ("rank_before", "last_week_actions", "last_week_users")
@@ -60,9 +60,14 @@ class LeadList:
         return self.files.manifest.model_sha256[:VERSION_DIGITS]
 
     @cached_property
-    def rows_of_tier(self) -> dict[str, NDArray[np.intp]]:
-        """The rows of each tier, so that a page copies no more than itself."""
-        return {name: np.flatnonzero(self.leads["tier"] == name) for name in TIERS}
+    def table(self) -> LeadTable:
+        """The list, as it is searched and sorted."""
+        return LeadTable(self.leads, self.usage, self.messages.contract, self.as_of)
+
+    @cached_property
+    def sha256(self) -> str:
+        """What tells it from any other list."""
+        return sha256_of(self.files.manifest.model_dump_json().encode())
 
 
 def read_lead_list(root: Path, file_format: str, messages: Messages) -> LeadList | None:
@@ -71,17 +76,13 @@ def read_lead_list(root: Path, file_format: str, messages: Messages) -> LeadList
     return None if files is None else LeadList(files, messages)
 
 
-def lead_page(lead_list: LeadList, tier: Tier | None, limit: int, offset: int) -> Leads:
-    """Return a page of the list, or of one tier of it."""
-    leads, total = lead_list.leads, len(lead_list.leads)
-    if tier is None:
-        rows = leads.iloc[offset : offset + limit]
-    else:
-        of_tier = lead_list.rows_of_tier[tier]
-        rows, total = leads.iloc[of_tier[offset : offset + limit]], len(of_tier)
+def lead_page(lead_list: LeadList, query: ListQuery, limit: int, offset: int) -> Leads:
+    """Return some of the leads that a query asks for, in its order; its page does not matter."""
+    table, found = lead_list.table, select(lead_list.table, query)
+    rows = table.rows(found[offset : offset + limit])
     return lead_list.messages.leads(
-        leads=[lead_list.messages.lead(**values) for values in _plain(rows)],
-        total=total,
+        leads=[lead_list.messages.lead(**_lead(row)) for row in rows],
+        total=len(found),
         limit=limit,
         offset=offset,
         as_of=lead_list.as_of,
@@ -91,19 +92,12 @@ def lead_page(lead_list: LeadList, tier: Tier | None, limit: int, offset: int) -
 
 def find_lead(lead_list: LeadList, company_id: int | str) -> LeadWithUsage | None:
     """Find a lead and its usage; None: the company is not on the list."""
-    (rows,) = np.nonzero(lead_list.leads["id"] == company_id)
-    if not len(rows):
+    table, messages = lead_list.table, lead_list.messages
+    position = table.position(company_id)
+    if position is None:
         return None
-    (values,) = _plain(lead_list.leads.iloc[rows])
-    usage = usage_weeks(_usage_of(lead_list.usage, company_id), lead_list.messages)
-    return lead_list.messages.lead_with_usage(**values, usage=usage)
-
-
-def _usage_of(usage: pd.DataFrame, company_id: int | str) -> pd.DataFrame:
-    # Text ids are no numpy array, and making one would take longer than the rest.
-    ids, places = usage["id"].array, range(len(usage))
-    low = bisect_left(places, company_id, key=ids.__getitem__)
-    return usage.iloc[low : bisect_right(places, company_id, lo=low, key=ids.__getitem__)]
+    (row,) = table.rows(np.array([position]))
+    return messages.lead_with_usage(**_lead(row), usage=usage_weeks(table.usage_of(position), messages))
 
 
 def usage_weeks(rows: pd.DataFrame, messages: Messages) -> list[UsageWeek]:
@@ -120,13 +114,8 @@ def usage_weeks(rows: pd.DataFrame, messages: Messages) -> list[UsageWeek]:
     return [messages.usage_week(**dict(zip(columns, week, strict=True))) for week in weeks]
 
 
-def _plain(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Turn rows into values of a lead's fields: None for missing values, one list of reasons."""
-    rows = rows.astype(object).where(rows.notna(), None)
-    return [_lead(dict(row)) for row in rows.to_dict("records")]
-
-
 def _lead(row: dict[Any, Any]) -> dict[str, Any]:
+    """Turn a row into a lead's fields: one list of reasons, and whole numbers where a column has floats."""
     reasons = [reason for name in REASON_COLUMNS if (reason := row.pop(name)) is not None]
     whole = {name: None if row[name] is None else int(row[name]) for name in _WHOLE if name in row}
-    return row | whole | {"reasons": reasons}
+    return {"rep": None, "moved": None} | row | whole | {"reasons": reasons}

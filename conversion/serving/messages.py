@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from conversion.pages.list_query import MAX_SEARCH, SORTS
 from conversion.serving.message_types import MAX_COUNT, Answer, Message, WholeNumber
 
 MAX_LEADS: Final = 1000
@@ -102,7 +103,7 @@ class Leads(Answer):
     """A page of the lead list."""
 
     leads: list[Lead]
-    total: int = Field(description="leads of the asked tier, or of all")
+    total: int = Field(description="leads that the query asks for, on all pages")
     limit: int
     offset: int
     as_of: dt.date = Field(description="moment of the list")
@@ -114,7 +115,18 @@ class LeadsQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    q: str = Field(
+        "",
+        max_length=MAX_SEARCH,
+        description="words that the id or a shown column must have, in any case",
+    )
     tier: Tier | None = Field(None, description="only leads of this tier")
+    sort: str = Field(
+        "rank",
+        description="the order: value by expected value, rose and fell by how much the probability changed "
+        "since the week before; only where the list has these",
+        json_schema_extra={"enum": list(SORTS)},
+    )
     limit: WholeNumber = Field(50, ge=1, le=MAX_LEADS, description="leads on the page at most")
     offset: WholeNumber = Field(0, ge=0, le=MAX_COUNT, description="leads to skip")
 
@@ -151,6 +163,10 @@ class ServedList(Answer):
     of_served_model: bool = Field(
         description="false: another model scored the list than the one that predicts; they may differ"
     )
+    delivery: int | None = Field(
+        description="which delivery of this as_of it is, above 1 for a correction; null: it was not delivered"
+    )
+    loaded: dt.datetime = Field(description="when this worker read it")
 
 
 class Health(Answer):

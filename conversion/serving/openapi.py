@@ -10,7 +10,10 @@ from typing import Any, Final
 from pydantic import BaseModel, Field, TypeAdapter, create_model
 from pydantic.json_schema import models_json_schema
 
+from conversion.config.attribute_kinds import AnyAttribute, Category, Flag
 from conversion.config.data_contract import Contract
+from conversion.pages.lead_table import NONE, YES_NO, filter_columns
+from conversion.pages.list_query import parameter_of
 from conversion.serving.contract_messages import Messages
 from conversion.serving.examples import history_example, summary_example
 from conversion.serving.message_types import MAX_ID, TextId
@@ -46,6 +49,19 @@ REFUSALS: Final = {
 ON_BODIES: Final = tuple(status for status in REFUSALS if status is not HTTPStatus.NOT_FOUND)
 ON_LEADS: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
 OPEN: Final[Json] = {"security": [{}]}
+ETAG: Final[Json] = {
+    "ETag": {
+        "description": "names this answer: the same until the list, the query or the form of answers changes",
+        "schema": {"type": "string"},
+    }
+}
+IF_NONE_MATCH: Final[Json] = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "the ETag of an answer that the client has: 304 if it is still right",
+    "schema": {"type": "string"},
+}
 
 DESCRIPTION: Final = """\
 How likely free-tier companies convert to paying within `featurize.horizon_days` (30 days), and why.
@@ -175,10 +191,11 @@ def _paths(messages: Messages) -> Json:
         "/leads": {
             "get": _operation(
                 "list_leads",
-                "Show the lead list, a page at a time",
+                "Show the leads that a query asks for, a page at a time",
                 Leads,
                 ON_LEADS,
-                parameters=_query_parameters(),
+                tagged=True,
+                parameters=[*_query_parameters(), *_filter_parameters(messages.contract), IF_NONE_MATCH],
             )
         },
         "/leads/{id}": {
@@ -187,7 +204,8 @@ def _paths(messages: Messages) -> Json:
                 "Show one lead with its weekly usage",
                 LeadWithUsage,
                 ON_LEADS,
-                parameters=[_id_parameter(messages.contract)],
+                tagged=True,
+                parameters=[_id_parameter(messages.contract), IF_NONE_MATCH],
             )
         },
         "/health": {"get": _operation("health", "Tell which model is served", Health, **OPEN)},
@@ -204,14 +222,22 @@ def _reference(model: type[BaseModel]) -> Json:
 
 
 def _operation(
-    name: str, summary: str, answer: type[BaseModel] | None, refusals: Iterable[HTTPStatus] = (), **more: Any
+    name: str,
+    summary: str,
+    answer: type[BaseModel] | None,
+    refusals: Iterable[HTTPStatus] = (),
+    tagged: bool = False,
+    **more: Any,
 ) -> Json:
-    """Describe an operation; without an ``answer`` it answers plain text."""
-    responses = {
+    """Describe an operation; without an ``answer`` it answers plain text, ``tagged`` with an ``ETag``."""
+    responses: Json = {
         "200": {"description": answer.__doc__, "content": _json(_reference(answer))}
         if answer
         else {"description": summary, "content": {"text/plain": {"schema": {"type": "string"}}}}
     }
+    if tagged:
+        responses["200"]["headers"] = ETAG
+        responses["304"] = {"description": "The answer is the one that If-None-Match names.", "headers": ETAG}
     for status in refusals:
         responses[str(int(status))] = {
             "description": REFUSALS[status],
@@ -240,6 +266,30 @@ def _query_parameters() -> list[Json]:
         }
         for name, schema in properties.items()
     ]
+
+
+def _filter_parameters(contract: Contract) -> list[Json]:
+    """Describe the filters by columns; their values are of the list, and not for everybody to read."""
+    columns = [column for column in filter_columns(contract) if column != "tier"]
+    attributes = contract.companies.attributes
+    return [
+        {
+            "name": parameter_of(column),
+            "in": "query",
+            "required": False,
+            "description": f"only leads with this {column}, {_values_of(attributes.get(column))}",
+            "schema": {"type": "string"},
+        }
+        for column in columns
+    ]
+
+
+def _values_of(attribute: AnyAttribute | None) -> str:
+    """Say what the values of a filter are."""
+    if isinstance(attribute, Flag):
+        return f"{YES_NO[0]} or {YES_NO[1]}; {NONE}: not known"
+    grouped = isinstance(attribute, Category) and attribute.groups is not None
+    return f"one of its groups; {NONE}: none" if grouped else f"whole and in this case; {NONE}: none"
 
 
 def _without_null(schema: Json) -> Json:

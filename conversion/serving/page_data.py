@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -23,8 +23,8 @@ from conversion.pages.similar import Converted, Similar
 from conversion.pages.what_if import Json, attribute_fields, changed, count_fields, last_week
 from conversion.serving.lead_pages import LeadList, usage_weeks
 from conversion.serving.message_types import MAX_WEEKS
-from conversion.serving.messages import History
-from conversion.serving.predictor import explain, predict
+from conversion.serving.messages import History, Prediction
+from conversion.serving.predictor import predict, predict_and_explain
 from conversion.serving.refusals import RefusalError, refusal_of
 from conversion.serving.state import ServiceState
 
@@ -52,11 +52,10 @@ class PageData:
     state: ServiceState
     leads: LeadList
 
-    @cached_property
+    @property
     def table(self) -> LeadTable:
         """The list, as it is searched and sorted."""
-        leads = self.leads
-        return LeadTable(leads.leads, leads.usage, leads.messages.contract, leads.as_of)
+        return self.leads.table
 
     @cached_property
     def about(self) -> AboutList:
@@ -70,6 +69,7 @@ class PageData:
             record=None if record is None else record.line,
             horizon_days=self.leads.files.evidence.horizon_days,
             currency="" if record is None else record.business.currency,
+            scorecard=None if self.state.scorecard is None else self.state.scorecard.line,
         )
 
     # One company
@@ -86,10 +86,18 @@ class PageData:
         """Return what is known of a company beside its row, and what becomes of it with the given changes."""
         contributions = self._contributions(position)
         history = self._history(position) if self.about.of_served_model else None
+        now = None if history is None else self._now(history)
+        sentences: dict[str, str | None] = {}
+        what_if: WhatIf | str = OTHER_MODEL
+        if isinstance(now, str):
+            what_if = now
+        elif history is not None and now is not None:
+            answer, sentences = now
+            what_if = self._what_if(history, answer, given)
         return Company(
-            explanation=self._explanation(position, contributions, history),
+            explanation=self._explanation(position, contributions, sentences),
             similar=self._similar(position, contributions),
-            what_if=OTHER_MODEL if history is None else self._what_if(history, given),
+            what_if=what_if,
         )
 
     @cached_property
@@ -111,15 +119,11 @@ class PageData:
         return [float(table[fact.key].iloc[position]) for fact in self._facts]
 
     def _explanation(
-        self, position: int, contributions: Sequence[float], history: Json | None
+        self, position: int, contributions: Sequence[float], sentences: Mapping[str, str | None]
     ) -> Explanation | None:
-        """Return what each fact adds to a score, with sentences if the list is of the model that answers."""
+        """Return what each fact adds to a score, with the sentences that there are."""
         if not self._facts:
             return None
-        sentences: dict[str, str | None] = {}
-        company = None if history is None else self._validated(history)
-        if isinstance(company, History):
-            sentences = {each.fact.key: each.sentence for each in explain(self.state.predictor, company)}
         facts = zip(self._facts, contributions, strict=True)
         return Explanation(
             base=float(self.leads.files.contributions[BASE].iloc[position]),
@@ -134,12 +138,20 @@ class PageData:
 
     # What if
 
-    def _what_if(self, history: Json, given: Given) -> WhatIf | str:
-        """Return the form and what came of it, or why there is none."""
+    def _now(self, history: Json) -> tuple[Answer, dict[str, str | None]] | str:
+        """Predict a company as it is, with a sentence on each fact; or say why it cannot be predicted."""
+        company = self._validated(history)
+        if isinstance(company, str):
+            return company
+        try:
+            prediction, explained = predict_and_explain(self.state.predictor, company)
+        except RefusalError as error:
+            return str(error)
+        return _answer_of(prediction), {each.fact.key: each.sentence for each in explained}
+
+    def _what_if(self, history: Json, now: Answer, given: Given) -> WhatIf:
+        """Return the form and what came of it."""
         contract, as_of = self.table.contract, self.leads.as_of
-        now = self._answer(history)
-        if isinstance(now, str):
-            return now
         then: Answer | str | None = None
         if given:
             try:
@@ -195,9 +207,13 @@ class PageData:
             (prediction,) = predict(self.state.predictor, [company], [""])
         except RefusalError as error:
             return str(error)
-        return Answer(
-            probability=prediction.conversion_probability,
-            tier=prediction.tier,
-            reasons=tuple(prediction.reasons),
-            caution=prediction.caution,
-        )
+        return _answer_of(prediction)
+
+
+def _answer_of(prediction: Prediction) -> Answer:
+    return Answer(
+        probability=prediction.conversion_probability,
+        tier=prediction.tier,
+        reasons=tuple(prediction.reasons),
+        caution=prediction.caution,
+    )

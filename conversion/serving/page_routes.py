@@ -9,7 +9,6 @@ from functools import cached_property
 from http import HTTPStatus
 from typing import Final, Literal
 
-import anyio
 import anyio.to_thread
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -23,11 +22,10 @@ from conversion.pages.list_page import csv_of, list_page
 from conversion.pages.list_query import QueryError, read_query
 from conversion.pages.model_page import model_page
 from conversion.serving import login
+from conversion.serving.etags import is_known
 from conversion.serving.page_data import Given, PageData
 from conversion.serving.state import ServiceState
 
-THREADS: Final = 4
-"""Pages that are rendered at once at most: they share the processor with predictions."""
 BODY_SECONDS: Final = 10
 STATIC_SECONDS: Final = 365 * 24 * 3600
 
@@ -45,12 +43,8 @@ class Pages:
         self.state = state
         self.site = Site(state.settings.root_path, signs_out=state.token is not None)
         self.data = None if state.leads is None else PageData(state, state.leads)
-        self.attempts = login.Attempts()
-
-    @cached_property
-    def threads(self) -> anyio.CapacityLimiter:
-        """Limits how many pages are rendered at once."""
-        return anyio.CapacityLimiter(THREADS)
+        self.attempts = state.limits.attempts
+        self.threads = state.limits.pages
 
     def routes(self, ids: Literal["whole", "text"]) -> list[Route]:
         """List the routes."""
@@ -125,7 +119,7 @@ class Pages:
         if record is None:
             return None
         is_served = record.about.model_sha256.startswith(state.predictor.version)
-        return model_page(record, state.messages.contract, is_served, self.site)
+        return model_page(record, state.messages.contract, is_served, self.site, state.scorecard)
 
     async def _shown(self, answer: Callable[[PageData], Response]) -> Response:
         """Answer on a thread, so that predictions go on."""
@@ -153,8 +147,9 @@ class Pages:
         file = static_file(name)
         is_current = request.query_params.get("v") == file.hash
         caching = f"public, max-age={STATIC_SECONDS}, immutable" if is_current else "no-cache"
-        headers = {"ETag": f'"{file.hash}"', "Cache-Control": caching, **HEADERS}
-        if f'"{file.hash}"' in request.headers.get("if-none-match", ""):
+        etag = f'"{file.hash}"'
+        headers = {"ETag": etag, "Cache-Control": caching, **HEADERS}
+        if is_known(request, etag):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         return Response(file.content, media_type=file.media_type, headers=headers)
 

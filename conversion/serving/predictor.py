@@ -148,8 +148,19 @@ class Predictor:
         return Answerer(model, ModelFacts(model), writer, lines)
 
 
-def make_predictor(model: ConversionModel, description: dict[str, Any], params: Params) -> Predictor:
+def make_predictor(
+    model: ConversionModel, description: dict[str, Any], params: Params, known: Messages | None = None
+) -> Predictor:
     """Combine a loaded model, its description and the params that its answers depend on.
+
+    Parameters
+    ----------
+    model, description
+        As loaded.
+    params
+        Of params.yaml.
+    known
+        Messages that are taken again if they are of the model's contract.
 
     Raises
     ------
@@ -161,9 +172,9 @@ def make_predictor(model: ConversionModel, description: dict[str, Any], params: 
     featurize = params.featurize.model_copy(update=vars(described.params.featurize))
     settings = feature_settings(featurize, contract)
     names = [feature.name for feature in model.features]
-    known = {feature.name for feature in feature_definitions(settings)}
+    computed = {feature.name for feature in feature_definitions(settings)}
     same = described.model_type == model.family and list(described.features) == names
-    if not same or not known.issuperset(names):
+    if not same or not computed.issuperset(names):
         raise ArtifactError(
             f"models/model.json: describes another model than the {model.family} of {len(names)} "
             "features in models/model.joblib; run 'dvc repro -f train' to write both again"
@@ -174,7 +185,7 @@ def make_predictor(model: ConversionModel, description: dict[str, Any], params: 
         trained_as_of=described.trained_as_of,
         settings=settings,
         confidence=params.serve.confidence,
-        messages=build_messages(contract),
+        messages=known if known is not None and known.contract == contract else build_messages(contract),
         cuts=cuts_by_probability(params.score.tiers),
     )
 
@@ -208,7 +219,8 @@ def predict(
     summaries = {place: company for place, company in enumerate(companies) if isinstance(company, Summary)}
     predictions: dict[int, Prediction] = {}
     if histories:
-        answers = _of_histories(predictor, list(histories.values()), [where[place] for place in histories])
+        sent = _Histories(predictor, list(histories.values()), [where[place] for place in histories])
+        answers = sent.answers()
         predictions.update(zip(histories, answers, strict=True))
     if summaries:
         answers = _of_summaries(predictor, list(summaries.values()))
@@ -216,44 +228,38 @@ def predict(
     return [predictions[place] for place in range(len(companies))]
 
 
-def explain(predictor: Predictor, company: History) -> tuple[Explained, ...]:
-    """Return what each fact adds to the score of a company, the strongest first.
+def predict_and_explain(predictor: Predictor, company: History) -> tuple[Prediction, tuple[Explained, ...]]:
+    """Predict a company; return what each fact adds to its score too, the strongest first.
 
     Raises
     ------
     RefusalError
         See `predict`.
     """
-    weeks = _weeks_of(predictor, [company])
-    values, seen = _history_arrays(predictor, [company], weeks, [""], predictor.reader.encoded([company]))
-    return predictor.of_histories.writer.explain(seen, predictor.model.contributions(values), 0)
+    sent = _Histories(predictor, [company], [""])
+    (prediction,) = sent.answers()
+    return prediction, predictor.of_histories.writer.explain(sent.seen, sent.scored[1], 0)
 
 
-def _of_histories(predictor: Predictor, companies: Sequence[History], where: list[str]) -> list[Prediction]:
-    weeks, encoded = _weeks_of(predictor, companies), predictor.reader.encoded(companies)
-    values, seen = _history_arrays(predictor, companies, weeks, where, encoded)
-    as_ofs = [first_day_of(week) for week in weeks]
-    answers = _answers(predictor, predictor.of_histories, companies, values, seen, as_ofs)
-    return _say_what_is_unknown(predictor, answers, companies, encoded, NO_USAGE)
+class _Histories:
+    """Histories at their ``as_of``: how the model scores each of their features, and what a rep can see."""
 
+    def __init__(self, predictor: Predictor, companies: Sequence[History], where: Sequence[str]) -> None:
+        self.predictor, self.companies = predictor, companies
+        self.weeks = [week_of(company.as_of or predictor.trained_as_of) for company in companies]
+        self.encoded = predictor.reader.encoded(companies)
+        block = predictor.reader.usage_block(companies, self.weeks, where)
+        attributes = predictor.reader.attributes(self.encoded, self.weeks)
+        settings, levels = predictor.settings, predictor.levels
+        every = features_of_block(attributes, block, np.array([block.shape[1]]), settings, levels)[:, 0]
+        self.scored = predictor.model.probability_with_contributions(every[:, predictor.places])
+        self.seen = observe(block, attributes[:, 0], settings, levels)
 
-def _weeks_of(predictor: Predictor, companies: Sequence[History]) -> list[int]:
-    return [week_of(company.as_of or predictor.trained_as_of) for company in companies]
-
-
-def _history_arrays(
-    predictor: Predictor,
-    companies: Sequence[History],
-    weeks: Sequence[int],
-    where: Sequence[str],
-    encoded: Encoded,
-) -> tuple[np.ndarray, Observations]:
-    """Return the model's features of histories at their ``as_of``, and what a rep can see of them."""
-    block = predictor.reader.usage_block(companies, weeks, where)
-    attributes = predictor.reader.attributes(encoded, weeks)
-    settings, levels = predictor.settings, predictor.levels
-    every = features_of_block(attributes, block, np.array([block.shape[1]]), settings, levels)[:, 0]
-    return every[:, predictor.places], observe(block, attributes[:, 0], settings, levels)
+    def answers(self) -> list[Prediction]:
+        """Return the predictions."""
+        by, as_ofs = self.predictor.of_histories, [first_day_of(week) for week in self.weeks]
+        answers = _answers(self.predictor, by, self.companies, self.scored, self.seen, as_ofs)
+        return _say_what_is_unknown(self.predictor, answers, self.companies, self.encoded, NO_USAGE)
 
 
 def _of_summaries(predictor: Predictor, companies: Sequence[Summary]) -> list[Prediction]:
@@ -262,7 +268,8 @@ def _of_summaries(predictor: Predictor, companies: Sequence[Summary]) -> list[Pr
     values = summary_values(predictor, totals, attributes)
     seen = observe_totals(totals, attributes[:, 0], predictor.settings, predictor.levels)
     as_ofs = [None] * len(companies)
-    answers = _answers(predictor, predictor.of_summaries, companies, values, seen, as_ofs)
+    scored = predictor.of_summaries.model.probability_with_contributions(values)
+    answers = _answers(predictor, predictor.of_summaries, companies, scored, seen, as_ofs)
     return _say_what_is_unknown(predictor, answers, companies, encoded, NOTHING_KNOWN)
 
 
@@ -313,13 +320,12 @@ def _answers(
     predictor: Predictor,
     by: Answerer,
     companies: Sequence[Company],
-    values: np.ndarray,
+    scored: tuple[Floats, Floats],
     seen: Observations,
     as_ofs: Sequence[dt.date | None],
 ) -> list[Prediction]:
     model, lines = by.model, by.lines
-    probability, contributions = model.probability_with_contributions(values)
-    probability = np.round(probability, PROBABILITY_DECIMALS)
+    probability, contributions = np.round(scored[0], PROBABILITY_DECIMALS), scored[1]
     fit, activity = by.facts.parts(contributions)
     rows = zip(
         companies,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -75,8 +76,10 @@ async def read_body(request: Request, limit: int, held: HeldBytes) -> bytearray:
         The body is not declared as JSON, is too large or too slow, or too many bytes are held already.
     """
     _check_media_type(request)
-    # One buffer: as a list, pieces of a few bytes would take many times their size.
-    body, size, fits = bytearray(), 0, True
+    declared = _declared_size(request)
+    # One buffer: as a list, pieces of a few bytes would take many times their size. Nothing is kept of a body
+    # that says beforehand that it is too large.
+    body, size, fits = bytearray(), 0, declared <= limit
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
@@ -93,11 +96,11 @@ async def read_body(request: Request, limit: int, held: HeldBytes) -> bytearray:
             "timeout",
             f"{size} bytes of the body arrived within {BODY_SECONDS} seconds, not all of it",
         ) from error
-    if size > limit:
+    if max(size, declared) > limit:
         raise RefusalError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             "too_large",
-            f"the body has {size} bytes, {limit} are allowed",
+            f"the body has {max(size, declared)} bytes, {limit} are allowed",
         )
     if not fits:
         raise RefusalError(
@@ -107,6 +110,12 @@ async def read_body(request: Request, limit: int, held: HeldBytes) -> bytearray:
             headers={"Retry-After": "1"},
         )
     return body
+
+
+def _declared_size(request: Request) -> int:
+    """Return the size that a request gives for its body; 0: it gives none, as the body comes in chunks."""
+    given = request.headers.get("content-length", "")
+    return int(given) if re.fullmatch("[0-9]{1,20}", given) else 0
 
 
 def _check_media_type(request: Request) -> None:

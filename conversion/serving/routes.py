@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from typing import Final, Literal, TypeVar
@@ -20,8 +21,11 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from conversion.pages.list_query import BY, ListQuery, read_parameters
 from conversion.serving.batch_queue import ByteLimit
+from conversion.serving.etags import etag_of, is_known, not_modified
 from conversion.serving.lead_pages import LeadList, find_lead, lead_page
+from conversion.serving.limits import MAX_SINGLE_BYTES
 from conversion.serving.messages import (
     Error,
     Fault,
@@ -48,10 +52,6 @@ from conversion.serving.request_arrays import places_of
 from conversion.serving.request_body import JSON, read_body
 from conversion.serving.state import ServiceState
 
-# Seven times a company with all the weeks it may have. It is parsed on the event loop, so it must be quick.
-MAX_SINGLE_BYTES: Final = 2**20
-# Single companies have their own limit, so that no batch, however large, keeps them out.
-MAX_SINGLES_BYTES: Final = 32 * MAX_SINGLE_BYTES
 REQUEST_SECONDS: Final = 30
 
 Asked = TypeVar("Asked", LeadPath, LeadsQuery)
@@ -98,7 +98,7 @@ def http_api(state: ServiceState, bentoml_app: ASGIApp) -> ASGIApp:
         },
     )
     app.state.service = state
-    app.state.singles = ByteLimit(MAX_SINGLES_BYTES)
+    app.state.singles = state.limits.singles
     app.router.default = _only(bentoml_app)
     app.router.redirect_slashes = False
     return app
@@ -141,9 +141,9 @@ async def predict_single(request: Request) -> Response:
 async def predict_batch(request: Request) -> Response:
     """Predict companies in the order given, on a thread: a large batch must not hold up probes."""
     state = _state(request)
-    with state.batches.bodies.hold() as held:
+    with state.limits.batches.bodies.hold() as held:
         body = await read_body(request, state.settings.max_body_bytes, held)
-        return await state.batches.run(partial(_answer_batch, state), body)
+        return await state.limits.batches.run(partial(_answer_batch, state), body)
 
 
 def _answer_batch(state: ServiceState, body: bytearray) -> Response:
@@ -154,21 +154,34 @@ def _answer_batch(state: ServiceState, body: bytearray) -> Response:
 
 
 async def list_leads(request: Request) -> Response:
-    """Show a page of the lead list."""
-    query = _query(request)
+    """Show the leads that a query asks for, a page at a time."""
+    given = _given_once(request)
+    if _state(request).leads is None:  # what is wrong with the query comes first, as where there is a list
+        _read(LeadsQuery, {name: value for name, value in given.items() if not name.startswith(BY)})
     leads = _lead_list(request)
-    answer = await anyio.to_thread.run_sync(lead_page, leads, query.tier, query.limit, query.offset)
-    return json_response(answer)
+    query, limit, offset = await anyio.to_thread.run_sync(_leads_query, given, leads)
+    etag = _etag(request, leads, query.parameters(), limit, offset)
+    if is_known(request, etag):
+        return not_modified(etag)
+    answer = await anyio.to_thread.run_sync(lead_page, leads, query, limit, offset)
+    return json_response(answer, headers={"ETag": etag})
 
 
 async def show_lead(request: Request) -> Response:
     """Show one lead with its weekly usage."""
     company_id = _read(_state(request).messages.lead_path, request.path_params).id
-    lead = await anyio.to_thread.run_sync(find_lead, _lead_list(request), company_id)
+    leads = _lead_list(request)
+    lead = await anyio.to_thread.run_sync(find_lead, leads, company_id)
     if lead is None:
         named = company_id if isinstance(company_id, int) else shown(company_id)
         raise RefusalError(HTTPStatus.NOT_FOUND, "not_found", f"company {named} is not on the lead list")
-    return json_response(lead)
+    etag = _etag(request, leads, company_id)
+    return not_modified(etag) if is_known(request, etag) else json_response(lead, headers={"ETag": etag})
+
+
+def _etag(request: Request, leads: LeadList, *asked: object) -> str:
+    """Return the tag of an answer about a list: another list, query or form of answers has another."""
+    return etag_of(leads.sha256, _state(request).form, *asked)
 
 
 async def health(request: Request) -> Response:
@@ -226,7 +239,8 @@ def _lead_list(request: Request) -> LeadList:
     return leads
 
 
-def _query(request: Request) -> LeadsQuery:
+def _given_once(request: Request) -> dict[str, str]:
+    """Return the parameters of a query by name, each given once."""
     given = request.query_params.multi_items()
     first = {name: place for place, (name, _) in reversed(list(enumerate(given)))}
     repeated = [
@@ -236,7 +250,33 @@ def _query(request: Request) -> LeadsQuery:
     ]
     if repeated:
         raise invalid_fields(repeated)
-    return _read(LeadsQuery, dict(given))
+    return dict(given)
+
+
+def _leads_query(given: dict[str, str], leads: LeadList) -> tuple[ListQuery, int, int]:
+    """Read what is asked of the list, its limit and its offset.
+
+    Raises
+    ------
+    RefusalError
+        Lists all that is wrong, first with tier, limit and offset.
+    """
+    filters = {name: value for name, value in given.items() if name.startswith(BY)}
+    plain = {name: value for name, value in given.items() if name not in filters}
+    narrowed = {name: value for name, value in plain.items() if name in {"q", "sort"}} | filters
+    query, wrong = read_parameters(narrowed, leads.table)
+    faults = [Fault(field=each.field, given=shown(each.given), allowed=each.allowed) for each in wrong]
+    try:
+        asked = LeadsQuery.model_validate_strings({n: v for n, v in plain.items() if n not in narrowed})
+    except ValidationError as error:
+        if not faults:
+            raise refusal_of(error) from error
+        raise invalid_fields([*refusal_of(error).body.detail, *faults]) from error
+    if faults:
+        raise invalid_fields(faults)
+    if asked.tier is not None:
+        query = replace(query, filters={"tier": asked.tier, **query.filters})
+    return query, asked.limit, asked.offset
 
 
 def _read(model: type[Asked], texts: dict[str, str]) -> Asked:

@@ -9,7 +9,6 @@ not describe, answer some bad numbers with 500, limit no body's size, and take a
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import shutil
 from collections.abc import Sequence
@@ -34,14 +33,16 @@ from conversion.runtime.logs import log_format, set_up_service_logs
 from conversion.serving import messages
 from conversion.serving.connections import use_bounded_connections
 from conversion.serving.contract_messages import Messages, build_messages
+from conversion.serving.memory import keep_what_is_loaded, use_little_memory
 from conversion.serving.messages import History, Summary
 from conversion.serving.middleware import token_from
 from conversion.serving.prediction_log import PredictionLog
 from conversion.serving.predictor import predict
 from conversion.serving.refusals import RefusalError
+from conversion.serving.reload import Watcher, looks_of
 from conversion.serving.request_arrays import places_of
 from conversion.serving.routes import REQUEST_SECONDS, http_api
-from conversion.serving.state import SERVICE, make_state, read_files
+from conversion.serving.state import SERVICE, ServiceState, make_state, read_files
 
 LOG_FOLDER: Final = "logs"
 LOG_CONFIG: Final = Path(__file__).with_name("prediction_log.yaml")
@@ -123,7 +124,7 @@ def _messages_in(folder: Path) -> Messages:
 
 
 class ContractMiddleware:
-    """Answers the contract's routes before BentoML sees a request.
+    """Answers the contract's routes before BentoML sees a request, from what is served when it comes.
 
     Parameters
     ----------
@@ -134,13 +135,15 @@ class ContractMiddleware:
     def __init__(self, app: ASGIApp) -> None:
         self.bentoml_app = app
         self.contract: ASGIApp | None = None
+        self.state: ServiceState | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer an HTTP request; BentoML handles the rest (start-up, shutdown)."""
         if scope["type"] != "http":
             return await self.bentoml_app(scope, receive, send)
-        if self.contract is None:  # BentoML makes the worker's service after the app
-            self.contract = http_api(bentoml.get_current_service().state, self.bentoml_app)
+        state = bentoml.get_current_service().state  # BentoML makes the worker's service after the app
+        if self.contract is None or state is not self.state:
+            self.contract, self.state = http_api(state, self.bentoml_app), state
         return await self.contract(scope, receive, send)
 
 
@@ -194,16 +197,18 @@ class ConversionService:
     """Predicts which free-tier companies convert to paying, and why."""
 
     def __init__(self) -> None:
+        use_little_memory()
         # Sums that are split over threads differ in the last bits; requests run in parallel instead.
         threadpool_limits(limits=1)
         set_up_service_logs(SERVICE)
         params = load_params()
         prediction_log = PredictionLog(write_predictions) if params.serve.log_predictions else None
         version = bentoml.server_context.bento_version
+        seen = looks_of(Path())
         self.state = make_state(params, token_from(os.environ), version, prediction_log)
-        # What was loaded stays: garbage collections need not walk it, which takes 0.1 s and more.
-        gc.collect()
-        gc.freeze()
+        keep_what_is_loaded()
+        if params.serve.reload_seconds:
+            Watcher(self, seen, os.environ).start(params.serve.reload_seconds)
 
     @bentoml.on_deployment
     @staticmethod

@@ -1,10 +1,13 @@
-"""What the service answers from: the model, the lead list and the settings. A worker loads them once."""
+"""What the service answers from: the model, the lead list and the settings, as one object."""
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,9 +21,11 @@ from conversion.modelling.model import ConversionModel
 from conversion.modelling.registered_versions import PATH, RegisteredVersions, read_registered, registry_key
 from conversion.pages.track_record import TrackRecord, read_track_record
 from conversion.runtime.errors import ArtifactError
-from conversion.serving.batch_queue import BatchQueue
+from conversion.runtime.seals import sha256_of
+from conversion.scorecard.results import ScorecardResults, read_scorecard
 from conversion.serving.contract_messages import Messages
 from conversion.serving.lead_pages import LeadList, read_lead_list
+from conversion.serving.limits import Limits
 from conversion.serving.login import Sessions
 from conversion.serving.messages import Companies, History, RegisteredModel, ServedList, Summary
 from conversion.serving.openapi import openapi_document
@@ -30,6 +35,9 @@ from conversion.serving.request_body import BodyReader
 from conversion.serving.telemetry import Telemetry
 
 SERVICE: Final = "conversion"
+PUBLISHED: Final = "data/published/current"
+"""Leads to the folder of the last delivery, laid out like the project."""
+_DELIVERY: Final = re.compile(r"as_of=.*_delivery=(\d+)")
 
 INCOMPLETE_MODEL: Final = (
     ArithmeticError,
@@ -44,7 +52,7 @@ INCOMPLETE_MODEL: Final = (
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LoadedFiles:
     """What the service reads from files, each one checked.
 
@@ -60,6 +68,12 @@ class LoadedFiles:
         The lead list; None: there is none.
     track_record
         What the backtest says of the model; None: it was not written.
+    delivery
+        Number of the delivery that the list is of; None: it was not delivered.
+    loaded
+        When the files were read.
+    scorecard
+        What became of the lists that went out; None: it was not written.
     """
 
     predictor: Predictor
@@ -67,11 +81,14 @@ class LoadedFiles:
     registered_model: RegisteredModel | None
     leads: LeadList | None
     track_record: TrackRecord | None
+    delivery: int | None
+    loaded: dt.datetime
+    scorecard: ScorecardResults | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ServiceState(LoadedFiles):
-    """What the routes answer from, made once in each worker.
+    """What the routes answer from; a new list or model makes another, and requests end on theirs.
 
     Attributes
     ----------
@@ -83,12 +100,15 @@ class ServiceState(LoadedFiles):
         Prometheus metrics.
     log_predictions
         Logs inputs and answers; None: they are not logged.
+    limits
+        Of the worker, whichever list it serves.
     """
 
     settings: Serve
     token: str | None
     telemetry: Telemetry
     log_predictions: WritePredictions | None
+    limits: Limits
 
     @cached_property
     def served_list(self) -> ServedList | None:
@@ -100,6 +120,8 @@ class ServiceState(LoadedFiles):
             as_of=self.leads.as_of,
             model_version=version,
             of_served_model=version == self.predictor.version,
+            delivery=self.delivery,
+            loaded=self.loaded,
         )
 
     @cached_property
@@ -118,9 +140,9 @@ class ServiceState(LoadedFiles):
         return openapi_document(self.messages, self.settings.max_companies, self.settings.root_path)
 
     @cached_property
-    def batches(self) -> BatchQueue:
-        """The queue of the batches that wait for an answer."""
-        return BatchQueue(2 * self.settings.max_body_bytes)
+    def form(self) -> str:
+        """What tells the form of the answers from that of another contract or version."""
+        return sha256_of(self.document)
 
     @cached_property
     def company(self) -> BodyReader[Summary | History]:
@@ -134,8 +156,18 @@ class ServiceState(LoadedFiles):
         return BodyReader(TypeAdapter(batch), tag_depth=2)
 
 
-def read_files(params: Params, environment: Mapping[str, str]) -> LoadedFiles:
-    """Read the model and the lead list from the working directory.
+def served_folder(root: Path) -> Path:
+    """Return the folder that files are read from: the last delivery if there is one, else the project."""
+    published = root / PUBLISHED
+    if published.is_symlink():  # read once: all files are of the folder that it now leads to
+        return published.parent / published.readlink()
+    return published if published.is_dir() else root
+
+
+def read_files(
+    params: Params, environment: Mapping[str, str], known: Messages | None = None, root: Path = Path()
+) -> LoadedFiles:
+    """Read the model and the lead list.
 
     Parameters
     ----------
@@ -143,6 +175,10 @@ def read_files(params: Params, environment: Mapping[str, str]) -> LoadedFiles:
         Of params.yaml.
     environment
         May name the model file that is allowed, and the key that signs the registered versions.
+    known
+        See `conversion.serving.predictor.make_predictor`.
+    root
+        The project's root.
 
     Raises
     ------
@@ -150,46 +186,51 @@ def read_files(params: Params, environment: Mapping[str, str]) -> LoadedFiles:
         There is no model, it differs from its description, it is not an allowed one, or it cannot predict; or
         the lead list or the list of registered versions is broken.
     """
+    folder = served_folder(root)
     key = registry_key(environment)
-    registered = read_registered(Path(), key)
+    registered = read_registered(root, key)
     allowed = allowed_by(environment)
     if key is not None and registered is not None:
         allowed[PATH] = list(registered.versions)
-    model, description = load_model(ConversionModel, allowed=allowed)
-    predictor = checked_predictor(model, description, params)
-    leads = read_lead_list(Path(), params.score.format, predictor.messages)
+    model, description = load_model(ConversionModel, folder / "models", allowed)
+    with _whole_model(folder):
+        predictor = make_predictor(model, description, params, known)
+    leads = read_lead_list(folder, params.score.format, predictor.messages)
     if leads is not None:
         predictor = predictor.beside(leads.files.manifest.tier_cuts, leads.files.evidence)
-        _predict_once(predictor)  # so that the first request does not wait for what is made once
+    with _whole_model(folder):
+        _predict_once(predictor)
     return LoadedFiles(
         predictor=predictor,
         model_type=description["model_type"],
         registered_model=registered_model_of(description["sha256"], registered),
         leads=leads,
-        track_record=read_track_record(Path()),
+        track_record=read_track_record(folder),
+        delivery=_delivery_of(folder),
+        loaded=dt.datetime.now(dt.UTC).replace(microsecond=0),
+        scorecard=read_scorecard(root),
     )
 
 
-def checked_predictor(model: ConversionModel, description: dict[str, Any], params: Params) -> Predictor:
-    """Make the predictor and let it predict once: an incomplete model would fail at each request.
+def _delivery_of(folder: Path) -> int | None:
+    found = _DELIVERY.fullmatch(folder.name)
+    return None if found is None else int(found[1])
 
-    Raises
-    ------
-    ArtifactError
-        The model cannot predict, or its description is incomplete or describes another model.
-    """
+
+@contextmanager
+def _whole_model(folder: Path) -> Iterator[None]:
+    """Turn errors of an incomplete model, which would fail at each request, into one that says so."""
     try:
-        predictor = make_predictor(model, description, params)
-        _predict_once(predictor)
+        yield
     except INCOMPLETE_MODEL as error:
         raise ArtifactError(
-            f"models/model.joblib: its model does not answer ({type(error).__name__}: {error}); "
+            f"{folder / 'models/model.joblib'}: its model does not answer ({type(error).__name__}: {error}); "
             "run 'dvc repro -f train' to train it again"
         ) from error
-    return predictor
 
 
 def _predict_once(predictor: Predictor) -> None:
+    """Predict, so that an incomplete model is found, and no request waits for what is made once."""
     messages = predictor.messages
     company: dict[str, Any] = {"id": 0 if messages.contract.companies.ids == "whole" else "0"}
     nothing_known = (messages.summary(**company), messages.history(**company, usage=[]))
@@ -223,6 +264,7 @@ def make_state(
         token=token,
         telemetry=Telemetry(SERVICE, version),
         log_predictions=log_predictions,
+        limits=Limits.of(params.serve),
     )
     served = state.served_list
     if served is not None and not served.of_served_model:

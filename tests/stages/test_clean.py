@@ -36,6 +36,14 @@ def test_the_stage_writes_tables_quarantine_and_counts(project: Path) -> None:
     assert export == {"as_of": report["as_of"]} == {"as_of": "2019-10-14"}
 
 
+def test_contacts_and_objections_are_written_also_where_the_contract_has_none(project: Path) -> None:
+    clean.main()
+    for name in ("contacts", "objections"):
+        assert pd.read_parquet(project / f"data/clean/{name}.parquet").empty
+        assert not (project / f"data/quarantine/{name}.parquet").exists()
+    assert not {"contacts", "objections"} & {*json.loads((project / "metrics/cleaning.json").read_text())}
+
+
 def test_the_stage_says_what_became_of_all_rows(project: Path) -> None:
     path = project / "data/typed/usage_actions.parquet"
     usage = pd.read_parquet(path)

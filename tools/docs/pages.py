@@ -227,7 +227,7 @@ def _operation(title: str, operation: Json) -> Iterator[str]:
 def _answer(answer: Json) -> str:
     return ", ".join(
         allowed(content["schema"]) if media_type == "application/json" else code(media_type)
-        for media_type, content in answer["content"].items()
+        for media_type, content in answer.get("content", {}).items()
     )
 
 

@@ -163,21 +163,21 @@ OF = "of the call list may only be called by"
     ("owners", "countries", "capacities", "territories", "message"),
     [
         ([None] * 4, ["x"] * 4, [1, 2], ["", ""],
-         "the call list has 4 companies, the reps together have a capacity of 3: raise capacities by 1, or "
-         "call fewer"),
+         ("the call list has 4 companies, the reps together have a capacity of 3: raise capacities by 1, or "
+          "call fewer")),
         (["Ann"] * 3, ["x"] * 3, [1, 9], ["", ""],
-         f"3 companies {OF} Ann (owner, column owner), who has a capacity of 1: raise the capacity by 2, or "
-         "give 2 of them another owner, or set deliver.owner to null"),
+         (f"3 companies {OF} Ann (owner, column owner), who has a capacity of 1: raise the capacity by 2, or "
+          "give 2 of them another owner, or set deliver.owner to null")),
         ([None] * 3, ["x", "x", "y"], [1, 9], ["x", "y"],
-         f"2 companies {OF} Ann (territory), who has a capacity of 1: raise the capacity by 1, or widen "
-         "another rep's territory"),
+         (f"2 companies {OF} Ann (territory), who has a capacity of 1: raise the capacity by 1, or widen "
+          "another rep's territory")),
         (["Ann", None, None], ["x", "x", "x"], [1, 1, 9], ["", "x", "y"],
-         f"3 companies {OF} Ann and Bob (1 by owner, column owner, 2 by territory), who have a capacity of 2 "
-         "together: raise their capacity by 1, or widen another rep's territory, or set deliver.owner to "
-         "null"),
+         (f"3 companies {OF} Ann and Bob (1 by owner, column owner, 2 by territory), who have a capacity of "
+          "2 together: raise their capacity by 1, or widen another rep's territory, or set deliver.owner to "
+          "null")),
         ([None, None], ["z", None], [5, 5], ["x", "y"],
-         "2 companies of the call list are in no rep's territory: 0 (country: z), 1 (country: missing); add "
-         "the values to a rep's row, or leave country empty in one"),
+         ("2 companies of the call list are in no rep's territory: 0 (country: z), 1 (country: missing); add "
+          "the values to a rep's row, or leave country empty in one")),
     ],
 )  # fmt: skip
 def test_the_message_says_which_rule_to_relax(

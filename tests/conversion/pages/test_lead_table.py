@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from conversion.pages.lead_table import MAX_SHOWN_CHOICES, NONE
+from conversion.pages.lead_table import MAX_SHOWN_CHOICES, NONE, LeadTable, filter_columns
 from tests.lists import COMPANIES, plain_list, projects_list
 
 
@@ -137,3 +138,28 @@ def test_activity_is_of_the_last_weeks_oldest_first() -> None:
 
 def test_without_any_usage() -> None:
     assert plain_list().activity_of(1, 2) == [0.0, 0.0]
+
+
+def test_any_shown_column_and_attribute_filters_whatever_its_choices() -> None:
+    table = projects_list()
+    assert {"name", "owner"} <= set(filter_columns(table.contract))
+    assert not table.filters.keys() - set(filter_columns(table.contract))
+    assert table.has("name", "acme").tolist() == [False, True, False, False]
+    many = [{"id": f"c{place}", "name": f"  Company {place} "} for place in range(60)]
+    table = projects_list(many)
+    assert "name" not in table.filters, "too many to choose from"
+    assert np.flatnonzero(table.has("name", "Company 7")).tolist() == [7]
+    assert not table.has("name", NONE).any()
+    assert table.has("owner", NONE).all()
+    assert table.has("plan", NONE).all()
+
+
+def test_leads_are_filtered_by_who_calls_them() -> None:
+    table = projects_list()
+    assert table.has("rep", NONE).all()
+    assert not table.has("rep", "Ann").any()
+    reps = pd.Series(["Ann", None, "Bo", "Ann"], dtype="str")
+    delivered = LeadTable(table.leads.assign(rep=reps), table.usage, table.contract, table.as_of)
+    assert delivered.filters["rep"].choices == ("Ann", "Bo", NONE)
+    assert delivered.has("rep", "Ann").tolist() == [True, False, False, True]
+    assert delivered.has("rep", NONE).tolist() == [False, True, False, False]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message
 
-from conversion.serving import request_body, routes
+from conversion.serving import limits, request_body
 from conversion.serving.messages import Error
 from conversion.serving.refusals import MAX_FAULTS, RefusalError
 from conversion.serving.request_body import refuse_repeated_names
@@ -91,8 +91,8 @@ def test_a_long_path_is_not_echoed_whole(client: Client) -> None:
     assert len(error_of(client.get("/" + "x" * 5000), 404).error) < 150
 
 
-def test_a_huge_body_is_not_kept(client: Client) -> None:
-    """Fifty pieces of 1 MB arrive, are counted and thrown away; then the client hears of it."""
+def peak_of_a_huge_body(client: Client, path: str, *headers: tuple[bytes, bytes]) -> int:
+    """Send fifty pieces of 1 MB, which are counted and thrown away; return the most bytes held."""
     left = 50
     sent: list[Message] = []
 
@@ -105,9 +105,9 @@ def test_a_huge_body_is_not_kept(client: Client) -> None:
         sent.append(message)
 
     scope = {
-        "type": "http", "http_version": "1.1", "method": "POST", "path": "/predict/single", "raw_path": b"",
+        "type": "http", "http_version": "1.1", "method": "POST", "path": path, "raw_path": b"",
         "root_path": "", "scheme": "http", "query_string": b"", "server": ("127.0.0.1", 8000),
-        "client": ("127.0.0.1", 1), "headers": [(b"content-type", b"application/json")],
+        "client": ("127.0.0.1", 1), "headers": [(b"content-type", b"application/json"), *headers],
     }  # fmt: skip
     tracemalloc.start()
     try:
@@ -116,8 +116,25 @@ def test_a_huge_body_is_not_kept(client: Client) -> None:
     finally:
         tracemalloc.stop()
     assert sent[0]["status"] == 413
+    assert b"has 50000000 bytes" in sent[1]["body"]
     assert left == 0
-    assert peak < 5_000_000
+    return peak
+
+
+def test_a_huge_body_is_not_kept(client: Client) -> None:
+    assert peak_of_a_huge_body(client, "/predict/single") < 5_000_000
+
+
+def test_nothing_is_kept_of_a_body_that_says_it_is_too_large(pipeline: Pipeline) -> None:
+    client = Client(state_of(pipeline, max_body_bytes=40_000_000))
+    assert peak_of_a_huge_body(client, "/predict", (b"content-length", b"50000000")) < 5_000_000
+    assert peak_of_a_huge_body(client, "/predict") > 39_000_000, "nobody knows before it is there"
+
+
+@pytest.mark.parametrize("given", [b"", b"-5", b"many", b"1" * 30])
+def test_a_size_that_is_no_number_counts_for_nothing(client: Client, given: bytes) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", given)]
+    assert client.post("/predict", json.dumps({"companies": []}), headers=headers).status_code == 200
 
 
 class Sender:
@@ -151,7 +168,7 @@ def test_bodies_on_their_way_are_held_up_to_a_limit(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, path: str, size: int, fitting: int
 ) -> None:
     """Before any of them has arrived: what waits for its last byte takes memory too."""
-    monkeypatch.setattr(routes, "MAX_SINGLES_BYTES", 60_000)
+    monkeypatch.setattr(limits, "MAX_SINGLES_BYTES", 60_000)
     client = Client(state_of(pipeline, max_body_bytes=20_000))
     text = json.dumps(EXAMPLE if path == "/predict/single" else {"companies": [EXAMPLE]}).encode()
 
@@ -171,14 +188,14 @@ def test_bodies_on_their_way_are_held_up_to_a_limit(
     assert (b"retry-after", b"1") in busy[0]["headers"]
     sentence = Error.model_validate_json(busy[1]["body"]).error
     assert sentence.endswith("bytes are received or wait already; send this one again later")
-    assert client.state.batches.bodies.bytes == client.app.state.singles.bytes == 0  # type: ignore[attr-defined]
+    assert client.state.limits.batches.bodies.bytes == client.app.state.singles.bytes == 0  # type: ignore[attr-defined]
     assert f'conversion_rejected_total{{reason="busy"}} {6 - fitting}.0' in client.get("/metrics").text
     assert client.post(path, text).status_code == 200
 
 
 def test_large_batches_on_their_way_keep_no_single_company_out(pipeline: Pipeline) -> None:
     client = Client(state_of(pipeline, max_body_bytes=20_000))
-    with client.state.batches.bodies.hold() as held:
+    with client.state.limits.batches.bodies.hold() as held:
         assert held.take(40_000)
         assert client.post("/predict/single", EXAMPLE).status_code == 200
         error_of(client.post("/predict", {"companies": [EXAMPLE]}), 429)

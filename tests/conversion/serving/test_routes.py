@@ -6,6 +6,7 @@ import datetime as dt
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from conversion.pages.list_query import ListQuery
 from conversion.serving.lead_pages import lead_page
 from conversion.serving.messages import Health, RegisteredModel
 from conversion.serving.middleware import BENTOML_PATHS
@@ -76,6 +77,8 @@ def test_health(client: Client, pipeline: Pipeline) -> None:
             "as_of": f"{pipeline.as_of:%Y-%m-%d}",
             "model_version": VERSION,
             "of_served_model": True,
+            "delivery": None,
+            "loaded": "2020-04-27T06:30:00Z",
         },
     }
     Health.model_validate_json(response.content, strict=True, extra="forbid")
@@ -91,6 +94,8 @@ def test_a_list_of_another_model_is_told_by_health_and_on_each_page(pipeline: Pi
         "as_of": "2019-09-02",
         "model_version": "ab" * 6,
         "of_served_model": False,
+        "delivery": None,
+        "loaded": "2020-04-27T06:30:00Z",
     }
     answer = client.get("/leads?limit=1").json()
     assert (answer["as_of"], answer["model_version"]) == ("2019-09-02", "ab" * 6)
@@ -122,11 +127,11 @@ def test_the_documentation(client: Client) -> None:
 def test_a_page_of_leads(client: Client) -> None:
     assert client.state.leads is not None
     for query, expected in (
-        ("", lead_page(client.state.leads, None, 50, 0)),
-        ("?limit=3&offset=2", lead_page(client.state.leads, None, 3, 2)),
-        ("?tier=low&limit=1000", lead_page(client.state.leads, "low", 1000, 0)),
-        ("?tier=very_high", lead_page(client.state.leads, "very_high", 50, 0)),
-        ("?offset=1000000000", lead_page(client.state.leads, None, 50, 10**9)),
+        ("", lead_page(client.state.leads, ListQuery(), 50, 0)),
+        ("?limit=3&offset=2", lead_page(client.state.leads, ListQuery(), 3, 2)),
+        ("?tier=low&limit=1000", lead_page(client.state.leads, ListQuery(filters={"tier": "low"}), 1000, 0)),
+        ("?tier=very_high", lead_page(client.state.leads, ListQuery(filters={"tier": "very_high"}), 50, 0)),
+        ("?offset=1000000000", lead_page(client.state.leads, ListQuery(), 50, 10**9)),
     ):
         response = client.get(f"/leads{query}")
         assert response.status_code == 200
@@ -176,6 +181,84 @@ def test_an_unknown_lead(client: Client, company: str) -> None:
     assert (
         error_of(client.get(f"/leads/{company}"), 404).error == f"company {company} is not on the lead list"
     )
+
+
+def ids_of(client: Client, query: str) -> list[int]:
+    answer = client.get(f"/leads?limit=1000&{query}")
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["total"] == len(answer.json()["leads"])
+    return [lead["id"] for lead in answer.json()["leads"]]
+
+
+def test_leads_are_searched_filtered_and_sorted_as_on_the_page(client: Client) -> None:
+    leads = client.get("/leads?limit=1000").json()["leads"]
+    level = leads[0]["EMPLOYEE_RANGE"] or "2 to 5"
+    same = [lead["id"] for lead in leads if lead["EMPLOYEE_RANGE"] == level]
+    assert 0 < len(same) < len(leads)
+    assert ids_of(client, f"by.EMPLOYEE_RANGE={level}") == same
+    unknown = [lead["id"] for lead in leads if lead["EMPLOYEE_RANGE"] is None]
+    assert unknown
+    assert ids_of(client, "by.EMPLOYEE_RANGE=(none)") == unknown
+    both = [lead["id"] for lead in leads if lead["EMPLOYEE_RANGE"] == level and lead["tier"] == "low"]
+    assert ids_of(client, f"tier=low&by.EMPLOYEE_RANGE={level}") == both
+    assert ids_of(client, f"q={leads[3]['id']}") == [
+        lead["id"] for lead in leads if str(leads[3]["id"]) in str(lead["id"])
+    ]
+    assert ids_of(client, "sort=name") == sorted(lead["id"] for lead in leads)
+    assert ids_of(client, "q=&sort=&by.INDUSTRY=") == [lead["id"] for lead in leads], "nothing is asked"
+    page = client.get(f"/leads?limit=2&offset=1&by.EMPLOYEE_RANGE={level}").json()
+    assert ([lead["id"] for lead in page["leads"]], page["total"]) == (same[1:3], len(same))
+
+
+@pytest.mark.parametrize(
+    ("query", "fields", "allowed"),
+    [
+        ("sort=size", ["sort"], "one of rank, value, "),
+        ("by.MRR=5", ["by.MRR"], "by.EMPLOYEE_RANGE"),
+        ("by.tier=low", ["by.tier"], "tier"),
+        ("q=" + "x" * 101, ["q"], "100 characters at most"),
+        ("q=a+b+c+d+e+f+g+h+i", ["q"], "8 words at most"),
+        ("sort=size&limit=0&tier=top&by.MRR=5", ["tier", "limit", "sort", "by.MRR"], "one of 'very_high'"),
+    ],
+)
+def test_a_query_names_each_wrong_parameter(
+    client: Client, query: str, fields: list[str], allowed: str
+) -> None:
+    response = client.get(f"/leads?{query}")
+    assert fields_of(response) == fields
+    assert allowed in response.json()["detail"][0]["allowed"]
+    assert response.json()["detail"][0]["given"]
+
+
+def test_what_a_client_has_is_not_sent_again(client: Client, pipeline: Pipeline) -> None:
+    company = client.get("/leads?limit=1").json()["leads"][0]["id"]
+    tags = {}
+    for path in (
+        "/leads",
+        "/leads?limit=3",
+        "/leads?limit=3&sort=name",
+        "/leads?tier=low",
+        f"/leads/{company}",
+    ):
+        whole = client.get(path)
+        tags[path] = whole.headers["etag"]
+        for given in (tags[path], f'"other", W/{tags[path]}', "*"):
+            again = client.get(path, headers={"If-None-Match": given})
+            assert (again.status_code, again.content) == (304, b"")
+            assert again.headers["etag"] == tags[path]
+        other = client.get(path, headers={"If-None-Match": tags[path].replace('"', "")})
+        assert other.content == whole.content
+    assert len(set(tags.values())) == len(tags)
+    assert client.get("/leads?offset=0&limit=50&q=").headers["etag"] == tags["/leads"], "asks the same"
+    listed = leads_of(pipeline)
+    manifest = listed.files.manifest.model_copy(update={"files": {"leads.csv": "ab" * 32}})
+    newer = dataclasses.replace(listed, files=dataclasses.replace(listed.files, manifest=manifest))
+    now = Client(state_of(pipeline, leads=newer, max_companies=5, max_body_bytes=20_000))
+    for path, tag in tags.items():
+        assert now.get(path, headers={"If-None-Match": tag}).status_code == 200
+    headers = {"If-None-Match": "*"}
+    assert fields_of(client.get("/leads?limit=0", headers=headers)) == ["limit"], "a refusal stays one"
+    error_of(client.get("/leads/0", headers=headers), 404)
 
 
 @pytest.mark.parametrize(

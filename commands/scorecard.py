@@ -1,0 +1,130 @@
+"""What became of the delivered lists, by the newest export: ``python -m commands.scorecard``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from conversion.config.contract_file import load_contract
+from conversion.config.data_contract import Contract
+from conversion.config.params_file import load_params
+from conversion.data.aliases import ids_of_today
+from conversion.delivery.ledger import FOLDER as LEDGER
+from conversion.delivery.ledger import read_deliveries
+from conversion.pages.scorecard_page import scorecard_html
+from conversion.runtime.cli import CommandLine, run
+from conversion.runtime.errors import InputError
+from conversion.runtime.files import (
+    read_monday,
+    read_parquet,
+    read_value,
+    reading,
+    write_csv,
+    write_json,
+    write_text,
+)
+from conversion.scorecard.outcomes import Today, outcomes_of
+from conversion.scorecard.results import FOLDER, PATH, Power
+from conversion.scorecard.scorecard import Settings, first_calls, power_results, scorecard
+from conversion.scorecard.sentences import lists_table, power_text
+from conversion.stats.rank_order import rank_order
+
+FORGOTTEN: Final = Path(LEDGER) / "forgotten.json"
+CONTACTS: Final = "data/clean/contacts.parquet"
+BACKTEST: Final = "data/backtest/predictions.parquet"
+log = logging.getLogger(__name__)
+
+
+def read_today(contract: Contract) -> Today:
+    """Read the newest export as the stages cleaned it."""
+    aliases = contract.companies.aliases
+    tables = {} if aliases is None else {aliases.table: read_parquet(f"data/typed/{aliases.table}.parquet")}
+    return Today(
+        as_of=pd.Timestamp(read_monday("data/clean/export.json", "as_of")),
+        companies=read_parquet("data/clean/companies.parquet"),
+        periods=read_parquet("data/clean/subscriptions.parquet"),
+        current=ids_of_today(tables, contract),
+        contract=contract,
+    )
+
+
+def backtest_power(calls: int) -> Power:
+    """Compute the power of a control group from the lists of the backtest.
+
+    Parameters
+    ----------
+    calls
+        From each list.
+
+    Raises
+    ------
+    InputError
+        The backtest has fewer than two lists.
+    """
+    predictions = read_parquet(BACKTEST, needed=("id", "as_of", "label", "probability"))
+    first = [
+        week.iloc[rank_order(week["probability"], week["id"])[:calls]]
+        for _, week in predictions.groupby("as_of", sort=True)
+    ]
+    found = power_results(pd.concat(first)) if first else None
+    if found is None:
+        raise InputError(f"{BACKTEST}: has fewer than two lists; run 'dvc repro evaluate'")
+    return found
+
+
+def read_contacts() -> pd.DataFrame | None:
+    """Read the clean contacts; None where the contract has none, or nobody was contacted."""
+    if not Path(CONTACTS).is_file():
+        return None
+    contacts = read_parquet(CONTACTS, needed=("id", "when", "meaning"))
+    return None if contacts.empty else contacts
+
+
+def read_forgotten() -> int:
+    """Read how many companies were removed from the ledger on request."""
+    if not FORGOTTEN.is_file():
+        return 0
+    with reading(FORGOTTEN):
+        return int(read_value(FORGOTTEN, "companies"))
+
+
+def main() -> None:
+    """Read the ledger and the newest export; write the scorecard, or print what a control group shows."""
+    arguments = _arguments()
+    params, contract = load_params(), load_contract("data/contract.json")
+    outcomes = outcomes_of(read_deliveries(Path()), today := read_today(contract))
+    if arguments.power:
+        power = power_results(first_calls(outcomes)) or backtest_power(params.score.top_n)
+        sys.stdout.write(power_text(power))
+        return
+    settings = Settings(params.evaluate.top_k, params.evaluate.bootstrap_samples, params.seed)
+    found = scorecard(outcomes, today, read_contacts(), read_forgotten(), settings)
+    write_csv(f"{FOLDER}/lists.csv", lists_table(found.lists))
+    write_text(f"{FOLDER}/scorecard.html", scorecard_html(found))
+    write_json(PATH, found.model_dump(mode="json"))
+    log.info("read the outcomes", extra={"lists": len(found.lists), "waiting": len(found.waiting)})
+    sys.stdout.write(f"{found.line}\n")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = CommandLine(
+        prog="python -m commands.scorecard",
+        description="What became of the delivered lists whose horizon is over, by the newest export: writes "
+        f"{FOLDER}/. It neither fits nor scores anything.",
+    )
+    parser.add_argument(
+        "--power",
+        action="store_true",
+        help="print how small an effect of calling a control group shows and how many weeks that takes, from "
+        "the delivered lists, or from those of the backtest before any was delivered; writes nothing",
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run(main)
