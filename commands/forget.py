@@ -14,7 +14,7 @@ from conversion.config.contract_file import load_contract
 from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.config.params_file import load_params
-from conversion.delivery.ledger import TRACKED, read_deliveries
+from conversion.delivery.ledger import TRACKED
 from conversion.forgetting.cache import CachedCompany, find_cached, remove_files
 from conversion.forgetting.deliveries import (
     ChangedDelivery,
@@ -30,6 +30,7 @@ from conversion.runtime.cli import CommandLine, run
 from conversion.runtime.errors import ForgetError
 
 ROOT: Final = Path()
+MODELS: Final = "models"
 TRACKING: Final = "MLFLOW_TRACKING_URI"
 
 
@@ -136,7 +137,7 @@ def left(root: Path, wanted: Wanted, found: Found, params: Params, contract: Con
             "report: delete those of its weeks, then mlflow gc"
         )
     advice += [f"{path}: {why}: look for the company in it yourself" for path, why in found.places.unreadable]
-    if read_deliveries(root):
+    if (root / MODELS).is_dir():
         advice.append(
             "models (models/, ledger/*/*/_frozen/model.joblib): kept; they hold weights of thousands of "
             "companies and no id, and without them a delivery could not be verified. The next 'dvc repro' "

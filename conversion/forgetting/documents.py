@@ -81,7 +81,7 @@ def text_without(text: str, wanted: Wanted) -> tuple[str, int]:
     A number in a sentence is no id: nothing but a column tells.
     """
     kept: list[str] = []
-    header: tuple[list[tuple[int, str]], str | None] = ([], None)
+    header: tuple[list[tuple[int, str]], str | None] = ([], None)  # places are counted from the end
     lines = text.splitlines(keepends=True)
     for line in lines:
         if FENCE.fullmatch(line.rstrip("\r\n")):
@@ -90,18 +90,21 @@ def text_without(text: str, wanted: Wanted) -> tuple[str, int]:
             header = _table_header(line, wanted)
         else:
             cells = _cells(line, header[1])
-            if any(at < len(cells) and wanted.is_in(name, cells[at]) for at, name in header[0]):
+            if any(-at <= len(cells) and wanted.is_in(name, cells[at]) for at, name in header[0]):
                 continue
         kept.append(line)
     return "".join(kept), len(lines) - len(kept)
 
 
 def _table_header(line: str, wanted: Wanted) -> tuple[list[tuple[int, str]], str | None]:
-    """Return the places of columns with ids if the line names columns, and what parts them."""
+    """Return the places of columns with ids if the line names columns, and what parts them.
+
+    They are counted from the end: pandas prints an index before the first column, without a name.
+    """
     for delimiter in (",", "|", None):
         cells = _cells(line, delimiter)
         if len(cells) > 1 and (names := wanted.columns(cells)):
-            return [(cells.index(name), name) for name in names], delimiter
+            return [(cells.index(name) - len(cells), name) for name in names], delimiter
     return [], None
 
 

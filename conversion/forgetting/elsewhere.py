@@ -37,8 +37,8 @@ def history_advice(commits: Sequence[str], wanted: Wanted) -> str:
     rules = "\n".join(rf"regex:(?<![\w.-]){re.escape(each)}(?![\w.-])==>0" for each in sorted(wanted.ids))
     return (
         f"git's history: {len(commits)} commits have the id's characters in a text ({shown}); a number may "
-        "be something else, so look first. To rewrite history, in a fresh clone: git filter-repo --replace-text "
-        f"<(echo {shlex.quote(rules)}), then push --force, and have every clone made again"
+        "be something else, so look first. To rewrite history, in a fresh clone: git filter-repo "
+        f"--replace-text <(echo {shlex.quote(rules)}), then push --force, and have every clone made again"
     )
 
 

@@ -77,13 +77,17 @@ def find_places(root: Path, wanted: Wanted, last: Iterable[str] = ()) -> Places:
 
 
 def _files(root: Path) -> Iterator[Path]:
-    skipped = {root / DVC_CACHE, root / LEDGER, *(root / name for name in SKIPPED)}
+    skipped = {root / DVC_CACHE, *(root / name for name in SKIPPED)}
     for folder, names, files in os.walk(root):
         here = Path(folder)
         names[:] = sorted(
             name
             for name in names
-            if here / name not in skipped and name not in CACHES and not name.startswith(".venv")
+            if here / name not in skipped
+            and name not in CACHES
+            and not name.startswith(".venv")
+            # what a killed delivery left in the ledger is searched, deliveries are not: they have manifests
+            and not (here == root / LEDGER and name.startswith("as_of="))
         )
         yield from (here / name for name in files if is_searched(name) and (here / name).is_file())
 
