@@ -69,8 +69,7 @@ def with_names(root: Path, wanted: Wanted, contract: Contract) -> Wanted:
 
 def with_keys(root: Path, wanted: Wanted, params: Params) -> Wanted:
     """Add the company's keys in files for CRMs, which the deliveries that it was on have."""
-    crm = params.deliver.crm
-    files = [crm.hubspot, crm.salesforce, crm.dynamics]
+    files = [getattr(params.deliver.crm, name) for name in type(params.deliver.crm).model_fields]
     keys: defaultdict[str, set[str]] = defaultdict(set)
     for delivery in read_deliveries(root):
         companies = verified_parquet(delivery.folder / COMPANIES)
