@@ -72,16 +72,18 @@ def left(
         _told(row.id, row.status, converted, rests, sentences)
         for row in gone[["id", "status"]].itertuples(index=False)
     ]
-    result = gone.rename(columns={"place": "place_before"}).assign(
+    # What the ledger calls a shown column, and what this table calls it.
+    shown = {column_of(name): _named(name) for name in contract.companies.shown}
+    result = gone[["id", *shown]].rename(columns=shown)
+    result = result.assign(
+        place_before=gone["place"].astype("int64"),
+        rep=gone["rep"],
         why=pd.Series([why for why, _ in told], index=gone.index, dtype="str"),
         left=pd.Series([text for _, text in told], index=gone.index, dtype="str"),
     )
-    # What the ledger calls a shown column, and what this table calls it.
-    shown = {column_of(name): _named(name) for name in contract.companies.shown}
     order = result["why"].map({why: place for place, why in enumerate(WHY)})
-    result = result.assign(order=order).sort_values(["order", "place_before"])
-    found = result[["id", *shown, *COLUMNS[1:]]].astype({"place_before": "int64"})
-    return found.rename(columns=shown).reset_index(drop=True)
+    by = pd.DataFrame({"order": order, "place": result["place_before"]}).sort_values(["order", "place"])
+    return result.loc[by.index].reset_index(drop=True)
 
 
 def left_columns(contract: Contract) -> list[str]:

@@ -17,7 +17,6 @@ LEAST_OF_FACT: Final = 0.02
 MOST_CLAUSES: Final = 2
 _LARGE_PART: Final = 1 / 3
 """A cause beside the main one is worth saying from this share of the change on."""
-BY_MODEL: Final = "moved by the new model, not by anything they did"
 NOT_COMPARABLE: Final = "this list is of a model that reads other data, so the cause cannot be told"
 
 
@@ -111,9 +110,8 @@ class MoveWriter:
         also = causes[beside] >= _LARGE_PART * abs(change.total)
         if main != "model":
             return self._of_data(main, change, way, seen)
-        if not also:
-            return BY_MODEL
-        return f"moved mostly by the new model; also, {self._of_data(beside, change, way, seen)}"
+        by_model = f"the new model rates them {'higher' if way > 0 else 'lower'}"
+        return f"{by_model}; also, {self._of_data(beside, change, way, seen)}" if also else by_model
 
     def _of_data(self, cause: str, change: Change, way: int, seen: Seen) -> str:
         """Say what a company did, or what is known of it, that changed its score."""
@@ -125,8 +123,9 @@ class MoveWriter:
             return "what is known of them changed"
         if change.parts["activity"] * way > change.parts["windows"] * way:
             late = "last week" if seen.weeks == 1 else f"the last {number(seen.weeks)} weeks"
-            return f"{late} said {'more' if way > 0 else 'less'} for them than the weeks before"
-        return "what they did some weeks ago counts less now" if way < 0 else "the weeks that count moved on"
+            were = "was" if seen.weeks == 1 else "were"
+            return f"{late} {were} {'better' if way > 0 else 'weaker'} than the weeks before"
+        return f"what they did some weeks ago counts {'more' if way > 0 else 'less'} now"
 
     def _chosen(self, facts: Mapping[str, float], way: int, seen: Seen, attributes: bool) -> list[str]:
         """Choose clauses that say what moved the score, of the facts that moved it most."""
@@ -139,7 +138,7 @@ class MoveWriter:
             clause = self._clauses[key](seen)
             if clause is None or clause.way == -way:
                 continue
-            if all(clause.kind != other.kind for other in said):
+            if not any(clause.repeats(other) for other in said):
                 said.append(clause)
         return [clause.text for clause in said]
 
