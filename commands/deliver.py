@@ -23,7 +23,8 @@ from conversion.delivery.crm_files import changes, out_files, read_files, write_
 from conversion.delivery.delivery_tables import Scored, delivery_tables, with_moved
 from conversion.delivery.gate import FILE, STOPPED, check, read_gate_inputs
 from conversion.delivery.gate_webhook import notify
-from conversion.delivery.leavers import left
+from conversion.delivery.leavers import FILE as LEFT
+from conversion.delivery.leavers import left, write_left
 from conversion.delivery.ledger import (
     Delivery,
     DeliveryTables,
@@ -43,13 +44,12 @@ from conversion.modelling.model import ConversionModel
 from conversion.modelling.registered_versions import read_registered, registry_key
 from conversion.runtime.cli import CommandLine, run
 from conversion.runtime.errors import ArtifactError, InputError
-from conversion.runtime.files import read_parquet, write_csv, write_json
+from conversion.runtime.files import read_parquet, write_json
 from conversion.tracking.run_record import git_tags
 
 ROOT: Final = Path()
 CLEAN: Final = "data/clean"
 LATEST: Final = "data/features/latest.parquet"
-LEFT: Final = "left.csv"
 MADE_WITH: Final = MadeWith(
     Path("models/model.joblib"), Path("models/model.json"), Path("data/contract.json")
 )
@@ -218,7 +218,7 @@ def main() -> None:
     def write_more(folder: Path) -> None:
         write_files(folder, made)
         if week.left is not None:
-            write_csv(folder / LEFT, week.left)
+            write_left(folder / LEFT, week.left)
 
     folder = publish(ROOT, Publication(delivery, files, listed.scored.facts, params.score, write_more))
     log.info("delivered", extra={**_named(delivery), "published": str(folder)})

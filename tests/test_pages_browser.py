@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from conversion.delivery.leavers import Leaver
 from conversion.pages.layout import company_path
 from conversion.serving.routes import http_api
 from conversion.serving.state import ServiceState
@@ -23,6 +25,7 @@ from tests.browser import browser as chromium
 from tests.browser import violations
 from tests.lists import HOSTILE
 from tests.records import record
+from tests.scorecards import a_year, results_of
 from tests.server import Server, free_port
 from tests.serving import TOKEN, bentoml_stand_in, leads_of, projects_pipeline, small_pipeline, state_of
 
@@ -168,6 +171,97 @@ def test_download(page: Page, address: str, tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert rows
     assert {row["owner"].strip() for row in rows} == {"Ann"}
+
+
+# A list that went out
+
+MOVED = "New on the call list: they do more (20 actions in four weeks, ten before)"
+
+
+@pytest.fixture(scope="module")
+def delivered() -> Iterator[str]:
+    """Serve a list that two reps share, with a sentence on what moved, who left, and a scorecard."""
+    pipeline = projects_pipeline()
+    leads = leads_of(pipeline)
+    table = leads.leads.copy()
+    on_list = pd.Series(range(len(table)), index=table.index) < 10
+    table["rep"] = pd.Series(["Ann", "Bo"] * 5, dtype="str").reindex(table.index)
+    table["moved"] = pd.Series([MOVED] * len(table), index=table.index, dtype="str").where(on_list)
+    table["rank_before"] = table["rank"].shift(-20).where(on_list)
+    table["probability_before"] = (table["probability"] / 2).where(on_list)
+    files = dataclasses.replace(leads.files, leads=table)
+    state = state_of(pipeline, leads=dataclasses.replace(leads, files=files), track_record=record())
+    left = (
+        Leaver("none", "x" * 200, 3, "Ann", "converted", "Became a customer on 23 April 2020"),
+        Leaver(table["id"].iloc[12], None, 9, "Bo", "cooled", "Quiet in the last two weeks"),
+    )
+    with served(dataclasses.replace(state, left=left, scorecard=results_of(*a_year()))) as url:
+        yield url
+
+
+def test_a_rep_finds_their_calls_and_what_moved(page: Page, delivered: str) -> None:
+    page.goto(delivered)
+    expect(page.get_by_role("columnheader", name="Since the last list")).to_be_visible()
+    expect(page.get_by_role("columnheader", name="Who calls")).to_be_visible()
+    expect(page.locator("td.moved").first).to_contain_text(
+        "They do more (20 actions in four weeks, ten before)"
+    )
+    page.get_by_label("Rep").select_option("Ann")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_role("status")).to_contain_text("5 of")
+    assert ranks(page) == [1, 3, 5, 7, 9]
+    assert set(page.locator("td.rep bdi").all_inner_texts()) == {"Ann"}
+    page.locator("th.who a").first.click()
+    expect(page.get_by_text(MOVED)).to_be_visible()
+    expect(page.get_by_text("Who calls")).to_be_visible()
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_who_left_opens_with_and_without_javascript(
+    browser: Browser, delivered: str, javascript: bool
+) -> None:
+    with context(browser, java_script_enabled=javascript, viewport=PHONE) as made:
+        page = made.new_page()
+        page.goto(delivered)
+        quiet = page.get_by_text("Quiet in the last two weeks.")
+        expect(quiet).to_be_hidden()
+        summary = page.locator("summary", has_text="Left the call list since the last one: 2 companies")
+        expect(summary).to_contain_text("1 became a customer and 1 is no longer at the top")
+        summary.focus()
+        page.keyboard.press("Enter")
+        expect(quiet).to_be_visible()
+        assert page.locator("details.gone a").count() == 1, "a customer is not on the list"
+        page.goto(f"{delivered}/?by.rep=Bo")
+        expect(page.locator("summary")).to_contain_text("1 company")
+        page.locator("summary").click()
+        page.locator("details.gone a").click()
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+
+
+def test_the_scorecard_has_its_line_and_its_section(page: Page, delivered: str) -> None:
+    line = results_of(*a_year()).line
+    page.goto(delivered)
+    expect(page.get_by_text(line)).to_be_visible()
+    page.get_by_role("link", name="How good is it?").first.click()
+    page.get_by_role("link", name="Lists that went out").click()
+    section = page.get_by_role("region", name="Lists that went out")
+    expect(section.get_by_text(line)).to_be_visible()
+    expect(section.get_by_role("row")).to_have_count(13)  # the titles, and twelve lists
+
+
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_a_list_that_went_out(
+    browser: Browser, delivered: str, first: str, scheme: Any, viewport: Any
+) -> None:
+    with context(browser, color_scheme=scheme, viewport=viewport, bypass_csp=True) as made:
+        page = made.new_page()
+        for path in ("/", "/?by.rep=Ann", first, "/model"):
+            page.goto(delivered + path)
+            for each in page.locator("summary").all():
+                each.click()
+            assert violations(page) == [], path
+            assert not wider_than_the_screen(page), path
 
 
 # A company

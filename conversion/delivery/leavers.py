@@ -1,18 +1,28 @@
-"""Who left the call list since the last delivery, and why."""
+"""Who left the call list since the last delivery, and why, and the file that tells reps: ``left.csv``."""
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
 from conversion.config.data_contract import Contract
 from conversion.data.clean_tables import CleanTables
+from conversion.delivery.delivery_tables import column_of
+from conversion.features.words import capitalised
+from conversion.runtime.errors import ArtifactError
+from conversion.runtime.files import reading, without_formulas, write_atomically
 
+FILE: Final = "left.csv"
+AGAIN: Final = "run 'python -m commands.deliver' to publish again"
 WHY: Final = ("converted", "gone", "objected", "contacted", "cooled")
 """Why a company left, in the order in which the list of them is sorted."""
 COLUMNS: Final = ("id", "place_before", "rep", "why", "left")
+_RESTS: Final = {"refused": "Said no, so they rest", "talking": "In talks with us, so they rest"}
 _MONTHS: Final = (
     *("January", "February", "March", "April", "May", "June", "July"),
     *("August", "September", "October", "November", "December"),
@@ -43,40 +53,52 @@ def left(
     contract
         Names their columns, and those that show who a company is.
     suppressed
-        Ids that are not called now, and ``until`` when.
+        From `conversion.delivery.suppression.suppressed`.
 
     Returns
     -------
     pandas.DataFrame
-        The shown columns beside `COLUMNS`: ``why`` is one of `WHY`, ``left`` one sentence. Converted ones
-        first, then by the place that they had.
+        The columns of `left_columns`: ``why`` is one of `WHY`, ``left`` one sentence. Converted ones first,
+        then by the place that they had.
     """
     called = companies.loc[companies["place"].notna(), "id"]
     gone = before[before["place"].notna() & ~before["id"].isin(called)]
-    status = companies.set_index("id")["status"].reindex(gone["id"]).array
-    gone = gone.assign(status=status)
+    gone = gone.assign(status=companies.set_index("id")["status"].reindex(gone["id"]).array)
     gone = gone[gone["status"].isna() | (gone["status"] != "held_back")]
     converted = _conversions(gone["id"], tables)
-    until = suppressed.set_index("id")["until"] if len(suppressed) else pd.Series(dtype=object)
+    rests = suppressed.set_index("id")
     sentences = moved.set_index("id")["moved"]
     told = [
-        _told(row.id, row.status, converted, until, sentences)
+        _told(row.id, row.status, converted, rests, sentences)
         for row in gone[["id", "status"]].itertuples(index=False)
     ]
-    result = gone.assign(
+    # What the ledger calls a shown column, and what this table calls it.
+    shown = {column_of(name): _named(name) for name in contract.companies.shown}
+    result = gone[["id", *shown]].rename(columns=shown)
+    result = result.assign(
         place_before=gone["place"].astype("int64"),
+        rep=gone["rep"],
         why=pd.Series([why for why, _ in told], index=gone.index, dtype="str"),
         left=pd.Series([text for _, text in told], index=gone.index, dtype="str"),
     )
     order = result["why"].map({why: place for place, why in enumerate(WHY)})
-    result = result.assign(order=order).sort_values(["order", "place_before"])
-    shown = [name for name in contract.companies.shown if name in result]
-    return result[["id", *shown, *COLUMNS[1:]]].reset_index(drop=True)
+    by = pd.DataFrame({"order": order, "place": result["place_before"]}).sort_values(["order", "place"])
+    return result.loc[by.index].reset_index(drop=True)
+
+
+def left_columns(contract: Contract) -> list[str]:
+    """Name the columns: `COLUMNS`, and between them those that show who a company is."""
+    return ["id", *map(_named, contract.companies.shown), *COLUMNS[1:]]
+
+
+def _named(shown: str) -> str:
+    """Return what to call a shown column, which may have the name of another one."""
+    return f"company_{shown}" if shown in COLUMNS else column_of(shown)
 
 
 def _conversions(ids: pd.Series[Any], tables: CleanTables) -> dict[Any, pd.Timestamp]:
-    """Return the last day on which each company started to pay."""
-    periods = tables.periods[tables.periods["id"].isin(ids)]
+    """Return the day on which each company that pays now started to."""
+    periods = tables.periods[tables.periods["id"].isin(ids) & tables.periods["end"].isna()]
     return periods.groupby("id")["start"].max().to_dict()
 
 
@@ -84,7 +106,7 @@ def _told(
     company: Any,
     status: Any,
     converted: dict[Any, pd.Timestamp],
-    until: pd.Series[Any],
+    rests: pd.DataFrame,
     sentences: pd.Series[Any],
 ) -> tuple[str, str]:
     """Return why a company left, and the sentence."""
@@ -95,11 +117,94 @@ def _told(
     if status == "objected":
         return "objected", "Not to be called any more"
     if status == "suppressed":
-        rest = f" until {_day(until[company])}" if company in until.index else ""
-        return "contacted", f"Contacted, so it rests{rest}"
-    sentence = sentences.get(company)
-    return "cooled", "No longer among the companies to call" if pd.isna(sentence) else str(sentence)
+        why, until = rests.loc[company, ["why", "until"]]
+        return "contacted", f"{_RESTS.get(why, 'Was called, so they rest')} until {_day(until)}"
+    # The sentence begins with "Off the call list: ".
+    return "cooled", capitalised(str(sentences[company]).partition(": ")[2])
 
 
 def _day(day: dt.date) -> str:
     return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
+
+
+# The file
+
+
+@dataclass(frozen=True)
+class Leaver:
+    """A company that left the call list.
+
+    Attributes
+    ----------
+    id
+        Of the company.
+    name
+        The first column that shows who it is; None: there is none, or it is not known.
+    place_before
+        Its place on the last call list.
+    rep
+        Who called it; None: nobody in particular.
+    why
+        One of `WHY`.
+    sentence
+        Why, for people.
+    """
+
+    id: int | str
+    name: str | None
+    place_before: int
+    rep: str | None
+    why: str
+    sentence: str
+
+
+def write_left(path: Path, table: pd.DataFrame) -> None:
+    """Write who left as CSV without formulas."""
+    # Texts are quoted, as a lone carriage return in one would end its row.
+    rows = without_formulas(table)
+    write_atomically(
+        path,
+        lambda temporary: rows.to_csv(
+            temporary, index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC
+        ),
+    )
+
+
+def read_left(folder: Path, contract: Contract) -> tuple[Leaver, ...] | None:
+    """Read who left from a publication's folder; None: nothing was delivered before.
+
+    Raises
+    ------
+    ArtifactError
+        The file is not one that `write_left` wrote for this contract.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        with reading(path), path.open(encoding="utf-8", newline="") as file:
+            header, *lines = [*csv.reader(file, strict=True)] or [[]]
+    except csv.Error as error:
+        raise ArtifactError(f"{path}: {error}; {AGAIN}") from error
+    columns = left_columns(contract)
+    if header != columns or any(len(line) != len(columns) for line in lines):
+        raise ArtifactError(f"{path}: should have the columns {', '.join(columns)} in each row; {AGAIN}")
+    try:
+        return tuple(_leaver(dict(zip(columns, line, strict=True)), contract) for line in lines)
+    except ValueError as error:
+        raise ArtifactError(f"{path}: {error}; {AGAIN}") from error
+
+
+def _leaver(row: dict[str, str], contract: Contract) -> Leaver:
+    row = {name: text.removeprefix("'") for name, text in row.items()}  # of `without_formulas`
+    companies = contract.companies
+    if row["why"] not in WHY:
+        raise ValueError(f"why: given '{row['why']}', allowed are {', '.join(WHY)}")
+    return Leaver(
+        id=int(row["id"]) if companies.ids == "whole" else row["id"],
+        name=(row[_named(companies.shown[0])].strip() or None) if companies.shown else None,
+        place_before=int(row["place_before"]),
+        rep=row["rep"] or None,
+        why=row["why"],
+        sentence=row["left"],
+    )

@@ -30,6 +30,8 @@ from conversion.features.window_sentences import QUIET_WEEKS
 from conversion.features.words import amount, in_last_weeks, number, spoken, weeks_ago
 
 FOUR_WEEKS: Final = f"{number(RECENT_WEEKS)} weeks"
+LEAST_RISE: Final = 0.1
+"""Actions that change by a smaller share are about as many as before."""
 _OPENINGS: Final = (
     *("They ", "Their ", "It ", "No ", "Nobody ", "Nothing "),
     *("Up to ", "At most ", "One ", "Two ", "Three ", "Four "),
@@ -55,12 +57,18 @@ class Clause(NamedTuple):
     way
         1 if there is more of it, -1 if less, 0 if that is for the model to judge.
     kind
-        What it is about: two clauses of one kind are not said together.
+        What it is about: two clauses of one kind are not said together, nor one of ``module`` and one of
+        ``module: deals``.
     """
 
     text: str
     way: int
     kind: str
+
+    def repeats(self, other: Clause) -> bool:
+        """Return whether both are about the same."""
+        one, two = f"{self.kind}:", f"{other.kind}:"
+        return one.startswith(two) or two.startswith(one)
 
 
 Write = Callable[[Seen], Clause | None]
@@ -72,19 +80,20 @@ def clauses_of(contract: Contract, levels: Levels, own: Levels) -> dict[str, Wri
     Parameters are those of `conversion.features.sentences.templates_of`.
     """
     writers: dict[str, Write] = {
-        ACTIONS: _actions,
-        GROWTH: _actions,
-        PEOPLE: _people,
+        ACTIONS: partial(_unless_new, _actions),
+        GROWTH: partial(_unless_new, _actions),
+        PEOPLE: partial(_unless_new, _people),
         RECENCY: _recency,
-        REGULARITY: _regularity,
-        MODULES: _modules,
+        REGULARITY: partial(_unless_new, _regularity),
+        MODULES: partial(_unless_new, _modules),
     }
     users = 0
     only = len(contract.usage.modules) == 1
     for place, (name, module) in enumerate(contract.usage.modules.items()):
         has_users = module.users is not None
         said = "the product" if only else spoken(name, module.say)
-        writers[module_fact(name)] = partial(_module, place, users if has_users else None, said)
+        write = partial(_module, place, users if has_users else None, said)
+        writers[module_fact(name)] = partial(_unless_new, write)
         users += has_users
     for place, (name, measure) in enumerate(contract.usage.measures.items()):
         writers[measure_fact(name)] = partial(_measure, place, measure, spoken(name, measure.say))
@@ -97,6 +106,11 @@ def _difference(now: float, before: float) -> int:
     return (now > before) - (now < before)
 
 
+def _unless_new(write: Write, seen: Seen) -> Clause | None:
+    """Write a clause; of a company that has just started, all there is to say is that it did."""
+    return _recency(seen) if 0 < seen.now.started <= seen.weeks else write(seen)
+
+
 # All modules
 
 
@@ -106,11 +120,12 @@ def _actions(seen: Seen) -> Clause | None:
 
 def _more_or_less(now: float, before: float, where: str) -> Clause | None:
     way = _difference(now, before)
-    if not way or not now:
+    if not now or abs(now - before) < LEAST_RISE * before or not way:
         return None  # that nothing happens is the recency's to say
     unit = "action" if now == 1 else "actions"
     said = f"they do {'more' if way > 0 else 'less'}{where}"
-    return Clause(f"{said} ({number(now)} {unit} in {FOUR_WEEKS}, {number(before)} before)", way, "actions")
+    was = number(before) if before else "none"
+    return Clause(f"{said} ({number(now)} {unit} in {FOUR_WEEKS}, {was} before)", way, "actions")
 
 
 def _people(seen: Seen) -> Clause | None:
@@ -152,12 +167,16 @@ def _regularity(seen: Seen) -> Clause | None:
     way = _difference(now, before)
     if not way or not now:
         return None
-    weeks = number(REGULAR_WEEKS)
+    inside = "all" if now == REGULAR_WEEKS else number(now)
     return Clause(
-        f"they were active in {number(now)} of the last {weeks} weeks, {number(before)} before",
+        f"they were active in {inside} of the last {number(REGULAR_WEEKS)} weeks, {_from(before, way)}",
         way,
         "regularity",
     )
+
+
+def _from(before: float, way: int) -> str:
+    return f"{'up' if way > 0 else 'down'} from {number(before) if before else 'none'}"
 
 
 def _modules(seen: Seen) -> Clause | None:
@@ -166,7 +185,7 @@ def _modules(seen: Seen) -> Clause | None:
     if not way or not now:
         return None
     unit = "module" if now == 1 else "modules"
-    return Clause(f"they use {number(now)} {unit}, {number(before)} before", way, "modules")
+    return Clause(f"they use {number(now)} {unit}, {_from(before, way)}", way, "module")
 
 
 # One module
@@ -176,12 +195,10 @@ def _module(place: int, users: int | None, said: str, seen: Seen) -> Clause | No
     before, now = seen.before, seen.now
     first, last, was = now.first_used[place], now.last_used[place], before.last_used[place]
     if first and first <= seen.weeks:
-        if now.started <= seen.weeks:
-            return None  # everything is new to them
-        return Clause(f"they used {said} for the first time {weeks_ago(first)}", 1, f"first {said}")
+        return Clause(f"they used {said} for the first time {weeks_ago(first)}", 1, f"module: {said}")
     if was > QUIET_WEEKS and last <= seen.weeks:
         after = f" after {_quiet_weeks(was - 1)}" if seen.weeks == 1 else ""
-        return Clause(f"they use {said} again{after}", 1, "again")
+        return Clause(f"they use {said} again{after}", 1, "recency: again")
     if users is not None:
         do = "use the product" if said == "the product" else f"work in {said}"
         clause = _more_or_fewer(now.people[users], before.people[users], do)

@@ -17,8 +17,20 @@ LEAST_OF_FACT: Final = 0.02
 MOST_CLAUSES: Final = 2
 _LARGE_PART: Final = 1 / 3
 """A cause beside the main one is worth saying from this share of the change on."""
-BY_MODEL: Final = "moved by the new model, not by anything they did"
 NOT_COMPARABLE: Final = "this list is of a model that reads other data, so the cause cannot be told"
+
+
+OVERTAKEN: Final = "others moved ahead"
+
+
+class Called(NamedTuple):
+    """Whether a company was on the last call list, and is on this one."""
+
+    before: bool
+    now: bool
+
+
+BOTH_TIMES: Final = Called(before=True, now=True)
 
 
 class Change(NamedTuple):
@@ -55,7 +67,9 @@ class MoveWriter:
     def __init__(self, contract: Contract, levels: Levels, own: Levels) -> None:
         self._clauses = clauses_of(contract, levels, own)
 
-    def moved(self, rank: int, before: int, change: Change | None, seen: Seen) -> str:
+    def moved(
+        self, rank: int, before: int, change: Change | None, seen: Seen, called: Called = BOTH_TIMES
+    ) -> str:
         """Say where a company was on the last list, and what moved it.
 
         Parameters
@@ -66,16 +80,18 @@ class MoveWriter:
             None: the two models cannot be compared.
         seen
             Of the company at both lists.
+        called
+            Whether it is on the call lists of both.
         """
-        way = (before > rank) - (before < rank)
-        place = f"Still {ordinal(rank)}"
-        if way:
-            place = f"{'Up' if way > 0 else 'Down'} from {ordinal(before)} to {ordinal(rank)}"
+        way = _way(rank, before)
+        place = _place(rank, before, called)
+        if called.now != called.before and (way > 0) != called.now:
+            return f"{place}: {'more' if called.now else 'fewer'} companies are called this time"
         if change is None:
             return f"{place}: {NOT_COMPARABLE}"
         score = (change.total >= LEAST_CHANGE) - (change.total <= -LEAST_CHANGE)
         if not score:
-            others = {1: ", others fell behind", 0: "", -1: ", others moved ahead"}[way]
+            others = {1: ", others fell behind", 0: "", -1: f", {OVERTAKEN}"}[way]
             return f"{place}: little changed for them{others}"
         if way == -score:
             return f"{place}: {'others fell further' if way > 0 else 'others rose more'}"
@@ -94,9 +110,8 @@ class MoveWriter:
         also = causes[beside] >= _LARGE_PART * abs(change.total)
         if main != "model":
             return self._of_data(main, change, way, seen)
-        if not also:
-            return BY_MODEL
-        return f"moved mostly by the new model; also, {self._of_data(beside, change, way, seen)}"
+        by_model = f"the new model rates them {'higher' if way > 0 else 'lower'}"
+        return f"{by_model}; also, {self._of_data(beside, change, way, seen)}" if also else by_model
 
     def _of_data(self, cause: str, change: Change, way: int, seen: Seen) -> str:
         """Say what a company did, or what is known of it, that changed its score."""
@@ -108,8 +123,9 @@ class MoveWriter:
             return "what is known of them changed"
         if change.parts["activity"] * way > change.parts["windows"] * way:
             late = "last week" if seen.weeks == 1 else f"the last {number(seen.weeks)} weeks"
-            return f"{late} said {'more' if way > 0 else 'less'} for them than the weeks before"
-        return "what they did some weeks ago counts less now" if way < 0 else "the weeks that count moved on"
+            were = "was" if seen.weeks == 1 else "were"
+            return f"{late} {were} {'better' if way > 0 else 'weaker'} than the weeks before"
+        return f"what they did some weeks ago counts {'more' if way > 0 else 'less'} now"
 
     def _chosen(self, facts: Mapping[str, float], way: int, seen: Seen, attributes: bool) -> list[str]:
         """Choose clauses that say what moved the score, of the facts that moved it most."""
@@ -122,9 +138,29 @@ class MoveWriter:
             clause = self._clauses[key](seen)
             if clause is None or clause.way == -way:
                 continue
-            if all(clause.kind != other.kind for other in said):
+            if not any(clause.repeats(other) for other in said):
                 said.append(clause)
         return [clause.text for clause in said]
+
+
+def explorer(rank: int, before: int, reason: str | None, called: Called) -> str:
+    """Say what moved a company that a draw put on this call list, or on the last one.
+
+    It reads like any other sentence, as reps are to call all companies alike. The place is by chance, so it
+    gives no cause for that.
+
+    Parameters are those of `MoveWriter.moved`, and why to call it.
+
+    Examples
+    --------
+    >>> explorer(50, 311, "They first used deals last week", Called(before=False, now=True))
+    'New on the call list: they first used deals last week'
+    >>> explorer(311, 50, None, Called(before=True, now=False))
+    'Off the call list: others moved ahead'
+    """
+    place = _place(rank, before, called)
+    is_behind = called.before and _way(rank, before) < 0
+    return f"{place}: {OVERTAKEN}" if is_behind else f"{place}{_after_colon(reason)}"
 
 
 def new(reason: str | None, was_customer: bool) -> str:
@@ -149,6 +185,20 @@ def back(reason: str | None) -> str:
     'Back on the list after a pause'
     """
     return f"Back on the list after a pause{_after_colon(reason)}"
+
+
+def _way(rank: int, before: int) -> int:
+    return (before > rank) - (before < rank)
+
+
+def _place(rank: int, before: int, called: Called) -> str:
+    """Say where a company was and is; outside the call list, its place means nothing to a rep."""
+    if called.now != called.before:
+        return "New on the call list" if called.now else "Off the call list"
+    way = _way(rank, before)
+    if not way:
+        return f"Still {ordinal(rank)}"
+    return f"{'Up' if way > 0 else 'Down'} from {ordinal(before)} to {ordinal(rank)}"
 
 
 def ordinal(place: int) -> str:

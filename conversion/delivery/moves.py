@@ -30,7 +30,7 @@ from conversion.config.data_contract import Contract
 from conversion.data.clean_tables import CleanTables
 from conversion.data.timeline import WEEK, known_at
 from conversion.delivery.move_clauses import Seen
-from conversion.delivery.move_sentences import Change, MoveWriter, back, new
+from conversion.delivery.move_sentences import Called, Change, MoveWriter, back, explorer, new
 from conversion.delivery.standing import standing
 from conversion.features.compute import compute_features, feature_definitions, feature_frame, levels_in
 from conversion.features.definitions import FeatureSettings
@@ -172,8 +172,8 @@ def _on_call_list(companies: pd.DataFrame) -> list[Any]:
     return ids
 
 
-def _explorers(companies: pd.DataFrame) -> list[Any]:
-    ids: list[Any] = companies.loc[companies["status"] == "explored", "id"].tolist()
+def _with_status(companies: pd.DataFrame, *statuses: str) -> list[Any]:
+    ids: list[Any] = companies.loc[companies["status"].isin(statuses), "id"].tolist()
     return ids
 
 
@@ -358,7 +358,7 @@ def _log_odds(model: ConversionModel, features: pd.DataFrame) -> Floats:
 def _sentences(last: Delivered, now: ThisWeek, lists: _Lists, split: Split | None) -> list[str | None]:
     """Write the sentence of each company on this or the last call list; None where there is nothing to say.
 
-    Reps do not see some companies, and explorers stand where they do by chance.
+    Reps do not see some companies. Explorers stand where they do by chance; their sentences keep it secret.
     """
     ids, model = lists.ids, now.model
     seen = [_observed(ids, pd.Timestamp(day), now) for day in (last.as_of, now.as_of)]
@@ -368,15 +368,18 @@ def _sentences(last: Delivered, now: ThisWeek, lists: _Lists, split: Split | Non
     texts: list[str | None] = []
     for row, company in enumerate(ids):
         rank, before, reason = lists.rank[row], lists.before[row], lists.reason[row]
-        if rank is None or lists.explored[row]:
+        called = Called(bool(lists.was_called[row]), bool(lists.is_called[row]))
+        if rank is None:
             texts.append(None)
         elif not lists.was_prospect[row]:
             texts.append(new(reason, bool(lists.was_customer[row])))
         elif before is None:
-            texts.append(back(reason))
+            texts.append(back(reason) if lists.rested[row] else new(reason, was_customer=False))
+        elif lists.explored[row]:
+            texts.append(explorer(rank, before, reason, called))
         else:
             known = Seen(_weeks_of(seen[0], row), _weeks_of(seen[1], row), weeks)
-            texts.append(writer.moved(rank, before, changes.get(company), known))
+            texts.append(writer.moved(rank, before, changes.get(company), known, called))
     return texts
 
 
@@ -389,14 +392,21 @@ class _Lists:
     before: list[int | None]
     was_prospect: NDArray[np.bool_]
     was_customer: NDArray[np.bool_]
+    was_called: NDArray[np.bool_]
+    is_called: NDArray[np.bool_]
+    rested: NDArray[np.bool_]
+    """Suppressed, or objected, at the last list."""
     explored: NDArray[np.bool_]
+    """On this call list, or on the last one and no longer on this, by a draw."""
     reason: list[str | None]
 
     @classmethod
     def of(cls, before: pd.DataFrame, now: ThisWeek) -> _Lists:
-        called = {*_on_call_list(before), *_on_call_list(now.companies)}
+        last_called, now_called = _on_call_list(before), _on_call_list(now.companies)
         ids = pd.Index(now.companies["id"])
-        ids = ids[[each in called for each in ids]]
+        ids = ids[ids.isin([*last_called, *now_called])]
+        was_called, is_called = ids.isin(last_called), ids.isin(now_called)
+        drawn_before = ids.isin(_with_status(before, "explored"))
         rows = _rows_of(now.companies, ids)
         periods = now.tables.periods
         return cls(
@@ -405,7 +415,10 @@ class _Lists:
             before=_plain(standing(before).reindex(ids)),
             was_prospect=ids.isin(before["id"]),
             was_customer=ids.isin(periods.loc[periods["end"].notna(), "id"]),
-            explored=ids.isin([*_explorers(before), *_explorers(now.companies)]),
+            was_called=was_called,
+            is_called=is_called,
+            rested=ids.isin(_with_status(before, "suppressed", "objected")),
+            explored=ids.isin(_with_status(now.companies, "explored")) | (drawn_before & ~is_called),
             reason=_plain(rows["reason_1"]) if "reason_1" in rows else [None] * len(ids),
         )
 

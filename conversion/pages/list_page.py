@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import numpy as np
 from markupsafe import Markup
 
+from conversion.delivery.leavers import Leaver
 from conversion.features.words import capitalised
 from conversion.leads.lead_columns import REASON_COLUMNS
 from conversion.leads.lead_tables import WHOLE
@@ -18,6 +19,7 @@ from conversion.pages import words
 from conversion.pages.charts import share_bar, sparkline
 from conversion.pages.layout import Site, render
 from conversion.pages.lead_table import NONE, Filter, LeadTable
+from conversion.pages.left_section import left_section
 from conversion.pages.list_query import SORTS, ListQuery, parameter_of, select, sorts_of
 from conversion.pages.words import words_of
 from conversion.runtime.files import without_formulas
@@ -87,6 +89,8 @@ class AboutList:
         Of values; empty: not known.
     scorecard
         One line on what became of the lists that went out; None: not known.
+    left
+        Who left the call list since the delivery before.
     """
 
     version: str
@@ -95,6 +99,7 @@ class AboutList:
     horizon_days: int | None
     currency: str
     scorecard: str | None = None
+    left: tuple[Leaver, ...] = ()
 
 
 def list_page(table: LeadTable, query: ListQuery, about: AboutList, site: Site) -> str:
@@ -125,6 +130,7 @@ def list_page(table: LeadTable, query: ListQuery, about: AboutList, site: Site) 
         fields=[_field(each, query) for each in table.filters.values()],
         called=words_of(table.shown[0]) if table.shown else "Company",
         searched=searched(table),
+        left=left_section(about.left, query, table, site),
     )
 
 

@@ -70,6 +70,7 @@ class PageData:
             horizon_days=self.leads.files.evidence.horizon_days,
             currency="" if record is None else record.business.currency,
             scorecard=None if self.state.scorecard is None else self.state.scorecard.line,
+            left=self.state.left or (),
         )
 
     # One company

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from conversion.config.params_file import load_params
+from conversion.delivery.leavers import FILE as LEFT
 from conversion.leads.lead_files import FOLDER
 from conversion.modelling.registered_versions import PATH as REGISTERED
 from conversion.pages.track_record import PATH as TRACK_RECORD
 from conversion.runtime.errors import ArtifactError, UserError
+from conversion.scorecard.results import PATH as SCORECARD
 from conversion.serving.memory import keep_what_is_loaded
 from conversion.serving.state import ServiceState, read_files, served_folder
 
@@ -50,7 +52,9 @@ def _looks(root: Path) -> Iterator[tuple[str, int, int, int]]:
         except (FileNotFoundError, NotADirectoryError):
             continue
         yield from (_look(entry.path) for entry in found)
-    yield from (_look(path) for path in (folder / TRACK_RECORD, root / REGISTERED))
+    yield from (
+        _look(path) for path in (folder / TRACK_RECORD, folder / LEFT, root / REGISTERED, root / SCORECARD)
+    )
 
 
 def _look(path: str | Path) -> tuple[str, int, int, int]:
@@ -184,4 +188,5 @@ def _content(state: ServiceState) -> tuple[object, ...]:
         state.registered_model,
         state.track_record,
         state.scorecard,
+        state.left,
     )

@@ -16,6 +16,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from conversion.config.params import Params, Serve
+from conversion.delivery.leavers import Leaver, read_left
 from conversion.modelling.artifact import allowed_by, load_model
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.registered_versions import PATH, RegisteredVersions, read_registered, registry_key
@@ -74,6 +75,8 @@ class LoadedFiles:
         When the files were read.
     scorecard
         What became of the lists that went out; None: it was not written.
+    left
+        Who left the call list since the delivery before; None: there was none, or the list was not delivered.
     """
 
     predictor: Predictor
@@ -84,6 +87,7 @@ class LoadedFiles:
     delivery: int | None
     loaded: dt.datetime
     scorecard: ScorecardResults | None = None
+    left: tuple[Leaver, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,6 +213,7 @@ def read_files(
         delivery=_delivery_of(folder),
         loaded=dt.datetime.now(dt.UTC).replace(microsecond=0),
         scorecard=read_scorecard(root),
+        left=read_left(folder, model.data_contract),
     )
 
 

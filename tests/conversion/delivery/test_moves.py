@@ -147,3 +147,29 @@ def test_models_that_read_other_features_have_a_total_and_no_split() -> None:
 def test_a_list_of_the_same_moment_is_refused() -> None:
     with pytest.raises(ValueError, match="not before"):
         moves(LastList(pipeline_at(NOW)), this_week(pipeline_at(NOW)))
+
+
+def test_no_sentence_tells_a_company_that_a_draw_chose_from_the_others() -> None:
+    """Neither an explorer, nor one that leaves, nor one that left the control group."""
+    then, now = LastList(pipeline_at(LAST)), this_week(pipeline_at(NOW))
+    whole, companies = then.companies(), now.companies
+    stays = [each for each in whole.loc[whole["place"].notna(), "id"] if each in set(companies["id"])]
+    below = [each for each in companies["id"] if each not in stays and each in set(whole["id"])]
+    gone, held_back, rested = stays[-1], below[0], below[1]
+    drawn, other = below[5], below[6]
+    whole.loc[whole["id"] == gone, "status"] = "explored"
+    whole.loc[whole["id"].isin([held_back, rested, drawn, other]), "place"] = None
+    whole.loc[whole["id"] == held_back, "status"] = "held_back"
+    whole.loc[whole["id"] == rested, "status"] = "suppressed"
+    then.companies = lambda: whole  # type: ignore[method-assign]
+    called = [*(each for each in stays if each != gone), held_back, rested, other, drawn]
+    place = companies["id"].map({each: at for at, each in enumerate(called, 1)}).astype("Int64")
+    status = np.where(place.notna(), "listed", "below")
+    now = dataclasses.replace(now, companies=companies.assign(place=place, status=status))
+    now.companies.loc[companies["id"] == drawn, "status"] = "explored"
+    found = moves(then, now).set_index("id")["moved"]
+    assert found[called].notna().all()
+    assert found[gone] == "Off the call list: others moved ahead"
+    assert found[held_back].startswith("New on the list")
+    assert found[rested].startswith("Back on the list after a pause")
+    assert all(found[each].startswith("New on the call list") for each in (drawn, other))

@@ -9,19 +9,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
+import pandas as pd
 import pytest
 import yaml
+from markupsafe import escape
 
 from conversion.config.params_file import load_params
+from conversion.delivery.leavers import write_left
 from conversion.modelling.artifact import EXPECTED, save_model
 from conversion.modelling.registered_versions import KEY
 from conversion.modelling.training import describe
 from conversion.runtime.errors import ArtifactError
-from conversion.runtime.files import sha256
+from conversion.runtime.files import sha256, write_json
+from conversion.scorecard.results import PATH as SCORECARD
 from conversion.serving.reload import Watcher, looks_of
 from conversion.serving.state import PUBLISHED, ServiceState, make_state, served_folder
 from tests.lead_files import write_list
 from tests.pipeline import Pipeline
+from tests.scorecards import a_year, results_of
 from tests.serving import Client, projects_pipeline, small_pipeline
 
 
@@ -270,3 +275,41 @@ def test_what_was_served_before_is_let_go() -> None:
         lay_out(Path(), projects_pipeline() if place % 2 == 0 else small_pipeline())
         assert worker.look_twice()
     assert [reference() for reference in old] == [None] * 20
+
+
+# What stands beside the list
+
+
+def test_a_scorecard_alone_reaches_the_pages_and_so_does_its_end() -> None:
+    worker = Worker()
+    page = Client(worker.state).get("/")
+    deliveries, export, contacts = a_year()
+    results = results_of(deliveries, export, contacts)
+    line = results.line
+    assert str(escape(line)) not in page.text
+    write_json(SCORECARD, results.model_dump(mode="json"))
+    assert worker.look_twice()
+    assert str(escape(line)) in Client(worker.state).get("/").text
+    os.utime(SCORECARD)
+    assert not worker.look_twice(), "it is the same"
+    Path(SCORECARD).write_text("{}", encoding="utf-8")
+    assert not worker.look_twice(), "it is broken, and the one before stays"
+    Path(SCORECARD).unlink()
+    assert worker.look_twice()
+    assert Client(worker.state).get("/").content == page.content
+
+
+def test_who_left_is_of_the_delivery_that_is_served() -> None:
+    first, second = delivery(1, small_pipeline()), delivery(2, small_pipeline())
+    row = {"id": 5, "place_before": 3, "rep": "Ann", "why": "converted", "left": "Became a customer today"}
+    write_left(second / "left.csv", pd.DataFrame([row]))
+    publish(first)
+    worker = Worker()
+    assert "Left the call list" not in Client(worker.state).get("/").text
+    publish(second)
+    assert worker.look_twice()
+    page = " ".join(Client(worker.state).get("/").text.split())
+    assert "Left the call list since the last one: 1 company" in page
+    assert "1 became a customer" in page
+    assert "was 3, called by <bdi>Ann</bdi>" in page
+    assert "Became a customer today." in page
