@@ -22,9 +22,10 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from conversion.config.gate_params import Gate
 from conversion.config.model_params import MemberType, model_types
 from conversion.config.param_types import Section
-from conversion.config.params import Params, Registry, Serve, Tracking
+from conversion.config.params import Deliver, Params, Registry, Serve, Tracking
 from conversion.config.params_file import load_params
 from conversion.evaluation.curves import RANKER_NAMES, SLICE_TITLES
 from conversion.evaluation.first_calls import RULES
@@ -34,6 +35,7 @@ from conversion.serving.predictor import confidence_of
 from conversion.serving.state import make_state
 from conversion.tracking.mlflow_runs import MODEL_REQUIREMENTS
 from tests.backtests import backtest
+from tests.deliveries import WEEKS, make_project, set_params
 from tests.exports import lay_out_contracts, tiny_export, write_export
 from tests.pipeline import run_stages, small_params
 from tests.serving import Client
@@ -71,6 +73,9 @@ SMALL: dict[str, Any] = {
 
 # Of no interest to DVC: git ignores them.
 KEPT_BY_MLFLOW = ("mlflow.db", "mlartifacts/", ".tracking/")
+
+MANY_ALIKE = ("gate.", "deliver.crm.")
+"""Where in params.yaml the same kind of section stands under several names."""
 
 # What no stage makes: the export, its contract, and the contracts with what they name.
 GIVEN = ("${data.dir}", "${data.contract}", "contracts")
@@ -340,14 +345,14 @@ def test_the_search_plot_says_when_no_search_was_run() -> None:
 
 
 @functools.cache
-def section_paths() -> dict[type[BaseModel], str]:
-    """Map each section's class to where it stands in params.yaml."""
-    paths: dict[type[BaseModel], str] = {}
+def section_paths() -> dict[type[BaseModel], tuple[str, ...]]:
+    """Map each section's class to where it stands in params.yaml: a bound's stands in many places."""
+    paths: dict[type[BaseModel], tuple[str, ...]] = {}
     waiting: list[tuple[type[BaseModel], str]] = [(Params, "")]
     while waiting:
         section, path = waiting.pop()
-        assert section not in paths, f"{section.__name__} stands twice in params.yaml"
-        paths[section] = path
+        assert section not in paths or path.startswith(MANY_ALIKE), f"{section.__name__} stands twice"
+        paths[section] = (*paths.get(section, ()), path)
         for name, field in section.model_fields.items():
             if is_section(field.annotation):
                 waiting.append((field.annotation, f"{path}.{name}".strip(".")))  # type: ignore[arg-type]
@@ -360,14 +365,16 @@ def is_section(annotation: Any) -> bool:
 
 
 def leaves_of(section: type[BaseModel]) -> set[str]:
-    """List the dotted paths of all keys in a section that are no sections."""
-    paths = section_paths()
+    """List the dotted paths of all keys in a section that are no sections, wherever it stands."""
+    return {leaf for path in section_paths()[section] for leaf in leaves_at(section, path)}
+
+
+def leaves_at(section: type[BaseModel], path: str) -> set[str]:
+    """List the dotted paths of all keys in a section that are no sections, where it stands."""
     found: set[str] = set()
     for name, field in section.model_fields.items():
-        if is_section(field.annotation):
-            found |= leaves_of(field.annotation)  # type: ignore[arg-type]
-        else:
-            found.add(f"{paths[section]}.{name}".strip("."))
+        below = f"{path}.{name}".strip(".")
+        found |= leaves_at(field.annotation, below) if is_section(field.annotation) else {below}  # type: ignore[arg-type]
     return found
 
 
@@ -427,7 +434,7 @@ class Recorder:
         def getattribute(section: Section, name: str) -> Any:
             fields = type(section).model_fields if type(section) in section_paths() else {}
             if not self._checking and name in fields and not is_section(fields[name].annotation):
-                self.read.add(f"{section_paths()[type(section)]}.{name}".strip("."))
+                self.read |= {f"{path}.{name}".strip(".") for path in section_paths()[type(section)]}
             return look(section, name)
 
         def model_dump(section: Section, **options: Any) -> dict[str, Any]:
@@ -436,8 +443,9 @@ class Recorder:
                 return values
             self.read |= {
                 leaf
-                for leaf in leaves_of(type(section))
-                if leaf.removeprefix(f"{section_paths()[type(section)]}.").split(".")[0] in values
+                for path in section_paths()[type(section)]
+                for leaf in leaves_at(type(section), path)
+                if leaf.removeprefix(f"{path}.").split(".")[0] in values
             }
             return values
 
@@ -551,8 +559,8 @@ def test_every_key_of_the_params_file_is_listed_by_some_stage_or_is_the_service_
     by_stages = {
         leaf for stage in NAMES for model_type in model_types() for leaf in listed(stage, model_type)
     }
-    by_others = leaves_of(Serve) | leaves_of(Registry)
-    assert not by_stages & by_others, "no stage need rerun for how its results are served or registered"
+    by_others = leaves_of(Serve) | leaves_of(Registry) | leaves_of(Deliver) | leaves_of(Gate)
+    assert not by_stages & by_others, "no stage need rerun for how its results are served or delivered"
     assert leaves_of_file() == leaves_of(Params) == by_stages | by_others
 
 
@@ -590,6 +598,23 @@ def test_the_commands_read_every_key_of_the_registry(tmp_path: Path, monkeypatch
             monkeypatch.setattr(sys, "argv", ["promote", "--run", run, "--force", "both are read"])
             promote.main()
     assert recorder.read >= leaves_of(Registry)
+
+
+def test_a_delivery_reads_every_key_of_its_sections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from commands import deliver
+
+    make_project(tmp_path, WEEKS[0])
+    reps = tmp_path / "reps.csv"
+    reps.write_text("rep,capacity\nAnn,4\nBen,3\n", encoding="utf-8")
+    every = ["excel", "hubspot", "salesforce", "dynamics"]
+    set_params(tmp_path, deliver__reps=str(reps), deliver__formats=every, deliver__explore=0.2)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CONVERSION_GATE_WEBHOOK", "http://127.0.0.1:9/nobody")
+    monkeypatch.setattr(sys, "argv", ["deliver"])
+    recorder = Recorder()
+    with recorder.watch():
+        deliver.main()
+    assert (leaves_of(Deliver) | leaves_of(Gate)) - recorder.read == set()
 
 
 def test_the_recorder_sees_single_keys_and_dumps_but_not_the_checks(tmp_path: Path) -> None:

@@ -114,6 +114,7 @@ def test_the_stage_writes_the_list_its_top_and_the_drift(how: str, project: Path
         "evidence.json",
         f"leads.{how}",
         "manifest.json",
+        "reason_facts.parquet",
         f"top_leads.{how}",
         "usage.parquet",
     ]
