@@ -24,8 +24,9 @@ EXPLORED: Final = "explored"
 HELD_BACK: Final = "held_back"
 BELOW: Final = "below"
 CALLED: Final = (LISTED, EXPLORED)
-WITHIN_THE_CUT: Final = (LISTED, HELD_BACK)
 """What stands on the call list."""
+WITHIN_THE_CUT: Final = (LISTED, HELD_BACK)
+"""What the draw of the control group decided on."""
 OFFERED: Final = (LISTED, EXPLORED, BELOW)
 """What the published list has: all but who is held back, suppressed, or objected."""
 
@@ -91,21 +92,10 @@ def outcome_of(delivery: Delivery, today: Today) -> Outcome:
     """Return what became of a delivery."""
     as_of, about = pd.Timestamp(delivery.as_of), delivery.manifest
     is_mature = as_of + pd.Timedelta(days=about.horizon_days) <= today.as_of
-    companies = with_design(delivery.companies()[list(COLUMNS)], about.holdout)
-    rows = with_labels(companies, as_of, about.horizon_days, today)
+    rows = with_labels(delivery.companies()[list(COLUMNS)], as_of, about.horizon_days, today)
     if not is_mature:
         rows = rows.assign(label=np.nan)
     return Outcome(as_of, delivery.number, about.horizon_days, about.calls, about.reason, rows, is_mature)
-
-
-def with_design(rows: pd.DataFrame, holdout: float) -> pd.DataFrame:
-    """Give every company within the cut the same chance of being offered, the last one too.
-
-    The walk ends with a company that is listed. A company there that is held back is not the last one, so
-    to leave out those listed there alone would compare unlike companies.
-    """
-    cut = rows["status"].isin(WITHIN_THE_CUT)
-    return rows.assign(call_probability=rows["call_probability"].mask(cut, 1 - holdout))
 
 
 def with_labels(rows: pd.DataFrame, as_of: pd.Timestamp, horizon_days: int, today: Today) -> pd.DataFrame:
