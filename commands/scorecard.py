@@ -16,6 +16,7 @@ from conversion.config.params_file import load_params
 from conversion.data.aliases import ids_of_today
 from conversion.delivery.ledger import FOLDER as LEDGER
 from conversion.delivery.ledger import read_deliveries
+from conversion.delivery.reps import calls_a_week
 from conversion.pages.scorecard_page import scorecard_html
 from conversion.runtime.cli import CommandLine, run
 from conversion.runtime.errors import InputError
@@ -99,7 +100,7 @@ def main() -> None:
     params, contract = load_params(), load_contract("data/contract.json")
     outcomes = outcomes_of(read_deliveries(Path()), today := read_today(contract))
     if arguments.power:
-        power = power_results(first_calls(outcomes)) or backtest_power(params.score.top_n)
+        power = power_results(first_calls(outcomes)) or backtest_power(calls_a_week(params, contract))
         sys.stdout.write(power_text(power))
         return
     settings = Settings(params.evaluate.top_k, params.evaluate.bootstrap_samples, params.seed)

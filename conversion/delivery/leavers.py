@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any, Final
 
 import pandas as pd
 
 from conversion.config.data_contract import Contract
 from conversion.data.clean_tables import CleanTables
+from conversion.delivery.days import day_of
 
 WHY: Final = ("converted", "gone", "objected", "contacted", "cooled")
 """Why a company left, in the order in which the list of them is sorted."""
 COLUMNS: Final = ("id", "place_before", "rep", "why", "left")
-_MONTHS: Final = (
-    *("January", "February", "March", "April", "May", "June", "July"),
-    *("August", "September", "October", "November", "December"),
-)
 
 
 def left(
@@ -90,16 +86,12 @@ def _told(
     """Return why a company left, and the sentence."""
     if pd.isna(status):
         if company in converted:
-            return "converted", f"Became a customer on {_day(converted[company])}"
+            return "converted", f"Became a customer on {day_of(converted[company])}"
         return "gone", "No longer a prospect"
     if status == "objected":
         return "objected", "Not to be called any more"
     if status == "suppressed":
-        rest = f" until {_day(until[company])}" if company in until.index else ""
+        rest = f" until {day_of(until[company])}" if company in until.index else ""
         return "contacted", f"Contacted, so it rests{rest}"
     sentence = sentences.get(company)
     return "cooled", "No longer among the companies to call" if pd.isna(sentence) else str(sentence)
-
-
-def _day(day: dt.date) -> str:
-    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
