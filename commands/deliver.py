@@ -32,7 +32,8 @@ from conversion.delivery.ledger import (
     last_before,
     read_deliveries,
 )
-from conversion.delivery.moves import ThisWeek, moves
+from conversion.delivery.move_path import ThisWeek
+from conversion.delivery.moves import moves
 from conversion.delivery.publish import Publication, current, publish
 from conversion.delivery.reps import Reps, read_reps
 from conversion.delivery.suppression import suppressed
