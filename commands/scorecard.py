@@ -13,7 +13,7 @@ import pandas as pd
 from conversion.config.contract_file import load_contract
 from conversion.config.data_contract import Contract
 from conversion.config.params_file import load_params
-from conversion.data.aliases import ids_of_today
+from conversion.delivery.current_ids import read_current_ids
 from conversion.delivery.ledger import FOLDER as LEDGER
 from conversion.delivery.ledger import read_deliveries
 from conversion.delivery.reps import calls_a_week
@@ -43,13 +43,11 @@ log = logging.getLogger(__name__)
 
 def read_today(contract: Contract) -> Today:
     """Read the newest export as the stages cleaned it."""
-    aliases = contract.companies.aliases
-    tables = {} if aliases is None else {aliases.table: read_parquet(f"data/typed/{aliases.table}.parquet")}
     return Today(
         as_of=pd.Timestamp(read_monday("data/clean/export.json", "as_of")),
         companies=read_parquet("data/clean/companies.parquet"),
         periods=read_parquet("data/clean/subscriptions.parquet"),
-        current=ids_of_today(tables, contract),
+        current=read_current_ids(Path(), contract),
         contract=contract,
     )
 

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from conversion.config.data_contract import Contract
-from conversion.data.aliases import CurrentIds, replaced
+from conversion.data.aliases import CurrentIds
 from conversion.data.timeline import labels
+from conversion.delivery.current_ids import under_current_ids
 from conversion.delivery.ledger import Delivery
 
 COLUMNS: Final = (
@@ -101,9 +102,6 @@ def outcome_of(delivery: Delivery, today: Today) -> Outcome:
 def with_labels(rows: pd.DataFrame, as_of: pd.Timestamp, horizon_days: int, today: Today) -> pd.DataFrame:
     """Add to the rows of a list who has converted, under the ids of today.
 
-    Of companies that have become one since, the one that stands first on the call list, or has the better
-    rank, stays.
-
     Parameters
     ----------
     rows
@@ -119,10 +117,7 @@ def with_labels(rows: pd.DataFrame, as_of: pd.Timestamp, horizon_days: int, toda
         The rows with ``label`` and ``converted``. A label is NaN where the export no longer has the company,
         where it now says that the company paid already at ``as_of``, or where its conversion is quarantined.
     """
-    rows = rows.assign(id=replaced(rows["id"], today.current))
-    if rows["id"].duplicated().any():
-        first = rows.sort_values(["place", "rank"], na_position="last").drop_duplicates("id").index
-        rows = rows.loc[rows.index.isin(first)]
+    rows = under_current_ids(rows, today.current)
     horizon, contract = pd.Timedelta(days=horizon_days), today.contract
     label = labels(today.companies, pd.DatetimeIndex([as_of]), horizon, contract, today.periods)[:, 0]
     known = pd.Series(label.astype(np.float64), index=pd.Index(today.companies["id"]))
