@@ -5,9 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from typing import Final
 
-from conversion.delivery.days import MONTHS, day_of
 from conversion.features.words import capitalised
 
+MONTHS: Final = (
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+)
 RANKERS: Final = {
     "probability": "the model",
     "summary_only": "a model that knows lifetime totals only",
@@ -123,7 +126,7 @@ def long_day(day: str) -> str:
     '27 April 2020'
     """
     read = dt.date.fromisoformat(day[:10])
-    return day_of(read)
+    return f"{read.day} {MONTHS[read.month - 1]} {read.year}"
 
 
 def short_day(day: str) -> str:
