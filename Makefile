@@ -53,7 +53,7 @@ elif ! { $(1)/$(PIP_INSTALL) --upgrade --target $(1)/uv -r <(sed -n '/^uv==/,/^ 
 fi
 endef
 
-.PHONY: help venv run monday test sweep track-replay lint hooks format lock bench bench-serving bench-automl bench-learning-curve bench-leakage bench-modelling soak docs clean
+.PHONY: help venv run monday test pull push metrics-diff record sweep track-replay lint hooks format lock bench bench-serving bench-automl bench-learning-curve bench-leakage bench-modelling soak docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -66,7 +66,11 @@ run: $(VENV)/run.stamp ## run the pipeline: the model, its evaluation and the li
 	@echo && cat metrics/summary.txt
 	@echo && $(IN_VENV) python -m commands.first_leads
 
+# A command that brings the week's export to data.dir, such as FETCH="aws s3 sync s3://our-crm/export data/export".
+FETCH ?=
+
 monday: $(VENV)/run.stamp ## the week's list: run the pipeline, deliver by the gate, report, and keep the ledger with DVC; DELIVER_ARGS="--dry-run"
+	@$(FETCH)
 	@$(IN_VENV) python -m commands.check_params
 	@$(IN_VENV) dvc repro
 	@$(IN_VENV) python -m commands.deliver $(DELIVER_ARGS)
@@ -76,6 +80,28 @@ monday: $(VENV)/run.stamp ## the week's list: run the pipeline, deliver by the g
 
 test: $(VENV)/dev.stamp ## run the tests; PYTEST_ARGS="-k params", --cov, --html=report.html
 	@$(IN_VENV) pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+# What the jobs of .github/workflows and deploy/systemd run. Without a remote there is nothing to fetch or to send.
+HAS_REMOTE = $(IN_VENV) dvc remote list | grep -q . || { echo "no DVC remote is set: nothing to $@; dvc remote add -d NAME URL"; exit 0; }
+BASE ?= HEAD
+GIT_PUSH ?=
+RECORDED := dvc.lock ledger.dvc metrics plots models/model_card.md
+
+pull: $(VENV)/run.stamp ## fetch data and ledger from DVC's remote, where one is set
+	@$(HAS_REMOTE); $(IN_VENV) dvc pull --allow-missing
+
+push: $(VENV)/run.stamp ## send data and ledger to DVC's remote, where one is set
+	@$(HAS_REMOTE); $(IN_VENV) dvc push
+
+metrics-diff: $(VENV)/run.stamp ## what changed in the metrics, as Markdown; BASE=origin/main
+	@echo "### Metrics against $(BASE)" && echo
+	@$(IN_VENV) dvc metrics diff --md $(BASE)
+
+record: $(VENV)/run.stamp ## commit what a Monday changed: dvc.lock, ledger.dvc, metrics, plots; GIT_PUSH=yes pushes
+	@git add --all -- $(wildcard $(RECORDED))
+	@git diff --cached --quiet -- $(wildcard $(RECORDED)) && echo "nothing changed since the last commit" \
+		|| git commit --quiet --message "Record the Monday's run" -- $(wildcard $(RECORDED))
+	@[ "$(GIT_PUSH)" != yes ] || git push
 
 # The grid of `make sweep`: for each family the values to try. DVC queues an experiment for each combination.
 FAMILIES ?= logistic_regression random_forest xgboost ensemble

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,8 +15,7 @@ from conversion.config.contract_file import load_contract
 from conversion.config.data_contract import Contract
 from conversion.config.params_file import load_params
 from conversion.delivery.current_ids import read_current_ids
-from conversion.delivery.ledger import FOLDER as LEDGER
-from conversion.delivery.ledger import read_deliveries
+from conversion.delivery.ledger import Delivery, latest_deliveries, read_deliveries
 from conversion.delivery.reps import calls_a_week
 from conversion.pages.scorecard_page import scorecard_html
 from conversion.runtime.cli import CommandLine, run
@@ -23,8 +23,6 @@ from conversion.runtime.errors import InputError
 from conversion.runtime.files import (
     read_monday,
     read_parquet,
-    read_value,
-    reading,
     write_csv,
     write_json,
     write_text,
@@ -35,7 +33,7 @@ from conversion.scorecard.scorecard import Settings, first_calls, power_results,
 from conversion.scorecard.sentences import lists_table, power_text
 from conversion.stats.rank_order import rank_order
 
-FORGOTTEN: Final = Path(LEDGER) / "forgotten.json"
+OFFERED_OR_HELD_BACK: Final = ("listed", "explored", "held_back")
 CONTACTS: Final = "data/clean/contacts.parquet"
 BACKTEST: Final = "data/backtest/predictions.parquet"
 log = logging.getLogger(__name__)
@@ -84,25 +82,28 @@ def read_contacts() -> pd.DataFrame | None:
     return None if contacts.empty else contacts
 
 
-def read_forgotten() -> int:
-    """Read how many companies were removed from the ledger on request."""
-    if not FORGOTTEN.is_file():
-        return 0
-    with reading(FORGOTTEN):
-        return int(read_value(FORGOTTEN, "companies"))
+def forgotten_places(deliveries: Sequence[Delivery]) -> int:
+    """Count the places of call lists and control groups that were removed from the ledger on request."""
+    return sum(
+        each.companies
+        for delivery in latest_deliveries(deliveries)
+        for each in delivery.manifest.forgotten
+        if each.status in OFFERED_OR_HELD_BACK
+    )
 
 
 def main() -> None:
     """Read the ledger and the newest export; write the scorecard, or print what a control group shows."""
     arguments = _arguments()
     params, contract = load_params(), load_contract("data/contract.json")
-    outcomes = outcomes_of(read_deliveries(Path()), today := read_today(contract))
+    deliveries = read_deliveries(Path())
+    outcomes = outcomes_of(deliveries, today := read_today(contract))
     if arguments.power:
         power = power_results(first_calls(outcomes)) or backtest_power(calls_a_week(params, contract))
         sys.stdout.write(power_text(power))
         return
     settings = Settings(params.evaluate.top_k, params.evaluate.bootstrap_samples, params.seed)
-    found = scorecard(outcomes, today, read_contacts(), read_forgotten(), settings)
+    found = scorecard(outcomes, today, read_contacts(), forgotten_places(deliveries), settings)
     write_csv(f"{FOLDER}/lists.csv", lists_table(found.lists))
     write_text(f"{FOLDER}/scorecard.html", scorecard_html(found))
     write_json(PATH, found.model_dump(mode="json"))

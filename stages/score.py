@@ -65,7 +65,7 @@ def check_contract(model: ConversionModel) -> None:
     ArtifactError
         It was fitted with another contract.
     """
-    if model.data_contract != load_contract(CONTRACT):
+    if model.data_contract.of_model() != load_contract(CONTRACT).of_model():
         raise ArtifactError(
             f"the model was fitted with another data contract than {CONTRACT}, which the tables follow: they "
             "are of different runs; run 'dvc repro train'"

@@ -99,6 +99,16 @@ the columns after it say what changed.
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
+class Forgotten(BaseModel):
+    """How many companies of a status and a tier were removed from a delivery, because they asked for it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    status: str = Field(description="one of the statuses of companies")
+    tier: str = Field(description="one of the tiers")
+    companies: int = Field(ge=1, description="how many")
+
+
 class DeliveryManifest(BaseModel):
     """What a delivery is, and what it was made from."""
 
@@ -119,10 +129,13 @@ class DeliveryManifest(BaseModel):
     dirty: bool = Field(description="whether tracked files differed from the commit")
     inputs: dict[str, Sha256] = Field(description="sha256 of each file that the list was made from")
     files: dict[str, Sha256] = Field(description="sha256 of each file of the delivery")
+    forgotten: tuple[Forgotten, ...] = Field(default=(), description="companies removed since, as counts")
 
     def content(self) -> dict[str, Any]:
         """Return what makes two deliveries of a week the same: all but who delivered it, and from where."""
-        return self.model_dump(exclude={"number", "reason", "registered", "commit", "dirty", "inputs"})
+        return self.model_dump(
+            exclude={"number", "reason", "registered", "commit", "dirty", "inputs", "forgotten"}
+        )
 
 
 @dataclass(frozen=True)

@@ -105,8 +105,8 @@ def _notes(results: ScorecardResults) -> list[str]:
             )
     if results.forgotten:
         notes.append(
-            f"{plural(results.forgotten, 'company', 'companies')} were removed from the ledger on request "
-            "and count nowhere."
+            f"{plural(results.forgotten, 'place')} on call lists or in the control group count nowhere: the "
+            "company was removed from the ledger on request."
         )
     notes += [_correction(each) for each in results.lists if each.earlier]
     return notes

@@ -57,3 +57,7 @@ class PromotionError(UserError):
 
 class DeliveryError(UserError):
     """A list that must not be delivered, or cannot be."""
+
+
+class ForgetError(UserError):
+    """A company that is still somewhere after it was removed."""

@@ -131,6 +131,11 @@ def _is_running(pid: int) -> bool:
     return True
 
 
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write bytes."""
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write UTF-8 text with line feeds."""
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline="\n"))

@@ -182,7 +182,7 @@ class ScorecardResults(Result):
     horizon_days: int | None = Field(description="of the last list; None: none was delivered")
     lists: tuple[ListResult, ...] = Field(description="whose horizon is over, in order")
     waiting: tuple[Waiting, ...]
-    forgotten: int = Field(ge=0, description="companies that were removed from the ledger on request")
+    forgotten: int = Field(ge=0, description="places of companies that were removed on request")
     overall: Overall | None = Field(description="None: no list's horizon is over")
     tiers: tuple[Part, ...] = Field(description="of all prospects that were not held back")
     reps: tuple[Part, ...] = Field(description="of the call lists")

@@ -71,7 +71,7 @@ def scorecard(
     contacts
         Clean; None where the contract has none.
     forgotten
-        Companies that were removed from the ledger on request.
+        Places on call lists or in the control group of companies that were removed on request.
     settings
         Lengths and bootstrap.
     """

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import datetime as dt
 import functools
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
 import yaml
 
 from commands import scorecard
+from conversion.delivery.ledger import Forgotten
 from conversion.runtime.cli import run
 from conversion.runtime.files import read_json, write_json
 from conversion.scorecard.results import read_scorecard
@@ -126,3 +130,17 @@ def test_the_power_is_that_of_the_reps_capacities(
     predictions.to_parquet("data/backtest/predictions.parquet")
     run(scorecard.main)
     assert "3 calls a week" in capsys.readouterr().out
+
+
+def test_places_removed_on_request_are_counted_where_they_matter() -> None:
+    def delivery(as_of: dt.date, number: int, *counts: tuple[str, int]) -> Any:
+        forgotten = [Forgotten(status=status, tier="high", companies=count) for status, count in counts]
+        return SimpleNamespace(as_of=as_of, number=number, manifest=SimpleNamespace(forgotten=forgotten))
+
+    first, second = dt.date(2020, 1, 6), dt.date(2020, 1, 13)
+    deliveries = [
+        delivery(first, 1, ("listed", 5)),
+        delivery(first, 2, ("listed", 1), ("held_back", 2), ("below", 7), ("suppressed", 1)),
+        delivery(second, 1, ("explored", 3)),
+    ]
+    assert scorecard.forgotten_places(deliveries) == 6

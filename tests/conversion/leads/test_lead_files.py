@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from conversion.features.facts import facts_of
 from conversion.leads.lead_columns import REASON_COLUMNS, lead_columns
 from conversion.leads.lead_files import (
     CONTRIBUTIONS,
@@ -17,9 +18,11 @@ from conversion.leads.lead_files import (
     CONVERTED_CONTRIBUTIONS,
     EVIDENCE,
     MANIFEST,
+    REASON_FACTS,
     USAGE,
     Manifest,
     read_lead_files,
+    read_reason_facts,
 )
 from conversion.runtime.errors import ArtifactError, InputError
 from conversion.runtime.files import sha256, write_json, write_parquet
@@ -46,7 +49,7 @@ FORMULAS = (
 DECIMAL = ("probability", "expected_mrr", "probability_before", "fit", "activity", "ALEXA_RANK")
 NUMBERS = ("rank", "id", "rank_before", *DECIMAL, "last_week_actions", "last_week_users")
 PRESENT = ("rank", "id", "probability", "tier", "expected_mrr", "fit", "activity", "sector", "evidence")
-BESIDE = (USAGE, EVIDENCE, CONTRIBUTIONS, CONVERTED, CONVERTED_CONTRIBUTIONS)
+BESIDE = (USAGE, EVIDENCE, CONTRIBUTIONS, REASON_FACTS, CONVERTED, CONVERTED_CONTRIBUTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +160,30 @@ def test_a_lost_file_is_named(tmp_path: Path, pipeline: Pipeline, lost: str) -> 
     with pytest.raises(
         ArtifactError, match=f"{lost}: not found, but .*{MANIFEST} is there; run 'dvc repro score'"
     ):
-        read_lead_files(tmp_path, "csv", hubspot())
+        read_everything(tmp_path)
+
+
+def read_everything(root: Path) -> None:
+    files = read_lead_files(root, "csv", hubspot())
+    assert files is not None
+    read_reason_facts(root, files)
+
+
+def test_the_facts_of_reasons_are_those_of_the_leads(tmp_path: Path, pipeline: Pipeline) -> None:
+    folder = write(tmp_path, pipeline, "csv")
+    files = read_lead_files(tmp_path, "csv", hubspot())
+    assert files is not None
+
+    facts = read_reason_facts(tmp_path, files)
+
+    known = {fact.key for fact in facts_of(pipeline.model.features, hubspot())}
+    for place, reason in enumerate(REASON_COLUMNS, start=1):
+        assert (facts[f"fact_{place}"].notna() == files.leads[reason].notna()).all()
+        assert set(facts[f"fact_{place}"].dropna()) <= known
+    write_parquet(folder / REASON_FACTS, facts.iloc[::-1])
+    hash_anew(folder)
+    with pytest.raises(ArtifactError, match="should have the ids of the leads beside it"):
+        read_everything(tmp_path)
 
 
 def test_a_list_that_was_not_written_to_its_end(tmp_path: Path, pipeline: Pipeline) -> None:

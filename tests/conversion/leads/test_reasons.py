@@ -137,7 +137,7 @@ def test_what_is_not_known_of_a_summary_is_not_said() -> None:
     attributes = np.array([[np.nan, np.nan, np.nan, len(levels["INDUSTRY"]) - 1.0]])
     observed = observe_totals(totals, attributes, how, levels)
     features = summary_definitions(how)
-    assert told(observed, dict.fromkeys(features, 1.0), hubspot()) == ((), None)
+    assert told(observed, dict.fromkeys(features, 1.0), hubspot()) == ((), None, ())
     assert told(observed, dict.fromkeys(features, -1.0), hubspot()).caution == "Their Alexa rank is not known"
 
 
@@ -168,6 +168,7 @@ def test_the_strongest_facts_are_said() -> None:
     assert told(GROWING, shares, hubspot()) == (
         (IN_CONTACTS, "They have 51 to 200 employees", "They were active last week"),
         "They have not used companies yet",
+        ("module:CRM_CONTACTS", "attribute:EMPLOYEE_RANGE", "recency"),
     )
 
 
@@ -204,14 +205,18 @@ def test_no_third_sentence_of_one_kind() -> None:
 
 def test_what_moves_the_odds_by_less_than_a_tenth_is_not_said() -> None:
     little = LEAST_LOG_ODDS * 0.99
-    assert told(GROWING, {SIZE: little, COMPANIES: -little}, hubspot()) == ((), None)
+    assert told(GROWING, {SIZE: little, COMPANIES: -little}, hubspot()) == ((), None, ())
     assert told(GROWING, {SIZE: LEAST_LOG_ODDS}, hubspot()).reasons == ("They have 51 to 200 employees",)
 
 
 def test_a_sentence_that_says_the_opposite_is_not_said() -> None:
     stopped = company({4: [30, 0, 0, 0, 5, 0, 0, 0], 30: [1] * 8})
-    assert told(stopped, {RECENCY: 1.0, TENURE: 0.5}, hubspot()) == (("They started 30 weeks ago",), None)
-    assert told(GROWING, {RECENCY: -1.0, CONTACTS: -1.0}, hubspot()) == ((), None)
+    assert told(stopped, {RECENCY: 1.0, TENURE: 0.5}, hubspot()) == (
+        ("They started 30 weeks ago",),
+        None,
+        ("tenure",),
+    )
+    assert told(GROWING, {RECENCY: -1.0, CONTACTS: -1.0}, hubspot()) == ((), None, ())
 
 
 def test_a_start_that_is_told_on_the_way_is_not_said_again() -> None:
@@ -260,7 +265,7 @@ def test_equal_facts_keep_their_order_whatever_the_last_bits() -> None:
 
 
 def test_nothing_is_said_where_nothing_speaks_for_or_against() -> None:
-    assert told(GROWING, dict.fromkeys(BY_NAME.values(), 0.0), hubspot()) == ((), None)
+    assert told(GROWING, dict.fromkeys(BY_NAME.values(), 0.0), hubspot()) == ((), None, ())
 
 
 # Any usage, any contributions

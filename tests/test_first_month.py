@@ -1,0 +1,81 @@
+"""The guide "Your first month", run command by command: four Mondays, calls, a control group, a scorecard."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from conversion.delivery.ledger import read_deliveries
+from conversion.scorecard.results import read_scorecard
+from tests.clone import ROOT, Clone
+from tools.docs import session
+
+PAGE = ROOT / "docs/how-to/first_month.md"
+MONDAYS = ["2020-02-24", "2020-03-02", "2020-03-09", "2020-03-16"]
+SMALL = {
+    # As many weeks as the sample has, since the page names its dates.
+    "simulate.weeks": 82,
+    "evaluate.spacing_weeks": 8,
+    "evaluate.refit_weeks": 40,
+    "model.logistic_regression.quadratic": ["auto"],
+}
+
+
+def commands() -> list[str]:
+    """The commands of the page, by their blocks."""
+    text = PAGE.read_text(encoding="utf-8")
+    return [step.command for step in session.steps(text)]
+
+
+def run(clone: Clone, command: str) -> str:
+    return clone.run("bash", "-euo", "pipefail", "-c", command)
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_month(tmp_path: Path) -> None:
+    clone = Clone.of_project(tmp_path / "project", tmp_path / "home", SMALL)
+    *month, power, back = commands()
+    said = "".join(run(clone, command) for command in month)
+    root = clone.folder
+
+    deliveries = read_deliveries(root)
+    assert [(str(each.as_of), each.number) for each in deliveries] == [(day, 1) for day in MONDAYS]
+    assert said.count(" may go out") == 4
+    lists = [each.companies() for each in deliveries]
+    control: set[int] = set()
+    for companies in lists:
+        calls = companies[companies["place"].notna()]
+        assert calls["rep"].value_counts().to_dict() == {"Ann": 30, "Ben": 20}
+        control |= set(companies.loc[companies["status"] == "held_back", "id"])
+        assert not control & set(calls["id"]), "nobody of the control group is ever called"
+    assert lists[0]["moved"].isna().all()
+    assert all(companies.loc[companies["place"].notna(), "moved"].notna().all() for companies in lists[1:])
+
+    contacts = pd.read_csv(root / "data/called/contacts.csv", parse_dates=["when"])
+    for before, after, delivery in zip(lists[:-1], lists[1:], deliveries[1:], strict=True):
+        called = contacts[contacts["when"] < pd.Timestamp(delivery.as_of)]
+        refused = set(called.loc[called["outcome"] == "not interested", "id"])
+        assert refused & set(before["id"]), "the test needs a refusal"
+        assert not refused & set(after.loc[after["place"].notna(), "id"])
+        assert (after["status"] == "suppressed").any()
+
+    results = read_scorecard(root)
+    assert results is not None
+    assert [str(each.as_of) for each in results.lists] == MONDAYS
+    assert results.line in said
+    truth = json.loads((root / "data/called/truth_of_calls.json").read_text(encoding="utf-8"))
+    assert results.effect is not None
+    assert results.effect.offered is not None
+    found = results.effect.offered.difference
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low <= truth["effect"] <= found.high
+    assert {part.name for part in results.reps} == {"Ann", "Ben"}
+
+    assert "80 %" in run(clone, power)
+    clone.git("add", "--all", "--", "dvc.lock", "metrics", "models", "plots")
+    run(clone, back)
+    assert not (root / "ledger").exists()
