@@ -20,6 +20,7 @@ from conversion.data.clean_tables import CleanTables
 from conversion.data.histories import history_files
 from conversion.delivery.call_list import Design, call_list
 from conversion.delivery.crm_files import changes, out_files, read_files, write_files
+from conversion.delivery.current_ids import CurrentDelivery, read_current_ids
 from conversion.delivery.delivery_tables import Scored, delivery_tables, with_moved
 from conversion.delivery.gate import FILE, STOPPED, check, read_gate_inputs
 from conversion.delivery.gate_webhook import notify
@@ -33,7 +34,8 @@ from conversion.delivery.ledger import (
     last_before,
     read_deliveries,
 )
-from conversion.delivery.moves import ThisWeek, moves
+from conversion.delivery.move_path import ThisWeek
+from conversion.delivery.moves import moves
 from conversion.delivery.publish import Publication, current, publish
 from conversion.delivery.reps import Reps, read_reps
 from conversion.delivery.suppression import suppressed
@@ -119,11 +121,12 @@ def _names(model: ConversionModel) -> list[str]:
 
 
 def this_week(
-    listed: Listed, params: Params, design: Design, reps: Reps | None, last: Delivery | None
+    listed: Listed, params: Params, design: Design, reps: Reps | None, before: Delivery | None
 ) -> Week:
     """Draw who is called and by whom, and say what moved since the last delivery."""
     model, files, scored = listed
     contract, as_of = model.data_contract, files.manifest.as_of
+    last = None if before is None else CurrentDelivery(before, read_current_ids(ROOT, contract))
     contacts, objections = (read_parquet(f"{CLEAN}/{name}.parquet") for name in ("contacts", "objections"))
     waiting = suppressed(contacts, pd.Timestamp(as_of), params.deliver.suppress)
     drawn = call_list(scored.leads["id"], as_of, design, waiting["id"], objections["id"])
@@ -141,7 +144,7 @@ def this_week(
 
 
 def who_calls(
-    leads: pd.DataFrame, drawn: pd.DataFrame, params: Params, reps: Reps | None, last: Delivery | None
+    leads: pd.DataFrame, drawn: pd.DataFrame, params: Params, reps: Reps | None, last: CurrentDelivery | None
 ) -> pd.Series | None:
     """Split the call list among the reps; None where there are none."""
     if reps is None:

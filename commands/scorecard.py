@@ -14,8 +14,9 @@ import pandas as pd
 from conversion.config.contract_file import load_contract
 from conversion.config.data_contract import Contract
 from conversion.config.params_file import load_params
-from conversion.data.aliases import ids_of_today
+from conversion.delivery.current_ids import read_current_ids
 from conversion.delivery.ledger import Delivery, latest_deliveries, read_deliveries
+from conversion.delivery.reps import calls_a_week
 from conversion.pages.scorecard_page import scorecard_html
 from conversion.runtime.cli import CommandLine, run
 from conversion.runtime.errors import InputError
@@ -40,13 +41,11 @@ log = logging.getLogger(__name__)
 
 def read_today(contract: Contract) -> Today:
     """Read the newest export as the stages cleaned it."""
-    aliases = contract.companies.aliases
-    tables = {} if aliases is None else {aliases.table: read_parquet(f"data/typed/{aliases.table}.parquet")}
     return Today(
         as_of=pd.Timestamp(read_monday("data/clean/export.json", "as_of")),
         companies=read_parquet("data/clean/companies.parquet"),
         periods=read_parquet("data/clean/subscriptions.parquet"),
-        current=ids_of_today(tables, contract),
+        current=read_current_ids(Path(), contract),
         contract=contract,
     )
 
@@ -100,7 +99,7 @@ def main() -> None:
     deliveries = read_deliveries(Path())
     outcomes = outcomes_of(deliveries, today := read_today(contract))
     if arguments.power:
-        power = power_results(first_calls(outcomes)) or backtest_power(params.score.top_n)
+        power = power_results(first_calls(outcomes)) or backtest_power(calls_a_week(params, contract))
         sys.stdout.write(power_text(power))
         return
     settings = Settings(params.evaluate.top_k, params.evaluate.bootstrap_samples, params.seed)

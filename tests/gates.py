@@ -48,7 +48,7 @@ def gate_inputs(pipeline: Pipeline, **changes: Any) -> GateInputs:
 def _inputs(pipeline: Pipeline) -> GateInputs:
     known = pipeline.backtest.dropna(subset="label")
     names = tuple(feature.name for feature in pipeline.model.features)
-    scored = known[["as_of", "label"]].assign(probability=pipeline.model.predict_proba(known)[:, 1])
+    scored = known[["id", "as_of", "label"]].assign(probability=pipeline.model.predict_proba(known)[:, 1])
     drift = feature_drift(pipeline.train, pipeline.latest, pipeline.model.features, pipeline.as_of)
     return GateInputs(
         as_of=pipeline.as_of.date(),

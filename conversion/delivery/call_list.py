@@ -67,9 +67,8 @@ def call_list(
     -------
     pandas.DataFrame
         In the order of ``ids``: ``id``, ``status`` of `conversion.delivery.ledger.STATUSES`,
-        ``call_probability`` and ``place``. The probability is by design, over all salts: ``1 - holdout``
-        above the cut; 1 for the last above it, which cannot be compared with anybody, since the walk ends
-        with a listed company; below it the share of explorers, as far down as they are drawn; else 0.
+        ``call_probability`` and ``place``. The probability is by design, given who is above the cut:
+        ``1 - holdout`` there; below it the share of explorers, as far down as they are drawn; else 0.
     """
     never, waits = ids.isin(objected).to_numpy(), ids.isin(suppressed).to_numpy()
     eligible = ~never & ~waits
@@ -92,9 +91,9 @@ def call_list(
         ["objected", "suppressed", "listed", "explored", "held_back"],
         "below",
     )
+    # Also of the last one above the cut, although the walk always ends with a listed company: whether the
+    # walk gets as far as a company depends on the draws of those before it, not on its own.
     probability = np.where(eligible & ~below, 1.0 - design.holdout, 0.0)
-    if listed.sum() == design.calls - explorers and cut:
-        probability[cut - 1] = 1.0
     probability[pool] = explorers / max(int(pool.sum()), 1)
     return pd.DataFrame(
         {

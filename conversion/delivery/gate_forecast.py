@@ -17,6 +17,7 @@ import pandas as pd
 from conversion.config.gate_params import Gate as Settings
 from conversion.delivery.gate_checks import Bounds, Check, between, judged, number, passed_over, percent
 from conversion.stats.numeric import Floats
+from conversion.stats.rank_order import rank_order
 
 _CHANCE: Final = 1.96
 """Standard deviations that 95 % of a normal sample lie within."""
@@ -55,7 +56,7 @@ def lists_of(predictions: pd.DataFrame, lists: int, calls: int) -> list[PastList
     Parameters
     ----------
     predictions
-        ``as_of``, ``probability``, ``label``.
+        ``id``, ``as_of``, ``probability``, ``label``.
     lists
         How many.
     calls
@@ -64,7 +65,7 @@ def lists_of(predictions: pd.DataFrame, lists: int, calls: int) -> list[PastList
     as_ofs = np.sort(predictions["as_of"].unique())[-lists:]
     found = []
     for as_of, rows in predictions[predictions["as_of"].isin(as_ofs)].groupby("as_of", sort=True):
-        first = rows.sort_values("probability", ascending=False, kind="stable").head(calls)
+        first = rows.iloc[rank_order(rows["probability"], rows["id"])[:calls]]
         found.append(
             PastList(
                 pd.Timestamp(as_of),  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from conversion.data.timeline import WEEK
 from conversion.delivery.gate_drift import Delivered
 from conversion.delivery.gate_forecast import PastList, delivered_list, lists_of, recent
 from conversion.delivery.ledger import latest_deliveries, read_deliveries
+from conversion.delivery.reps import calls_a_week
 from conversion.runtime.errors import ArtifactError, InputError
 from conversion.runtime.files import (
     read_json,
@@ -91,7 +92,7 @@ def read_gate_inputs(root: Path, params: Params, calls: int | None = None) -> Ga
     params
         Of params.yaml.
     calls
-        How many companies will be called; None: ``score.top_n``.
+        How many companies will be called; None: what `conversion.delivery.reps.calls_a_week` says.
 
     Raises
     ------
@@ -99,7 +100,8 @@ def read_gate_inputs(root: Path, params: Params, calls: int | None = None) -> Ga
         A file is missing, unreadable or of another run.
     """
     as_of = read_monday(root / EXPORT, "as_of")
-    calls = params.score.top_n if calls is None else calls
+    contract = load_contract(root / "data" / "contract.json")
+    calls = calls_a_week(params, contract) if calls is None else calls
     drift = read_json(root / DRIFT)
     _check_moment(root / DRIFT, drift, as_of)
     _check_moment(root / "data/leads/manifest.json", read_json(root / "data/leads/manifest.json"), as_of)
@@ -108,7 +110,7 @@ def read_gate_inputs(root: Path, params: Params, calls: int | None = None) -> Ga
     snapshots = root / "data" / "features"
     return GateInputs(
         as_of=as_of,
-        contract=load_contract(root / "data" / "contract.json"),
+        contract=contract,
         companies=read_parquet(root / "data" / "clean" / "companies.parquet"),
         usage=read_parquet(root / "data" / "clean" / "usage.parquet"),
         latest=read_parquet(snapshots / "latest.parquet", ["id", *features]),
@@ -136,7 +138,7 @@ def _past(
 ) -> tuple[tuple[PastList, ...], Delivered | None]:
     """Summarise the last lists, those delivered before those of the backtest, and read the last delivery."""
     with reading(root / PREDICTIONS):
-        predictions = verified_parquet(root / PREDICTIONS, ["as_of", "probability", "label"])
+        predictions = verified_parquet(root / PREDICTIONS, ["id", "as_of", "probability", "label"])
     now = pd.Timestamp(as_of)
     deliveries = [each for each in latest_deliveries(read_deliveries(root)) if each.as_of < as_of]
     of_ledger = [

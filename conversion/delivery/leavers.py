@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +11,7 @@ import pandas as pd
 
 from conversion.config.data_contract import Contract
 from conversion.data.clean_tables import CleanTables
+from conversion.delivery.days import day_of
 from conversion.delivery.delivery_tables import column_of
 from conversion.features.words import capitalised
 from conversion.runtime.errors import ArtifactError
@@ -23,10 +23,6 @@ WHY: Final = ("converted", "gone", "objected", "contacted", "cooled")
 """Why a company left, in the order in which the list of them is sorted."""
 COLUMNS: Final = ("id", "place_before", "rep", "why", "left")
 _RESTS: Final = {"refused": "Said no, so they rest", "talking": "In talks with us, so they rest"}
-_MONTHS: Final = (
-    *("January", "February", "March", "April", "May", "June", "July"),
-    *("August", "September", "October", "November", "December"),
-)
 
 
 def left(
@@ -112,19 +108,15 @@ def _told(
     """Return why a company left, and the sentence."""
     if pd.isna(status):
         if company in converted:
-            return "converted", f"Became a customer on {_day(converted[company])}"
+            return "converted", f"Became a customer on {day_of(converted[company])}"
         return "gone", "No longer a prospect"
     if status == "objected":
         return "objected", "Not to be called any more"
     if status == "suppressed":
         why, until = rests.loc[company, ["why", "until"]]
-        return "contacted", f"{_RESTS.get(why, 'Was called, so they rest')} until {_day(until)}"
+        return "contacted", f"{_RESTS.get(why, 'Was called, so they rest')} until {day_of(until)}"
     # The sentence begins with "Off the call list: ".
     return "cooled", capitalised(str(sentences[company]).partition(": ")[2])
-
-
-def _day(day: dt.date) -> str:
-    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
 
 
 # The file

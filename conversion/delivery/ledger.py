@@ -90,9 +90,10 @@ COLUMNS: Final[dict[str, str]] = {
 
 ``rank`` is the model's among all prospects and the table's order, ``rule_rank`` the rule's. ``log_odds`` are
 before calibration. ``status`` is one of `STATUSES`. ``call_probability`` is the probability, by design and
-before the draw, that the company was offered for a call. ``place`` is its place on the call list; companies
-that are not on it have none, nor a rep, sentences, or what shows who they are. ``rank_before`` and
-``probability_before`` are those of the last delivery; ``moved`` and the columns after it say what changed.
+before its own draw, that the company was offered for a call (see `conversion.delivery.call_list.call_list`).
+``place`` is its place on the call list; companies that are not on it have none, nor a rep, sentences, or what
+shows who they are. ``rank_before`` and ``probability_before`` are those of the last delivery; ``moved`` and
+the columns after it say what changed.
 """
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]

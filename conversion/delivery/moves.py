@@ -24,16 +24,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from conversion.config.attribute_kinds import Date
-from conversion.config.attribute_names import feature_name
-from conversion.config.data_contract import Contract
-from conversion.data.clean_tables import CleanTables
 from conversion.data.timeline import WEEK, known_at
 from conversion.delivery.move_clauses import Seen
+from conversion.delivery.move_path import ThisWeek, companies_of, comparable, path, rows_of
 from conversion.delivery.move_sentences import Called, Change, MoveWriter, back, explorer, new
 from conversion.delivery.standing import standing
-from conversion.features.compute import compute_features, feature_definitions, feature_frame, levels_in
-from conversion.features.definitions import FeatureSettings
 from conversion.features.facts import Fact, fact_places, facts_of, sum_by_fact
 from conversion.features.observations import Company, Observations, observe_table
 from conversion.modelling.model import ConversionModel
@@ -49,8 +44,6 @@ COLUMNS: Final = (
     *(f"moved_{part}" for part in PARTS),
     "moved",
 )
-_WORDING: Final = frozenset({"say", "sentence", "sentence_no", "unit", "decimals", "description"})
-"""Keys of a contract that say what things are called, and change no feature."""
 
 
 class Delivered(Protocol):
@@ -68,36 +61,6 @@ class Delivered(Protocol):
 
     def model(self) -> ConversionModel:
         """Return the model that scored the list."""
-
-
-@dataclass(frozen=True)
-class ThisWeek:
-    """The list that goes out now.
-
-    Attributes
-    ----------
-    as_of
-        Its moment.
-    companies
-        Every prospect: ``id``, ``rank``, ``probability``, ``status``, ``place``, and where there are reasons
-        ``reason_1``.
-    snapshots
-        ``id`` and the features of each prospect: at least the model's, better all, so that an older model
-        can score them too.
-    model
-        That scored it.
-    tables
-        Clean tables as of the same moment, with encoded histories.
-    settings
-        What features depend on.
-    """
-
-    as_of: dt.date
-    companies: pd.DataFrame
-    snapshots: pd.DataFrame
-    model: ConversionModel
-    tables: CleanTables
-    settings: FeatureSettings
 
 
 @dataclass(frozen=True)
@@ -154,7 +117,7 @@ def moves(last: Delivered, now: ThisWeek) -> pd.DataFrame:
     before = last.companies()
     result, lists = _before(before, now.companies), _Lists.of(before, now)
     known = lists.ids[lists.was_prospect]
-    old, frozen, snapshots = last.model(), _rows_of(last.features(), known), _rows_of(now.snapshots, known)
+    old, frozen, snapshots = last.model(), rows_of(last.features(), known), rows_of(now.snapshots, known)
     split = None
     if comparable(old, now.model, frozen, snapshots):
         split = split_changes(old, now.model, path(frozen, snapshots, last.as_of, now))
@@ -202,101 +165,6 @@ def _put(table: pd.DataFrame, ids: pd.Index[Any], columns: Mapping[str, Any]) ->
         column.iloc[rows] = values
         filled[name] = column
     return table.assign(**filled)
-
-
-def _rows_of(table: pd.DataFrame, ids: pd.Index[Any]) -> pd.DataFrame:
-    rows: pd.DataFrame = table.iloc[pd.Index(table["id"]).get_indexer(ids)].reset_index(drop=True)
-    return rows
-
-
-# Whether models can be compared
-
-
-def comparable(
-    old: ConversionModel, new: ConversionModel, frozen: pd.DataFrame, snapshots: pd.DataFrame
-) -> bool:
-    """Return whether each model can score what the other one read, with the same meaning of every column."""
-    return (
-        old.horizon_days == new.horizon_days
-        and meaning(old.data_contract) == meaning(new.data_contract)
-        and {feature.name for feature in new.features} <= set(frozen.columns)
-        and {feature.name for feature in old.features} <= set(snapshots.columns)
-    )
-
-
-def meaning(contract: Contract) -> Any:
-    """Return what features depend on of a contract: its usage and attributes without their wording."""
-    content = contract.model_dump(mode="json")
-    return _without_wording([content["usage"], content["companies"]["attributes"]])
-
-
-def _without_wording(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_wording(each) for key, each in value.items() if key not in _WORDING}
-    return [_without_wording(each) for each in value] if isinstance(value, list) else value
-
-
-# The path
-
-
-def path(
-    frozen: pd.DataFrame, snapshots: pd.DataFrame, last_as_of: dt.date, now: ThisWeek
-) -> tuple[pd.DataFrame, ...]:
-    """Return the features at the five points from the last list to this one.
-
-    Parameters
-    ----------
-    frozen, snapshots
-        ``id`` and features of the same companies, in the same order, of the last list and of this one.
-    last_as_of
-        Moment of the last list.
-    now
-        This list.
-
-    Returns
-    -------
-    tuple of DataFrame
-        See the module. Days since a date grow by themselves; that is part of the fourth point.
-    """
-    then, moment = pd.Timestamp(last_as_of), pd.Timestamp(now.as_of)
-    features = [each for each in feature_definitions(now.settings) if each.name in frozen]
-    of_attributes = [each.name for each in features if each.column is not None]
-    of_usage = [each.name for each in features if each.column is None]
-    with_attributes = frozen.assign(
-        **{name: _changed(frozen[name], snapshots[name], moment - then, name, now) for name in of_attributes}
-    )
-    ids = frozen["id"]
-    corrected = _usage_features(ids, then, then, now)
-    shifted = _usage_features(ids, then, moment, now)
-    known = with_attributes.assign(**{name: corrected[name].array for name in of_usage})
-    later = snapshots.assign(**{name: shifted[name].array for name in of_usage})
-    return frozen, with_attributes, known, later, snapshots
-
-
-def _changed(
-    old: pd.Series[Any], new: pd.Series[Any], elapsed: pd.Timedelta, name: str, now: ThisWeek
-) -> pd.Series[Any]:
-    """Return the new values; of days that only time has made more, the old ones."""
-    dates = now.model.data_contract.attributes_of(Date)
-    if name not in {feature_name(column, date) for column, date in dates.items()}:
-        return new
-    return new.where(new != old + elapsed.days, old)
-
-
-def _usage_features(
-    ids: pd.Series[Any], known: pd.Timestamp, at: pd.Timestamp, now: ThisWeek
-) -> pd.DataFrame:
-    """Compute features at a moment from the usage that was over at another one."""
-    tables, settings = now.tables, now.settings
-    companies = _companies_of(ids, tables)
-    rows = tables.usage[tables.usage["id"].isin(ids)]
-    rows = rows[known_at(rows[settings.time], known)]
-    values = compute_features(companies, rows, pd.DatetimeIndex([at]), settings, tables.histories or None)
-    return feature_frame(values[:, 0], settings, levels_in(tables.companies, settings))
-
-
-def _companies_of(ids: pd.Series[Any] | pd.Index[Any], tables: CleanTables) -> pd.DataFrame:
-    return _rows_of(tables.companies, pd.Index(ids))
 
 
 # The split
@@ -407,7 +275,7 @@ class _Lists:
         ids = ids[ids.isin([*last_called, *now_called])]
         was_called, is_called = ids.isin(last_called), ids.isin(now_called)
         drawn_before = ids.isin(_with_status(before, "explored"))
-        rows = _rows_of(now.companies, ids)
+        rows = rows_of(now.companies, ids)
         periods = now.tables.periods
         return cls(
             ids=ids,
@@ -437,7 +305,7 @@ def _changes(split: Split) -> Iterator[Change]:
 def _observed(ids: pd.Index[Any], at: pd.Timestamp, now: ThisWeek) -> Observations:
     """Return what could be seen of companies at a moment."""
     tables = now.tables
-    companies = _companies_of(ids, tables)
+    companies = companies_of(ids, tables)
     rows = tables.usage[tables.usage["id"].isin(ids)]
     rows = rows[known_at(rows[now.settings.time], at)]
     return observe_table(companies, rows, at, now.settings, tables.histories or None)

@@ -12,6 +12,7 @@ from typing import Final
 from conversion.config.attribute_kinds import Category, Flag, Ordered
 from conversion.config.attribute_names import encoded_names
 from conversion.config.data_contract import Contract
+from conversion.config.params import Params
 from conversion.runtime.errors import UserError
 
 REP: Final = "rep"
@@ -118,6 +119,12 @@ def read_reps(path: Path, contract: Contract) -> Reps:
     except csv.Error as error:
         raise RepsError(f"{path}: is not CSV: {error}; check its quotation marks") from error
     return parse_reps(rows, str(path), contract)
+
+
+def calls_a_week(params: Params, contract: Contract) -> int:
+    """Return how many companies are called from a list: as many as the reps can, else ``score.top_n``."""
+    source = params.deliver.reps
+    return params.score.top_n if source is None else read_reps(Path(source), contract).calls
 
 
 def parse_reps(rows: list[list[str]], source: str, contract: Contract) -> Reps:

@@ -9,14 +9,13 @@ import pandas as pd
 from pydantic import Field
 
 from conversion.config.param_types import Section
+from conversion.data.timeline import WEEK
+from conversion.scorecard.outcomes import CALLED
 
-ON_THE_LIST: Final = ("listed", "explored")
-"""Status of companies on the call list."""
 REACHED: Final = ("talking", "refused", "reached")
 """Meanings of outcomes where somebody answered."""
 NEEDED: Final = ("id", "as_of", "status", "tier", "label")
 """Columns of the rows of lists."""
-WEEK: Final = pd.Timedelta(days=7)
 
 
 class Reach(Section):
@@ -96,7 +95,7 @@ def reach(rows: pd.DataFrame, contacts: pd.DataFrame) -> Reach:
     contacts
         Clean.
     """
-    touched = first_touches(rows[rows["status"].isin(ON_THE_LIST)], contacts)
+    touched = first_touches(rows[rows["status"].isin(CALLED)], contacts)
     called = touched["days"].notna()
     reached = int(touched["reached"].sum())
     return Reach(
@@ -125,7 +124,7 @@ def overrides(rows: pd.DataFrame, contacts: pd.DataFrame) -> tuple[Override, ...
     found = []
     for tier in touched["tier"].drop_duplicates():
         own = touched[touched["tier"] == tier]
-        listed, called = own["status"].isin(ON_THE_LIST), own["days"].notna()
+        listed, called = own["status"].isin(CALLED), own["days"].notna()
         found.append(
             Override(
                 tier=str(tier),
@@ -150,7 +149,7 @@ def called_or_not(rows: pd.DataFrame, contacts: pd.DataFrame) -> CalledOrNot:
     contacts
         Clean.
     """
-    known = rows[rows["status"].isin(ON_THE_LIST) & rows["label"].notna()]
+    known = rows[rows["status"].isin(CALLED) & rows["label"].notna()]
     touched = first_touches(known, contacts)
     called = touched["days"].notna()
     return CalledOrNot(called=_called(touched[called]), not_called=_called(touched[~called]))

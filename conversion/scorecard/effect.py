@@ -173,11 +173,17 @@ def _contrast(rows: pd.DataFrame, is_first: pd.Series) -> Contrast | None:
 def _group(rows: pd.DataFrame) -> Group:
     if rows.empty:
         return Group(0, 0, UNDEFINED)
-    weight = rows["weight"].to_numpy(dtype=np.float64)
-    label = rows["label"].to_numpy(dtype=np.float64)
-    rate = float((weight * label).sum() / weight.sum())
+    rate = weighted_share(rows["label"], rows["weight"])
     by_company = rows["weight"].groupby(rows["id"]).sum()
-    return Group(len(by_company), int(label.sum()), share_interval(rate, effective_number(by_company)))
+    return Group(
+        len(by_company), int(rows["label"].sum()), share_interval(rate, effective_number(by_company))
+    )
+
+
+def weighted_share(of: pd.Series, weight: pd.Series) -> float:
+    """Return Hajek's mean: the weights in a group make up for who was likely to be in it."""
+    weights = weight.to_numpy(dtype=np.float64)
+    return float((weights * of.to_numpy(dtype=np.float64)).sum() / weights.sum())
 
 
 def per_call(effect: Interval, called_more: float) -> Interval:

@@ -186,6 +186,7 @@ def overall(
     """
     called = _all(outcomes, lambda rows: rows[is_called(rows)])
     parts = {"called": called, "called rule": _all(outcomes, _rule_of_call_list)}
+    parts["prospects"] = _all(outcomes, lambda rows: rows)
     for length in lengths:
         parts[f"{length}"] = _all(outcomes, lambda rows, k=length: in_order(rows).head(k))  # type: ignore[misc]
         parts[f"{length} rule"] = _all(outcomes, lambda rows, k=length: by_rule(rows).head(k))  # type: ignore[misc]
@@ -198,7 +199,7 @@ def overall(
         last=outcomes[-1].as_of.date(),
         companies=int(known["id"].nunique()),
         converters=int(known.loc[known["label"] == 1, "id"].nunique()),
-        prospects=converted(_all(outcomes, lambda rows: rows)),
+        prospects=_resampled("prospects", parts, sums),
         call_list=_both("called", max(len(called) // len(outcomes), 1), parts, sums),
         lengths=tuple(_both(f"{length}", length, parts, sums) for length in lengths),
         above_rule=estimate(sums.difference(("y called", "n called"), ("y called rule", "n called rule"))),

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from conversion.config.data_contract import Contract
-from conversion.data.aliases import CurrentIds, replaced
+from conversion.data.aliases import CurrentIds
 from conversion.data.timeline import labels
+from conversion.delivery.current_ids import under_current_ids
 from conversion.delivery.ledger import Delivery
 
 COLUMNS: Final = (
@@ -24,8 +25,9 @@ EXPLORED: Final = "explored"
 HELD_BACK: Final = "held_back"
 BELOW: Final = "below"
 CALLED: Final = (LISTED, EXPLORED)
-WITHIN_THE_CUT: Final = (LISTED, HELD_BACK)
 """What stands on the call list."""
+WITHIN_THE_CUT: Final = (LISTED, HELD_BACK)
+"""What the draw of the control group decided on."""
 OFFERED: Final = (LISTED, EXPLORED, BELOW)
 """What the published list has: all but who is held back, suppressed, or objected."""
 
@@ -91,28 +93,14 @@ def outcome_of(delivery: Delivery, today: Today) -> Outcome:
     """Return what became of a delivery."""
     as_of, about = pd.Timestamp(delivery.as_of), delivery.manifest
     is_mature = as_of + pd.Timedelta(days=about.horizon_days) <= today.as_of
-    companies = with_design(delivery.companies()[list(COLUMNS)], about.holdout)
-    rows = with_labels(companies, as_of, about.horizon_days, today)
+    rows = with_labels(delivery.companies()[list(COLUMNS)], as_of, about.horizon_days, today)
     if not is_mature:
         rows = rows.assign(label=np.nan)
     return Outcome(as_of, delivery.number, about.horizon_days, about.calls, about.reason, rows, is_mature)
 
 
-def with_design(rows: pd.DataFrame, holdout: float) -> pd.DataFrame:
-    """Give every company within the cut the same chance of being offered, the last one too.
-
-    The walk ends with a company that is listed. A company there that is held back is not the last one, so
-    to leave out those listed there alone would compare unlike companies.
-    """
-    cut = rows["status"].isin(WITHIN_THE_CUT)
-    return rows.assign(call_probability=rows["call_probability"].mask(cut, 1 - holdout))
-
-
 def with_labels(rows: pd.DataFrame, as_of: pd.Timestamp, horizon_days: int, today: Today) -> pd.DataFrame:
     """Add to the rows of a list who has converted, under the ids of today.
-
-    Of companies that have become one since, the one that stands first on the call list, or has the better
-    rank, stays.
 
     Parameters
     ----------
@@ -129,10 +117,7 @@ def with_labels(rows: pd.DataFrame, as_of: pd.Timestamp, horizon_days: int, toda
         The rows with ``label`` and ``converted``. A label is NaN where the export no longer has the company,
         where it now says that the company paid already at ``as_of``, or where its conversion is quarantined.
     """
-    rows = rows.assign(id=replaced(rows["id"], today.current))
-    if rows["id"].duplicated().any():
-        first = rows.sort_values(["place", "rank"], na_position="last").drop_duplicates("id").index
-        rows = rows.loc[rows.index.isin(first)]
+    rows = under_current_ids(rows, today.current)
     horizon, contract = pd.Timedelta(days=horizon_days), today.contract
     label = labels(today.companies, pd.DatetimeIndex([as_of]), horizon, contract, today.periods)[:, 0]
     known = pd.Series(label.astype(np.float64), index=pd.Index(today.companies["id"]))

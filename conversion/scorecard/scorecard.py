@@ -22,6 +22,7 @@ from conversion.scorecard.effect import (
     entries,
     first_listed,
     per_call,
+    weighted_share,
 )
 from conversion.scorecard.outcomes import CALLED, Outcome, Today
 from conversion.scorecard.results import ScorecardResults
@@ -168,7 +169,8 @@ def effect_results(rows: pd.DataFrame, contacts: pd.DataFrame | None) -> results
         if offered is not None:
             called = called_within(entered, contacts)
             share, of_control = (
-                float(called[chosen].mean()) for chosen in (entered["offered"], ~entered["offered"])
+                weighted_share(called[chosen], entered.loc[chosen, "weight"])
+                for chosen in (entered["offered"], ~entered["offered"])
             )
             shares = share, of_control
             call = per_call(offered.difference, share - of_control)

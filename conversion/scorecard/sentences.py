@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from typing import Final
 
 import pandas as pd
 
+from conversion.delivery.days import day_of
 from conversion.scorecard.results import AtLength, Estimate, ListResult, Overall, Power, Waiting
-
-_MONTHS: Final = (
-    *("January", "February", "March", "April", "May", "June", "July"),
-    *("August", "September", "October", "November", "December"),
-)
 
 
 def line_of(whole: Overall | None, waiting: Sequence[Waiting], horizon_days: int | None) -> str:
@@ -45,17 +40,6 @@ def line_of(whole: Overall | None, waiting: Sequence[Waiting], horizon_days: int
         f"(95 % interval {interval(delivered.rate)}); the rule's lists: {share(rule.rate.value)}, all "
         f"prospects: {share(whole.prospects.rate.value)}."
     )
-
-
-def day_of(day: dt.date) -> str:
-    """Write a day.
-
-    Examples
-    --------
-    >>> day_of(dt.date(2020, 4, 27))
-    '27 April 2020'
-    """
-    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
 
 
 def share(value: float | None) -> str:

@@ -114,6 +114,24 @@ def test_the_power_before_any_list_is_that_of_the_backtest(
     assert not (project / "data" / "scorecard").exists()
 
 
+@pytest.mark.usefixtures("project")
+def test_the_power_is_that_of_the_reps_capacities(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["scorecard", "--power"])
+    Path("reps.csv").write_text("rep,capacity\nAnn,2\nBo,1\n", encoding="utf-8")
+    params = small_params(deliver__reps="reps.csv").model_dump(mode="json")
+    Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    weeks = pd.to_datetime(["2019-08-12"] * 20 + ["2019-08-19"] * 20)
+    predictions = pd.DataFrame(
+        {"id": [*range(20), *range(20)], "as_of": weeks, "label": [1, 0] * 20, "probability": [0.5, 0.4] * 20}
+    )
+    Path("data/backtest").mkdir()
+    predictions.to_parquet("data/backtest/predictions.parquet")
+    run(scorecard.main)
+    assert "3 calls a week" in capsys.readouterr().out
+
+
 def test_places_removed_on_request_are_counted_where_they_matter() -> None:
     def delivery(as_of: dt.date, number: int, *counts: tuple[str, int]) -> Any:
         forgotten = [Forgotten(status=status, tier="high", companies=count) for status, count in counts]

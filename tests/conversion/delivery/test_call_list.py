@@ -46,7 +46,7 @@ def test_a_shorter_list_than_the_calls_is_called_whole() -> None:
     found = drawn(pd.Series([7, 3, 9]), design_of(5, holdout=0.4, explore=0.4))
 
     assert set(found["status"]) <= {"listed", "held_back"}
-    assert (found["call_probability"] == 0.6).all()  # the walk ended with the list, not with a listed company
+    assert (found["call_probability"] == 0.6).all()
 
 
 @settings(deadline=None, max_examples=60)
@@ -128,6 +128,22 @@ def test_the_probability_is_the_share_of_salts_that_call_the_company(holdout: fl
     assert np.abs(called[:surely_reached] / salts - (1 - holdout)).max() < four_deviations
     assert np.abs(called_below - promised_below).max() / salts < 0.015
     assert (called_below.sum() > 0) == (explore > 0)
+
+
+def test_all_above_the_cut_have_the_same_chance_also_the_last_that_are_reached() -> None:
+    ids, salts, holdout = pd.Series(np.arange(40)), 4000, 0.3
+    above, listed = np.zeros(40), np.zeros(40)
+    for salt in range(salts):
+        found = drawn(ids, design_of(10, holdout, salt=str(salt)))
+        cut = found["status"].isin(["listed", "held_back"])
+        assert found.loc[cut, "call_probability"].eq(1 - holdout).all()
+        above += cut
+        listed += found["status"] == "listed"
+
+    often = above > 200
+    assert often.sum() > 12  # some of them are reached in part of the draws only
+    deviations = np.sqrt(holdout * (1 - holdout) / above[often])
+    assert (np.abs(listed[often] / above[often] - (1 - holdout)) < 4 * deviations).all()
 
 
 def test_text_ids_are_drawn_too() -> None:

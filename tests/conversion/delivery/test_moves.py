@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from conversion.delivery.call_list import call_list
-from conversion.delivery.moves import PARTS, ThisWeek, moves
+from conversion.delivery.move_path import ThisWeek
+from conversion.delivery.moves import PARTS, moves
 from tests.contract_files import projects
 from tests.exports import USAGE_ACTIONS, projects_export, tiny_export
 from tests.ledgers import small_design

@@ -54,14 +54,3 @@ def test_the_published_order_is_the_call_list_then_the_rest() -> None:
     found = judged([delivery(week(0), rows)], today(IDS, {}))[0].rows
     assert in_order(found)["id"].tolist() == ["b", "d", "c"]
     assert by_rule(found)["id"].tolist() == ["d", "c", "b"]
-
-
-def test_all_within_the_cut_had_the_same_chance() -> None:
-    rows = [
-        {"id": "a", "call_probability": 0.8},
-        {"id": "b", "status": "held_back", "call_probability": 0.8},
-        {"id": "c", "call_probability": 1.0},
-        {"id": "d", "status": "below", "call_probability": 0.1},
-    ]
-    found = judged([delivery(week(0), rows, holdout=0.2)], today(IDS, {}))[0].rows
-    assert found["call_probability"].tolist() == [0.8, 0.8, 0.8, 0.1]

@@ -46,6 +46,15 @@ def test_one_list_by_hand() -> None:
     assert "the call list of 6 January 2020" in results.line
 
 
+def test_the_interval_of_the_base_rate_is_from_resampling_companies_too() -> None:
+    rows = [{"id": each, "rule_rank": at} for at, each in enumerate(IDS, 1)]
+    lists = [delivery(week(number), rows) for number in range(3)]
+    whole = results_of(lists, today(IDS, {"a": "2020-01-22"})).overall
+    assert whole is not None
+    # All prospects are on the call lists, so both are the same number.
+    assert whole.prospects == whole.call_list.delivered
+
+
 def test_the_last_delivery_of_a_week_counts_and_the_earlier_one_is_mentioned() -> None:
     export = today(IDS, {"a": "2020-01-10"})
     first = delivery(week(0), ROWS)
