@@ -7,9 +7,11 @@ import os
 import sys
 from pathlib import Path
 
+from conversion.config.contract_file import load_contract
 from conversion.config.params_file import load_params
 from conversion.delivery.gate import FILE, STOPPED, check, read_gate_inputs
 from conversion.delivery.gate_webhook import notify
+from conversion.delivery.reps import reps_of
 from conversion.runtime.cli import CommandLine, run
 from conversion.runtime.files import write_json
 
@@ -23,7 +25,9 @@ def main() -> None:
     ).parse_args()
     params = load_params()
     today = dt.datetime.now(tz=dt.UTC).date()
-    gate = check(read_gate_inputs(Path(), params), params, today)
+    reps = reps_of(params.deliver, load_contract("data/contract.json"))
+    calls = params.score.top_n if reps is None else reps.calls
+    gate = check(read_gate_inputs(Path(), params, calls), params, today)
     write_json(FILE, gate.as_json())
     width = max(len(each.name) for each in gate.checks)
     lines = [f"{each.status:<6}{each.name:<{width + 2}}{each.sentence}" for each in gate.checks]
