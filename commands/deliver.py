@@ -154,7 +154,11 @@ def who_calls(
     from conversion.delivery.assignment import assign  # scipy's solver: only where there are reps
 
     called = leads[drawn["place"].notna().to_numpy()]
-    before = pd.Series(dtype="str") if last is None else last.companies().set_index("id")["rep"].dropna()
+    before = (
+        pd.Series(dtype="str")
+        if last is None
+        else last.companies(["id", "rep"]).set_index("id")["rep"].dropna()
+    )
     assigned = assign(called, reps, params.deliver.owner, before)
     return pd.Series(assigned.array, index=pd.Index(called.loc[assigned.index, "id"]))
 

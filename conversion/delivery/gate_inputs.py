@@ -143,7 +143,9 @@ def _past(
     now = pd.Timestamp(as_of)
     deliveries = [each for each in latest_deliveries(read_deliveries(root)) if each.as_of < as_of]
     of_ledger = [
-        delivered_list(pd.Timestamp(each.as_of), _largest_first(each.companies()["probability"]), calls)
+        delivered_list(
+            pd.Timestamp(each.as_of), _largest_first(each.companies(["probability"])["probability"]), calls
+        )
         for each in deliveries[-lists:]
         if each.manifest.horizon_days == horizon_days
     ]

@@ -149,9 +149,9 @@ class Delivery:
         """1, and for each correction one more."""
         return self.manifest.number
 
-    def companies(self) -> pd.DataFrame:
-        """Read every prospect of the list, most probable first; see `COLUMNS`."""
-        return self._table(COMPANIES)
+    def companies(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Read every prospect of the list, most probable first; of `COLUMNS` all, or those given."""
+        return self._table(COMPANIES, columns)
 
     def features(self) -> pd.DataFrame:
         """Read ``id`` and the model's features of each prospect, in the order of `companies`."""
@@ -194,10 +194,10 @@ class Delivery:
             )
         return content
 
-    def _table(self, name: str) -> pd.DataFrame:
+    def _table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         content = self.verified(name)
         with reading(self.folder / name):
-            return verified_parquet(BytesIO(content))
+            return verified_parquet(BytesIO(content), columns)
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def outcome_of(delivery: Delivery, today: Today) -> Outcome:
     """Return what became of a delivery."""
     as_of, about = pd.Timestamp(delivery.as_of), delivery.manifest
     is_mature = as_of + pd.Timedelta(days=about.horizon_days) <= today.as_of
-    companies = with_design(delivery.companies()[list(COLUMNS)], about.holdout)
+    companies = with_design(delivery.companies(COLUMNS), about.holdout)
     rows = with_labels(companies, as_of, about.horizon_days, today)
     if not is_mature:
         rows = rows.assign(label=np.nan)
