@@ -31,7 +31,9 @@ def test_the_last_delivery_is_written_again(tmp_path: Path, capsys: pytest.Captu
     set_params(tmp_path, deliver__formats=["excel", "salesforce"])
     capsys.readouterr()
     run(tmp_path, "python -m commands.crm_files --dry-run")
-    assert "crm/salesforce.csv: new file, " in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "crm/salesforce.csv: new file, " in out
+    assert "crm/excel.csv: unchanged, " in out
     folder = current(tmp_path)
     assert folder is not None
     assert "crm/salesforce.csv" not in read_files(folder)
