@@ -11,8 +11,9 @@ from typing import Final
 from conversion.config.params_file import load_params
 from conversion.delivery.crm_files import changes, out_files, read_files, write_files
 from conversion.delivery.crm_table import CrmError
+from conversion.delivery.guards import one_at_a_time
 from conversion.delivery.ledger import latest_deliveries, read_deliveries
-from conversion.delivery.publish import current
+from conversion.delivery.publish import current, is_of
 from conversion.runtime.cli import CommandLine, run
 
 ROOT: Final = Path()
@@ -32,13 +33,19 @@ def main() -> None:
             "data/published/current: not found; run 'python -m commands.deliver', or name a folder with --out"
         )
     delivery = latest[-1]
+    if arguments.out is None and not is_of(folder, delivery):
+        raise CrmError(
+            f"{folder}: is not of the last delivery, {delivery.number} of {delivery.as_of}; run 'python -m "
+            "commands.deliver' to publish it, or name a folder with --out"
+        )
     made = out_files(delivery.companies(), delivery.as_of, params.deliver)
     for warning in made.warnings:
         log.warning(warning)
     sys.stdout.write(changes(read_files(folder), made.files) + "\n")
     if arguments.dry_run:
         return
-    write_files(folder, made)
+    with one_at_a_time(ROOT):
+        write_files(folder, made)
     log.info("wrote the files", extra={"folder": str(folder), "as_of": delivery.as_of.isoformat()})
 
 

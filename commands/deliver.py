@@ -8,6 +8,8 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -24,6 +26,7 @@ from conversion.delivery.current_ids import CurrentDelivery, read_current_ids
 from conversion.delivery.delivery_tables import Scored, delivery_tables, with_moved
 from conversion.delivery.gate import FILE, STOPPED, check, read_gate_inputs
 from conversion.delivery.gate_webhook import notify
+from conversion.delivery.guards import one_at_a_time
 from conversion.delivery.leavers import FILE as LEFT
 from conversion.delivery.leavers import left, write_left
 from conversion.delivery.ledger import (
@@ -36,8 +39,8 @@ from conversion.delivery.ledger import (
 )
 from conversion.delivery.move_path import ThisWeek
 from conversion.delivery.moves import moves
-from conversion.delivery.publish import Publication, current, publish
-from conversion.delivery.reps import Reps, read_reps
+from conversion.delivery.publish import Publication, current, publish, require_copies
+from conversion.delivery.reps import Reps, reps_of
 from conversion.delivery.suppression import suppressed
 from conversion.features.snapshots import recipe_of, with_encoded_histories
 from conversion.leads.lead_files import FOLDER, LeadFiles, read_lead_files, read_reason_facts
@@ -45,12 +48,13 @@ from conversion.modelling.artifact import load_model
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.registered_versions import read_registered, registry_key
 from conversion.runtime.cli import CommandLine, run
-from conversion.runtime.errors import ArtifactError, InputError
-from conversion.runtime.files import read_parquet, write_json
+from conversion.runtime.errors import ArtifactError, DeliveryError, InputError
+from conversion.runtime.files import read_parquet, reading, sha256, write_json
 from conversion.tracking.run_record import git_tags
 
 ROOT: Final = Path()
 CLEAN: Final = "data/clean"
+TABLES: Final = ("companies", "usage", "subscriptions")
 LATEST: Final = "data/features/latest.parquet"
 MADE_WITH: Final = MadeWith(
     Path("models/model.joblib"), Path("models/model.json"), Path("data/contract.json")
@@ -94,20 +98,21 @@ def read_listed(params: Params) -> Listed:
             f"{FOLDER}: another model scored the list than models/model.joblib: they are of different runs; "
             "run 'dvc repro score'"
         )
+    for path in (LATEST, *(f"{CLEAN}/{name}.parquet" for name in TABLES)):
+        with reading(path):
+            found = sha256(path)
+        if found != files.manifest.inputs.get(path):
+            raise InputError(
+                f"{path}: is not the one that {FOLDER} was made from: of another run; run 'dvc repro'"
+            )
     snapshots = read_parquet(LATEST, ["id", *_names(model)])
-    if set(snapshots["id"]) != set(files.leads["id"]):
-        raise InputError(
-            f"{LATEST}: is of other companies than {FOLDER}: they are of different runs; run 'dvc repro'"
-        )
     facts = read_reason_facts(ROOT, files)
     return Listed(model, files, Scored(files.leads, files.contributions, facts, snapshots))
 
 
 def read_clean(contract: Contract) -> CleanTables:
     """Read the clean tables that say what moved."""
-    companies, usage, periods = (
-        read_parquet(f"{CLEAN}/{name}.parquet") for name in ("companies", "usage", "subscriptions")
-    )
+    companies, usage, periods = (read_parquet(f"{CLEAN}/{name}.parquet") for name in TABLES)
     histories = history_files(contract)
     of_histories = {column: read_parquet(f"{CLEAN}/{file}") for column, file in histories.items()}
     return CleanTables(companies, usage, periods, of_histories)
@@ -196,27 +201,39 @@ def main() -> None:
     """Check the list, draw who is called, freeze it, publish it and write the files of reps and CRMs."""
     arguments = _arguments()
     params = load_params()
+    with nullcontext() if arguments.dry_run else one_at_a_time(ROOT):
+        deliver(params, arguments.correction, arguments.dry_run)
+
+
+def deliver(params: Params, correction: str | None, is_dry: bool) -> None:
+    """Deliver the list, or say what would go out."""
     listed = read_listed(params)
-    files, contract = listed.files, listed.model.data_contract
-    reps = None if params.deliver.reps is None else read_reps(Path(params.deliver.reps), contract)
+    files, as_of = listed.files, listed.files.manifest.as_of
+    reps = reps_of(params.deliver, listed.model.data_contract)
     design = Design.of(params.deliver, params.score.top_n if reps is None else reps.calls)
     before = read_deliveries(ROOT)
-    if not passes_gate(params, design.calls, arguments.dry_run):
+    require_in_order(as_of, before)
+    require_copies(ROOT)
+    if not passes_gate(params, design.calls, is_dry):
         log.error("the gate stopped the list; what was published stays, see %s", FILE)
         sys.exit(STOPPED)
-    week = this_week(listed, params, design, reps, last_before(before, files.manifest.as_of))
-    made = out_files(week.tables.companies, files.manifest.as_of, params.deliver)
+    week = this_week(listed, params, design, reps, last_before(before, as_of))
+    made = out_files(week.tables.companies, as_of, params.deliver)
     for warning in made.warnings:
         log.warning(warning)
     published = current(ROOT)
     difference = changes({} if published is None else read_files(published), made.files)
-    if arguments.dry_run:
+    if is_dry:
         _say(summary(week, "A dry run: nothing was written.") + difference + "\n")
         return
     about = about_delivery(files, listed.model, design)
-    delivery = freeze(ROOT, week.tables, MADE_WITH, about, arguments.correction)
+    delivery = freeze(ROOT, week.tables, MADE_WITH, about, correction)
     if delivery in before:
         log.info("this list was delivered already; the ledger stays as it is", extra=_named(delivery))
+    if newer := [each for each in before if each.as_of > as_of]:
+        log.warning("a newer list stays published", extra=_named(newer[-1]))
+        _say(summary(week, f"Delivery {delivery.number} of {as_of}: {delivery.folder}"))
+        return
 
     def write_more(folder: Path) -> None:
         write_files(folder, made)
@@ -225,8 +242,24 @@ def main() -> None:
 
     folder = publish(ROOT, Publication(delivery, files, listed.scored.facts, params.score, write_more))
     log.info("delivered", extra={**_named(delivery), "published": str(folder)})
-    what = f"Delivery {delivery.number} of {delivery.as_of}: {folder}"
-    _say(summary(week, what) + difference + "\n")
+    _say(summary(week, f"Delivery {delivery.number} of {as_of}: {folder}") + difference + "\n")
+
+
+def require_in_order(as_of: dt.date, before: Sequence[Delivery]) -> None:
+    """Check that no week is delivered for the first time after a later one: its list never went out.
+
+    Raises
+    ------
+    DeliveryError
+        A later week was delivered, and this one was not.
+    """
+    days = {each.as_of for each in before}
+    if days and as_of < max(days) and as_of not in days:
+        raise DeliveryError(
+            f"{as_of}: the list of {max(days)} went out already, so one of an earlier week can no longer go "
+            "out and the ledger takes none; for this week's list unset data.as_of in params.yaml and run "
+            "'dvc repro'. To begin another ledger, move ledger/ and ledger.dvc away"
+        )
 
 
 def summary(week: Week, what: str) -> str:
@@ -253,13 +286,23 @@ def _say(text: str) -> None:
     sys.stdout.write(text)
 
 
+def _reason(text: str) -> str:
+    reason = " ".join(text.split())
+    if not reason:
+        raise argparse.ArgumentTypeError("given nothing, should say why")
+    return reason
+
+
 def _arguments() -> argparse.Namespace:
     parser = CommandLine(
         prog="python -m commands.deliver",
         description="Freeze the week's list in the ledger and publish it. Exits with 3 if the gate stops it.",
     )
     parser.add_argument(
-        "--correction", metavar="WHY", help="deliver another list for a week that was delivered; both stay"
+        "--correction",
+        type=_reason,
+        metavar="WHY",
+        help="deliver another list for a week that was delivered; both stay",
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would go out, and write nothing")
     return parser.parse_args()

@@ -55,13 +55,18 @@ def delivery(
     number: int = 1,
     holdout: float = 0.0,
     reason: str | None = None,
+    horizon_days: int = 30,
 ) -> Any:
     """Return a delivery as the ledger reads it."""
     table = companies_frame(rows)
     manifest = SimpleNamespace(
-        horizon_days=30, calls=int(table["place"].notna().sum()), holdout=holdout, reason=reason
+        horizon_days=horizon_days, calls=int(table["place"].notna().sum()), holdout=holdout, reason=reason
     )
-    return SimpleNamespace(as_of=as_of, number=number, manifest=manifest, companies=lambda: table)
+
+    def companies(columns: Sequence[str]) -> pd.DataFrame:
+        return table[list(columns)]
+
+    return SimpleNamespace(as_of=as_of, number=number, manifest=manifest, companies=companies)
 
 
 def today(

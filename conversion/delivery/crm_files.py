@@ -133,11 +133,16 @@ def file_changes(name: str, before: bytes | None, after: bytes | None) -> str:
     if before is None:
         assert after is not None, "a file that is in neither delivery is not compared"
         return f"{name}: new file, {len(_rows(after)[1])} rows"
-    if after is None:
-        return f"{name}: no longer written, had {len(_rows(before)[1])} rows"
-    if before == after:
+    if after is not None and before == after:
         return f"{name}: unchanged, {len(_rows(after)[1])} rows"
-    (old_columns, old), (new_columns, new) = _rows(before), _rows(after)
+    try:
+        old_columns, old = _rows(before)
+    except ValueError:  # a spreadsheet has saved it in its own way
+        how = "no longer written" if after is None else f"{len(_rows(after)[1])} rows"
+        return f"{name}: {how}; the last one was edited and cannot be compared"
+    if after is None:
+        return f"{name}: no longer written, had {len(old)} rows"
+    new_columns, new = _rows(after)
     changed = [_changed(key, old[key], new[key]) for key in new if key in old and old[key] != new[key]]
     counted = (
         f"{len(new.keys() - old.keys())} new, {len(old.keys() - new.keys())} gone, {len(changed)} changed"
@@ -177,11 +182,19 @@ def _changed(key: str, old: Mapping[str, str], new: Mapping[str, str]) -> str:
 
 
 def _rows(content: bytes) -> tuple[list[str], dict[str, dict[str, str]]]:
-    """Read the columns of a file and its rows by key, which is the column id or the first."""
-    reader = csv.DictReader(StringIO(content.decode("utf-8-sig"), newline=""))
-    columns = list(reader.fieldnames or ())
-    key = "id" if "id" in columns else columns[0]
-    return columns, {row[key]: row for row in reader}
+    """Read the columns of a file and its rows by key, which is the column id or the first.
+
+    Raises
+    ------
+    ValueError
+        It is not CSV of UTF-8, with a header and as many cells in each row.
+    """
+    try:
+        header, *rows = csv.reader(StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        key = header.index("id") if "id" in header else 0
+        return header, {row[key]: dict(zip(header, row, strict=True)) for row in rows}
+    except (csv.Error, IndexError) as error:
+        raise ValueError(f"not CSV: {error}") from error
 
 
 def read_files(folder: Path) -> dict[str, bytes]:

@@ -91,7 +91,9 @@ def delivery_tables(
     sentences, company = (table[on_list].reindex(table.index) for table in (for_reps, who))
     nothing = {name: pd.Series(None, index=leads.index, dtype=COLUMNS[name]) for name in MOVED}
     whole = pd.concat([companies, leads[names], sentences, pd.DataFrame(nothing), company], axis=1)
-    return DeliveryTables(whole.astype(COLUMNS), snapshots[["id", *features]])
+    # The ledger's order, so that files made from the ledger are those that went out.
+    ordered = whole[["id", *COLUMNS, *(each for each in whole if each not in {"id", *COLUMNS})]]
+    return DeliveryTables(ordered.astype(COLUMNS), snapshots[["id", *features]])
 
 
 def with_moved(tables: DeliveryTables, moved: pd.DataFrame) -> DeliveryTables:

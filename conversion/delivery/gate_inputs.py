@@ -106,7 +106,7 @@ def read_gate_inputs(root: Path, params: Params, calls: int | None = None) -> Ga
     _check_moment(root / DRIFT, drift, as_of)
     _check_moment(root / "data/leads/manifest.json", read_json(root / "data/leads/manifest.json"), as_of)
     features = tuple(read_value(root / MODEL, "features"))
-    past, delivered = _past(root, as_of, params.gate.weeks, calls)
+    past, delivered = _past(root, as_of, params.gate.weeks, calls, params.featurize.horizon_days)
     snapshots = root / "data" / "features"
     return GateInputs(
         as_of=as_of,
@@ -134,16 +134,22 @@ def _check_moment(path: Path, found: Any, as_of: dt.date) -> None:
 
 
 def _past(
-    root: Path, as_of: dt.date, lists: int, calls: int
+    root: Path, as_of: dt.date, lists: int, calls: int, horizon_days: int
 ) -> tuple[tuple[PastList, ...], Delivered | None]:
-    """Summarise the last lists, those delivered before those of the backtest, and read the last delivery."""
+    """Summarise the last lists, those delivered before those of the backtest, and read the last delivery.
+
+    Lists of another horizon expect something else.
+    """
     with reading(root / PREDICTIONS):
         predictions = verified_parquet(root / PREDICTIONS, ["id", "as_of", "probability", "label"])
     now = pd.Timestamp(as_of)
     deliveries = [each for each in latest_deliveries(read_deliveries(root)) if each.as_of < as_of]
     of_ledger = [
-        delivered_list(pd.Timestamp(each.as_of), _largest_first(each.companies()["probability"]), calls)
+        delivered_list(
+            pd.Timestamp(each.as_of), _largest_first(each.companies(["probability"])["probability"]), calls
+        )
         for each in deliveries[-lists:]
+        if each.manifest.horizon_days == horizon_days
     ]
     found = recent([*lists_of(predictions, lists, calls), *of_ledger], now, lists)
     last = Delivered(deliveries[-1].as_of, deliveries[-1].features()) if deliveries else None

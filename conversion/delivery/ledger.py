@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from conversion.delivery.guards import require_pulled
 from conversion.runtime.errors import ArtifactError, DeliveryError
 from conversion.runtime.files import (
     copy_file,
     is_leftover,
-    read_json,
     reading,
     sha256,
     verified_parquet,
@@ -163,9 +163,9 @@ class Delivery:
         """1, and for each correction one more."""
         return self.manifest.number
 
-    def companies(self) -> pd.DataFrame:
-        """Read every prospect of the list, most probable first; see `COLUMNS`."""
-        return self._table(COMPANIES)
+    def companies(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Read every prospect of the list, most probable first; of `COLUMNS` all, or those given."""
+        return self._table(COMPANIES, columns)
 
     def features(self) -> pd.DataFrame:
         """Read ``id`` and the model's features of each prospect, in the order of `companies`."""
@@ -176,6 +176,8 @@ class Delivery:
         from conversion.modelling.artifact import load_model  # the ledger's tables are read without it
         from conversion.modelling.model import ConversionModel
 
+        for name in (MODEL, DESCRIPTION):
+            self.verified(name)
         allowed = {str(self.folder / MANIFEST): [self.manifest.model_sha256]}
         model: ConversionModel = load_model(ConversionModel, self.folder / FROZEN, allowed)[0]
         return model
@@ -206,10 +208,10 @@ class Delivery:
             )
         return content
 
-    def _table(self, name: str) -> pd.DataFrame:
+    def _table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         content = self.verified(name)
         with reading(self.folder / name):
-            return verified_parquet(BytesIO(content))
+            return verified_parquet(BytesIO(content), columns)
 
 
 @dataclass(frozen=True)
@@ -257,7 +259,7 @@ def read_deliveries(root: Path) -> tuple[Delivery, ...]:
     Raises
     ------
     ArtifactError
-        A manifest is missing, was edited or is of another week; or DVC tracks a ledger that is not here.
+        A manifest is missing, was edited or is of another week; or DVC tracks deliveries that are not here.
     """
     folder = root / FOLDER
     if not folder.is_dir():
@@ -266,7 +268,9 @@ def read_deliveries(root: Path) -> tuple[Delivery, ...]:
                 f"{folder}: not found, but {root / TRACKED} is there: run 'dvc pull {TRACKED}'"
             )
         return ()
-    weeks = [(found[1], path) for path in folder.iterdir() if (found := _AS_OF.fullmatch(path.name))]
+    require_pulled(folder, root / TRACKED)
+    folders = [path for path in folder.iterdir() if path.is_dir()]
+    weeks = [(found[1], path) for path in folders if (found := _AS_OF.fullmatch(path.name))]
     deliveries = []
     for as_of, week in sorted(weeks):
         numbers = [
@@ -291,7 +295,10 @@ def _read_delivery(folder: Path, as_of: str, number: int) -> Delivery:
     path = folder / MANIFEST
     if not path.is_file():
         raise ArtifactError(f"{path}: not found, but {folder} is there: {RESTORE}")
-    content = unsealed(read_json(path), str(path), RESTORE)
+    try:
+        content = unsealed(json.loads(path.read_bytes()), str(path), RESTORE)
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: cannot be read ({error}); {RESTORE}") from error
     try:
         manifest = DeliveryManifest.model_validate_json(json.dumps(content))
     except ValidationError as error:

@@ -31,7 +31,8 @@ from conversion.leads.lead_files import (
     write_lead_files,
 )
 from conversion.leads.lead_list import RankedLeads
-from conversion.runtime.files import copy_file, is_leftover, sha256, writing
+from conversion.runtime.errors import OutputError
+from conversion.runtime.files import copy_file, is_leftover, reading, sha256, writing
 
 PUBLISHED: Final = "data/published"
 CURRENT: Final = "current"
@@ -42,6 +43,7 @@ COPIES: Final = (
     "data/track_record.json",
     "data/contract.json",
 )
+_AGAIN: Final = "_again="
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def publish(root: Path, publication: Publication) -> Path:
         before stays too; older ones are removed.
     """
     published, delivery = root / PUBLISHED, publication.delivery
-    name = f"as_of={delivery.as_of}_delivery={delivery.number}"
+    name = _name(delivery)
     temporary = published / f".{name}.{os.getpid()}.tmp"
     with writing(published / name):
         published.mkdir(parents=True, exist_ok=True)
@@ -105,10 +107,32 @@ def publish(root: Path, publication: Publication) -> Path:
     return target
 
 
+def require_copies(root: Path) -> None:
+    """Check that the files to copy are there, before anything is frozen.
+
+    Raises
+    ------
+    InputError
+        One is missing or cannot be read.
+    """
+    for name in COPIES:
+        with reading(root / name), (root / name).open("rb"):
+            pass
+
+
 def current(root: Path) -> Path | None:
     """Return the folder of the current publication; None if nothing was published."""
     link = root / PUBLISHED / CURRENT
     return link.resolve() if link.is_dir() else None
+
+
+def is_of(folder: Path, delivery: Delivery) -> bool:
+    """Return whether a publication is of a delivery."""
+    return folder.name.partition(_AGAIN)[0] == _name(delivery)
+
+
+def _name(delivery: Delivery) -> str:
+    return f"as_of={delivery.as_of}_delivery={delivery.number}"
 
 
 def _write(root: Path, folder: Path, publication: Publication) -> None:
@@ -169,7 +193,7 @@ def _moved_into_place(temporary: Path, published: Path, name: str) -> Path:
         if _hashes(wanted) == hashes:
             return wanted
         again += 1
-        wanted = published / f"{name}_again={again}"
+        wanted = published / f"{name}{_AGAIN}{again}"
     return temporary.rename(wanted)
 
 
@@ -182,7 +206,13 @@ def _point_to(published: Path, target: Path) -> None:
     link = published / f".{CURRENT}.{os.getpid()}.tmp"
     link.unlink(missing_ok=True)
     link.symlink_to(target.name, target_is_directory=True)
-    link.replace(published / CURRENT)
+    try:
+        link.replace(published / CURRENT)
+    except IsADirectoryError as error:
+        link.unlink()
+        raise OutputError(
+            f"{published / CURRENT}: is a folder, should be a link to what is published; move it away"
+        ) from error
 
 
 def _remove_leftovers(published: Path) -> None:

@@ -12,8 +12,8 @@ from typing import Final
 from conversion.config.attribute_kinds import Category, Flag, Ordered
 from conversion.config.attribute_names import encoded_names
 from conversion.config.data_contract import Contract
-from conversion.config.params import Params
-from conversion.runtime.errors import UserError
+from conversion.config.params import Deliver, Params
+from conversion.runtime.errors import ParamsError, UserError
 
 REP: Final = "rep"
 CAPACITY: Final = "capacity"
@@ -92,6 +92,20 @@ def territory_columns(contract: Contract) -> dict[str, tuple[str, ...] | None]:
     return columns
 
 
+def reps_of(deliver: Deliver, contract: Contract) -> Reps | None:
+    """Read the reps that params name, after checking ``deliver.owner``; None where they name none.
+
+    Raises
+    ------
+    ParamsError
+        ``deliver.owner`` is no shown column of the contract.
+    RepsError
+        See `read_reps`.
+    """
+    _require_owner(deliver.owner, contract)
+    return None if deliver.reps is None else read_reps(Path(deliver.reps), contract)
+
+
 def read_reps(path: Path, contract: Contract) -> Reps:
     """Read the table of reps.
 
@@ -123,8 +137,19 @@ def read_reps(path: Path, contract: Contract) -> Reps:
 
 def calls_a_week(params: Params, contract: Contract) -> int:
     """Return how many companies are called from a list: as many as the reps can, else ``score.top_n``."""
-    source = params.deliver.reps
-    return params.score.top_n if source is None else read_reps(Path(source), contract).calls
+    reps = reps_of(params.deliver, contract)
+    return params.score.top_n if reps is None else reps.calls
+
+
+def _require_owner(owner: str | None, contract: Contract) -> None:
+    """Check that ``deliver.owner`` names a shown column of the contract, or none."""
+    shown = contract.companies.shown
+    if owner is not None and owner not in shown:
+        allowed = f"null or one of {', '.join(shown)}" if shown else "null: there is none"
+        raise ParamsError(
+            f"params.yaml: deliver.owner: given {owner!r}, should be a shown column of the "
+            f"contract: {allowed}"
+        )
 
 
 def parse_reps(rows: list[list[str]], source: str, contract: Contract) -> Reps:
@@ -160,6 +185,8 @@ def parse_reps(rows: list[list[str]], source: str, contract: Contract) -> Reps:
             wrong.append(f"column {REP}: {rep.name!r} is in row {first} already; a rep has one row")
         faults += [f"row {number}, {each}" for each in wrong]
         reps.append(rep)
+    if not faults and not any(rep.capacity for rep in reps):
+        faults.append(f"column {CAPACITY}: is 0 for every rep, so nobody would be called; give a rep calls")
     if faults:
         raise RepsError("\n".join(f"{source}: {fault}" for fault in faults))
     return Reps(source, tuple(sorted(reps, key=lambda rep: rep.name)))
@@ -183,7 +210,8 @@ def _rep(given: Mapping[str, str], columns: Mapping[str, tuple[str, ...] | None]
     faults: list[str] = []
     name, capacity = given[REP], given[CAPACITY]
     if not name or not name.isprintable():
-        faults.append(f"column {REP}: given {name!r}, should be a name")
+        visible = " without invisible characters" if name else ""
+        faults.append(f"column {REP}: given {name!r}, should be a name{visible}")
     right = capacity.isascii() and capacity.isdecimal() and len(capacity) <= 9 and int(capacity) <= MOST_CALLS
     if not right:
         faults.append(

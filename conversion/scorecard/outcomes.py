@@ -93,7 +93,7 @@ def outcome_of(delivery: Delivery, today: Today) -> Outcome:
     """Return what became of a delivery."""
     as_of, about = pd.Timestamp(delivery.as_of), delivery.manifest
     is_mature = as_of + pd.Timedelta(days=about.horizon_days) <= today.as_of
-    rows = with_labels(delivery.companies()[list(COLUMNS)], as_of, about.horizon_days, today)
+    rows = with_labels(delivery.companies(COLUMNS), as_of, about.horizon_days, today)
     if not is_mature:
         rows = rows.assign(label=np.nan)
     return Outcome(as_of, delivery.number, about.horizon_days, about.calls, about.reason, rows, is_mature)

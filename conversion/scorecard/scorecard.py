@@ -86,7 +86,7 @@ def scorecard(
         if not each.is_mature
     )
     return ScorecardResults(
-        line=line_of(whole, waiting, last[-1].horizon_days if last else None),
+        line=line_of(whole, waiting, (mature or last)[-1].horizon_days if last else None),
         as_of=today.as_of.date(),
         horizon_days=last[-1].horizon_days if last else None,
         lists=tuple(

@@ -21,15 +21,16 @@ def line_of(whole: Overall | None, waiting: Sequence[Waiting], horizon_days: int
     waiting
         The others.
     horizon_days
-        Of the last list; None: none was delivered.
+        Of the last list whose horizon is over, else of the last; None: none was delivered.
     """
     if horizon_days is None:
         return "No list has been delivered yet: 'python -m commands.deliver' delivers this week's."
     if whole is None:
         first = min(waiting, key=lambda each: each.mature_on)
+        days = (first.mature_on - first.as_of).days
         return (
-            f"No delivered list is {horizon_days} days old yet: the first, of {day_of(first.as_of)}, will be "
-            f"on {day_of(first.mature_on)}."
+            f"No delivered list is {days} days old yet: the first, of {day_of(first.as_of)}, will be on "
+            f"{day_of(first.mature_on)}."
         )
     delivered, rule = whole.call_list.delivered, whole.call_list.rule
     named = f"the call list of {day_of(whole.first)}"

@@ -38,7 +38,7 @@ from conversion.serving.telemetry import Telemetry
 SERVICE: Final = "conversion"
 PUBLISHED: Final = "data/published/current"
 """Leads to the folder of the last delivery, laid out like the project."""
-_DELIVERY: Final = re.compile(r"as_of=.*_delivery=(\d+)")
+_DELIVERY: Final = re.compile(r"as_of=.*_delivery=(\d+)(_again=\d+)?")
 
 INCOMPLETE_MODEL: Final = (
     ArithmeticError,

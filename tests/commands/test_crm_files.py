@@ -31,7 +31,9 @@ def test_the_last_delivery_is_written_again(tmp_path: Path, capsys: pytest.Captu
     set_params(tmp_path, deliver__formats=["excel", "salesforce"])
     capsys.readouterr()
     run(tmp_path, "python -m commands.crm_files --dry-run")
-    assert "crm/salesforce.csv: new file, " in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "crm/salesforce.csv: new file, " in out
+    assert "crm/excel.csv: unchanged, " in out
     folder = current(tmp_path)
     assert folder is not None
     assert "crm/salesforce.csv" not in read_files(folder)
@@ -40,3 +42,18 @@ def test_the_last_delivery_is_written_again(tmp_path: Path, capsys: pytest.Captu
     capsys.readouterr()
     run(tmp_path, "python -m commands.crm_files --dry-run")
     assert "crm/salesforce.csv: unchanged, " in capsys.readouterr().out
+
+
+def test_the_files_of_one_delivery_do_not_go_into_the_publication_of_another(tmp_path: Path) -> None:
+    make_project(tmp_path, WEEKS[0])
+    run(tmp_path, "python -m commands.deliver")
+    set_params(tmp_path, deliver__salt="another", deliver__holdout=0.5)
+    link = tmp_path / "data/published/current"
+    first = link.readlink()
+    run(tmp_path, "python -m commands.deliver --correction why")
+    link.unlink()
+    link.symlink_to(first)
+    before = read_files(link)
+    with pytest.raises(CrmError, match="is not of the last delivery, 2 of "):
+        run(tmp_path, "python -m commands.crm_files")
+    assert read_files(link) == before

@@ -13,10 +13,11 @@ import pandas as pd
 import pytest
 
 from commands import deliver
+from conversion.delivery.guards import one_at_a_time
 from conversion.delivery.ledger import read_deliveries
 from conversion.delivery.publish import current
 from conversion.leads.lead_files import read_lead_files
-from conversion.runtime.errors import DeliveryError
+from conversion.runtime.errors import DeliveryError, InputError
 from tests.contract_files import hubspot
 from tests.deliveries import WEEKS, copy_of, make_project, set_params
 
@@ -162,6 +163,72 @@ def test_reps_split_the_calls_and_each_has_a_file(project: Path, tmp_path: Path)
     assert names == {"Ann.csv", "Bob%2FWest.csv"}
     leads = published(folder)
     assert leads["rep"].notna().sum() == 7
+
+
+def test_no_week_is_delivered_for_the_first_time_after_a_later_one(project: Path, tmp_path: Path) -> None:
+    folder = copy_of(project, tmp_path / "project")
+    run_command(folder)
+    shutil.rmtree(folder / f"ledger/as_of={WEEKS[0]}")
+    make_project(folder, WEEKS[0])
+    before = contents(folder)
+
+    with pytest.raises(DeliveryError, match=f"{WEEKS[0]}: the list of {WEEKS[1]} went out already"):
+        run_command(folder)
+
+    assert contents(folder) == before
+
+
+def test_a_late_correction_is_kept_and_the_newer_list_stays_published(project: Path, tmp_path: Path) -> None:
+    folder = copy_of(project, tmp_path / "project")
+    run_command(folder)
+    newest = current(folder)
+    make_project(folder, WEEKS[0], deliver__salt="another")
+
+    run_command(folder, "--correction", "a fault  was\nfound")
+
+    numbers = [(f"{each.as_of}", each.number) for each in read_deliveries(folder)]
+    assert numbers == [(WEEKS[0], 1), (WEEKS[0], 2), (WEEKS[1], 1)]
+    assert read_deliveries(folder)[1].manifest.reason == "a fault was found"
+    assert current(folder) == newest
+
+
+def test_a_correction_needs_a_reason(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run_command(project, "--correction", " ")
+    assert stopped.value.code == 2
+    assert "--correction: given nothing, should say why" in capsys.readouterr().err
+
+
+def test_nothing_is_frozen_that_cannot_be_published(project: Path, tmp_path: Path) -> None:
+    folder = copy_of(project, tmp_path / "project")
+    (folder / "data/track_record.json").unlink()
+    before = contents(folder)
+
+    with pytest.raises(InputError, match="the stage report writes it: run 'dvc repro report'"):
+        run_command(folder)
+
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("name", ["features/latest", "clean/usage"])
+def test_tables_of_another_run_are_refused(project: Path, tmp_path: Path, name: str) -> None:
+    folder = copy_of(project, tmp_path / "project")
+    path = folder / f"data/{name}.parquet"
+    pd.read_parquet(path).iloc[::-1].to_parquet(path, index=False)
+    before = contents(folder)
+
+    with pytest.raises(InputError, match=f"{name}.parquet: is not the one that data/leads was made from"):
+        run_command(folder)
+
+    assert contents(folder) == before
+
+
+def test_two_at_once_are_refused(project: Path, tmp_path: Path) -> None:
+    folder = copy_of(project, tmp_path / "project")
+    before = contents(folder)
+    with one_at_a_time(folder), pytest.raises(DeliveryError, match="another process delivers"):
+        run_command(folder)
+    assert contents(folder) == before
 
 
 # Each opens, renames, removes or makes a file below the ledger or the publications.

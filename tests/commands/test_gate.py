@@ -40,6 +40,14 @@ def test_a_sound_list_may_go_out(root: Path, capsys: pytest.CaptureFixture[str])
     assert lines[-1].endswith("may go out: all 24 checks are ok.")
 
 
+def test_the_calls_are_those_of_the_reps(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    deliver = sound().params.deliver.model_copy(update={"reps": "reps.csv"})
+    lay_out(root, sound(), sound().params.model_copy(update={"deliver": deliver}))
+    (root / "reps.csv").write_text("rep,capacity\nAnn,3\nBob,4\n", encoding="utf-8")
+    run(gate.main)
+    assert "Of the first 7, " in capsys.readouterr().out
+
+
 def test_a_watched_list_may_go_out_whatever_the_webhook_does(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -185,3 +185,18 @@ def test_written_files_are_those_that_are_read_and_old_ones_go(tmp_path: Path) -
     now = out_files(COMPANIES.assign(rep="Ann"), AS_OF, deliver("excel"))
     write_files(tmp_path, now)
     assert read_files(tmp_path) == now.files
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [b"", "id;place\r\n1;2\r\n".encode("utf-16"), b"id,place\n1\n", b"place,id\n1\n", b'id\n"1'],
+    ids=["empty", "UTF-16", "short row", "row without key", "open quotation mark"],
+)
+def test_a_file_that_a_spreadsheet_saved_is_replaced_without_a_comparison(edited: bytes) -> None:
+    new = made("excel")
+    assert file_changes("crm/excel.csv", edited, new) == (
+        "crm/excel.csv: 2 rows; the last one was edited and cannot be compared"
+    )
+    assert file_changes("reps/Ann.csv", edited, None) == (
+        "reps/Ann.csv: no longer written; the last one was edited and cannot be compared"
+    )

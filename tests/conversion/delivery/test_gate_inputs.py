@@ -56,6 +56,17 @@ def test_past_deliveries_are_read(root: Path) -> None:
     assert (last.as_of, last.prospects, last.converted) == (pipeline.as_of, len(pipeline.latest), None)
 
 
+def test_what_a_list_of_another_horizon_expected_is_no_past(root: Path) -> None:
+    pipeline = sound()
+    deliver(root, pipeline, small_design(5))
+    moment = pipeline.as_of + pd.Timedelta(days=7)
+    lay_out_gate(root, pipeline, moment=moment)
+    featurize = pipeline.params.featurize.model_copy(update={"horizon_days": 60})
+    inputs = read_gate_inputs(root, pipeline.params.model_copy(update={"featurize": featurize}))
+    assert pipeline.as_of not in [each.as_of for each in inputs.past]
+    assert inputs.delivered is not None
+
+
 def test_a_delivery_of_the_same_week_is_no_past(root: Path) -> None:
     deliver(root, sound())
     lay_out_gate(root, sound())

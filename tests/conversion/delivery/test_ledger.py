@@ -12,7 +12,9 @@ import pytest
 from conversion.delivery.ledger import (
     COLUMNS,
     COMPANIES,
+    DESCRIPTION,
     MANIFEST,
+    MODEL,
     last_before,
     latest_deliveries,
     read_deliveries,
@@ -180,3 +182,21 @@ def test_what_a_killed_delivery_left_is_removed(tmp_path: Path) -> None:
 
     assert not left.exists()
     assert read_deliveries(tmp_path) == (delivery,)
+
+
+@pytest.mark.parametrize("content", [b"[1", b"\xff\xfe", None], ids=["no JSON", "no text", "no file"])
+def test_a_broken_ledger_is_restored_not_made_again(tmp_path: Path, content: bytes | None) -> None:
+    delivery = deliver(tmp_path, small_pipeline())
+    for name in (MODEL, DESCRIPTION, MANIFEST):
+        path = delivery.folder / name
+        whole = path.read_bytes()
+        path.unlink() if content is None else path.write_bytes(content)
+        with pytest.raises(ArtifactError, match=r"'dvc checkout ledger\.dvc' restores it"):
+            read_deliveries(tmp_path)[0].model()
+        path.write_bytes(whole)
+
+
+def test_files_beside_the_deliveries_are_passed_over(tmp_path: Path) -> None:
+    deliver(tmp_path, small_pipeline())
+    (tmp_path / "ledger/as_of=2030-01-07").touch()
+    assert len(read_deliveries(tmp_path)) == 1

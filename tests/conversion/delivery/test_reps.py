@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from conversion.delivery.reps import Rep, Reps, RepsError, read_reps, territory_columns
-from tests.contract_files import hubspot, projects
+from conversion.config.params_file import load_params
+from conversion.delivery.reps import Rep, Reps, RepsError, read_reps, reps_of, territory_columns
+from conversion.runtime.errors import ParamsError
+from tests.contract_files import ROOT, hubspot, projects
 
 CALLS = "should be the calls a week, a whole number from 0 to 100000"
 COLUMNS = "should be one of rep, capacity, name, owner, country, plan, is_partner"
@@ -80,3 +82,24 @@ def test_territories_are_of_levels_groups_and_shown_columns() -> None:
     assert sectors is not None
     assert "Unknown" in sectors
     assert columns["INDUSTRY"] is None
+
+
+def test_a_team_without_any_call_is_refused(tmp_path: Path) -> None:
+    assert read(tmp_path, "rep,capacity\nAnn,0\nBob,1\n").calls == 1
+    fault = "column capacity: is 0 for every rep, so nobody would be called; give a rep calls"
+    assert faults(tmp_path, "rep,capacity\nAnn,0\n") == [fault]
+
+
+def test_a_name_has_no_sign_that_turns_text_around(tmp_path: Path) -> None:
+    fault = r"row 2, column rep: given 'Ann\u202exslx', should be a name without invisible characters"
+    assert faults(tmp_path, "rep,capacity\nAnn\u202exslx,1\n") == [fault]
+
+
+def test_the_owner_is_a_shown_column_with_reps_or_without() -> None:
+    params = load_params(str(ROOT / "params.yaml")).deliver
+    shown = "should be a shown column of the contract: null or one of name, owner"
+    assert reps_of(params.model_copy(update={"owner": "owner"}), projects()) is None
+    with pytest.raises(ParamsError, match=f"deliver.owner: given 'country', {shown}$"):
+        reps_of(params.model_copy(update={"owner": "country"}), projects())
+    with pytest.raises(ParamsError, match=r"null: there is none$"):
+        reps_of(params.model_copy(update={"owner": "name"}), hubspot())

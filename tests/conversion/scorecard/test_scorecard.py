@@ -85,6 +85,15 @@ def test_without_a_mature_list_it_says_when_the_first_will_be() -> None:
     )
 
 
+def test_a_new_horizon_does_not_change_what_is_said_of_older_lists() -> None:
+    lists = [delivery(week(0), ROWS), delivery(week(1), ROWS, horizon_days=60)]
+    young = results_of(lists, today(IDS, {}, as_of="2020-01-20"))
+    assert young.line == (
+        "No delivered list is 30 days old yet: the first, of 6 January 2020, will be on 5 February 2020."
+    )
+    assert " converted within 30 days " in results_of(lists, today(IDS, {}, as_of="2020-02-10")).line
+
+
 def test_without_a_delivery_it_says_so() -> None:
     results = results_of([], today(IDS, {}))
     assert results.line.startswith("No list has been delivered yet")

@@ -152,6 +152,12 @@ def test_the_last_delivery_is_served_and_health_says_which() -> None:
     assert not worker.look_twice(), "the pipeline may run without changing what is delivered"
 
 
+def test_a_delivery_that_was_published_again_keeps_its_number() -> None:
+    folder = delivery(3, small_pipeline())
+    publish(folder.rename(folder.with_name(f"{folder.name}_again=2")))
+    assert Client(Worker().state).get("/health").json()["lead_list"]["delivery"] == 3
+
+
 def test_without_a_link_files_are_of_the_project(root: Path) -> None:
     assert served_folder(root) == root
     publish(delivery(1, small_pipeline()))
