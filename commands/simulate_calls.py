@@ -36,7 +36,7 @@ def read_lists(root: Path) -> pd.DataFrame:
     """
     found = []
     for delivery in latest_deliveries(read_deliveries(root)):
-        rows = delivery.companies()[["id", "status", "rep"]]
+        rows = delivery.companies(["id", "status", "rep"])
         found.append(rows[rows["status"].isin(STATUSES)].assign(as_of=pd.Timestamp(delivery.as_of)))
     if not found:
         raise InputError(

@@ -188,3 +188,32 @@ def test_the_model_is_an_artifact_that_a_tag_gives_a_version(tmp_path: Path) -> 
         out = tmp_path / f"got{len(version)}"
         clone.dvc("artifacts", "get", str(clone.folder), "conversion", *version, "--out", str(out))
         assert out.read_bytes() == b"the first model"
+
+
+@pytest.mark.slow
+def test_make_monday_delivers_and_reports(reproduced: Clone, tmp_path: Path) -> None:
+    clone = reproduced.copy_to(tmp_path / "project")
+    monday = ("make", "--old-file=.venv/run.stamp", "monday", "FETCH=echo the export is here")
+    said = clone.run(*monday)
+    assert said.startswith("the export is here\n")
+    assert " may go out" in said
+    assert "Delivery 1 of " in said
+    (delivery,) = read_deliveries(clone.folder)
+    assert (clone.folder / "data/published/current/data/leads/manifest.json").is_file()
+    assert (clone.folder / "data/scorecard/scorecard.html").is_file()
+    assert "ledger.dvc" in " ".join(clone.status())
+
+    # The same week again: the same delivery.
+    before = (clone.folder / "ledger.dvc").read_bytes()
+    assert "delivered already" in clone.run(*monday)
+    assert read_deliveries(clone.folder) == (delivery,)
+    assert (clone.folder / "ledger.dvc").read_bytes() == before
+
+    # A list that the gate stops: make fails, and what was published stays.
+    published = (clone.folder / "data/published/current").readlink()
+    params = yaml.safe_load((clone.folder / "params.yaml").read_text("utf-8"))
+    params["gate"]["expected"] = {"watch": 1.0001, "stop": 1.0002}
+    (clone.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), "utf-8")
+    assert "the gate stopped the list" in clone.run(*monday, fails=True)
+    assert (clone.folder / "data/published/current").readlink() == published
+    assert read_deliveries(clone.folder) == (delivery,)

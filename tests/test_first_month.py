@@ -14,6 +14,7 @@ from tests.clone import ROOT, Clone
 from tools.docs import session
 
 PAGE = ROOT / "docs/how-to/first_month.md"
+CONTACTS = ROOT / "docs/how-to/contacts.md"
 MONDAYS = ["2020-02-24", "2020-03-02", "2020-03-09", "2020-03-16"]
 SMALL = {
     # As many weeks as the sample has, since the page names its dates.
@@ -24,10 +25,9 @@ SMALL = {
 }
 
 
-def commands() -> list[str]:
-    """The commands of the page, by their blocks."""
-    text = PAGE.read_text(encoding="utf-8")
-    return [step.command for step in session.steps(text)]
+def commands(page: Path) -> list[str]:
+    """The commands of a page, by their blocks."""
+    return [step.command for step in session.steps(page.read_text(encoding="utf-8"))]
 
 
 def run(clone: Clone, command: str) -> str:
@@ -37,7 +37,7 @@ def run(clone: Clone, command: str) -> str:
 @pytest.mark.slow
 def test_the_commands_of_the_month(tmp_path: Path) -> None:
     clone = Clone.of_project(tmp_path / "project", tmp_path / "home", SMALL)
-    *month, power, back = commands()
+    *month, power, back = commands(PAGE)
     said = "".join(run(clone, command) for command in month)
     root = clone.folder
 
@@ -79,3 +79,13 @@ def test_the_commands_of_the_month(tmp_path: Path) -> None:
     clone.git("add", "--all", "--", "dvc.lock", "metrics", "models", "plots")
     run(clone, back)
     assert not (root / "ledger").exists()
+
+
+@pytest.mark.slow
+def test_the_contacts_of_the_guide(tmp_path: Path) -> None:
+    clone = Clone.of_project(tmp_path / "project", tmp_path / "home", SMALL)
+    clone.dvc("repro", "--quiet", "simulate")
+    for command in commands(CONTACTS):
+        run(clone, command)
+    contacts = pd.read_parquet(clone.folder / "data/clean/contacts.parquet")
+    assert contacts["meaning"].tolist() == ["missed", "talking", "refused", "missed"]

@@ -25,6 +25,7 @@ def test_lists_of_a_backtest_by_hand() -> None:
     predictions = pd.DataFrame(
         {
             "as_of": pd.to_datetime(["2020-01-06"] * 3 + ["2020-01-13"] * 3),
+            "id": [1, 2, 3, 1, 2, 3],
             "probability": [0.1, 0.5, 0.25, 0.5, 0.25, 0.125],
             "label": [1, 1, 0, 0, 0, 1],
         }
