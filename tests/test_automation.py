@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from conversion.delivery.ledger import read_deliveries
 from tests.clone import ROOT, Clone
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))

@@ -575,8 +575,11 @@ def test_the_service_reads_every_key_of_its_section(tmp_path: Path, monkeypatch:
         client = Client(state)
         answers = [client.post("/predict", {"companies": [{"id": 1}]}), client.get("/leads")]
     assert [answer.status_code for answer in answers] == [200, 200]
-    # log_predictions is read where BentoML's monitoring is: in the service itself.
-    assert recorder.read >= leaves_of(Serve) - {"serve.log_predictions"}
+    # Two are read where BentoML's monitoring and the worker are: in the service itself.
+    in_service = {"serve.log_predictions", "serve.reload_seconds"}
+    source = (ROOT / "conversion/serving/service.py").read_text(encoding="utf-8")
+    assert all(f"params.{key}" in source for key in in_service)
+    assert recorder.read >= leaves_of(Serve) - in_service
 
 
 @pytest.mark.filterwarnings(
