@@ -162,9 +162,9 @@ def who_calls(
     return pd.Series(assigned.array, index=pd.Index(called.loc[assigned.index, "id"]))
 
 
-def passes_gate(params: Params, calls: int, is_dry: bool) -> bool:
+def passes_gate(params: Params, calls: int, scored: Scored, is_dry: bool) -> bool:
     """Check what the list was made from and what it promises; a dry run tells nobody."""
-    gate = check(read_gate_inputs(ROOT, params, calls), params, dt.datetime.now(tz=dt.UTC).date())
+    gate = check(read_gate_inputs(ROOT, params, calls, scored), params, dt.datetime.now(tz=dt.UTC).date())
     for each in gate.checks:
         if each.status != "ok":
             log.warning("%s: %s", each.name, each.sentence)
@@ -214,7 +214,7 @@ def deliver(params: Params, correction: str | None, is_dry: bool) -> None:
     before = read_deliveries(ROOT)
     require_in_order(as_of, before)
     require_copies(ROOT)
-    if not passes_gate(params, design.calls, is_dry):
+    if not passes_gate(params, design.calls, listed.scored, is_dry):
         log.error("the gate stopped the list; what was published stays, see %s", FILE)
         sys.exit(STOPPED)
     week = this_week(listed, params, design, reps, last_before(before, as_of))

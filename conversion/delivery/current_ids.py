@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -68,15 +69,18 @@ class CurrentDelivery:
         """Moment of the list."""
         return self.delivery.as_of
 
+    @cached_property
+    def _kept(self) -> pd.DataFrame:
+        return under_current_ids(self.delivery.companies(), self.current)
+
     def companies(self) -> pd.DataFrame:
         """Return every prospect of the list."""
-        return under_current_ids(self.delivery.companies(), self.current).reset_index(drop=True)
+        return self._kept.reset_index(drop=True)
 
     def features(self) -> pd.DataFrame:
         """Return ``id`` and the model's features of the same prospects, in the same order."""
-        kept = under_current_ids(self.delivery.companies(), self.current)
-        features = self.delivery.features().loc[kept.index]
-        return features.assign(id=kept["id"]).reset_index(drop=True)
+        features = self.delivery.features().loc[self._kept.index]
+        return features.assign(id=self._kept["id"]).reset_index(drop=True)
 
     def model(self) -> ConversionModel:
         """Return the model that scored the list."""

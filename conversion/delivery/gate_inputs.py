@@ -14,6 +14,7 @@ from conversion.config.contract_file import load_contract
 from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.data.timeline import WEEK
+from conversion.delivery.delivery_tables import Scored
 from conversion.delivery.gate_drift import Delivered
 from conversion.delivery.gate_forecast import PastList, delivered_list, lists_of, recent
 from conversion.delivery.ledger import latest_deliveries, read_deliveries
@@ -82,7 +83,9 @@ class GateInputs:
     delivered: Delivered | None
 
 
-def read_gate_inputs(root: Path, params: Params, calls: int | None = None) -> GateInputs:
+def read_gate_inputs(
+    root: Path, params: Params, calls: int | None = None, scored: Scored | None = None
+) -> GateInputs:
     """Read what the gate looks at.
 
     Parameters
@@ -93,6 +96,8 @@ def read_gate_inputs(root: Path, params: Params, calls: int | None = None) -> Ga
         Of params.yaml.
     calls
         How many companies will be called; None: what `conversion.delivery.reps.calls_a_week` says.
+    scored
+        The list, where it was read already; None: it is read here.
 
     Raises
     ------
@@ -113,11 +118,15 @@ def read_gate_inputs(root: Path, params: Params, calls: int | None = None) -> Ga
         contract=contract,
         companies=read_parquet(root / "data" / "clean" / "companies.parquet"),
         usage=read_parquet(root / "data" / "clean" / "usage.parquet"),
-        latest=read_parquet(snapshots / "latest.parquet", ["id", *features]),
+        latest=read_parquet(snapshots / "latest.parquet", ["id", *features])
+        if scored is None
+        else scored.snapshots,
         previous=read_parquet(snapshots / "previous.parquet", ["id", *features]),
         features=features,
         drift=drift["population_stability_index"],
-        probability=_probabilities(root / "data" / "leads" / f"leads.{params.score.format}"),
+        probability=_probabilities(root / "data" / "leads" / f"leads.{params.score.format}")
+        if scored is None
+        else _largest_first(scored.leads["probability"]),
         trained_as_of=read_monday(root / MODEL, "trained_as_of"),
         calls=calls,
         past=past,
