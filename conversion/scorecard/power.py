@@ -93,7 +93,7 @@ def smallest_effect(companies: float, share: float, base_rate: float) -> float |
     Examples
     --------
     >>> round(smallest_effect(2000, 0.5, 0.1), 4)
-    0.0409
+    0.0407
     """
     low, high = 0.0, 1 - base_rate
     if high <= 0 or not _is_seen(high, companies, share, base_rate):

@@ -10,8 +10,8 @@ import yaml
 from commands import gate
 from conversion.config.params import Params
 from conversion.runtime.cli import run
-from tests.gates import AS_OF, gate_pipeline, lay_out_gate, sound, sound_export
-from tests.pipeline import Pipeline, small_params
+from tests.gates import gate_pipeline, lay_out_gate, sound, sound_export
+from tests.pipeline import Pipeline
 
 
 def lay_out(folder: Path, pipeline: Pipeline, params: Params) -> None:
@@ -71,13 +71,6 @@ def test_a_stopped_list_exits_with_3(root: Path, capsys: pytest.CaptureFixture[s
     assert stopped.value.code == 3
     assert "must not go out: " in capsys.readouterr().out
     assert json.loads((root / "data" / "gate.json").read_text(encoding="utf-8"))["status"] == "stop"
-
-
-def test_it_checks_as_many_calls_as_a_delivery_makes(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lay_out(root, sound(), small_params(data__as_of=AS_OF, deliver__reps="reps.csv"))
-    (root / "reps.csv").write_text("rep,capacity\nAnn,4\nBo,3\n", encoding="utf-8")
-    run(gate.main)
-    assert "Of the first 7, " in capsys.readouterr().out
 
 
 def test_without_a_list_it_says_what_to_run(root: Path, caplog: pytest.LogCaptureFixture) -> None:
