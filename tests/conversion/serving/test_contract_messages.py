@@ -65,7 +65,7 @@ def test_the_fields_are_the_contracts() -> None:
     assert tuple(PROJECTS.lead.model_fields) == (
         "rank", "id", "probability", "tier", "expected_mrr", "probability_before", "rank_before", "fit",
         "activity", "name", "owner", *attributes, "last_active_week", "last_week_actions", "last_week_users",
-        "reasons", "caution", "evidence",
+        "reasons", "caution", "evidence", "rep", "moved",
     )  # fmt: skip
 
 

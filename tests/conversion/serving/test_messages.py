@@ -53,7 +53,8 @@ def test_the_names_are_those_of_the_data_contract() -> None:
     assert tuple(History.model_fields) == ("id", *FIRMOGRAPHICS, "usage", "as_of")
     columns = lead_columns(hubspot())
     first, last = columns.index(REASON_COLUMNS[0]), columns.index(REASON_COLUMNS[-1])
-    listed = (*columns[:first], "reasons", *columns[last + 1 :])
+    # Who calls and what moved come from the delivery, not from the stage `score`.
+    listed = (*columns[:first], "reasons", *columns[last + 1 :], "rep", "moved")
     assert tuple(MESSAGES.lead.model_fields) == listed
     assert tuple(MESSAGES.lead_with_usage.model_fields) == (*listed, "usage")
 
