@@ -195,7 +195,8 @@ def ask(server: Server, requests: list[tuple[str, str, object]]) -> Iterator[tup
     with server.client() as client:
         for method, path, body in requests:
             answer = client.request(method, path, json=body) if body else client.request(method, path)
-            yield answer.status_code, answer.content
+            # When a worker loaded its list is all that two servers may differ in.
+            yield answer.status_code, re.sub(rb'"loaded":"[^"]+"', b'"loaded":"..."', answer.content)
 
 
 @pytest.fixture(scope="module")
