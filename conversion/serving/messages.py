@@ -124,8 +124,8 @@ class LeadsQuery(BaseModel):
     sort: str = Field(
         "rank",
         description="the order: value by expected value, rose and fell by how much the probability changed "
-        "since the week before; only where the list has these",
-        json_schema_extra={"enum": list(SORTS)},
+        "since the week before; only where the list has these; empty: rank",
+        json_schema_extra={"enum": ["", *SORTS]},  # empty, as forms send it: by rank
     )
     limit: WholeNumber = Field(50, ge=1, le=MAX_LEADS, description="leads on the page at most")
     offset: WholeNumber = Field(0, ge=0, le=MAX_COUNT, description="leads to skip")
