@@ -197,7 +197,7 @@ def test_query_parameters_are_the_contracts(document: dict[str, Any]) -> None:
     parameters = {entry["name"]: entry for entry in document["paths"]["/leads"]["get"]["parameters"]}
     filters = [f"by.{column}" for column in filter_columns(hubspot()) if column != "tier"]
     assert list(parameters) == [*messages.LeadsQuery.model_fields, *filters, "If-None-Match"]
-    assert parameters["sort"]["schema"]["enum"] == list(SORTS)
+    assert parameters["sort"]["schema"]["enum"] == ["", *SORTS]
     assert parameters["tier"]["schema"]["enum"] == list(get_args(messages.Tier))
     limit = parameters["limit"]["schema"]
     assert (limit["minimum"], limit["maximum"], limit["default"]) == (1, messages.MAX_LEADS, 50)
