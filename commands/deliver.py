@@ -40,7 +40,7 @@ from conversion.delivery.ledger import (
 from conversion.delivery.move_path import ThisWeek
 from conversion.delivery.moves import moves
 from conversion.delivery.publish import Publication, current, publish, require_copies
-from conversion.delivery.reps import Reps, reps_of
+from conversion.delivery.reps import Reps, calls_a_week, reps_of
 from conversion.delivery.suppression import suppressed
 from conversion.features.snapshots import recipe_of, with_encoded_histories
 from conversion.leads.lead_files import FOLDER, LeadFiles, read_lead_files, read_reason_facts
@@ -210,7 +210,7 @@ def deliver(params: Params, correction: str | None, is_dry: bool) -> None:
     listed = read_listed(params)
     files, as_of = listed.files, listed.files.manifest.as_of
     reps = reps_of(params.deliver, listed.model.data_contract)
-    design = Design.of(params.deliver, params.score.top_n if reps is None else reps.calls)
+    design = Design.of(params.deliver, calls_a_week(reps, params.score))
     before = read_deliveries(ROOT)
     require_in_order(as_of, before)
     require_copies(ROOT)

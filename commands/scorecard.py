@@ -16,7 +16,8 @@ from conversion.config.data_contract import Contract
 from conversion.config.params_file import load_params
 from conversion.delivery.current_ids import read_current_ids
 from conversion.delivery.ledger import Delivery, latest_deliveries, read_deliveries
-from conversion.delivery.reps import calls_a_week
+from conversion.delivery.reps import calls_a_week, reps_of
+from conversion.delivery.statuses import DRAWN
 from conversion.pages.scorecard_page import scorecard_html
 from conversion.runtime.cli import CommandLine, run
 from conversion.runtime.errors import InputError
@@ -33,7 +34,6 @@ from conversion.scorecard.scorecard import Settings, first_calls, power_results,
 from conversion.scorecard.sentences import lists_table, power_text
 from conversion.stats.rank_order import rank_order
 
-OFFERED_OR_HELD_BACK: Final = ("listed", "explored", "held_back")
 CONTACTS: Final = "data/clean/contacts.parquet"
 BACKTEST: Final = "data/backtest/predictions.parquet"
 log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ def forgotten_places(deliveries: Sequence[Delivery]) -> int:
         each.companies
         for delivery in latest_deliveries(deliveries)
         for each in delivery.manifest.forgotten
-        if each.status in OFFERED_OR_HELD_BACK
+        if each.status in DRAWN
     )
 
 
@@ -99,7 +99,8 @@ def main() -> None:
     deliveries = read_deliveries(Path())
     outcomes = outcomes_of(deliveries, today := read_today(contract))
     if arguments.power:
-        power = power_results(first_calls(outcomes)) or backtest_power(calls_a_week(params, contract))
+        calls = calls_a_week(reps_of(params.deliver, contract), params.score)
+        power = power_results(first_calls(outcomes)) or backtest_power(calls)
         sys.stdout.write(power_text(power))
         return
     settings = Settings(params.evaluate.top_k, params.evaluate.bootstrap_samples, params.seed)

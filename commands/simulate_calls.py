@@ -12,6 +12,7 @@ import pandas as pd
 from conversion.config.params_file import load_params
 from conversion.delivery.ledger import FOLDER as LEDGER
 from conversion.delivery.ledger import latest_deliveries, read_deliveries
+from conversion.delivery.statuses import DRAWN
 from conversion.runtime.cli import CommandLine, run
 from conversion.runtime.errors import InputError
 from conversion.runtime.files import copy_file, read_parquet, reading, write_csv, write_json
@@ -20,7 +21,6 @@ from conversion.simulation.vocabulary import CUSTOMERS, NONCUSTOMERS, USAGE_ACTI
 
 TRUTH: Final = "data/truth.parquet"
 TRUTH_OF_CALLS: Final = "truth_of_calls.json"
-STATUSES: Final = ("listed", "held_back", "explored")
 NUMBERS: Final = {"id": "int64", "MRR": "float64"}
 """Columns that are read as numbers; the other cells stay as they are written."""
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def read_lists(root: Path) -> pd.DataFrame:
     found = []
     for delivery in latest_deliveries(read_deliveries(root)):
         rows = delivery.companies(["id", "status", "rep"])
-        found.append(rows[rows["status"].isin(STATUSES)].assign(as_of=pd.Timestamp(delivery.as_of)))
+        found.append(rows[rows["status"].isin(DRAWN)].assign(as_of=pd.Timestamp(delivery.as_of)))
     if not found:
         raise InputError(
             f"{LEDGER}: no list was delivered; 'python -m commands.deliver' delivers this week's"

@@ -15,10 +15,10 @@ import httpx
 import psutil
 import pytest
 
+from conversion.delivery.publish import CURRENT, PUBLISHED
 from conversion.leads.lead_files import FOLDER, MANIFEST
 from conversion.runtime.files import write_json
 from conversion.runtime.seals import sealed
-from conversion.serving.state import PUBLISHED
 from tests.server import Server, copy_of, set_serve
 from tests.serving import EXAMPLE
 
@@ -51,7 +51,7 @@ def published(root: Path, number: int, weeks: int = 0) -> Path:
 
 def lead_to(root: Path, folder: Path) -> None:
     """Replace the link to the last delivery, atomically."""
-    link = root / PUBLISHED
+    link = root / PUBLISHED / CURRENT
     following = link.with_name("following")
     following.symlink_to(folder.name)
     following.replace(link)

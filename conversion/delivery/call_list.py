@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from conversion.config.params import Deliver
+from conversion.delivery.statuses import BELOW, EXPLORED, HELD_BACK, LISTED, OBJECTED, SUPPRESSED
 from conversion.stats.hashing import uniform_hash
 
 
@@ -66,7 +67,7 @@ def call_list(
     Returns
     -------
     pandas.DataFrame
-        In the order of ``ids``: ``id``, ``status`` of `conversion.delivery.ledger.STATUSES`,
+        In the order of ``ids``: ``id``, ``status`` of `conversion.delivery.statuses.STATUSES`,
         ``call_probability`` and ``place``. The probability is by design, given who is above the cut:
         ``1 - holdout`` there; below it the share of explorers, as far down as they are drawn; else 0.
     """
@@ -88,8 +89,8 @@ def call_list(
     )
     status = np.select(
         [never, waits, listed, explored, eligible & ~below],
-        ["objected", "suppressed", "listed", "explored", "held_back"],
-        "below",
+        [OBJECTED, SUPPRESSED, LISTED, EXPLORED, HELD_BACK],
+        BELOW,
     )
     # Also of the last one above the cut, although the walk always ends with a listed company: whether the
     # walk gets as far as a company depends on the draws of those before it, not on its own.

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from conversion.config.data_contract import Contract
 from conversion.delivery.ledger import COLUMNS, DeliveryTables
 from conversion.features.rules import rule_feature
 from conversion.leads.lead_columns import FACT_COLUMNS, REASON_COLUMNS, company_columns
-from conversion.stats.rank_order import rank_order
+from conversion.stats.rank_order import ranks
 
 MOVED: Final = (
     "moved",
@@ -77,7 +75,7 @@ def delivery_tables(
     snapshots = scored.snapshots.set_index("id").loc[leads["id"]].reset_index()
     companies = leads[["id", "rank", "probability", "tier"]].assign(
         log_odds=scored.contributions.drop(columns="id").to_numpy().sum(axis=1).round(DECIMALS),
-        rule_rank=_ranks(snapshots[rule_feature(contract)], leads["id"]),
+        rule_rank=ranks(snapshots[rule_feature(contract)], leads["id"]),
         status=drawn["status"].array,
         call_probability=drawn["call_probability"].array,
         place=drawn["place"].array,
@@ -113,10 +111,3 @@ def with_moved(tables: DeliveryTables, moved: pd.DataFrame) -> DeliveryTables:
 def column_of(name: str) -> str:
     """Return what the ledger calls a column of the export, which may have the name of one of its own."""
     return f"company_{name}" if name in {"as_of", "delivery", *COLUMNS} else name
-
-
-def _ranks(score: pd.Series, ids: pd.Series) -> NDArray[np.int64]:
-    """Return the place of each company, 1 for the highest score."""
-    ranks = np.empty(len(ids), dtype=np.int64)
-    ranks[rank_order(score, ids)] = np.arange(1, len(ids) + 1)
-    return ranks

@@ -18,7 +18,7 @@ from conversion.delivery.delivery_tables import Scored
 from conversion.delivery.gate_drift import Delivered
 from conversion.delivery.gate_forecast import PastList, delivered_list, lists_of, recent
 from conversion.delivery.ledger import latest_deliveries, read_deliveries
-from conversion.delivery.reps import calls_a_week
+from conversion.delivery.reps import calls_a_week, reps_of
 from conversion.runtime.errors import ArtifactError, InputError
 from conversion.runtime.files import (
     read_json,
@@ -106,7 +106,8 @@ def read_gate_inputs(
     """
     as_of = read_monday(root / EXPORT, "as_of")
     contract = load_contract(root / "data" / "contract.json")
-    calls = calls_a_week(params, contract) if calls is None else calls
+    if calls is None:
+        calls = calls_a_week(reps_of(params.deliver, contract), params.score)
     drift = read_json(root / DRIFT)
     _check_moment(root / DRIFT, drift, as_of)
     _check_moment(root / "data/leads/manifest.json", read_json(root / "data/leads/manifest.json"), as_of)

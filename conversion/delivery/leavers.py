@@ -11,9 +11,9 @@ import pandas as pd
 
 from conversion.config.data_contract import Contract
 from conversion.data.clean_tables import CleanTables
-from conversion.delivery.days import day_of
 from conversion.delivery.delivery_tables import column_of
-from conversion.features.words import capitalised
+from conversion.delivery.statuses import HELD_BACK, OBJECTED, SUPPRESSED
+from conversion.features.words import capitalised, day_of
 from conversion.runtime.errors import ArtifactError
 from conversion.runtime.files import reading, without_formulas, write_atomically
 
@@ -60,7 +60,7 @@ def left(
     called = companies.loc[companies["place"].notna(), "id"]
     gone = before[before["place"].notna() & ~before["id"].isin(called)]
     gone = gone.assign(status=companies.set_index("id")["status"].reindex(gone["id"]).array)
-    gone = gone[gone["status"].isna() | (gone["status"] != "held_back")]
+    gone = gone[gone["status"].isna() | (gone["status"] != HELD_BACK)]
     converted = _conversions(gone["id"], tables)
     rests = suppressed.set_index("id")
     sentences = moved.set_index("id")["moved"]
@@ -110,9 +110,9 @@ def _told(
         if company in converted:
             return "converted", f"Became a customer on {day_of(converted[company])}"
         return "gone", "No longer a prospect"
-    if status == "objected":
+    if status == OBJECTED:
         return "objected", "Not to be called any more"
-    if status == "suppressed":
+    if status == SUPPRESSED:
         why, until = rests.loc[company, ["why", "until"]]
         return "contacted", f"{_RESTS.get(why, 'Was called, so they rest')} until {day_of(until)}"
     # The sentence begins with "Off the call list: ".

@@ -53,7 +53,6 @@ CONTRACT: Final = f"{FROZEN}/contract.json"
 MANIFEST: Final = f"{FROZEN}/manifest.json"
 TRACKED: Final = f"{FOLDER}.dvc"
 """What ``dvc add ledger`` writes."""
-STATUSES: Final = ("listed", "explored", "held_back", "suppressed", "objected", "below")
 RESTORE: Final = "the ledger is never edited: 'dvc checkout ledger.dvc' restores it as it was last added"
 
 _AS_OF: Final = re.compile(r"as_of=(\d{4}-\d{2}-\d{2})")
@@ -89,7 +88,8 @@ COLUMNS: Final[dict[str, str]] = {
 """Columns of each delivery's companies, with their types, whatever the contract; the first is ``id``.
 
 ``rank`` is the model's among all prospects and the table's order, ``rule_rank`` the rule's. ``log_odds`` are
-before calibration. ``status`` is one of `STATUSES`. ``call_probability`` is the probability, by design and
+before calibration. ``status`` is one of
+`conversion.delivery.statuses.STATUSES`. ``call_probability`` is the probability, by design and
 before its own draw, that the company was offered for a call (see `conversion.delivery.call_list.call_list`).
 ``place`` is its place on the call list; companies that are not on it have none, nor a rep, sentences, or what
 shows who they are. ``rank_before`` and ``probability_before`` are those of the last delivery; ``moved`` and

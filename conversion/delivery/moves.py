@@ -29,6 +29,7 @@ from conversion.delivery.move_clauses import Seen
 from conversion.delivery.move_path import ThisWeek, companies_of, comparable, path, rows_of
 from conversion.delivery.move_sentences import Called, Change, MoveWriter, back, explorer, new
 from conversion.delivery.standing import standing
+from conversion.delivery.statuses import EXPLORED, OBJECTED, SUPPRESSED
 from conversion.features.facts import Fact, fact_places, facts_of, sum_by_fact
 from conversion.features.observations import Company, Observations, observe_table
 from conversion.modelling.model import ConversionModel
@@ -274,7 +275,7 @@ class _Lists:
         ids = pd.Index(now.companies["id"])
         ids = ids[ids.isin([*last_called, *now_called])]
         was_called, is_called = ids.isin(last_called), ids.isin(now_called)
-        drawn_before = ids.isin(_with_status(before, "explored"))
+        drawn_before = ids.isin(_with_status(before, EXPLORED))
         rows = rows_of(now.companies, ids)
         periods = now.tables.periods
         return cls(
@@ -285,8 +286,8 @@ class _Lists:
             was_customer=ids.isin(periods.loc[periods["end"].notna(), "id"]),
             was_called=was_called,
             is_called=is_called,
-            rested=ids.isin(_with_status(before, "suppressed", "objected")),
-            explored=ids.isin(_with_status(now.companies, "explored")) | (drawn_before & ~is_called),
+            rested=ids.isin(_with_status(before, SUPPRESSED, OBJECTED)),
+            explored=ids.isin(_with_status(now.companies, EXPLORED)) | (drawn_before & ~is_called),
             reason=_plain(rows["reason_1"]) if "reason_1" in rows else [None] * len(ids),
         )
 

@@ -8,6 +8,7 @@ together, and beside them a file for each rep. It is written under a temporary n
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ COPIES: Final = (
     "data/contract.json",
 )
 _AGAIN: Final = "_again="
+_PUBLICATION: Final = re.compile(rf"as_of=.*_delivery=(\d+)({_AGAIN}\d+)?")
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,12 @@ def current(root: Path) -> Path | None:
 def is_of(folder: Path, delivery: Delivery) -> bool:
     """Return whether a publication is of a delivery."""
     return folder.name.partition(_AGAIN)[0] == _name(delivery)
+
+
+def number_of(folder: Path) -> int | None:
+    """Return the number of the delivery that a publication is of; None: the folder is no publication."""
+    found = _PUBLICATION.fullmatch(folder.name)
+    return None if found is None else int(found[1])
 
 
 def _name(delivery: Delivery) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 from conversion.config.attribute_kinds import Category, Flag, Ordered
 from conversion.config.attribute_names import encoded_names
 from conversion.config.data_contract import Contract
-from conversion.config.params import Deliver, Params
+from conversion.config.params import Deliver, Score
 from conversion.runtime.errors import ParamsError, UserError
 
 REP: Final = "rep"
@@ -135,10 +135,9 @@ def read_reps(path: Path, contract: Contract) -> Reps:
     return parse_reps(rows, str(path), contract)
 
 
-def calls_a_week(params: Params, contract: Contract) -> int:
+def calls_a_week(reps: Reps | None, score: Score) -> int:
     """Return how many companies are called from a list: as many as the reps can, else ``score.top_n``."""
-    reps = reps_of(params.deliver, contract)
-    return params.score.top_n if reps is None else reps.calls
+    return score.top_n if reps is None else reps.calls
 
 
 def _require_owner(owner: str | None, contract: Contract) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-HIDDEN = ("held_back", "suppressed", "objected")
-"""Statuses of companies that a published list leaves out."""
+from conversion.delivery.statuses import HIDDEN
 
 
 def standing(companies: pd.DataFrame) -> pd.Series:

@@ -7,17 +7,16 @@ has the weight of its company.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from conversion.runtime.progress import counting_bar
+from conversion.stats import resampling
 from conversion.stats.numeric import Floats, rounded
 from conversion.stats.portable_math import sums_at_counts
-
-_INTERVAL: Final = (2.5, 97.5)
-_CHUNK_WEIGHTS: Final = 8_000_000
+from conversion.stats.resampling import percentiles
 
 
 class Measured(NamedTuple):
@@ -28,31 +27,9 @@ class Measured(NamedTuple):
 
 
 def company_weights(companies: int, samples: int, seed: int) -> Iterator[NDArray[np.float32]]:
-    """Draw samples of as many companies as there are, in chunks that fit into memory.
-
-    Parameters
-    ----------
-    companies
-        Number of companies.
-    samples
-        Number of samples.
-    seed
-        The same seed draws the same samples.
-
-    Yields
-    ------
-    ndarray of float32
-        How often each company was drawn, companies by samples. float32 counts exactly to 16 million, and
-        numpy sums it fastest.
-    """
-    rng = np.random.default_rng(seed)
-    chunk = max(1, _CHUNK_WEIGHTS // max(companies, 1))
+    """Draw samples of companies behind a progress bar; see `conversion.stats.resampling.company_weights`."""
     with counting_bar(what="bootstrap", unit="samples", total=samples) as bar:
-        for start in range(0, samples, chunk):
-            weights = np.empty((companies, min(chunk, samples - start)), dtype=np.float32)
-            for sample in range(weights.shape[1]):
-                drawn = rng.integers(0, companies, companies)
-                weights[:, sample] = np.bincount(drawn, minlength=companies)
+        for weights in resampling.company_weights(companies, samples, seed):
             yield weights
             bar.update(weights.shape[1])
 
@@ -112,12 +89,3 @@ def difference(first: Measured, second: Measured, *, less_is_better: bool) -> di
         "high": rounded(high),
         "probability_better": rounded(better),
     }
-
-
-def percentiles(sampled: Floats) -> tuple[float, float]:
-    """Return the interval over the samples in which the measure is defined; NaN if there is none."""
-    known = sampled[~np.isnan(sampled)]
-    if not len(known):
-        return float("nan"), float("nan")
-    low, high = np.percentile(known, _INTERVAL)
-    return float(low), float(high)

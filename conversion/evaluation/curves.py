@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import confusion_matrix_at_thresholds
 
 from conversion.config.params import BASELINE_WEEKS
-from conversion.evaluation.bootstrap import percentiles
 from conversion.evaluation.decision_metrics import CLASSES, decision_counts
 from conversion.evaluation.first_calls import FirstCalls, first_calls, rule_in
 from conversion.evaluation.predictions import MODEL, ORACLE
@@ -24,6 +23,7 @@ from conversion.evaluation.slice_metrics import ALL, calibration_by_group
 from conversion.stats.bins import quantile_bins
 from conversion.stats.numeric import Floats, Ints, divide, finite
 from conversion.stats.portable_math import exp, log
+from conversion.stats.resampling import percentiles
 
 RANKER_NAMES: Final = {
     MODEL: "model",

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from conversion.evaluation.bootstrap import company_weights, percentiles
+from conversion.evaluation.bootstrap import company_weights
 from conversion.evaluation.first_calls import weights_before
 from conversion.evaluation.predictions import MODEL, Cutoff, companies_of, cutoffs_of
 from conversion.evaluation.ranking_metrics import Ranked, mean_measures, measure_names, part_of, ranked_list
 from conversion.evaluation.slice_metrics import members_of, with_bounds
 from conversion.stats.numeric import Bools, Floats, divide
+from conversion.stats.resampling import percentiles
 
 _AUC: Final = measure_names((), revenue=False).index("roc_auc")
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from conversion.evaluation.bootstrap import percentiles, resampled_sums
+from conversion.evaluation.bootstrap import resampled_sums
 from conversion.evaluation.predictions import BASE_RATE, MODEL, Companies, companies_of
 from conversion.evaluation.probability_metrics import PROBABILITY_METRICS
 from conversion.evaluation.ranking_metrics import LIST_METRICS
@@ -16,6 +16,7 @@ from conversion.stats.losses import log_losses
 from conversion.stats.metric import HIGHER, Metric
 from conversion.stats.numeric import Bools, Floats, Ints, divide, finite
 from conversion.stats.rank_order import rank_order
+from conversion.stats.resampling import percentiles
 from conversion.stats.roc_auc import pairs_in_order
 
 ALL: Final = "all"

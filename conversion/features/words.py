@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -11,10 +12,25 @@ _IN_WORDS: Final = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven"),
     "twelve",
 )
+MONTHS: Final = (
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+)
 _WEEKS_IN_A_YEAR: Final = 52
 _DAYS_IN_WEEKS: Final = 14  # from so many days on, weeks are said
 MOST_CHARACTERS: Final = 40
 """Length of a contract's word or level in a sentence, so that the sentence stays one."""
+
+
+def day_of(day: dt.date) -> str:
+    """Write a day, the same in every locale.
+
+    Examples
+    --------
+    >>> day_of(dt.date(2020, 4, 27))
+    '27 April 2020'
+    """
+    return f"{day.day} {MONTHS[day.month - 1]} {day.year}"
 
 
 def number(count: float) -> str:

@@ -29,7 +29,7 @@ from conversion.modelling.model import ConversionModel
 from conversion.modelling.tiers import TierCuts, tier_cuts, tier_of
 from conversion.stats.numeric import Floats
 from conversion.stats.portable_math import exp, log
-from conversion.stats.rank_order import rank_order
+from conversion.stats.rank_order import rank_order, ranks
 
 PROBABILITY_DECIMALS: Final = 9
 
@@ -147,13 +147,11 @@ def ranks_before(model: ConversionModel, previous: pd.DataFrame) -> pd.DataFrame
         ``id``, ``probability_before``, and ``rank_before``, Int64.
     """
     probability = np.round(model.probability(model.values(previous)), PROBABILITY_DECIMALS)
-    rank = np.empty(len(previous), dtype=np.int64)
-    rank[rank_order(probability, previous["id"])] = np.arange(1, len(previous) + 1)
     return pd.DataFrame(
         {
             "id": previous["id"].array,
             "probability_before": probability,
-            "rank_before": pd.array(rank, dtype="Int64"),
+            "rank_before": pd.array(ranks(probability, previous["id"]), dtype="Int64"),
         }
     )
 

@@ -5,12 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import Final
 
-from conversion.features.words import capitalised
+from conversion.features.words import MONTHS, capitalised, day_of
 
-MONTHS: Final = (
-    *("January", "February", "March", "April", "May", "June", "July"),
-    *("August", "September", "October", "November", "December"),
-)
 RANKERS: Final = {
     "probability": "the model",
     "summary_only": "a model that knows lifetime totals only",
@@ -125,8 +121,7 @@ def long_day(day: str) -> str:
     >>> long_day("2020-04-27")
     '27 April 2020'
     """
-    read = dt.date.fromisoformat(day[:10])
-    return f"{read.day} {MONTHS[read.month - 1]} {read.year}"
+    return day_of(dt.date.fromisoformat(day[:10]))
 
 
 def short_day(day: str) -> str:

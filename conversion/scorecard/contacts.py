@@ -10,7 +10,7 @@ from pydantic import Field
 
 from conversion.config.param_types import Section
 from conversion.data.timeline import WEEK
-from conversion.scorecard.outcomes import CALLED
+from conversion.delivery.statuses import CALLED
 
 REACHED: Final = ("talking", "refused", "reached")
 """Meanings of outcomes where somebody answered."""

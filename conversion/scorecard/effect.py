@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from conversion.delivery.statuses import BELOW, EXPLORED, LISTED, WITHIN_THE_CUT
 from conversion.scorecard.intervals import (
     UNDEFINED,
     Interval,
@@ -21,7 +22,6 @@ from conversion.scorecard.intervals import (
     effective_number,
     share_interval,
 )
-from conversion.scorecard.outcomes import BELOW, EXPLORED, LISTED, WITHIN_THE_CUT
 
 NEEDED: Final = ("id", "as_of", "horizon_days", "status", "call_probability", "label", "converted")
 """Columns of the rows of all lists."""

@@ -9,11 +9,10 @@ from numpy.typing import ArrayLike
 
 from conversion.stats.numeric import Floats
 from conversion.stats.portable_math import sums_at_counts
+from conversion.stats.resampling import company_weights, percentiles
 
 Z95: Final = 1.959963984540054
 """The 97.5 % quantile of the normal distribution."""
-_PERCENTILES: Final = (2.5, 97.5)
-_CHUNK: Final = 4_000_000
 
 
 class Interval(NamedTuple):
@@ -84,38 +83,23 @@ def effective_number(weight: ArrayLike) -> float:
 def resampled_sums(by_company: Floats, samples: int, seed: int) -> Floats:
     """Sum what companies have over samples of as many companies, drawn with replacement.
 
-    A company stands on many lists, so its rows are not independent evidence.
-
     Parameters
     ----------
     by_company
         Companies by columns.
-    samples
-        Number of samples.
-    seed
-        The same seed draws the same samples.
+    samples, seed
+        See `conversion.stats.resampling.company_weights`.
 
     Returns
     -------
     ndarray of float64, shape (samples, columns)
     """
-    rng = np.random.default_rng(seed)
-    companies = len(by_company)
-    chunk = max(1, _CHUNK // max(companies, 1))
-    sums = []
-    for start in range(0, samples, chunk):
-        drawn = np.empty((companies, min(chunk, samples - start)), dtype=np.float32)
-        for sample in range(drawn.shape[1]):
-            picked = rng.integers(0, companies, companies) if companies else np.empty(0, np.int64)
-            drawn[:, sample] = np.bincount(picked, minlength=companies)
-        sums.append(sums_at_counts(drawn, by_company))
-    return np.concatenate(sums)
+    weights = company_weights(len(by_company), samples, seed)
+    return np.concatenate([sums_at_counts(each, by_company) for each in weights])
 
 
 def percentile_interval(value: float, sampled: Floats) -> Interval:
     """Return a value with the percentiles of the samples in which it is defined."""
-    known = sampled[np.isfinite(sampled)]
-    if not len(known) or not np.isfinite(value):
+    if not np.isfinite(value):
         return Interval(value, float("nan"), float("nan"))
-    low, high = np.percentile(known, _PERCENTILES)
-    return Interval(value, float(low), float(high))
+    return Interval(value, *percentiles(sampled[np.isfinite(sampled)]))

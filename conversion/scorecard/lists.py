@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from conversion.config.data_contract import Contract
+from conversion.delivery.statuses import EXPLORED, HELD_BACK, OFFERED
 from conversion.features.facts import fact_of
 from conversion.scorecard.intervals import (
     Interval,
@@ -16,15 +17,7 @@ from conversion.scorecard.intervals import (
     resampled_sums,
     share_interval,
 )
-from conversion.scorecard.outcomes import (
-    EXPLORED,
-    HELD_BACK,
-    OFFERED,
-    Outcome,
-    by_rule,
-    in_order,
-    is_called,
-)
+from conversion.scorecard.outcomes import Outcome, by_rule, in_order, is_called
 from conversion.scorecard.results import (
     AtLength,
     Converted,

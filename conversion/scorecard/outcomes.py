@@ -14,22 +14,13 @@ from conversion.data.aliases import CurrentIds
 from conversion.data.timeline import labels
 from conversion.delivery.current_ids import under_current_ids
 from conversion.delivery.ledger import Delivery
+from conversion.delivery.statuses import OFFERED
 
 COLUMNS: Final = (
     *("id", "rank", "probability", "tier", "rule_rank", "status", "call_probability", "place", "rep"),
     "fact_1",
 )
 """What the scorecard reads of a delivery."""
-LISTED: Final = "listed"
-EXPLORED: Final = "explored"
-HELD_BACK: Final = "held_back"
-BELOW: Final = "below"
-CALLED: Final = (LISTED, EXPLORED)
-"""What stands on the call list."""
-WITHIN_THE_CUT: Final = (LISTED, HELD_BACK)
-"""What the draw of the control group decided on."""
-OFFERED: Final = (LISTED, EXPLORED, BELOW)
-"""What the published list has: all but who is held back, suppressed, or objected."""
 
 
 @dataclass(frozen=True)

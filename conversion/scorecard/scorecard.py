@@ -10,6 +10,7 @@ from typing import Final
 import pandas as pd
 
 from conversion.data.timeline import WEEK
+from conversion.delivery.statuses import CALLED
 from conversion.scorecard import lists, power, results
 from conversion.scorecard.contacts import called_or_not, overrides, reach
 from conversion.scorecard.effect import (
@@ -24,7 +25,7 @@ from conversion.scorecard.effect import (
     per_call,
     weighted_share,
 )
-from conversion.scorecard.outcomes import CALLED, Outcome, Today
+from conversion.scorecard.outcomes import Outcome, Today
 from conversion.scorecard.results import ScorecardResults
 from conversion.scorecard.sentences import line_of
 from conversion.stats.numeric import rounded

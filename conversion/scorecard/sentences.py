@@ -7,7 +7,7 @@ from typing import Final
 
 import pandas as pd
 
-from conversion.delivery.days import day_of
+from conversion.features.words import day_of
 from conversion.scorecard.results import AtLength, Estimate, ListResult, Overall, Power, Waiting
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pydantic import TypeAdapter
 
 from conversion.config.params import Params, Serve
 from conversion.delivery.leavers import Leaver, read_left
+from conversion.delivery.publish import CURRENT, PUBLISHED, number_of
 from conversion.modelling.artifact import allowed_by, load_model
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.registered_versions import PATH, RegisteredVersions, read_registered, registry_key
@@ -36,9 +36,6 @@ from conversion.serving.request_body import BodyReader
 from conversion.serving.telemetry import Telemetry
 
 SERVICE: Final = "conversion"
-PUBLISHED: Final = "data/published/current"
-"""Leads to the folder of the last delivery, laid out like the project."""
-_DELIVERY: Final = re.compile(r"as_of=.*_delivery=(\d+)(_again=\d+)?")
 
 INCOMPLETE_MODEL: Final = (
     ArithmeticError,
@@ -162,7 +159,7 @@ class ServiceState(LoadedFiles):
 
 def served_folder(root: Path) -> Path:
     """Return the folder that files are read from: the last delivery if there is one, else the project."""
-    published = root / PUBLISHED
+    published = root / PUBLISHED / CURRENT
     if published.is_symlink():  # read once: all files are of the folder that it now leads to
         return published.parent / published.readlink()
     return published if published.is_dir() else root
@@ -210,16 +207,11 @@ def read_files(
         registered_model=registered_model_of(description["sha256"], registered),
         leads=leads,
         track_record=read_track_record(folder),
-        delivery=_delivery_of(folder),
+        delivery=number_of(folder),
         loaded=dt.datetime.now(dt.UTC).replace(microsecond=0),
         scorecard=read_scorecard(root),
         left=read_left(folder, model.data_contract),
     )
-
-
-def _delivery_of(folder: Path) -> int | None:
-    found = _DELIVERY.fullmatch(folder.name)
-    return None if found is None else int(found[1])
 
 
 @contextmanager

@@ -25,3 +25,11 @@ def rank_order(score: ArrayLike, ids: ArrayLike) -> Ints:
         ``score[rank_order(score, ids)]`` descends.
     """
     return np.lexsort((tie_break(ids), -finite(score)))
+
+
+def ranks(score: ArrayLike, ids: ArrayLike) -> Ints:
+    """Return the place of each row in `rank_order`, counted from 1."""
+    order = rank_order(score, ids)
+    places = np.empty(len(order), dtype=np.int64)
+    places[order] = np.arange(1, len(order) + 1)
+    return places

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from conversion.evaluation.bootstrap import Measured, company_weights, difference, interval, percentiles
+from conversion.evaluation.bootstrap import Measured, company_weights, difference, interval
+from conversion.stats.resampling import percentiles
 
 
 def drawn(companies: int, samples: int, seed: int) -> np.ndarray:
@@ -17,7 +18,7 @@ class TestCompanyWeights:
 
     def test_memory_does_not_decide_what_is_drawn(self, monkeypatch: pytest.MonkeyPatch) -> None:
         at_once = drawn(50, 30, seed=1)
-        monkeypatch.setattr("conversion.evaluation.bootstrap._CHUNK_WEIGHTS", 400)
+        monkeypatch.setattr("conversion.stats.resampling._CHUNK_WEIGHTS", 400)
         assert [part.shape[1] for part in company_weights(50, 30, seed=1)] == [8, 8, 8, 6]
         assert np.array_equal(drawn(50, 30, seed=1), at_once)
         assert not np.array_equal(drawn(50, 30, seed=2), at_once)

@@ -75,7 +75,7 @@ class TestRankerMeasures:
     def test_repeats_itself_whatever_the_row_order_and_chunk(self, monkeypatch: pytest.MonkeyPatch) -> None:
         predictions = make_predictions()
         first = ranker_measures(predictions, RANKERS, TOP_K, samples=30, seed=1)
-        monkeypatch.setattr("conversion.evaluation.bootstrap._CHUNK_WEIGHTS", 1000)
+        monkeypatch.setattr("conversion.stats.resampling._CHUNK_WEIGHTS", 1000)
         shuffled = predictions.sample(frac=1, random_state=0)
         assert ranker_measures(shuffled, RANKERS, TOP_K, samples=30, seed=1) == first
         assert ranker_measures(predictions, RANKERS, TOP_K, samples=30, seed=2) != first

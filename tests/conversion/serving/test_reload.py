@@ -16,6 +16,7 @@ from markupsafe import escape
 
 from conversion.config.params_file import load_params
 from conversion.delivery.leavers import write_left
+from conversion.delivery.publish import CURRENT, PUBLISHED
 from conversion.modelling.artifact import EXPECTED, save_model
 from conversion.modelling.registered_versions import KEY
 from conversion.modelling.training import describe
@@ -23,7 +24,7 @@ from conversion.runtime.errors import ArtifactError
 from conversion.runtime.files import sha256, write_json
 from conversion.scorecard.results import PATH as SCORECARD
 from conversion.serving.reload import Watcher, looks_of
-from conversion.serving.state import PUBLISHED, ServiceState, make_state, served_folder
+from conversion.serving.state import ServiceState, make_state, served_folder
 from tests.lead_files import write_list
 from tests.pipeline import Pipeline
 from tests.scorecards import a_year, results_of
@@ -40,7 +41,7 @@ def lay_out(folder: Path, pipeline: Pipeline) -> Path:
 
 def publish(folder: Path) -> None:
     """Lead the link to a folder, as a delivery does."""
-    link = Path(PUBLISHED)
+    link = Path(PUBLISHED, CURRENT)
     link.parent.mkdir(parents=True, exist_ok=True)
     following = link.with_name("following")
     following.symlink_to(os.path.relpath(folder, link.parent))
