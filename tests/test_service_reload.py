@@ -78,28 +78,31 @@ def test_two_workers_take_a_new_list_and_lose_no_request(copied: Path, tmp_path:
     env = {"BENTOML_CONFIG_OPTIONS": "services.conversion.workers=2"}
     done = Event()
     with Server(copied, tmp_path / "home", env=env) as server:
+        seen: set[str] = set()
 
-        def ask() -> set[str]:
-            """Ask both kinds of routes until it is over; return the dates of the lists that were seen."""
-            seen = set()
+        def ask() -> None:
+            """Ask both kinds of routes until it is over, and note the dates of the lists that were seen."""
             while not done.is_set():
                 with server.client() as client:
                     client.post("/predict/single", json=EXAMPLE).raise_for_status()
                     page = client.get("/leads?limit=3").raise_for_status().json()
                     assert len(page["leads"]) == 3
                     seen.add(page["as_of"])
-            return seen
 
         number, before = served_by(server)
         assert number == 1
         with ThreadPoolExecutor(4) as threads:
             clients = [threads.submit(ask) for _ in range(4)]
             workers = server.workers()
+            # The list changes while it is asked for, not before.
+            wait_until(lambda: before in seen or any(client.done() for client in clients))
             lead_to(copied, second)
-            # Each new connection may go to either worker.
+            # Each new connection may go to either worker, and thirty in a row to the same one.
+            wait_until(lambda: server.log().count("serves other files from now on") == 2)
             wait_until(lambda: all(served_by(server)[0] == 2 for _ in range(30)))
             done.set()
-            seen = set.union(*(client.result() for client in clients))
+            for client in clients:
+                client.result()
         assert server.workers() == workers, "nothing was started again"
         assert before in seen
         assert len(seen) == 2
