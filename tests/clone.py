@@ -57,7 +57,8 @@ class Clone:
         inherited = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("DVC_", "GIT_", "COV_", "MLFLOW_", "PYTEST_")) and name != "PYTHONPATH"
+            if not name.startswith(("DVC_", "GIT_", "COV_", "MLFLOW_", "PYTEST_", "MAKE", "MFLAGS"))
+            and name != "PYTHONPATH"
         }
         self.env = inherited | {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),

@@ -106,7 +106,7 @@ def test_systemd_accepts_the_units() -> None:
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+def started(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A project whose only run was written by hand."""
     made = Clone(tmp_path_factory.mktemp("automated"), tmp_path_factory.mktemp("home"))
     for name in ("Makefile", "requirements.txt", "dvc.yaml", "params.yaml", ".gitignore"):
@@ -121,6 +121,12 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     made.dvc("init", "--quiet")
     made.commit("start")
     return made
+
+
+@pytest.fixture
+def clone(started: Clone, tmp_path: Path) -> Clone:
+    """The same, of each test its own."""
+    return started.copy_to(tmp_path / "project")
 
 
 def make(clone: Clone, *arguments: str) -> str:
@@ -144,7 +150,6 @@ def test_metrics_diff_is_the_comment_of_a_pull_request(clone: Clone) -> None:
     assert [cell.strip() for cell in comment[4].split("|")[2:-1]] == [
         "average_precision", "0.4", "0.5", "0.1",
     ]  # fmt: skip
-    clone.git("checkout", "--quiet", "--", "metrics")
 
 
 def test_record_commits_what_a_monday_writes_and_no_more(clone: Clone) -> None:

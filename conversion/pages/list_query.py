@@ -13,7 +13,6 @@ from conversion.pages.lead_table import LeadTable, Positions, filter_columns
 BY: Final = "by."
 """Begins the name of a filter's parameter; tier has none, as it is no column of the export."""
 MAX_SEARCH: Final = 100
-MAX_WORDS: Final = 8
 MAX_PAGE: Final = 10**6
 MAX_GIVEN: Final = 80
 """Characters of a wrong value that an error repeats."""
@@ -166,10 +165,6 @@ def _check_search(text: str, _: LeadTable) -> None:
     if len(text) > MAX_SEARCH:
         sentence = f"A search can have {MAX_SEARCH} characters at most, this one has {len(text)}."
         raise ParameterError(sentence, "q", f"{len(text)} characters", f"{MAX_SEARCH} characters at most")
-    count = len(text.split())
-    if count > MAX_WORDS:
-        sentence = f"A search can have {MAX_WORDS} words at most."
-        raise ParameterError(sentence, "q", f"{count} words", f"{MAX_WORDS} words at most")
 
 
 def _check_sort(name: str, table: LeadTable) -> None:
@@ -196,7 +191,7 @@ def select(table: LeadTable, query: ListQuery) -> Positions:
     for column, value in query.filters.items():
         has = table.has(column, value)
         wanted = has if wanted is None else wanted & has
-    for word in query.search.split():
+    for word in dict.fromkeys(query.search.split()):
         has = table.matches(word)
         wanted = has if wanted is None else wanted & has
     if query.sort == "rank":
