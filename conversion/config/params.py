@@ -51,12 +51,25 @@ class Data(Section):
     max_orphan_share: float = Field(
         ge=0, le=1, description="largest share of usage rows whose company is in no company table"
     )
+    part_rows: int = Field(
+        ge=1000, description="about how many usage rows a part has; bounds memory, changes no result"
+    )
+
+
+class EngineParams(Section):
+    """What works on the parts of the tables."""
+
+    type: Literal["local", "dask"] = Field(description="what works on parts; changes no result")
+    workers: int = Field(ge=1, le=1024, description="processes that work on parts side by side")
+    address: str | None = Field(
+        max_length=1024, description="a Dask scheduler, e.g. tcp://10.0.0.1:8786; null: one on this machine"
+    )
 
 
 class Simulate(Section):
     """The size of the sample export."""
 
-    companies: int = Field(ge=500, le=1_000_000, description="companies of the sample export")
+    companies: int = Field(ge=500, le=100_000_000, description="companies of the sample export")
     weeks: int = Field(ge=30, le=520, description="weeks of usage of the sample export")
     first_week: Monday = Field(description="first usage week of the sample export")
 
@@ -138,6 +151,10 @@ class Train(Section):
     """How the model is fitted."""
 
     history_weeks: Weeks | None = Field(description="weeks of training snapshots; null: all")
+    max_snapshots: int = Field(
+        ge=10_000,
+        description="training snapshots to learn from at most; beyond it some are drawn, with weights",
+    )
     recency_half_life_weeks: Weeks | None = Field(
         description="weeks in which a training snapshot's weight halves; null: all weigh the same"
     )
@@ -388,6 +405,7 @@ class Params(Section):
 
     seed: int = Field(ge=0, lt=2**32, description="seed of everything random")
     data: Data
+    engine: EngineParams
     simulate: Simulate
     clean: Clean
     featurize: Featurize

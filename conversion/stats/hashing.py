@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -55,6 +55,16 @@ def uniform_hash(*keys: ArrayLike, seed: int) -> NDArray[np.float64]:
         mixed = _splitmix64(mixed ^ _splitmix64(_as_uint64(key)))
     uniform: NDArray[np.float64] = (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
     return uniform
+
+
+PARTS_SEED: Final = 1
+"""Parts are independent of every other draw."""
+
+
+def part_of(ids: ArrayLike, parts: int) -> NDArray[np.int64]:
+    """Return the part, from 0 to ``parts`` - 1, that each company's rows are in."""
+    found: NDArray[np.int64] = (uniform_hash(ids, seed=PARTS_SEED) * parts).astype(np.int64)
+    return found
 
 
 def _as_uint64(values: ArrayLike) -> NDArray[np.uint64]:
