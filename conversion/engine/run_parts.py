@@ -7,9 +7,18 @@ import json
 from typing import Any
 
 from conversion.config.params import EngineParams
-from conversion.engine.engines import PartFunction, engine_of
+from conversion.engine.dask_engine import DaskEngine
+from conversion.engine.engines import Engine, PartFunction
 from conversion.engine.kept_parts import NOTHING_KEPT, KeptParts
+from conversion.engine.local_engine import LocalEngine
 from conversion.runtime.progress import counting_bar
+
+
+def engine_of(params: EngineParams) -> Engine:
+    """Return the engine that params.yaml asks for; see `DaskEngine` for errors."""
+    if params.type == "dask":
+        return DaskEngine(params.workers, params.address)
+    return LocalEngine(params.workers)
 
 
 def run_parts(
@@ -39,7 +48,8 @@ def run_parts(
     left = [part for part in range(parts) if part not in found]
     if left:
         task = functools.partial(_run_part, function, kept, what)
-        with engine_of(params) as engine, counting_bar(what=what, unit="parts", total=parts) as bar:
+        engine = engine_of(params)
+        with counting_bar(what=what, unit="parts", total=parts) as bar:
             bar.update(len(found))
             for part, summary in engine.run(task, left):
                 found[part] = summary
