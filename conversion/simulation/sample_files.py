@@ -48,8 +48,7 @@ def write_csv_sample(blocks: Iterable[Sample], folder: Path, truth: Path) -> Cou
         with ExitStack() as stack:
             # Without newline="" each line feed would become two bytes on Windows.
             files = [
-                stack.enter_context(path.open("w", encoding="utf-8", newline=""))
-                for path in temporaries[:-1]
+                stack.enter_context(path.open("w", encoding="utf-8", newline="")) for path in temporaries[:-1]
             ]
             truths = _TruthFile(temporaries[-1], stack)
             for sample in blocks:
@@ -65,9 +64,7 @@ def write_csv_sample(blocks: Iterable[Sample], folder: Path, truth: Path) -> Cou
     return rows
 
 
-def write_parquet_sample(
-    blocks: Iterable[Sample], count: int, folder: Path, truth: Path
-) -> Counter[str]:
+def write_parquet_sample(blocks: Iterable[Sample], count: int, folder: Path, truth: Path) -> Counter[str]:
     """Write a Parquet file for each table, or a folder of files where there are several blocks.
 
     Parameters
