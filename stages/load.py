@@ -21,6 +21,7 @@ from conversion.ingest.cross_checks import (
 )
 from conversion.ingest.date_checks import check_dates, check_usage_before_sign_up
 from conversion.ingest.export import read_export
+from conversion.ingest.folders import place_of
 from conversion.ingest.id_checks import check_aliases, check_case_of_ids, with_current_ids
 from conversion.ingest.origin_leaks import measure_leaks, warn_of_leaks
 from conversion.ingest.profile import profile
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 def main() -> None:
     """Read the export; write typed tables, contract and profile, or report every fault and write nothing."""
     settings = load_params().data
-    folder = Path(settings.dir)
+    folder = place_of(settings.dir)
     contract = load_contract(settings.contract)
     # The default contract is another's format: it is not for the user to change.
     own = None if settings.contract == DEFAULT_CONTRACT else settings.contract
