@@ -138,7 +138,7 @@ def _read_csv(path: Path, data: bytes, table: Table) -> Source:
     names = next(csv.reader(io.StringIO(data[:end].decode(), newline="")), [])
     if not names:
         raise UnreadableError("the header", NAMES_FIRST, "add them", "a blank line")
-    header = _check_header(str(path), names, wanted)
+    header = check_header(str(path), names, wanted)
     positions = [names.index(name) for name in header.columns]
     for start, stop in too_long:
         if not is_long_where_ignored(data[start:stop], len(names), positions, whole_ids):
@@ -170,7 +170,7 @@ def _read_parquet(path: Path, table: Table) -> Source:
         raise UnreadableError("the file", "a Parquet table", "export the table again", "an empty file")
     try:
         with parquet.ParquetFile(path, **VERIFIED) as file:
-            header = _check_header(str(path), file.schema_arrow.names, tuple(table.columns))
+            header = check_header(str(path), file.schema_arrow.names, tuple(table.columns))
             if file.metadata.num_rows == 0 and not table.may_be_empty:
                 raise UnreadableError("the file", "rows", "export the table again", "none")
             read = file.read(columns=list(header.columns))
@@ -182,7 +182,8 @@ def _read_parquet(path: Path, table: Table) -> Source:
     return Source(str(path), header, columns, lambda row: f"row {row + 1}", ())
 
 
-def _check_header(file: str, names: list[str], wanted: tuple[str, ...]) -> Header:
+def check_header(file: str, names: list[str], wanted: tuple[str, ...]) -> Header:
+    """Find the wanted columns among a file's, and say what is wrong with the others."""
     counts = {name: names.count(name) for name in wanted}
     if extra := [name for name in names if name not in counts]:
         shown = [quoted(name) for name in extra[:10]]
