@@ -2,64 +2,83 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+from functools import partial
 
 import pandas as pd
 
 from conversion.config.contract_file import load_contract
+from conversion.config.data_contract import Contract
+from conversion.config.params import Params
 from conversion.config.params_file import load_params
-from conversion.data.clean_tables import CleanTables, Quarantine, clean_tables, cleaning_report
 from conversion.data.cleaning import check_usage_is_left, warn_of_incomplete_week, warn_of_strays
-from conversion.data.histories import history_files
-from conversion.data.period import export_days, find_period
-from conversion.data.timeline import on_mondays
+from conversion.data.counts import added
+from conversion.data.part_cleaning import (
+    TYPED,
+    clean_part,
+    clear_tables,
+    describe_part,
+    first_week_of,
+    merged_levels,
+    relevel_part,
+)
+from conversion.data.period import ExportDays, Period, find_period
+from conversion.data.usage_weeks import days_from_json, merged_weeks, weeks_from_json
+from conversion.engine.run_parts import run_parts
 from conversion.runtime.cli import run
-from conversion.runtime.files import read_parquet, read_value, write_json, write_parquet
+from conversion.runtime.files import read_value, write_json
+from conversion.runtime.parts import parts_at
 
 log = logging.getLogger(__name__)
 
 
-def write_tables(clean: CleanTables, quarantine: Quarantine, histories: dict[str, str]) -> None:
-    """Write the clean tables and the rows in quarantine; ``histories`` are the files by attribute."""
-    write_parquet("data/clean/companies.parquet", clean.companies)
-    write_parquet("data/clean/usage.parquet", clean.usage)
-    write_parquet("data/clean/subscriptions.parquet", clean.periods)
-    # Written without rows where the contract has no such table, so that deliveries read the same files.
-    for name in ("contacts", "objections"):
-        write_parquet(f"data/clean/{name}.parquet", getattr(clean, name))
-        if (left_out := getattr(quarantine, name)) is not None:
-            write_parquet(f"data/quarantine/{name}.parquet", left_out)
-    write_parquet("data/quarantine/companies.parquet", quarantine.companies)
-    write_parquet("data/quarantine/usage.parquet", quarantine.usage)
-    if quarantine.subscriptions is not None:
-        write_parquet("data/quarantine/subscriptions.parquet", quarantine.subscriptions)
-    for column, file in histories.items():
-        write_parquet(f"data/clean/{file}", clean.histories[column])
-        write_parquet(f"data/quarantine/{file}", quarantine.histories[column])
-
-
 def main() -> None:
     """Read the typed tables; write the clean ones, the quarantine and the counts."""
-    params = load_params()
-    contract = load_contract("data/contract.json")
-    tables = {name: read_parquet(f"data/typed/{name}.parquet") for name in contract.tables}
-    tables[contract.usage.table] = on_mondays(tables[contract.usage.table], contract)
+    params, contract = load_params(), load_contract("data/contract.json")
+    parts = len(parts_at(TYPED / f"{contract.usage.table}.parquet"))
+    period, weeks = period_of(params, contract, parts)
+    deduplication = params.clean.deduplication
+    first_week = None
+    if parts > 1 and contract.learns_from_contacts:
+        first_of = partial(first_week_of, contract, period, deduplication, parts)
+        found = [
+            each for each in run_parts(first_of, parts, params.engine, "first weeks") if each is not None
+        ]
+        first_week = pd.Timestamp(min(found)) if found else None
+    clear_tables(contract, parts)
+    clean = partial(clean_part, contract, period, deduplication, first_week, parts)
+    found = run_parts(clean, parts, params.engine, "clean")
+    report = added(each["report"] for each in found)
+    warn_of_strays(weeks, period)
+    warn_of_incomplete_week(period)
+    check_usage_is_left(report["usage"]["kept"], report["usage"]["quarantined"], period.as_of, contract)
+    levels = merged_levels([each["levels"] for each in found], contract)
+    if any([*each["levels"][name]] != [*every] for each in found for name, every in levels.items()):
+        run_parts(partial(relevel_part, levels, parts), parts, params.engine, "levels")
+    write_json("data/clean/export.json", {"as_of": report["as_of"]})
+    write_json("metrics/cleaning.json", report)
+    counts = {"companies": report["companies"]["kept"], "usage": report["usage"]["kept"]}
+    log.info("cleaned", extra={"as_of": report["as_of"], **counts})
+
+
+def period_of(params: Params, contract: Contract, parts: int) -> tuple[Period, pd.DataFrame]:
+    """Find the weeks that the export covers; return them, and what usage is in each week."""
+    found = run_parts(partial(describe_part, contract, parts), parts, params.engine, "weeks")
+    weeks = merged_weeks(weeks_from_json(each["weeks"]) for each in found)
+    converted = days_from_json(itertools.chain.from_iterable(each["converted"] for each in found))
+    signed_up = (
+        None
+        if found[0]["signed_up"] is None
+        else days_from_json(itertools.chain.from_iterable(each["signed_up"] for each in found))
+    )
     last_days = None
     if contract.usage.grain != "week":
-        last_days = read_value("data/typed/export.json", "last_days")
+        read = read_value(TYPED / "export.json", "last_days")
+        last_days = {pd.Timestamp(week): pd.Timestamp(day) for week, day in read.items()}
     given = None if params.data.as_of is None else pd.Timestamp(params.data.as_of)
-    converted, days = export_days(tables, last_days, contract)
-    usage = tables[contract.usage.table]
-    period = find_period(usage, converted, given, params.clean, contract, days)
-    clean, quarantine = clean_tables(tables, period, params.clean.deduplication, contract)
-    warn_of_strays(quarantine.usage, period, contract)
-    warn_of_incomplete_week(period)
-    check_usage_is_left(clean.usage, quarantine.usage, period.as_of, contract)
-    write_tables(clean, quarantine, history_files(contract))
-    as_of = f"{period.as_of:%Y-%m-%d}"
-    write_json("data/clean/export.json", {"as_of": as_of})
-    write_json("metrics/cleaning.json", cleaning_report(clean, quarantine, period.as_of, contract))
-    log.info("cleaned", extra={"as_of": as_of, "companies": len(clean.companies), "usage": len(clean.usage)})
+    days = ExportDays(signed_up, last_days)
+    return find_period(weeks, converted, given, params.clean, contract, days), weeks
 
 
 if __name__ == "__main__":

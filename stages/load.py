@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import logging
+import math
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from conversion.config.contract_file import load_contract
-from conversion.config.params import DEFAULT_CONTRACT
+from conversion.config.data_contract import Contract
+from conversion.config.params import DEFAULT_CONTRACT, Params
 from conversion.config.params_file import load_params
-from conversion.ingest.columns import key_columns
+from conversion.data.counts import added
+from conversion.engine.run_parts import run_parts
+from conversion.ingest.chunks import count_rows
+from conversion.ingest.columns import key_columns, tables_of
 from conversion.ingest.contact_checks import check_contacts, private_columns
 from conversion.ingest.cross_checks import (
     check_levels,
@@ -21,12 +31,16 @@ from conversion.ingest.cross_checks import (
 )
 from conversion.ingest.date_checks import check_dates, check_usage_before_sign_up
 from conversion.ingest.export import read_export
-from conversion.ingest.folders import place_of
+from conversion.ingest.folders import Place, place_of
 from conversion.ingest.id_checks import check_aliases, check_case_of_ids, with_current_ids
-from conversion.ingest.origin_leaks import measure_leaks, warn_of_leaks
+from conversion.ingest.origin_leaks import leaks_of, measure_leaks, warn_of_leaks
+from conversion.ingest.part_checks import LEAKS, check_part, part_customers, refuse_parts, report_checks
+from conversion.ingest.part_profile import profile_parts
 from conversion.ingest.profile import profile
+from conversion.ingest.split import split_export
 from conversion.runtime.cli import run
-from conversion.runtime.files import write_json, write_parquet
+from conversion.runtime.files import is_leftover, read_parquet, write_json, write_parquet
+from conversion.runtime.parts import clear_table
 
 TYPED: Final = Path("data/typed")
 CONTRACT: Final = Path("data/contract.json")
@@ -36,20 +50,31 @@ log = logging.getLogger(__name__)
 
 def main() -> None:
     """Read the export; write typed tables, contract and profile, or report every fault and write nothing."""
-    settings = load_params().data
-    folder = place_of(settings.dir)
-    contract = load_contract(settings.contract)
+    params = load_params()
+    settings = params.data
+    folder, contract = place_of(settings.dir), load_contract(settings.contract)
+    usage = tables_of(contract)[contract.usage.table]
+    parts = max(math.ceil(count_rows(folder, usage) / settings.part_rows), 1) if folder.is_dir() else 1
     # The default contract is another's format: it is not for the user to change.
     own = None if settings.contract == DEFAULT_CONTRACT else settings.contract
-    resolved, contract = contract, contract.exported
+    if parts == 1:
+        report = load_whole(folder, contract.exported, own, settings.max_orphan_share)
+    else:
+        report = load_parts(folder, contract.exported, own, parts, params)
+    write_json(CONTRACT, contract.model_dump(mode="json"))
+    write_json(PROFILE, report)
+
+
+def load_whole(folder: Place, contract: Contract, own: str | None, most: float) -> dict[str, Any]:
+    """Read and check the tables as a whole, write them, and return the report on their quality."""
     export = read_export(folder, contract, own)
     tables = export.tables
     check_long_ids(tables)
     check_case_of_ids(tables, contract, folder)
     current = with_current_ids(tables, contract)
     across = {
-        "orphaned_usage": check_orphans(current, contract, folder, settings.max_orphan_share),
-        **check_other_orphans(current, contract, folder, settings.max_orphan_share),
+        "orphaned_usage": check_orphans(current, contract, folder, most),
+        **check_other_orphans(current, contract, folder, most),
         **check_aliases(tables, contract),
         "usage_before_conversion": check_usage_before_conversion(current, contract),
         **check_usage_before_sign_up(current, contract),
@@ -60,16 +85,76 @@ def main() -> None:
     customers = len(conversions(current, contract))
     leaks = warn_of_leaks(measure_leaks(current, contract), customers, contract.usage.table)
     for name, table in tables.items():
+        clear_table(TYPED / f"{name}.parquet", 1)
         write_parquet(TYPED / f"{name}.parquet", table)
         log.info("loaded", extra={"table": name, "rows": len(table)})
-    if export.last_days is not None:
-        write_json(TYPED / "export.json", {"last_days": export.last_days})
-    write_json(CONTRACT, resolved.model_dump(mode="json"))
-    profiles = {
-        name: profile(table, key_columns(contract, name), private_columns(contract))
-        for name, table in tables.items()
-    }
-    write_json(PROFILE, profiles | across | {"file_of_origin": leaks})
+    write_facts(export.last_days, 1)
+    private = private_columns(contract)
+    profiles = {name: profile(table, key_columns(contract, name), private) for name, table in tables.items()}
+    return profiles | across | {"file_of_origin": leaks}
+
+
+def load_parts(
+    folder: Place, contract: Contract, own: str | None, parts: int, params: Params
+) -> dict[str, Any]:
+    """Do what `load_whole` does chunk by chunk and part by part, with the same messages and report."""
+    with scratch_folder() as scratch:
+        customers_of = partial(part_customers, scratch, contract, parts)
+        split = split_export(folder, contract, own, scratch, parts, customers_of)
+        first, last = (week.isoformat() for week in split.weeks)
+        check = partial(check_part, scratch, contract, (first, last), parts)
+        counts = added(run_parts(check, parts, params.engine, "load"))
+        refuse_parts(scratch, folder, contract, own, split, counts, params.data.max_orphan_share)
+        across = report_checks(counts, split.current, contract)
+        measured = leaks_of(read_parquet(scratch / LEAKS), split.order)
+        leaks = warn_of_leaks(measured, counts["customers"], contract.usage.table)
+        profiles = {
+            name: profile_parts(
+                scratch / f"{name}.parquet",
+                key_columns(contract, name),
+                counts["repeated"][name],
+                private_columns(contract),
+            )
+            for name in contract.tables
+        }
+        for name in contract.tables:
+            move_table(scratch / f"{name}.parquet", TYPED / f"{name}.parquet")
+            log.info("loaded", extra={"table": name, "rows": profiles[name]["rows"], "parts": parts})
+    write_facts(split.last_days, parts)
+    return profiles | across | {"file_of_origin": leaks}
+
+
+def write_facts(last_days: Mapping[str, str] | None, parts: int) -> None:
+    """Write what else the stages that follow need to know, if anything."""
+    facts: dict[str, Any] = {} if last_days is None else {"last_days": last_days}
+    if parts > 1:
+        facts["parts"] = parts
+    if facts:
+        write_json(TYPED / "export.json", facts)
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Make a folder beside the typed tables, for those that are not checked yet; remove it in the end."""
+    for left in TYPED.parent.glob(f".{TYPED.name}.*.tmp"):
+        if is_leftover(left):
+            shutil.rmtree(left)
+    folder = TYPED.parent / f".{TYPED.name}.{os.getpid()}.tmp"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def move_table(source: Path, target: Path) -> None:
+    """Move a table in parts, or a file, to where there may be an older one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        shutil.rmtree(target)
+    elif source.is_dir():
+        target.unlink(missing_ok=True)
+    source.replace(target)
 
 
 if __name__ == "__main__":

@@ -73,7 +73,11 @@ class Quarantine(NamedTuple):
 
 
 def clean_tables(
-    tables: Tables, period: Period, deduplication: str, contract: Contract
+    tables: Tables,
+    period: Period,
+    deduplication: str,
+    contract: Contract,
+    first_week: pd.Timestamp | None = None,
 ) -> tuple[CleanTables, Quarantine]:
     """Clean every table of an export as of one moment.
 
@@ -87,6 +91,8 @@ def clean_tables(
         Which of several rows of a company is kept.
     contract
         Names tables and columns.
+    first_week
+        Of a part of an export, the first clean week of all its usage; None: that of these tables.
 
     Raises
     ------
@@ -116,7 +122,7 @@ def clean_tables(
     usage, usage_out = clean_usage(usage, known_ids(ids, current), period, exported, signed_up)
     usage = merge_usage(usage, current, exported)
     called, objected = _contact_tables(today, companies["id"], as_of, contract)
-    usage = with_team_contacts(usage, called[0], signed_up, contract)
+    usage = with_team_contacts(usage, called[0], signed_up, contract, first_week)
     periods = paid_periods(companies, contract) if periods is None else periods
     former = [each.assign(rule=MERGED).reindex(columns=companies_out.columns) for each in merged if len(each)]
     companies_out = pd.concat([companies_out, *former], ignore_index=True)

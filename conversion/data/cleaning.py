@@ -287,30 +287,34 @@ def _before_sign_up(usage: pd.DataFrame, signed_up: pd.Series | None, contract: 
 
 
 def check_usage_is_left(
-    usage: pd.DataFrame, quarantine: pd.DataFrame, as_of: pd.Timestamp, contract: Contract
+    kept: int, quarantined: Mapping[str, int], as_of: pd.Timestamp, contract: Contract
 ) -> None:
-    """Check that some usage row is clean; if not, say what each rule caught.
+    """Check that some usage row is clean; if not, say how many each rule caught.
 
     Raises
     ------
     ExportError
-        ``usage`` has no rows.
+        None is kept.
     """
-    if usage.empty:
-        caught = ", ".join(f"{rule} {rows}" for rule, rows in quarantine["rule"].value_counts().items())
+    if not kept:
+        most = sorted(quarantined.items(), key=lambda each: -each[1])
+        caught = ", ".join(f"{rule} {rows}" for rule, rows in most if rows)
         table = contract.usage.table
         raise ExportError(f"{table}: no row is left after cleaning at {as_of:%Y-%m-%d}: {caught}")
 
 
-def warn_of_strays(quarantine: pd.DataFrame, period: Period, contract: Contract) -> None:
-    """Log how many usage rows are far from the others, which is the first, and how to keep a last week."""
-    outside = quarantine[quarantine["rule"] == "stray_week"]
+def warn_of_strays(weeks: pd.DataFrame, period: Period) -> None:
+    """Log how many usage rows are far from the others, which is the first, and how to keep a last week.
+
+    ``weeks`` are those of `conversion.data.usage_weeks.usage_weeks`.
+    """
+    outside = weeks[strays(weeks.index.to_series(), period)]
     if len(outside):
-        first = describe_first(outside, contract.usage.time)
+        first = describe_first(outside)
         keep = {} if period.latest is None else {"keep": _run_as_of(period.latest)}
         log.warning(
             "usage far from the weeks of the other rows left out, see data/quarantine/usage.parquet",
-            extra={"rule": "stray_week", "rows": len(outside), "first": first, **keep},
+            extra={"rule": "stray_week", "rows": int(outside["rows"].sum()), "first": first, **keep},
         )
 
 

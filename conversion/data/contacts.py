@@ -96,7 +96,11 @@ def clean_objections(table: pd.DataFrame | None, ids: pd.Series) -> tuple[pd.Dat
 
 
 def with_team_contacts(
-    usage: pd.DataFrame, contacts: pd.DataFrame, signed_up: pd.Series | None, contract: Contract
+    usage: pd.DataFrame,
+    contacts: pd.DataFrame,
+    signed_up: pd.Series | None,
+    contract: Contract,
+    first_week: pd.Timestamp | None = None,
 ) -> pd.DataFrame:
     """Add the contacts of each company and week to clean usage, where the contract learns from them.
 
@@ -112,6 +116,8 @@ def with_team_contacts(
         Days of sign-up by id; contacts of weeks that were over by then are not counted.
     contract
         Names the columns.
+    first_week
+        The first week of the export's clean usage; None: of ``usage``.
     """
     if not contract.learns_from_contacts:
         return usage
@@ -121,7 +127,7 @@ def with_team_contacts(
     )
     weeks = pd.DataFrame({"id": contacts["id"].array, time: monday})
     # Contacts from before the export's first week of usage have no week to be counted in.
-    known = weeks[time] >= usage[time].min()
+    known = weeks[time] >= (usage[time].min() if first_week is None else first_week)
     if signed_up is not None:
         known &= ~(weeks[time] + WEEK <= weeks["id"].map(signed_up))
     counted = weeks[known].groupby(["id", time]).size().astype("float64").rename(TEAM_CONTACTS)

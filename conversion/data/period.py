@@ -16,6 +16,7 @@ import pandas as pd
 from conversion.config.data_contract import Contract
 from conversion.config.params import Clean
 from conversion.data.timeline import WEEK, known_at
+from conversion.data.usage_weeks import usage_weeks
 from conversion.runtime.errors import ExportError
 from conversion.stats.portable_math import exp, log
 
@@ -119,7 +120,7 @@ def find_period(
     Parameters
     ----------
     usage
-        Typed usage rows.
+        Typed usage rows, or of an export in parts `usage_weeks`, merged.
     converted
         Days of conversion.
     as_of
@@ -141,19 +142,19 @@ def find_period(
     ExportError
         ``as_of`` lies outside the export, too many rows are strays, or the weeks span too long a time.
     """
-    time = contract.usage.time
-    rows = _rows_by_week(usage[time])
+    weeks = usage_weeks(usage, contract) if contract.usage.time in usage else usage
+    rows = weeks["rows"]
     run = _main_run(rows, settings.max_gap_weeks)
     if as_of is None:
         kept = _without_strays(run, settings.stray_week)
-        period = _complete_period(usage, kept, converted, settings, contract, days)
+        period = _complete_period(weeks, kept, converted, settings, days)
         if kept.index[-1] < run.index[-1]:
             period = period._replace(latest=run.index[-1] + WEEK)
-        known = usage
+        known = weeks
     else:
         _check_inside(as_of, run)
-        known = usage[known_at(usage[time], as_of)]
-        run = _runs(_rows_by_week(known[time]), settings.max_gap_weeks)[-1]
+        known = weeks[known_at(weeks.index.to_series(), as_of)]
+        run = _runs(known["rows"], settings.max_gap_weeks)[-1]
         first = _without_early_strays(run, settings.stray_week).index[0]
         period = Period(first, rows.index[-1], as_of)
     _check_strays(known, period, settings, contract)
@@ -166,14 +167,9 @@ def strays(when: pd.Series, period: Period) -> pd.Series:
     return (when < period.first) | (when > period.last)
 
 
-def describe_first(usage: pd.DataFrame, time: str) -> str:
-    """Return the id and week of the earliest usage row by its column ``time``, then by the lowest id."""
-    row = usage.sort_values([time, "id"], kind="stable").iloc[0]
-    return f"id {row['id']} at {row[time]:%Y-%m-%d}"
-
-
-def _rows_by_week(when: pd.Series) -> pd.Series:
-    return when.value_counts().sort_index()
+def describe_first(weeks: pd.DataFrame) -> str:
+    """Return the id and week of the earliest usage row, then by the lowest id."""
+    return f"id {weeks['lowest_id'].iloc[0]} at {weeks.index[0]:%Y-%m-%d}"
 
 
 def _main_run(rows: pd.Series, max_gap_weeks: int) -> pd.Series:
@@ -225,11 +221,10 @@ def _without_early_strays(run: pd.Series, share: float) -> pd.Series:
 
 
 def _complete_period(
-    usage: pd.DataFrame,
+    weeks: pd.DataFrame,
     run: pd.Series,
     converted: pd.Series,
     settings: Clean,
-    contract: Contract,
     days: ExportDays,
 ) -> Period:
     """Return the period that ends with the last complete week of the run.
@@ -248,7 +243,7 @@ def _complete_period(
     early = _early_usage(days.last_days, run.index) or _early_sign_ups(days.signed_up, last)
     if early is not None:
         return whole._replace(as_of=last, early=early)
-    volume = _volume_if_incomplete(usage, run.index, settings, contract)
+    volume = _volume_if_incomplete(weeks, run.index, settings)
     return whole if volume is None else whole._replace(as_of=last, incomplete=volume)
 
 
@@ -293,9 +288,7 @@ def _early_sign_ups(signed_up: pd.Series | None, week: pd.Timestamp) -> EarlyEnd
     return EarlyEnd("sign-ups", last_day) if last_day is None or last_day - week <= FRIDAY else None
 
 
-def _volume_if_incomplete(
-    usage: pd.DataFrame, weeks: pd.Index, settings: Clean, contract: Contract
-) -> Volume | None:
+def _volume_if_incomplete(usage: pd.DataFrame, weeks: pd.Index, settings: Clean) -> Volume | None:
     """Return the volume of the last week if it is too low for a complete one.
 
     Rows alone do not show it: half a week has nearly as many as a whole one.
@@ -303,8 +296,9 @@ def _volume_if_incomplete(
     weeks = weeks[-1 - USUAL_WEEKS :]
     if len(weeks) <= LEAST_WEEKS:
         return None
-    weekly = weekly_volume(usage, weeks, contract.actions, contract.usage.time)
-    count, volume = weekly["rows"], weekly["volume"]
+    recent = usage.loc[weeks]
+    count = recent["active"]
+    volume = count * exp((recent["logs"] / count).fillna(0.0))
     last, before = float(volume.iloc[-1]), volume.iloc[:-1]
     usual = float(before.median())
     if count.iloc[:-1].median() < settings.partial_week_rows:
@@ -358,26 +352,26 @@ def _check_inside(as_of: pd.Timestamp, run: pd.Series) -> None:
 
 def _check_strays(known: pd.DataFrame, period: Period, settings: Clean, contract: Contract) -> None:
     table, time = contract.usage.table, contract.usage.time
-    outside = known[strays(known[time], period)]
-    if len(outside) > settings.max_stray_rows * len(known):
-        last = min(period.last, known[time].max())
+    outside = known[strays(known.index.to_series(), period)]
+    rows, every = int(outside["rows"].sum()), int(known["rows"].sum())
+    if rows > settings.max_stray_rows * every:
+        last = min(period.last, known.index.max())
         raise ExportError(
             f"{table}: {time}: expected at most clean.max_stray_rows "
             f"({settings.max_stray_rows:g}) of the rows far from the weeks of the others, "
-            f"{period.first:%Y-%m-%d} to {last:%Y-%m-%d}; found {len(outside)} of {len(known)}, first "
-            f"{describe_first(outside, time)}; correct their dates or leave them out; if the gap is real, "
+            f"{period.first:%Y-%m-%d} to {last:%Y-%m-%d}; found {rows} of {every}, first "
+            f"{describe_first(outside)}; correct their dates or leave them out; if the gap is real, "
             f"raise clean.max_gap_weeks ({settings.max_gap_weeks})"
         )
 
 
 def _check_span(known: pd.DataFrame, period: Period, max_weeks: int, contract: Contract) -> None:
     table, time = contract.usage.table, contract.usage.time
-    inside = known[~strays(known[time], period)]
-    last = inside[time].max()
-    weeks = (last - period.first) // WEEK + 1
+    inside = known[~strays(known.index.to_series(), period)]
+    weeks = (inside.index[-1] - period.first) // WEEK + 1
     if weeks > max_weeks:
         raise ExportError(
-            f"{table}: {time}: the rows span {weeks} weeks, from {describe_first(inside, time)} to "
-            f"{describe_first(inside[inside[time] == last], time)}; expected at most clean.max_weeks "
+            f"{table}: {time}: the rows span {weeks} weeks, from {describe_first(inside)} to "
+            f"{describe_first(inside.iloc[-1:])}; expected at most clean.max_weeks "
             f"({max_weeks}); correct the dates, leave old rows out, or raise it"
         )

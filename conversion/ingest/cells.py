@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
@@ -102,8 +102,23 @@ class ParsedTable:
 _EXACT_BELOW: Final = {pa.float16(): 2**11, pa.float32(): 2**24}
 
 
-def parse_cells(source: Source, table: Table) -> ParsedTable:
-    """Parse each distinct value of each column once; mark the cells that cannot be parsed."""
+Formats = Mapping[str, Callable[[str], str]]
+"""By column, what rewrites its numbers with a decimal point and without separators."""
+
+
+def parse_cells(source: Source, table: Table, formats: Formats | None = None) -> ParsedTable:
+    """Parse each distinct value of each column once; mark the cells that cannot be parsed.
+
+    Parameters
+    ----------
+    source
+        The columns.
+    table
+        What they mean.
+    formats
+        How numbers are written, as `formats_of` finds it. Of a part of a file it is given, as only all rows
+        show it; None finds it.
+    """
     cells: dict[str, Any] = {}
     unparsed: dict[str, npt.NDArray[np.bool_]] = {}
     bad_cells: list[tuple[str, str, Positions, list[object]]] = []
@@ -113,7 +128,7 @@ def parse_cells(source: Source, table: Table) -> ParsedTable:
         parser, dtype = meant.parse, meant.dtype
         try:
             codes, distinct = _encode(column, strip=not meant.as_is)
-        except (pa.ArrowException, ValueError, OverflowError, TypeError):
+        except NOT_PLAIN:
             faults.append(_not_plain(source.file, name, column))
             cells[name] = pd.Series([None] * len(column), dtype=dtype).array
             unparsed[name] = np.ones(len(column), dtype=np.bool_)
@@ -122,8 +137,11 @@ def parse_cells(source: Source, table: Table) -> ParsedTable:
         if parser is parse_whole and kind in _EXACT_BELOW:
             parser = partial(parse_whole, exact_below=_EXACT_BELOW[kind])
         parsed, reasons = _parse_distinct(distinct, parser)
-        if reasons and parser in (parse_number, parse_whole):
-            parsed, reasons = _parse_in_other_format(source.file, name, distinct, parser, (parsed, reasons))
+        other = bool(reasons) if formats is None else name in formats
+        if other and parser in (parse_number, parse_whole):
+            parsed, reasons = _parse_in_other_format(
+                source.file, name, distinct, parser, (parsed, reasons), formats
+            )
         # Code -1 (missing) takes the last value.
         cells[name] = pd.Series([*parsed, None], dtype=dtype).array.take(codes)
         unparsed[name] = np.isin(codes, list(reasons))
@@ -133,6 +151,10 @@ def parse_cells(source: Source, table: Table) -> ParsedTable:
     typed = ParsedTable(source, table, pd.DataFrame(cells), unparsed, ())
     faults += [typed.fault(name, expected, rows, found) for name, expected, rows, found in bad_cells]
     return replace(typed, faults=tuple(faults))
+
+
+NOT_PLAIN: Final = (pa.ArrowException, ValueError, OverflowError, TypeError)
+"""What `_encode` raises of values that are not plain."""
 
 
 def _not_plain(file: str, name: str, column: pa.ChunkedArray) -> Fault:
@@ -193,22 +215,49 @@ def _parse_distinct(distinct: list[Any], parser: Parser) -> Parsed:
 
 
 def _parse_in_other_format(
-    file: str, column: str, distinct: list[Any], parser: Parser, as_they_are: Parsed
+    file: str,
+    column: str,
+    distinct: list[Any],
+    parser: Parser,
+    as_they_are: Parsed,
+    formats: Formats | None,
 ) -> Parsed:
     """Parse numbers again if all are written with decimal commas, or with separators of thousands."""
+    plain = _format(file, column, distinct, parser) if formats is None else formats.get(column)
+    if plain is None:
+        return as_they_are
+    return _parse_distinct([value if _is_missing(value) else plain(value) for value in distinct], parser)
+
+
+def _format(file: str, column: str, distinct: list[Any], parser: Parser) -> Callable[[str], str] | None:
     given = [value for value in distinct if not _is_missing(value)]
     if not all(isinstance(value, str) for value in given):
-        return as_they_are
+        return None
     known = format_of(given, lambda text: not _parse_distinct([text], parser)[1])
     if known is None:
-        return as_they_are
+        return None
     name, plain = known
     log.warning(
         "all numbers of a column have %s, and are read so",
         name,
         extra={"file": file, "column": column, "found": quoted(max(given, key=len))},
     )
-    return _parse_distinct([value if _is_missing(value) else plain(value) for value in distinct], parser)
+    return plain
+
+
+def formats_of(source: Source, table: Table) -> Formats:
+    """Find the columns of a whole file whose numbers have no decimal point alone; log how they are read."""
+    found = {}
+    for name, column in source.columns.items():
+        parser = table.columns[name].parse
+        if parser in (parse_number, parse_whole):
+            try:
+                _, distinct = _encode(column, strip=True)
+            except NOT_PLAIN:  # a fault of its own
+                continue
+            if _parse_distinct(distinct, parser)[1]:
+                found[name] = _format(source.file, name, distinct, parser)
+    return {name: plain for name, plain in found.items() if plain is not None}
 
 
 def final_types(cells: pd.DataFrame, table: Table) -> pd.DataFrame:

@@ -27,7 +27,7 @@ def schema_of(table: Table) -> pandera.DataFrameSchema:
 
 def check_table(typed: ParsedTable) -> list[Fault]:
     """Check the parsed cells against their schema; return a fault for each broken rule."""
-    return [*_broken_rules(typed), *_totals(typed)]
+    return [*check_rules(typed), *_totals(typed)]
 
 
 def _totals(typed: ParsedTable) -> list[Fault]:
@@ -45,7 +45,8 @@ def _totals(typed: ParsedTable) -> list[Fault]:
     return [typed.fault(column.name, "the id of a company", np.array([len(ids) - 1]), [ids.iloc[-1]])]
 
 
-def _broken_rules(typed: ParsedTable) -> list[Fault]:
+def check_rules(typed: ParsedTable) -> list[Fault]:
+    """Check the parsed cells against their schema, of a whole table or of some of its rows."""
     schema = schema_of(typed.table)
     try:
         schema.validate(typed.cells, lazy=True)

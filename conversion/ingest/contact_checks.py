@@ -63,24 +63,36 @@ def check_contacts(tables: dict[str, pd.DataFrame], contract: Contract) -> dict[
     dict
         ``contacts`` and ``objections``, each where the contract has the table.
     """
+    last_week = tables[contract.usage.table][contract.usage.time].max()
+    return warn_of_contacts(count_contacts(tables, contract, last_week), contract)
+
+
+def warn_of_contacts(facts: dict[str, dict[str, int]], contract: Contract) -> dict[str, dict[str, int]]:
+    """Return the counts of `count_contacts`, after a warning of days after the end of the export."""
+    late = facts.get("contact_outcomes", {}).get("after_the_export", 0)
+    if late and contract.contacts is not None:
+        log.warning(
+            "contacts of days after the last week of usage: are these plans, or is the usage old?",
+            extra={"table": contract.contacts.table, "rows": late},
+        )
+    return facts
+
+
+def count_contacts(
+    tables: dict[str, pd.DataFrame], contract: Contract, last_week: pd.Timestamp
+) -> dict[str, dict[str, int]]:
+    """Count what `check_contacts` reports; ``last_week`` is the last one of usage in the whole export."""
     facts: dict[str, dict[str, int]] = {}
     if (named := contract.contacts) is not None:
         table, meanings = tables[named.table], named.outcomes.meanings()
         found = table["id" if named.outcome == named.id else named.outcome]
         meaning = found.str.strip().str.casefold().map(meanings).fillna(UNKNOWN)
-        late = int(
-            (table[named.when] >= tables[contract.usage.table][contract.usage.time].max() + WEEK).sum()
-        )
+        late = int((table[named.when] >= last_week + WEEK).sum())
         facts["contact_outcomes"] = {
             **{each: int((meaning == each).sum()) for each in MEANINGS},
             "missing": int(found.isna().sum()),
             "after_the_export": late,
         }
-        if late:
-            log.warning(
-                "contacts of days after the last week of usage: are these plans, or is the usage old?",
-                extra={"table": named.table, "rows": late},
-            )
     if (objections := contract.objections) is not None:
         ids = tables[objections.table]["id"].drop_duplicates()
         known = pd.concat([tables[name]["id"] for name in contract.companies.tables])

@@ -26,6 +26,7 @@ from conversion.stats.metric import Metric
 
 NEVER: Final = pd.Timestamp("9999-01-01")
 """A moment at which everything in an export is known."""
+Counts = dict[str, int]
 log = logging.getLogger(__name__)
 
 
@@ -68,11 +69,16 @@ def check_orphans(
     ExportError
         The share is above ``most``.
     """
-    names, usage = list(contract.companies.tables), tables[contract.usage.table]
-    idle = {name: int((~tables[name]["id"].isin(usage["id"])).sum()) for name in names}
+    counts, idle = count_orphans(tables, contract), count_idle(tables, contract)
     found = [f"no usage for {rows} of {len(tables[name])} {name}" for name, rows in idle.items()]
     compared = f"{_count(len(tables))} tables: one may have lost digits or be from another time"
-    facts = _orphan_facts(tables, contract, contract.usage.table, folder, most, found, compared)
+    _refuse_orphans(tables, contract, contract.usage.table, folder, most, found, compared)
+    return warn_of_orphans(counts[contract.usage.table], idle)
+
+
+def warn_of_orphans(counted: Counts, idle: Counts) -> dict[str, Any]:
+    """Return what `check_orphans` reports of the counts of usage, after a warning of orphans."""
+    names, facts = [*idle], _orphan_facts(counted)
     if facts["rows"]:
         nowhere = {1: f"not in {names[0]}", 2: "in neither company table"}
         log.warning(
@@ -83,11 +89,47 @@ def check_orphans(
     return facts
 
 
+def count_idle(tables: dict[str, pd.DataFrame], contract: Contract) -> Counts:
+    """Count the rows of each company table whose company has no usage."""
+    usage = tables[contract.usage.table]["id"]
+    return {name: int((~tables[name]["id"].isin(usage)).sum()) for name in contract.companies.tables}
+
+
+def count_orphans(tables: dict[str, pd.DataFrame], contract: Contract) -> dict[str, Counts]:
+    """Count by table, usage first, the rows ``of`` it, those that are orphaned, and ``companies`` they name.
+
+    Objections are not counted: who objects may have left the export, and has to stay on that list.
+    """
+    counts = {}
+    for name in (contract.usage.table, *_dated_tables(contract)):
+        orphans = _orphaned(tables, contract, name)
+        ids = int(orphans["id"].nunique())
+        counts[name] = {"rows": len(orphans), "companies": ids, "of": len(tables[name])}
+    return counts
+
+
+def _dated_tables(contract: Contract) -> list[str]:
+    """Name the tables whose rows should belong to companies, beside usage."""
+    companies, aliases = contract.companies.tables, contract.companies.aliases
+    apart = [each.table for each in (aliases, contract.objections) if each is not None]
+    return [name for name in contract.tables if name not in {*companies, contract.usage.table, *apart}]
+
+
+def has_too_many_orphans(counts: dict[str, Counts], most: float) -> bool:
+    """Return whether the share of orphans is above ``most`` in some table of `count_orphans`."""
+    return any(each["rows"] / max(each["of"], 1) > most for each in counts.values())
+
+
+def _orphan_facts(counted: Counts) -> dict[str, Any]:
+    share = round(counted["rows"] / max(counted["of"], 1), PROFILE_DIGITS)
+    return {"rows": counted["rows"], "companies": counted["companies"], "share": share}
+
+
 def _count(number: int) -> str:
     return {2: "two", 3: "three", 4: "four"}.get(number, str(number))
 
 
-def _orphan_facts(
+def _refuse_orphans(
     tables: dict[str, pd.DataFrame],
     contract: Contract,
     name: str,
@@ -95,8 +137,8 @@ def _orphan_facts(
     most: float,
     found: Sequence[str] = (),
     compared: str = "tables",
-) -> dict[str, Any]:
-    """Count a table's rows that belong to no company; refuse more than ``most`` of them."""
+) -> None:
+    """Refuse a table of whose rows a share above ``most`` belongs to no company."""
     orphans = _orphaned(tables, contract, name)
     share, ids = len(orphans) / max(len(tables[name]), 1), orphans["id"].drop_duplicates()
     if share > most:
@@ -112,7 +154,6 @@ def _orphan_facts(
             "data.max_orphan_share",
         )
         raise ExportError(str(fault))
-    return {"rows": len(orphans), "companies": len(ids), "share": round(share, PROFILE_DIGITS)}
 
 
 def orphaned_usage(tables: dict[str, pd.DataFrame], contract: Contract) -> pd.DataFrame:
@@ -130,8 +171,6 @@ def check_other_orphans(
 ) -> dict[str, dict[str, Any]]:
     """Check how many rows of other tables belong to no company, as `check_orphans` does of usage.
 
-    Objections are not checked: who objects may have left the export, and has to stay on that list.
-
     Returns
     -------
     dict of dict
@@ -142,17 +181,21 @@ def check_other_orphans(
     ExportError
         The share is above ``most``.
     """
-    companies, aliases = contract.companies.tables, contract.companies.aliases
-    apart = [each.table for each in (aliases, contract.objections) if each is not None]
-    checked = {*companies, contract.usage.table, *apart}
-    facts = {}
-    for name in contract.tables:
-        if name in checked:
-            continue
-        facts[f"orphaned_{name}"] = counted = _orphan_facts(tables, contract, name, folder, most)
-        if counted["rows"]:
+    counts = count_orphans(tables, contract)
+    facts: dict[str, dict[str, Any]] = {}
+    for name in _dated_tables(contract):
+        _refuse_orphans(tables, contract, name, folder, most)
+        facts |= warn_of_other_orphans({name: counts[name]})
+    return facts
+
+
+def warn_of_other_orphans(counts: dict[str, Counts]) -> dict[str, dict[str, Any]]:
+    """Return what `check_other_orphans` reports of the counts of tables, after warnings of orphans."""
+    facts = {f"orphaned_{name}": _orphan_facts(counted) for name, counted in counts.items()}
+    for name in counts:
+        if (found := facts[f"orphaned_{name}"])["rows"]:
             log.warning(
-                "rows of companies that no company table lists are left out", extra={"table": name, **counted}
+                "rows of companies that no company table lists are left out", extra={"table": name, **found}
             )
     return facts
 
@@ -168,17 +211,36 @@ _SHORTENED = re.compile(r"\d(?:\.\d+)?E\+?\d+", re.IGNORECASE)
 
 def check_long_ids(tables: dict[str, pd.DataFrame]) -> None:
     """Warn of long ids that all end in zeros, and of ids with an exponent, as if a spreadsheet wrote them."""
+    warn_of_long_ids(count_long_ids(tables))
+
+
+def count_long_ids(tables: dict[str, pd.DataFrame]) -> dict[str, Counts]:
+    """Count by table the long ids, those ``cut`` that end in zeros, and those ``shortened`` to exponents."""
+    counts = {}
     for name, table in tables.items():
         ids = table["id"].drop_duplicates()
-        text = ids.astype(str) if pd.api.types.is_string_dtype(ids) else ids.abs().astype(str)
+        if not pd.api.types.is_string_dtype(ids):
+            # Few are long: only these are written as text.
+            ids = ids.abs()
+            ids = ids[ids >= 10**KEPT_DIGITS]
+        text = ids.astype(str)
         long = text[text.str.fullmatch(r"\d+") & (text.str.len() > KEPT_DIGITS)].drop_duplicates()
-        if len(long) >= LEAST_CUT_IDS and (long.str[KEPT_DIGITS:].str.strip("0") == "").all():
+        cut = int((long.str[KEPT_DIGITS:].str.strip("0") == "").sum())
+        shortened = int(text.str.fullmatch(_SHORTENED).sum())
+        counts[name] = {"long": len(long), "cut": cut, "shortened": shortened}
+    return counts
+
+
+def warn_of_long_ids(counts: dict[str, Counts]) -> None:
+    """Log the warnings of `check_long_ids` of the counts of `count_long_ids`."""
+    for name, counted in counts.items():
+        if LEAST_CUT_IDS <= counted["long"] == counted["cut"]:
             log.warning(
                 "all ids of more than 15 digits end in zeros, as a spreadsheet leaves them: different "
                 "companies may have become one; export them as text",
-                extra={"table": name, "ids": len(long)},
+                extra={"table": name, "ids": counted["long"]},
             )
-        if shortened := int(text.str.fullmatch(_SHORTENED).sum()):
+        if shortened := counted["shortened"]:
             log.warning(
                 "ids look like numbers that a spreadsheet shortened, such as 1.89945E+11: different "
                 "companies may have become one; export them as text",
@@ -209,15 +271,26 @@ def check_usage_before_conversion(tables: dict[str, pd.DataFrame], contract: Con
         usage before it could be there. ``without``: the share of them that has none. ``warned``: whether it
         was too large.
     """
+    first_week = tables[contract.usage.table][contract.usage.time].min()
+    return warn_of_late_usage(count_late_usage(tables, contract, first_week), contract)
+
+
+def count_late_usage(tables: dict[str, pd.DataFrame], contract: Contract, first_week: pd.Timestamp) -> Counts:
+    """Count the ``customers`` of `check_usage_before_conversion`, and those ``without`` usage before."""
     usage, week = tables[contract.usage.table], contract.usage.time
-    subscriptions = contract.companies.subscriptions
-    day = contract.companies.converted if subscriptions is None else subscriptions.start
     converted = conversions(tables, contract).groupby(level=0).min()
     known_from = usage.groupby("id")[week].min().reindex(converted.index) + WEEK
-    compared = known_from.notna() & (converted >= usage[week].min() + WEEK)
-    without = float((converted < known_from)[compared].mean()) if compared.any() else 0.0
-    warned = without > MOST_WITHOUT_USAGE and int(compared.sum()) >= LEAST_CUSTOMERS
-    facts = {"customers": int(compared.sum()), "without": round(without, PROFILE_DIGITS), "warned": warned}
+    compared = known_from.notna() & (converted >= first_week + WEEK)
+    return {"customers": int(compared.sum()), "without": int((converted < known_from)[compared].sum())}
+
+
+def warn_of_late_usage(counted: Counts, contract: Contract) -> dict[str, Any]:
+    """Return what `check_usage_before_conversion` reports of the counts, after its warning."""
+    subscriptions, customers = contract.companies.subscriptions, counted["customers"]
+    day = contract.companies.converted if subscriptions is None else subscriptions.start
+    without = counted["without"] / customers if customers else 0.0
+    warned = without > MOST_WITHOUT_USAGE and customers >= LEAST_CUSTOMERS
+    facts = {"customers": customers, "without": round(without, PROFILE_DIGITS), "warned": warned}
     if warned:
         log.warning(
             "most customers have no week of usage before %s, so nothing precedes their conversions: "
@@ -244,16 +317,30 @@ def check_levels(tables: dict[str, pd.DataFrame], contract: Contract) -> dict[st
     dict of dict
         By ``unlisted_`` and the plural of the column: ``companies`` with such a level, different ``labels``.
     """
+    return warn_of_levels(count_levels(tables, contract), contract)
+
+
+def count_levels(tables: dict[str, pd.DataFrame], contract: Contract) -> dict[str, dict[str, Counts]]:
+    """Count by category with groups the companies of each level that no group lists, and ``in_all``."""
     return {
-        f"unlisted_{plural(slug(column))}": _check_levels(tables, contract, column, category)
+        column: _count_levels(tables, contract, column, category)
         for column, category in contract.attributes_of(Category).items()
         if category.groups
     }
 
 
-def _check_levels(
+def warn_of_levels(counts: dict[str, dict[str, Counts]], contract: Contract) -> dict[str, dict[str, int]]:
+    """Return what `check_levels` reports of the counts, after its warnings."""
+    categories = contract.attributes_of(Category)
+    return {
+        f"unlisted_{plural(slug(column))}": _warn_of_levels(counted, column, categories[column])
+        for column, counted in counts.items()
+    }
+
+
+def _count_levels(
     tables: dict[str, pd.DataFrame], contract: Contract, column: str, category: Category
-) -> dict[str, int]:
+) -> dict[str, Counts]:
     if (history := category.history) is not None:
         value = value_column(column, history)
         given = tables[history.table][["id", value]].rename(columns={value: column}).dropna()
@@ -263,7 +350,12 @@ def _check_levels(
     counts = rows[column].value_counts()
     unlisted = {str(level): int(n) for level, n in counts.items() if not is_listed(category, str(level))}
     of_unlisted = rows[column].isin(list(unlisted))
-    facts = {"companies": int(rows.loc[of_unlisted, "id"].nunique()), "labels": len(unlisted)}
+    return {"levels": unlisted, "in_all": {"companies": int(rows.loc[of_unlisted, "id"].nunique())}}
+
+
+def _warn_of_levels(counted: dict[str, Counts], column: str, category: Category) -> dict[str, int]:
+    unlisted = counted["levels"]
+    facts = {**counted["in_all"], "labels": len(unlisted)}
     if unlisted:
         frequent = sorted(unlisted, key=lambda level: (-unlisted[level], level))
         what = plural(slug(column).replace("_", " "))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Final
 
 import pandas as pd
 
@@ -27,42 +28,54 @@ def check_dates(tables: dict[str, pd.DataFrame], contract: Contract) -> dict[str
     dict
         ``converted_before_signed_up`` and ``ended_before_converted``, each where both days are recorded.
     """
+    return warn_of_dates(count_dates(tables, contract), contract)
+
+
+MEANINGS: Final = {
+    "converted_before_signed_up": "converted before they signed up",
+    "ended_before_converted": "ended before they converted",
+}
+"""Wrong orders of two days of a company."""
+
+
+def _days(contract: Contract) -> dict[str, tuple[str, str]]:
+    """Name the columns of both days of each of `MEANINGS`, the one that should be earlier first."""
     names = contract.companies
-    facts: dict[str, int] = {}
-    if names.subscriptions is not None:
-        return _check_subscribed_dates(tables, contract, names.subscriptions)
-    for first, second, name, meaning in (
-        (names.signed_up, names.converted, "converted_before_signed_up", "converted before they signed up"),
-        (names.converted, names.ended, "ended_before_converted", "ended before they converted"),
-    ):
-        if first is None or second is None:
-            continue
-        dated = [table for table in tables.values() if first in table and second in table]
-        rows = sum(int((table[second] < table[first]).sum()) for table in dated)
-        facts[name] = _warned(meaning, first, second, rows)
-    return facts
+    own = names if names.subscriptions is None else names.subscriptions
+    start, end = (own.start, own.end) if isinstance(own, Subscriptions) else (own.converted, own.ended)
+    days = dict(zip(MEANINGS, ((names.signed_up, start), (start, end)), strict=True))
+    return {
+        name: (first, second)
+        for name, (first, second) in days.items()
+        if first is not None and second is not None
+    }
 
 
-def _check_subscribed_dates(
-    tables: dict[str, pd.DataFrame], contract: Contract, subscriptions: Subscriptions
-) -> dict[str, int]:
-    table, start = tables[subscriptions.table], subscriptions.start
-    facts: dict[str, int] = {}
-    if (signed_up := contract.companies.signed_up) is not None:
-        rows = int((table[start] < table["id"].map(_sign_up_days(tables, contract, signed_up))).sum())
-        meaning = "converted before they signed up"
-        facts["converted_before_signed_up"] = _warned(meaning, signed_up, start, rows)
-    if (end := subscriptions.end) is not None:
-        rows = int((table[end] < table[start]).sum())
-        facts["ended_before_converted"] = _warned("ended before they converted", start, end, rows)
-    return facts
+def count_dates(tables: dict[str, pd.DataFrame], contract: Contract) -> dict[str, int]:
+    """Count the rows of each of `MEANINGS`, where both days are recorded."""
+    subscriptions, counts = contract.companies.subscriptions, {}
+    for name, (first, second) in _days(contract).items():
+        if subscriptions is None:
+            dated = [table for table in tables.values() if first in table and second in table]
+            pairs = [(table[first], table[second]) for table in dated]
+        else:
+            table = tables[subscriptions.table]
+            signed_up = name == "converted_before_signed_up"
+            early = table["id"].map(_sign_up_days(tables, contract, first)) if signed_up else table[first]
+            pairs = [(early, table[second])]
+        counts[name] = sum(int((late < early).sum()) for early, late in pairs)
+    return counts
 
 
-def _warned(meaning: str, first: str, second: str, rows: int) -> int:
-    """Return the number of rows with two days in the wrong order, after a warning of them."""
-    if rows:
-        log.warning("some companies %s: compare %s with %s", meaning, second, first, extra={"rows": rows})
-    return rows
+def warn_of_dates(counts: dict[str, int], contract: Contract) -> dict[str, int]:
+    """Return the counts of `count_dates`, after a warning of each that is not 0."""
+    days = _days(contract)
+    for name, rows in counts.items():
+        if rows:
+            first, second = days[name]
+            what = MEANINGS[name]
+            log.warning("some companies %s: compare %s with %s", what, second, first, extra={"rows": rows})
+    return counts
 
 
 def _sign_up_days(tables: dict[str, pd.DataFrame], contract: Contract, signed_up: str) -> pd.Series:

@@ -9,7 +9,7 @@ from typing import Final
 import pandas as pd
 
 from conversion.config.data_contract import Contract
-from conversion.data.aliases import ids_of_today, replaced
+from conversion.data.aliases import CurrentIds, ids_of_today, replaced
 from conversion.ingest.columns import tables_of
 from conversion.ingest.faults import SHOWN_KEYS, SHOWN_VALUES, Fault, quoted, row_key
 from conversion.ingest.folders import Place, shown_file
@@ -53,18 +53,29 @@ def check_aliases(tables: Tables, contract: Contract) -> dict[str, dict[str, int
     contract
         Names the table of aliases, if there is one.
     """
+    current = ids_of_today(tables, contract)
+    return warn_of_lost_ids(len(current), count_lost_ids(tables, current, contract), contract)
+
+
+def count_lost_ids(tables: Tables, current: CurrentIds, contract: Contract) -> int:
+    """Count which of the ids that are no longer used lead to no company."""
+    if not current:
+        return 0
+    known = set(pd.concat([tables[name]["id"] for name in contract.companies.tables]))
+    return sum(now not in known and old not in known for old, now in current.items())
+
+
+def warn_of_lost_ids(ids: int, lost: int, contract: Contract) -> dict[str, dict[str, int]]:
+    """Return what `check_aliases` reports of the counts, after its warning."""
     aliases = contract.companies.aliases
     if aliases is None:
         return {}
-    current = ids_of_today(tables, contract)
-    known = set(pd.concat([tables[name]["id"] for name in contract.companies.tables]))
-    lost = sum(now not in known and old not in known for old, now in current.items())
     if lost:
         log.warning(
             "ids that are no longer used lead to companies that no company table lists",
             extra={"table": aliases.table, "ids": lost},
         )
-    return {"merged_ids": {"ids": len(current), "into_no_company": lost}}
+    return {"merged_ids": {"ids": ids, "into_no_company": lost}}
 
 
 def check_case_of_ids(tables: Tables, contract: Contract, folder: Place) -> None:
@@ -78,29 +89,50 @@ def check_case_of_ids(tables: Tables, contract: Contract, folder: Place) -> None
     ExportError
         A table has such ids.
     """
+    if contract.companies.ids == "text" and (found := case_faults(tables, contract, folder)):
+        raise ExportError("\n".join(map(str, found)))
+
+
+def case_faults(tables: Tables, contract: Contract, folder: Place) -> list[Fault]:
+    """Return the faults of `check_case_of_ids`, of ids that are text."""
     names = contract.companies
-    if names.ids == "whole":
-        return
     listed = pd.concat([tables[name]["id"] for name in names.tables]).drop_duplicates()
-    by_fold = dict(zip(listed.str.casefold(), listed, strict=True))
-    known = set(listed)
-    alike = listed[listed.str.casefold().duplicated(keep=False)]
+    folds = listed.str.casefold()
+    alike = listed[folds.duplicated(keep=False)]
     faults = [_case_fault(folder, contract, name, tables[name], alike) for name in names.tables]
-    if names.aliases is not None:
-        known |= set(tables[names.aliases.table]["id"])
-    for name in tables:
-        if name in names.tables or (names.aliases is not None and name == names.aliases.table):
-            continue
-        ids = tables[name]["id"].drop_duplicates()
-        unknown = ids[~ids.isin(known)]
-        near = unknown[unknown.str.casefold().isin(list(by_fold))]
+    for name in _tables_of_rows(contract):
+        unknown = unknown_ids(tables, name, contract)
+        near = unknown[unknown.str.casefold().isin(folds)]
         if len(near) and (len(alike) or len(near) < len(unknown) / 2):
             near = pd.Series([value for value in near if _is_guid(value)], dtype="str")
         if len(near):
+            meant = folds.isin(near.str.casefold())
+            by_fold = dict(zip(folds[meant], listed[meant], strict=True))
             faults.append(_fault(folder, contract, name, tables[name], near, by_fold))
-    found = [str(fault) for fault in faults if fault is not None]
-    if found:
-        raise ExportError("\n".join(found))
+    return [fault for fault in faults if fault is not None]
+
+
+def _tables_of_rows(contract: Contract) -> list[str]:
+    """Name the tables that are neither of companies nor of aliases."""
+    names = contract.companies
+    apart = {*names.tables} if names.aliases is None else {*names.tables, names.aliases.table}
+    return [name for name in contract.tables if name not in apart]
+
+
+def unknown_ids(tables: Tables, name: str, contract: Contract) -> pd.Series:
+    """Return the ids of a table, each once, that neither a company table nor that of aliases has."""
+    names = contract.companies
+    aliases = [] if names.aliases is None else [names.aliases.table]
+    ids = tables[name]["id"].drop_duplicates()
+    return ids[~ids.isin(pd.concat([tables[each]["id"] for each in (*names.tables, *aliases)]))]
+
+
+def ids_to_compare(tables: Tables, contract: Contract) -> Tables:
+    """Return the ids of a part that `check_case_of_ids` has to compare with those of all parts."""
+    names, rows = contract.companies, _tables_of_rows(contract)
+    compared = {name: tables[name]["id"].drop_duplicates() for name in names.tables}
+    compared |= {name: unknown_ids(tables, name, contract) for name in rows}
+    return {name: ids.to_frame("id") for name, ids in compared.items()}
 
 
 def _is_guid(value: object) -> bool:

@@ -111,35 +111,87 @@ def measure_leaks(tables: dict[str, pd.DataFrame], contract: Contract) -> dict[s
         those without; text ids are numbered in alphabetical order. ``usage_row_order``: of a usage row's
         position in the file, among rows of its week.
     """
-    usage, paying = tables[contract.usage.table], _paying(tables, contract)
-    companies = pd.concat(
-        [
-            tables[name].assign(customer=_customers(tables[name], contract, paying))
-            for name in contract.companies.tables
-        ],
-        ignore_index=True,
-    )
-    customer = companies["customer"]
-    # Those that have a history are not in the company tables.
-    missing = (
-        companies[[name for name, each in contract.companies.attributes.items() if each.history is None]]
-        .isna()
-        .to_numpy(dtype=np.int64)
-    )
-    pattern = pd.Series(missing @ (1 << np.arange(missing.shape[1])))
+    usage, companies = tables[contract.usage.table], company_rows(tables, contract)
+    order = RowOrder(contract.usage.time, companies.loc[companies["customer"], "id"])
+    order.add(usage)
+    return leaks_of(companies, order)
+
+
+def leaks_of(companies: pd.DataFrame, order: RowOrder) -> dict[str, float]:
+    """Measure `ORIGIN_LEAKS`, as `measure_leaks` does, of the rows of `company_rows` in any order."""
+    customer, pattern = companies["customer"], companies["pattern"]
     numbers = _as_numbers(companies["id"])
     half = numbers % 2
     known = customer.groupby([pattern, half]).mean()
-    share = pd.Series(known.reindex([*zip(pattern, 1 - half, strict=True)]).to_numpy())
-    position = pd.Series(np.arange(len(usage)), index=usage.index)
-    owners = usage["id"].isin(companies.loc[customer, "id"])
+    share = pd.Series(known.reindex(pd.MultiIndex.from_arrays([pattern, 1 - half])).to_numpy())
     return {
         "id_order": stratified_roc_auc(numbers, customer),
         "missing_firmographics": stratified_roc_auc(
-            share.fillna(customer.mean()), customer, 2 * companies["id"].isin(usage["id"]) + half
+            share.fillna(customer.mean()), customer, 2 * companies["used"] + half
         ),
-        "usage_row_order": stratified_roc_auc(position, owners, usage[contract.usage.time]),
+        "usage_row_order": order.roc_auc(),
     }
+
+
+def company_rows(tables: dict[str, pd.DataFrame], contract: Contract) -> pd.DataFrame:
+    """Return what `leaks_of` reads of each row of a company.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``id``, ``customer``, ``pattern``, a number for the attributes that are missing, and ``used``, whether
+        the company has usage.
+    """
+    paying = _paying(tables, contract)
+    # Those that have a history are not in the company tables.
+    named = [name for name, each in contract.companies.attributes.items() if each.history is None]
+    found = []
+    for table in (tables[name] for name in contract.companies.tables):
+        missing = table[named].isna().to_numpy(dtype=np.int64)
+        found.append(
+            pd.DataFrame(
+                {
+                    "id": table["id"],
+                    "customer": _customers(table, contract, paying),
+                    "pattern": missing @ (1 << np.arange(missing.shape[1])),
+                    "used": table["id"].isin(tables[contract.usage.table]["id"]),
+                }
+            )
+        )
+    return pd.concat(found, ignore_index=True)
+
+
+class RowOrder:
+    """Counts in how many pairs of usage rows of one week the customer's comes later in the file.
+
+    Parameters
+    ----------
+    time
+        Column of the week.
+    customers
+        Ids of customers.
+    """
+
+    def __init__(self, time: str, customers: pd.Series[Any]) -> None:
+        self._time, self._customers = time, customers
+        self._rows = pd.DataFrame({"customers": [], "others": []}, dtype="int64")
+        self._in_order = 0.0
+
+    def add(self, usage: pd.DataFrame) -> None:
+        """Count the next rows of the file."""
+        week = usage[self._time]
+        owners = usage["id"].isin(self._customers)
+        position = pd.Series(np.arange(len(usage)), index=usage.index)
+        within = pairs_in_order(position, owners, [week])
+        rows = pd.DataFrame({"customers": owners, "others": ~owners}).groupby(week).sum()
+        before = self._rows["others"].reindex(rows.index, fill_value=0)
+        self._in_order += float(within["in_order"].sum() + (rows["customers"] * before).sum())
+        self._rows = self._rows.add(rows, fill_value=0).astype("int64")
+
+    def roc_auc(self) -> float:
+        """Return the share of pairs, 0.5 if the order reveals nothing; NaN if there is no pair."""
+        pairs = int((self._rows["customers"] * self._rows["others"]).sum())
+        return self._in_order / pairs if pairs else float("nan")
 
 
 def _paying(tables: dict[str, pd.DataFrame], contract: Contract) -> pd.Index[Any]:

@@ -53,10 +53,11 @@ def _profile_column(column: pd.Series[Any], private: bool) -> dict[str, Any]:
     if pd.api.types.is_string_dtype(column):
         counts = sorted(known.value_counts().items(), key=lambda item: (-item[1], item[0]))
         return facts | {"most_frequent": {str(value): int(n) for value, n in counts[:PROFILE_VALUES]}}
-    return facts | {"min": _plain(known.min()), "max": _plain(known.max())}
+    return facts | {"min": plain(known.min()), "max": plain(known.max())}
 
 
-def _plain(value: Any) -> str | int | float:
+def plain(value: Any) -> str | int | float:
+    """Return a least or greatest value as JSON has it."""
     if isinstance(value, pd.Timestamp):
         return f"{value:%Y-%m-%d}"
     return int(value) if float(value).is_integer() else round(float(value), PROFILE_DIGITS)

@@ -7,9 +7,10 @@ A table at ``data/clean/usage.parquet`` is a file where there is one part, and a
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
-from conversion.runtime.files import reading
+from conversion.runtime.files import reading, writing
 
 
 def part_path(path: str | Path, part: int, parts: int) -> Path:
@@ -27,3 +28,24 @@ def parts_at(path: str | Path) -> list[Path]:
         if not found:
             raise ValueError("a folder without parts")
     return found
+
+
+def clear_table(path: str | Path, parts: int) -> None:
+    """Remove what is at a table's path and is none of its parts: a file or folder of another number of parts.
+
+    Raises
+    ------
+    OutputError
+        See `writing`.
+    """
+    table = Path(path)
+    with writing(table):
+        if not table.is_dir():
+            if parts > 1:
+                table.unlink(missing_ok=True)
+        elif parts == 1:
+            shutil.rmtree(table)
+        else:
+            kept = {part_path(table, part, parts) for part in range(parts)}
+            for file in set(table.glob("part-*.parquet")) - kept:
+                file.unlink()

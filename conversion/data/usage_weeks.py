@@ -1,0 +1,80 @@
+"""What the period of an export is found from: usage by week, and days that show when the export was taken.
+
+Of the parts of an export both can be merged; they are written as JSON in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import pandas as pd
+
+from conversion.config.data_contract import Contract
+from conversion.stats.portable_math import log
+
+COLUMNS: Final = ("rows", "lowest_id", "active", "logs")
+"""Columns of `usage_weeks`."""
+
+
+def usage_weeks(usage: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """Summarize usage by week.
+
+    Parameters
+    ----------
+    usage
+        Typed rows: the id, the week, and the actions of modules.
+    contract
+        Names the columns.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By week, sorted: ``rows``, ``lowest_id``; ``active`` rows, with actions, and ``logs``, the sum of the
+        logarithms of their actions.
+    """
+    time = contract.usage.time
+    actions = usage[list(contract.actions)].clip(lower=0).sum(axis=1)
+    active = actions > 0
+    logs = pd.Series(0.0, index=usage.index)
+    logs[active] = log(actions[active])
+    by_week = usage.groupby(time)["id"]
+    of_active = logs[active].groupby(usage.loc[active, time])
+    weeks = pd.DataFrame({"rows": by_week.size(), "lowest_id": by_week.min()})
+    return weeks.assign(
+        active=of_active.size().reindex(weeks.index, fill_value=0),
+        logs=of_active.sum().reindex(weeks.index, fill_value=0.0),
+    )
+
+
+def merged_weeks(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Merge `usage_weeks` of the parts of an export."""
+    every = [*parts]
+    if len(every) == 1:
+        return every[0]
+    weeks = pd.concat(every).groupby(level=0)
+    return weeks.agg({"rows": "sum", "lowest_id": "min", "active": "sum", "logs": "sum"})
+
+
+def weeks_to_json(weeks: pd.DataFrame) -> dict[str, list[Any]]:
+    """Return `usage_weeks` as JSON has it."""
+    days = [f"{week:%Y-%m-%d}" for week in weeks.index]
+    return {"week": days, **{name: weeks[name].tolist() for name in COLUMNS}}
+
+
+def weeks_from_json(weeks: dict[str, list[Any]]) -> pd.DataFrame:
+    """Return what `weeks_to_json` was given."""
+    index = pd.DatetimeIndex(weeks["week"]).as_unit("us")
+    return pd.DataFrame({name: weeks[name] for name in COLUMNS}, index=index)
+
+
+def days_to_json(days: pd.Series | None) -> list[str] | None:
+    """Return the different days of a column as JSON has them; None without one."""
+    if days is None:
+        return None
+    return [day.isoformat() for day in days.dropna().drop_duplicates().sort_values()]
+
+
+def days_from_json(days: Iterable[str]) -> pd.Series:
+    """Return days that `days_to_json` wrote, of one part or several."""
+    return pd.Series(pd.DatetimeIndex([*days]).as_unit("us"))
