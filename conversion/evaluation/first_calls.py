@@ -78,7 +78,7 @@ def first_calls(
         By ranker.
     """
     companies = companies_of(predictions)
-    cutoffs = cutoffs_of(predictions, companies.index)
+    cutoffs = list(cutoffs_of(predictions, companies.index))
     counts = np.asarray(calls, dtype=np.int64)
     lists = [[ranked_list(cutoff, ranker) for cutoff in cutoffs] for ranker in rankers]
     everyone = np.ones((companies.count, 1), dtype=np.float32)

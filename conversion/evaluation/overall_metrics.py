@@ -183,7 +183,7 @@ def _ranking(
     samples: int,
     seed: int,
 ) -> _Measures:
-    cutoffs = cutoffs_of(predictions, companies.index)
+    cutoffs = list(cutoffs_of(predictions, companies.index))
     lists = [[ranked_list(cutoff, ranker) for cutoff in cutoffs] for ranker in rankers]
 
     def measure(weights: NDArray[np.float32]) -> Floats:

@@ -55,7 +55,7 @@ def with_ranking_intervals(
         With the bounds ``_low`` and ``_high`` of ``roc_auc`` and of each ``recall_at_<k>`` behind it.
     """
     companies = companies_of(predictions)
-    cutoffs = cutoffs_of(predictions, companies.index)
+    cutoffs = list(cutoffs_of(predictions, companies.index))
     whole = [replace(ranked_list(cutoff, MODEL), mrr=None) for cutoff in cutoffs]
     keys = zip(slices["by"], slices["slice"], strict=True)
     parts = [_slice_of(cutoffs, whole, companies.count, by, name) for by, name in keys]
