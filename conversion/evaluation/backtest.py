@@ -98,7 +98,8 @@ def backtest(
 def _list_sizes(source: SnapshotSource) -> pd.Series[int]:
     """Count the rows with a label of each cutoff, in time order."""
     counts = [
-        block["label"].notna().groupby(block["as_of"]).sum() for block in source.blocks(["as_of", "label"])
+        block["label"].notna().astype(np.int64).groupby(block["as_of"]).sum()
+        for block in source.blocks(["as_of", "label"])
     ]
     return pd.concat(counts).groupby(level=0).sum()
 

@@ -134,7 +134,7 @@ def rows_by_cutoff(predictions: pd.DataFrame) -> list[tuple[pd.Timestamp, slice 
     as_of = predictions["as_of"]
     if not as_of.is_monotonic_increasing:
         groups = predictions.groupby("as_of", sort=True).indices
-        return [(pd.Timestamp(each), rows) for each, rows in groups.items()]  # type: ignore[arg-type]
+        return [(pd.Timestamp(str(each)), np.asarray(rows)) for each, rows in groups.items()]
     times = as_of.to_numpy()
     starts = np.flatnonzero(np.concatenate(([True], times[1:] != times[:-1]))[: len(times)]).tolist()
     return [
@@ -176,12 +176,13 @@ def collected(
     """
     ends = sizes.to_numpy().cumsum()
     starts = ends - sizes.to_numpy()
-    free, columns, template = starts.copy(), {}, pd.DataFrame()
+    free, template = starts.copy(), pd.DataFrame()
+    columns: dict[str, NDArray[Any]] = {}
     for table in tables:
         if not columns:
             template = table.iloc[:0]
-            columns = {name: new_column(int(ends[-1]), _stored(table[name]), folder) for name in table}
-        at = sizes.index.get_indexer(table["as_of"])
+            columns = {str(each): new_column(int(ends[-1]), _stored(table[each]), folder) for each in table}
+        at = sizes.index.get_indexer(pd.Index(table["as_of"]))
         order = np.argsort(at, kind="stable")
         counts = np.bincount(at, minlength=len(sizes))
         within = np.arange(len(table)) - np.repeat(counts.cumsum() - counts, counts)

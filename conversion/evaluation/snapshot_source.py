@@ -64,7 +64,8 @@ class SnapshotFiles:
         for part in self._parts:
             with reading(part), pq.ParquetFile(part, **VERIFIED) as file:
                 tables.append(file.read([name]))
-        return pa.concat_tables(tables).unify_dictionaries().to_pandas()[name]
+        column: pd.Series[Any] = pa.concat_tables(tables).unify_dictionaries().to_pandas()[name]
+        return column
 
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
         """Yield each row group."""
