@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from conversion.engine.engines import Engine, PartFunction
 from conversion.engine.in_project import REFUSED, run_in_project
-from conversion.engine.kept_parts import hash_of, package_versions
+from conversion.engine.kept_parts import SOURCE, code_hash, package_versions
 from conversion.engine.working import work
 from conversion.runtime.errors import EngineError
 
@@ -30,7 +30,9 @@ log = logging.getLogger(__name__)
 
 INSTALL: Final = "make dask"
 SECONDS_TO_ANSWER: Final = 30
-"""How long a scheduler may take to answer, and its first worker to be there."""
+"""How long a scheduler may take to answer, or to come back."""
+SECONDS_TO_WORK: Final = 60
+"""How long its first worker may take to be there."""
 ALLOWED_FAILURES: Final = 3
 """How many workers may die with a part before it counts as what kills them. One dies for reasons of its own;
 a part that more than three died with needs more memory than they have, and would end all of them in turn."""
@@ -113,7 +115,7 @@ class DaskEngine(Engine):
                 ) from error
             stack.enter_context(client)
             try:
-                client.wait_for_workers(1, timeout=SECONDS_TO_ANSWER)
+                client.wait_for_workers(1, timeout=SECONDS_TO_WORK)
             except TimeoutError as error:
                 raise EngineError(
                     f"engine.address: the Dask scheduler at {self.address} has no workers; start them"
@@ -176,7 +178,7 @@ def _submit(client: Client, function: PartFunction, parts: Sequence[int]) -> dic
     versions = {"python": "{}.{}".format(*sys.version_info), **package_versions()}
     pickled = pickle.dumps(functools.partial(work, function))
     sent = _Sent(run_in_project)
-    arguments = (str(Path.cwd()), hash_of("conversion"), versions, pickled)
+    arguments = (str(Path.cwd()), str(SOURCE), code_hash(), versions, pickled)
     # No retries: they are for errors, and a part that raised one would raise it again. A part whose worker
     # died is not counted among them.
     return {

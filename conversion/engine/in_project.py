@@ -9,7 +9,7 @@ REFUSED = "refused"
 
 
 def run_in_project(
-    project: str, code: str, versions: dict[str, str], function: bytes, part: int
+    project: str, source: str, code: str, versions: dict[str, str], function: bytes, part: int
 ) -> tuple[str, Any]:
     """Run a pickled function for a part in the project's folder, with the project's code as it is now.
 
@@ -18,9 +18,11 @@ def run_in_project(
     Parameters
     ----------
     project
-        The project's folder, the same files on every machine.
+        The folder that paths are relative to, the same files on every machine.
+    source
+        The folder of the project's code.
     code
-        The hash of ``conversion/``. A process that has modules of other code imports them anew.
+        Its hash. A process that has modules of other code imports them anew.
     versions
         Of Python and of the packages that decide what is written.
     function
@@ -38,6 +40,7 @@ def run_in_project(
     import pickle
     import sys
     from importlib import metadata
+    from pathlib import Path
 
     try:
         os.chdir(project)
@@ -53,12 +56,12 @@ def run_in_project(
 
     loaded = sys.modules.get("conversion")
     if loaded is not None:
-        elsewhere = os.path.realpath(loaded.__path__[0]) != os.path.realpath("conversion")
+        elsewhere = Path(loaded.__path__[0]).resolve().parent != Path(source)
         if elsewhere or getattr(loaded, "code", code) != code:
-            for name in [name for name in sys.modules if name.split(".")[0] == "conversion"]:
+            for name in [name for name in sys.modules if name.split(".")[0] in ("conversion", "stages")]:
                 del sys.modules[name]
-    if sys.path[0] != project:
-        sys.path.insert(0, project)
+    if sys.path[0] != source:
+        sys.path.insert(0, source)
     importlib.invalidate_caches()
     importlib.import_module("conversion").code = code  # type: ignore[attr-defined]
     return "done", pickle.loads(function)(part)

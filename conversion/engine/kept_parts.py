@@ -25,8 +25,8 @@ from pydantic import BaseModel
 from conversion.runtime.files import is_temporary, read_value, reading, sha256, write_json, writing
 
 WORK: Final = Path("data/.work")
-CODE: Final = ("conversion", "stages", "contracts")
-"""Folders of the project whose files decide what a part's files have."""
+SOURCE: Final = Path(__file__).resolve().parents[2]
+"""The folder of the project's code."""
 PACKAGES: Final = ("numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "xgboost-cpu", "duckdb")
 """Packages whose versions decide it too; xgboost-cpu is xgboost on macOS."""
 
@@ -120,11 +120,17 @@ def fingerprint(stage: str, parts: int, params: Mapping[str, Any], inputs: Itera
         "parts": parts,
         "params": dict(params),
         "inputs": {str(path): hash_of(path) for path in inputs},
-        "code": {name: hash_of(name) for name in CODE if Path(name).exists()},
+        "code": code_hash(),
         "packages": package_versions(),
     }
     text = json.dumps(about, sort_keys=True, default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def code_hash() -> str:
+    """Hash the code of the stages and of all that they call."""
+    folders = (SOURCE / "conversion", SOURCE / "stages")
+    return "-".join(hash_of(folder)[:16] for folder in folders if folder.is_dir())
 
 
 def _plain(value: Any) -> Any:

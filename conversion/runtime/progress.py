@@ -18,8 +18,8 @@ T = TypeVar("T")
 def progress_bar(items: Iterable[T], *, what: str, unit: str, total: int | None = None) -> Iterable[T]:
     """Iterate over items with a progress bar.
 
-    Nothing is shown in the first two seconds, if stderr is not a terminal, in a worker, or if logs are
-    JSON.
+    Nothing is shown in the first two seconds, if stderr is not a terminal, in a worker process, or if logs
+    are JSON.
 
     Parameters
     ----------
