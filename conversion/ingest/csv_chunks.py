@@ -36,7 +36,7 @@ from conversion.ingest.csv_bytes import (
 )
 from conversion.ingest.faults import NAMES_FIRST, Positions, UnreadableError
 
-CHUNK_BYTES: Final = 2**26
+CHUNK_BYTES: Final = 2**25
 """How much of a file is looked at together."""
 MAX_OPEN_BYTES: Final = 2**28
 """Longest text in an ignored column that is looked for its end."""
