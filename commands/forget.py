@@ -28,6 +28,7 @@ from conversion.forgetting.elsewhere import history_advice, in_history, remotes_
 from conversion.forgetting.known import with_former_ids, with_keys, with_names
 from conversion.forgetting.places import DVC_CACHE, Places, find_places, write_places
 from conversion.forgetting.wanted import Wanted, wanted_company
+from conversion.ingest.folders import place_of
 from conversion.runtime.cli import CommandLine, run
 from conversion.runtime.errors import ForgetError
 
@@ -119,8 +120,8 @@ def describe(found: Found) -> str:
 def left(root: Path, wanted: Wanted, found: Found, params: Params, contract: Contract) -> list[str]:
     """Say where the company may be that this program cannot change, and what to do there."""
     advice = []
-    folder = Path(params.data.dir)
-    if not (root / folder).resolve().is_relative_to(root.resolve()):
+    folder = place_of(params.data.dir)
+    if not isinstance(folder, Path) or not (root / folder).resolve().is_relative_to(root.resolve()):
         advice.append(
             f"{folder} (data.dir): outside of the project, unchanged: remove the company where the export is "
             "made, or its rows in the files"

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.delivery.ledger import COMPANIES, read_deliveries
 from conversion.forgetting.wanted import Wanted
+from conversion.ingest.folders import Place, files_of, place_of, read_all
 from conversion.runtime.files import verified_parquet
 
 CLEAN = "data/clean/companies.parquet"
@@ -21,7 +23,9 @@ def with_former_ids(root: Path, wanted: Wanted, params: Params, contract: Contra
     aliases = contract.companies.aliases
     if aliases is None:
         return wanted
-    ids, known = set(wanted.ids), tuple(_aliases(root / params.data.dir, aliases.table))
+    folder = place_of(params.data.dir)
+    folder = root / folder if isinstance(folder, Path) else folder
+    ids, known = set(wanted.ids), tuple(_aliases(folder, aliases.table))
     while True:
         current = replace(wanted, ids=frozenset(ids))
         former = {
@@ -34,20 +38,17 @@ def with_former_ids(root: Path, wanted: Wanted, params: Params, contract: Contra
         ids |= former
 
 
-def _aliases(folder: Path, table: str) -> Iterator[dict[str, str]]:
+def _aliases(folder: Place, table: str) -> Iterator[dict[str, str]]:
     import pandas as pd
 
-    path = folder / f"{table}.parquet"
-    if path.is_file():
-        rows = verified_parquet(path)
-    elif (folder / f"{table}.csv").is_file():
-        rows = pd.read_csv(
-            folder / f"{table}.csv", dtype=str, keep_default_na=False, sep=None, engine="python"
-        )
-    else:
-        return
-    for row in rows.astype(str).to_dict("records"):
-        yield {str(name): str(value) for name, value in row.items()}
+    for path in files_of(folder, table):
+        content = BytesIO(read_all(path))
+        if path.suffix == ".parquet":
+            rows = verified_parquet(content)
+        else:
+            rows = pd.read_csv(content, dtype=str, keep_default_na=False, sep=None, engine="python")
+        for row in rows.astype(str).to_dict("records"):
+            yield {str(name): str(value) for name, value in row.items()}
 
 
 def with_names(root: Path, wanted: Wanted, contract: Contract) -> Wanted:

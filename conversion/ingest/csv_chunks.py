@@ -36,7 +36,7 @@ from conversion.ingest.csv_bytes import (
 )
 from conversion.ingest.faults import NAMES_FIRST, Positions, UnreadableError
 
-CHUNK_BYTES: Final = 2**26
+CHUNK_BYTES: Final = 2**25
 """How much of a file is looked at together."""
 MAX_OPEN_BYTES: Final = 2**28
 """Longest text in an ignored column that is looked for its end."""
@@ -270,7 +270,7 @@ def _in_utf8(blocks: Iterator[_Lines]) -> Iterator[_Lines]:
 
 def _whole_lines(head: bytes, file: BinaryIO, size: int) -> Iterator[_Lines]:
     """Yield whole lines of a file, about ``size`` bytes at a time, all ended by line feeds but the last."""
-    above, waiting, held = 0, list[bytes](), b""
+    above, waiting, size_waiting, held = 0, list[bytes](), 0, b""
     for read in _parts(head, file, size):
         piece = held + read
         held = b"\r" if piece.endswith(b"\r") else b""  # a line feed may follow
@@ -280,9 +280,10 @@ def _whole_lines(head: bytes, file: BinaryIO, size: int) -> Iterator[_Lines]:
             text = b"".join([*waiting, piece[:end]])
             yield _Lines(above, text)
             above += text.count(b"\n")
-            waiting = []
+            waiting, size_waiting = [], 0
         waiting.append(piece[end:])
-        if sum(map(len, waiting)) > MAX_OPEN_BYTES:
+        size_waiting += len(waiting[-1])
+        if size_waiting > MAX_OPEN_BYTES:
             refuse_long_record(f"more than {MAX_OPEN_BYTES}", above + 1)
     if last := with_line_feeds(b"".join([*waiting, held])):
         yield _Lines(above, last)

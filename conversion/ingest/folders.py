@@ -233,6 +233,22 @@ def _refuse_other_formats(place: Place, names: list[str]) -> None:
         raise UnreadableError("the file", expected, remedy, ", ".join(map(quoted, others[:3])))
 
 
+def files_of(folder: Place, name: str) -> list[Place]:
+    """Return all files of a table by its name, in whatever formats; none if there is no table."""
+    return [
+        file
+        for place in _candidates(folder, name)
+        for file in ([place] if place.is_file() else [place / each for each in _names_in(place)])
+        if file.suffix in SUFFIXES
+    ]
+
+
+def read_all(file: Place) -> bytes:
+    """Read a file."""
+    with file.open("rb") as opened:
+        return opened.read()
+
+
 def shown_file(folder: Place, name: str) -> str:
     """Return a table's file as messages show it: without a suffix if there is none, or one of each."""
     found = _candidates(folder, name)

@@ -99,12 +99,18 @@ def read_chunks(
         There is no such table, or a file of it cannot be read; some pieces may have been read before.
     """
     waiting: list[Source] = []
+    rows = 0
     for piece in _pieces(folder, table, chunk_bytes, chunk_rows):
-        if waiting and sum(each.rows for each in waiting) + piece.rows > chunk_rows:
+        if waiting and rows + piece.rows > chunk_rows:
             yield joined(waiting)
-            waiting = []
+            waiting, rows = [], 0
         waiting.append(piece)
-    yield joined(waiting)
+        rows += piece.rows
+        if rows >= chunk_rows:  # not held while the next one is read
+            yield joined(waiting)
+            waiting, rows = [], 0
+    if waiting:
+        yield joined(waiting)
 
 
 def joined(pieces: Sequence[Source]) -> Source:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import fsspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as parquet
@@ -17,7 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conversion.config.data_contract import Contract
+from conversion.ingest.columns import tables_of
 from conversion.ingest.faults import TIMESTAMP, UnreadableError
+from conversion.ingest.folders import find_table, place_of
 from conversion.ingest.usage_faults import WeeklyCountsError
 from conversion.ingest.weekly_counts import count_weeks, read_weekly_usage, weekly_counts
 from tests.contract_files import ROOT
@@ -351,3 +354,37 @@ def test_who_used_an_id_of_then_and_one_of_today_is_one_user(tmp_path: Path) -> 
     assert weeks["id"].tolist() == ["a", "b"]
     assert weeks["actions_invoices"].tolist() == [3, 1]
     assert weeks["users_invoices"].tolist() == [2, 1]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_folder_of_files_is_counted_like_one_file(tmp_path: Path, suffix: str) -> None:
+    rows = [f"a,2020-01-0{day},{day},1,2" for day in (1, 2, 6, 7)]
+    header = "account,at,done,people,sent"
+    whole = weekly_counts(written(tmp_path, *rows, header=header), of_days())
+    folder = tmp_path / "export" / "events"
+    folder.mkdir(parents=True)
+    for at in (0, 2):
+        path = folder / f"data_{at}.csv"
+        path.write_text("\n".join([header, *rows[at : at + 2], ""]), encoding="utf-8")
+        if suffix == "parquet":
+            pd.read_csv(path).to_parquet(path.with_suffix(".parquet"), index=False)
+            path.unlink()
+    system = fsspec.filesystem("memory")
+    system.put(str(tmp_path / "export"), "/counted", recursive=True)
+    table = tables_of(of_days())["events"]
+    for place in (tmp_path / "export", place_of("memory://counted")):
+        weeks = count_weeks(find_table(place, table), of_days()).weeks
+        pd.testing.assert_frame_equal(weeks, whole)
+
+
+def test_a_line_of_a_folder_is_named_with_its_file(tmp_path: Path) -> None:
+    folder = tmp_path / "events"
+    folder.mkdir()
+    for name, line in (("0.csv", "a,2020-01-01,1,1,1"), ("1.csv", "a,2020-01-01")):
+        (folder / name).write_text(f"account,at,done,people,sent\n{line}\n", encoding="utf-8")
+    table = tables_of(of_days())["events"]
+    with pytest.raises(WeeklyCountsError, match=r"1 row \(1\.csv line 2\)"):
+        count_weeks(find_table(tmp_path, table), of_days())
+    (folder / "1.csv").write_text("account,at,done,sent\na,2020-01-01,1,1\n", encoding="utf-8")
+    with pytest.raises(WeeklyCountsError, match=r"events/1\.csv: people: expected the columns as in 0\.csv"):
+        count_weeks(find_table(tmp_path, table), of_days())
