@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Collection
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from conversion.config.contract_file import load_contract
 from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.config.params_file import load_params
+from conversion.delivery.guards import one_at_a_time
 from conversion.delivery.ledger import TRACKED
 from conversion.forgetting.cache import CachedCompany, find_cached, remove_files
 from conversion.forgetting.deliveries import (
@@ -182,15 +184,21 @@ def next_steps(root: Path, found: Found) -> str:
 def main() -> None:
     """Find the company, remove it if told to, and prove that it is gone."""
     arguments = _arguments()
-    params = load_params()
+    # A delivery at the same time would write the company again.
+    with one_at_a_time(ROOT) if arguments.yes else nullcontext():
+        forget(arguments.id, load_params(), removes=arguments.yes)
+
+
+def forget(company: str, params: Params, *, removes: bool) -> None:
+    """Find the company, and remove it or say where it is."""
     contract = load_contract(params.data.contract)
-    wanted = with_former_ids(ROOT, wanted_company(arguments.id, contract), params, contract)
+    wanted = with_former_ids(ROOT, wanted_company(company, contract), params, contract)
     wanted = with_keys(ROOT, with_names(ROOT, wanted, contract), params)
     found = find(ROOT, wanted, contract)
     known = ", ".join(sorted(wanted.ids))
     if not found.anything:
         _say(f"company {known}: in no file of the project\n")
-    elif not arguments.yes:
+    elif not removes:
         _say(f"company {known} is in:\n{describe(found)}nothing was changed: --yes removes it\n")
     else:
         remove(ROOT, found, sources(contract))

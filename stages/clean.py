@@ -42,8 +42,10 @@ def main() -> None:
     first_week = None
     if parts > 1 and contract.learns_from_contacts:
         first_of = partial(first_week_of, contract, period, deduplication, parts)
-        firsts = [*filter(None, run_parts(first_of, parts, params.engine, "first weeks"))]
-        first_week = pd.Timestamp(min(firsts)) if firsts else None
+        found = [
+            each for each in run_parts(first_of, parts, params.engine, "first weeks") if each is not None
+        ]
+        first_week = pd.Timestamp(min(found)) if found else None
     clear_tables(contract, parts)
     clean = partial(clean_part, contract, period, deduplication, first_week, parts)
     found = run_parts(clean, parts, params.engine, "clean")
@@ -64,16 +66,18 @@ def period_of(params: Params, contract: Contract, parts: int) -> tuple[Period, p
     """Find the weeks that the export covers; return them, and what usage is in each week."""
     found = run_parts(partial(describe_part, contract, parts), parts, params.engine, "weeks")
     weeks = merged_weeks(weeks_from_json(each["weeks"]) for each in found)
-    converted, signed_up = (
-        days_from_json(itertools.chain.from_iterable(each[name] or () for each in found))
-        for name in ("converted", "signed_up")
+    converted = days_from_json(itertools.chain.from_iterable(each["converted"] for each in found))
+    signed_up = (
+        None
+        if found[0]["signed_up"] is None
+        else days_from_json(itertools.chain.from_iterable(each["signed_up"] for each in found))
     )
     last_days = None
     if contract.usage.grain != "week":
         read = read_value(TYPED / "export.json", "last_days")
         last_days = {pd.Timestamp(week): pd.Timestamp(day) for week, day in read.items()}
     given = None if params.data.as_of is None else pd.Timestamp(params.data.as_of)
-    days = ExportDays(None if contract.companies.signed_up is None else signed_up, last_days)
+    days = ExportDays(signed_up, last_days)
     return find_period(weeks, converted, given, params.clean, contract, days), weeks
 
 

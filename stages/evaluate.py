@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Final
 
 import pandas as pd
@@ -19,6 +20,7 @@ from conversion.evaluation.plots import PLOTS
 from conversion.evaluation.predictions import REVENUE
 from conversion.evaluation.prospect_slices import slice_sources
 from conversion.evaluation.report import Evaluation, evaluate_backtest
+from conversion.evaluation.snapshot_source import SnapshotFiles
 from conversion.evaluation.summary import summary_text
 from conversion.features.rules import rules
 from conversion.modelling.artifact import load_model
@@ -27,32 +29,44 @@ from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import training_columns
 from conversion.runtime.cli import run
 from conversion.runtime.files import (
+    VERIFIED,
     read_monday,
     read_parquet,
+    reading,
     write_csv,
     write_json,
     write_parquet,
     write_text,
 )
+from conversion.runtime.parts import parts_at
 from conversion.runtime.progress import progress_bar
 
 SAMPLE: Final = "data/sample"
+FOLDER: Final = Path("data/backtest")
 log = logging.getLogger(__name__)
 
 
-def read_backtest(path: str, training: list[str], contract: Contract) -> pd.DataFrame:
-    """Read the largest table column by column, so that it is never in memory twice."""
+def backtest_columns(training: list[str], contract: Contract) -> list[str]:
+    """Return the columns that the snapshots of the backtest must have."""
     others = [*rules(contract).values(), *slice_sources(contract)]
     revenue = [REVENUE] if contract.companies.value is not None else []
-    needed = [name for name in dict.fromkeys((*training, *others, *revenue)) if name != "weight"]
-    return read_parquet(path, needed, split_blocks=True, self_destruct=True)
+    return [name for name in dict.fromkeys((*training, *others, *revenue)) if name != "weight"]
+
+
+def truth_at(as_of: pd.Timestamp) -> pd.DataFrame:
+    """Read the sample's truth of one cutoff."""
+    parts = []
+    for path in parts_at("data/truth.parquet"):
+        with reading(path):
+            parts.append(pd.read_parquet(path, filters=[("as_of", "==", as_of)], **VERIFIED))
+    return pd.concat(parts, ignore_index=True)
 
 
 def write_metrics(evaluation: Evaluation, as_of: str) -> None:
     """Write metrics/ and the predictions."""
     top_k, result = evaluation.params.evaluate.top_k, {"as_of": as_of} | evaluation.metrics
     report = classification_report(evaluation.predictions["label"], evaluation.decided)
-    write_parquet("data/backtest/predictions.parquet", evaluation.predictions)
+    write_parquet(str(FOLDER / "predictions.parquet"), evaluation.predictions)
     write_json(EVIDENCE, _evidence(evaluation).model_dump(by_alias=True))
     write_csv("metrics/backtest.csv", evaluation.weekly, float_format="%.6f")
     write_csv("metrics/slices.csv", evaluation.slices, float_format="%.6f")
@@ -81,14 +95,13 @@ def main() -> None:
     contract = load_contract("data/contract.json")
     columns = training_columns(params, contract)
     train = read_parquet("data/features/train.parquet", columns)
-    snapshots = read_backtest("data/features/backtest.parquet", columns, contract)
+    snapshots = SnapshotFiles("data/features/backtest.parquet", backtest_columns(columns, contract))
     model, _ = load_model(ConversionModel)
     as_of = read_monday("data/clean/export.json", "as_of")
-    predictions = backtest(train, snapshots, params, contract)
-    del snapshots
+    predictions = backtest(train, snapshots, params, contract, FOLDER)
     log.info("backtested", extra={"cutoffs": predictions["as_of"].nunique(), "rows": len(predictions)})
     if params.data.dir == SAMPLE:
-        predictions = with_oracle(predictions, read_parquet("data/truth.parquet"))
+        predictions = with_oracle(predictions, truth_at, FOLDER)
     log.info("measuring", extra={"bootstrap_samples": params.evaluate.bootstrap_samples})
     evaluation = evaluate_backtest(predictions, train, model, params, contract)
     write_metrics(evaluation, as_of.isoformat())

@@ -31,6 +31,7 @@ from conversion.ingest.cross_checks import (
 )
 from conversion.ingest.date_checks import check_dates, check_usage_before_sign_up
 from conversion.ingest.export import read_export
+from conversion.ingest.folders import Place, place_of
 from conversion.ingest.id_checks import check_aliases, check_case_of_ids, with_current_ids
 from conversion.ingest.origin_leaks import leaks_of, measure_leaks, warn_of_leaks
 from conversion.ingest.part_checks import LEAKS, check_part, part_customers, refuse_parts, report_checks
@@ -51,7 +52,7 @@ def main() -> None:
     """Read the export; write typed tables, contract and profile, or report every fault and write nothing."""
     params = load_params()
     settings = params.data
-    folder, contract = Path(settings.dir), load_contract(settings.contract)
+    folder, contract = place_of(settings.dir), load_contract(settings.contract)
     usage = tables_of(contract)[contract.usage.table]
     parts = max(math.ceil(count_rows(folder, usage) / settings.part_rows), 1) if folder.is_dir() else 1
     # The default contract is another's format: it is not for the user to change.
@@ -64,7 +65,7 @@ def main() -> None:
     write_json(PROFILE, report)
 
 
-def load_whole(folder: Path, contract: Contract, own: str | None, most: float) -> dict[str, Any]:
+def load_whole(folder: Place, contract: Contract, own: str | None, most: float) -> dict[str, Any]:
     """Read and check the tables as a whole, write them, and return the report on their quality."""
     export = read_export(folder, contract, own)
     tables = export.tables
@@ -94,7 +95,7 @@ def load_whole(folder: Path, contract: Contract, own: str | None, most: float) -
 
 
 def load_parts(
-    folder: Path, contract: Contract, own: str | None, parts: int, params: Params
+    folder: Place, contract: Contract, own: str | None, parts: int, params: Params
 ) -> dict[str, Any]:
     """Do what `load_whole` does chunk by chunk and part by part, with the same messages and report."""
     with scratch_folder() as scratch:

@@ -3,35 +3,45 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
+from conversion.config.params import Params
 from conversion.config.params_file import load_params
 from conversion.runtime.cli import run
-from conversion.runtime.files import write_csv, write_parquet
-from conversion.simulation.export import as_text
-from conversion.simulation.sample import simulate
+from conversion.runtime.progress import progress_bar
+from conversion.simulation.blocks import blocks_of, draw_blocks
+from conversion.simulation.sample_files import TRUTH_ROWS, write_csv_sample, write_parquet_sample
+from conversion.simulation.vocabulary import CUSTOMERS, USAGE_ACTIONS
 
 SAMPLE: Final = Path("data/sample")
 TRUTH: Final = Path("data/truth.parquet")
 log = logging.getLogger(__name__)
 
 
+def write_sample(params: Params) -> Counter[str]:
+    """Draw the sample block by block, write it, and return how many rows each table has."""
+    sizes = params.simulate
+    count = len(blocks_of(sizes.companies))
+    drawn = draw_blocks(sizes.companies, sizes.weeks, sizes.first_week, params.seed)
+    blocks = progress_bar(drawn, what="sample", unit="blocks", total=count)
+    if sizes.format == "parquet":
+        return write_parquet_sample(blocks, count, SAMPLE, TRUTH)
+    return write_csv_sample(blocks, SAMPLE, TRUTH)
+
+
 def main() -> None:
     """Read the params; write the sample export and its truth."""
     params = load_params()
-    sizes = params.simulate
-    sample = simulate(sizes.companies, sizes.weeks, sizes.first_week, params.seed)
-    for name, table in as_text(sample).items():
-        write_csv(SAMPLE / f"{name}.csv", table)
-    write_parquet(TRUTH, sample.truth)
+    rows = write_sample(params)
     log.info(
         "simulated",
         extra={
-            "companies": sizes.companies,
-            "customers": len(sample.customers),
-            "usage_rows": len(sample.usage_actions),
-            "truth_rows": len(sample.truth),
+            "companies": params.simulate.companies,
+            "customers": rows[CUSTOMERS],
+            "usage_rows": rows[USAGE_ACTIONS],
+            "truth_rows": rows[TRUTH_ROWS],
         },
     )
 

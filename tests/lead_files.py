@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from conversion.leads.lead_files import FOLDER, MANIFEST, Sources, write_lead_files
+from conversion.leads.lead_files import FOLDER, MANIFEST, RankedBlocks, Sources, write_lead_files
 from conversion.runtime.files import sha256, write_json, write_parquet
 from conversion.runtime.seals import sealed
 from tests.pipeline import Pipeline
@@ -37,7 +37,9 @@ def write_list(
         "model_sha256": model_sha256,
         "inputs": {"data/clean/usage.parquet": sha256(usage)},
     }
-    write_lead_files(folder, ranked, pipeline.converted, score, Sources(usage, evidence), about)
+    write_lead_files(
+        folder, RankedBlocks.of(ranked), pipeline.converted, score, Sources(usage, evidence), about
+    )
     return folder / FOLDER
 
 

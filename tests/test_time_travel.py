@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from conversion.data.timeline import WEEK
 from conversion.evaluation import backtest
 from conversion.ingest import export
-from conversion.leads.lead_tables import write_leads
+from conversion.leads.lead_writers import write_leads
 from tests.contract_files import hubspot
 from tests.exports import CUSTOMERS, MEASURES, NONCUSTOMERS, USAGE_ACTIONS, tiny_export, write_export
 from tests.pipeline import MODEL_TYPES, Pipeline, Tables, cut_at, dirty_export, small_params, typed

@@ -12,7 +12,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from conversion.data.timeline import WEEK
-from conversion.leads.lead_tables import write_leads
+from conversion.leads.lead_writers import write_leads
 from tests.contract_files import projects
 from tests.exports import projects_export
 from tests.memberships import cut_memberships, memberships, memberships_export

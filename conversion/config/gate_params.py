@@ -64,7 +64,7 @@ class Gate(Section):
         BeforeValidator(as_tuple),
         Field(max_length=53),
         AfterValidator(must_not_repeat),
-    ] = Field(description="ISO weeks in which a volume is at most watched")
+    ] = Field(description="ISO weeks in which a volume, and drift of what a week holds, is at most watched")
     missing_rise: Bound = Field(
         description="rise of an attribute's share of missing values, from the companies of the weeks before "
         "to the new ones, and from the last delivery to this list"

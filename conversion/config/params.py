@@ -72,6 +72,9 @@ class Simulate(Section):
     companies: int = Field(ge=500, le=100_000_000, description="companies of the sample export")
     weeks: int = Field(ge=30, le=520, description="weeks of usage of the sample export")
     first_week: Monday = Field(description="first usage week of the sample export")
+    format: Literal["csv", "parquet"] = Field(
+        description="files of the sample export; in parquet, a large table is a folder of files"
+    )
 
 
 class Clean(Section):

@@ -42,8 +42,8 @@ def one_at_a_time(root: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise DeliveryError(
-                f"{path}: another process delivers at this moment; nothing was changed: wait until it has "
-                "ended, then run it again"
+                f"{path}: another process delivers, or forgets a company, at this moment; nothing was "
+                "changed: wait until it has ended, then run it again"
             ) from error
         yield
 

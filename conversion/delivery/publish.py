@@ -28,6 +28,7 @@ from conversion.leads.lead_files import (
     FOLDER,
     USAGE,
     LeadFiles,
+    RankedBlocks,
     Sources,
     write_lead_files,
 )
@@ -172,7 +173,7 @@ def _write_list(root: Path, folder: Path, publication: Publication, companies: p
     calls = publication.score.model_copy(update={"top_n": max(int(delivered["place"].notna().sum()), 1)})
     write_lead_files(
         folder,
-        RankedLeads(leads, contributions, facts, manifest.tier_cuts),
+        RankedBlocks.of(RankedLeads(leads, contributions, facts, manifest.tier_cuts)),
         ConvertedCompanies(files.converted, files.converted_contributions),
         calls,
         Sources(root / FOLDER / USAGE, root / FOLDER / EVIDENCE),

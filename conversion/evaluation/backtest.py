@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -12,9 +13,12 @@ from joblib import Parallel, delayed
 from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.data.timeline import WEEK, week_number
-from conversion.evaluation.predictions import OUTCOMES
+from conversion.evaluation.columns_on_disk import new_column
+from conversion.evaluation.predictions import OUTCOMES, collected, rows_by_cutoff
 from conversion.evaluation.prospect_slices import Slicer, slice_columns, slicers
+from conversion.evaluation.snapshot_source import SnapshotSource, SnapshotTable
 from conversion.features.rules import rules
+from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import fit_at
 from conversion.runtime.errors import ExportError
 from conversion.runtime.progress import progress_bar
@@ -30,10 +34,15 @@ RANKERS: Final = {
     "oracle": "the sample's true probability (on the sample only)",
 }
 """What each column of the predictions orders the lists by."""
+ROWS_AT_ONCE: Final = 32768
 
 
 def backtest(
-    train: pd.DataFrame, snapshots: pd.DataFrame, params: Params, contract: Contract
+    train: pd.DataFrame,
+    snapshots: pd.DataFrame | SnapshotSource,
+    params: Params,
+    contract: Contract,
+    folder: Path | None = None,
 ) -> pd.DataFrame:
     """Score every prospect at every cutoff with a model fitted on what was known then.
 
@@ -48,6 +57,8 @@ def backtest(
         The recipe is fitted again every ``evaluate.refit_weeks``; in between, the last fit is used.
     contract
         Of the tables that the snapshots were made of.
+    folder
+        Where large columns of the result are, see `conversion.evaluation.columns_on_disk`; None: in memory.
 
     Returns
     -------
@@ -56,32 +67,26 @@ def backtest(
         probability from firmographics and lifetime totals alone), ``users_rule`` (most users of the last 4
         weeks, if they are known), ``actions_rule`` (actions of the last 4 weeks) and ``random``;
         ``fitted_as_of``, ``base_rate`` and ``threshold`` of the fit that was used; and the columns of
-        `conversion.evaluation.prospect_slices.slice_names`. Rows whose label is unknown because the
-        conversion is in quarantine are scored, but left out here.
+        `conversion.evaluation.prospect_slices.slice_names`. By cutoff, then by id. Rows whose label is
+        unknown because the conversion is in quarantine are left out.
 
     Raises
     ------
     ExportError
         No company converts after any cutoff, so there is nothing to measure.
     """
-    cutoffs = pd.DatetimeIndex(np.sort(snapshots["as_of"].unique()))
+    source = SnapshotTable(snapshots) if isinstance(snapshots, pd.DataFrame) else snapshots
+    sizes = _list_sizes(source)
     span = params.evaluate.refit_weeks * WEEK
-    refits = cutoffs[(cutoffs - cutoffs[0]) % span == pd.Timedelta(0)]
-    by = slicers(snapshots, contract)
-    jobs = Parallel(n_jobs=params.evaluate.jobs, backend="threading", return_as="generator")
-    tables: Iterable[pd.DataFrame] = jobs(
-        delayed(_score_until_refit)(
-            train,
-            snapshots[(snapshots["as_of"] >= refit) & (snapshots["as_of"] < refit + span)],
-            refit,
-            params,
-            contract,
-            by,
-        )
-        for refit in refits
+    refits = sizes.index[(sizes.index - sizes.index[0]) % span == pd.Timedelta(0)]
+    by = slicers(source, contract)
+    models = _fitted(train, refits, params, contract)
+    scored = (
+        _score_until_refit(rows, models[refit], refit, params, contract, by)
+        for block in source.blocks()
+        for refit, rows in _by_refit(block, refits)
     )
-    bar = progress_bar(tables, what="backtest", unit="refits", total=len(refits))
-    predictions = pd.concat(list(bar), ignore_index=True).astype({"label": np.int8})
+    predictions = collected(scored, sizes, folder)
     if not predictions["label"].any():
         raise ExportError(
             f"{contract.conversion_tables}: no conversion follows any cutoff of the backtest; set an earlier "
@@ -90,23 +95,50 @@ def backtest(
     return predictions
 
 
+def _list_sizes(source: SnapshotSource) -> pd.Series[int]:
+    """Count the rows with a label of each cutoff, in time order."""
+    counts = [
+        block["label"].notna().astype(np.int64).groupby(block["as_of"]).sum()
+        for block in source.blocks(["as_of", "label"])
+    ]
+    return pd.concat(counts).groupby(level=0).sum()
+
+
+def _fitted(
+    train: pd.DataFrame, refits: pd.DatetimeIndex, params: Params, contract: Contract
+) -> dict[pd.Timestamp, ConversionModel]:
+    jobs = Parallel(n_jobs=params.evaluate.jobs, backend="threading", return_as="generator")
+    models: Iterable[ConversionModel] = jobs(
+        delayed(fit_at)(train, refit, params, contract) for refit in refits
+    )
+    bar = progress_bar(models, what="backtest", unit="refits", total=len(refits))
+    return dict(zip(refits, bar, strict=True))
+
+
+def _by_refit(block: pd.DataFrame, refits: pd.DatetimeIndex) -> Iterator[tuple[pd.Timestamp, pd.DataFrame]]:
+    """Split rows by the fit that scores them, the last before each."""
+    last = np.asarray(refits.searchsorted(block["as_of"], side="right")) - 1
+    for place in np.unique(last):
+        yield refits[place], block[last == place]
+
+
 def _score_until_refit(
-    train: pd.DataFrame,
     rows: pd.DataFrame,
+    model: ConversionModel,
     refit: pd.Timestamp,
     params: Params,
     contract: Contract,
     by: tuple[Slicer, ...],
 ) -> pd.DataFrame:
-    model = fit_at(train, refit, params, contract)
-    # Week by week, to bound the memory of the preprocessed rows.
-    weeks = [week for _, week in rows.groupby("as_of", sort=True)]
+    rows = rows[rows["label"].notna()]
+    # Some at a time, to bound the memory of the preprocessed rows.
+    some = [rows.iloc[start : start + ROWS_AT_ONCE] for start in range(0, len(rows), ROWS_AT_ONCE)]
     probability, summary_only = (
-        np.concatenate([scorer.predict_proba(week)[:, 1] for week in weeks])
+        np.concatenate([[], *(scorer.predict_proba(each)[:, 1] for each in some)])
         for scorer in (model, model.summary_)
     )
-    rows = rows.sort_values("as_of", kind="stable")
-    scored = rows[[name for name in OUTCOMES if name in rows]].assign(
+    return rows[[name for name in OUTCOMES if name in rows]].assign(
+        label=rows["label"].astype(np.int8),
         probability=np.round(probability, 9),
         summary_only=np.round(summary_only, 9),
         **{rule: rows[feature] for rule, feature in rules(contract).items()},
@@ -116,11 +148,28 @@ def _score_until_refit(
         threshold=model.threshold_,
         **slice_columns(rows, by),
     )
-    return scored.dropna(subset="label")
 
 
-def with_oracle(predictions: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
-    """Add the sample's true probability as the ranker ``oracle``."""
-    oracle = truth.rename(columns={"probability": "oracle"})
-    oracle["as_of"] = oracle["as_of"].astype(predictions["as_of"].dtype)
-    return predictions.merge(oracle, on=["id", "as_of"], how="left", validate="one_to_one")
+def with_oracle(
+    predictions: pd.DataFrame,
+    truth: pd.DataFrame | Callable[[pd.Timestamp], pd.DataFrame],
+    folder: Path | None = None,
+) -> pd.DataFrame:
+    """Add the sample's true probability as the ranker ``oracle``.
+
+    Parameters
+    ----------
+    predictions
+        From `backtest`.
+    truth
+        ``id``, ``as_of`` and ``probability``; or what returns those of one cutoff.
+    folder
+        As for `backtest`.
+    """
+    oracle = new_column(len(predictions), np.float64, folder)
+    for as_of, rows in rows_by_cutoff(predictions):
+        known = truth[truth["as_of"] == as_of] if isinstance(truth, pd.DataFrame) else truth(as_of)
+        at = pd.Index(known["id"]).get_indexer(predictions["id"].iloc[rows])
+        found = known["probability"].to_numpy(dtype=np.float64)
+        oracle[rows] = np.where(at < 0, np.nan, found[at]) if len(found) else np.nan
+    return predictions.assign(oracle=pd.Series(oracle, index=predictions.index, copy=False))

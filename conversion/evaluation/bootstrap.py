@@ -6,8 +6,8 @@ has the weight of its company.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,32 @@ def company_weights(companies: int, samples: int, seed: int) -> Iterator[NDArray
         for weights in resampling.company_weights(companies, samples, seed):
             yield weights
             bar.update(weights.shape[1])
+
+
+class Draws:
+    """Everyone once, and then bootstrap samples of companies, kept small to be taken again for each cutoff.
+
+    Parameters
+    ----------
+    companies
+        Number of companies.
+    sampled
+        From `company_weights`.
+    """
+
+    def __init__(self, companies: int, sampled: Iterable[NDArray[np.float32]]) -> None:
+        self._blocks: list[NDArray[Any]] = [np.ones((companies, 1), dtype=np.uint8)]
+        for weights in sampled:
+            few = weights.max(initial=0.0) <= np.iinfo(np.uint8).max
+            self._blocks.append(weights.astype(np.uint8 if few else np.uint32))
+        self.samples = sum(block.shape[1] for block in self._blocks)
+
+    def blocks(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Yield the places of some samples, everyone's is 0, and their weights, companies by samples."""
+        start = 0
+        for block in self._blocks:
+            yield slice(start, start + block.shape[1]), block.astype(np.float32)
+            start += block.shape[1]
 
 
 def resampled_sums(by_company: Floats, samples: int, seed: int) -> tuple[Floats, Floats]:

@@ -6,7 +6,6 @@ first calls reach as many companies as in the real list.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from conversion.evaluation.bootstrap import company_weights
+from conversion.evaluation.bootstrap import Draws, company_weights
 from conversion.evaluation.predictions import Cutoff, companies_of, cutoffs_of
 from conversion.evaluation.ranking_metrics import Ranked, ranked_list
 from conversion.stats.numeric import Floats, Ints
@@ -78,15 +77,14 @@ def first_calls(
         By ranker.
     """
     companies = companies_of(predictions)
-    cutoffs = cutoffs_of(predictions, companies.index)
     counts = np.asarray(calls, dtype=np.int64)
-    lists = [[ranked_list(cutoff, ranker) for cutoff in cutoffs] for ranker in rankers]
-    everyone = np.ones((companies.count, 1), dtype=np.float32)
-    parts = [
-        _counted(cutoffs, lists, weights, counts)
-        for weights in itertools.chain([everyone], company_weights(companies.count, samples, seed))
+    draws = Draws(companies.count, company_weights(companies.count, samples, seed))
+    weeks = [
+        _counted(cutoff, [ranked_list(cutoff, ranker) for ranker in rankers], draws, counts)
+        for cutoff in cutoffs_of(predictions, companies.index)
     ]
-    reached, conversions, prospects = (np.concatenate(each, axis=-1) for each in zip(*parts, strict=True))
+    reached = np.stack([week[0] for week in weeks], axis=1)
+    conversions, prospects = (np.stack(each) for each in list(zip(*weeks, strict=True))[1:])
     called = np.minimum(counts[:, None], prospects[:, None])
     return {
         ranker: FirstCalls(counts, reached[number], called, conversions, prospects)
@@ -116,13 +114,15 @@ def weights_before(
 
 
 def _counted(
-    cutoffs: Sequence[Cutoff], lists: Sequence[Sequence[Ranked]], weights: NDArray[np.float32], calls: Ints
+    cutoff: Cutoff, lists: Sequence[Ranked], draws: Draws, calls: Ints
 ) -> tuple[Floats, Floats, Floats]:
-    """Return rankers by cutoffs by calls by samples: reached; cutoffs by samples: conversions, prospects."""
-    reached = np.stack([[_reached(ranked, weights, calls) for ranked in each] for each in lists])
-    conversions = np.stack([_total(weights, cutoff.company[cutoff.label == 1]) for cutoff in cutoffs])
-    prospects = np.stack([_total(weights, cutoff.company) for cutoff in cutoffs])
-    return reached, conversions, prospects
+    """Return of a cutoff: rankers by calls by samples, reached; and by samples: conversions, prospects."""
+    reached, conversions, prospects = [], [], []
+    for _, weights in draws.blocks():
+        reached.append(np.stack([_reached(ranked, weights, calls) for ranked in lists]))
+        conversions.append(_total(weights, cutoff.company[cutoff.label == 1]))
+        prospects.append(_total(weights, cutoff.company))
+    return np.concatenate(reached, axis=-1), np.concatenate(conversions), np.concatenate(prospects)
 
 
 def _total(weights: NDArray[np.float32], companies: Ints) -> Floats:

@@ -7,9 +7,15 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from conversion.evaluation.bootstrap import Measured, company_weights, difference, interval, resampled_sums
+from conversion.evaluation.bootstrap import (
+    Draws,
+    Measured,
+    company_weights,
+    difference,
+    interval,
+    resampled_sums,
+)
 from conversion.evaluation.predictions import (
     BASE_RATE,
     MODEL,
@@ -19,7 +25,7 @@ from conversion.evaluation.predictions import (
     companies_of,
     cutoffs_of,
 )
-from conversion.evaluation.ranking_metrics import mean_measures, measure_names, ranked_list
+from conversion.evaluation.ranking_metrics import MeanMeasures, measure_names, ranked_list
 from conversion.stats.losses import log_losses
 from conversion.stats.metric import HIGHER, Metric
 from conversion.stats.numeric import Floats, divide, finite, rounded
@@ -183,18 +189,16 @@ def _ranking(
     samples: int,
     seed: int,
 ) -> _Measures:
-    cutoffs = cutoffs_of(predictions, companies.index)
-    lists = [[ranked_list(cutoff, ranker) for cutoff in cutoffs] for ranker in rankers]
-
-    def measure(weights: NDArray[np.float32]) -> Floats:
-        """Return rankers by measures by samples."""
-        return np.stack([mean_measures(each, weights, top_k) for each in lists])
-
-    value = measure(np.ones((companies.count, 1), dtype=np.float32))
-    sampled = [measure(weights) for weights in company_weights(companies.count, samples, seed)]
-    names = measure_names(top_k, REVENUE in predictions)
-    keys = [(ranker, name) for ranker in rankers for name in names]
-    return _by_key(keys, value.reshape(len(keys)), np.concatenate(sampled, axis=2).reshape(len(keys), -1))
+    draws = Draws(companies.count, company_weights(companies.count, samples, seed))
+    means = MeanMeasures(len(rankers), top_k, REVENUE in predictions, draws.samples)
+    for cutoff in cutoffs_of(predictions, companies.index):
+        lists = [ranked_list(cutoff, ranker) for ranker in rankers]
+        for places, weights in draws.blocks():
+            for place, ranked in enumerate(lists):
+                means.add(place, ranked, places, weights)
+    keys = [(ranker, name) for ranker in rankers for name in measure_names(top_k, REVENUE in predictions)]
+    found = means.means().reshape(len(keys), -1)
+    return _by_key(keys, found[:, 0], found[:, 1:])
 
 
 def _losses(

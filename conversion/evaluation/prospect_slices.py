@@ -14,6 +14,7 @@ from conversion.config.attribute_kinds import AnyAttribute, Category, Date, Flag
 from conversion.config.attribute_names import feature_name, flag_name, label
 from conversion.config.data_contract import Contract
 from conversion.config.params import BASELINE_WEEKS
+from conversion.evaluation.snapshot_source import SnapshotSource
 from conversion.stats.numeric import Floats, Ints
 from conversion.stats.portable_math import exp
 
@@ -76,7 +77,7 @@ def slice_sources(contract: Contract) -> list[str]:
     return found
 
 
-def slicers(snapshots: pd.DataFrame, contract: Contract) -> tuple[Slicer, ...]:
+def slicers(snapshots: pd.DataFrame | SnapshotSource, contract: Contract) -> tuple[Slicer, ...]:
     """Lay the slices out.
 
     Parameters
@@ -122,7 +123,7 @@ def _noun(column: str, attribute: AnyAttribute) -> str:
     return label(column, attribute)
 
 
-def _of_attribute(snapshots: pd.DataFrame, column: str, attribute: AnyAttribute) -> Slicer:
+def _of_attribute(snapshots: pd.DataFrame | SnapshotSource, column: str, attribute: AnyAttribute) -> Slicer:
     name, noun = feature_name(column, attribute), _noun(column, attribute)
     if attribute.slices == "known":
         unknown = attribute.unknown if isinstance(attribute, Category) else None
@@ -132,7 +133,7 @@ def _of_attribute(snapshots: pd.DataFrame, column: str, attribute: AnyAttribute)
     elif isinstance(attribute, Flag):
         codes, slices = _cut_at([0.0, 1.0], name), [f"{noun}: no", f"{noun}: yes"]
     elif isinstance(attribute, Ordered):
-        codes, slices = _ordered(snapshots[name], attribute, noun)
+        codes, slices = _ordered(snapshots, name, attribute, noun)
     else:
         flag = _not_applicable(column, attribute)
         codes, slices = _amounts(snapshots, attribute, name, flag, noun)
@@ -183,9 +184,9 @@ def _levels(values: pd.Series[Any], category: Category, noun: str) -> Sliced:
     return codes, [f"{noun}: {level}" for level in (*frequent, OTHER_LEVELS)]
 
 
-def _ordered(values: pd.Series[Any], attribute: Ordered, noun: str) -> Sliced:
+def _ordered(snapshots: pd.DataFrame | SnapshotSource, name: str, attribute: Ordered, noun: str) -> Sliced:
     """Make slices of groups of levels: those of the contract, each level, or levels between quantiles."""
-    name, levels = str(values.name), attribute.levels
+    levels = attribute.levels
     if attribute.slice_levels:
         places = {level: place for place, each in enumerate(attribute.slice_levels) for level in each.levels}
         table = np.array([*(places[level] for level in levels), len(attribute.slice_levels)])
@@ -197,7 +198,7 @@ def _ordered(values: pd.Series[Any], attribute: Ordered, noun: str) -> Sliced:
         return codes, [each.name for each in attribute.slice_levels]
     if len(levels) <= MOST_LEVELS:
         return _cut_at(range(1, len(levels) + 1), name), [f"{noun}: {level}" for level in levels]
-    bounds = [1.0, *_quantiles(values.to_numpy(dtype=np.float64))]
+    bounds = [1.0, *_quantiles(snapshots[name].to_numpy(dtype=np.float64))]
     ends = [*(int(bound) - 1 for bound in bounds[1:]), len(levels)]
     slices = [
         f"{noun}: {levels[int(low) - 1]}" + (f" to {levels[end - 1]}" if end > low else "")
@@ -207,7 +208,7 @@ def _ordered(values: pd.Series[Any], attribute: Ordered, noun: str) -> Sliced:
 
 
 def _amounts(
-    snapshots: pd.DataFrame, attribute: Number | Date, name: str, flag: str | None, noun: str
+    snapshots: pd.DataFrame | SnapshotSource, attribute: Number | Date, name: str, flag: str | None, noun: str
 ) -> Sliced:
     """Make slices of numbers or ages between quantiles, and one of what is not applicable."""
     values = snapshots[name].to_numpy(dtype=np.float64)

@@ -144,32 +144,46 @@ def part_of(ranked: Ranked, member: Bools) -> Ranked:
     )
 
 
-def mean_measures(lists: Sequence[Ranked], weights: NDArray[np.float32], top_k: Sequence[int]) -> Floats:
-    """Average the ranking measures over the cutoffs where they are defined.
+class MeanMeasures:
+    """The means of ranking measures over the cutoffs where they are defined, for several lists a cutoff.
 
     Parameters
     ----------
     lists
-        One a cutoff, from `ranked_list`.
-    weights
-        How often each company is on the lists, companies by samples.
+        Lists of each cutoff.
     top_k
         List lengths.
-
-    Returns
-    -------
-    ndarray of float64
-        The measures of `measure_names` by samples; NaN where undefined at every cutoff.
+    revenue
+        Whether the conversions' revenue is recorded.
+    samples
+        Samples that the lists are measured on.
     """
-    revenue = all(ranked.mrr is not None for ranked in lists)
-    total = np.zeros((len(measure_names(top_k, revenue)), weights.shape[1]))
-    defined = np.zeros_like(total)
-    for ranked in lists:
-        measures = _ranking_measures(ranked, weights, top_k)
+
+    def __init__(self, lists: int, top_k: Sequence[int], revenue: bool, samples: int) -> None:
+        self._top_k = top_k
+        self._total = np.zeros((lists, len(measure_names(top_k, revenue)), samples))
+        self._defined = np.zeros_like(self._total)
+
+    def add(self, place: int, ranked: Ranked, samples: slice, weights: NDArray[np.float32]) -> None:
+        """Add a cutoff's list.
+
+        Parameters
+        ----------
+        place
+            Of the list among those of the cutoff.
+        ranked
+            From `ranked_list`.
+        samples, weights
+            Places of some samples, and how often each company is on their lists, companies by samples.
+        """
+        measures = _ranking_measures(ranked, weights, self._top_k)
         known = ~np.isnan(measures)
-        total += np.where(known, measures, 0.0)
-        defined += known
-    return divide(total, defined)
+        self._total[place, :, samples] += np.where(known, measures, 0.0)
+        self._defined[place, :, samples] += known
+
+    def means(self) -> Floats:
+        """Return lists by the measures of `measure_names` by samples; NaN where undefined at every cutoff."""
+        return divide(self._total, self._defined)
 
 
 def _ranking_measures(ranked: Ranked, weights: NDArray[np.float32], top_k: Sequence[int]) -> Floats:

@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from conversion.evaluation.bootstrap import company_weights
+from conversion.evaluation.bootstrap import Draws, company_weights
 from conversion.evaluation.first_calls import weights_before
 from conversion.evaluation.predictions import MODEL, Cutoff, companies_of, cutoffs_of
-from conversion.evaluation.ranking_metrics import Ranked, mean_measures, measure_names, part_of, ranked_list
+from conversion.evaluation.ranking_metrics import MeanMeasures, Ranked, measure_names, part_of, ranked_list
 from conversion.evaluation.slice_metrics import members_of, with_bounds
 from conversion.stats.numeric import Bools, Floats, divide
 from conversion.stats.resampling import percentiles
 
 _AUC: Final = measure_names((), revenue=False).index("roc_auc")
-
-
-@dataclass(frozen=True)
-class _Slice:
-    """One slice.
-
-    Attributes
-    ----------
-    lists
-        Its part of each cutoff's list on which it has a conversion.
-    own
-        Which conversions of each cutoff's whole list are its own.
-    """
-
-    lists: list[Ranked]
-    own: list[Bools]
 
 
 def with_ranking_intervals(
@@ -54,15 +38,9 @@ def with_ranking_intervals(
     DataFrame
         With the bounds ``_low`` and ``_high`` of ``roc_auc`` and of each ``recall_at_<k>`` behind it.
     """
-    companies = companies_of(predictions)
-    cutoffs = cutoffs_of(predictions, companies.index)
-    whole = [replace(ranked_list(cutoff, MODEL), mrr=None) for cutoff in cutoffs]
-    keys = zip(slices["by"], slices["slice"], strict=True)
-    parts = [_slice_of(cutoffs, whole, companies.count, by, name) for by, name in keys]
-    chunks = [
-        _measures(parts, whole, weights, top_k) for weights in company_weights(companies.count, samples, seed)
-    ]
-    sampled = np.concatenate(chunks, axis=-1)
+    sampled = _measured(
+        predictions, list(zip(slices["by"], slices["slice"], strict=True)), top_k, samples, seed
+    )
     names = ["roc_auc", *(f"recall_at_{k}" for k in top_k)]
     for place, name in enumerate(names):
         bounds = [percentiles(each) for each in sampled[:, place]]
@@ -71,31 +49,64 @@ def with_ranking_intervals(
     return slices[[*(name for name in slices if name not in columns), *columns]]
 
 
-def _slice_of(
-    cutoffs: Sequence[Cutoff], whole: Sequence[Ranked], companies: int, by: str, name: str
-) -> _Slice:
-    lists, own = [], []
-    for cutoff, ranked in zip(cutoffs, whole, strict=True):
-        member = np.zeros(companies, dtype=np.bool_)
-        member[cutoff.company[members_of(cutoff.rows, by, name)]] = True
-        own.append(member[ranked.company[ranked.position]])
-        if own[-1].any():
-            lists.append(part_of(ranked, member))
-    return _Slice(lists, own)
-
-
-def _measures(
-    parts: Sequence[_Slice], whole: Sequence[Ranked], weights: NDArray[np.float32], top_k: Sequence[int]
+def _measured(
+    predictions: pd.DataFrame,
+    slices: Sequence[tuple[str, str]],
+    top_k: Sequence[int],
+    samples: int,
+    seed: int,
 ) -> Floats:
     """Return slices by measures by samples."""
-    reached = [_reached(ranked, weights, top_k) for ranked in whole]
-    copies = [np.take(weights, ranked.company[ranked.position], axis=0) for ranked in whole]
-    return np.stack(
-        [
-            np.stack((mean_measures(part.lists, weights, ())[_AUC], *_recalls(part, reached, copies)))
-            for part in parts
-        ]
-    )
+    companies = companies_of(predictions)
+    draws = Draws(companies.count, company_weights(companies.count, samples, seed))
+    auc = MeanMeasures(len(slices), (), False, draws.samples)
+    recalls = _MeanRecalls(len(slices), top_k, draws.samples)
+    for cutoff in cutoffs_of(predictions, companies.index):
+        whole = replace(ranked_list(cutoff, MODEL), mrr=None)
+        own = [_conversions_of(cutoff, whole, companies.count, *each) for each in slices]
+        for places, weights in draws.blocks():
+            recalls.add(whole, own, places, weights)
+            for place, (by, name) in enumerate(slices):
+                if own[place].any():
+                    member = _members(cutoff, companies.count, by, name)
+                    auc.add(place, part_of(whole, member), places, weights)
+    found = np.concatenate((auc.means()[:, [_AUC]], recalls.means()), axis=1)
+    return np.asarray(found[..., 1:])  # behind everyone
+
+
+def _members(cutoff: Cutoff, companies: int, by: str, name: str) -> Bools:
+    member = np.zeros(companies, dtype=np.bool_)
+    member[cutoff.company[members_of(cutoff.rows, by, name)]] = True
+    return member
+
+
+def _conversions_of(cutoff: Cutoff, whole: Ranked, companies: int, by: str, name: str) -> Bools:
+    """Return which conversions of a cutoff's whole list are a slice's own."""
+    return _members(cutoff, companies, by, name)[whole.company[whole.position]]
+
+
+class _MeanRecalls:
+    """The mean share, over the cutoffs, of each slice's conversions that the first k of the list reach."""
+
+    def __init__(self, slices: int, top_k: Sequence[int], samples: int) -> None:
+        self._top_k = top_k
+        self._total = np.zeros((slices, len(top_k), samples))
+        self._known = np.zeros_like(self._total)
+
+    def add(self, whole: Ranked, own: Sequence[Bools], samples: slice, weights: NDArray[np.float32]) -> None:
+        """Add a cutoff: which conversions are each slice's own, and the weights of some samples."""
+        reached = _reached(whole, weights, self._top_k)
+        copies = np.take(weights, whole.company[whole.position], axis=0)
+        for place, mine in enumerate(own):
+            among = reached[:, mine[: reached.shape[1]]].sum(axis=1, dtype=np.float64)
+            shares = divide(among, copies[mine].sum(axis=0))
+            known = ~np.isnan(shares)
+            self._total[place, :, samples] += np.where(known, shares, 0.0)
+            self._known[place, :, samples] += known
+
+    def means(self) -> Floats:
+        """Return slices by list lengths by samples."""
+        return divide(self._total, self._known)
 
 
 def _reached(ranked: Ranked, weights: NDArray[np.float32], top_k: Sequence[int]) -> NDArray[np.float32]:
@@ -105,17 +116,3 @@ def _reached(ranked: Ranked, weights: NDArray[np.float32], top_k: Sequence[int])
     """
     _, before, copies = weights_before(ranked, weights, top_k[-1])
     return np.stack([np.clip(np.float32(k) - before, 0.0, copies) for k in top_k])
-
-
-def _recalls(
-    part: _Slice, reached: Sequence[NDArray[np.float32]], copies: Sequence[NDArray[np.float32]]
-) -> Floats:
-    """Return the mean share of a slice's conversions that is reached; list lengths by samples."""
-    shares = np.stack(
-        [
-            divide(among[:, own[: among.shape[1]]].sum(axis=1, dtype=np.float64), each[own].sum(axis=0))
-            for own, among, each in zip(part.own, reached, copies, strict=True)
-        ]
-    )
-    known = ~np.isnan(shares)
-    return divide(np.where(known, shares, 0.0).sum(axis=0), known.sum(axis=0))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
@@ -20,8 +19,8 @@ from conversion.data.timeline import WEEK
 from conversion.ingest.cells import is_missing_word
 from conversion.ingest.columns import tables_of
 from conversion.ingest.faults import EMPTY_CELL, SHOWN_KEYS, Fault, quoted, row_key
+from conversion.ingest.folders import Place, shown_file
 from conversion.ingest.profile import PROFILE_DIGITS
-from conversion.ingest.tables import shown_file
 from conversion.runtime.errors import ExportError
 from conversion.stats.metric import Metric
 
@@ -45,7 +44,7 @@ def conversions(tables: dict[str, pd.DataFrame], contract: Contract) -> pd.Serie
 
 
 def check_orphans(
-    tables: dict[str, pd.DataFrame], contract: Contract, folder: Path, most: float
+    tables: dict[str, pd.DataFrame], contract: Contract, folder: Place, most: float
 ) -> dict[str, Any]:
     """Check how much usage belongs to no company: refuse an export with too much, warn of less.
 
@@ -134,7 +133,7 @@ def _refuse_orphans(
     tables: dict[str, pd.DataFrame],
     contract: Contract,
     name: str,
-    folder: Path,
+    folder: Place,
     most: float,
     found: Sequence[str] = (),
     compared: str = "tables",
@@ -168,7 +167,7 @@ def _orphaned(tables: dict[str, pd.DataFrame], contract: Contract, name: str) ->
 
 
 def check_other_orphans(
-    tables: dict[str, pd.DataFrame], contract: Contract, folder: Path, most: float
+    tables: dict[str, pd.DataFrame], contract: Contract, folder: Place, most: float
 ) -> dict[str, dict[str, Any]]:
     """Check how many rows of other tables belong to no company, as `check_orphans` does of usage.
 

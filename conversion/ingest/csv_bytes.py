@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import logging
 from typing import Any, Final, NoReturn
 
 import numpy as np
@@ -29,12 +28,24 @@ OTHER_FORMATS: Final = {
     **dict.fromkeys((b'{"', b"{\n", b"[{", b"[\n"), "JSON"),
 }
 """Other formats by the bytes that such a file begins with, after white space."""
-log = logging.getLogger(__name__)
+EMPTY_FILE: Final = ("the file", "a header and rows", "export the table again", "an empty file")
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 def normalized_utf8(data: bytes) -> bytes:
     """Return the bytes without byte order mark and carriage returns; refuse what is not UTF-8 text."""
-    data = data.removeprefix(b"\xef\xbb\xbf")
+    data = data.removeprefix(BYTE_ORDER_MARK)
+    refuse_other_formats(data)
+    if not data.strip():
+        raise UnreadableError(*EMPTY_FILE)
+    data = with_line_feeds(data)
+    refuse_nul(data)
+    refuse_other_encodings(data)
+    return data
+
+
+def refuse_other_formats(data: bytes) -> None:
+    """Refuse what begins, after a byte order mark, like a file of another format, or like UTF-16."""
     start = data[:MAX_RECORD_BYTES]
     for magic, kind in OTHER_FORMATS.items():
         if start.lstrip().startswith(magic):
@@ -43,19 +54,27 @@ def normalized_utf8(data: bytes) -> bytes:
     if start.startswith((b"\xff\xfe", b"\xfe\xff")) or start.count(0) > len(start) / 4:
         found = "UTF-16, which spreadsheets call Unicode text"
         raise UnreadableError("the file", "UTF-8 text", TO_UTF_8, found)
-    if not data.strip():
-        raise UnreadableError("the file", "a header and rows", "export the table again", "an empty file")
-    if b"\r" in data:
-        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def with_line_feeds(data: bytes) -> bytes:
+    """Return the bytes with line feeds in place of the other line ends."""
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
+
+
+def refuse_nul(data: bytes, above: int = 0) -> None:
+    """Refuse a NUL byte; ``above`` is how many lines are above ``data`` in its file."""
     if (at := data.find(b"\0")) >= 0:
-        found = f"a NUL byte in line {_line(data, at)}"
+        found = f"a NUL byte in line {above + _line(data, at)}"
         raise UnreadableError("the file", "text without NUL bytes", "export the table again", found)
+
+
+def refuse_other_encodings(data: bytes, above: int = 0) -> None:
+    """Refuse what is not UTF-8; ``above`` is how many lines are above ``data`` in its file."""
     try:
         data.decode()
     except UnicodeDecodeError as error:
-        found = f"byte {data[error.start]:#04x} in line {_line(data, error.start)}"
+        found = f"byte {data[error.start]:#04x} in line {above + _line(data, error.start)}"
         raise UnreadableError("the file", "UTF-8 text", TO_UTF_8, found) from error
-    return data
 
 
 def refuse_other_headers(data: bytes, wanted: tuple[str, ...]) -> None:
@@ -86,63 +105,71 @@ def _delimiter(line: str, wanted: tuple[str, ...], least: int) -> str | None:
     return None
 
 
-def record_breaks(data: bytes) -> Positions:
-    """Return the line ends that end a record: those with an even number of quotes before them."""
+def record_breaks(data: bytes, above: int = 0, is_end: bool = True) -> Positions:
+    """Return the line ends that end a record: those with an even number of quotes before them.
+
+    Parameters
+    ----------
+    data
+        Text that begins with a record.
+    above
+        How many lines are above it in its file.
+    is_end
+        Whether the file ends with it; else a quote may be closed later.
+    """
     characters = np.frombuffer(data, dtype=np.uint8)
     newlines = np.flatnonzero(characters == ord("\n"))
     quotes = np.flatnonzero(characters == ord('"'))
-    _refuse_stray_quotes(data, characters, quotes)
+    if (stray := first_stray(characters, quotes, False, is_end)) is not None:
+        refuse_stray_quote(above + _line(data, stray))
     return np.asarray(newlines[np.searchsorted(quotes, newlines) % 2 == 0])
 
 
-def _refuse_stray_quotes(data: bytes, characters: npt.NDArray[np.uint8], quotes: Positions) -> None:
-    """Refuse quotes that neither surround a value nor are doubled inside one; readers disagree on them."""
+def first_stray(
+    characters: npt.NDArray[np.uint8], quotes: Positions, is_open: bool, is_end: bool
+) -> int | None:
+    """Return the first quote that neither surrounds a value nor is doubled in one; readers disagree on it.
+
+    Parameters
+    ----------
+    characters
+        Whole lines.
+    quotes
+        Where they have quotes.
+    is_open
+        Whether they begin inside quotes.
+    is_end
+        Whether the file ends with them.
+    """
     beside = np.frombuffer(b',\n"', dtype=np.uint8)
     edged = np.concatenate([beside[:1], characters, beside[:1]])
-    opening, closing = quotes[::2], quotes[1::2]
+    opening, closing = quotes[is_open::2], quotes[not is_open :: 2]
     stray = [
         *opening[~np.isin(edged[opening], beside)][:1],
         *closing[~np.isin(edged[closing + 2], beside)][:1],
-        *quotes[-1:][: len(quotes) % 2],
+        *(quotes[-1:] if is_end and (len(quotes) + is_open) % 2 else ()),
     ]
-    if stray:
-        found = f"a stray one in line {_line(data, int(min(stray)))}"
-        raise UnreadableError("the file", "quotes in pairs around values", 'close or double it ("")', found)
+    return int(min(stray)) if stray else None
 
 
-def without_empty_end(file: str, data: bytes, breaks: Positions) -> tuple[bytes, Positions]:
-    """Drop the records at the end that have only delimiters, as spreadsheets leave them."""
-    kept, end, skipped = len(breaks), len(data), 0
-    while kept and _is_empty(record := data[breaks[kept - 1] + 1 : end]):
-        kept -= 1
-        end = int(breaks[kept])
-        skipped += bool(record.strip())
-    if skipped:
-        log.info("empty rows at the end skipped", extra={"file": file, "count": skipped})
-    return data[:end], breaks[:kept]
+def refuse_stray_quote(line: int) -> NoReturn:
+    """Raise the fault of a stray quote."""
+    found = f"a stray one in line {line}"
+    raise UnreadableError("the file", "quotes in pairs around values", 'close or double it ("")', found)
 
 
-def _is_empty(record: bytes) -> bool:
+def is_empty(record: bytes) -> bool:
+    """Return whether a record has only delimiters, as spreadsheets leave them at the end."""
     if record.strip(b', \t\n"') or len(record) > MAX_RECORD_BYTES:
         return False
     fields = next(csv.reader(io.StringIO(record.decode(), newline="")), [])
     return not any(field.strip() for field in fields)
 
 
-def overlong_records(data: bytes, breaks: Positions) -> tuple[int, list[tuple[int, int]]]:
-    """Return the length of the longest record, and where each record that is too long begins and ends."""
-    edges = np.concatenate([[-1], breaks, [len(data)]])
-    lengths = np.diff(edges) - 1
-    if lengths[0] > MAX_RECORD_BYTES:
-        refuse_long_record(data, 0, int(lengths[0]))
-    long = np.flatnonzero(lengths > MAX_RECORD_BYTES)
-    return int(lengths.max()), [(int(edges[at]) + 1, int(edges[at + 1])) for at in long]
-
-
-def refuse_long_record(data: bytes, start: int, stop: int) -> NoReturn:
+def refuse_long_record(length: str, line: int) -> NoReturn:
     """Raise the fault of a record that is longer than `MAX_RECORD_BYTES`."""
-    found = f"{stop - start} bytes in line {_line(data, start)}"
     expected = f"lines of at most {MAX_RECORD_BYTES} bytes, except in columns that are ignored"
+    found = f"{length} bytes in line {line}"
     raise UnreadableError("the file", expected, "look for a stray quote or a lost line end", found)
 
 
@@ -202,13 +229,6 @@ def split_fields(
     except pa.ArrowInvalid as error:
         raise UnreadableError("the file", "a CSV table", "export the table again", one_line(error)) from error
     return table.select(range(len(wanted))), ragged
-
-
-def record_lines(data: bytes, breaks: Positions) -> Positions:
-    """Return the line numbers of the records after the header; blank lines are not records."""
-    newlines = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n"))
-    starts, ends = breaks + 1, np.append(breaks[1:], len(data))
-    return np.searchsorted(newlines, starts[ends > starts]) + 1
 
 
 def _line(data: bytes, position: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
@@ -14,7 +13,8 @@ from conversion.ingest.cells import ParsedTable, final_types, parse_cells
 from conversion.ingest.checks import check_disjoint, check_table
 from conversion.ingest.columns import tables_of
 from conversion.ingest.faults import Fault, UnreadableError
-from conversion.ingest.tables import read_table, shown_file
+from conversion.ingest.folders import Place, shown_file
+from conversion.ingest.tables import read_table
 from conversion.ingest.weekly_counts import read_weekly_usage
 from conversion.runtime.errors import ExportError
 from conversion.runtime.files import writer_of
@@ -31,7 +31,7 @@ class Export:
     """Of usage of days or events: by a week's Monday the last day with a row, as ISO dates. None of weeks."""
 
 
-def read_export(folder: Path, contract: Contract, contract_file: str | None = None) -> Export:
+def read_export(folder: Place, contract: Contract, contract_file: str | None = None) -> Export:
     """Read and check the tables of an export.
 
     Parameters
@@ -56,7 +56,7 @@ def read_export(folder: Path, contract: Contract, contract_file: str | None = No
     """
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
-        stage = writer_of(folder)
+        stage = writer_of(str(folder))
         remedy = "point data.dir in params.yaml at the export's folder" + (
             f", or run 'dvc repro {stage}', which writes this one" if stage else ""
         )

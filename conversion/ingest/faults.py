@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -72,10 +73,27 @@ class UnreadableError(Exception):
     def __init__(self, column: str, expected: str, remedy: str, found: str) -> None:
         super().__init__(expected)
         self.column, self.expected, self.remedy, self.found = column, expected, remedy, found
+        self.part: str | None = None
+
+    def in_file(self, part: str | None) -> Self:
+        """Say in which file of a table that is a folder it is; None: the table is one file."""
+        self.part = self.part or part
+        return self
 
     def at(self, file: str) -> Fault:
-        """Return it as a fault of ``file``."""
-        return Fault(file, self.column, self.expected, self.remedy, found=(self.found,))
+        """Return it as a fault of ``file``, or of the file in it."""
+        place = f"{file}/{self.part}" if self.part else file
+        return Fault(place, self.column, self.expected, self.remedy, found=(self.found,))
+
+
+@contextmanager
+def in_file(part: str | None) -> Iterator[None]:
+    """Say of a fault in the block in which file of a table that is a folder it is."""
+    try:
+        yield
+    except UnreadableError as fault:
+        fault.in_file(part)
+        raise
 
 
 class BadCellError(ValueError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from pathlib import Path
 from typing import Final
 
 import pandas as pd
@@ -13,7 +12,7 @@ from conversion.config.data_contract import Contract
 from conversion.data.aliases import CurrentIds, ids_of_today, replaced
 from conversion.ingest.columns import tables_of
 from conversion.ingest.faults import SHOWN_KEYS, SHOWN_VALUES, Fault, quoted, row_key
-from conversion.ingest.tables import shown_file
+from conversion.ingest.folders import Place, shown_file
 from conversion.runtime.errors import ExportError
 
 log = logging.getLogger(__name__)
@@ -79,7 +78,7 @@ def warn_of_lost_ids(ids: int, lost: int, contract: Contract) -> dict[str, dict[
     return {"merged_ids": {"ids": ids, "into_no_company": lost}}
 
 
-def check_case_of_ids(tables: Tables, contract: Contract, folder: Path) -> None:
+def check_case_of_ids(tables: Tables, contract: Contract, folder: Place) -> None:
     """Refuse ids that differ between tables by case alone, where case means nothing.
 
     That is so of GUIDs; and of other ids if no two companies differ so, but most ids of a table that no
@@ -94,7 +93,7 @@ def check_case_of_ids(tables: Tables, contract: Contract, folder: Path) -> None:
         raise ExportError("\n".join(map(str, found)))
 
 
-def case_faults(tables: Tables, contract: Contract, folder: Path) -> list[Fault]:
+def case_faults(tables: Tables, contract: Contract, folder: Place) -> list[Fault]:
     """Return the faults of `check_case_of_ids`, of ids that are text."""
     names = contract.companies
     listed = pd.concat([tables[name]["id"] for name in names.tables]).drop_duplicates()
@@ -141,7 +140,7 @@ def _is_guid(value: object) -> bool:
 
 
 def _case_fault(
-    folder: Path, contract: Contract, name: str, table: pd.DataFrame, alike: pd.Series
+    folder: Place, contract: Contract, name: str, table: pd.DataFrame, alike: pd.Series
 ) -> Fault | None:
     """Return the fault of companies' GUIDs that differ from others by case alone."""
     by_fold: dict[str, str] = {}
@@ -154,7 +153,7 @@ def _case_fault(
 
 
 def _fault(
-    folder: Path,
+    folder: Place,
     contract: Contract,
     name: str,
     table: pd.DataFrame,

@@ -37,6 +37,7 @@ from conversion.ingest.date_checks import (
     count_dates,
     warn_of_dates,
 )
+from conversion.ingest.folders import Place
 from conversion.ingest.id_checks import (
     case_faults,
     check_case_of_ids,
@@ -160,7 +161,7 @@ def _in_two_tables(tables: Mapping[str, pd.DataFrame], contract: Contract) -> in
 
 def refuse_parts(
     scratch: Path,
-    folder: Path,
+    folder: Place,
     contract: Contract,
     contract_file: str | None,
     split: SplitExport,
@@ -198,7 +199,7 @@ def refuse_parts(
         check_other_orphans(current, contract, folder, most)
 
 
-def _may_differ_by_case(scratch: Path, folder: Path, contract: Contract) -> bool:
+def _may_differ_by_case(scratch: Path, folder: Place, contract: Contract) -> bool:
     """Return whether ids differ by case alone, which only all parts together show."""
     aliases = contract.companies.aliases
     named = [name for name in contract.tables if aliases is None or name != aliases.table]

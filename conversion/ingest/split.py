@@ -20,6 +20,7 @@ from conversion.ingest.checks import check_rules
 from conversion.ingest.chunks import chunks_of
 from conversion.ingest.columns import Table, tables_of
 from conversion.ingest.faults import UnreadableError
+from conversion.ingest.folders import Place
 from conversion.ingest.origin_leaks import RowOrder
 from conversion.ingest.whole_columns import Suspects, describe_faults
 from conversion.runtime.errors import ExportError
@@ -51,7 +52,7 @@ Customers = Callable[[CurrentIds], pd.Series]
 
 
 def split_export(
-    folder: Path,
+    folder: Place,
     contract: Contract,
     contract_file: str | None,
     target: Path,
@@ -97,7 +98,7 @@ def split_export(
 class _Round:
     """One pass over all tables."""
 
-    folder: Path
+    folder: Place
     contract: Contract
     contract_file: str | None
     target: Path

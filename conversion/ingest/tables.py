@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as parquet
 
 from conversion.ingest.columns import Table
-from conversion.ingest.csv_bytes import (
-    is_long_where_ignored,
-    normalized_utf8,
-    overlong_records,
-    record_breaks,
-    record_lines,
-    refuse_long_record,
-    refuse_other_headers,
-    split_fields,
-    without_empty_end,
-)
+from conversion.ingest.csv_chunks import CHUNK_BYTES, Wanted, csv_pieces
 from conversion.ingest.faults import (
-    NAMES_FIRST,
     SHOWN_KEYS,
+    SHOWN_VALUES,
     Fault,
     Positions,
     UnreadableError,
+    in_file,
     one_line,
     quoted,
 )
+from conversion.ingest.folders import Place, TableFiles, find_table
+from conversion.ingest.parquet_chunks import CHUNK_ROWS, describe_parquet
 from conversion.ingest.parsers import parse_whole
-from conversion.runtime.files import VERIFIED
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +55,11 @@ class Source:
     last_days: dict[str, str] | None = None
     """Of days and events that were made weeks: by a week's Monday the last day with a row, as ISO dates."""
 
+    @property
+    def rows(self) -> int:
+        """How many rows it has; none if it has no columns."""
+        return len(next(iter(self.columns.values()), ()))
+
 
 SIMILAR: Final = 0.8
 """Names that difflib finds this similar may be the same."""
@@ -73,41 +67,89 @@ MOST_COMPARED: Final = 200
 """Columns of a file that are compared with those it lacks."""
 
 
-def find_file(folder: Path, table: Table) -> Path:
-    """Find a table's one file.
+def read_table(folder: Place, table: Table) -> Source:
+    """Read the contract's columns of a table, as text or as Parquet types."""
+    return joined(list(_pieces(folder, table, CHUNK_BYTES, CHUNK_ROWS)))
+
+
+def read_chunks(
+    folder: Place, table: Table, chunk_bytes: int = CHUNK_BYTES, chunk_rows: int = CHUNK_ROWS
+) -> Iterator[Source]:
+    """Read what `read_table` reads, a bounded piece at a time; together they are the same.
+
+    Parameters
+    ----------
+    folder
+        Holds the table.
+    table
+        The table and its columns.
+    chunk_bytes
+        How much of a CSV file is in a piece, about.
+    chunk_rows
+        How many rows of Parquet files, or of many small CSV files, are in a piece, about.
+
+    Yields
+    ------
+    Source
+        At least one, in the order of the files. Rows are labelled as in the whole table.
 
     Raises
     ------
     UnreadableError
-        There is none, there are two, or it is a folder.
+        There is no such table, or a file of it cannot be read; some pieces may have been read before.
     """
-    name = table.name
-    found = _candidates(folder, name)
-    if len(found) != 1:
-        expected = f"one of {name}.csv and {name}.parquet"
-        if found:
-            raise UnreadableError("the file", expected, "remove the one that is out of date", "both")
-        near = [
-            path.name
-            for path in sorted(folder.iterdir())
-            if path.name.casefold().startswith(f"{name.casefold()}.")
-        ]
-        seen = f"neither, but {', '.join(near)}" if near else "neither"
-        remedy = f"save it as {name}.csv or {name}.parquet" if near else "put the table into the folder"
-        key = f"the name {name}"
-        raise UnreadableError("the file", expected, remedy + table.or_change(key), seen)
-    if not found[0].is_file():
-        raise UnreadableError("the file", "a file", "replace it with the table", "a folder or device")
-    return found[0]
+    waiting: list[Source] = []
+    for piece in _pieces(folder, table, chunk_bytes, chunk_rows):
+        if waiting and sum(each.rows for each in waiting) + piece.rows > chunk_rows:
+            yield joined(waiting)
+            waiting = []
+        waiting.append(piece)
+    yield joined(waiting)
 
 
-def read_table(folder: Path, table: Table) -> Source:
-    """Read the contract's columns of a table's one file, as text or as Parquet types."""
-    path = find_file(folder, table)
+def joined(pieces: Sequence[Source]) -> Source:
+    """Put pieces of a table together; faults of the same file and kind become one."""
+    first = pieces[0]
+    if len(pieces) == 1:
+        return first
+    # Not the pieces: their columns would be kept as long as the label is.
+    ends, labels = np.cumsum([piece.rows for piece in pieces]), [piece.label for piece in pieces]
+
+    def label(row: int) -> str:
+        at = int(np.searchsorted(ends, row, side="right"))
+        return labels[at](row - int(ends[at - 1] if at else 0))
+
+    columns = {
+        name: pa.chunked_array(
+            [chunk for piece in pieces for chunk in piece.columns[name].chunks], column.type
+        )
+        for name, column in first.columns.items()
+    }
+    faults = merged_faults(fault for piece in pieces for fault in piece.faults)
+    return replace(first, columns=columns, label=label, faults=faults)
+
+
+def merged_faults(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    """Add up the rows of faults that are the same but for their rows, in the order of the first ones."""
+    merged: dict[tuple[str, ...], Fault] = {}
+    for fault in faults:
+        key = (fault.file, fault.column, fault.expected, fault.remedy)
+        if (known := merged.get(key)) is not None:
+            keys = (*known.keys, *fault.keys)[:SHOWN_KEYS]
+            found = tuple(dict.fromkeys((*known.found, *fault.found)))[:SHOWN_VALUES]
+            fault = replace(known, rows=known.rows + fault.rows, keys=keys, found=found)
+        merged[key] = fault
+    return tuple(merged.values())
+
+
+def _pieces(folder: Place, table: Table, chunk_bytes: int, chunk_rows: int) -> Iterator[Source]:
+    """Read a table piece by piece, at least one; see `read_chunks`."""
+    files = find_table(folder, table)
     try:
-        if path.suffix == ".csv":
-            return _read_csv(path, path.read_bytes(), table)
-        return _read_parquet(path, table)
+        if files.suffix == ".csv":
+            yield from _csv_sources(files, table, chunk_bytes)
+        else:
+            yield from _parquet_sources(files, table, chunk_rows)
     except PermissionError as error:
         fault = "one without permission to read it"
         raise UnreadableError("the file", "a readable file", "change its permissions", fault) from error
@@ -117,46 +159,51 @@ def read_table(folder: Path, table: Table) -> Source:
         ) from error
 
 
-def shown_file(folder: Path, name: str) -> str:
-    """Return a table's file as messages show it: without a suffix if there is none, or one of each."""
-    found = _candidates(folder, name)
-    return str(found[0] if len(found) == 1 else folder / name)
+def _csv_sources(files: TableFiles, table: Table, chunk_bytes: int) -> Iterator[Source]:
+    wanted = Wanted(tuple(table.columns), table.columns[table.id].parse is parse_whole)
+    header: Header | None = None
+    empty = True
+    for name, file in files.files():
+        shown = str(file)
+        with in_file(name), file.open("rb") as opened:
+            for piece in csv_pieces(opened, shown, wanted, chunk_bytes):
+                header = header or _check_header(str(files.place), piece.names, wanted.names)
+                _refuse_other_columns(header, piece.names, files.names)
+                faults = (_ragged(shown, len(piece.names), piece.ragged),) if len(piece.ragged) else ()
+                if len(piece.lines) or faults:
+                    empty = False
+                    label = _label_in(name, partial(_line_label, piece.lines))
+                    yield Source(str(files.place), header, piece.columns, label, faults)
+    if header is not None and empty:
+        if not table.may_be_empty:
+            raise UnreadableError(
+                "the file", "rows after the header", "export the table again", "nothing but the header"
+            )
+        none = pa.chunked_array([pa.array([], pa.string())])
+        yield Source(str(files.place), header, dict.fromkeys(header.columns, none), str, ())
 
 
-def _candidates(folder: Path, name: str) -> list[Path]:
-    return [path for suffix in (".csv", ".parquet") if (path := folder / f"{name}{suffix}").exists()]
+def _line_label(lines: Positions, row: int) -> str:
+    return f"line {lines[row]}"
 
 
-def _read_csv(path: Path, data: bytes, table: Table) -> Source:
-    wanted, whole_ids = tuple(table.columns), table.columns[table.id].parse is parse_whole
-    data = normalized_utf8(data)
-    # Checked first: split at commas, such a file is full of stray quotes and cut-off lines.
-    refuse_other_headers(data, wanted)
-    data, breaks = without_empty_end(str(path), data, record_breaks(data))
-    longest, too_long = overlong_records(data, breaks)
-    end = breaks[0] if len(breaks) else len(data)
-    names = next(csv.reader(io.StringIO(data[:end].decode(), newline="")), [])
-    if not names:
-        raise UnreadableError("the header", NAMES_FIRST, "add them", "a blank line")
-    header = check_header(str(path), names, wanted)
-    positions = [names.index(name) for name in header.columns]
-    for start, stop in too_long:
-        if not is_long_where_ignored(data[start:stop], len(names), positions, whole_ids):
-            refuse_long_record(data, start, stop)
-    body = data[end + 1 :]
-    if not body.strip():
-        if table.may_be_empty:
-            none = pa.chunked_array([pa.array([], pa.string())])
-            return Source(str(path), header, dict.fromkeys(header.columns, none), str, ())
-        raise UnreadableError(
-            "the file", "rows after the header", "export the table again", "nothing but the header"
-        )
-    fields, ragged = split_fields(body, len(names), positions, longest)
-    lines = record_lines(data, breaks)
-    faults = (_ragged(str(path), len(names), lines[ragged]),) if ragged else ()
-    kept_lines = np.delete(lines, ragged)
-    columns = dict(zip(header.columns, fields.columns, strict=True))
-    return Source(str(path), header, columns, lambda row: f"line {kept_lines[row]}", faults)
+def _row_label(above: int, row: int) -> str:
+    return f"row {above + row + 1}"
+
+
+def _label_in(name: str | None, label: Callable[[int], str]) -> Callable[[int], str]:
+    return label if name is None else lambda row: f"{name} {label(row)}"
+
+
+def _refuse_other_columns(header: Header, names: list[str], files: tuple[str, ...] | None) -> None:
+    """Refuse a file of a folder that lacks columns of the first, or has them twice."""
+    if files is None:
+        return
+    for column in header.columns:
+        if (count := names.count(column)) != 1:
+            found = f"{count} of them" if count else "no such column"
+            expected = f"this column once, as in {files[0]}"
+            raise UnreadableError(column, expected, "export the whole table again", found)
 
 
 def _ragged(file: str, fields: int, lines: Positions) -> Fault:
@@ -165,25 +212,23 @@ def _ragged(file: str, fields: int, lines: Positions) -> Fault:
     return Fault(file, "all columns", f"{fields} fields in each line", remedy, len(lines), keys)
 
 
-def _read_parquet(path: Path, table: Table) -> Source:
-    if path.stat().st_size == 0:
-        raise UnreadableError("the file", "a Parquet table", "export the table again", "an empty file")
-    try:
-        with parquet.ParquetFile(path, **VERIFIED) as file:
-            header = check_header(str(path), file.schema_arrow.names, tuple(table.columns))
-            if file.metadata.num_rows == 0 and not table.may_be_empty:
-                raise UnreadableError("the file", "rows", "export the table again", "none")
-            read = file.read(columns=list(header.columns))
-            read.validate(full=True)
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        found = one_line(error)
-        raise UnreadableError("the file", "a Parquet table", "export the table again", found) from error
-    columns = {name: read.column(name) for name in header.columns}
-    return Source(str(path), header, columns, lambda row: f"row {row + 1}", ())
+def _parquet_sources(files: TableFiles, table: Table, chunk_rows: int) -> Iterator[Source]:
+    place = str(files.place)
+    described = describe_parquet(files, tuple(table.columns))
+    header = _check_header(place, described.names, tuple(table.columns))
+    if not described.rows and not table.may_be_empty:
+        raise UnreadableError("the file", "rows", "export the table again", "none")
+    empty = True
+    for piece in described.pieces(chunk_rows):
+        empty = False
+        label = _label_in(piece.file, partial(_row_label, piece.above))
+        yield Source(place, header, piece.columns, label, ())
+    if empty:
+        none = {name: pa.chunked_array([], kind) for name, kind in described.types.items()}
+        yield Source(place, header, none, str, ())
 
 
-def check_header(file: str, names: list[str], wanted: tuple[str, ...]) -> Header:
-    """Find the wanted columns among a file's, and say what is wrong with the others."""
+def _check_header(file: str, names: list[str], wanted: tuple[str, ...]) -> Header:
     counts = {name: names.count(name) for name in wanted}
     if extra := [name for name in names if name not in counts]:
         shown = [quoted(name) for name in extra[:10]]

@@ -101,8 +101,8 @@ def refuse_bad_rows(
         Lines or cells could not be parsed.
     """
     faults = [
-        Fault(file, "all columns", "lines as the header has them", LINE_REMEDY, lines, _lines(first), (kind,))
-        for kind, lines, first in rejected_lines(engine)
+        Fault(file, "all columns", "lines as the header has them", LINE_REMEDY, lines, tuple(first), (kind,))
+        for kind, lines, first in rejected_lines(engine, file)
     ]
     for cell, count in zip(cells, bad, strict=bool(bad)):
         if count:
@@ -111,10 +111,6 @@ def refuse_bad_rows(
         raise UnreadableError("the file", "rows after the header", "export the table again", "none")
     if faults:
         raise WeeklyCountsError(faults)
-
-
-def _lines(lines: list[int]) -> tuple[str, ...]:
-    return tuple(f"line {line}" for line in lines[:SHOWN_KEYS])
 
 
 def _cell_faults(engine: duckdb.DuckDBPyConnection, file: str, cell: Cell, rows: int) -> list[Fault]:

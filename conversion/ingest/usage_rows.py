@@ -11,7 +11,6 @@ import glob
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
@@ -24,7 +23,9 @@ from conversion.data.aliases import NO_ALIASES, CurrentIds
 from conversion.ingest.cells import MISSING
 from conversion.ingest.columns import MAX_MEASURE
 from conversion.ingest.csv_bytes import MAX_RECORD_BYTES, normalized_utf8, refuse_other_headers
-from conversion.ingest.faults import NAMES_FIRST, TEXT_ID, TIMESTAMP, Fault, UnreadableError
+from conversion.ingest.faults import NAMES_FIRST, TEXT_ID, TIMESTAMP, Fault, UnreadableError, in_file
+from conversion.ingest.folders import Place, Remote, TableFiles
+from conversion.ingest.parquet_chunks import describe_parquet
 from conversion.ingest.parsers import NUMBER_PATTERN, WHOLE_PATTERN
 from conversion.ingest.tables import find_hints
 
@@ -58,7 +59,7 @@ def open_engine() -> Iterator[duckdb.DuckDBPyConnection]:
 
 def create_rows(
     engine: duckdb.DuckDBPyConnection,
-    source: Path | pa.Table,
+    source: TableFiles | pa.Table,
     contract: Contract,
     contract_file: str | None = None,
     current: CurrentIds = NO_ALIASES,
@@ -80,7 +81,7 @@ def create_rows(
     usage = contract.usage
     keys = _keys(contract)
     names = _create_source(engine, source, tuple(keys))
-    if faults := _column_faults(_name_of(source), keys, names, contract_file):
+    if faults := _column_faults(name_of(source), keys, names, contract_file):
         raise MissingColumnsError(faults)
     place = {name: f"c{names.index(name)}" for name in keys}
     parsed = [
@@ -111,32 +112,48 @@ class MissingColumnsError(Exception):
         self.faults = faults
 
 
-def rejected_lines(engine: duckdb.DuckDBPyConnection) -> list[tuple[str, int, list[int]]]:
-    """Return what was wrong with lines of a CSV that were left out: message, how many, the first lines."""
+def rejected_lines(engine: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, int, list[str]]]:
+    """Return what was wrong with lines of a CSV that were left out: message, how many, the first lines.
+
+    ``table`` is its file, or the folder of its files.
+    """
     if not engine.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'reject_errors'").fetchall():
         return []
-    return engine.execute(
-        "SELECT error_type::VARCHAR, count(DISTINCT line), list(DISTINCT line ORDER BY line)[:5]"
-        " FROM reject_errors GROUP BY ALL ORDER BY ALL"
+    found = engine.execute(
+        "SELECT error_type::VARCHAR, count(DISTINCT (file_path, line)),"
+        " list(DISTINCT {'file': file_path, 'line': line} ORDER BY {'file': file_path, 'line': line})[:5]"
+        " FROM reject_errors JOIN reject_scans USING (scan_id, file_id) GROUP BY ALL ORDER BY ALL"
     ).fetchall()
+    return [
+        (
+            kind,
+            count,
+            [f"{each['file'].partition(f'{table}/')[2]} line {each['line']}".strip() for each in first],
+        )
+        for kind, count, first in found
+    ]
 
 
-def _name_of(source: Path | pa.Table) -> str:
-    return str(source) if isinstance(source, Path) else TABLE
+def name_of(source: TableFiles | pa.Table) -> str:
+    """Return what messages call a table."""
+    return str(source.place) if isinstance(source, TableFiles) else TABLE
 
 
 def _create_source(
-    engine: duckdb.DuckDBPyConnection, source: Path | pa.Table, wanted: tuple[str, ...]
+    engine: duckdb.DuckDBPyConnection, source: TableFiles | pa.Table, wanted: tuple[str, ...]
 ) -> list[str]:
     """Create the view ``source`` with columns c0, c1, ...; return their names, which may repeat."""
     if isinstance(source, pa.Table):
         names = list(source.column_names)
         engine.register("source", source.rename_columns([f"c{at}" for at in range(len(names))]))
         return names
+    if isinstance(source.place, Remote):
+        engine.register_filesystem(source.place.file_system())
+    paths = [glob.escape(str(file)) for _, file in source.files()]
     if source.suffix == ".csv":
-        names = _csv_header(source, wanted)
+        names = _csv_columns(source, wanted)
         engine.read_csv(
-            glob.escape(str(source)),
+            paths,
             header=True,
             sep=",",
             quotechar='"',
@@ -146,14 +163,32 @@ def _create_source(
             store_rejects=True,
         ).create_view("source")
     else:
-        table = f"read_parquet({literal(glob.escape(str(source)))})"
+        if source.names is not None:
+            describe_parquet(source, wanted)  # the engine's own messages do not say which file differs
+        # Texts in names of folders are parsed as those in cells are.
+        table = f"read_parquet([{_list(paths)}], hive_types_autocast = false)"
         names = engine.sql(f"SELECT * FROM {table} LIMIT 0").columns
         columns = ", ".join(f"{_name(name)} AS c{at}" for at, name in enumerate(names))
         engine.execute(f"CREATE VIEW source AS SELECT {columns} FROM {table}")
     return names
 
 
-def _csv_header(path: Path, wanted: tuple[str, ...]) -> list[str]:
+def _csv_columns(source: TableFiles, wanted: tuple[str, ...]) -> list[str]:
+    """Return the columns of all files of a table."""
+    (first, file), *others = source.files()
+    with in_file(first):
+        names = _csv_header(file, wanted)
+    for name, file in others:
+        with in_file(name):
+            if (found := _csv_header(file, wanted)) != names:
+                different = next((each for each in names if each not in found), "the header")
+                expected = f"the columns as in {first}"
+                shown = ", ".join(found[:10])
+                raise UnreadableError(different, expected, "export the whole table again", shown)
+    return names
+
+
+def _csv_header(path: Place, wanted: tuple[str, ...]) -> list[str]:
     with path.open("rb") as file:
         start = file.read(MAX_RECORD_BYTES)
     # A character may be cut off at the end.

@@ -28,7 +28,8 @@ from conversion.config.usage_contract import Measure
 from conversion.data.aliases import NO_ALIASES, CurrentIds
 from conversion.ingest.columns import tables_of
 from conversion.ingest.faults import SHOWN_KEYS, Fault, UnreadableError, one_line, quoted
-from conversion.ingest.tables import Header, Source, find_file
+from conversion.ingest.folders import Place, TableFiles, find_table
+from conversion.ingest.tables import Header, Source
 from conversion.ingest.usage_faults import (
     WeeklyCountsError,
     bad_names,
@@ -36,7 +37,7 @@ from conversion.ingest.usage_faults import (
     counted_bad,
     refuse_bad_rows,
 )
-from conversion.ingest.usage_rows import TABLE, MissingColumnsError, create_rows, open_engine
+from conversion.ingest.usage_rows import MissingColumnsError, create_rows, name_of, open_engine
 
 MAX_EVENT_NAMES: Final = 100_000
 """Different names of events; more are identifiers or messages, not names."""
@@ -56,7 +57,7 @@ class WeeklyCounts(NamedTuple):
 
 
 def read_weekly_usage(
-    folder: Path, contract: Contract, contract_file: str | None = None, current: CurrentIds = NO_ALIASES
+    folder: Place, contract: Contract, contract_file: str | None = None, current: CurrentIds = NO_ALIASES
 ) -> Source:
     """Read the usage table of an export whose grain is day or event, as `count_weeks` counts it.
 
@@ -72,17 +73,19 @@ def read_weekly_usage(
         There is no such table, or there are two.
     """
     usage = contract.usage
-    path = find_file(folder, tables_of(contract, contract_file)[usage.table])
+    files = find_table(folder, tables_of(contract, contract_file)[usage.table])
     faults: list[Fault] = []
     try:
-        weeks, last_days = count_weeks(path, contract, contract_file, current)
+        weeks, last_days = count_weeks(files, contract, contract_file, current)
     except WeeklyCountsError as error:
         faults, last_days = error.faults, {}
         weeks = _typed(pd.DataFrame(columns=_columns(contract)), contract)
     table = pa.Table.from_pandas(weeks.rename(columns={"id": usage.id}), preserve_index=False)
     header = Header(tuple(table.column_names), frozenset(), {}, ())
     columns = dict(zip(table.column_names, table.columns, strict=True))
-    return Source(str(path), header, columns, lambda row: f"weekly row {row + 1}", tuple(faults), last_days)
+    return Source(
+        str(files.place), header, columns, lambda row: f"weekly row {row + 1}", tuple(faults), last_days
+    )
 
 
 def weekly_counts(source: Path | pa.Table, contract: Contract) -> pd.DataFrame:
@@ -91,7 +94,7 @@ def weekly_counts(source: Path | pa.Table, contract: Contract) -> pd.DataFrame:
 
 
 def count_weeks(
-    source: Path | pa.Table,
+    source: Path | TableFiles | pa.Table,
     contract: Contract,
     contract_file: str | None = None,
     current: CurrentIds = NO_ALIASES,
@@ -101,7 +104,7 @@ def count_weeks(
     Parameters
     ----------
     source
-        The rows of days or events: a ``.csv`` or ``.parquet`` file, or a table in memory.
+        The rows of days or events: a ``.csv`` or ``.parquet`` file, a folder of such, or a table in memory.
     contract
         Of grain ``day`` or ``event``.
     contract_file
@@ -121,7 +124,9 @@ def count_weeks(
     WeeklyCountsError
         The table cannot be read, cells of it cannot, or nothing is left to count.
     """
-    file = str(source) if isinstance(source, Path) else TABLE
+    if isinstance(source, Path):
+        source = TableFiles(source)
+    file = name_of(source)
     count = _of_events if contract.usage.grain == "event" else _of_days
     with open_engine() as engine:
         try:

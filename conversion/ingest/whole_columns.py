@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 
@@ -18,17 +17,17 @@ from conversion.config.data_contract import Contract
 from conversion.data.aliases import NO_ALIASES, CurrentIds
 from conversion.ingest.cells import Formats, ParsedTable, final_types, formats_of, parse_cells
 from conversion.ingest.checks import check_disjoint, check_table
-from conversion.ingest.chunks import chunks_of, joined
+from conversion.ingest.chunks import chunks_of, columns_of
 from conversion.ingest.columns import Table, tables_of
 from conversion.ingest.faults import Fault, UnreadableError
-from conversion.ingest.tables import shown_file
+from conversion.ingest.folders import Place, shown_file
 
 Suspects = dict[str, set[str]]
 """By table, the columns that may have faults."""
 
 
 def describe_faults(
-    folder: Path, contract: Contract, contract_file: str | None, suspects: Mapping[str, set[str]]
+    folder: Place, contract: Contract, contract_file: str | None, suspects: Mapping[str, set[str]]
 ) -> tuple[list[Fault], dict[str, Formats]]:
     """Describe all faults of the columns that may have some, and of ids in two company tables.
 
@@ -46,7 +45,7 @@ def describe_faults(
     for name, table in described.items():
         found = suspects.get(name, set())
         try:
-            source = joined(chunks_of(folder, table, contract, contract_file), {table.id, *found})
+            source = columns_of(chunks_of(folder, table, contract, contract_file), {table.id, *found})
         except UnreadableError as fault:
             faults[name] = [fault.at(shown_file(folder, name))]
             continue
@@ -66,7 +65,7 @@ def _of_columns(typed: ParsedTable, columns: set[str]) -> list[Fault]:
 
 
 def whole_ids(
-    folder: Path, contract: Contract, formats: Mapping[str, Formats], current: CurrentIds
+    folder: Place, contract: Contract, formats: Mapping[str, Formats], current: CurrentIds
 ) -> dict[str, pd.DataFrame]:
     """Read the ids of all tables in the order of the files' rows; of that of aliases all columns.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -46,8 +47,7 @@ def converted_companies(
         Paid periods, see `conversion.data.clean_tables.CleanTables`.
     """
     contract = model.data_contract
-    last = train[train["label"] == 1].sort_values("as_of", kind="stable").drop_duplicates("id", keep="last")
-    last = last.sort_values("id", ignore_index=True)
+    last = last_conversions([train])
     known = companies.set_index("id").loc[last["id"]].reset_index()
     days = _conversion_days(last, periods)
     converted = shown_columns(known, contract).assign(as_of=as_day(last["as_of"]), converted=as_day(days))
@@ -55,6 +55,23 @@ def converted_companies(
     return ConvertedCompanies(
         converted[list(converted_columns(contract))], ModelFacts(model).table(last["id"], contributions)
     )
+
+
+def last_conversions(train: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Return the last converting snapshot of each company, sorted by id.
+
+    Parameters
+    ----------
+    train
+        Training snapshots, some at a time.
+    """
+    found = pd.concat([_last(some) for some in train], ignore_index=True)
+    return _last(found).sort_values("id", ignore_index=True)
+
+
+def _last(train: pd.DataFrame) -> pd.DataFrame:
+    converting = train[train["label"] == 1].sort_values("as_of", kind="stable")
+    return converting.drop_duplicates("id", keep="last")
 
 
 def _conversion_days(snapshots: pd.DataFrame, periods: pd.DataFrame) -> pd.Series:

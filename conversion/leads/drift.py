@@ -8,7 +8,7 @@ it a shift. Shares below 0.0001 count as 0.0001, so that an empty bin has a fini
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import pandas as pd
@@ -48,8 +48,15 @@ DRIFT_METRICS: Final = (
 )
 
 
+class Columns(Protocol):
+    """What has a column by name, such as a table."""
+
+    def __getitem__(self, name: str, /) -> pd.Series[Any]:
+        """Return a column."""
+
+
 def feature_drift(
-    train: pd.DataFrame, latest: pd.DataFrame, features: tuple[Feature, ...], as_of: pd.Timestamp
+    train: pd.DataFrame, latest: Columns, features: tuple[Feature, ...], as_of: pd.Timestamp
 ) -> dict[str, Any]:
     """Measure how far each feature of the prospects has moved since training, beyond what time explains.
 
@@ -58,7 +65,7 @@ def feature_drift(
     train
         Training snapshots with ``weight`` and ``as_of``.
     latest
-        Snapshots to score.
+        Snapshots to score, or their columns, each of which is asked for once, in the order of ``features``.
     features
         The model's features.
     as_of
@@ -76,7 +83,7 @@ def feature_drift(
     beyond: dict[str, float] = {}
     plain: dict[str, float] = {}
     for feature in features:
-        old, new = (_numbers(table[feature.name], feature) for table in (train, latest))
+        old, new = _numbers(train[feature.name], latest[feature.name], feature)
         beyond[feature.name] = round(index_beyond_time(old, new, weight, week, now), DRIFT_DIGITS)
         plain[feature.name] = round(population_stability_index(old, new, weight), DRIFT_DIGITS)
     return {
@@ -86,8 +93,19 @@ def feature_drift(
     }
 
 
-def _numbers(values: pd.Series[Any], feature: Feature) -> np.ndarray[Any, Any]:
-    return (values.cat.codes if feature.kind == "category" else values).to_numpy()
+def _numbers(
+    old: pd.Series[Any], new: pd.Series[Any], feature: Feature
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Return the values of both sides as numbers; equal levels of a category have equal ones."""
+    if feature.kind != "category":
+        return old.to_numpy(), new.to_numpy()
+    before, now = old.astype("category"), new.astype("category")
+    if before.cat.categories.equals(now.cat.categories):
+        return before.cat.codes.to_numpy(), now.cat.codes.to_numpy()
+    *_, unknown = before.cat.categories
+    levels = [*sorted({*before.cat.categories, *now.cat.categories} - {unknown}), unknown]
+    before, now = before.cat.set_categories(levels), now.cat.set_categories(levels)
+    return before.cat.codes.to_numpy(), now.cat.codes.to_numpy()
 
 
 def index_beyond_time(

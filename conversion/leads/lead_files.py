@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
 import numpy as np
 import pandas as pd
@@ -25,8 +25,17 @@ from conversion.config.data_contract import Contract
 from conversion.config.params import Score
 from conversion.leads.converted import ConvertedCompanies
 from conversion.leads.lead_columns import BASE, FACT_COLUMNS, converted_columns
-from conversion.leads.lead_list import RankedLeads
-from conversion.leads.lead_tables import AGAIN, checked_converted, parsed_leads, write_leads
+from conversion.leads.lead_list import LeadRows, RankedLeads
+from conversion.leads.lead_tables import AGAIN, checked_converted, parsed_leads
+from conversion.leads.lead_writers import (
+    BLOCK_ROWS,
+    Quoting,
+    lead_writer,
+    parquet_writer,
+    quoting_of,
+    write_leads,
+)
+from conversion.leads.usage_file import copy_usage
 from conversion.modelling.evidence import Evidence
 from conversion.modelling.tiers import TierCuts
 from conversion.runtime.errors import ArtifactError
@@ -114,7 +123,7 @@ class Sources:
     Attributes
     ----------
     usage
-        Clean usage rows.
+        Clean usage rows; those of a table in parts are merged.
     evidence
         Of the backtest.
     """
@@ -123,9 +132,39 @@ class Sources:
     evidence: Path
 
 
+@dataclass(frozen=True)
+class RankedBlocks:
+    """A lead list, block by block.
+
+    Attributes
+    ----------
+    blocks
+        Of `BLOCK_ROWS` rows but for the last, in the order of ranks; at least one.
+    prospects
+        Rows of all blocks.
+    cuts
+        Of the tiers.
+    quoting
+        The strictest that any row needs, from `conversion.leads.lead_writers.quoting_of`.
+    """
+
+    blocks: Iterable[LeadRows]
+    prospects: int
+    cuts: TierCuts
+    quoting: Quoting
+
+    @classmethod
+    def of(cls, ranked: RankedLeads) -> Self:
+        """Split a list that is in memory."""
+        rows = len(ranked.leads)
+        starts = range(0, max(rows, 1), BLOCK_ROWS)
+        blocks = (ranked.rows(start, start + BLOCK_ROWS) for start in starts)
+        return cls(blocks, rows, ranked.cuts, quoting_of(ranked.leads))
+
+
 def write_lead_files(
     root: Path,
-    ranked: RankedLeads,
+    ranked: RankedBlocks,
     converted: ConvertedCompanies,
     score: Score,
     sources: Sources,
@@ -152,27 +191,40 @@ def write_lead_files(
         `DELIVERED_COLUMNS` of each lead, in the same order, of a list that goes out.
     """
     folder = root / FOLDER
-    leads = {
-        f"leads.{score.format}": ranked.leads,
-        f"top_leads.{score.format}": ranked.leads.head(score.top_n),
-    }
-    for name, table in leads.items():
-        write_leads(table, folder / name)
+    leads, top_leads = (f"{name}.{score.format}" for name in ("leads", "top_leads"))
+    write_leads(_write_blocks(folder, leads, ranked, score.top_n), folder / top_leads)
     tables = {
-        CONTRIBUTIONS: ranked.contributions,
-        REASON_FACTS: ranked.facts,
         CONVERTED: converted.companies,
         CONVERTED_CONTRIBUTIONS: converted.contributions,
         **({} if delivered is None else {DELIVERED: delivered}),
     }
     for name, table in tables.items():
         write_parquet(folder / name, table)
-    copies = {USAGE: sources.usage, EVIDENCE: sources.evidence}
-    for name, source in copies.items():
-        copy_file(source, folder / name)
-    hashes = {name: sha256(folder / name) for name in (*leads, *tables, *copies)}
-    of_list = {"prospects": len(ranked.leads), "tier_cuts": ranked.cuts.model_dump(), "files": hashes}
+    copy_usage(sources.usage, folder / USAGE)
+    copy_file(sources.evidence, folder / EVIDENCE)
+    names = (leads, top_leads, CONTRIBUTIONS, REASON_FACTS, *tables, USAGE, EVIDENCE)
+    hashes = {name: sha256(folder / name) for name in names}
+    of_list = {"prospects": ranked.prospects, "tier_cuts": ranked.cuts.model_dump(), "files": hashes}
     write_json(folder / MANIFEST, sealed({**about, **of_list}))
+
+
+def _write_blocks(folder: Path, leads: str, ranked: RankedBlocks, top_n: int) -> pd.DataFrame:
+    """Write the files with a row for each lead; return the leads at the top."""
+    top: list[pd.DataFrame] = []
+    left = top_n
+    with (
+        lead_writer(folder / leads, ranked.quoting) as write,
+        parquet_writer(folder / CONTRIBUTIONS) as write_contributions,
+        parquet_writer(folder / REASON_FACTS) as write_facts,
+    ):
+        for block in ranked.blocks:
+            write(block.leads)
+            write_contributions(block.contributions)
+            write_facts(block.facts)
+            if left > 0 or not top:
+                top.append(block.leads.head(left))
+                left -= len(top[-1])
+    return top[0] if len(top) == 1 else pd.concat(top, ignore_index=True)
 
 
 # Reading

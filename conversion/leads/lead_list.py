@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import cached_property
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,13 +24,13 @@ from conversion.leads.lead_columns import (
     company_columns,
     lead_columns,
 )
-from conversion.leads.reasons import Told, reason_writer
+from conversion.leads.reasons import ReasonWriter, Told, reason_writer
 from conversion.modelling.evidence import Evidence
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.tiers import TierCuts, tier_cuts, tier_of
-from conversion.stats.numeric import Floats
+from conversion.stats.numeric import Floats, Ints
 from conversion.stats.portable_math import exp, log
-from conversion.stats.rank_order import rank_order, ranks
+from conversion.stats.rank_order import ranks
 
 PROBABILITY_DECIMALS: Final = 9
 
@@ -57,27 +58,102 @@ class Prospects:
 
 
 @dataclass(frozen=True)
-class RankedLeads:
-    """A lead list.
+class LeadRows:
+    """Rows of a lead list.
 
     Attributes
     ----------
     leads
-        `conversion.leads.lead_columns.lead_columns`, most probable first; ties in the fixed pseudo-random
-        order of `conversion.stats.hashing.tie_break`.
+        `conversion.leads.lead_columns.lead_columns`.
     contributions
         From `conversion.leads.contributions.ModelFacts.table`, in the same order.
     facts
         In the same order, ``id`` and the keys of the facts that the reasons state,
         `conversion.leads.lead_columns.FACT_COLUMNS`.
-    cuts
-        Of its tiers.
     """
 
     leads: pd.DataFrame
     contributions: pd.DataFrame
     facts: pd.DataFrame
+
+    def rows(self, start: int, stop: int) -> LeadRows:
+        """Return some of the rows."""
+        return LeadRows(*(table.iloc[start:stop] for table in self._tables()))
+
+    def by_rank(self) -> LeadRows:
+        """Return the rows in the order of their ranks."""
+        order = np.argsort(self.leads["rank"].to_numpy(), kind="stable")
+        return LeadRows(*(table.iloc[order].reset_index(drop=True) for table in self._tables()))
+
+    def _tables(self) -> tuple[pd.DataFrame, ...]:
+        return self.leads, self.contributions, self.facts
+
+
+@dataclass(frozen=True)
+class RankedLeads(LeadRows):
+    """A lead list, most probable first; ties in the order of `conversion.stats.hashing.tie_break`.
+
+    Attributes
+    ----------
+    cuts
+        Of its tiers.
+    """
+
     cuts: TierCuts
+
+
+class Standing(NamedTuple):
+    """Where prospects stand among all prospects of the list, and where they stood a week before.
+
+    Attributes
+    ----------
+    probability, rank
+        Of each; the probability is rounded to `PROBABILITY_DECIMALS`.
+    before
+        ``probability_before``, and ``rank_before``, Int64; missing where it was no prospect then.
+    """
+
+    probability: Floats
+    rank: Ints
+    before: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class ListPlan:
+    """What is the same for every row of a list.
+
+    Attributes
+    ----------
+    model
+        Fitted; its contract names the columns of the tables.
+    evidence
+        From the backtest.
+    cuts
+        Of the tiers.
+    mrr
+        What to expect of a conversion; None without a value.
+    as_of
+        The moment of the list.
+    settings
+        What features depend on.
+    """
+
+    model: ConversionModel
+    evidence: Evidence
+    cuts: TierCuts
+    mrr: MrrEstimates | None
+    as_of: pd.Timestamp
+    settings: FeatureSettings
+
+    @cached_property
+    def facts(self) -> ModelFacts:
+        """The facts that the model's features measure."""
+        return ModelFacts(self.model)
+
+    @cached_property
+    def writer(self) -> ReasonWriter:
+        """What writes the reasons."""
+        return reason_writer(self.model, self.model.data_contract, self.model.levels)
 
 
 def lead_list(model: ConversionModel, prospects: Prospects, evidence: Evidence, score: Score) -> RankedLeads:
@@ -94,40 +170,56 @@ def lead_list(model: ConversionModel, prospects: Prospects, evidence: Evidence, 
     score
         Of params.yaml.
     """
-    contract, facts, tables = model.data_contract, ModelFacts(model), prospects.tables
-    values = model.values(prospects.snapshots)
-    probability, contributions = model.probability_with_contributions(values)
-    probability = np.round(probability, PROBABILITY_DECIMALS)
-    cuts = tier_cuts(probability, score.tiers, score.top_n)
-    known = tables.companies.set_index("id").loc[prospects.snapshots["id"]].reset_index()
-    scored = pd.DataFrame({"probability": probability, "tier": tier_of(probability, cuts)})
-    if contract.companies.value is not None:
-        scored["expected_mrr"] = probability * mrr_of(known, tables.companies, score.mrr_prior, contract)
-    scored["fit"], scored["activity"] = facts.parts(contributions)
-    told = _told(model, prospects, known, contributions)
-    lines = pd.DataFrame({"evidence": pd.Series(evidence.lines.of_each(probability), dtype="str")})
-    leads = pd.concat([scored, shown_columns(known, contract), told, lines], axis=1)
-    leads = leads.merge(last_activity(tables.usage, contract), on="id", how="left")
-    leads = leads.merge(ranks_before(model, prospects.previous), on="id", how="left")
-    order = rank_order(leads["probability"], leads["id"])
-    leads = leads.iloc[order].reset_index(drop=True).assign(rank=np.arange(1, len(leads) + 1))
-    return RankedLeads(
-        leads[list(lead_columns(contract))],
-        facts.table(leads["id"], contributions[order]),
-        leads[["id", *FACT_COLUMNS]],
-        cuts,
+    snapshots, companies, contract = prospects.snapshots, prospects.tables.companies, model.data_contract
+    probability = rounded_probability(model, snapshots)
+    before = ranks_before(model, prospects.previous).set_index("id").reindex(snapshots["id"])
+    standing = Standing(probability, ranks(probability, snapshots["id"]), before.reset_index(drop=True))
+    plan = ListPlan(
+        model=model,
+        evidence=evidence,
+        cuts=tier_cuts(probability, score.tiers, score.top_n),
+        mrr=None if contract.companies.value is None else mrr_estimates(companies, score.mrr_prior, contract),
+        as_of=pd.Timestamp(snapshots["as_of"].max()),
+        settings=prospects.settings,
     )
+    rows = lead_rows(plan, snapshots, standing, prospects.tables).by_rank()
+    return RankedLeads(rows.leads, rows.contributions, rows.facts, plan.cuts)
 
 
-def _told(
-    model: ConversionModel, prospects: Prospects, companies: pd.DataFrame, contributions: Floats
-) -> pd.DataFrame:
-    """Write the reasons and the caution of each prospect."""
-    tables = prospects.tables
-    as_of = pd.Timestamp(prospects.snapshots["as_of"].max())
-    seen = observe_table(companies, tables.usage, as_of, prospects.settings, tables.histories or None)
-    write = reason_writer(model, model.data_contract, model.levels).write
-    return _side_by_side(write(seen, contributions))
+def lead_rows(plan: ListPlan, snapshots: pd.DataFrame, standing: Standing, tables: CleanTables) -> LeadRows:
+    """Return the rows of some prospects, in the order of their snapshots.
+
+    Parameters
+    ----------
+    plan
+        Of the list.
+    snapshots
+        ``id`` and the features of the prospects.
+    standing
+        Of the same, in the same order.
+    tables
+        Clean tables with at least these companies, with encoded histories.
+    """
+    model, contract = plan.model, plan.model.data_contract
+    probability = standing.probability
+    contributions = model.contributions(model.values(snapshots))
+    known = tables.companies.set_index("id").loc[snapshots["id"]].reset_index()
+    scored = pd.DataFrame(
+        {"rank": standing.rank, "probability": probability, "tier": tier_of(probability, plan.cuts)}
+    )
+    if plan.mrr is not None:
+        scored["expected_mrr"] = probability * plan.mrr.of(known)
+    scored["fit"], scored["activity"] = plan.facts.parts(contributions)
+    seen = observe_table(known, tables.usage, plan.as_of, plan.settings, tables.histories or None)
+    told = _side_by_side(plan.writer.write(seen, contributions))
+    lines = pd.DataFrame({"evidence": pd.Series(plan.evidence.lines.of_each(probability), dtype="str")})
+    leads = pd.concat([scored, standing.before, shown_columns(known, contract), told, lines], axis=1)
+    leads = leads.merge(last_activity(tables.usage, contract), on="id", how="left")
+    return LeadRows(
+        leads[list(lead_columns(contract))],
+        plan.facts.table(leads["id"], contributions),
+        leads[["id", *FACT_COLUMNS]],
+    )
 
 
 def _side_by_side(told: list[Told]) -> pd.DataFrame:
@@ -138,6 +230,11 @@ def _side_by_side(told: list[Told]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*REASON_COLUMNS, "caution", *FACT_COLUMNS], dtype="str")
 
 
+def rounded_probability(model: ConversionModel, snapshots: pd.DataFrame) -> Floats:
+    """Return the probability of each snapshot, as lists have it."""
+    return np.round(model.probability(model.values(snapshots)), PROBABILITY_DECIMALS)
+
+
 def ranks_before(model: ConversionModel, previous: pd.DataFrame) -> pd.DataFrame:
     """Rank the prospects of a week before as the same model would have: what has moved, has moved since then.
 
@@ -146,14 +243,13 @@ def ranks_before(model: ConversionModel, previous: pd.DataFrame) -> pd.DataFrame
     pandas.DataFrame
         ``id``, ``probability_before``, and ``rank_before``, Int64.
     """
-    probability = np.round(model.probability(model.values(previous)), PROBABILITY_DECIMALS)
-    return pd.DataFrame(
-        {
-            "id": previous["id"].array,
-            "probability_before": probability,
-            "rank_before": pd.array(ranks(probability, previous["id"]), dtype="Int64"),
-        }
-    )
+    probability = rounded_probability(model, previous)
+    return before_columns(probability, ranks(probability, previous["id"])).assign(id=previous["id"].array)
+
+
+def before_columns(probability: Floats, rank: Ints) -> pd.DataFrame:
+    """Return the columns of where prospects stood a week before."""
+    return pd.DataFrame({"probability_before": probability, "rank_before": pd.array(rank, dtype="Int64")})
 
 
 def shown_columns(companies: pd.DataFrame, contract: Contract) -> pd.DataFrame:
@@ -176,31 +272,65 @@ def as_day(days: pd.Series[Any]) -> pd.Series[Any]:
     return texts
 
 
-def mrr_of(prospects: pd.DataFrame, companies: pd.DataFrame, prior: float, contract: Contract) -> Floats:
-    """Return the MRR to expect of each prospect if it converts, by its level of the first ordered attribute.
+@dataclass(frozen=True)
+class MrrEstimates:
+    """The MRR to expect of a conversion, by the company's level of the first ordered attribute.
+
+    Attributes
+    ----------
+    overall
+        Of levels without an estimate of their own.
+    by_level
+        From `mrr_by_level`; empty without an ordered attribute.
+    level
+        The column of the levels; None without an ordered attribute.
+    """
+
+    overall: float
+    by_level: pd.Series[float]
+    level: str | None
+
+    def of(self, prospects: pd.DataFrame) -> Floats:
+        """Return the MRR to expect of each of some clean companies."""
+        if self.level is None:
+            return np.full(len(prospects), self.overall, dtype=np.float64)
+        of_each = prospects[self.level].map(self.by_level).fillna(self.overall)
+        return np.asarray(of_each, dtype=np.float64)
+
+
+def mrr_columns(contract: Contract) -> list[str]:
+    """Name the columns of clean companies that `mrr_estimates` reads."""
+    level = _level_column(contract)
+    return ["conversion_valid", str(contract.companies.value), *(() if level is None else (level,))]
+
+
+def mrr_estimates(companies: pd.DataFrame, prior: float, contract: Contract) -> MrrEstimates:
+    """Estimate the MRR to expect of a conversion.
 
     Parameters
     ----------
-    prospects, companies
-        Clean companies: those to list, and all.
+    companies
+        All clean companies, or those of them whose conversion is valid, in any order.
     prior
         See `mrr_by_level`.
     contract
         Has a column of the value. Without an ordered attribute all prospects have the overall median.
-
-    Returns
-    -------
-    numpy.ndarray of float64, one a prospect
     """
     value = contract.companies.value
     assert value is not None, "only conversions with a value have an MRR to expect"
     paid = companies.loc[companies["conversion_valid"], value]
-    overall = overall_mrr(paid)
     level = _level_column(contract)
-    if level is None:
-        return np.full(len(prospects), overall, dtype=np.float64)
-    by_level = mrr_by_level(paid, companies.loc[paid.index, level], prior)
-    return np.asarray(prospects[level].map(by_level).fillna(overall), dtype=np.float64)
+    by_level = (
+        pd.Series(dtype=np.float64)
+        if level is None
+        else mrr_by_level(paid, companies.loc[paid.index, level], prior)
+    )
+    return MrrEstimates(overall_mrr(paid), by_level, level)
+
+
+def mrr_of(prospects: pd.DataFrame, companies: pd.DataFrame, prior: float, contract: Contract) -> Floats:
+    """Return the MRR to expect of each prospect if it converts; parameters are those of `mrr_estimates`."""
+    return mrr_estimates(companies, prior, contract).of(prospects)
 
 
 def _level_column(contract: Contract) -> str | None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -19,12 +17,9 @@ from conversion.leads.lead_columns import REASON_COLUMNS, converted_columns, lea
 from conversion.modelling.tiers import TIERS
 from conversion.runtime.errors import ArtifactError
 from conversion.runtime.files import (
-    WITH_CHECKSUMS,
     as_written,
     reading,
     verified_parquet,
-    without_formulas,
-    write_atomically,
 )
 
 AGAIN: Final = "run 'dvc repro score' to write it again"
@@ -47,35 +42,6 @@ _ALLOWED: Final[dict[str, tuple[str, Callable[[pd.Series], pd.Series]]]] = {
 WHOLE: Final = ("rank", "rank_before", "last_week_actions", "last_week_users")
 """Columns of whole numbers, which are read as decimals where some are missing."""
 _BOOLEANS: Final = {"True": True, "False": False}
-
-
-# Writing
-
-
-def write_leads(leads: pd.DataFrame, path: Path) -> None:
-    """Write leads in the format of the path's suffix: .csv, .json (an array of objects) or .parquet.
-
-    In CSV no cell is a formula, see `conversion.runtime.files.without_formulas`.
-    """
-    rounded = leads.round(DECIMALS)
-    if path.suffix == ".csv":
-        rounded = without_formulas(rounded)
-    writers = {
-        ".csv": partial(rounded.to_csv, index=False, lineterminator="\n", quoting=_quoting(rounded)),
-        ".json": partial(rounded.to_json, orient="records", indent=1, double_precision=9),
-        ".parquet": partial(rounded.to_parquet, index=False, **WITH_CHECKSUMS),
-    }
-    write_atomically(path, writers[path.suffix])
-
-
-def _quoting(leads: pd.DataFrame) -> Literal[0, 2]:
-    """Return which cells to quote: those that must be, or all texts where one has a carriage return.
-
-    The writer does not quote a lone one, but readers would end the row there.
-    """
-    texts = leads.select_dtypes(["str", "object"])
-    lone = any(texts[name].str.contains("\r", regex=False, na=False).any() for name in texts)
-    return csv.QUOTE_NONNUMERIC if lone else csv.QUOTE_MINIMAL
 
 
 # Kinds of columns

@@ -33,6 +33,8 @@ HEAVY_TAILED: Final = ("count", "duration", "share")
 NUMBERS: Final = (*HEAVY_TAILED, "change", "ordinal", "flag")
 # Indexes the place after the last level: none of them.
 NO_LEVEL: Final = -1.0
+# One line of the processor's cache has so many doubles of a row.
+_COLUMNS_AT_ONCE: Final = 8
 
 
 # Without scikit-learn's wrapper for other containers, which costs as much as transforming one row.
@@ -165,14 +167,10 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     def _members(self, *kinds: str) -> list[int]:
         return [index for index, feature in enumerate(self.features) if feature.kind in kinds]
 
-    def _imputer(self, kind: str) -> SimpleImputer:
-        strategy, fill_value = self.imputation, None
-        if strategy == "auto":
-            strategy = "most_frequent" if kind in ("flag", "ordinal") else "median"
-        elif strategy in ("zero", "constant"):
-            fill_value = 0.0 if strategy == "zero" else self.fill_value
-            strategy = "constant"
-        return SimpleImputer(strategy=strategy, fill_value=fill_value, keep_empty_features=True)
+    def _strategy(self, kind: str) -> str:
+        if self.imputation == "auto":
+            return "most_frequent" if kind in ("flag", "ordinal") else "median"
+        return "constant" if self.imputation == "zero" else self.imputation
 
     def _lay_numbers_out(self, X: Floats) -> None:
         """Order the numbers by kind, each kind's values before its gaps' marks; learn what fills gaps."""
@@ -192,11 +190,15 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         self.heavy_ = sum(self.features[index].kind in HEAVY_TAILED for index, _ in layout)
 
     def _learn_fill(self, X: Floats) -> Floats:
-        """Learn column by column, as the imputer makes several copies of its input."""
+        """Learn a few columns at a time, as the imputer makes several copies of its input."""
         fill = np.full(len(self.features), np.nan)
-        for index in self._members(*NUMBERS):
-            imputer = self._imputer(self.features[index].kind)
-            fill[index] = imputer.fit(X[:, [index]]).statistics_[0]
+        constant = 0.0 if self.imputation == "zero" else self.fill_value
+        numbers = set(self._members(*NUMBERS))
+        for start in range(0, len(self.features), _COLUMNS_AT_ONCE):
+            some = X[:, start : start + _COLUMNS_AT_ONCE].T.copy()
+            for index in numbers.intersection(range(start, start + len(some))):
+                strategy = self._strategy(self.features[index].kind)
+                fill[index] = _statistic(some[index - start], strategy, constant)
         return fill
 
     def _learn_categories(self, X: Floats) -> None:
@@ -224,7 +226,9 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         encoder = OneHotEncoder(
             min_frequency=self.min_frequency, handle_unknown="infrequent_if_exist", sparse_output=False
         )
-        encoder.fit(names[np.where(codes == unknown, fill, codes)])
+        filled = np.bincount(np.where(codes == unknown, fill, codes) % len(names), minlength=len(names))
+        # Nothing but whether a level has `min_frequency` rows is learned from their number.
+        encoder.fit(np.repeat(names, np.minimum(filled, self.min_frequency), axis=0))
         table = encoder.transform(names)
         table[unknown] = table[fill]
         return table, list(encoder.get_feature_names_out([feature.name]))
@@ -311,8 +315,21 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
 def signed_log1p(values: Floats) -> Floats:
     """Compute ``log(1 + x)``; of negative values (changes, a negative ``fill_value``) ``-log(1 - x)``."""
-    logs = log1p(np.abs(values))
+    logs = np.abs(values, order="C")  # sums of columns depend on how rows lie in memory
+    above = logs > 0  # most counts are 0, and so are their logs
+    logs[above] = log1p(logs[above])
     return np.copysign(logs, values, out=logs)
+
+
+def _statistic(column: Floats, strategy: str, constant: float) -> float:
+    """Return what fills a column's gaps, as `SimpleImputer` learns it; 0 without any value."""
+    if strategy == "median":
+        # Not the imputer: it sorts an array with a mask, which takes ten times as long.
+        known = column[~np.isnan(column)]
+        return float(np.median(known)) if len(known) else 0.0
+    fill_value = constant if strategy == "constant" else None
+    imputer = SimpleImputer(strategy=strategy, fill_value=fill_value, keep_empty_features=True)
+    return float(imputer.fit(column[:, None]).statistics_[0])
 
 
 def _level_codes(column: NDArray[np.floating[Any]]) -> Indices:

@@ -67,13 +67,23 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
     OutputError
         The disk is full, the folder is read-only or not a folder.
     """
+    with replacing(path) as temporary:
+        write(temporary)
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Give the path of a temporary file to write, which takes the place of ``path`` if the block ends well.
+
+    See `write_atomically`, also for errors.
+    """
     target = Path(path)
     temporary = target.with_name(f".{target.stem}.{os.getpid()}.tmp{target.suffix}")
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(target)
         try:
-            write(temporary)
+            yield temporary
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -322,6 +332,10 @@ def _harmless(value: object) -> object:
 
 
 def sha256(path: str | Path) -> str:
-    """Hash a file's bytes."""
+    """Hash a file's bytes, or the names and hashes of the files of a folder."""
+    if Path(path).is_dir():
+        files = sorted(each for each in Path(path).rglob("*") if each.is_file() and not is_temporary(each))
+        lines = (f"{each.relative_to(path).as_posix()} {sha256(each)}\n" for each in files)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -99,7 +99,7 @@ class Firms:
     industry: NDArray[np.object_]
 
 
-def draw_firms(companies: int, rng: np.random.Generator) -> Firms:
+def draw_firms(companies: int, rng: np.random.Generator, first_id: int = FIRST_ID) -> Firms:
     """Draw the firmographics, including their missing values.
 
     Parameters
@@ -108,6 +108,8 @@ def draw_firms(companies: int, rng: np.random.Generator) -> Firms:
         How many.
     rng
         Source of randomness.
+    first_id
+        The smallest of their ids, which follow each other.
 
     Returns
     -------
@@ -125,7 +127,7 @@ def draw_firms(companies: int, rng: np.random.Generator) -> Firms:
     rank = np.where(ranked, rank, UNRANKED)
     rank[rng.random(companies) < RANK_MISSING_SHARE] = 0
     return Firms(
-        id=FIRST_ID + rng.permutation(companies),
+        id=first_id + rng.permutation(companies),
         size=size,
         rank=rank,
         industry=_draw_industries(size, ranked, rng),

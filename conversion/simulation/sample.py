@@ -9,7 +9,7 @@ import pandas as pd
 
 from conversion.simulation.behaviour import WARM_UP_WEEKS, draw_traits, draw_week, raise_usage
 from conversion.simulation.export import Sample, company_tables, usage_table
-from conversion.simulation.firms import Firms, draw_firms
+from conversion.simulation.firms import FIRST_ID, Firms, draw_firms
 from conversion.simulation.hazard import (
     LAG_WEEKS,
     convert,
@@ -23,8 +23,14 @@ from conversion.simulation.vocabulary import MEASURES
 from conversion.stats.numeric import Floats, Ints
 
 
-def simulate(companies: int, weeks: int, first_week: dt.date, seed: int) -> Sample:
-    """Draw a sample export and its truth.
+def simulate(
+    companies: int,
+    weeks: int,
+    first_week: dt.date,
+    seed: int | np.random.SeedSequence,
+    first_id: int = FIRST_ID,
+) -> Sample:
+    """Draw a sample export and its truth, all in memory; `conversion.simulation.blocks` draws large ones.
 
     Parameters
     ----------
@@ -34,6 +40,8 @@ def simulate(companies: int, weeks: int, first_week: dt.date, seed: int) -> Samp
         The Monday of the first usage week.
     seed
         Same seed, same sample.
+    first_id
+        The smallest of the companies' ids, which follow each other.
 
     Returns
     -------
@@ -42,7 +50,7 @@ def simulate(companies: int, weeks: int, first_week: dt.date, seed: int) -> Samp
         the first week to the end of the last.
     """
     rng = np.random.default_rng(seed)
-    firms = draw_firms(companies, rng)
+    firms = draw_firms(companies, rng, first_id)
     usage, hazards, close_day = draw_weeks(firms, weeks, rng)
     start = np.datetime64(first_week, "D")
     customers, noncustomers = company_tables(firms, close_day, start, rng)

@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 _ROWS_AT_ONCE: Final = 512  # few enough for a block to stay in the processor's cache
 # Of a slice: the products of two, summed over a block's rows, are exact.
 _BITS: Final = (DOUBLE_BITS - (_ROWS_AT_ONCE - 1).bit_length()) // 2
+_SUMS_AT_ONCE: Final = 16384  # few enough for the sums of the rows to stay there
 _HALVINGS: Final = 30
 _LEAST_PIVOT: Final = 2.0**-40
 _FIRST_DAMPING: Final = 2.0**-30
@@ -76,15 +77,7 @@ class PortableLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignor
         weight = np.asarray(sample_weight, dtype=np.float64)
         if not np.isfinite(X).all():
             raise ValueError("the design matrix holds values that are not finite")
-        columns = np.ones((X.shape[1] + 1, len(X)))
-        columns[:-1] = X.T
-        problem = _Problem(
-            columns=columns,
-            exponents=column_exponents(columns.T),
-            y=np.asarray(y, dtype=np.float64),
-            weight=weight,
-            penalty=np.append(np.full(X.shape[1], 1.0 / self.C), 0.0),
-        )
+        problem = _Problem.of(X, np.asarray(y, dtype=np.float64), weight, self.C)
         # BLAS's threads wait for each other at every small product, which costs more than they bring.
         with threadpool_limits(1, user_api="blas"):
             beta, steps, converged = _minimise(problem, self.max_iter, self.tol * float(weight.sum()))
@@ -111,13 +104,26 @@ class PortableLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignor
 
 
 class _Problem(NamedTuple):
-    """What is minimised. Each column is contiguous here, so that a pass over the rows stays fast."""
+    """What is minimised. Each column is contiguous here, so that a pass over the rows stays fast.
 
-    columns: Floats  # (columns + 1, rows), the last one of ones
-    exponents: NDArray[np.int32]  # (columns + 1,), see `conversion.stats.portable_math.column_exponents`
+    Columns are divided by powers of two, which is exact, so that all have about the same size; coefficients,
+    gradient and Hessian are those of the columns as they were.
+    """
+
+    columns: Floats  # (columns + 1, rows), the last one of ones; below 1
+    exponents: NDArray[np.int32]  # (columns + 1,), of the powers of two
     y: Floats  # (rows,)
     weight: Floats  # (rows,)
     penalty: Floats  # (columns + 1,)
+
+    @classmethod
+    def of(cls, X: Floats, y: Floats, weight: Floats, C: float) -> Self:
+        """Lay the problem out."""
+        columns = np.ones((X.shape[1] + 1, len(X)))
+        columns[:-1] = X.T
+        exponents = column_exponents(columns.T)
+        columns *= np.ldexp(1.0, -exponents)[:, None]
+        return cls(columns, exponents, y, weight, np.append(np.full(X.shape[1], 1.0 / C), 0.0))
 
     def start(self) -> Floats:
         """Return the minimum without columns: the prevalence's log-odds."""
@@ -127,24 +133,29 @@ class _Problem(NamedTuple):
         return beta
 
     def probability(self, beta: Floats) -> Floats:
-        return expit(linear_predictor(self.columns.T, beta))
+        coefficients = np.ldexp(beta, self.exponents)
+        sums = np.empty(len(self.y))
+        for rows in _blocks(len(self.y), _SUMS_AT_ONCE):
+            sums[rows] = linear_predictor(self.columns[:, rows].T, coefficients)
+        return expit(sums)
 
     def gradient(self, beta: Floats, probability: Floats) -> Floats:
         """Sum up with two slices of the columns and two of the residuals, exactly within a block of rows."""
         residual = slices((self.weight * (probability - self.y))[:, None], 2, _BITS)
         parts = np.concatenate([whole for whole, _ in residual], axis=1)
         units = np.ldexp(1.0, np.concatenate([unit for _, unit in residual]))
-        to_whole = np.ldexp(1.0, _BITS - self.exponents)[:, None]
         sums = np.zeros((len(self.columns), 2))
-        for rows in _blocks(len(self.y)):
-            scaled = self.columns[:, rows] * to_whole
-            high = np.rint(scaled)
-            scaled -= high
+        high, low = np.empty((2, len(self.columns), _ROWS_AT_ONCE))
+        for rows in _blocks(len(self.y), _ROWS_AT_ONCE):
+            count = rows.stop - rows.start
+            scaled = np.multiply(self.columns[:, rows], 2.0**_BITS, out=low[:, :count])
+            whole = np.rint(scaled, out=high[:, :count])
+            scaled -= whole
             scaled *= 2.0**_BITS
-            low = np.rint(scaled, out=scaled)
-            sums += high @ parts[rows] + (low @ parts[rows]) * 2.0**-_BITS
+            np.rint(scaled, out=scaled)
+            sums += whole @ parts[rows] + (scaled @ parts[rows]) * 2.0**-_BITS
         sums *= units
-        return (sums[:, 0] + sums[:, 1]) / to_whole[:, 0] + self.penalty * beta
+        return np.ldexp(sums[:, 0] + sums[:, 1], self.exponents - _BITS) + self.penalty * beta
 
     def sizes(self, gradient: Floats) -> Floats:
         """Measure a gradient's components in units of their columns, so that scales do not matter."""
@@ -154,13 +165,15 @@ class _Problem(NamedTuple):
         """Sum up with one slice: less exact a Hessian changes the steps, not where they lead."""
         root = np.sqrt(self.weight * probability * (1.0 - probability))
         _, exponent = np.frexp(root.max())
-        to_whole = np.ldexp(1.0, _BITS - self.exponents - exponent)[:, None]
+        root *= np.ldexp(1.0, _BITS - exponent)
         total = np.zeros((len(self.columns), len(self.columns)))
-        for rows in _blocks(len(self.y)):
-            curved = self.columns[:, rows] * root[rows]
-            curved *= to_whole
+        scratch = np.empty((len(self.columns), _ROWS_AT_ONCE))
+        for rows in _blocks(len(self.y), _ROWS_AT_ONCE):
+            curved = scratch[:, : rows.stop - rows.start]
+            np.multiply(self.columns[:, rows], root[rows], out=curved)
             np.rint(curved, out=curved)
             total += curved @ curved.T
+        to_whole = np.ldexp(1.0, _BITS - self.exponents - exponent)[:, None]
         total /= to_whole
         total /= to_whole.T
         total[np.diag_indices_from(total)] += self.penalty
@@ -193,8 +206,8 @@ def _minimise(problem: _Problem, max_iter: int, tol: float) -> tuple[Floats, int
     return beta, max_iter, bool(problem.sizes(gradient).max() <= tol)
 
 
-def _blocks(rows: int) -> Iterator[slice]:
-    return (slice(start, start + _ROWS_AT_ONCE) for start in range(0, rows, _ROWS_AT_ONCE))
+def _blocks(rows: int, at_once: int) -> Iterator[slice]:
+    return (slice(start, min(start + at_once, rows)) for start in range(0, rows, at_once))
 
 
 def _solved(matrix: Floats, right: Floats) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from conversion.stats.hashing import tie_break
 from conversion.stats.numeric import Ints, finite
@@ -24,12 +24,21 @@ def rank_order(score: ArrayLike, ids: ArrayLike) -> Ints:
     ndarray of int64
         ``score[rank_order(score, ids)]`` descends.
     """
-    return np.lexsort((tie_break(ids), -finite(score)))
+    return order_by(score, tie_break(ids))
+
+
+def order_by(score: ArrayLike, ties: NDArray[np.uint64]) -> Ints:
+    """Return what `rank_order` does, given what `hashing.tie_break` returned of the ids."""
+    return np.lexsort((ties, -finite(score)))
 
 
 def ranks(score: ArrayLike, ids: ArrayLike) -> Ints:
     """Return the place of each row in `rank_order`, counted from 1."""
-    order = rank_order(score, ids)
+    return places_of(rank_order(score, ids))
+
+
+def places_of(order: Ints) -> Ints:
+    """Return the place of each row in an order, counted from 1."""
     places = np.empty(len(order), dtype=np.int64)
     places[order] = np.arange(1, len(order) + 1)
     return places

@@ -13,11 +13,13 @@ import pandas as pd
 import pytest
 
 from commands import deliver, forget
+from conversion.delivery.guards import one_at_a_time
 from conversion.delivery.ledger import COMPANIES, FROZEN, read_deliveries
 from conversion.delivery.publish import current
 from conversion.forgetting.deliveries import TOMBSTONES
 from conversion.leads.lead_files import read_lead_files
 from conversion.runtime import files
+from conversion.runtime.errors import DeliveryError
 from tests.contract_files import hubspot
 from tests.deliveries import WEEKS, copy_of, make_project
 
@@ -100,6 +102,13 @@ def test_without_yes_it_shows_where_the_company_is_and_changes_nothing(
     ):
         assert place in told
     assert "nothing was changed: --yes removes it" in told
+
+
+def test_while_a_list_goes_out_nothing_is_removed(project: Path) -> None:
+    before = contents(project)
+    with one_at_a_time(project), pytest.raises(DeliveryError, match="another process delivers"):
+        run_command(project, forget.main, str(first(project)), "--yes")
+    assert contents(project) == before
 
 
 def test_the_company_is_gone_and_the_counts_stay(

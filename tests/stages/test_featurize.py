@@ -14,6 +14,7 @@ from conversion.data.timeline import WEEK
 from conversion.features import snapshots
 from conversion.features.compute import compute_features, feature_definitions, feature_frame, feature_settings
 from conversion.features.definitions import FeatureSettings
+from conversion.features.feature_tables import write_tables
 from conversion.runtime.errors import ExportError, InputError
 from conversion.runtime.files import write_json
 from stages import clean, featurize
@@ -189,7 +190,9 @@ def test_tables_become_row_groups_of_one_file(tmp_path: Path) -> None:
     train = export().train
     path = tmp_path / "features" / "train.parquet"
     parts: Iterator[pd.DataFrame] = (train.iloc[start : start + 500] for start in range(0, len(train), 500))
-    assert featurize.write_tables(str(path), parts) == len(train)
+    chunks = ({"train": part, "latest": part[:7]} for part in parts)
+    paths = {"train": path, "latest": path.with_name("latest.parquet")}
+    assert write_tables(paths, chunks) == {"train": len(train), "latest": 7 * -(-len(train) // 500)}
     assert pq.ParquetFile(path).num_row_groups == -(-len(train) // 500)
     pd.testing.assert_frame_equal(pd.read_parquet(path), train)
 
@@ -199,7 +202,7 @@ def test_sectors_keep_their_codes_in_a_file(tmp_path: Path) -> None:
     train = export().train
     path = tmp_path / "train.parquet"
     unknown = train["sector"] == "Unknown"
-    featurize.write_tables(str(path), iter([train[unknown], train[~unknown]]))
+    write_tables({"train": path}, iter([{"train": train[unknown]}, {"train": train[~unknown]}]))
     read = pd.read_parquet(path)["sector"]
     assert read.cat.categories.equals(train["sector"].cat.categories)
     assert read.cat.codes.tolist() == [

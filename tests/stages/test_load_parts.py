@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,7 @@ import pytest
 
 from conversion.config.params_file import load_params
 from conversion.ingest import chunks
+from conversion.ingest.tables import read_chunks
 from conversion.runtime.cli import run
 from conversion.stats.hashing import part_of
 from stages import clean, load
@@ -32,10 +34,11 @@ CASES = [case for module in MODULES for case in module.BROKEN]
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to run the stage in, whose params point at its ``export``; chunks have 17 rows."""
+    """A folder to run the stage in, whose params point at its ``export``; chunks are small."""
     lay_out_params(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(chunks, "CHUNK_ROWS", 17)
+    small = partial(read_chunks, chunk_bytes=1000, chunk_rows=17)
+    monkeypatch.setattr(chunks, "read_chunks", small)
     return tmp_path
 
 

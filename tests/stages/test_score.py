@@ -11,7 +11,8 @@ import yaml
 
 from conversion.leads.lead_columns import lead_columns
 from conversion.leads.lead_files import read_lead_files
-from conversion.leads.lead_tables import DECIMALS, write_leads
+from conversion.leads.lead_tables import DECIMALS
+from conversion.leads.lead_writers import write_leads
 from conversion.modelling.artifact import save_model
 from conversion.modelling.evidence import EVIDENCE
 from conversion.runtime.errors import ArtifactError, InputError

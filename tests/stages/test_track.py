@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from conversion.evaluation.comparison import NEEDED
-from conversion.leads.lead_tables import write_leads
+from conversion.leads.lead_writers import write_leads
 from conversion.tracking import run_record
 from tests.pipeline import PARAMS, small_params
 

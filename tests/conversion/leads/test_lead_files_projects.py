@@ -16,7 +16,14 @@ from commands.first_leads import first_rows
 from conversion.config.data_contract import Contract
 from conversion.leads.converted import ConvertedCompanies
 from conversion.leads.lead_columns import converted_columns, lead_columns
-from conversion.leads.lead_files import FOLDER, USAGE, Sources, read_lead_files, write_lead_files
+from conversion.leads.lead_files import (
+    FOLDER,
+    USAGE,
+    RankedBlocks,
+    Sources,
+    read_lead_files,
+    write_lead_files,
+)
 from conversion.leads.lead_list import RankedLeads, lead_list
 from conversion.leads.lead_tables import DECIMALS
 from conversion.runtime.errors import ArtifactError, InputError
@@ -70,7 +77,7 @@ def write(folder: Path, file_format: str, leads: pd.DataFrame, converted: Any = 
     about = {"as_of": "2020-02-10", "model_sha256": SHA256, "inputs": {}}
     score = SCORE.model_copy(update={"format": file_format})
     listed = dataclasses.replace(ranked(), leads=leads)
-    write_lead_files(folder, listed, converted, score, Sources(usage, evidence), about)
+    write_lead_files(folder, RankedBlocks.of(listed), converted, score, Sources(usage, evidence), about)
     return folder / FOLDER
 
 

@@ -1,0 +1,35 @@
+"""Columns that are too large for memory: arrays in files without a name, which go when they are let go."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+LARGE: Final = 1 << 24
+"""Bytes from which on a column is in a file; a smaller one is in memory."""
+
+
+def new_column(rows: int, dtype: DTypeLike, folder: Path | None) -> NDArray[Any]:
+    """Return a column to be filled.
+
+    Parameters
+    ----------
+    rows
+        Its length.
+    dtype
+        Of its values, numbers or times.
+    folder
+        Where a large column's file is; the system writes it out and reads it again as memory allows. None: in
+        memory, however large.
+    """
+    bytes_ = math.prod((rows, np.dtype(dtype).itemsize))
+    if folder is None or bytes_ < LARGE:
+        return np.empty(rows, dtype=dtype)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return np.memmap(file, dtype=dtype, mode="w+", shape=(rows,))

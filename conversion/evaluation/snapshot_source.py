@@ -1,0 +1,78 @@
+"""Where the snapshots of a backtest come from: a table in memory, or Parquet files read in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from conversion.runtime.files import VERIFIED, reading, require_columns
+from conversion.runtime.parts import parts_at
+
+
+class SnapshotSource(Protocol):
+    """The snapshots of a backtest: one row for each prospect and cutoff, in any order."""
+
+    def __getitem__(self, name: str, /) -> pd.Series[Any]:
+        """Return a column of all rows."""
+
+    def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+        """Yield all rows, some at a time, with these columns or all that are needed."""
+
+
+@dataclass(frozen=True)
+class SnapshotTable:
+    """A table in memory."""
+
+    table: pd.DataFrame
+
+    def __getitem__(self, name: str) -> pd.Series[Any]:
+        """Return a column of all rows."""
+        return self.table[name]
+
+    def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+        """Yield the table."""
+        yield self.table if columns is None else self.table[list(columns)]
+
+
+class SnapshotFiles:
+    """A Parquet file, or a folder of parts, read a row group at a time; each page is checked.
+
+    Parameters
+    ----------
+    path
+        Of the file or folder; see `conversion.runtime.files.reading` for errors.
+    needed
+        Columns that are read, all of which it must have.
+    """
+
+    def __init__(self, path: str | Path, needed: Sequence[str]) -> None:
+        self.path, self.needed = path, list(needed)
+        self._parts = parts_at(path)
+        for part in self._parts:
+            with reading(part):
+                require_columns(pq.read_schema(part).names, self.needed)
+
+    def __getitem__(self, name: str) -> pd.Series[Any]:
+        """Return a column of all rows."""
+        tables = []
+        for part in self._parts:
+            with reading(part), pq.ParquetFile(part, **VERIFIED) as file:
+                tables.append(file.read([name]))
+        column: pd.Series[Any] = pa.concat_tables(tables).unify_dictionaries().to_pandas()[name]
+        return column
+
+    def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+        """Yield each row group."""
+        for part in self._parts:
+            with reading(part), pq.ParquetFile(part, **VERIFIED) as file:
+                groups, names = file.num_row_groups, self.needed if columns is None else list(columns)
+            for group in range(groups):
+                with reading(part), pq.ParquetFile(part, **VERIFIED) as file:
+                    table = file.read_row_group(group, names)
+                yield table.to_pandas(split_blocks=True, self_destruct=True)

@@ -1,0 +1,261 @@
+"""Where tables are: in a folder of this machine or at a URL, each one file or a folder of files.
+
+A URL such as ``s3://bucket/export`` is read by fsspec; credentials and addresses come from the environment
+variables of the driver's library. A table that is a folder is what a warehouse unloads: many files of one
+format, possibly in folders below it, whose names may hold values (``week=2019-01-07``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
+from urllib.parse import unquote
+
+from conversion.ingest.faults import UnreadableError, one_line, quoted
+from conversion.runtime.errors import ExportError
+
+if TYPE_CHECKING:
+    from conversion.ingest.columns import Table
+
+DRIVERS: Final = {
+    **dict.fromkeys(("s3", "s3a"), "s3fs"),
+    **dict.fromkeys(("gs", "gcs"), "gcsfs"),
+    **dict.fromkeys(("az", "abfs", "abfss", "adl"), "adlfs"),
+}
+"""What to install to read URLs that begin so."""
+SUFFIXES: Final = (".csv", ".parquet")
+HIDDEN: Final = ("_", ".")
+"""What names begin with that are no tables, such as ``_SUCCESS``."""
+NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
+"""What stands for a missing value in the name of a folder."""
+
+
+@dataclass(frozen=True, order=True)
+class Remote:
+    """A file or folder at a URL, with those methods of `pathlib.Path` that reading an export needs."""
+
+    url: str
+    path: str
+    """The path in the file system that the URL names."""
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return PurePosixPath(self.path).name
+
+    @property
+    def suffix(self) -> str:
+        """The end of the name, from its last dot on."""
+        return PurePosixPath(self.path).suffix
+
+    def __str__(self) -> str:
+        return self.url
+
+    def __truediv__(self, name: str) -> Remote:
+        return Remote(f"{self.url.rstrip('/')}/{name}", f"{self.path.rstrip('/')}/{name}")
+
+    def file_system(self) -> Any:
+        """Return fsspec's file system; it is the same object for all files of one."""
+        import fsspec  # imported here: most exports are on this machine
+
+        with _reaching(self.url):
+            return fsspec.core.url_to_fs(self.url)[0]
+
+    def exists(self) -> bool:
+        """Return whether there is a file or folder."""
+        with _reaching(self.url):
+            return bool(self.file_system().exists(self.path))
+
+    def is_dir(self) -> bool:
+        """Return whether there is a folder."""
+        with _reaching(self.url):
+            return bool(self.file_system().isdir(self.path))
+
+    def is_file(self) -> bool:
+        """Return whether there is a file."""
+        with _reaching(self.url):
+            return bool(self.file_system().isfile(self.path))
+
+    def iterdir(self) -> Iterator[Remote]:
+        """Yield the files and folders in a folder."""
+        with _reaching(self.url):
+            found = self.file_system().ls(self.path, detail=False)
+        yield from (self / PurePosixPath(path).name for path in found)
+
+    def files(self) -> list[str]:
+        """Return the files in a folder and those below it, as paths from it."""
+        with _reaching(self.url):
+            found = self.file_system().find(self.path)
+        start = len(self.path.rstrip("/")) + 1
+        return [path[start:] for path in found if path[start:] and not path.endswith("/")]
+
+    def size(self) -> int:
+        """Return a file's size in bytes."""
+        with _reaching(self.url):
+            return int(self.file_system().size(self.path))
+
+    def open(self, mode: str = "rb") -> BinaryIO:
+        """Open a file."""
+        with _reaching(self.url):
+            return cast(BinaryIO, self.file_system().open(self.path, mode))
+
+
+Place = Path | Remote
+"""Where a table or an export is."""
+
+
+@contextmanager
+def _reaching(url: str) -> Iterator[None]:
+    """Turn an error of a driver into a message that names the URL and the remedy."""
+    try:
+        yield
+    except (ExportError, FileNotFoundError):
+        raise
+    except ImportError as error:
+        protocol = url.partition("://")[0]
+        driver = DRIVERS.get(protocol)
+        remedy = f"pip install {driver}" if driver else one_line(error)
+        raise ExportError(
+            f"{url}: data.dir: expected a folder that can be read; found no driver of {protocol}://; {remedy}"
+        ) from error
+    except Exception as error:  # drivers raise the errors of their libraries, which have no common class
+        raise ExportError(
+            f"{url}: data.dir: expected a folder that can be read; found {_kind(error)}: {one_line(error)}; "
+            "check the URL, and the environment variables with the credentials and the address"
+        ) from error
+
+
+def _kind(error: Exception) -> str:
+    return type(error).__name__
+
+
+def place_of(folder: str) -> Place:
+    """Return the folder that ``data.dir`` names: a path of this machine, or a URL.
+
+    Raises
+    ------
+    ExportError
+        Nothing is installed that reads such URLs, or no such URLs are known.
+    """
+    protocol, separator, path = folder.partition("://")
+    if not separator:
+        return Path(folder)
+    if protocol in ("file", "local"):
+        return Path(unquote(path))
+    import fsspec  # imported here: most exports are on this machine
+
+    with _reaching(folder):
+        return Remote(folder, fsspec.core.url_to_fs(folder)[1])
+
+
+def size_of(file: Place) -> int:
+    """Return a file's size in bytes."""
+    return file.size() if isinstance(file, Remote) else file.stat().st_size
+
+
+@dataclass(frozen=True)
+class TableFiles:
+    """The files of one table, in the order in which they are read."""
+
+    place: Place
+    """The file, or the folder."""
+    names: tuple[str, ...] | None = None
+    """In a folder, the paths of its files from it; None of a file."""
+
+    @property
+    def suffix(self) -> str:
+        """The format of all of them."""
+        return self.place.suffix if self.names is None else PurePosixPath(self.names[0]).suffix
+
+    def files(self) -> list[tuple[str | None, Place]]:
+        """Return each file with its path from the folder; None of a table that is one file."""
+        if self.names is None:
+            return [(None, self.place)]
+        return [(name, self.place / name) for name in self.names]
+
+
+def values_in(name: str | None) -> dict[str, str | None]:
+    """Return the values that the folders of a file's path hold.
+
+    >>> values_in("week=2019-01-07/region=/part%200/0.parquet")
+    {'week': '2019-01-07', 'region': ''}
+    """
+    folders = PurePosixPath(name or "").parent.parts
+    pairs = [folder.partition("=") for folder in folders if "=" in folder]
+    return {unquote(key): None if value == NO_VALUE else unquote(value) for key, _, value in pairs}
+
+
+def find_table(folder: Place, table: Table) -> TableFiles:
+    """Find a table: its one file, or its folder of files.
+
+    Raises
+    ------
+    UnreadableError
+        There is none, there are two, or it is a folder without tables or with several formats.
+    """
+    name = table.name
+    found = _candidates(folder, name)
+    if len(found) > 1:
+        expected = f"one of {' and '.join(each.name for each in found)}"
+        remedy = "remove the one that is out of date"
+        raise UnreadableError("the file", expected, remedy, "both" if len(found) == 2 else "all of them")
+    if not found:
+        _refuse_none(folder, table)
+    [place] = found
+    if place.is_file():
+        return TableFiles(place)
+    if not (names := _names_in(place)):
+        raise UnreadableError("the file", "a file", "replace it with the table", "a folder or device")
+    _refuse_other_formats(place, names)
+    return TableFiles(place, tuple(names))
+
+
+def _refuse_none(folder: Place, table: Table) -> None:
+    name = table.name
+    names = sorted(path.name for path in folder.iterdir())
+    near = [each for each in names if each.casefold().startswith(f"{name.casefold()}.")]
+    expected = f"one of {name}.csv and {name}.parquet"
+    seen = f"neither, but {', '.join(near)}" if near else "neither"
+    remedy = f"save it as {name}.csv or {name}.parquet" if near else "put the table into the folder"
+    raise UnreadableError("the file", expected, remedy + table.or_change(f"the name {name}"), seen)
+
+
+def _refuse_other_formats(place: Place, names: list[str]) -> None:
+    suffix = place.suffix if place.suffix in SUFFIXES else PurePosixPath(names[0]).suffix
+    allowed = (suffix,) if suffix in SUFFIXES else SUFFIXES
+    others = [name for name in names if PurePosixPath(name).suffix not in allowed]
+    if others:
+        expected = f"a folder of files that all end with {' or all with '.join(allowed)}"
+        remedy = "export the table in one format, not compressed as a whole, and remove other files"
+        raise UnreadableError("the file", expected, remedy, ", ".join(map(quoted, others[:3])))
+
+
+def shown_file(folder: Place, name: str) -> str:
+    """Return a table's file as messages show it: without a suffix if there is none, or one of each."""
+    found = _candidates(folder, name)
+    return str(found[0] if len(found) == 1 else folder / name)
+
+
+def _candidates(folder: Place, name: str) -> list[Place]:
+    """Return the files and folders that may be a table."""
+    found = [path for suffix in SUFFIXES if (path := folder / f"{name}{suffix}").exists()]
+    bare = folder / name
+    return [*found, bare] if bare.is_dir() and _has_tables(bare) else found
+
+
+def _has_tables(folder: Place) -> bool:
+    return any(PurePosixPath(name).suffix in SUFFIXES for name in _names_in(folder))
+
+
+def _names_in(folder: Place) -> list[str]:
+    """Return the paths of the files of a table that is a folder, from it, in order."""
+    if isinstance(folder, Remote):
+        names = folder.files()
+    else:
+        names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    return sorted(
+        name for name in names if not any(part.startswith(HIDDEN) for part in PurePosixPath(name).parts)
+    )
