@@ -21,6 +21,7 @@ from conversion.data.period import (
     strays,
 )
 from conversion.data.timeline import WEEK
+from conversion.data.usage_weeks import usage_weeks
 from conversion.runtime.errors import ExportError
 from conversion.simulation.sample import simulate
 from tests.contract_files import hubspot, projects
@@ -156,7 +157,7 @@ def test_cost_follows_the_rows_not_the_calendar() -> None:
 
 def test_the_first_row_is_named_by_week_and_then_id() -> None:
     usage = usage_of({-1: 2, -3: 2}).iloc[[1, 0, 3, 2]]
-    assert describe_first(usage, "WHEN_TIMESTAMP") == "id 0 at 2020-01-27"
+    assert describe_first(usage_weeks(usage, hubspot())) == "id 0 at 2020-01-27"
 
 
 # The last complete week
