@@ -242,7 +242,7 @@ def feature_frame(values: np.ndarray, settings: FeatureSettings, levels: Levels)
         if feature.kind == "category" and feature.column is not None:
             codes = frame[feature.name].to_numpy(dtype=np.intp)
             categories = pd.Index(levels[feature.column])
-            frame[feature.name] = pd.Categorical.from_codes(codes.tolist(), categories=categories)
+            frame[feature.name] = pd.Categorical.from_codes(codes, categories=categories)
     return frame
 
 

@@ -12,6 +12,7 @@ from conversion.data.timeline import WEEK
 from conversion.modelling import training
 from conversion.modelling.artifact import load_model
 from conversion.modelling.model import ConversionModel
+from conversion.modelling.training_rows import read_training
 from conversion.runtime.cli import TEMPLATE
 from conversion.runtime.errors import ExportError, InputError
 from conversion.runtime.files import sha256, write_json
@@ -74,6 +75,25 @@ def test_the_stage_writes_a_model_that_scores_and_its_description(model_type: st
     assert set(description["params"]) == {"seed", "featurize", "features", "model", "train"}
     assert description["params"]["model"] == json.loads(json.dumps(model.hyperparameters))
     assert "chunk_companies" not in description["params"]["featurize"], "it changes no result"
+
+
+def test_the_description_says_what_was_drawn(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a maximum that params.yaml would refuse, as the tables of tests are small."""
+    write_params()
+    train.main()
+    whole = json.loads((project / "models/model.json").read_text(encoding="utf-8"))
+    there = whole["training_window"]["snapshots"]
+    assert "drawn" not in whole
+    monkeypatch.setattr(
+        train, "read_training", lambda path, columns, _, seed: read_training(path, columns, 500, seed)
+    )
+    train.main()
+    drawn = json.loads((project / "models/model.json").read_text(encoding="utf-8"))
+    assert drawn["drawn"] == {"snapshots": there, "kept": 500}
+    assert drawn["training_window"]["snapshots"] == 500
+    for key in ("converting_snapshots", "converting_companies"):
+        assert drawn["training_window"][key] == whole["training_window"][key]
+    assert drawn["base_rate"] == pytest.approx(whole["base_rate"], rel=1e-6)
 
 
 @pytest.mark.parametrize("model_type", ["random_forest", "ensemble"])
