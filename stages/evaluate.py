@@ -27,11 +27,11 @@ from conversion.modelling.artifact import load_model
 from conversion.modelling.evidence import EVIDENCE, Evidence
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import training_columns
+from conversion.modelling.training_rows import read_training
 from conversion.runtime.cli import run
 from conversion.runtime.files import (
     VERIFIED,
     read_monday,
-    read_parquet,
     reading,
     write_csv,
     write_json,
@@ -94,7 +94,8 @@ def main() -> None:
     params = load_params()
     contract = load_contract("data/contract.json")
     columns = training_columns(params, contract)
-    train = read_parquet("data/features/train.parquet", columns)
+    most = params.train.max_snapshots
+    train = read_training("data/features/train.parquet", columns, most, params.seed)
     snapshots = SnapshotFiles("data/features/backtest.parquet", backtest_columns(columns, contract))
     model, _ = load_model(ConversionModel)
     as_of = read_monday("data/clean/export.json", "as_of")

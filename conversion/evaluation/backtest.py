@@ -35,6 +35,8 @@ RANKERS: Final = {
 }
 """What each column of the predictions orders the lists by."""
 ROWS_AT_ONCE: Final = 32768
+MOST_ROWS: Final = 400_000
+"""Training snapshots of all fits that run side by side; each fit takes some 5 kB a snapshot."""
 
 
 def backtest(
@@ -107,7 +109,8 @@ def _list_sizes(source: SnapshotSource) -> pd.Series[int]:
 def _fitted(
     train: pd.DataFrame, refits: pd.DatetimeIndex, params: Params, contract: Contract
 ) -> dict[pd.Timestamp, ConversionModel]:
-    jobs = Parallel(n_jobs=params.evaluate.jobs, backend="threading", return_as="generator")
+    side_by_side = max(1, min(params.evaluate.jobs, MOST_ROWS // max(len(train), 1)))
+    jobs = Parallel(n_jobs=side_by_side, backend="threading", return_as="generator")
     models: Iterable[ConversionModel] = jobs(
         delayed(fit_at)(train, refit, params, contract) for refit in refits
     )

@@ -66,7 +66,7 @@ def resampled_sums(by_company: Floats, samples: int, seed: int) -> tuple[Floats,
     Parameters
     ----------
     by_company
-        Companies on the first axis, as `conversion.evaluation.predictions.Companies.sums` returns.
+        Companies on the first axis, as `conversion.evaluation.predictions.company_sums` returns.
     samples, seed
         See `company_weights`.
 

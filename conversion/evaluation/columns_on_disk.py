@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from pathlib import Path
 from typing import Any, Final
@@ -22,13 +21,13 @@ def new_column(rows: int, dtype: DTypeLike, folder: Path | None) -> NDArray[Any]
     rows
         Its length.
     dtype
-        Of its values, numbers or times.
+        Of its values. Objects, such as texts, are in memory, however many.
     folder
         Where a large column's file is; the system writes it out and reads it again as memory allows. None: in
         memory, however large.
     """
-    bytes_ = math.prod((rows, np.dtype(dtype).itemsize))
-    if folder is None or bytes_ < LARGE:
+    kind = np.dtype(dtype)
+    if folder is None or kind.hasobject or rows * kind.itemsize < LARGE:
         return np.empty(rows, dtype=dtype)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:

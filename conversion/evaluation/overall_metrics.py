@@ -23,6 +23,7 @@ from conversion.evaluation.predictions import (
     REVENUE,
     Companies,
     companies_of,
+    company_sums,
     cutoffs_of,
 )
 from conversion.evaluation.ranking_metrics import MeanMeasures, measure_names, ranked_list
@@ -204,8 +205,10 @@ def _ranking(
 def _losses(
     predictions: pd.DataFrame, probabilities: Sequence[str], companies: Companies, samples: int, seed: int
 ) -> _Measures:
-    columns = [each for name in probabilities for each in _row_losses(predictions, name)]
-    sums = companies.sums([np.ones(len(predictions)), *columns])
+    def columns_of(rows: pd.DataFrame) -> list[Floats]:
+        return [np.ones(len(rows)), *(each for name in probabilities for each in _row_losses(rows, name))]
+
+    sums = company_sums(predictions, companies, columns_of)[:, 0]
     total, sampled = resampled_sums(sums, samples, seed)
     keys = [(column, name) for column in probabilities for name in _LOSSES]
     return _by_key(keys, divide(total[1:], total[0]), divide(sampled[:, 1:], sampled[:, :1]).T)

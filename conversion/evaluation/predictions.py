@@ -7,7 +7,7 @@ recorded it has ``MRR``: the monthly revenue of the conversion if the label is 1
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -49,39 +49,6 @@ class Companies:
 
     index: Ints
     count: int
-
-    def sums(self, columns: Sequence[Floats]) -> Floats:
-        """Sum columns of the rows by company.
-
-        Returns
-        -------
-        ndarray of float64
-            Companies by columns.
-        """
-        return self.sums_by_group(columns, np.zeros(len(self.index), dtype=np.int64), 1)[:, 0]
-
-    def sums_by_group(self, columns: Sequence[Floats], group: Ints, groups: int) -> Floats:
-        """Sum columns of the rows by company and group.
-
-        Parameters
-        ----------
-        columns
-            One value for each row.
-        group
-            Each row's group, from 0 to ``groups`` - 1.
-        groups
-            Number of groups.
-
-        Returns
-        -------
-        ndarray of float64
-            Companies by groups by columns.
-        """
-        cell = self.index * groups + group
-        by_cell = np.empty((self.count * groups, len(columns)))
-        for number, column in enumerate(columns):
-            by_cell[:, number] = np.bincount(cell, column, len(by_cell))
-        return by_cell.reshape(self.count, groups, len(columns))
 
 
 @dataclass(frozen=True)
@@ -127,6 +94,42 @@ def companies_of(predictions: pd.DataFrame) -> Companies:
     for rows in some:
         index[rows] = np.searchsorted(known, numbers[rows])
     return Companies(index, len(known))
+
+
+def company_sums(
+    predictions: pd.DataFrame,
+    companies: Companies,
+    columns_of: Callable[[pd.DataFrame], Sequence[Floats]],
+    group: NDArray[np.integer[Any]] | None = None,
+    groups: int = 1,
+) -> Floats:
+    """Sum columns of the rows by company and group, cutoff by cutoff, to bound the memory.
+
+    Parameters
+    ----------
+    predictions, companies
+        The rows, and which company each belongs to.
+    columns_of
+        Returns the columns of some rows.
+    group
+        Each row's group, from 0 to ``groups`` - 1; None: the same for all.
+    groups
+        Number of groups.
+
+    Returns
+    -------
+    ndarray of float64
+        Companies by groups by columns.
+    """
+    sums = np.zeros((companies.count, groups, len(columns_of(predictions.iloc[:0]))))
+    by_cell = sums.reshape(companies.count * groups, sums.shape[2])
+    for _, places in rows_by_cutoff(predictions):
+        cell = companies.index[places].astype(np.int64) * groups
+        if group is not None:
+            cell += group[places]
+        for number, column in enumerate(columns_of(predictions.iloc[places])):
+            by_cell[:, number] += np.bincount(cell, column, len(by_cell))
+    return sums
 
 
 def rows_by_cutoff(predictions: pd.DataFrame) -> list[tuple[pd.Timestamp, slice | NDArray[np.intp]]]:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from conversion.evaluation.bootstrap import interval, resampled_sums
-from conversion.evaluation.predictions import BASE_RATE, MODEL, companies_of
-from conversion.stats.bins import quantile_bins
+from conversion.evaluation.predictions import BASE_RATE, MODEL, companies_of, company_sums
+from conversion.stats.bins import quantile_edges
 from conversion.stats.losses import log_losses
 from conversion.stats.metric import LOWER, Metric
 from conversion.stats.numeric import Floats, Ints, divide, finite
@@ -51,27 +51,31 @@ def probability_measures(predictions: pd.DataFrame, samples: int, seed: int) -> 
         ``value``, ``low`` and ``high`` (95 %) of each of `PROBABILITY_METRICS`; the bins of ``ece`` are those
         of all rows. None where undefined: no column ``base_rate``, no conversion.
     """
-    label = predictions["label"].to_numpy(dtype=np.float64)
-    probability = finite(predictions[MODEL])
-    base = finite(predictions[BASE_RATE]) if BASE_RATE in predictions else np.full(len(label), np.nan)
-    columns = [
-        np.ones_like(label),
-        label,
-        probability,
-        log_losses(label, probability),
-        np.square(probability - label),
-        log_losses(label, base),
-        np.square(base - label),
-        *_excess_by_bin(probability - label, quantile_bins(probability)),
-    ]
-    total, sampled = resampled_sums(companies_of(predictions).sums(columns), samples, seed)
+    edges = quantile_edges(predictions[MODEL])
+
+    def columns_of(rows: pd.DataFrame) -> list[Floats]:
+        label, probability = rows["label"].to_numpy(dtype=np.float64), finite(rows[MODEL])
+        base = finite(rows[BASE_RATE]) if BASE_RATE in rows else np.full(len(label), np.nan)
+        return [
+            np.ones_like(label),
+            label,
+            probability,
+            log_losses(label, probability),
+            np.square(probability - label),
+            log_losses(label, base),
+            np.square(base - label),
+            *_excess_by_bin(probability - label, np.searchsorted(edges, probability), len(edges) + 1),
+        ]
+
+    sums = company_sums(predictions, companies_of(predictions), columns_of)[:, 0]
+    total, sampled = resampled_sums(sums, samples, seed)
     value, of_samples = _measures_of_sums(total[None]), _measures_of_sums(sampled)
     return {name: interval(value[name][0], of_samples[name]) for name in value}
 
 
-def _excess_by_bin(excess: Floats, bins: Ints) -> Floats:
+def _excess_by_bin(excess: Floats, bins: Ints, count: int) -> Floats:
     """Return a row for each bin: the excess of the predictions in it, 0 elsewhere."""
-    return np.where(bins == np.arange(bins.max() + 1)[:, None], excess, 0.0)
+    return np.where(bins == np.arange(count)[:, None], excess, 0.0)
 
 
 def _measures_of_sums(sums: Floats) -> dict[str, Floats]:

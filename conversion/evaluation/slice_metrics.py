@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from conversion.evaluation.bootstrap import resampled_sums
-from conversion.evaluation.predictions import BASE_RATE, MODEL, Companies, companies_of
+from conversion.evaluation.predictions import BASE_RATE, MODEL, Companies, companies_of, company_sums
 from conversion.evaluation.probability_metrics import PROBABILITY_METRICS
 from conversion.evaluation.ranking_metrics import LIST_METRICS
 from conversion.stats.losses import log_losses
@@ -148,12 +148,7 @@ def calibration_by_group(
         ``observed_share`` with the bounds ``low`` and ``high`` of its 95 % interval. NaN in a group without
         rows.
     """
-    columns = (
-        np.ones(len(predictions)),
-        predictions["label"].to_numpy(dtype=np.float64),
-        finite(predictions[MODEL]),
-    )
-    sums = companies_of(predictions).sums_by_group(columns, group, count)
+    sums = company_sums(predictions, companies_of(predictions), _calibration_columns, group, count)
     total, sampled = resampled_sums(sums, samples, seed)
     prospects, conversions, expected = total.T
     bounds = np.array([percentiles(each) for each in divide(sampled[..., 1], sampled[..., 0]).T])
@@ -216,10 +211,17 @@ def _weekly_slices(
 def _slice_sums(predictions: pd.DataFrame, part: pd.Series[Any], companies: Companies) -> Floats:
     """Return companies by slices by sums: of labels, probabilities, log losses of model and base rate."""
     slices, _ = pd.factorize(part, sort=True)
-    label = predictions["label"].to_numpy(dtype=np.float64)
-    probability, base_rate = finite(predictions[MODEL]), finite(predictions[BASE_RATE])
-    columns = (label, probability, log_losses(label, probability), log_losses(label, base_rate))
-    return companies.sums_by_group(columns, slices, int(slices.max()) + 1)
+    return company_sums(predictions, companies, _slice_columns, slices, int(slices.max()) + 1)
+
+
+def _slice_columns(rows: pd.DataFrame) -> Sequence[Floats]:
+    label = rows["label"].to_numpy(dtype=np.float64)
+    probability, base_rate = finite(rows[MODEL]), finite(rows[BASE_RATE])
+    return label, probability, log_losses(label, probability), log_losses(label, base_rate)
+
+
+def _calibration_columns(rows: pd.DataFrame) -> Sequence[Floats]:
+    return np.ones(len(rows)), rows["label"].to_numpy(dtype=np.float64), finite(rows[MODEL])
 
 
 def _slice_ratios(sums: Floats) -> tuple[Floats, Floats, Floats]:

@@ -31,8 +31,14 @@ def quantile_bins(values: ArrayLike, levels: int | Sequence[float] = 10) -> Ints
     [1, 0, 0, 0, 2, 2]
     """
     array = finite(values)
+    return np.searchsorted(quantile_edges(array, levels), array, side="left")
+
+
+def quantile_edges(values: ArrayLike, levels: int | Sequence[float] = 10) -> Floats:
+    """Return the largest value of each of the `quantile_bins` but the last."""
+    array = finite(values)
     cuts = np.arange(1, levels) / levels if isinstance(levels, int) else np.asarray(levels, dtype=np.float64)
-    return np.searchsorted(bin_edges(array, np.ones_like(array), cuts), array, side="left")
+    return bin_edges(array, np.ones_like(array), cuts)
 
 
 def bin_edges(values: Floats, weight: Floats, levels: Floats) -> Floats:

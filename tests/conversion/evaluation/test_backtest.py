@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,11 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from conversion.data.timeline import WEEK
 from conversion.evaluation import backtest as backtest_module
+from conversion.evaluation import columns_on_disk
+from conversion.evaluation.snapshot_source import SnapshotFiles
 from conversion.modelling import training
+from conversion.runtime.errors import InputError
+from conversion.stats.hashing import part_of
 from tests.backtests import COLUMNS, backtest_export, backtest_predictions
 from tests.contract_files import hubspot
 from tests.exports import tiny_export
@@ -111,3 +116,31 @@ def test_labels_shuffled_within_each_week_leave_the_prevalence(model_type: str) 
     assert 0.6 < average_precision_score(fake["label"], fake["probability"]) / prevalence < 1.5
     true = backtest_module.backtest(pipeline.train, pipeline.backtest, pipeline.params, hubspot())
     assert average_precision_score(true["label"], true["probability"]) > 10 * prevalence, "there is a signal"
+
+
+@pytest.mark.parametrize("in_files", [False, True])
+def test_parts_and_files_change_no_prediction(
+    in_files: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = backtest_export()
+    folder = tmp_path / "backtest.parquet"
+    folder.mkdir()
+    part = part_of(pipeline.backtest["id"], 3)
+    for number in range(3):
+        rows = pipeline.backtest[part == number]
+        rows.to_parquet(folder / f"part-{number:05d}.parquet", index=False, row_group_size=500)
+    if in_files:
+        monkeypatch.setattr(columns_on_disk, "LARGE", 0)
+    source = SnapshotFiles(folder, list(pipeline.backtest))
+    columns = tmp_path / "columns" if in_files else None
+    found = backtest_module.backtest(pipeline.train, source, pipeline.params, hubspot(), columns)
+    pd.testing.assert_frame_equal(found, backtest_predictions())
+    assert isinstance(found["probability"].to_numpy().base, np.memmap) == in_files
+    assert not list(tmp_path.glob("columns/*")), "the files have no name"
+
+
+def test_a_table_without_a_column_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "backtest.parquet"
+    backtest_export().backtest.drop(columns="users_max_4w").to_parquet(path)
+    with pytest.raises(InputError, match=r"backtest.parquet.*it lacks the columns users_max_4w"):
+        SnapshotFiles(path, ["id", "users_max_4w"])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from conversion.evaluation.bootstrap import Measured, company_weights, difference, interval
+from conversion.evaluation.bootstrap import Draws, Measured, company_weights, difference, interval
 from conversion.stats.resampling import percentiles
 
 
@@ -22,6 +22,17 @@ class TestCompanyWeights:
         assert [part.shape[1] for part in company_weights(50, 30, seed=1)] == [8, 8, 8, 6]
         assert np.array_equal(drawn(50, 30, seed=1), at_once)
         assert not np.array_equal(drawn(50, 30, seed=2), at_once)
+
+
+def test_draws_are_everyone_and_then_the_samples_however_often_they_are_taken() -> None:
+    often = np.array([[300.0], [0.0], [2.0]], dtype=np.float32)
+    draws = Draws(3, [often, np.ones((3, 2), dtype=np.float32)])
+    for _ in range(2):
+        places, weights = zip(*draws.blocks(), strict=True)
+        assert places == (slice(0, 1), slice(1, 2), slice(2, 4))
+        assert all(each.dtype == np.float32 for each in weights)
+        assert np.concatenate(weights, axis=1).tolist() == [[1, 300, 1, 1], [1, 0, 1, 1], [1, 2, 1, 1]]
+    assert draws.samples == 4
 
 
 class TestIntervals:
