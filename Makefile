@@ -53,12 +53,14 @@ elif ! { $(1)/$(PIP_INSTALL) --upgrade --target $(1)/uv -r <(sed -n '/^uv==/,/^ 
 fi
 endef
 
-.PHONY: help venv run monday test pull push metrics-diff record sweep track-replay lint hooks format lock bench bench-serving bench-automl bench-learning-curve bench-leakage bench-modelling soak docs clean
+.PHONY: help venv dask run monday test pull push metrics-diff record sweep track-replay lint hooks format lock bench bench-serving bench-automl bench-learning-curve bench-leakage bench-modelling soak docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 venv: $(VENV)/run.stamp ## make the environment, .venv, and no more
+
+dask: $(VENV)/dask.stamp ## add to .venv what engine.type: dask needs
 
 run: $(VENV)/run.stamp ## run the pipeline: the model, its evaluation and the list of prospects to call
 	@$(IN_VENV) python -m commands.check_params
@@ -134,6 +136,7 @@ format: $(VENV)/dev.stamp ## fix style and format where ruff can
 lock: $(VENV)/dev.stamp ## compile the locks from requirements*.in; make lock UPGRADE=--upgrade moves what may move
 	@$(COMPILE) --output-file requirements.txt requirements.in
 	@$(COMPILE) --output-file requirements-serve.txt --constraint requirements.txt requirements-serve.in
+	@$(COMPILE) --output-file requirements-dask.txt requirements-dask.in
 	@$(COMPILE) --output-file requirements-dev.txt requirements-dev.in
 	@for library in $(AUTOML); do \
 		$(COMPILE) --output-file benchmarks/requirements-$$library.txt benchmarks/requirements-$$library.in; \
@@ -184,7 +187,13 @@ $(VENV)/run.stamp: requirements.txt
 	@echo "$$NO_TELEMETRY" > $(VENV)/lib/python$(VERSION)/site-packages/no_telemetry.pth
 	@touch $@
 
-$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
+$(VENV)/dask.stamp: requirements-dask.txt $(VENV)/run.stamp
+	@echo "adding requirements-dask.txt to $(VENV)"
+	@$(call INSTALL,$(VENV),requirements-dask.txt)
+	@touch $@
+
+# With Dask, so that the tests of that engine run.
+$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/dask.stamp
 	@echo "adding requirements-dev.txt to $(VENV)"
 	@$(call INSTALL,$(VENV),requirements-dev.txt)
 	@touch $@

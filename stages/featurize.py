@@ -2,70 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from conversion.config.attribute_names import encoded_names
 from conversion.config.contract_file import load_contract
-from conversion.config.data_contract import Contract
 from conversion.config.params_file import load_params
-from conversion.data.clean_tables import CleanTables
-from conversion.data.histories import history_files
-from conversion.data.timeline import WEEK
-from conversion.features.snapshots import (
-    backtest_snapshots,
-    backtest_weeks,
-    check_weeks,
-    prospect_snapshots,
-    recipe_of,
-    snapshots_by_chunk,
-    training_snapshots,
-    training_weeks,
-    with_encoded_histories,
-)
+from conversion.engine.kept_parts import kept_parts
+from conversion.engine.run_parts import run_parts
+from conversion.features.compute import feature_settings
+from conversion.features.feature_tables import featurize_part, survey
+from conversion.features.snapshots import Recipe, Weeks, backtest_weeks, check_weeks, training_weeks
 from conversion.runtime.cli import run
-from conversion.runtime.files import WITH_CHECKSUMS, read_monday, read_parquet, write_atomically
+from conversion.runtime.files import read_monday
 
 log = logging.getLogger(__name__)
-
-
-def write_tables(path: str, tables: Iterator[pd.DataFrame]) -> int:
-    """Write tables into one Parquet file, a row group each; return the number of rows."""
-    rows = 0
-
-    def write(temporary: Path) -> None:
-        nonlocal rows
-        with ExitStack() as stack:
-            writer: pq.ParquetWriter | None = None
-            for table in tables:
-                rows += len(table)
-                arrow = pa.Table.from_pandas(table, preserve_index=False)
-                if writer is None:
-                    writer = stack.enter_context(
-                        pq.ParquetWriter(temporary, arrow.schema, compression="zstd", **WITH_CHECKSUMS)
-                    )
-                writer.write_table(arrow)
-
-    write_atomically(path, write)
-    return rows
-
-
-def read_clean(contract: Contract) -> CleanTables:
-    """Read what ``clean`` wrote, after checking that it has the contract's columns."""
-    attributes, usage = contract.companies.attributes, contract.usage
-    encoded = [name for column, each in attributes.items() for name in encoded_names(column, each)]
-    return CleanTables(
-        read_parquet("data/clean/companies.parquet", ["id", contract.companies.converted, *encoded]),
-        read_parquet("data/clean/usage.parquet", ["id", usage.time, *contract.counts, *usage.measures]),
-        read_parquet("data/clean/subscriptions.parquet"),
-        {column: read_parquet(f"data/clean/{file}") for column, file in history_files(contract).items()},
-    )
 
 
 def main() -> None:
@@ -73,25 +25,21 @@ def main() -> None:
     params = load_params()
     settings = params.featurize
     contract = load_contract("data/contract.json")
-    clean = read_clean(contract)
+    found = survey(contract)
     as_of = pd.Timestamp(read_monday("data/clean/export.json", "as_of"))
-    first_week = clean.usage[contract.usage.time].min()
+    cutoffs = backtest_weeks(found.first_week, as_of, params)
+    weeks = Weeks(training_weeks(found.first_week, as_of, settings), cutoffs, as_of)
+    check_weeks(weeks.training, cutoffs, as_of, settings.horizon_days, contract)
+    recipe = Recipe(settings, contract, feature_settings(settings, contract), found.levels)
 
-    weeks = training_weeks(first_week, as_of, settings)
-    cutoffs = backtest_weeks(first_week, as_of, params)
-    check_weeks(weeks, cutoffs, as_of, settings.horizon_days, contract)
-    recipe = recipe_of(clean.companies, settings, contract)
-    tables = with_encoded_histories(clean, recipe)
-
-    def write(name: str, make: Callable[[CleanTables], pd.DataFrame]) -> None:
-        snapshots = snapshots_by_chunk(tables, settings.chunk_companies, make, f"{name} snapshots")
-        rows = write_tables(f"data/features/{name}.parquet", snapshots)
-        log.info("featurized", extra={"table": name, "rows": rows})
-
-    write("train", lambda some: training_snapshots(some, weeks, recipe, params.seed))
-    write("backtest", lambda some: backtest_snapshots(some, cutoffs, recipe))
-    write("latest", lambda some: prospect_snapshots(some, as_of, recipe))
-    write("previous", lambda some: prospect_snapshots(some, as_of - WEEK, recipe))
+    given = {"featurize": settings, "seed": params.seed, "cutoffs": [f"{day:%Y-%m-%d}" for day in cutoffs]}
+    with kept_parts("featurize", found.parts, given, ["data/contract.json", "data/clean"]) as kept:
+        make = functools.partial(
+            featurize_part, root=kept.root, parts=found.parts, weeks=weeks, recipe=recipe, seed=params.seed
+        )
+        counts = run_parts(make, found.parts, params.engine, "snapshots", kept)
+    for name in counts[0]:
+        log.info("featurized", extra={"table": name, "rows": sum(each[name] for each in counts)})
 
 
 if __name__ == "__main__":

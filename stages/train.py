@@ -10,8 +10,9 @@ from conversion.config.contract_file import load_contract
 from conversion.config.params_file import load_params
 from conversion.modelling.artifact import save_model
 from conversion.modelling.training import describe, search_and_fit_at, training_columns
+from conversion.modelling.training_rows import count_training, read_training
 from conversion.runtime.cli import run
-from conversion.runtime.files import read_monday, read_parquet, sha256, write_csv
+from conversion.runtime.files import read_monday, sha256, write_csv
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +22,8 @@ def main() -> None:
     params = load_params()
     source = "data/features/train.parquet"
     contract = load_contract("data/contract.json")
-    snapshots = read_parquet(source, training_columns(params, contract))
+    most = params.train.max_snapshots
+    snapshots = read_training(source, training_columns(params, contract), most, params.seed)
     as_of = pd.Timestamp(read_monday("data/clean/export.json", "as_of"))
     log.info("fitting", extra={"model_type": params.model.type, "snapshots": len(snapshots)})
     model, found = search_and_fit_at(snapshots, as_of, params, contract, progress=True)
@@ -29,6 +31,9 @@ def main() -> None:
         "search": found.summary(),
         "data_sha256": {source: sha256(source)},
     }
+    there = count_training(source)
+    if there > len(snapshots):
+        description["drawn"] = {"snapshots": there, "kept": len(snapshots)}
     save_model(model, description)
     write_csv("plots/search.csv", found.history, missing="NaN")
     log.info(

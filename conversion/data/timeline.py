@@ -83,9 +83,22 @@ def prospects_at(
     periods
         The paid periods, as `paid_periods` returns them; None: those of the companies' own columns.
     """
-    as_ofs = np.array([as_of.to_datetime64()])
-    prospect = _prospects(companies, as_ofs, contract, [*_spans(companies, contract, periods)])
+    prospect = prospects_by_week(companies, pd.DatetimeIndex([as_of]), contract, periods)
     return pd.Series(prospect[:, 0], index=companies.index)
+
+
+def prospects_by_week(
+    companies: pd.DataFrame,
+    as_ofs: pd.DatetimeIndex,
+    contract: Contract,
+    periods: pd.DataFrame | None = None,
+) -> Bools:
+    """Return which companies are prospects at each ``as_of``, shape (companies, as_ofs).
+
+    The other parameters are those of `prospects_at`.
+    """
+    days: Days = as_ofs.to_numpy(dtype="datetime64[ns]")
+    return _prospects(companies, days, contract, [*_spans(companies, contract, periods)])
 
 
 def as_of_view(companies: pd.DataFrame, as_of: pd.Timestamp, contract: Contract) -> pd.DataFrame:

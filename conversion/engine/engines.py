@@ -1,49 +1,29 @@
 """Engines: what runs a function for each part of the tables, here or on other machines.
 
 The function is the same for every engine, takes the number of a part, reads and writes the files of that
-part, and returns a small summary. Results are in the order of the parts, whichever ends first.
+part, and returns a small summary. Parts may end in any order.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from types import TracebackType
-from typing import Any, Self
-
-from conversion.config.params import EngineParams
+from typing import Any
 
 PartFunction = Callable[[int], Any]
-"""Takes the number of a part, returns its summary. It can be pickled: a function of a module, or a
-`functools.partial` of one."""
+"""Takes the number of a part, returns its summary. It can be pickled: a function of a module of conversion,
+or a `functools.partial` of one. It has only the parts' files in common with other calls."""
 
 
 class Engine(ABC):
-    """Runs functions on parts; a context manager that starts and stops what it needs."""
-
-    def __enter__(self) -> Self:
-        """Start."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
+    """Runs functions on parts."""
 
     @abstractmethod
     def run(self, function: PartFunction, parts: Sequence[int]) -> Iterator[tuple[int, Any]]:
-        """Yield each part and its summary as they end; a part's error ends the run."""
+        """Yield each part and its summary as they end; the first error of a part ends the run.
 
-
-class LocalEngine(Engine):
-    """One part after the other, in this process."""
-
-    def run(self, function: PartFunction, parts: Sequence[int]) -> Iterator[tuple[int, Any]]:
-        """Yield each part and its summary."""
-        for part in parts:
-            yield part, function(part)
-
-
-def engine_of(params: EngineParams) -> Engine:
-    """Return the engine that params.yaml asks for, not yet started."""
-    return LocalEngine()
+        Raises
+        ------
+        EngineError
+            What works on the parts cannot be started, or was lost.
+        """

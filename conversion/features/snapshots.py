@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from conversion.data.timeline import (
     cutoff_weeks,
     labels,
     mature_weeks,
-    prospects_at,
+    prospects_by_week,
     week_number,
 )
 from conversion.features.compute import compute_features, feature_frame, feature_settings, levels_in
@@ -27,6 +27,8 @@ from conversion.features.definitions import FeatureSettings
 from conversion.runtime.errors import ExportError
 from conversion.runtime.progress import counting_bar
 from conversion.stats.hashing import uniform_hash
+
+Made = TypeVar("Made")
 
 
 class Recipe(NamedTuple):
@@ -51,7 +53,7 @@ class Recipe(NamedTuple):
 
 
 def recipe_of(companies: pd.DataFrame, params: Featurize, contract: Contract) -> Recipe:
-    """Prepare how snapshots are made.
+    """Prepare how snapshots are made of one table of companies.
 
     Parameters
     ----------
@@ -64,6 +66,39 @@ def recipe_of(companies: pd.DataFrame, params: Featurize, contract: Contract) ->
     """
     settings = feature_settings(params, contract)
     return Recipe(params, contract, settings, levels_in(companies, settings))
+
+
+class Weeks(NamedTuple):
+    """The weeks of all snapshots.
+
+    Attributes
+    ----------
+    training
+        Of the training snapshots.
+    cutoffs
+        Of the backtest.
+    as_of
+        Of the snapshots to score.
+    """
+
+    training: pd.DatetimeIndex
+    cutoffs: pd.DatetimeIndex
+    as_of: pd.Timestamp
+
+
+class Features(NamedTuple):
+    """The features of a chunk at some weeks: of a company at a week they are the same among any others.
+
+    Attributes
+    ----------
+    weeks
+        datetime64[ns], ascending.
+    numbers
+        Shape (companies, weeks, features), as from `conversion.features.compute.compute_features`.
+    """
+
+    weeks: np.ndarray
+    numbers: np.ndarray
 
 
 def with_encoded_histories(tables: CleanTables, recipe: Recipe) -> CleanTables:
@@ -91,8 +126,10 @@ def backtest_weeks(first_week: pd.Timestamp, as_of: pd.Timestamp, params: Params
 
 
 def chunks(tables: CleanTables, size: int) -> Iterator[CleanTables]:
-    """Split clean tables, all sorted by ``id``, into those of ``size`` companies each."""
+    """Split clean tables, all sorted by ``id``, into those of ``size`` companies each; one without any."""
     companies = tables.companies
+    if companies.empty:
+        yield tables
     for start in range(0, len(companies), size):
         chunk = companies.iloc[start : start + size]
         first, last = chunk["id"].iloc[0], chunk["id"].iloc[-1]
@@ -109,10 +146,32 @@ def _of_companies(table: pd.DataFrame, first: Any, last: Any) -> pd.DataFrame:
     return table.iloc[ids.searchsorted(first, side="left") : ids.searchsorted(last, side="right")]
 
 
+def all_snapshots(tables: CleanTables, weeks: Weeks, recipe: Recipe, seed: int) -> dict[str, pd.DataFrame]:
+    """Return every table of snapshots of a chunk, by name; features are computed once for all weeks.
+
+    Returns
+    -------
+    dict of pandas.DataFrame
+        ``train``, ``backtest``, ``latest`` and ``previous``: as from `training_snapshots`,
+        `backtest_snapshots`, and `prospect_snapshots` at ``as_of`` and a week before.
+    """
+    before = weeks.as_of - WEEK
+    dates = (weeks.training, weeks.cutoffs, pd.DatetimeIndex([before, weeks.as_of]))
+    features = _features(tables, np.unique(np.concatenate([_days(each) for each in dates])), recipe)
+    return {
+        "train": training_snapshots(tables, weeks.training, recipe, seed, features),
+        "backtest": backtest_snapshots(tables, weeks.cutoffs, recipe, features),
+        "latest": prospect_snapshots(tables, weeks.as_of, recipe, features),
+        "previous": prospect_snapshots(tables, before, recipe, features),
+    }
+
+
 def training_snapshots(
-    tables: CleanTables, weeks: pd.DatetimeIndex, recipe: Recipe, seed: int
+    tables: CleanTables, weeks: pd.DatetimeIndex, recipe: Recipe, seed: int, features: Features | None = None
 ) -> pd.DataFrame:
     """Return the labelled, weighted snapshots of a chunk.
+
+    ``features`` are those of the chunk at these weeks and any others; None: they are computed.
 
     Returns
     -------
@@ -125,15 +184,19 @@ def training_snapshots(
     share = recipe.params.keep_negatives
     first_row = usage.groupby("id")[recipe.contract.usage.time].min().reindex(companies["id"])
     known_from = (first_row + WEEK).to_numpy(dtype="datetime64[ns]")
-    seen = known_from[:, None] <= weeks.to_numpy(dtype="datetime64[ns]")[None, :]
+    seen = known_from[:, None] <= _days(weeks)[None, :]
     weight = negative_weights(companies["id"].to_numpy(), weeks, seen, share.seen, share.never_seen, seed)
     weight = np.where(label == 1, np.float32(1.0), weight)
     keep = ~np.isnan(label) & (weight > 0)
-    return _rows(tables, weeks, {"label": label, "weight": weight}, keep, recipe)
+    return _rows(tables, weeks, {"label": label, "weight": weight}, keep, recipe, features)
 
 
-def backtest_snapshots(tables: CleanTables, cutoffs: pd.DatetimeIndex, recipe: Recipe) -> pd.DataFrame:
+def backtest_snapshots(
+    tables: CleanTables, cutoffs: pd.DatetimeIndex, recipe: Recipe, features: Features | None = None
+) -> pd.DataFrame:
     """Return a labelled snapshot of every prospect of a chunk at each cutoff.
+
+    ``features`` are as in `training_snapshots`.
 
     Returns
     -------
@@ -146,17 +209,26 @@ def backtest_snapshots(tables: CleanTables, cutoffs: pd.DatetimeIndex, recipe: R
     if contract.companies.value is not None:
         values = conversion_values(tables.companies, cutoffs, _horizon(recipe), contract, tables.periods)
         columns["MRR"] = np.where(columns["label"] == 1, values, 0.0)
-    return _rows(tables, cutoffs, columns, _prospects(tables, cutoffs, contract), recipe)
+    return _rows(tables, cutoffs, columns, _prospects(tables, cutoffs, contract), recipe, features)
 
 
-def prospect_snapshots(tables: CleanTables, as_of: pd.Timestamp, recipe: Recipe) -> pd.DataFrame:
-    """Return the snapshot to score of every prospect of a chunk: ``id``, ``as_of`` and the features."""
+def prospect_snapshots(
+    tables: CleanTables, as_of: pd.Timestamp, recipe: Recipe, features: Features | None = None
+) -> pd.DataFrame:
+    """Return the snapshot to score of every prospect of a chunk: ``id``, ``as_of`` and the features.
+
+    ``features`` are as in `training_snapshots`.
+    """
     weeks = pd.DatetimeIndex([as_of])
-    return _rows(tables, weeks, {}, _prospects(tables, weeks, recipe.contract), recipe)
+    return _rows(tables, weeks, {}, _prospects(tables, weeks, recipe.contract), recipe, features)
 
 
 def _horizon(recipe: Recipe) -> pd.Timedelta:
     return pd.Timedelta(days=recipe.params.horizon_days)
+
+
+def _days(weeks: pd.DatetimeIndex) -> np.ndarray:
+    return weeks.to_numpy(dtype="datetime64[ns]")
 
 
 def _labels(tables: CleanTables, weeks: pd.DatetimeIndex, recipe: Recipe) -> np.ndarray:
@@ -164,8 +236,13 @@ def _labels(tables: CleanTables, weeks: pd.DatetimeIndex, recipe: Recipe) -> np.
 
 
 def _prospects(tables: CleanTables, weeks: pd.DatetimeIndex, contract: Contract) -> np.ndarray:
-    by_week = [prospects_at(tables.companies, week, contract, tables.periods) for week in weeks]
-    return np.stack(by_week, axis=1)
+    return prospects_by_week(tables.companies, weeks, contract, tables.periods)
+
+
+def _features(tables: CleanTables, weeks: np.ndarray, recipe: Recipe) -> Features:
+    companies, usage, histories = tables.companies, tables.usage, tables.histories or None
+    numbers = compute_features(companies, usage, pd.DatetimeIndex(weeks), recipe.settings, histories)
+    return Features(weeks, numbers)
 
 
 def _rows(
@@ -174,14 +251,15 @@ def _rows(
     columns: dict[str, np.ndarray],
     keep: np.ndarray,
     recipe: Recipe,
+    features: Features | None,
 ) -> pd.DataFrame:
     company, week = np.nonzero(keep)
     key = pd.DataFrame({"id": tables.companies["id"].array[company], "as_of": weeks[week]})
     key = key.assign(**{name: column[keep] for name, column in columns.items()})
-    values = compute_features(
-        tables.companies, tables.usage, weeks, recipe.settings, tables.histories or None
-    )
-    return pd.concat([key, feature_frame(values[keep], recipe.settings, recipe.levels)], axis=1)
+    found = _features(tables, _days(weeks), recipe) if features is None else features
+    place = np.searchsorted(found.weeks, _days(weeks))
+    values = found.numbers[company, place[week]]
+    return pd.concat([key, feature_frame(values, recipe.settings, recipe.levels)], axis=1)
 
 
 def check_weeks(
@@ -211,8 +289,8 @@ def check_weeks(
 
 
 def snapshots_by_chunk(
-    tables: CleanTables, size: int, make: Callable[[CleanTables], pd.DataFrame], what: str
-) -> Iterator[pd.DataFrame]:
+    tables: CleanTables, size: int, make: Callable[[CleanTables], Made], what: str
+) -> Iterator[Made]:
     """Apply ``make`` to the tables of each chunk of companies, behind a progress bar."""
     with counting_bar(what=what, unit="companies", total=len(tables.companies)) as bar:
         for chunk in chunks(tables, size):

@@ -61,3 +61,7 @@ class DeliveryError(UserError):
 
 class ForgetError(UserError):
     """A company that is still somewhere after it was removed."""
+
+
+class EngineError(UserError):
+    """An engine that cannot be started, or that lost what works for it."""

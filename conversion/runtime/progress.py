@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterable
 from typing import Any, Final, TypeVar
 
@@ -17,7 +18,8 @@ T = TypeVar("T")
 def progress_bar(items: Iterable[T], *, what: str, unit: str, total: int | None = None) -> Iterable[T]:
     """Iterate over items with a progress bar.
 
-    Nothing is shown in the first two seconds, if stderr is not a terminal, or if logs are JSON.
+    Nothing is shown in the first two seconds, if stderr is not a terminal, in a worker process, or if logs are
+    JSON.
 
     Parameters
     ----------
@@ -39,5 +41,7 @@ def counting_bar(*, what: str, unit: str, total: int) -> tqdm[Any]:
 
 
 def _settings(what: str, unit: str) -> dict[str, Any]:
-    silent = True if log_format() == "json" else None  # None: silent unless stderr is a terminal
+    # The bars of several worker processes would overwrite each other.
+    is_worker = multiprocessing.parent_process() is not None
+    silent = True if log_format() == "json" or is_worker else None  # None: silent unless stderr is a terminal
     return {"desc": what, "unit": f" {unit}", "disable": silent, "delay": SILENT_SECONDS}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +15,11 @@ from conversion.data.timeline import WEEK
 from conversion.features import snapshots
 from conversion.features.compute import compute_features, feature_definitions, feature_frame, feature_settings
 from conversion.features.definitions import FeatureSettings
+from conversion.features.feature_tables import write_tables
 from conversion.runtime.errors import ExportError, InputError
 from conversion.runtime.files import write_json
+from conversion.runtime.parts import part_path
+from conversion.stats.hashing import part_of
 from stages import clean, featurize
 from tests.contract_files import projects
 from tests.exports import projects_export
@@ -189,7 +193,9 @@ def test_tables_become_row_groups_of_one_file(tmp_path: Path) -> None:
     train = export().train
     path = tmp_path / "features" / "train.parquet"
     parts: Iterator[pd.DataFrame] = (train.iloc[start : start + 500] for start in range(0, len(train), 500))
-    assert featurize.write_tables(str(path), parts) == len(train)
+    chunks = ({"train": part, "latest": part[:7]} for part in parts)
+    paths = {"train": path, "latest": path.with_name("latest.parquet")}
+    assert write_tables(paths, chunks) == {"train": len(train), "latest": 7 * -(-len(train) // 500)}
     assert pq.ParquetFile(path).num_row_groups == -(-len(train) // 500)
     pd.testing.assert_frame_equal(pd.read_parquet(path), train)
 
@@ -199,7 +205,7 @@ def test_sectors_keep_their_codes_in_a_file(tmp_path: Path) -> None:
     train = export().train
     path = tmp_path / "train.parquet"
     unknown = train["sector"] == "Unknown"
-    featurize.write_tables(str(path), iter([train[unknown], train[~unknown]]))
+    write_tables({"train": path}, iter([{"train": train[unknown]}, {"train": train[~unknown]}]))
     read = pd.read_parquet(path)["sector"]
     assert read.cat.categories.equals(train["sector"].cat.categories)
     assert read.cat.codes.tolist() == [
@@ -224,6 +230,54 @@ def test_the_stage_writes_the_same_bytes_again(project: Path) -> None:
         written.append({path.name: path.read_bytes() for path in (project / "data/features").iterdir()})
     assert set(written[0]) == {"train.parquet", "backtest.parquet", "latest.parquet", "previous.parquet"}
     assert written[0] == written[1]
+
+
+@pytest.mark.parametrize("parts", [2, 5])
+def test_parts_give_the_same_snapshots(parts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a part lacks a level, or has no usage in the first week; with text ids and histories."""
+    monkeypatch.chdir(tmp_path)
+    lay_out_typed(tmp_path, memberships_export(), memberships())
+    clean.main()
+    featurize.main()
+    names = ("train", "backtest", "latest", "previous")
+    whole = {name: pd.read_parquet(f"data/features/{name}.parquet") for name in names}
+    split(Path("data/clean"), parts)
+    shutil.rmtree("data/features")
+    featurize.main()
+    for name, expected in whole.items():
+        assert len(list(Path(f"data/features/{name}.parquet").iterdir())) == parts
+        found = pd.read_parquet(f"data/features/{name}.parquet")
+        in_order = found.sort_values(["id", "as_of"], ignore_index=True)
+        pd.testing.assert_frame_equal(in_order, expected)
+
+
+def test_a_part_may_have_no_company(project: Path) -> None:
+    split(project / "data/clean", 3)
+    first = [path / "part-00000.parquet" for path in (project / "data/clean").glob("*.parquet")]
+    for path in first:
+        pd.read_parquet(path).iloc[:0].to_parquet(path, index=False)
+    featurize.main()
+    tables = [pd.read_parquet(path) for path in sorted((project / "data/features/latest.parquet").iterdir())]
+    assert [len(table) > 0 for table in tables] == [False, True, True]
+    assert tables[0].dtypes.astype(str).equals(tables[1].dtypes.astype(str))
+
+
+def split(folder: Path, parts: int) -> None:
+    """Replace clean tables by their parts; a category has only the levels of its part."""
+    for path in [path for path in folder.rglob("*.parquet") if path.is_file()]:
+        table = pd.read_parquet(path)
+        path.unlink()
+        path.mkdir()
+        part = part_of(table["id"].to_numpy(), parts)
+        for number in range(parts):
+            rows = table[part == number].copy()
+            for name in rows.select_dtypes("category"):
+                unknown = rows[name].cat.categories[-1]
+                there = {*rows[name].dropna(), unknown}
+                rows[name] = rows[name].cat.set_categories(
+                    [x for x in rows[name].cat.categories if x in there]
+                )
+            rows.to_parquet(part_path(path, number, parts), index=False)
 
 
 def test_the_stage_follows_any_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,184 @@
+"""Parts that stay when a run is ended: written aside, skipped by the next run, moved in place at the end.
+
+DVC deletes the outputs of a stage before it starts. So parts are written into ``data/.work/``, which is no
+output of a stage and no dependency: ``<stage>-<fingerprint>/files/`` has the files under the paths that they
+will have in the project, ``<stage>-<fingerprint>/done/`` a JSON for each part that is done, with its summary.
+The fingerprint covers all that the files follow from. Another fingerprint is another folder.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from conversion.runtime.files import is_temporary, read_value, reading, sha256, write_json, writing
+
+WORK: Final = Path("data/.work")
+CODE: Final = ("conversion", "stages", "contracts")
+"""Folders of the project whose files decide what a part's files have."""
+PACKAGES: Final = ("numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "xgboost-cpu", "duckdb")
+"""Packages whose versions decide it too; xgboost-cpu is xgboost on macOS."""
+
+
+@dataclass(frozen=True)
+class KeptParts:
+    """Where the parts of a run are written; from `kept_parts`."""
+
+    folder: Path | None
+    """The folder of this run; None: files are written in place and nothing is kept."""
+
+    @property
+    def root(self) -> Path:
+        """The folder that takes the place of the project's root for the files that parts write."""
+        return Path() if self.folder is None else self.folder / "files"
+
+    def mark(self, what: str, part: int, summary: Any) -> None:
+        """Write that a part of a work is done, after all of its files; without a folder do nothing."""
+        if self.folder is not None:
+            write_json(self._mark(self.folder, what, part), {"part": part, "summary": summary})
+
+    def done(self, what: str, parts: int) -> dict[int, Any]:
+        """Return the summaries of the parts of a work that are done, by part."""
+        if self.folder is None:
+            return {}
+        marks = {part: self._mark(self.folder, what, part) for part in range(parts)}
+        return {part: read_value(mark, "summary") for part, mark in marks.items() if mark.exists()}
+
+    @staticmethod
+    def _mark(folder: Path, what: str, part: int) -> Path:
+        return folder / "done" / re.sub(r"[^\w.-]+", "_", what) / f"part-{part:05d}.json"
+
+
+NOTHING_KEPT: Final = KeptParts(None)
+
+
+@contextmanager
+def kept_parts(
+    stage: str, parts: int, params: Mapping[str, Any], inputs: Iterable[str | Path]
+) -> Iterator[KeptParts]:
+    """Give a stage the place to write its parts, and move all files in place when the block ends well.
+
+    Parts that an ended run of the same fingerprint left are kept; what other runs of the stage left is
+    removed. One part alone is written in place.
+
+    Parameters
+    ----------
+    stage
+        Its name.
+    parts
+        How many there are.
+    params
+        All that the files follow from besides the inputs and the code: sections of params.yaml, dates.
+        Not the engine: every engine writes the same.
+    inputs
+        The files and folders that are read.
+
+    Examples
+    --------
+    A stage with parts. ``root`` tells a function of a wing where to write: what it writes to
+    ``part_path(root / "data/features/train.parquet", part, parts)`` ends up in data/features/train.parquet::
+
+        settings = {"featurize": params.featurize, "seed": params.seed}
+        with kept_parts("featurize", parts, settings, ["data/contract.json", "data/clean"]) as kept:
+            write = functools.partial(write_part, root=kept.root, parts=parts, settings=params.featurize)
+            counts = run_parts(write, parts, params.engine, "snapshots", kept)
+    """
+    if parts == 1:
+        yield NOTHING_KEPT
+        return
+    folder = WORK / f"{stage}-{fingerprint(stage, parts, params, inputs)}"
+    _remove_others(stage, folder)
+    kept = KeptParts(folder)
+    with writing(folder):
+        kept.root.mkdir(parents=True, exist_ok=True)
+    yield kept
+    # Renamed first: a run that is ended in the middle of the moves must not leave parts that look done.
+    moving = folder.with_name(f"{folder.name}.moving")
+    with writing(moving):
+        folder.rename(moving)
+        _move(moving / "files", Path())
+        shutil.rmtree(moving)
+        if not any(WORK.iterdir()):
+            WORK.rmdir()
+
+
+def fingerprint(stage: str, parts: int, params: Mapping[str, Any], inputs: Iterable[str | Path]) -> str:
+    """Return a short hash of all that the files of the parts follow from; see `kept_parts`."""
+    about = {
+        "stage": stage,
+        "parts": parts,
+        "params": dict(params),
+        "inputs": {str(path): hash_of(path) for path in inputs},
+        "code": {name: hash_of(name) for name in CODE if Path(name).exists()},
+        "packages": package_versions(),
+    }
+    text = json.dumps(about, sort_keys=True, default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, dt.date | Path):  # a timestamp is a date
+        return str(value)
+    raise TypeError(f"{value!r} has no place in a fingerprint")
+
+
+def hash_of(path: str | Path) -> str:
+    """Hash a file, or the names and contents of the files of a folder; see `reading` for errors."""
+    with reading(path):
+        if not Path(path).is_dir():
+            return sha256(path)
+        files = sorted(each for each in Path(path).rglob("*") if each.is_file())
+        lines = [
+            f"{each.relative_to(path).as_posix()} {sha256(each)}\n"
+            for each in files
+            if not is_temporary(each) and "__pycache__" not in each.parts
+        ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def package_versions() -> dict[str, str]:
+    """Return the installed versions of the packages whose arithmetic or files could differ."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _remove_others(stage: str, folder: Path) -> None:
+    """Remove the folders of the stage's runs but one."""
+    name = re.compile(rf"{re.escape(stage)}-[0-9a-f]{{16}}(\.moving)?")
+    for other in WORK.iterdir() if WORK.is_dir() else ():
+        if other != folder and name.fullmatch(other.name):
+            with writing(other):
+                shutil.rmtree(other)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move the files of a folder into another; a table in parts replaces the whole table that is there."""
+    for each in sorted(source.iterdir()):
+        there = target / each.name
+        if each.is_dir() and each.suffix != ".parquet":
+            there.mkdir(parents=True, exist_ok=True)
+            _move(each, there)
+            continue
+        if there.is_dir():
+            shutil.rmtree(there)
+        elif each.is_dir():
+            there.unlink(missing_ok=True)
+        each.replace(there)

@@ -1,0 +1,177 @@
+"""The files of snapshots: those of one part are made of the clean tables of the same part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from conversion.config.attribute_kinds import Category
+from conversion.config.attribute_names import encoded_names
+from conversion.config.data_contract import Contract
+from conversion.data.attribute_encoding import Levels
+from conversion.data.clean_tables import CleanTables
+from conversion.data.histories import history_files
+from conversion.features.snapshots import (
+    Recipe,
+    Weeks,
+    all_snapshots,
+    snapshots_by_chunk,
+    with_encoded_histories,
+)
+from conversion.runtime.files import (
+    WITH_CHECKSUMS,
+    read_parquet,
+    reading,
+    require_columns,
+    verified_parquet,
+    write_atomically,
+)
+from conversion.runtime.parts import part_path, parts_at
+
+COMPANIES: Final = "data/clean/companies.parquet"
+USAGE: Final = "data/clean/usage.parquet"
+SUBSCRIPTIONS: Final = "data/clean/subscriptions.parquet"
+
+
+class Survey(NamedTuple):
+    """What snapshots of any part depend on of the clean tables of all parts.
+
+    Attributes
+    ----------
+    parts
+        How many there are.
+    first_week
+        The first week of usage.
+    levels
+        By category, its levels in the order of their codes.
+    """
+
+    parts: int
+    first_week: pd.Timestamp
+    levels: Levels
+
+
+def survey(contract: Contract) -> Survey:
+    """Look through the clean tables of all parts, column by column; see `reading` for errors."""
+    companies, usage = parts_at(COMPANIES), parts_at(USAGE)
+    named = contract.companies
+    categories = {
+        column: encoded_names(column, category)[0]
+        for column, category in contract.attributes_of(Category).items()
+    }
+    encoded = [name for column, each in named.attributes.items() for name in encoded_names(column, each)]
+    found: dict[str, list[Sequence[str]]] = {column: [] for column in categories}
+    for path in companies:
+        table = _read_columns(path, ["id", named.converted, *encoded], list(categories.values()))
+        for column, name in categories.items():
+            found[column].append(table[name].cat.categories.tolist())
+    counted = ["id", contract.usage.time, *contract.counts, *contract.usage.measures]
+    weeks = [_read_columns(path, counted, [contract.usage.time])[contract.usage.time].min() for path in usage]
+    categories_of = contract.attributes_of(Category)
+    levels = {column: _union(categories_of[column], each) for column, each in found.items()}
+    return Survey(len(usage), min(week for week in weeks if not pd.isna(week)), levels)
+
+
+def _read_columns(path: Path, needed: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:
+    """Read some columns of a table, after checking that it has the ``needed`` ones."""
+    with reading(path):
+        require_columns(pq.read_schema(path).names, needed)
+        return verified_parquet(path, columns)
+
+
+def _union(category: Category, levels: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Return the levels that occur in any part, in the order of `levels_of`."""
+    if len(levels) == 1:
+        return tuple(levels[0])
+    groups = tuple(category.levels_by_group)
+    others = {level for each in levels for level in each} - {*groups, category.unknown}
+    return (*groups, *sorted(others), category.unknown)
+
+
+def read_clean(part: int, parts: int, recipe: Recipe) -> CleanTables:
+    """Read the clean tables of one part, its categories with the levels of all parts."""
+    contract = recipe.contract
+
+    def read(path: str) -> pd.DataFrame:
+        return read_parquet(part_path(path, part, parts))
+
+    histories = {column: read(f"data/clean/{file}") for column, file in history_files(contract).items()}
+    tables = CleanTables(read(COMPANIES), read(USAGE), read(SUBSCRIPTIONS), histories)
+    return tables._replace(companies=_with_levels(tables.companies, recipe))
+
+
+def _with_levels(companies: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+    names = {
+        column: encoded_names(column, category)[0]
+        for column, category in recipe.contract.attributes_of(Category).items()
+    }
+    return companies.assign(
+        **{name: companies[name].cat.set_categories(recipe.levels[column]) for column, name in names.items()}
+    )
+
+
+def featurize_part(
+    part: int, *, root: Path, parts: int, weeks: Weeks, recipe: Recipe, seed: int
+) -> dict[str, int]:
+    """Make the snapshots of one part; write them below ``root`` and return how many there are, by table."""
+    tables = with_encoded_histories(read_clean(part, parts, recipe), recipe)
+    chunks = snapshots_by_chunk(
+        tables,
+        recipe.params.chunk_companies,
+        lambda some: all_snapshots(some, weeks, recipe, seed),
+        "snapshots",
+    )
+    paths = {
+        name: part_path(root / f"data/features/{name}.parquet", part, parts)
+        for name in ("train", "backtest", "latest", "previous")
+    }
+    return write_tables(paths, chunks)
+
+
+def write_tables(paths: Mapping[str, Path], chunks: Iterator[Mapping[str, pd.DataFrame]]) -> dict[str, int]:
+    """Write tables that come in chunks into a Parquet file each, a row group for each chunk.
+
+    Returns
+    -------
+    dict of int
+        By table, the number of rows.
+    """
+    temporary: dict[str, Path] = {}
+
+    def write(names: Sequence[str]) -> dict[str, int]:
+        if not names:
+            return _write_row_groups(temporary, chunks)
+        counts: dict[str, int] = {}
+
+        def write_next(path: Path) -> None:
+            temporary[names[0]] = path
+            counts.update(write(names[1:]))
+
+        write_atomically(paths[names[0]], write_next)
+        return counts
+
+    return write(list(paths))
+
+
+def _write_row_groups(
+    paths: Mapping[str, Path], chunks: Iterator[Mapping[str, pd.DataFrame]]
+) -> dict[str, int]:
+    rows = dict.fromkeys(paths, 0)
+    writers: dict[str, pq.ParquetWriter] = {}
+    with ExitStack() as stack:
+        for tables in chunks:
+            for name, table in tables.items():
+                rows[name] += len(table)
+                arrow = pa.Table.from_pandas(table, preserve_index=False)
+                if name not in writers:
+                    writers[name] = stack.enter_context(
+                        pq.ParquetWriter(paths[name], arrow.schema, compression="zstd", **WITH_CHECKSUMS)
+                    )
+                writers[name].write_table(arrow)
+    return rows
