@@ -41,6 +41,7 @@ from conversion.modelling.evidence import EVIDENCE, Evidence
 from conversion.modelling.levels import warn_of_unseen_levels
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.tiers import TIERS, empty_tiers, tier_cuts
+from conversion.modelling.training_rows import KEY, read_training
 from conversion.runtime.cli import run
 from conversion.runtime.errors import ArtifactError, InputError
 from conversion.runtime.files import (
@@ -157,10 +158,10 @@ def write_list(plan: ListPlan, prospects: int, parts: Parts, about: dict[str, An
     return tiers[TIERS[0]]
 
 
-def read_drift(model: ConversionModel, as_of: str) -> dict[str, Any]:
+def read_drift(model: ConversionModel, as_of: str, params: Params) -> dict[str, Any]:
     """Measure the drift of the features, of which a few are read at a time."""
     names = [feature.name for feature in model.features]
-    train = read_parquet(TRAIN, ["id", *names, "label", "weight", "as_of"])
+    train = read_training(TRAIN, [*KEY, *names], params.train.max_snapshots, params.seed)
     latest = StoredColumns(parts_at(LATEST), names)
     return feature_drift(train, latest, model.features, pd.Timestamp(as_of))
 
@@ -194,7 +195,7 @@ def main() -> None:
         parts = Parts(len(parts_at(LATEST)), folder)
         plan, prospects = plan_list(model, evidence, parts, as_of, params)
         very_high = write_list(plan, prospects, parts, about, params)
-    write_json("metrics/drift.json", {"as_of": as_of} | read_drift(model, as_of))
+    write_json("metrics/drift.json", {"as_of": as_of} | read_drift(model, as_of, params))
     log.info(
         "listed",
         extra={"prospects": prospects, "model_type": description["model_type"], "very_high": very_high},

@@ -202,7 +202,7 @@ def lead_rows(plan: ListPlan, snapshots: pd.DataFrame, standing: Standing, table
     """
     model, contract = plan.model, plan.model.data_contract
     probability = standing.probability
-    contributions = model.contributions(model.values(snapshots))
+    _, contributions = model.probability_with_contributions(model.values(snapshots))
     known = tables.companies.set_index("id").loc[snapshots["id"]].reset_index()
     scored = pd.DataFrame(
         {"rank": standing.rank, "probability": probability, "tier": tier_of(probability, plan.cuts)}

@@ -18,6 +18,8 @@ from conversion.stats.losses import log_odds
 from conversion.stats.numeric import Floats
 from conversion.stats.portable_math import expit
 
+BLOCK_ROWS: Final = 8192
+"""Rows whose design matrix is made at once: it stays small, and is read while it is in the caches."""
 SMALLEST_SUM: Final = 1e-200
 """Keeps the quotient of a row without any contribution finite."""
 
@@ -67,7 +69,15 @@ class Member:
 
     def raw_probability(self, values: Values) -> Floats:
         """Return the probability of conversion before calibration, one a row."""
-        return self.scorer.raw_probability(self.preprocessor.transform(values))
+        rows = len(values)
+        if rows < 2 * BLOCK_ROWS:
+            return self.scorer.raw_probability(self.preprocessor.transform(values))
+        # The last block is at least as large as the others, so that none is scored as few rows are.
+        starts = range(0, rows - BLOCK_ROWS + 1, BLOCK_ROWS)
+        raw = np.empty(rows)
+        for start, end in zip(starts, (*starts[1:], rows), strict=True):
+            raw[start:end] = self.scorer.raw_probability(self.preprocessor.transform(values[start:end]))
+        return raw
 
     def scores(self, values: Values) -> RowScores:
         """Return the same and what each feature contributes to it, preprocessing once."""
