@@ -59,7 +59,7 @@ class TestClusterOfThisMachine:
         assert {tuple(each["threads"]) for each in found} == {(1,)}
 
     def test_a_parts_error_ends_the_run_with_its_message_and_exit_code(self) -> None:
-        with pytest.raises(UserError, match="^part 3: mend it$") as error:
+        with pytest.raises(UserError, match=r"^part 3: mend it$") as error:
             run_parts(jobs.refuse, 5, DASK, "parts")
         assert error.value.exit_code == 2
 
@@ -220,7 +220,7 @@ class TestSchedulerAtAnAddress:
         with monkeypatch.context() as impatient:
             impatient.setattr(dask_engine, "SECONDS_TO_ANSWER", 2)
             with pytest.raises(
-                EngineError, match="no Dask scheduler answers at .* parts that are done are kept"
+                EngineError, match=r"no Dask scheduler answers at .* parts that are done are kept"
             ):
                 run_stage(cluster)
         killer.join()
