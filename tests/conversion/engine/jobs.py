@@ -94,7 +94,7 @@ def wait_for(*files: Path) -> None:
 
 
 def featurize(part: int, root: Path, parts: int) -> dict[str, int]:
-    """Make the snapshots of a part of the clean tables; the file ``fragile`` has part 1 killed in the middle."""
+    """Make the snapshots of a part of the clean tables; the file ``fragile`` kills part 1 in the middle."""
     params = load_params("params.yaml")
     contract = load_contract("data/contract.json")
     clean = read_clean(contract)

@@ -28,6 +28,7 @@ from tests.pipeline import Pipeline, lay_out_typed, small_params, tiny_export
 LOCAL = EngineParams(type="local", workers=1, address=None)
 DASK = EngineParams(type="dask", workers=2, address=None)
 PARTS = 4
+PATIENT_SECONDS = 300
 # A stage of a project in the working directory.
 PROGRAM = """
 from conversion.answer import answer
@@ -59,7 +60,7 @@ class TestClusterOfThisMachine:
         assert {tuple(each["threads"]) for each in found} == {(1,)}
 
     def test_a_parts_error_ends_the_run_with_its_message_and_exit_code(self) -> None:
-        with pytest.raises(UserError, match="^part 3: mend it$") as error:
+        with pytest.raises(UserError, match=r"^part 3: mend it$") as error:
             run_parts(jobs.refuse, 5, DASK, "parts")
         assert error.value.exit_code == 2
 
@@ -173,16 +174,23 @@ def run_stage(cluster: Cluster) -> list[Any]:
 
 
 class Killer(threading.Thread):
-    """Kills the scheduler once two parts are done and two at work; starts it again if it is told to."""
+    """Kills the scheduler once two parts are done and two at work; starts it again if it is told to.
 
-    def __init__(self, cluster: Cluster, *, restart: bool) -> None:
+    A slow machine decides nothing: stages wait long for a scheduler that comes back, and shortly only for one
+    that does not.
+    """
+
+    def __init__(self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, *, restart: bool) -> None:
         super().__init__(daemon=True)
-        self.cluster, self.restart = cluster, restart
+        self.cluster, self.monkeypatch, self.restart = cluster, monkeypatch, restart
+        monkeypatch.setattr(dask_engine, "SECONDS_TO_ANSWER", PATIENT_SECONDS)
 
     def run(self) -> None:
         folder = Path().resolve()
         while not self._two_and_two(folder):
             time.sleep(0.02)
+        if not self.restart:
+            self.monkeypatch.setattr(dask_engine, "SECONDS_TO_ANSWER", 1)
         self.cluster.kill()
         if self.restart:
             (folder / "go").touch()
@@ -207,23 +215,24 @@ class TestSchedulerAtAnAddress:
             done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, check=True)
             assert done.stdout.split() == [str(answer), str(answer)]
 
-    def test_a_run_goes_on_when_the_scheduler_is_killed_and_comes_back(self, cluster: Cluster) -> None:
-        Killer(cluster, restart=True).start()
+    def test_a_run_goes_on_when_the_scheduler_is_killed_and_comes_back(
+        self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        Killer(cluster, monkeypatch, restart=True).start()
         assert run_stage(cluster) == [{"part": part} for part in range(PARTS)]
         assert jobs.calls() == dict.fromkeys(range(PARTS), 1)
 
     def test_the_next_run_goes_on_when_the_scheduler_stays_away(
         self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        killer = Killer(cluster, restart=False)
+        killer = Killer(cluster, monkeypatch, restart=False)
         killer.start()
-        with monkeypatch.context() as impatient:
-            impatient.setattr(dask_engine, "SECONDS_TO_ANSWER", 2)
-            with pytest.raises(
-                EngineError, match="no Dask scheduler answers at .* parts that are done are kept"
-            ):
-                run_stage(cluster)
+        with pytest.raises(
+            EngineError, match=r"no Dask scheduler answers at .* parts that are done are kept"
+        ):
+            run_stage(cluster)
         killer.join()
+        monkeypatch.setattr(dask_engine, "SECONDS_TO_ANSWER", PATIENT_SECONDS)
         assert jobs.calls() == {0: 1, 1: 1}
         Path("go").touch()
         cluster.start()
@@ -232,7 +241,7 @@ class TestSchedulerAtAnAddress:
         files = sorted(Path("data/out/table.parquet").iterdir())
         assert [each.read_text() for each in files] == [f"part {part}" for part in range(PARTS)]
 
-    def test_a_worker_with_other_packages_or_without_the_folder_is_refused(
+    def test_a_worker_with_other_packages_is_refused(
         self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         params = EngineParams(type="dask", workers=1, address=cluster.address)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +33,11 @@ def contents(folder: str) -> dict[str, str]:
 
 def ended_run(files: dict[str, str], done: int) -> KeptParts:
     """Begin a run that writes files, says that a part is done, and is ended by Ctrl-C."""
-    with pytest.raises(KeyboardInterrupt), ExitStack() as stack:
-        kept = stack.enter_context(keep())
-        lay_out(files, kept.root)
-        kept.mark("work", done, {"rows": 3})
-        raise KeyboardInterrupt
+    run = keep()
+    kept: KeptParts = run.__enter__()
+    lay_out(files, kept.root)
+    kept.mark("work", done, {"rows": 3})
+    assert not run.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)  # Ctrl-C goes on
     return kept
 
 

@@ -49,9 +49,9 @@ def test_workers_are_processes_with_one_thread_each(tmp_path: Path, monkeypatch:
 
 
 def test_a_parts_error_is_the_same_from_a_process() -> None:
-    with pytest.raises(UserError, match="^part 3: mend it$") as here:
+    with pytest.raises(UserError, match=r"^part 3: mend it$") as here:
         run_parts(jobs.refuse, 5, TWO.model_copy(update={"workers": 1}), "parts")
-    with pytest.raises(UserError, match="^part 3: mend it$") as there:
+    with pytest.raises(UserError, match=r"^part 3: mend it$") as there:
         run_parts(jobs.refuse, 5, TWO, "parts")
     assert here.value.exit_code == there.value.exit_code == 2
 
@@ -86,6 +86,6 @@ def test_a_killed_stage_takes_its_workers_along_and_goes_on_with_the_parts_that_
 
     Path("go").touch()
     subprocess.run(begin, env=environment, check=True)
-    assert jobs.calls() == {part: 1 for part in range(4)}
+    assert jobs.calls() == dict.fromkeys(range(4), 1)
     files = sorted(Path("data/out/table.parquet").iterdir())
     assert [each.read_text() for each in files] == [f"part {part}" for part in range(4)]
