@@ -15,7 +15,7 @@ from conversion.data.timeline import days_before_monday
 from conversion.leads.lead_columns import REASON_COLUMNS
 from conversion.leads.lead_files import LeadFiles, read_lead_files
 from conversion.pages.lead_table import LeadTable
-from conversion.pages.list_query import ListQuery, select
+from conversion.pages.list_query import ListQuery, Selection
 from conversion.runtime.seals import sha256_of
 from conversion.serving.contract_messages import Messages
 from conversion.serving.messages import Leads, LeadWithUsage, UsageWeek
@@ -78,11 +78,11 @@ def read_lead_list(root: Path, file_format: str, messages: Messages) -> LeadList
 
 def lead_page(lead_list: LeadList, query: ListQuery, limit: int, offset: int) -> Leads:
     """Return some of the leads that a query asks for, in its order; its page does not matter."""
-    table, found = lead_list.table, select(lead_list.table, query)
-    rows = table.rows(found[offset : offset + limit])
+    table, found = lead_list.table, Selection(lead_list.table, query)
+    rows = table.rows(found.between(offset, offset + limit))
     return lead_list.messages.leads(
         leads=[lead_list.messages.lead(**_lead(row)) for row in rows],
-        total=len(found),
+        total=found.total,
         limit=limit,
         offset=offset,
         as_of=lead_list.as_of,
