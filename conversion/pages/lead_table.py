@@ -136,24 +136,24 @@ class LeadTable:
     # Searching
 
     @cached_property
-    def _text(self) -> pa.Array:
+    def texts(self) -> pa.Array:
         """Id and shown columns of each lead, folded."""
         columns = [_texts(self.leads[name]) for name in ("id", *self.shown)]
         joined = pc.binary_join_element_wise(
             *columns, pa.scalar("\n", pa.large_string()), null_handling="replace", null_replacement=""
         )
-        return _folded(joined)
+        return folded(joined)
 
     def matches(self, word: str) -> NDArray[np.bool_]:
         """Return which leads have a word in their id or a shown column, in any case."""
-        found = pc.match_substring(self._text, _folded(pa.array([word], pa.large_string()))[0].as_py())
+        found = pc.match_substring(self.texts, folded(pa.array([word], pa.large_string()))[0].as_py())
         return np.asarray(found.to_numpy(zero_copy_only=False))
 
     # Filtering
 
     def has(self, column: str, value: str) -> NDArray[np.bool_]:
         """Return which leads have a value in one of `filter_columns`, be it a choice of `filters` or not."""
-        known = self.filters.get(column) or self._attribute_filter(column)
+        known = self.filters.get(column) or self.other_filter(column)
         if known is not None:
             return known.has(value)
         if column not in self.leads:  # the rep, where nobody calls
@@ -168,7 +168,8 @@ class LeadTable:
         grouped = isinstance(attribute, Category) and attribute.groups is not None
         return encoded_names(column, attribute)[0] if grouped and attribute is not None else column
 
-    def _attribute_filter(self, column: str) -> Filter | None:
+    def other_filter(self, column: str) -> Filter | None:
+        """Return the filter of an attribute, be it one of `filters` or not."""
         attribute = self.contract.companies.attributes.get(column)
         return None if attribute is None else attribute_filter(self.leads, column, attribute)
 
@@ -180,7 +181,7 @@ class LeadTable:
         texts = [name for name in ("rep", *self.shown) if name in self.leads]
         found += [each for name in texts if (each := self._shown_filter(name)) is not None]
         for name in companies.attributes:
-            each = self._attribute_filter(name)
+            each = self.other_filter(name)
             if each is not None and 1 < len(each.choices) <= MAX_CHOICES:
                 found.append(each)
         return {each.column: each for each in found[:MAX_FILTERS]}
@@ -221,7 +222,7 @@ class LeadTable:
         """Positions of the leads by the column that they are called by; those without one last."""
         if not self.shown and self.contract.companies.ids == "whole":
             return np.asarray(np.argsort(self.leads["id"].to_numpy(), kind="stable"))
-        names = _folded(_texts(self.leads[self.shown[0] if self.shown else "id"]))
+        names = folded(_texts(self.leads[self.shown[0] if self.shown else "id"]))
         return np.asarray(pc.array_sort_indices(names, null_placement="at_end").to_numpy().astype(np.int64))
 
     def order(self, sort: str) -> Positions:
@@ -232,8 +233,8 @@ class LeadTable:
     def places_in(self, sort: str) -> Positions:
         """Return the place of each lead in one of `ORDERS`."""
         if sort not in self._places_in:
-            places = np.empty(len(self), dtype=np.int32)
-            places[self.order(sort)] = np.arange(len(self), dtype=np.int32)
+            places = np.empty(len(self), dtype=np.int64)
+            places[self.order(sort)] = np.arange(len(self))
             self._places_in[sort] = places
         return self._places_in[sort]
 
@@ -295,11 +296,12 @@ class LeadTable:
         return np.where(found < 0, 0, first[found]), np.where(found < 0, 0, ends[found])
 
     @cached_property
-    def _weekly_actions(self) -> Floats:
+    def weekly_actions(self) -> Floats:
+        """The actions of each usage row."""
         return np.asarray(self.usage[list(self.contract.actions)].to_numpy(dtype=np.float64).sum(axis=1))
 
     @cached_property
-    def _weeks_back(self) -> Positions:
+    def weeks_back(self) -> Positions:
         """For each usage row, how many weeks before the list it was; the last complete week is 1."""
         days = self.usage[self.contract.usage.time].to_numpy().astype("datetime64[D]")
         return (np.datetime64(self.as_of, "D") - days).astype(np.int64) // 7
@@ -313,7 +315,7 @@ class LeadTable:
         """Return a lead's actions in each of the last weeks, oldest first."""
         begin, end = self._spans
         span = slice(int(begin[position]), int(end[position]))
-        back, actions = self._weeks_back[span], self._weekly_actions[span]
+        back, actions = self.weeks_back[span], self.weekly_actions[span]
         recent = (back >= 1) & (back <= weeks)
         totals = np.zeros(weeks)
         totals[weeks - back[recent]] = actions[recent]
@@ -338,7 +340,7 @@ def _texts(values: pd.Series[Any]) -> Any:
     return pc.cast(made, pa.large_string())
 
 
-def _folded(texts: Any) -> Any:
+def folded(texts: Any) -> Any:
     """Write texts in one form whatever their case and the way that accents are composed."""
     return pc.utf8_lower(pc.utf8_normalize(texts, form="NFKC"))
 

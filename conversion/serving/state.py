@@ -25,6 +25,7 @@ from conversion.runtime.errors import ArtifactError
 from conversion.runtime.seals import sha256_of
 from conversion.scorecard.results import ScorecardResults, read_scorecard
 from conversion.serving.contract_messages import Messages
+from conversion.serving.lead_index import INDEXES
 from conversion.serving.lead_pages import LeadList, read_lead_list
 from conversion.serving.limits import Limits
 from conversion.serving.login import Sessions
@@ -196,7 +197,7 @@ def read_files(
     model, description = load_model(ConversionModel, folder / "models", allowed)
     with _whole_model(folder):
         predictor = make_predictor(model, description, params, known)
-    leads = read_lead_list(folder, params.score.format, predictor.messages)
+    leads = read_lead_list(folder, params.score.format, predictor.messages, root / INDEXES)
     if leads is not None:
         predictor = predictor.beside(leads.files.manifest.tier_cuts, leads.files.evidence)
     with _whole_model(folder):
