@@ -26,6 +26,9 @@ _LENGTH: Final = 3
 _MULTIPLIER: Final = np.uint32(2_654_435_761)
 _DENSE: Final = 0.5
 """Share of the blocks from which on the whole batch is looked at."""
+_SAMPLE: Final = 1024
+_MANY: Final = 0.3
+"""Share of a sample that has a word, from which on it is looked for text by text."""
 THREADS: Final = min(os.cpu_count() or 1, 4)
 
 
@@ -53,13 +56,8 @@ def grams_of(texts: pa.Array) -> tuple[NDArray[np.uint16], NDArray[np.uint32]]:
 
 def _bytes_of(texts: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """Return the bytes of texts without nulls, and the row of each."""
-    offsets = np.frombuffer(texts.buffers()[1], dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    data = texts.buffers()[2]
-    content = np.zeros(0, dtype=np.uint8) if data is None else np.frombuffer(data, dtype=np.uint8)
-    if not len(offsets):
-        return content[:0], np.zeros(0, dtype=np.int32)
-    rows = np.repeat(np.arange(len(texts), dtype=np.int32), np.diff(offsets))
-    return content[offsets[0] : offsets[-1]], rows
+    offsets, content = _buffers_of(texts)
+    return content, np.repeat(np.arange(len(texts), dtype=np.int32), np.diff(offsets))
 
 
 def _hashes(content: NDArray[np.uint8]) -> NDArray[np.uint16]:
@@ -98,10 +96,10 @@ class TextSearch:
             texts, first = self._texts[number], number * BATCH
             rows = None if hashes is None else self._candidates(number, hashes)
             if rows is None:
-                found[first : first + len(texts)] = _has(texts, word)
+                found[first : first + len(texts)] = has_word(texts, word)
             elif len(rows):
                 rows = rows[rows < len(texts)]
-                found[first + rows[_has(texts.take(pa.array(rows)), word)]] = True
+                found[first + rows[has_word(texts.take(pa.array(rows)), word)]] = True
 
         numbers = range(len(self._texts))
         if hashes is not None and len(hashes) > 1:
@@ -137,5 +135,37 @@ class TextSearch:
         return rows
 
 
-def _has(texts: pa.Array, word: str) -> NDArray[np.bool_]:
-    return np.asarray(pc.match_substring(texts, word).to_numpy(zero_copy_only=False))
+def has_word(texts: pa.Array, word: str) -> NDArray[np.bool_]:
+    """Return which of some texts without nulls have a word.
+
+    A word of few texts is found in the bytes of all texts at once, twice as fast as text by text.
+    """
+    sample = pc.match_substring(texts.slice(0, _SAMPLE), word)
+    if len(sample) and pc.mean(sample).as_py() > _MANY:
+        return np.asarray(pc.match_substring(texts, word).to_numpy(zero_copy_only=False))
+    letters = np.frombuffer(word.encode(), dtype=np.uint8)
+    offsets, content = _buffers_of(texts)
+    last = len(content) - len(letters) + 1
+    if not len(letters) or last <= 0:
+        return np.full(len(texts), not len(letters))
+    is_begin = content[:last] == letters[0]
+    if len(letters) > 1:
+        is_begin &= content[1 : last + 1] == letters[1]
+    begins = np.flatnonzero(is_begin)
+    for place, letter in enumerate(letters[2:], start=2):
+        begins = begins[content[begins + place] == letter]
+    rows = np.searchsorted(offsets, begins, side="right") - 1
+    rows = rows[begins + len(letters) <= offsets[rows + 1]]
+    found = np.zeros(len(texts), dtype=np.bool_)
+    found[rows] = True
+    return found
+
+
+def _buffers_of(texts: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Return where each text begins and ends, and the bytes of all."""
+    if not len(texts):
+        return np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.uint8)
+    _, places, data = texts.buffers()
+    offsets = np.frombuffer(places, dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    content = np.zeros(0, dtype=np.uint8) if data is None else np.frombuffer(data, dtype=np.uint8)
+    return offsets - offsets[0], content[offsets[0] : offsets[-1]]

@@ -33,13 +33,15 @@ from conversion.leads.lead_files import (
 )
 from conversion.leads.lead_tables import AGAIN
 from conversion.pages.stored_rows import Store
-from conversion.runtime.errors import ArtifactError, OutputError
+from conversion.runtime.errors import ArtifactError, OutputError, UserError
 from conversion.runtime.files import read_json, sha256, write_json, writing
 from conversion.runtime.parts import parts_at
 from conversion.runtime.seals import sealed, sha256_of, unsealed
 from conversion.serving.lead_index_build import build
 
 INDEXES: Final = "data/lead_index"
+INDEX_DIR: Final = "LEAD_INDEX_DIR"
+"""The variable of the environment that names another folder of indexes than `INDEXES`."""
 ABOUT: Final = "index.json"
 VERIFIED: Final = "verified.json"
 """What the files looked like when they were verified."""
@@ -100,6 +102,11 @@ def read_stored_files(root: Path, manifest: Manifest, contract: Contract, indexe
     return StoredFiles(**vars(beside), store=store)
 
 
+def indexes_folder(root: Path, environment: Mapping[str, str]) -> Path:
+    """Return the folder of indexes."""
+    return Path(environment.get(INDEX_DIR) or root / INDEXES)
+
+
 def index_name(manifest: Manifest, contract: Contract) -> str:
     """Name the folder of the index of a list."""
     parts = [VERSION, manifest.model_dump_json(), contract.model_dump_json(by_alias=True)]
@@ -128,7 +135,7 @@ def _opened(folder: Path, root: Path, manifest: Manifest) -> Store | None:
     ArtifactError
         The list is not the one of its manifest.
     """
-    if not (folder / ABOUT).is_file():
+    if not (folder / ABOUT).is_file() or not _is_ours(folder):
         return None
     seen = _seen(folder)
     sources = source_looks(root, manifest)
@@ -139,9 +146,9 @@ def _opened(folder: Path, root: Path, manifest: Manifest) -> Store | None:
         about = unsealed(read_json(folder / ABOUT), str(folder / ABOUT), AGAIN)
         files = _file_looks(folder, about["files"])
         if files != seen.get("files"):
-            _verify_index(folder, about["files"])
+            _verify_index(folder, about)
         store = Store(folder, about)
-    except (ArtifactError, OSError, ValueError, LookupError, TypeError) as error:
+    except (UserError, OSError, ValueError, LookupError, TypeError) as error:
         log.warning("an index of the lead list is made anew: %s", error)
         return None
     if seen != (now := {"sources": sources, "files": files}):
@@ -149,11 +156,16 @@ def _opened(folder: Path, root: Path, manifest: Manifest) -> Store | None:
     return store
 
 
+def _is_ours(folder: Path) -> bool:
+    """Return whether an index was written by this user, or by root."""
+    return folder.stat().st_uid in (os.geteuid(), 0)
+
+
 def _seen(folder: Path) -> dict[str, Any]:
     """Return what the files looked like when they were verified; nothing if that is not known."""
     try:
         seen = unsealed(read_json(folder / VERIFIED), str(folder / VERIFIED), AGAIN)
-    except (ArtifactError, OSError, ValueError):
+    except UserError:
         return {}
     return seen
 
@@ -184,9 +196,11 @@ def _look(path: Path) -> list[int]:
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
 
 
-def _verify_index(folder: Path, files: Mapping[str, str]) -> None:
-    """Raise ValueError for a file that is not the one that was written."""
-    for name, written in files.items():
+def _verify_index(folder: Path, about: Mapping[str, Any]) -> None:
+    """Raise ValueError for a file that is not the one that was written, or has no hash."""
+    if about["files"].keys() != {*about["arrays"], *about["tables"]}:
+        raise ValueError(f"{folder / ABOUT} does not describe its files")
+    for name, written in about["files"].items():
         if sha256(folder / name) != written:
             raise ValueError(f"{folder / name} is not the file that was written")
 
