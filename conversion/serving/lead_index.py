@@ -40,7 +40,7 @@ from conversion.runtime.seals import sealed, sha256_of, unsealed
 from conversion.serving.lead_index_build import build
 
 INDEXES: Final = "data/lead_index"
-INDEX_DIR: Final = "LEAD_INDEX_DIR"
+INDEX_DIR: Final = "CONVERSION_LEAD_INDEX"
 """The variable of the environment that names another folder of indexes than `INDEXES`."""
 ABOUT: Final = "index.json"
 VERIFIED: Final = "verified.json"

@@ -339,7 +339,7 @@ def test_who_reads_an_index_that_is_removed_goes_on(root: Path) -> None:
 
 def test_an_index_may_be_elsewhere(tmp_path: Path) -> None:
     assert lead_index.indexes_folder(tmp_path, {}) == tmp_path / INDEXES
-    assert lead_index.indexes_folder(tmp_path, {"LEAD_INDEX_DIR": "/x"}) == Path("/x")
+    assert lead_index.indexes_folder(tmp_path, {"CONVERSION_LEAD_INDEX": "/x"}) == Path("/x")
 
 
 def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
