@@ -6,7 +6,7 @@ list. In another one a worker's state is loaded, and answers requests without a 
 the start takes; the memory after it and after all requests, its own and the pages of files that are mapped,
 which the system takes back when it needs them; and for each request the milliseconds of the first answer, the
 median of others, and the median of the processor's time, which other work on the machine changes less. Each
-request asks for something else, as answers to the same query are found again.
+request asks for another page, id or word, as selections are kept; filters have few values.
 """
 
 from __future__ import annotations
