@@ -58,6 +58,12 @@ class LeadList:
         return self.table.leads
 
     @property
+    def usage(self) -> pd.DataFrame:
+        """Clean usage rows of a list that is held in memory, sorted by ``id`` and week."""
+        assert isinstance(self.files, LeadFiles)
+        return self.files.usage
+
+    @property
     def as_of(self) -> dt.date:
         """Moment of the list."""
         return self.files.manifest.as_of
