@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 
 from conversion.config.params_file import load_params
+from conversion.leads.lead_files import LeadFiles
 from conversion.pages.layout import company_path
 from conversion.serving.examples import summary_example
 from conversion.serving.lead_pages import LeadList
@@ -43,6 +44,7 @@ JSON = {"content-type": "application/json"}
 def enlarged(leads: LeadList, rows: int) -> LeadList:
     """Repeat a list until it has so many rows, under new ids; companies without usage are added."""
     files, old = leads.files, leads.leads
+    assert isinstance(files, LeadFiles), "the list in data/leads is a small one"
     places = np.arange(rows) % len(old)
     places.sort()
     table = old.iloc[places].reset_index(drop=True)

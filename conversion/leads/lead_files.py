@@ -81,36 +81,46 @@ class Manifest(BaseModel):
     files: dict[str, Sha256] = Field(description="sha256 of each file beside the manifest")
 
 
-@dataclass(frozen=True)
-class LeadFiles:
-    """A lead list, as read.
+@dataclass(frozen=True, kw_only=True)
+class BesideList:
+    """What belongs to a lead list, as read: it is small, however many leads there are.
 
     Attributes
     ----------
     manifest
         Of the list.
+    converted
+        Companies of the past that converted: `conversion.leads.lead_columns.converted_columns`.
+    converted_contributions
+        Of each of these, in the same order: ``id``, ``base``, and a column of float64 for each fact.
+    evidence
+        Of the backtest.
+    """
+
+    manifest: Manifest
+    converted: pd.DataFrame
+    converted_contributions: pd.DataFrame
+    evidence: Evidence
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeadFiles(BesideList):
+    """A lead list, as read.
+
+    Attributes
+    ----------
     leads
         `conversion.leads.lead_columns.lead_columns`, ``rep`` and ``moved``. In a list that went out,
         ``rank_before`` and ``probability_before`` are those of the list that went out before.
     usage
         Clean usage rows, sorted by ``id`` and week.
     contributions
-        Of each lead, in the same order: ``id``, ``base``, and a column of float64 for each fact.
-    converted
-        Companies of the past that converted: `conversion.leads.lead_columns.converted_columns`.
-    converted_contributions
-        Of each of these, in the same order.
-    evidence
-        Of the backtest.
+        Of each lead, in the same order, as those of `BesideList`.
     """
 
-    manifest: Manifest
     leads: pd.DataFrame
     usage: pd.DataFrame
     contributions: pd.DataFrame
-    converted: pd.DataFrame
-    converted_contributions: pd.DataFrame
-    evidence: Evidence
 
 
 # Writing
@@ -251,26 +261,47 @@ def read_lead_files(root: Path, file_format: str, contract: Contract) -> LeadFil
     ArtifactError
         A file is missing, does not match the manifest, or is not a lead list of this contract.
     """
+    manifest = read_list_manifest(root, file_format)
+    if manifest is None:
+        return None
+    folder, name = root / FOLDER, f"leads.{file_format}"
+    leads = parsed_leads(folder / name, _read_verified(folder, name, manifest), contract)
+    usage_columns = ["id", contract.usage.time, *contract.counts, *contract.usage.measures]
+    return LeadFiles(
+        **vars(read_beside_list(root, manifest, contract)),
+        leads=_with_delivery(folder, manifest, leads),
+        usage=_read_table(folder, USAGE, manifest, usage_columns),
+        contributions=_read_contributions(folder, CONTRIBUTIONS, manifest, leads),
+    )
+
+
+def read_list_manifest(root: Path, file_format: str) -> Manifest | None:
+    """Read what the list is; None: there is no list in this format.
+
+    Raises
+    ------
+    ArtifactError
+        The manifest was edited, or a list is there without one.
+    """
     folder, name = root / FOLDER, f"leads.{file_format}"
     if not (folder / MANIFEST).is_file():
-        if (folder / name).is_file():
+        if (folder / name).exists():
             raise ArtifactError(
                 f"{folder / MANIFEST}: not found, but {folder / name} is there: 'score' did not end, or "
                 f"another version wrote it; {AGAIN}"
             )
         return None
     manifest = _read_manifest(folder / MANIFEST)
-    if name not in manifest.files:
-        return None
-    leads = parsed_leads(folder / name, _read_verified(folder, name, manifest), contract)
-    usage_columns = ["id", contract.usage.time, *contract.counts, *contract.usage.measures]
+    return manifest if name in manifest.files else None
+
+
+def read_beside_list(root: Path, manifest: Manifest, contract: Contract) -> BesideList:
+    """Read the small files that belong to a list; see `read_lead_files` for errors."""
+    folder = root / FOLDER
     found = _read_table(folder, CONVERTED, manifest, converted_columns(contract))
     converted = checked_converted(folder / CONVERTED, found, contract)
-    return LeadFiles(
+    return BesideList(
         manifest=manifest,
-        leads=_with_delivery(folder, manifest, leads),
-        usage=_read_table(folder, USAGE, manifest, usage_columns),
-        contributions=_read_contributions(folder, CONTRIBUTIONS, manifest, leads),
         converted=converted,
         converted_contributions=_read_contributions(folder, CONVERTED_CONTRIBUTIONS, manifest, converted),
         evidence=_read_evidence(folder, manifest),
@@ -347,15 +378,30 @@ def _what_is_wrong(error: ValidationError) -> str:
     return first_fault(error)
 
 
+def verify_file(root: Path, name: str, manifest: Manifest) -> None:
+    """Refuse a file, or a folder of parts, that is not the one of the manifest."""
+    path = root / FOLDER / name
+    if name not in manifest.files or not path.exists():
+        raise ArtifactError(f"{path}: not found, but {path.with_name(MANIFEST)} is there; {AGAIN}")
+    with reading(path):
+        found = sha256(path)
+    _check_hash(path, found, manifest)
+
+
 def _read_verified(folder: Path, name: str, manifest: Manifest) -> bytes:
     path = folder / name
     if name not in manifest.files or not path.is_file():
         raise ArtifactError(f"{path}: not found, but {folder / MANIFEST} is there; {AGAIN}")
     with reading(path):
         content = path.read_bytes()
-    if (found := sha256_of(content)) != manifest.files[name]:
+    _check_hash(path, sha256_of(content), manifest)
+    return content
+
+
+def _check_hash(path: Path, found: str, manifest: Manifest) -> None:
+    folder, name = path.parent, path.name
+    if found != manifest.files[name]:
         raise ArtifactError(
             f"{path}: sha256 is {found}, but {folder / MANIFEST} says {manifest.files[name]}: the file was "
             f"changed or is of another run; {AGAIN}"
         )
-    return content

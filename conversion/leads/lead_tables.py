@@ -32,7 +32,7 @@ DECIMALS: Final = {
 }
 
 _ALLOWED: Final[dict[str, tuple[str, Callable[[pd.Series], pd.Series]]]] = {
-    "rank": ("the places 1, 2, 3, ...", lambda ranks: ranks == np.arange(1, len(ranks) + 1)),
+    "rank": ("the places 1, 2, 3, ...", lambda ranks: ranks == ranks.index.to_numpy() + 1),
     "id": ("each company once", lambda ids: ~ids.duplicated()),
     "probability": ("from 0 to 1", lambda values: values.between(0, 1)),
     "probability_before": ("from 0 to 1", lambda values: values.between(0, 1) | values.isna()),
@@ -103,9 +103,16 @@ def _kind(attribute: AnyAttribute) -> str:
 
 def parsed_leads(path: Path, content: bytes, contract: Contract) -> pd.DataFrame:
     """Parse a list, and check each column now rather than when a request reads a cell."""
-    kinds, columns = _lead_kinds(contract), lead_columns(contract)
+    kinds = _lead_kinds(contract)
     with reading(path):
         leads = _READERS[path.suffix](BytesIO(content), kinds)
+    return checked_leads(path, leads.reset_index(drop=True), contract)
+
+
+def checked_leads(path: Path, leads: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """Check each column of a list, or of some of its rows; the index has their places, from 0 on."""
+    kinds, columns = _lead_kinds(contract), lead_columns(contract)
+    leads = leads.astype({name: object for name in kinds.flags if name in leads})
     missing = [name for name in columns if name not in leads]
     if missing:
         raise ArtifactError(f"{path}: lacks the columns {', '.join(missing)}; {AGAIN}")
@@ -135,6 +142,13 @@ def _checked(path: Path, table: pd.DataFrame, kinds: _Kinds, columns: tuple[str,
     return table.astype(dict.fromkeys(kinds.flags, "boolean"))
 
 
+def texts_and_flags(contract: Contract) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Name the columns of leads that are texts, and those that are True or False."""
+    kinds = _lead_kinds(contract)
+    ids = ("id",) if contract.companies.ids == "text" else ()
+    return tuple(dict.fromkeys((*kinds.texts, *ids))), kinds.flags
+
+
 def checked_converted(path: Path, table: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """Check each column of the companies that converted."""
     return _checked(path, table, _converted_kinds(contract), converted_columns(contract))
@@ -146,7 +160,8 @@ def _refuse(path: Path, leads: pd.DataFrame, name: str, good: pd.Series, expecte
     row = int(np.argmin(good.to_numpy(dtype=bool)))
     given = leads[name].iloc[row]
     shown = "nothing" if pd.isna(given) else repr(given.item() if isinstance(given, np.generic) else given)
-    raise ArtifactError(f"{path}: {name}: given {shown} in row {row + 1}, should be {expected}; {AGAIN}")
+    place = leads.index[row] + 1
+    raise ArtifactError(f"{path}: {name}: given {shown} in row {place}, should be {expected}; {AGAIN}")
 
 
 # Text columns are read as text: a category may be called None, and a level or an id is 1.
@@ -167,9 +182,8 @@ def _read_json(content: BytesIO, kinds: _Kinds) -> pd.DataFrame:
     return leads if len(leads) else leads.reindex(columns=_every(kinds))
 
 
-def _read_parquet(content: BytesIO, kinds: _Kinds) -> pd.DataFrame:
-    leads = verified_parquet(content)
-    return leads.astype({name: object for name in kinds.flags if name in leads})
+def _read_parquet(content: BytesIO, _: _Kinds) -> pd.DataFrame:
+    return verified_parquet(content)
 
 
 def _every(kinds: _Kinds) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,66 +16,47 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from conversion.config.attribute_kinds import AnyAttribute, Category, Flag, Ordered
-from conversion.config.attribute_names import encoded_names, label
+from conversion.config.attribute_kinds import Category
+from conversion.config.attribute_names import encoded_names
 from conversion.config.data_contract import Contract
-from conversion.data.attribute_encoding import encode_values
-from conversion.features.words import capitalised
-from conversion.modelling.tiers import TIERS
 from conversion.pages.company_words import given_name
-from conversion.pages.words import tier_words, words_of
+from conversion.pages.lead_filters import (
+    MAX_CHOICES,
+    MAX_FILTERS,
+    MAX_SHOWN_CHOICES,
+    NONE,
+    PEEK,
+    Filter,
+    attribute_filter,
+    filter_of,
+    tier_filter,
+)
+from conversion.pages.words import words_of
 from conversion.stats.numeric import Floats
 
 Positions = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
-MAX_SHOWN_CHOICES: Final = 40
-"""Values of a ``shown`` column at most, for it to be a filter."""
-MAX_CHOICES: Final = 200
-"""Values of an attribute at most, for it to be a filter."""
-MAX_FILTERS: Final = 12
-PEEK: Final = 10_000
-"""Rows that tell a column of many values, such as names, without looking at all of them."""
-NONE: Final = "(none)"
-"""Stands for a missing value in a filter."""
-YES_NO: Final = ("yes", "no")
+KEPT: Final = 8
+"""Selections of leads that are kept, as the next page has the same one."""
+ORDERS: Final = {"value": "by_value", "rose": "by_rise", "fell": "by_fall", "name": "by_name"}
+"""The orders that are not by rank, and the properties that have them."""
 
 
 @dataclass(frozen=True)
-class Filter:
-    """A column that leads are filtered by.
+class Selected:
+    """Leads that filters and words leave.
 
     Attributes
     ----------
-    column
-        Of the list.
-    title
-        What people call it.
-    choices
-        The values to choose from; lead ``i`` has ``choices[codes[i]]``.
-    labels
-        What people call the choices.
+    mask
+        Which these are; None: all.
+    total
+        How many.
     """
 
-    column: str
-    title: str
-    choices: tuple[str, ...]
-    labels: tuple[str, ...]
-    codes: NDArray[np.int16]
-
-    def has(self, value: str) -> NDArray[np.bool_]:
-        """Return which leads have a value; none have one that is not among the choices."""
-        if value not in self.choices:
-            return np.zeros(len(self.codes), dtype=np.bool_)
-        return np.asarray(self.codes == self.choices.index(value))
-
-
-def filter_columns(contract: Contract) -> tuple[str, ...]:
-    """Name the columns that leads can be filtered by."""
-    companies = contract.companies
-    attributes = [
-        name for name, each in companies.attributes.items() if isinstance(each, Category | Flag | Ordered)
-    ]
-    return ("tier", "rep", *companies.shown, *attributes)
+    mask: Mask | None
+    total: int
 
 
 class LeadTable:
@@ -97,6 +80,9 @@ class LeadTable:
         self.contract = contract
         self.as_of = as_of
         self._ordered: dict[str, Floats] = {}
+        self._places_in: dict[str, Positions] = {}
+        self._selected: OrderedDict[tuple[Any, ...], Selected] = OrderedDict()
+        self._lock = threading.Lock()  # pages are answered on threads
 
     def __len__(self) -> int:
         return len(self.leads)
@@ -126,27 +112,48 @@ class LeadTable:
         """Whether any lead was on the list of the week before."""
         return "rank_before" in self.leads and bool(self.leads["rank_before"].notna().any())
 
+    # Selecting
+
+    def selected(self, filters: Mapping[str, str], words: tuple[str, ...]) -> Selected:
+        """Return which leads have all of some values and words."""
+        if not filters and not words:
+            return Selected(None, len(self))
+        key = (tuple(sorted(filters.items())), tuple(sorted(set(words))))
+        with self._lock:
+            if key in self._selected:
+                self._selected.move_to_end(key)
+                return self._selected[key]
+        masks = [self.has(column, value) for column, value in filters.items()]
+        masks += [self.matches(word) for word in dict.fromkeys(words)]
+        mask = masks[0] if len(masks) == 1 else np.logical_and.reduce(masks)
+        found = Selected(mask, int(np.count_nonzero(mask)))
+        with self._lock:
+            self._selected[key] = found
+            while len(self._selected) > KEPT:
+                self._selected.popitem(last=False)
+        return found
+
     # Searching
 
     @cached_property
-    def _text(self) -> pa.Array:
+    def texts(self) -> pa.Array:
         """Id and shown columns of each lead, folded."""
         columns = [_texts(self.leads[name]) for name in ("id", *self.shown)]
         joined = pc.binary_join_element_wise(
             *columns, pa.scalar("\n", pa.large_string()), null_handling="replace", null_replacement=""
         )
-        return _folded(joined)
+        return folded(joined)
 
     def matches(self, word: str) -> NDArray[np.bool_]:
         """Return which leads have a word in their id or a shown column, in any case."""
-        found = pc.match_substring(self._text, _folded(pa.array([word], pa.large_string()))[0].as_py())
+        found = pc.match_substring(self.texts, folded(pa.array([word], pa.large_string()))[0].as_py())
         return np.asarray(found.to_numpy(zero_copy_only=False))
 
     # Filtering
 
     def has(self, column: str, value: str) -> NDArray[np.bool_]:
         """Return which leads have a value in one of `filter_columns`, be it a choice of `filters` or not."""
-        known = self.filters.get(column) or self._attribute_filter(column)
+        known = self.filters.get(column) or self.other_filter(column)
         if known is not None:
             return known.has(value)
         if column not in self.leads:  # the rep, where nobody calls
@@ -161,19 +168,20 @@ class LeadTable:
         grouped = isinstance(attribute, Category) and attribute.groups is not None
         return encoded_names(column, attribute)[0] if grouped and attribute is not None else column
 
-    def _attribute_filter(self, column: str) -> Filter | None:
+    def other_filter(self, column: str) -> Filter | None:
+        """Return the filter of an attribute, be it one of `filters` or not."""
         attribute = self.contract.companies.attributes.get(column)
-        return None if attribute is None else _attribute_filter(self.leads, column, attribute)
+        return None if attribute is None else attribute_filter(self.leads, column, attribute)
 
     @cached_property
     def filters(self) -> Mapping[str, Filter]:
         """The filters of few values, which people choose from, tier first."""
         companies = self.contract.companies
-        found = [_tier_filter(self.leads["tier"])]
+        found = [tier_filter(self.leads["tier"])]
         texts = [name for name in ("rep", *self.shown) if name in self.leads]
         found += [each for name in texts if (each := self._shown_filter(name)) is not None]
         for name in companies.attributes:
-            each = self._attribute_filter(name)
+            each = self.other_filter(name)
             if each is not None and 1 < len(each.choices) <= MAX_CHOICES:
                 found.append(each)
         return {each.column: each for each in found[:MAX_FILTERS]}
@@ -182,7 +190,7 @@ class LeadTable:
         values = self.leads[name]
         if values.iloc[:PEEK].nunique() > MAX_SHOWN_CHOICES:
             return None
-        found = _filter_of(values, name, words_of(name))
+        found = filter_of(values, name, words_of(name))
         return found if 1 < len(found.choices) <= MAX_SHOWN_CHOICES else None
 
     # Sorting
@@ -214,8 +222,21 @@ class LeadTable:
         """Positions of the leads by the column that they are called by; those without one last."""
         if not self.shown and self.contract.companies.ids == "whole":
             return np.asarray(np.argsort(self.leads["id"].to_numpy(), kind="stable"))
-        names = _folded(_texts(self.leads[self.shown[0] if self.shown else "id"]))
+        names = folded(_texts(self.leads[self.shown[0] if self.shown else "id"]))
         return np.asarray(pc.array_sort_indices(names, null_placement="at_end").to_numpy().astype(np.int64))
+
+    def order(self, sort: str) -> Positions:
+        """Return the positions of the leads in one of `ORDERS`."""
+        order: Positions = getattr(self, ORDERS[sort])
+        return order
+
+    def places_in(self, sort: str) -> Positions:
+        """Return the place of each lead in one of `ORDERS`."""
+        if sort not in self._places_in:
+            places = np.empty(len(self), dtype=np.int64)
+            places[self.order(sort)] = np.arange(len(self))
+            self._places_in[sort] = places
+        return self._places_in[sort]
 
     # Single leads
 
@@ -244,6 +265,10 @@ class LeadTable:
         columns = {str(name): _plain(self.leads[name].array.take(positions)) for name in self.leads}
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
+    def frame(self, positions: Positions) -> pd.DataFrame:
+        """Return leads as a table of the list's columns."""
+        return self.leads.iloc[np.asarray(positions)]
+
     def name_of(self, row: Mapping[str, Any]) -> str:
         """Return what a lead is called: its first shown column, or its id."""
         return given_name(row, self.shown) or str(row["id"])
@@ -271,11 +296,12 @@ class LeadTable:
         return np.where(found < 0, 0, first[found]), np.where(found < 0, 0, ends[found])
 
     @cached_property
-    def _weekly_actions(self) -> Floats:
+    def weekly_actions(self) -> Floats:
+        """The actions of each usage row."""
         return np.asarray(self.usage[list(self.contract.actions)].to_numpy(dtype=np.float64).sum(axis=1))
 
     @cached_property
-    def _weeks_back(self) -> Positions:
+    def weeks_back(self) -> Positions:
         """For each usage row, how many weeks before the list it was; the last complete week is 1."""
         days = self.usage[self.contract.usage.time].to_numpy().astype("datetime64[D]")
         return (np.datetime64(self.as_of, "D") - days).astype(np.int64) // 7
@@ -289,7 +315,7 @@ class LeadTable:
         """Return a lead's actions in each of the last weeks, oldest first."""
         begin, end = self._spans
         span = slice(int(begin[position]), int(end[position]))
-        back, actions = self._weeks_back[span], self._weekly_actions[span]
+        back, actions = self.weeks_back[span], self.weekly_actions[span]
         recent = (back >= 1) & (back <= weeks)
         totals = np.zeros(weeks)
         totals[weeks - back[recent]] = actions[recent]
@@ -314,7 +340,7 @@ def _texts(values: pd.Series[Any]) -> Any:
     return pc.cast(made, pa.large_string())
 
 
-def _folded(texts: Any) -> Any:
+def folded(texts: Any) -> Any:
     """Write texts in one form whatever their case and the way that accents are composed."""
     return pc.utf8_lower(pc.utf8_normalize(texts, form="NFKC"))
 
@@ -322,58 +348,3 @@ def _folded(texts: Any) -> Any:
 def _descending(values: Floats) -> Positions:
     """Return the order of values, the largest first, the first of equals first, NaN last."""
     return np.asarray(np.argsort(-values, kind="stable"))
-
-
-def _tier_filter(tiers: pd.Series[Any]) -> Filter:
-    codes = pd.Categorical(tiers, categories=list(TIERS)).codes.astype(np.int16)
-    return Filter("tier", "Tier", TIERS, tuple(map(capitalised, map(tier_words, TIERS))), codes)
-
-
-def _attribute_filter(leads: pd.DataFrame, name: str, attribute: AnyAttribute) -> Filter | None:
-    title = words_of(label(name, attribute))
-    if isinstance(attribute, Ordered):
-        return _with_missing(name, title, attribute.levels, _level_codes(leads[name], attribute))
-    if isinstance(attribute, Flag):
-        codes = np.where(leads[name].isna(), -1, np.where(leads[name].fillna(False).astype(bool), 0, 1))
-        return _with_missing(name, title, YES_NO, codes)
-    if isinstance(attribute, Category):
-        column = name if attribute.groups is None else encoded_names(name, attribute)[0]
-        if leads[column].iloc[:PEEK].nunique() > MAX_CHOICES:
-            return None
-        return _filter_of(leads[column], column, title)
-    return None
-
-
-def _level_codes(values: pd.Series[Any], ordered: Ordered) -> Positions:
-    """Return the position of each value's level; -1: it is missing."""
-    exported = values.to_numpy(dtype=np.float64, na_value=np.nan) if ordered.cuts else values.astype(object)
-    (places,) = encode_values(ordered, exported, ())
-    return np.where(np.isnan(places), 0.0, places).astype(np.int64) - 1
-
-
-def _filter_of(values: pd.Series[Any], name: str, title: str) -> Filter:
-    """Make a filter of a column's values, in the order of the alphabet; spaces around them do not count."""
-    codes, found = pd.factorize(values)
-    levels = [_trimmed(str(level)) for level in found]
-    ordered = tuple(sorted({*levels} - {""}, key=lambda level: (level.casefold(), level)))
-    places = {level: place for place, level in enumerate(ordered)}
-    # The last one is of missing values, whose code is -1.
-    mapped = np.array([*(places.get(level, -1) for level in levels), -1], dtype=np.int64)
-    return _with_missing(name, title, ordered, mapped[codes])
-
-
-def _trimmed(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _with_missing(name: str, title: str, levels: tuple[str, ...], codes: NDArray[Any]) -> Filter:
-    """Add a choice for missing values, whose code is -1, where there are any."""
-    levels, codes = tuple(map(_trimmed, levels)), np.asarray(codes, dtype=np.int64)
-    missing = codes < 0
-    if not missing.any():
-        return Filter(name, title, levels, levels, codes.astype(np.int16))
-    if NONE in levels:
-        codes = np.where(missing, levels.index(NONE), codes)
-    else:
-        codes, levels = np.where(missing, len(levels), codes), (*levels, NONE)
-    return Filter(name, title, levels, levels, codes.astype(np.int16))

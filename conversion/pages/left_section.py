@@ -10,7 +10,8 @@ from typing import Final
 from conversion.delivery.leavers import WHY, Leaver
 from conversion.features.words import listed
 from conversion.pages.layout import Site
-from conversion.pages.lead_table import NONE, LeadTable
+from conversion.pages.lead_filters import NONE
+from conversion.pages.lead_table import LeadTable
 from conversion.pages.list_query import ListQuery
 from conversion.pages.words import plural
 

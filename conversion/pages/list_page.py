@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
-import numpy as np
 from markupsafe import Markup
 
 from conversion.delivery.leavers import Leaver
@@ -18,9 +17,10 @@ from conversion.leads.lead_tables import WHOLE
 from conversion.pages import words
 from conversion.pages.charts import share_bar, sparkline
 from conversion.pages.layout import Site, render
-from conversion.pages.lead_table import NONE, Filter, LeadTable
+from conversion.pages.lead_filters import NONE, Filter
+from conversion.pages.lead_table import LeadTable
 from conversion.pages.left_section import left_section
-from conversion.pages.list_query import SORTS, ListQuery, parameter_of, select, sorts_of
+from conversion.pages.list_query import SORTS, ListQuery, Selection, parameter_of, select, sorts_of
 from conversion.pages.words import words_of
 from conversion.runtime.files import without_formulas
 
@@ -104,11 +104,11 @@ class AboutList:
 
 def list_page(table: LeadTable, query: ListQuery, about: AboutList, site: Site) -> str:
     """Render a page of the list."""
-    found = select(table, query)
-    last = max(-(-len(found) // PAGE_ROWS), 1)
+    found = Selection(table, query)
+    last = max(-(-found.total // PAGE_ROWS), 1)
     page = min(query.page, last)
     begin = (page - 1) * PAGE_ROWS
-    positions = found[begin : begin + PAGE_ROWS]
+    positions = found.between(begin, begin + PAGE_ROWS)
     rows = [
         _row(table, int(position), row, site)
         for position, row in zip(positions, table.rows(positions), strict=True)
@@ -120,7 +120,7 @@ def list_page(table: LeadTable, query: ListQuery, about: AboutList, site: Site) 
         table=table,
         query=query,
         rows=rows,
-        found=len(found),
+        found=found.total,
         first=begin + 1,
         page=page,
         last=last,
@@ -236,7 +236,7 @@ def csv_of(table: LeadTable, query: ListQuery) -> Iterator[str]:
     """Write the leads that a query asks for as CSV without formulas, some rows at a time."""
     found = select(table, query)
     for begin in range(0, max(len(found), 1), CSV_ROWS):
-        part = table.leads.iloc[np.asarray(found[begin : begin + CSV_ROWS])]
+        part = table.frame(found[begin : begin + CSV_ROWS])
         rows = without_formulas(part.astype({name: "Int64" for name in WHOLE if name in part}))
         # Texts are quoted, as a lone carriage return in one would end its row.
         yield rows.to_csv(index=False, header=begin == 0, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)

@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from conversion.pages.lead_table import LeadTable, Positions, filter_columns
+from conversion.pages.lead_filters import filter_columns
+from conversion.pages.lead_table import LeadTable, Mask, Positions
 
 BY: Final = "by."
 """Begins the name of a filter's parameter; tier has none, as it is no column of the export."""
@@ -185,22 +186,69 @@ def _shown(text: str) -> str:
     return short if len(short) <= MAX_GIVEN else f"{short[: MAX_GIVEN - 1]}…"
 
 
+BLOCK: Final = 1 << 16
+"""Leads that are looked at in one step, from the nearer end of the list, until a page is full."""
+SPARSE: Final = 64
+"""Where one lead of so many or fewer is asked for, these are sorted and the list's order is not walked."""
+
+
+class Selection:
+    """The leads that a query asks for, in its order: how many, and some of them.
+
+    Parameters
+    ----------
+    table
+        The list.
+    query
+        Its page does not matter.
+    """
+
+    def __init__(self, table: LeadTable, query: ListQuery) -> None:
+        self._table, self._sort = table, query.sort
+        found = table.selected(query.filters, tuple(query.search.split()))
+        self._mask, self.total = found.mask, found.total
+
+    def between(self, begin: int, end: int) -> Positions:
+        """Return the positions of those from one place to another; places beyond the last have none."""
+        begin, end = min(begin, self.total), min(end, self.total)
+        order = None if self._sort == "rank" else self._table.order(self._sort)
+        if self._mask is None:
+            return np.arange(begin, end) if order is None else np.asarray(order[begin:end], dtype=np.int64)
+        if begin == end:
+            return np.zeros(0, dtype=np.int64)
+        if order is not None and self.total * SPARSE <= len(self._mask):
+            places = np.sort(self._table.places_in(self._sort)[np.flatnonzero(self._mask)])
+            return np.asarray(order[places[begin:end]], dtype=np.int64)
+        if begin <= self.total - end:
+            return _walk(self._mask, order, begin, end)
+        return _walk(self._mask, order, self.total - end, self.total - begin, backwards=True)
+
+
+def _walk(mask: Mask, order: Positions | None, begin: int, end: int, backwards: bool = False) -> Positions:
+    """Return some of the marked positions of an order, by blocks; backwards, places count from the end."""
+    count, seen, found = len(mask), 0, []
+    for step in range(0, count, BLOCK):
+        first, last = (max(count - step - BLOCK, 0), count - step) if backwards else (step, step + BLOCK)
+        if order is None:
+            marked = np.flatnonzero(mask[first:last]) + first
+        else:
+            block = order[first:last]
+            marked = block[mask[block]]
+        if backwards:
+            marked = marked[::-1]
+        if seen + len(marked) > begin:
+            found.append(marked[max(begin - seen, 0) : end - seen])
+        seen += len(marked)
+        if seen >= end:
+            break
+    positions = np.concatenate(found).astype(np.int64, copy=False)
+    return positions[::-1] if backwards else positions
+
+
 def select(table: LeadTable, query: ListQuery) -> Positions:
     """Return the positions of the leads that a query asks for, in its order, of all pages."""
-    wanted = None
-    for column, value in query.filters.items():
-        has = table.has(column, value)
-        wanted = has if wanted is None else wanted & has
-    for word in dict.fromkeys(query.search.split()):
-        has = table.matches(word)
-        wanted = has if wanted is None else wanted & has
+    mask = table.selected(query.filters, tuple(query.search.split())).mask
     if query.sort == "rank":
-        return np.arange(len(table)) if wanted is None else np.flatnonzero(wanted)
-    order = _order(table, query.sort)
-    return order if wanted is None else order[wanted[order]]
-
-
-def _order(table: LeadTable, sort: str) -> Positions:
-    orders = {"value": "by_value", "rose": "by_rise", "fell": "by_fall", "name": "by_name"}
-    order: Positions = getattr(table, orders[sort])
-    return order
+        return np.arange(len(table)) if mask is None else np.flatnonzero(mask)
+    order = table.order(query.sort)
+    return order if mask is None else order[mask[order]]

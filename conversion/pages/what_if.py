@@ -11,7 +11,7 @@ from conversion.config.attribute_kinds import AnyAttribute, Date, Flag, Number, 
 from conversion.config.attribute_names import label
 from conversion.config.data_contract import Contract
 from conversion.data.timeline import days_before_monday
-from conversion.pages.lead_table import YES_NO
+from conversion.pages.lead_filters import YES_NO
 from conversion.pages.list_query import QueryError
 from conversion.pages.words import words_of
 

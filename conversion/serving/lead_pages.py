@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,13 +15,24 @@ import pandas as pd
 
 from conversion.data.timeline import days_before_monday
 from conversion.leads.lead_columns import REASON_COLUMNS
-from conversion.leads.lead_files import LeadFiles, read_lead_files
+from conversion.leads.lead_files import LeadFiles, read_lead_files, read_list_manifest
 from conversion.pages.lead_table import LeadTable
-from conversion.pages.list_query import ListQuery, select
+from conversion.pages.list_query import ListQuery, Selection
+from conversion.pages.stored_table import StoredTable
 from conversion.runtime.seals import sha256_of
 from conversion.serving.contract_messages import Messages
+from conversion.serving.lead_index import StoredFiles, read_stored_files
 from conversion.serving.messages import Leads, LeadWithUsage, UsageWeek
 from conversion.serving.predictor import VERSION_DIGITS
+
+LARGE: Final = 200_000
+"""Leads of a list at most, for each worker to hold it in memory; larger ones stay in files."""
+TOO_LARGE: Final = (
+    "each worker holds the whole list in memory and reads it as a whole when it starts; "
+    "set score.format to parquet in params.yaml, from which large lists are served without"
+)
+
+log = logging.getLogger(__name__)
 
 _WHOLE: Final = ("rank_before", "last_week_actions", "last_week_users")
 
@@ -36,17 +49,18 @@ class LeadList:
         Of the served model's contract.
     """
 
-    files: LeadFiles
+    files: LeadFiles | StoredFiles
     messages: Messages
 
     @property
     def leads(self) -> pd.DataFrame:
         """The list: `conversion.leads.lead_columns.lead_columns`."""
-        return self.files.leads
+        return self.table.leads
 
     @property
     def usage(self) -> pd.DataFrame:
-        """Clean usage rows, sorted by ``id`` and week."""
+        """Clean usage rows of a list that is held in memory, sorted by ``id`` and week."""
+        assert isinstance(self.files, LeadFiles)
         return self.files.usage
 
     @property
@@ -62,7 +76,26 @@ class LeadList:
     @cached_property
     def table(self) -> LeadTable:
         """The list, as it is searched and sorted."""
-        return LeadTable(self.leads, self.usage, self.messages.contract, self.as_of)
+        files, contract = self.files, self.messages.contract
+        if isinstance(files, StoredFiles):
+            return StoredTable(files.store, contract, self.as_of)
+        return LeadTable(files.leads, files.usage, contract, self.as_of)
+
+    @property
+    def contribution_columns(self) -> tuple[str, ...]:
+        """The keys of `contributions_of`."""
+        if isinstance(self.table, StoredTable):
+            return self.table.contribution_columns
+        assert isinstance(self.files, LeadFiles)
+        return tuple(map(str, self.files.contributions.columns))
+
+    def contributions_of(self, position: int) -> Mapping[str, float]:
+        """Return what each fact adds to a lead's score, by its key, and the base."""
+        if isinstance(self.table, StoredTable):
+            return self.table.contributions_of(position)
+        assert isinstance(self.files, LeadFiles)
+        row = self.files.contributions.iloc[position]
+        return {str(name): float(value) for name, value in row.items() if name != "id"}
 
     @cached_property
     def sha256(self) -> str:
@@ -70,19 +103,47 @@ class LeadList:
         return sha256_of(self.files.manifest.model_dump_json().encode())
 
 
-def read_lead_list(root: Path, file_format: str, messages: Messages) -> LeadList | None:
-    """Read what ``score`` wrote; see `conversion.leads.lead_files.read_lead_files`."""
-    files = read_lead_files(root, file_format, messages.contract)
+def read_lead_list(
+    root: Path, file_format: str, messages: Messages, indexes: Path | None = None
+) -> LeadList | None:
+    """Read what ``score`` wrote: a small list into memory, of a large one in Parquet an index.
+
+    Parameters
+    ----------
+    root
+        The folder that has the list.
+    file_format
+        ``score.format`` of params.yaml.
+    messages
+        Of the contract of the model that scored the list.
+    indexes
+        The folder of indexes; None: every list is read into memory.
+
+    Raises
+    ------
+    ArtifactError
+        See `conversion.leads.lead_files.read_lead_files`.
+    """
+    manifest = read_list_manifest(root, file_format)
+    if manifest is None:
+        return None
+    files: LeadFiles | StoredFiles | None
+    if indexes is not None and file_format == "parquet" and manifest.prospects > LARGE:
+        files = read_stored_files(root, manifest, messages.contract, indexes)
+    else:
+        if manifest.prospects > LARGE:
+            log.warning(TOO_LARGE, extra={"leads": manifest.prospects, "format": file_format})
+        files = read_lead_files(root, file_format, messages.contract)
     return None if files is None else LeadList(files, messages)
 
 
 def lead_page(lead_list: LeadList, query: ListQuery, limit: int, offset: int) -> Leads:
     """Return some of the leads that a query asks for, in its order; its page does not matter."""
-    table, found = lead_list.table, select(lead_list.table, query)
-    rows = table.rows(found[offset : offset + limit])
+    table, found = lead_list.table, Selection(lead_list.table, query)
+    rows = table.rows(found.between(offset, offset + limit))
     return lead_list.messages.leads(
         leads=[lead_list.messages.lead(**_lead(row)) for row in rows],
-        total=len(found),
+        total=found.total,
         limit=limit,
         offset=offset,
         as_of=lead_list.as_of,

@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from conversion.config.attribute_kinds import AnyAttribute, Category, Flag
 from conversion.config.data_contract import Contract
-from conversion.pages.lead_table import NONE, YES_NO, filter_columns
+from conversion.pages.lead_filters import NONE, YES_NO, filter_columns
 from conversion.pages.list_query import parameter_of
 from conversion.serving.contract_messages import Messages
 from conversion.serving.examples import history_example, summary_example

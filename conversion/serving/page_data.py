@@ -106,8 +106,8 @@ class PageData:
         """The facts that the list's contributions are of; none if another model's."""
         model = self.state.predictor.model
         facts = facts_of(model.features, model.data_contract)
-        files = self.leads.files
-        columns = set(files.contributions.columns) & set(files.converted_contributions.columns)
+        columns = set(self.leads.contribution_columns)
+        columns &= set(self.leads.files.converted_contributions.columns)
         return facts if columns.issuperset(fact.key for fact in facts) else ()
 
     @cached_property
@@ -116,8 +116,8 @@ class PageData:
         return Converted(files.converted, files.converted_contributions, self._facts)
 
     def _contributions(self, position: int) -> list[float]:
-        table = self.leads.files.contributions
-        return [float(table[fact.key].iloc[position]) for fact in self._facts]
+        added = self.leads.contributions_of(position)
+        return [added[fact.key] for fact in self._facts]
 
     def _explanation(
         self, position: int, contributions: Sequence[float], sentences: Mapping[str, str | None]
@@ -127,14 +127,14 @@ class PageData:
             return None
         facts = zip(self._facts, contributions, strict=True)
         return Explanation(
-            base=float(self.leads.files.contributions[BASE].iloc[position]),
+            base=self.leads.contributions_of(position)[BASE],
             facts=tuple(Explained(fact, sentences.get(fact.key), added) for fact, added in facts),
         )
 
     def _similar(self, position: int, contributions: Sequence[float]) -> tuple[Similar, ...]:
         if not self._facts:
             return ()
-        company_id = self.leads.leads["id"].iloc[position]
+        company_id = self.table.id_at(position)
         return self._converted.nearest(contributions, company_id)
 
     # What if

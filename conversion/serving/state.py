@@ -25,6 +25,7 @@ from conversion.runtime.errors import ArtifactError
 from conversion.runtime.seals import sha256_of
 from conversion.scorecard.results import ScorecardResults, read_scorecard
 from conversion.serving.contract_messages import Messages
+from conversion.serving.lead_index import indexes_folder
 from conversion.serving.lead_pages import LeadList, read_lead_list
 from conversion.serving.limits import Limits
 from conversion.serving.login import Sessions
@@ -175,7 +176,8 @@ def read_files(
     params
         Of params.yaml.
     environment
-        May name the model file that is allowed, and the key that signs the registered versions.
+        May name the model file that is allowed, the key that signs the registered versions, and the folder of
+        indexes of large lists.
     known
         See `conversion.serving.predictor.make_predictor`.
     root
@@ -196,7 +198,8 @@ def read_files(
     model, description = load_model(ConversionModel, folder / "models", allowed)
     with _whole_model(folder):
         predictor = make_predictor(model, description, params, known)
-    leads = read_lead_list(folder, params.score.format, predictor.messages)
+    indexes = indexes_folder(root, environment)
+    leads = read_lead_list(folder, params.score.format, predictor.messages, indexes)
     if leads is not None:
         predictor = predictor.beside(leads.files.manifest.tier_cuts, leads.files.evidence)
     with _whole_model(folder):

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conversion.pages.lead_table import MAX_SHOWN_CHOICES, NONE, LeadTable, filter_columns
+from conversion.pages.lead_filters import MAX_SHOWN_CHOICES, NONE, filter_columns
+from conversion.pages.lead_table import LeadTable
 from tests.lists import COMPANIES, plain_list, projects_list
 
 

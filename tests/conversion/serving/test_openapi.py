@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from conversion.pages.lead_table import filter_columns
+from conversion.pages.lead_filters import filter_columns
 from conversion.pages.list_query import SORTS
 from conversion.serving import messages
 from conversion.serving.middleware import BENTOML_PATHS

@@ -23,6 +23,7 @@ from conversion.modelling.training import describe
 from conversion.runtime.errors import ArtifactError
 from conversion.runtime.files import sha256, write_json
 from conversion.scorecard.results import PATH as SCORECARD
+from conversion.serving.lead_index import StoredFiles
 from conversion.serving.reload import Watcher, looks_of
 from conversion.serving.state import ServiceState, make_state, served_folder
 from tests.lead_files import write_list
@@ -107,6 +108,33 @@ def test_a_new_list_and_model_replace_the_old_at_once() -> None:
     assert worker.state.limits is first.limits
     assert worker.state.telemetry is first.telemetry
     assert not worker.look_twice()
+
+
+def test_a_large_list_is_replaced_at_once_and_has_an_index_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("conversion.serving.lead_pages.LARGE", 0)
+    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    params["score"]["format"] = "parquet"
+    Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    served = sha256("models/model.joblib")
+    write_list(Path(), small_pipeline(), "parquet", model_sha256=served)
+    worker = Worker()
+    first = worker.state.leads
+    assert first is not None
+    assert isinstance(first.files, StoredFiles)
+    leads = small_pipeline().leads
+    write_list(Path(), small_pipeline(), "parquet", leads.head(5), model_sha256=served)
+    assert worker.look_twice()
+    second = worker.state.leads
+    assert second is not None
+    assert (len(first.table), len(second.table)) == (len(leads), 5)
+    assert first.sha256 != second.sha256, "pages of the new list have other tags"
+    with Path("data/leads/leads.parquet").open("ab") as file:
+        file.write(b"more")
+    assert not worker.look_twice()
+    assert worker.state.leads is second
+    assert any("leads.parquet: sha256 is" in message for message in refused(caplog))
 
 
 def test_files_written_again_as_they_were_change_nothing() -> None:
