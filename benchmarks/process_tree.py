@@ -35,12 +35,16 @@ def run_tree(command: list[str], folder: Path, log: Path) -> Used:
     with log.open("wb") as said:
         child = subprocess.Popen(command, cwd=folder, stdout=said, stderr=subprocess.STDOUT)
         peak, ticks = 0, {}
-        while not (ended := os.wait4(child.pid, os.WNOHANG))[0]:
-            family = descendants(child.pid)
-            if len(family) > 1:
-                peak = max(peak, sum(memory_of(pid) for pid in family))
-            ticks.update({pid: spent for pid in family if (spent := cpu_of(pid)) is not None})
-            time.sleep(EVERY_SECONDS)
+        try:
+            while not (ended := os.wait4(child.pid, os.WNOHANG))[0]:
+                family = descendants(child.pid)
+                if len(family) > 1:
+                    peak = max(peak, sum(memory_of(pid) for pid in family))
+                ticks.update({pid: spent for pid in family if (spent := cpu_of(pid)) is not None})
+                time.sleep(EVERY_SECONDS)
+        except KeyboardInterrupt:
+            child.kill()
+            raise
     _, status, usage = ended
     child.returncode = os.waitstatus_to_exitcode(status)
     # wait4 counts the processes that the command waited for; those that it left alone were looked at.

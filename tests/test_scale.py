@@ -24,7 +24,7 @@ def test_the_exponent_of_a_power_is_found() -> None:
 
 def test_the_table_has_each_size_and_the_exponent_once() -> None:
     failed = dataclasses.replace(ROW, stage="train", exit_code=-9)
-    lines = table([LARGER, failed, ROW]).splitlines()
+    lines = table([ROW, LARGER, failed]).splitlines()
     assert lines[2] == "| clean | local | 100,000 | 19,048 | 4.0 | 2.0 | 0.25 | 25,000 | 0.03 |  |"
     assert lines[3].endswith("| 1.00 |")
     assert "exit -9" in lines[4]
