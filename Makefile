@@ -8,6 +8,8 @@ PYTHON ?= python3.11
 VENV := .venv
 # Libraries that bench-automl compares with; each wants versions of its own, so it has an environment of its own.
 AUTOML := flaml autogluon
+# libraries that benchmarks need and the pipeline does not, each in an environment of its own
+APART := $(AUTOML) polars
 PYTEST_ARGS ?=
 UPGRADE ?=
 DOCS_ARGS ?=
@@ -53,7 +55,7 @@ elif ! { $(1)/$(PIP_INSTALL) --upgrade --target $(1)/uv -r <(sed -n '/^uv==/,/^ 
 fi
 endef
 
-.PHONY: help venv dask run monday test pull push metrics-diff record sweep track-replay lint hooks format lock bench bench-serving bench-automl bench-learning-curve bench-leakage bench-modelling soak docs clean
+.PHONY: help venv dask run monday test pull push metrics-diff record sweep track-replay lint hooks format lock bench bench-serving bench-automl bench-learning-curve bench-leakage bench-modelling bench-scale soak docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -138,7 +140,7 @@ lock: $(VENV)/dev.stamp ## compile the locks from requirements*.in; make lock UP
 	@$(COMPILE) --output-file requirements-serve.txt --constraint requirements.txt requirements-serve.in
 	@$(COMPILE) --output-file requirements-dask.txt requirements-dask.in
 	@$(COMPILE) --output-file requirements-dev.txt requirements-dev.in
-	@for library in $(AUTOML); do \
+	@for library in $(APART); do \
 		$(COMPILE) --output-file benchmarks/requirements-$$library.txt benchmarks/requirements-$$library.in; \
 	done
 
@@ -163,6 +165,9 @@ bench-modelling: $(VENV)/run.stamp ## measure the tables of the choice of model;
 	@$(IN_VENV) dvc repro --quiet
 	@$(IN_VENV) python -m benchmarks.modelling $(MODELLING_ARGS)
 
+bench-scale: $(VENV)/run.stamp $(VENV)-polars/run.stamp ## what each stage costs by the size of the export, e.g. SCALE_ARGS="--sizes 0.1 1"
+	@$(IN_VENV) python -m benchmarks.scale --features ours pandas duckdb polars $(SCALE_ARGS)
+
 soak: $(VENV)/run.stamp ## ten minutes of 32 clients, one request in ten bad: no 5xx, no growing memory
 	@$(IN_VENV) python -m benchmarks.soak
 
@@ -174,7 +179,7 @@ docs: $(VENV)/dev.stamp ## build the documentation, docs/build/html; DOCS_ARGS=-
 	@echo "docs/build/html/index.html"
 
 clean: ## remove the virtual environments and the tools' caches; what the stages wrote stays
-	@rm -rf $(VENV) $(AUTOML:%=$(VENV)-%) .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage htmlcov report.html \
+	@rm -rf $(VENV) $(APART:%=$(VENV)-%) .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage htmlcov report.html \
 		assets docs/build tools/docs/python_api
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
