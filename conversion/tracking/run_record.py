@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import itertools
 import json
 import shutil
 import subprocess
@@ -28,6 +29,7 @@ from conversion.runtime.files import (
     reading,
     sha256,
 )
+from conversion.runtime.parts import parts_at
 from conversion.tracking import outbox
 
 LOCK: Final = Path("dvc.lock")
@@ -244,8 +246,9 @@ def fill(folder: Path, columns: Iterable[str], shown: Collection[str] = ()) -> N
         target.parent.mkdir(parents=True, exist_ok=True)
         copy_file(source, target)
     with reading("data/features/latest.parquet"):
-        latest = pq.ParquetFile("data/features/latest.parquet", **VERIFIED)
-        rows = next(latest.iter_batches(batch_size=EXAMPLE_ROWS, columns=list(columns)))
+        latest = (pq.ParquetFile(part, **VERIFIED) for part in parts_at("data/features/latest.parquet"))
+        batches = (file.iter_batches(batch_size=EXAMPLE_ROWS, columns=list(columns)) for file in latest)
+        rows = next(itertools.chain.from_iterable(batches))
     pq.write_table(pa.Table.from_batches([rows]), folder / outbox.EXAMPLE, **WITH_CHECKSUMS)
 
 
