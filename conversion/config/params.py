@@ -52,7 +52,9 @@ class Data(Section):
         ge=0, le=1, description="largest share of usage rows whose company is in no company table"
     )
     part_rows: int = Field(
-        ge=1000, description="about how many usage rows a part has; bounds memory, changes no result"
+        ge=1000,
+        le=10**9,
+        description="about how many usage rows a part has; bounds memory, changes no result",
     )
 
 
@@ -156,6 +158,7 @@ class Train(Section):
     history_weeks: Weeks | None = Field(description="weeks of training snapshots; null: all")
     max_snapshots: int = Field(
         ge=10_000,
+        le=10**8,
         description="training snapshots to learn from at most; beyond it some are drawn, with weights",
     )
     recency_half_life_weeks: Weeks | None = Field(

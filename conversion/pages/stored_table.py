@@ -178,12 +178,12 @@ class StoredTable(LeadTable):
     @cached_property
     def weekly_actions(self) -> Floats:
         """The actions of each usage row."""
-        return self._arrays["usage_actions"]
+        return self._arrays["row_actions"]
 
     @cached_property
     def weeks_back(self) -> Positions:
         """For each usage row, how many weeks before the list it was; the last complete week is 1."""
-        return self._arrays["usage_weeks_back"]
+        return self._arrays["row_weeks_back"]
 
 
 def columns_of(rows: StoredRows) -> pd.DataFrame:

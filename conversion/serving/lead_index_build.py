@@ -108,8 +108,8 @@ def _write_usage(arrays: Arrays, root: Path, manifest: Manifest, contract: Contr
     last: np.uint64 | None = None
     with (
         TableWriter(arrays.folder / USED, narrow) as table,
-        arrays.writer("usage_actions", "float64") as actions,
-        arrays.writer("usage_weeks_back", "int32") as weeks,
+        arrays.writer("row_actions", "float64") as actions,
+        arrays.writer("row_weeks_back", "int32") as weeks,
     ):
         for batch in usage_batches(root, full):
             part = LeadTable(nobody, batch.to_pandas(), contract, manifest.as_of)

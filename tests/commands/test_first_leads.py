@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from io import StringIO
 from pathlib import Path
 
@@ -23,7 +24,9 @@ def test_the_first_ten_leads_are_text_in_every_format(
     how: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = (root / "params.yaml").read_text(encoding="utf-8")
-    (tmp_path / "params.yaml").write_text(text.replace("format: csv", f"format: {how}"), encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(
+        re.sub(r"(?<=^score:\n  format: )csv", how, text, flags=re.MULTILINE), encoding="utf-8"
+    )
     monkeypatch.chdir(tmp_path)
     write_leads(LEADS, Path(f"data/leads/top_leads.{how}"))
     first_leads.main()

@@ -323,4 +323,6 @@ def test_the_report_names_the_rules_of_the_contract() -> None:
     }  # fmt: skip
     assert report["usage"]["quarantined"]["orphan_usage"] == 1
     with pytest.raises(ExportError, match=r"^weekly_usage: no row is left .*: orphan_usage 1$"):
-        cleaning.check_usage_is_left(clean.usage, quarantine.usage, AS_OF, projects())
+        cleaning.check_usage_is_left(
+            report["usage"]["kept"], report["usage"]["quarantined"], AS_OF, projects()
+        )

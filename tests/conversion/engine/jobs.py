@@ -14,13 +14,12 @@ from threadpoolctl import threadpool_info
 
 from conversion.config.contract_file import load_contract
 from conversion.config.params_file import load_params
-from conversion.data.clean_tables import CleanTables
-from conversion.features import snapshots
+from conversion.features.compute import feature_settings
+from conversion.features.feature_tables import featurize_part, survey
+from conversion.features.snapshots import Recipe, Weeks, backtest_weeks, training_weeks
 from conversion.runtime.errors import ParamsError
 from conversion.runtime.files import read_value, write_text
 from conversion.runtime.parts import part_path
-from conversion.stats.hashing import part_of
-from stages.featurize import read_clean, write_tables
 
 WAIT_SECONDS = 120
 
@@ -94,32 +93,21 @@ def wait_for(*files: Path) -> None:
 
 
 def featurize(part: int, root: Path, parts: int) -> dict[str, int]:
-    """Make the snapshots of a part of the clean tables; the file ``fragile`` kills part 1 in the middle."""
+    """Make the snapshots of a part; the file ``fragile`` kills the worker of part 1 before that is noted."""
     params = load_params("params.yaml")
     contract = load_contract("data/contract.json")
-    clean = read_clean(contract)
     as_of = pd.Timestamp(read_value("data/clean/export.json", "as_of"))
-    weeks = snapshots.training_weeks(clean.usage[contract.usage.time].min(), as_of, params.featurize)
-    recipe = snapshots.recipe_of(clean.companies, params.featurize, contract)
-    tables = snapshots.with_encoded_histories(_of_part(clean, part, parts), recipe)
-    made = {
-        "train": lambda some: snapshots.training_snapshots(some, weeks, recipe, params.seed),
-        "latest": lambda some: snapshots.prospect_snapshots(some, as_of, recipe),
-    }
-    counts = {}
-    for name, make in made.items():
-        some = snapshots.snapshots_by_chunk(tables, params.featurize.chunk_companies, make, name)
-        counts[name] = write_tables(str(part_path(root / f"data/features/{name}.parquet", part, parts)), some)
-        if part == 1 and Path("fragile").exists():  # the first time
-            Path("fragile").unlink()
-            os.kill(os.getpid(), signal.SIGKILL)
-    return counts
-
-
-def _of_part(clean: CleanTables, part: int, parts: int) -> CleanTables:
-    def rows(table: pd.DataFrame) -> pd.DataFrame:
-        return table[part_of(table["id"], parts) == part].reset_index(drop=True)
-
-    return clean._replace(
-        companies=rows(clean.companies), usage=rows(clean.usage), periods=rows(clean.periods)
+    found = survey(contract)
+    assert found.parts == parts
+    weeks = Weeks(
+        training_weeks(found.first_week, as_of, params.featurize),
+        backtest_weeks(found.first_week, as_of, params),
+        as_of,
     )
+    settings = feature_settings(params.featurize, contract)
+    recipe = Recipe(params.featurize, contract, settings, found.levels)
+    counts = featurize_part(part, root=root, parts=parts, weeks=weeks, recipe=recipe, seed=params.seed)
+    if part == 1 and Path("fragile").exists():  # the first time
+        Path("fragile").unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return counts

@@ -22,6 +22,8 @@ from conversion.engine.kept_parts import kept_parts
 from conversion.engine.run_parts import run_parts
 from conversion.runtime.errors import EngineError, UserError
 from conversion.runtime.files import write_json, write_parquet
+from conversion.runtime.parts import part_path
+from conversion.stats.hashing import part_of
 from tests.conversion.engine import jobs
 from tests.pipeline import Pipeline, lay_out_typed, small_params, tiny_export
 
@@ -89,18 +91,21 @@ class TestClusterOfThisMachine:
             tables = sorted(Path("data/features").rglob("*.parquet/*.parquet"))
             written[engine.type] = counts, {str(each): each.read_bytes() for each in tables}
         assert not Path("fragile").exists()
-        assert len(written["dask"][1]) == 2 * PARTS
+        assert len(written["dask"][1]) == 4 * PARTS
         assert all(count["train"] > 100 for count in written["dask"][0])
         assert written["dask"] == written["local"]
 
 
 def lay_out_clean() -> None:
-    """Write params.yaml, the contract and the clean tables of a tiny export."""
+    """Write params.yaml, the contract and the clean tables of a tiny export, in parts."""
     pipeline = Pipeline(tiny_export(companies=400), small_params())
     lay_out_typed(Path(), tiny_export())
-    write_parquet("data/clean/companies.parquet", pipeline.companies)
-    write_parquet("data/clean/usage.parquet", pipeline.usage)
-    write_parquet("data/clean/subscriptions.parquet", pipeline.clean.periods)
+    companies, usage, periods = pipeline.companies, pipeline.usage, pipeline.clean.periods
+    clean = {"companies": companies, "usage": usage, "subscriptions": periods}
+    for name, table in clean.items():
+        for part in range(PARTS):
+            rows = table[part_of(table["id"], PARTS) == part]
+            write_parquet(part_path(f"data/clean/{name}.parquet", part, PARTS), rows)
     write_json("data/clean/export.json", {"as_of": f"{pipeline.as_of:%Y-%m-%d}"})
 
 
