@@ -31,4 +31,4 @@ def new_column(rows: int, dtype: DTypeLike, folder: Path | None) -> NDArray[Any]
         return np.empty(rows, dtype=dtype)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:
-        return np.memmap(file, dtype=dtype, mode="w+", shape=(rows,))
+        return np.memmap(file, dtype=dtype, mode="w+", shape=(rows,)).view(np.ndarray)
