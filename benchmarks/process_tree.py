@@ -29,7 +29,8 @@ def run_tree(command: list[str], folder: Path, log: Path) -> Used:
     """Run a command in a folder; what it says goes to the log.
 
     The memory of several processes at once is their proportional set size, which counts shared pages once;
-    it is looked at five times a second. Without /proc only the largest process counts.
+    it is looked at five times a second. Without /proc only the largest process counts, and this one: until
+    the command starts, a child has its parent's memory.
     """
     start = time.perf_counter()
     with log.open("wb") as said:
@@ -38,8 +39,8 @@ def run_tree(command: list[str], folder: Path, log: Path) -> Used:
         try:
             while not (ended := os.wait4(child.pid, os.WNOHANG))[0]:
                 family = descendants(child.pid)
-                if len(family) > 1:
-                    peak = max(peak, sum(memory_of(pid) for pid in family))
+                together = sum(memory_of(pid) for pid in family) if len(family) > 1 else 0
+                peak = max(peak, together, *(highest_of(pid) for pid in family))
                 ticks.update({pid: spent for pid in family if (spent := cpu_of(pid)) is not None})
                 time.sleep(EVERY_SECONDS)
         except KeyboardInterrupt:
@@ -49,7 +50,8 @@ def run_tree(command: list[str], folder: Path, log: Path) -> Used:
     child.returncode = os.waitstatus_to_exitcode(status)
     # wait4 counts the processes that the command waited for; those that it left alone were looked at.
     cpu = max(usage.ru_utime + usage.ru_stime, sum(ticks.values()))
-    peak = max(peak, usage.ru_maxrss * MAXRSS_UNIT)
+    if not PROC.is_dir():
+        peak = usage.ru_maxrss * MAXRSS_UNIT
     return Used(child.returncode, time.perf_counter() - start, cpu, peak)
 
 
@@ -87,3 +89,12 @@ def memory_of(pid: int) -> int:
     except OSError:
         return 0
     return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
+def highest_of(pid: int) -> int:
+    """Return the most memory that a process has had so far in bytes, 0 if it has ended."""
+    try:
+        lines = (PROC / str(pid) / "status").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return 0
+    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))

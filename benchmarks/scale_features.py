@@ -72,7 +72,10 @@ def task_of(files: list[Path]) -> Task:
     """Read what is computed from the contract, and the weeks from the usage."""
     usage = json.loads(Path("data/contract.json").read_text(encoding="utf-8"))["usage"]
     time = usage["time"]
-    ranges = [pc.min_max(pq.read_table(file, columns=[time])[time]).as_py() for file in files]
+    ranges = [
+        pc.min_max(pq.read_table(file, columns=[time], page_checksum_verification=True)[time]).as_py()
+        for file in files
+    ]
     first = np.datetime64(min(each["min"] for each in ranges), "D")
     last = np.datetime64(max(each["max"] for each in ranges), "D")
     modules = [(name.lower(), each["actions"], each["users"]) for name, each in usage["modules"].items()]
@@ -83,7 +86,7 @@ def chunks(files: Iterable[Path], columns: list[str], companies: int) -> Iterato
     """Yield the usage of so many companies at a time; each file is sorted by company."""
     for path in files:
         pending: list[pa.Table] = []
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=columns):
                 table = pa.concat_tables([*pending, pa.Table.from_batches([batch])])
                 starts = company_starts(table)

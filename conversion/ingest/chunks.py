@@ -17,6 +17,7 @@ from conversion.ingest.folders import Place, find_table
 from conversion.ingest.tables import Source, joined, read_chunks
 from conversion.ingest.weekly_counts import read_weekly_usage
 from conversion.runtime.errors import ExportError
+from conversion.runtime.files import VERIFIED
 
 CHUNK_ROWS: Final = 500_000
 """Most rows of a chunk."""
@@ -40,7 +41,7 @@ def _count_in(file: Place, suffix: str) -> int:
         if suffix == ".csv":
             blocks = iter(lambda: opened.read(READ_AT_ONCE), b"")
             return max(sum(block.count(b"\n") for block in blocks) - 1, 0)
-        with parquet.ParquetFile(opened) as described:
+        with parquet.ParquetFile(opened, **VERIFIED) as described:
             return int(described.metadata.num_rows)
 
 

@@ -24,7 +24,7 @@ from conversion.ingest.folders import Place
 from conversion.ingest.origin_leaks import RowOrder
 from conversion.ingest.whole_columns import Suspects, describe_faults
 from conversion.runtime.errors import ExportError
-from conversion.runtime.files import WITH_CHECKSUMS, writing
+from conversion.runtime.files import WITH_CHECKSUMS, read_parquet, writing
 from conversion.runtime.parts import part_path
 from conversion.stats.hashing import part_of
 
@@ -124,7 +124,7 @@ class _Round:
             self._read(described[name], split)
             if aliases is not None and name == first and not self.is_wrong:
                 try:
-                    split.current = current_ids(pd.read_parquet(self._path(name)), aliases)
+                    split.current = current_ids(read_parquet(self._path(name)), aliases)
                 except ExportError as error:
                     # Said once the faults of all tables are known to be none.
                     self.contradiction = error
