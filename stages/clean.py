@@ -25,6 +25,7 @@ from conversion.data.part_cleaning import (
 )
 from conversion.data.period import ExportDays, Period, find_period
 from conversion.data.usage_weeks import days_from_json, merged_weeks, weeks_from_json
+from conversion.engine.kept_parts import kept_parts
 from conversion.engine.run_parts import run_parts
 from conversion.runtime.cli import run
 from conversion.runtime.files import read_value, write_json
@@ -46,16 +47,20 @@ def main() -> None:
             each for each in run_parts(first_of, parts, params.engine, "first weeks") if each is not None
         ]
         first_week = pd.Timestamp(min(found)) if found else None
-    clear_tables(contract, parts)
-    clean = partial(clean_part, contract, period, deduplication, first_week, parts)
-    found = run_parts(clean, parts, params.engine, "clean")
-    report = added(each["report"] for each in found)
-    warn_of_strays(weeks, period)
-    warn_of_incomplete_week(period)
-    check_usage_is_left(report["usage"]["kept"], report["usage"]["quarantined"], period.as_of, contract)
-    levels = merged_levels([each["levels"] for each in found], contract)
-    if any([*each["levels"][name]] != [*every] for each in found for name, every in levels.items()):
-        run_parts(partial(relevel_part, levels, parts), parts, params.engine, "levels")
+    if parts == 1:
+        clear_tables(contract)
+    given = {"period": period._asdict(), "clean": params.clean, "first_week": first_week}
+    with kept_parts("clean", parts, given, ["data/contract.json", TYPED]) as kept:
+        clean = partial(clean_part, contract, period, deduplication, first_week, kept.root, parts)
+        cleaned = run_parts(clean, parts, params.engine, "clean", kept)
+        report = added(each["report"] for each in cleaned)
+        warn_of_strays(weeks, period)
+        warn_of_incomplete_week(period)
+        check_usage_is_left(report["usage"]["kept"], report["usage"]["quarantined"], period.as_of, contract)
+        levels = merged_levels([each["levels"] for each in cleaned], contract)
+        if any([*each["levels"][name]] != [*every] for each in cleaned for name, every in levels.items()):
+            relevel = partial(relevel_part, levels, kept.root, parts)
+            run_parts(relevel, parts, params.engine, "levels", kept)
     write_json("data/clean/export.json", {"as_of": report["as_of"]})
     write_json("metrics/cleaning.json", report)
     counts = {"companies": report["companies"]["kept"], "usage": report["usage"]["kept"]}

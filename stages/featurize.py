@@ -12,10 +12,11 @@ from conversion.config.params_file import load_params
 from conversion.engine.kept_parts import kept_parts
 from conversion.engine.run_parts import run_parts
 from conversion.features.compute import feature_settings
-from conversion.features.feature_tables import featurize_part, survey
+from conversion.features.feature_tables import SNAPSHOTS, featurize_part, survey
 from conversion.features.snapshots import Recipe, Weeks, backtest_weeks, check_weeks, training_weeks
 from conversion.runtime.cli import run
 from conversion.runtime.files import read_monday
+from conversion.runtime.parts import clear_table
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ def main() -> None:
     recipe = Recipe(settings, contract, feature_settings(settings, contract), found.levels)
 
     given = {"featurize": settings, "seed": params.seed, "cutoffs": [f"{day:%Y-%m-%d}" for day in cutoffs]}
+    for name in SNAPSHOTS if found.parts == 1 else ():
+        clear_table(f"data/features/{name}.parquet", 1)
     with kept_parts("featurize", found.parts, given, ["data/contract.json", "data/clean"]) as kept:
         make = functools.partial(
             featurize_part, root=kept.root, parts=found.parts, weeks=weeks, recipe=recipe, seed=params.seed

@@ -67,10 +67,11 @@ def clean_part(
     period: Period,
     deduplication: str,
     first_week: pd.Timestamp | None,
+    root: Path,
     parts: int,
     part: int,
 ) -> dict[str, Any]:
-    """Clean a part and write its tables, if usage is left in it or there are other parts.
+    """Clean a part and write its tables below ``root``, if usage is left in it or there are other parts.
 
     Returns
     -------
@@ -80,7 +81,7 @@ def clean_part(
     tables = read_typed(contract, parts, part)
     clean, quarantine = clean_tables(tables, period, deduplication, contract, first_week)
     if parts > 1 or len(clean.usage):
-        _write(clean, quarantine, contract, partial(_write_part, parts=parts, part=part))
+        _write(clean, quarantine, contract, partial(_write_part, root=root, parts=parts, part=part))
     levels = {name: [*clean.companies[name].cat.categories] for name in _categories(contract)}
     return {"report": cleaning_report(clean, quarantine, period.as_of, contract), "levels": levels}
 
@@ -91,8 +92,8 @@ def _categories(contract: Contract) -> dict[str, Category]:
     return {encoded_names(column, category)[0]: category for column, category in categories}
 
 
-def _write_part(path: Path, table: pd.DataFrame, parts: int, part: int) -> None:
-    write_parquet(part_path(path, part, parts), table)
+def _write_part(path: Path, table: pd.DataFrame, root: Path, parts: int, part: int) -> None:
+    write_parquet(part_path(root / path, part, parts), table)
 
 
 def _write(clean: CleanTables, quarantine: Quarantine, contract: Contract, write: Any) -> None:
@@ -114,13 +115,13 @@ def _write(clean: CleanTables, quarantine: Quarantine, contract: Contract, write
         write(QUARANTINE / file, quarantine.histories[column])
 
 
-def clear_tables(contract: Contract, parts: int) -> None:
-    """Remove clean tables, and rows in quarantine, that are of another number of parts."""
+def clear_tables(contract: Contract) -> None:
+    """Remove clean tables, and rows in quarantine, that are in parts where there is one part now."""
     names = ["companies", "usage", "subscriptions", "contacts", "objections"]
     files = [*(f"{name}.parquet" for name in names), *history_files(contract).values()]
     for folder in (CLEAN, QUARANTINE):
         for file in files:
-            clear_table(folder / file, parts)
+            clear_table(folder / file, 1)
 
 
 def merged_levels(
@@ -133,9 +134,9 @@ def merged_levels(
     }
 
 
-def relevel_part(levels: Mapping[str, Sequence[str]], parts: int, part: int) -> None:
-    """Write a part of the companies again, with the levels of all parts."""
-    path = part_path(CLEAN / "companies.parquet", part, parts)
+def relevel_part(levels: Mapping[str, Sequence[str]], root: Path, parts: int, part: int) -> None:
+    """Write a part of the companies below ``root`` again, with the levels of all parts."""
+    path = part_path(root / CLEAN / "companies.parquet", part, parts)
     companies = read_parquet(path)
     if any([*companies[name].cat.categories] != [*every] for name, every in levels.items()):
         columns = {

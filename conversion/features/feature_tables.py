@@ -37,6 +37,8 @@ from conversion.runtime.parts import part_path, parts_at
 COMPANIES: Final = "data/clean/companies.parquet"
 USAGE: Final = "data/clean/usage.parquet"
 SUBSCRIPTIONS: Final = "data/clean/subscriptions.parquet"
+SNAPSHOTS: Final = ("train", "backtest", "latest", "previous")
+"""The tables of snapshots, in data/features/."""
 
 
 class Survey(NamedTuple):
@@ -127,10 +129,7 @@ def featurize_part(
         lambda some: all_snapshots(some, weeks, recipe, seed),
         "snapshots",
     )
-    paths = {
-        name: part_path(root / f"data/features/{name}.parquet", part, parts)
-        for name in ("train", "backtest", "latest", "previous")
-    }
+    paths = {name: part_path(root / f"data/features/{name}.parquet", part, parts) for name in SNAPSHOTS}
     return write_tables(paths, chunks)
 
 
