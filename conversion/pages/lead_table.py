@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
+import operator
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -125,7 +127,7 @@ class LeadTable:
                 return self._selected[key]
         masks = [self.has(column, value) for column, value in filters.items()]
         masks += [self.matches(word) for word in dict.fromkeys(words)]
-        mask = masks[0] if len(masks) == 1 else np.logical_and.reduce(masks)
+        mask = functools.reduce(operator.and_, masks)
         found = Selected(mask, int(np.count_nonzero(mask)))
         with self._lock:
             self._selected[key] = found
