@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-TIMEOUT = 400
+TIMEOUT = 900  # of a command that hangs; a slow machine decides no test
 
 ALL = ("simulate", "load", "clean", "featurize", "train", "evaluate", "score", "report", "track")
 AFTER_FEATURIZE = ALL[4:]
