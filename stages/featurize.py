@@ -35,7 +35,7 @@ def main() -> None:
 
     given = {"featurize": settings, "seed": params.seed, "cutoffs": [f"{day:%Y-%m-%d}" for day in cutoffs]}
     for name in SNAPSHOTS if found.parts == 1 else ():
-        clear_table(f"data/features/{name}.parquet", 1)
+        clear_table(f"data/features/{name}.parquet")
     with kept_parts("featurize", found.parts, given, ["data/contract.json", "data/clean"]) as kept:
         make = functools.partial(
             featurize_part, root=kept.root, parts=found.parts, weeks=weeks, recipe=recipe, seed=params.seed

@@ -40,7 +40,7 @@ from conversion.ingest.profile import profile
 from conversion.ingest.split import split_export
 from conversion.runtime.cli import run
 from conversion.runtime.files import is_leftover, read_parquet, write_json, write_parquet
-from conversion.runtime.parts import clear_table
+from conversion.runtime.parts import clear_table, move_table
 
 TYPED: Final = Path("data/typed")
 CONTRACT: Final = Path("data/contract.json")
@@ -85,7 +85,7 @@ def load_whole(folder: Place, contract: Contract, own: str | None, most: float) 
     customers = len(conversions(current, contract))
     leaks = warn_of_leaks(measure_leaks(current, contract), customers, contract.usage.table)
     for name, table in tables.items():
-        clear_table(TYPED / f"{name}.parquet", 1)
+        clear_table(TYPED / f"{name}.parquet")
         write_parquet(TYPED / f"{name}.parquet", table)
         log.info("loaded", extra={"table": name, "rows": len(table)})
     write_facts(export.last_days, 1)
@@ -117,6 +117,7 @@ def load_parts(
             )
             for name in contract.tables
         }
+        TYPED.mkdir(parents=True, exist_ok=True)
         for name in contract.tables:
             move_table(scratch / f"{name}.parquet", TYPED / f"{name}.parquet")
             log.info("loaded", extra={"table": name, "rows": profiles[name]["rows"], "parts": parts})
@@ -145,16 +146,6 @@ def scratch_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder)
-
-
-def move_table(source: Path, target: Path) -> None:
-    """Move a table in parts, or a file, to where there may be an older one."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.is_dir():
-        shutil.rmtree(target)
-    elif source.is_dir():
-        target.unlink(missing_ok=True)
-    source.replace(target)
 
 
 if __name__ == "__main__":

@@ -30,14 +30,19 @@ CLEAN: Final = Path("data/clean")
 QUARANTINE: Final = Path("data/quarantine")
 
 
-def read_typed(contract: Contract, parts: int, part: int) -> dict[str, pd.DataFrame]:
-    """Read one part of each typed table, weeks from Monday on; of the table of aliases all."""
+def read_part(folder: Path, contract: Contract, part: int, parts: int) -> dict[str, pd.DataFrame]:
+    """Read one part of each typed table; of the table of aliases all, which every part needs."""
     aliases = contract.companies.aliases
     shared = None if aliases is None else aliases.table
-    tables = {
-        name: read_parquet(part_path(TYPED / f"{name}.parquet", part, 1 if name == shared else parts))
+    return {
+        name: read_parquet(part_path(folder / f"{name}.parquet", part, 1 if name == shared else parts))
         for name in contract.tables
     }
+
+
+def read_typed(contract: Contract, parts: int, part: int) -> dict[str, pd.DataFrame]:
+    """Read one part of each typed table, weeks from Monday on."""
+    tables = read_part(TYPED, contract, part, parts)
     usage = contract.usage.table
     return tables | {usage: on_mondays(tables[usage], contract)}
 
@@ -121,7 +126,7 @@ def clear_tables(contract: Contract) -> None:
     files = [*(f"{name}.parquet" for name in names), *history_files(contract).values()]
     for folder in (CLEAN, QUARANTINE):
         for file in files:
-            clear_table(folder / file, 1)
+            clear_table(folder / file)
 
 
 def merged_levels(

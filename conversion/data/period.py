@@ -16,9 +16,9 @@ import pandas as pd
 from conversion.config.data_contract import Contract
 from conversion.config.params import Clean
 from conversion.data.timeline import WEEK, known_at
-from conversion.data.usage_weeks import usage_weeks
+from conversion.data.usage_weeks import logs_by_week, usage_weeks
 from conversion.runtime.errors import ExportError
-from conversion.stats.portable_math import exp, log
+from conversion.stats.portable_math import exp
 
 
 class Volume(NamedTuple):
@@ -330,10 +330,7 @@ def weekly_volume(usage: pd.DataFrame, weeks: pd.Index, columns: Sequence[str], 
         a row's actions (0 with less than two rows).
     """
     recent = usage[usage[time].isin(weeks)]
-    actions = recent[list(columns)].clip(lower=0).sum(axis=1)
-    active = actions > 0
-    logs = pd.Series(log(actions[active]), index=actions.index[active])
-    by_week = logs.groupby(recent.loc[active, time])
+    by_week = logs_by_week(recent, columns, time)
     rows = by_week.size().reindex(weeks, fill_value=0)
     volume = rows * exp(by_week.mean().reindex(weeks, fill_value=0.0))
     return pd.DataFrame(

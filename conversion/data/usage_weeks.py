@@ -5,10 +5,11 @@ Of the parts of an export both can be merged; they are written as JSON in betwee
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import pandas as pd
+from pandas.api.typing import SeriesGroupBy
 
 from conversion.config.data_contract import Contract
 from conversion.stats.portable_math import log
@@ -34,17 +35,21 @@ def usage_weeks(usage: pd.DataFrame, contract: Contract) -> pd.DataFrame:
         logarithms of their actions.
     """
     time = contract.usage.time
-    actions = usage[list(contract.actions)].clip(lower=0).sum(axis=1)
-    active = actions > 0
-    logs = pd.Series(0.0, index=usage.index)
-    logs[active] = log(actions[active])
     by_week = usage.groupby(time)["id"]
-    of_active = logs[active].groupby(usage.loc[active, time])
+    of_active = logs_by_week(usage, contract.actions, time)
     weeks = pd.DataFrame({"rows": by_week.size(), "lowest_id": by_week.min()})
     return weeks.assign(
         active=of_active.size().reindex(weeks.index, fill_value=0),
         logs=of_active.sum().reindex(weeks.index, fill_value=0.0),
     )
+
+
+def logs_by_week(usage: pd.DataFrame, columns: Sequence[str], time: str) -> SeriesGroupBy[Any, Any]:
+    """Group by week the logarithm of each active row's actions: those of some columns, if there are any."""
+    actions = usage[list(columns)].clip(lower=0).sum(axis=1)
+    active = actions > 0
+    logs = pd.Series(log(actions[active]), index=actions.index[active])
+    return logs.groupby(usage.loc[active, time])
 
 
 def merged_weeks(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:

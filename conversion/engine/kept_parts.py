@@ -22,7 +22,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from conversion.runtime.files import is_temporary, read_value, reading, sha256, write_json, writing
+from conversion.runtime.files import read_value, reading, sha256, write_json, writing
+from conversion.runtime.parts import move_table
 
 WORK: Final = Path("data/.work")
 SOURCE: Final = Path(__file__).resolve().parents[2]
@@ -144,15 +145,7 @@ def _plain(value: Any) -> Any:
 def hash_of(path: str | Path) -> str:
     """Hash a file, or the names and contents of the files of a folder; see `reading` for errors."""
     with reading(path):
-        if not Path(path).is_dir():
-            return sha256(path)
-        files = sorted(each for each in Path(path).rglob("*") if each.is_file())
-        lines = [
-            f"{each.relative_to(path).as_posix()} {sha256(each)}\n"
-            for each in files
-            if not is_temporary(each) and "__pycache__" not in each.parts
-        ]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+        return sha256(path)
 
 
 def package_versions() -> dict[str, str]:
@@ -182,9 +175,5 @@ def _move(source: Path, target: Path) -> None:
         if each.is_dir() and each.suffix != ".parquet":
             there.mkdir(parents=True, exist_ok=True)
             _move(each, there)
-            continue
-        if there.is_dir():
-            shutil.rmtree(there)
-        elif each.is_dir():
-            there.unlink(missing_ok=True)
-        each.replace(there)
+        else:
+            move_table(each, there)

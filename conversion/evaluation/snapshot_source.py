@@ -69,10 +69,12 @@ class SnapshotFiles:
 
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
         """Yield each row group."""
+        names = self.needed if columns is None else list(columns)
         for part in self._parts:
-            with reading(part), pq.ParquetFile(part, **VERIFIED) as file:
-                groups, names = file.num_row_groups, self.needed if columns is None else list(columns)
-            for group in range(groups):
-                with reading(part), pq.ParquetFile(part, **VERIFIED) as file:
-                    table = file.read_row_group(group, names)
-                yield table.to_pandas(split_blocks=True, self_destruct=True)
+            with reading(part):
+                file = pq.ParquetFile(part, **VERIFIED)
+            with file:
+                for group in range(file.num_row_groups):
+                    with reading(part):
+                        table = file.read_row_group(group, names)
+                    yield table.to_pandas(split_blocks=True, self_destruct=True)

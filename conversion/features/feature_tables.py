@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from conversion.config.attribute_kinds import Category
 from conversion.config.attribute_names import encoded_names
 from conversion.config.data_contract import Contract
-from conversion.data.attribute_encoding import Levels
+from conversion.data.attribute_encoding import Levels, levels_of
 from conversion.data.clean_tables import CleanTables
 from conversion.data.histories import history_files
 from conversion.features.snapshots import (
@@ -25,14 +24,14 @@ from conversion.features.snapshots import (
     with_encoded_histories,
 )
 from conversion.runtime.files import (
-    WITH_CHECKSUMS,
     read_parquet,
     reading,
+    replacing,
     require_columns,
     verified_parquet,
-    write_atomically,
 )
 from conversion.runtime.parts import part_path, parts_at
+from conversion.runtime.row_groups import row_group_writer
 
 COMPANIES: Final = "data/clean/companies.parquet"
 USAGE: Final = "data/clean/usage.parquet"
@@ -91,24 +90,21 @@ def _union(category: Category, levels: Sequence[Sequence[str]]) -> tuple[str, ..
     """Return the levels that occur in any part, in the order of `levels_of`."""
     if len(levels) == 1:
         return tuple(levels[0])
-    groups = tuple(category.levels_by_group)
-    others = {level for each in levels for level in each} - {*groups, category.unknown}
-    return (*groups, *sorted(others), category.unknown)
+    return levels_of(category, [level for each in levels for level in each])
 
 
-def read_clean(part: int, parts: int, recipe: Recipe) -> CleanTables:
-    """Read the clean tables of one part, its categories with the levels of all parts."""
-    contract = recipe.contract
+def read_clean(part: int, parts: int, contract: Contract) -> CleanTables:
+    """Read the clean tables of one part that features and lists are made of."""
 
     def read(path: str) -> pd.DataFrame:
         return read_parquet(part_path(path, part, parts))
 
     histories = {column: read(f"data/clean/{file}") for column, file in history_files(contract).items()}
-    tables = CleanTables(read(COMPANIES), read(USAGE), read(SUBSCRIPTIONS), histories)
-    return tables._replace(companies=_with_levels(tables.companies, recipe))
+    return CleanTables(read(COMPANIES), read(USAGE), read(SUBSCRIPTIONS), histories)
 
 
 def _with_levels(companies: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+    """Give the categories of a part the levels of all parts."""
     names = {
         column: encoded_names(column, category)[0]
         for column, category in recipe.contract.attributes_of(Category).items()
@@ -122,7 +118,9 @@ def featurize_part(
     part: int, *, root: Path, parts: int, weeks: Weeks, recipe: Recipe, seed: int
 ) -> dict[str, int]:
     """Make the snapshots of one part; write them below ``root`` and return how many there are, by table."""
-    tables = with_encoded_histories(read_clean(part, parts, recipe), recipe)
+    clean = read_clean(part, parts, recipe.contract)
+    clean = clean._replace(companies=_with_levels(clean.companies, recipe))
+    tables = with_encoded_histories(clean, recipe)
     chunks = snapshots_by_chunk(
         tables,
         recipe.params.chunk_companies,
@@ -141,36 +139,15 @@ def write_tables(paths: Mapping[str, Path], chunks: Iterator[Mapping[str, pd.Dat
     dict of int
         By table, the number of rows.
     """
-    temporary: dict[str, Path] = {}
-
-    def write(names: Sequence[str]) -> dict[str, int]:
-        if not names:
-            return _write_row_groups(temporary, chunks)
-        counts: dict[str, int] = {}
-
-        def write_next(path: Path) -> None:
-            temporary[names[0]] = path
-            counts.update(write(names[1:]))
-
-        write_atomically(paths[names[0]], write_next)
-        return counts
-
-    return write(list(paths))
-
-
-def _write_row_groups(
-    paths: Mapping[str, Path], chunks: Iterator[Mapping[str, pd.DataFrame]]
-) -> dict[str, int]:
     rows = dict.fromkeys(paths, 0)
-    writers: dict[str, pq.ParquetWriter] = {}
-    with ExitStack() as stack:
+    # All are closed before the first takes the place of the last run's.
+    with ExitStack() as files, ExitStack() as opened:
+        temporary = {name: files.enter_context(replacing(path)) for name, path in paths.items()}
+        append = {
+            name: opened.enter_context(row_group_writer(path, "zstd")) for name, path in temporary.items()
+        }
         for tables in chunks:
             for name, table in tables.items():
                 rows[name] += len(table)
-                arrow = pa.Table.from_pandas(table, preserve_index=False)
-                if name not in writers:
-                    writers[name] = stack.enter_context(
-                        pq.ParquetWriter(paths[name], arrow.schema, compression="zstd", **WITH_CHECKSUMS)
-                    )
-                writers[name].write_table(arrow)
+                append[name](table)
     return rows

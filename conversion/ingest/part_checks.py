@@ -14,6 +14,7 @@ import pandas as pd
 
 from conversion.config.data_contract import Contract
 from conversion.data.aliases import CurrentIds, ids_of_today, replaced
+from conversion.data.part_cleaning import read_part
 from conversion.ingest.columns import key_columns
 from conversion.ingest.contact_checks import count_contacts, warn_of_contacts
 from conversion.ingest.cross_checks import (
@@ -56,16 +57,6 @@ from conversion.stats.hashing import part_of
 
 LEAKS: Final = "leaks.parquet"
 """The table of what leaks are measured of, beside the typed tables of a split export."""
-
-
-def read_part(folder: Path, contract: Contract, part: int, parts: int) -> dict[str, pd.DataFrame]:
-    """Read one part of each typed table; of the table of aliases all, which every part needs."""
-    aliases = contract.companies.aliases
-    shared = None if aliases is None else aliases.table
-    return {
-        name: read_parquet(part_path(folder / f"{name}.parquet", part, 1 if name == shared else parts))
-        for name in contract.tables
-    }
 
 
 def part_customers(folder: Path, contract: Contract, parts: int, current: CurrentIds) -> pd.Series:

@@ -328,11 +328,6 @@ def mrr_estimates(companies: pd.DataFrame, prior: float, contract: Contract) -> 
     return MrrEstimates(overall_mrr(paid), by_level, level)
 
 
-def mrr_of(prospects: pd.DataFrame, companies: pd.DataFrame, prior: float, contract: Contract) -> Floats:
-    """Return the MRR to expect of each prospect if it converts; parameters are those of `mrr_estimates`."""
-    return mrr_estimates(companies, prior, contract).of(prospects)
-
-
 def _level_column(contract: Contract) -> str | None:
     """Name the column of the positions of the first ordered attribute's levels."""
     ordered = contract.attributes_of(Ordered)

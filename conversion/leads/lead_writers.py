@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Final, Literal
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from conversion.leads.lead_tables import DECIMALS
-from conversion.runtime.files import WITH_CHECKSUMS, replacing, without_formulas
+from conversion.runtime.files import replacing, without_formulas
+from conversion.runtime.row_groups import row_group_writer
 
 BLOCK_ROWS: Final = 32_768
 """Leads of a block, which are a row group of Parquet: enough to be read fast, few enough to be held."""
@@ -48,7 +47,7 @@ def lead_writer(path: Path, quoting: Quoting) -> Iterator[Write]:
 @contextmanager
 def parquet_writer(path: Path) -> Iterator[Write]:
     """Give a function that appends tables of the same columns to a Parquet file, a row group each."""
-    with replacing(path) as temporary, _parquet(temporary, csv.QUOTE_MINIMAL) as write:
+    with replacing(path) as temporary, row_group_writer(temporary) as write:
         yield write
 
 
@@ -91,22 +90,8 @@ def _json(path: Path, _: Quoting) -> Iterator[Write]:
         file.write("\n]")
 
 
-@contextmanager
-def _parquet(path: Path, _: Quoting) -> Iterator[Write]:
-    writer: pq.ParquetWriter | None = None
-
-    def write(table: pd.DataFrame) -> None:
-        nonlocal writer
-        rows = pa.Table.from_pandas(table, preserve_index=False)
-        if writer is None:
-            writer = pq.ParquetWriter(path, rows.schema, compression="snappy", **WITH_CHECKSUMS)
-        writer.write_table(rows)
-
-    try:
-        yield write
-    finally:
-        if writer is not None:
-            writer.close()
+def _parquet(path: Path, _: Quoting) -> AbstractContextManager[Write]:
+    return row_group_writer(path)
 
 
 _WRITERS: Final[Mapping[str, Callable[[Path, Quoting], AbstractContextManager[Write]]]] = {

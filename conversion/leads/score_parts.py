@@ -21,9 +21,10 @@ from conversion.config.attribute_kinds import Category
 from conversion.config.attribute_names import encoded_names
 from conversion.config.data_contract import Contract
 from conversion.config.params import Featurize
+from conversion.data import counts
 from conversion.data.attribute_encoding import levels_of
 from conversion.data.clean_tables import CleanTables
-from conversion.data.histories import history_files
+from conversion.features.feature_tables import read_clean
 from conversion.features.snapshots import recipe_of, with_encoded_histories
 from conversion.leads.batches import PieceWriter, read_pieces, table_batches
 from conversion.leads.converted import ConvertedCompanies, converted_companies, last_conversions
@@ -37,13 +38,11 @@ from conversion.leads.lead_list import (
 )
 from conversion.leads.lead_writers import BLOCK_ROWS, quoting_of
 from conversion.modelling.model import ConversionModel
-from conversion.runtime.files import read_parquet
 from conversion.runtime.parts import part_path
 from conversion.stats.hashing import tie_break
 from conversion.stats.numeric import Floats
 from conversion.stats.rank_order import order_by, places_of
 
-CLEAN: Final = Path("data/clean")
 TRAIN: Final = "data/features/train.parquet"
 LATEST: Final = "data/features/latest.parquet"
 PREVIOUS: Final = "data/features/previous.parquet"
@@ -102,12 +101,10 @@ def score_part(part: int, model: ConversionModel, parts: Parts) -> dict[str, Any
 
 def added(one: dict[str, dict[str, int]], other: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
     """Add up counts by attribute and level, most frequent first."""
-    summed: dict[str, dict[str, int]] = {}
-    for column in dict.fromkeys((*one, *other)):
-        counts, more = one.get(column, {}), other.get(column, {})
-        both = {level: counts.get(level, 0) + more.get(level, 0) for level in (*counts, *more)}
-        summed[column] = dict(sorted(both.items(), key=lambda item: -item[1]))
-    return summed
+    return {
+        column: dict(sorted(levels.items(), key=lambda item: -item[1]))
+        for column, levels in counts.added([one, other]).items()
+    }
 
 
 def rank_all(parts: Parts, name: str) -> Floats:
@@ -164,7 +161,9 @@ def list_part(
         ``tiers``: its prospects by tier. ``quoting`` of its rows in CSV. ``levels`` of the columns of groups.
         ``batches``: how often each block of the list has a piece.
     """
-    tables = read_clean(part, parts, plan.model.data_contract, featurize)
+    contract = plan.model.data_contract
+    clean = read_clean(part, parts.count, contract)
+    tables = with_encoded_histories(clean, recipe_of(clean.companies, featurize, contract))
     _put_converted_aside(part, plan.model, parts, tables)
     ends = np.arange(1, blocks(prospects) + 1) * BLOCK_ROWS
     tiers: dict[str, int] = {}
@@ -183,21 +182,9 @@ def list_part(
     return {
         "tiers": tiers,
         "quoting": quoting,
-        "levels": _levels(tables.companies, plan.model.data_contract),
+        "levels": _levels(tables.companies, contract),
         "batches": batches,
     }
-
-
-def read_clean(part: int, parts: Parts, contract: Contract, featurize: Featurize) -> CleanTables:
-    """Read a part of the clean tables, and encode its histories."""
-    files = {column: CLEAN / file for column, file in history_files(contract).items()}
-    tables = CleanTables(
-        companies=read_parquet(parts.of(CLEAN / "companies.parquet", part)),
-        usage=read_parquet(parts.of(CLEAN / "usage.parquet", part)),
-        periods=read_parquet(parts.of(CLEAN / "subscriptions.parquet", part)),
-        histories={column: read_parquet(parts.of(file, part)) for column, file in files.items()},
-    )
-    return with_encoded_histories(tables, recipe_of(tables.companies, featurize, contract))
 
 
 def _standings(part: int, model: ConversionModel, parts: Parts) -> Iterator[tuple[pd.DataFrame, Standing]]:

@@ -332,9 +332,16 @@ def _harmless(value: object) -> object:
 
 
 def sha256(path: str | Path) -> str:
-    """Hash a file's bytes, or the names and hashes of the files of a folder."""
+    """Hash a file's bytes, or the names and hashes of the files of a folder.
+
+    Files that are being written, and Python's own caches, do not count.
+    """
     if Path(path).is_dir():
-        files = sorted(each for each in Path(path).rglob("*") if each.is_file() and not is_temporary(each))
+        files = sorted(
+            each
+            for each in Path(path).rglob("*")
+            if each.is_file() and not is_temporary(each) and "__pycache__" not in each.parts
+        )
         lines = (f"{each.relative_to(path).as_posix()} {sha256(each)}\n" for each in files)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
     with Path(path).open("rb") as file:

@@ -30,22 +30,18 @@ def parts_at(path: str | Path) -> list[Path]:
     return found
 
 
-def clear_table(path: str | Path, parts: int) -> None:
-    """Remove what is at a table's path and is none of its parts: a file or folder of another number of parts.
-
-    Raises
-    ------
-    OutputError
-        See `writing`.
-    """
+def clear_table(path: str | Path) -> None:
+    """Remove a folder of parts from where a table of one part is going to be; see `writing` for errors."""
     table = Path(path)
     with writing(table):
-        if not table.is_dir():
-            if parts > 1:
-                table.unlink(missing_ok=True)
-        elif parts == 1:
+        if table.is_dir():
             shutil.rmtree(table)
-        else:
-            kept = {part_path(table, part, parts) for part in range(parts)}
-            for file in set(table.glob("part-*.parquet")) - kept:
-                file.unlink()
+
+
+def move_table(source: Path, target: Path) -> None:
+    """Move a table, a file or a folder of parts, to where there may be an older one of either kind."""
+    if target.is_dir():
+        shutil.rmtree(target)
+    elif source.is_dir():
+        target.unlink(missing_ok=True)
+    source.replace(target)

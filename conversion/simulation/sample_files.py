@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Final, TextIO
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from conversion.runtime.files import (
-    WITH_CHECKSUMS,
+    replacing,
     without_formulas,
-    write_atomically,
     write_parquet,
 )
+from conversion.runtime.row_groups import row_group_writer
 from conversion.simulation.export import Sample, as_text
 from conversion.simulation.vocabulary import COLUMNS, CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS
 
@@ -50,12 +48,12 @@ def write_csv_sample(blocks: Iterable[Sample], folder: Path, truth: Path) -> Cou
             files = [
                 stack.enter_context(path.open("w", encoding="utf-8", newline="")) for path in temporaries[:-1]
             ]
-            truths = _TruthFile(temporaries[-1], stack)
+            append_truth = stack.enter_context(row_group_writer(temporaries[-1]))
             for sample in blocks:
                 for file, (name, table) in zip(files, as_text(sample).items(), strict=True):
                     _append_csv(file, table, header=not rows[name])
                     rows[name] += len(table)
-                truths.append(sample.truth)
+                append_truth(sample.truth)
                 rows[TRUTH_ROWS] += len(sample.truth)
 
     targets = tuple(folder / f"{name}.csv" for name in TABLES)
@@ -84,7 +82,7 @@ def write_parquet_sample(blocks: Iterable[Sample], count: int, folder: Path, tru
 
     def write(temporaries: tuple[Path, ...]) -> None:
         with ExitStack() as stack:
-            truths = _TruthFile(temporaries[0], stack)
+            append_truth = stack.enter_context(row_group_writer(temporaries[0]))
             for number, sample in enumerate(blocks):
                 for name, table in _typed_tables(sample).items():
                     one = folder / f"{name}.parquet"
@@ -92,7 +90,7 @@ def write_parquet_sample(blocks: Iterable[Sample], count: int, folder: Path, tru
                     write_parquet(path, table)
                     written.append(path)
                     rows[name] += len(table)
-                truths.append(sample.truth)
+                append_truth(sample.truth)
                 rows[TRUTH_ROWS] += len(sample.truth)
 
     write_together((truth,), write)
@@ -100,11 +98,7 @@ def write_parquet_sample(blocks: Iterable[Sample], count: int, folder: Path, tru
     return rows
 
 
-def write_together(
-    targets: tuple[Path, ...],
-    write: Callable[[tuple[Path, ...]], None],
-    temporaries: tuple[Path, ...] = (),
-) -> None:
+def write_together(targets: Iterable[Path], write: Callable[[tuple[Path, ...]], None]) -> None:
     """Write several files side by side, each as `conversion.runtime.files.write_atomically` does.
 
     Parameters
@@ -113,29 +107,9 @@ def write_together(
         The files.
     write
         Called with a temporary path for each of them.
-    temporaries
-        Of the files before these; given by this function itself.
     """
-    if not targets:
-        write(temporaries)
-        return
-    write_atomically(targets[0], lambda path: write_together(targets[1:], write, (*temporaries, path)))
-
-
-class _TruthFile:
-    """A Parquet file that tables are appended to, in the schema of the first."""
-
-    def __init__(self, path: Path, stack: ExitStack) -> None:
-        self._path, self._stack = path, stack
-        self._writer: pq.ParquetWriter | None = None
-
-    def append(self, table: pd.DataFrame) -> None:
-        """Write a table as row groups of its own."""
-        arrow = pa.Table.from_pandas(table, preserve_index=False)
-        if self._writer is None:
-            writer = pq.ParquetWriter(self._path, arrow.schema, **WITH_CHECKSUMS)
-            self._writer = self._stack.enter_context(writer)
-        self._writer.write_table(arrow)
+    with ExitStack() as stack:
+        write(tuple(stack.enter_context(replacing(target)) for target in targets))
 
 
 def _append_csv(file: TextIO, table: pd.DataFrame, *, header: bool) -> None:

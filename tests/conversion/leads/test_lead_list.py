@@ -14,7 +14,7 @@ from conversion.leads.lead_list import (
     last_activity,
     lead_list,
     mrr_by_level,
-    mrr_of,
+    mrr_estimates,
     overall_mrr,
 )
 from conversion.leads.reasons import reason_writer
@@ -199,7 +199,7 @@ def test_a_conversion_in_quarantine_has_no_mrr_to_learn_from() -> None:
     )
     prospects = pd.DataFrame({"size": [2.0, np.nan, 1.0]})
     expected = [50 ** (1 / 11) * 150 ** (10 / 11), 150, 200 ** (3 / 13) * 150 ** (10 / 13)]
-    assert mrr_of(prospects, companies, 10.0, hubspot()).tolist() == pytest.approx(expected)
+    assert mrr_estimates(companies, 10.0, hubspot()).of(prospects).tolist() == pytest.approx(expected)
 
 
 def test_shrinkage_fades_with_data() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from conversion.config.data_contract import LISTED
 from conversion.leads.lead_columns import lead_columns
-from conversion.leads.lead_list import RankedLeads, lead_list, mrr_of
+from conversion.leads.lead_list import RankedLeads, lead_list, mrr_estimates
 from conversion.modelling.tiers import TierCuts
 from tests.contract_files import hubspot, projects
 from tests.conversion.leads.accounts import (
@@ -175,7 +175,7 @@ def test_a_model_of_few_features_has_fewer_reasons() -> None:
 def test_the_first_ordered_attribute_says_what_mrr_to_expect() -> None:
     """Without a prior: team has 100 and 400, so 250, and free 900; the others get the overall median."""
     companies = accounts()
-    expected = mrr_of(companies[:4], companies, 1e-9, projects())
+    expected = mrr_estimates(companies, 1e-9, projects()).of(companies[:4])
     assert expected.tolist() == pytest.approx([900, 250, 400, 400])
     leads = leads_of(given_model(), companies).set_index("id").loc[list(PROSPECTS)]
     assert leads["expected_mrr"].tolist() == pytest.approx([0.5 * 900, 0.02 * 250, 0.25 * 400, 0.9 * 400])
@@ -188,12 +188,14 @@ def test_what_is_cut_into_levels_is_ordered_too() -> None:
 
     contract = changed(edit)
     companies = accounts(contract, budget=[5.0, 11.0, np.nan, 10.0, 1.0, 99.0, 70.0])
-    assert mrr_of(companies[:4], companies, 1e-9, contract).tolist() == pytest.approx([100, 650, 400, 650])
+    assert mrr_estimates(companies, 1e-9, contract).of(companies[:4]).tolist() == pytest.approx(
+        [100, 650, 400, 650]
+    )
 
 
 def test_without_an_ordered_attribute_the_overall_median_is_expected() -> None:
     contract = changed(lambda values: values["companies"]["attributes"].pop("plan"))
     companies = accounts(contract)
-    assert mrr_of(companies[:4], companies, 10.0, contract).tolist() == [400] * 4
+    assert mrr_estimates(companies, 10.0, contract).of(companies[:4]).tolist() == [400] * 4
     nobody = companies.assign(conversion_valid=False)
-    assert mrr_of(companies[:4], nobody, 10.0, contract).tolist() == [0] * 4
+    assert mrr_estimates(nobody, 10.0, contract).of(companies[:4]).tolist() == [0] * 4
