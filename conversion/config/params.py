@@ -18,6 +18,7 @@ from pydantic import (
 from conversion.config.gate_params import Gate
 from conversion.config.model_params import Model
 from conversion.config.param_types import (
+    Folder,
     IncreasingInts,
     IncreasingWeeks,
     Monday,
@@ -347,6 +348,9 @@ class Deliver(Section):
         Field(description="files that are written for spreadsheets and CRMs")
     )
     crm: Crm
+    copy_to: Folder | None = Field(
+        description="folder or URL that each delivery is copied into, as <copy_to>/<as_of>; null: none"
+    )
 
 
 class Tracking(Section):

@@ -164,9 +164,11 @@ def _joined(found: Sequence[FirstRows], files: int) -> FirstRows:
     if not is_all and files == 1:
         notes = [f"the first {rows:,} rows were looked at"]
     elif not is_all:
-        most = max(each.rows for each in found)
         which = f"{len(found):,} of its {files:,} files" if len(found) < files else f"its {files:,} files"
-        notes = [f"the first rows of {which} were looked at, at most {most:,} of each"]
+        most = max(each.rows for each in found)
+        are_whole = all(each.is_all for each in found)
+        rest = "" if are_whole else f", at most {most:,} of each"
+        notes = [f"{'all' if are_whole else 'the first'} rows of {which} were looked at{rest}"]
     notes += dict.fromkeys(note for each in found for note in each.notes)
     columns = {
         name: pa.chunked_array([chunk for each in found for chunk in each.columns[name].chunks], column.type)

@@ -34,6 +34,8 @@ class Sample:
     dropped: dict[str, str] = field(default_factory=dict)
     """Columns that cannot be used, and why."""
     notes: tuple[str, ...] = ()
+    is_part: bool = False
+    """Whether the table has more rows."""
 
 
 def read_samples(folder: Place) -> tuple[list[Sample], list[str]]:
@@ -191,4 +193,4 @@ def _sample(
     frame = pd.DataFrame(kept, index=range(read.rows))
     if [each for each in read.names if each != each.strip()]:
         notes = [*notes, "there are spaces around names of columns"]
-    return Sample(name, frame, reasons, tuple(notes))
+    return Sample(name, frame, reasons, tuple(notes), not read.is_all)

@@ -121,7 +121,7 @@ def _reaching(url: str, setting: str) -> Iterator[None]:
         raise
     except Exception as error:  # drivers raise the errors of their libraries, which have no common class
         raise ExportError(
-            f"{url}: {setting}: expected a folder that can be read; found {found_at(url, error)}"
+            f"{url}: {setting}: expected a folder that can be reached; found {found_at(url, error)}"
         ) from error
 
 
