@@ -45,14 +45,11 @@ def main() -> None:
     sys.stdout.write(changes(read_files(folder), made.files) + "\n")
     if arguments.dry_run:
         return
-    copy_to = None if arguments.out else params.deliver.copy_to
-    copies = None if copy_to is None else copies_at(ROOT, copy_to)
+    copies = copies_at(ROOT, None if arguments.out else params.deliver.copy_to)
     with one_at_a_time(ROOT):
         write_files(folder, made)
         log.info("wrote the files", extra={"folder": str(folder), "as_of": delivery.as_of.isoformat()})
-        if copies is not None:
-            copied = copy_delivery(folder, delivery, copies)
-            log.info("copied" if copied else "the copy is there already", extra={"copy_to": str(copies)})
+        copy_delivery(folder, delivery, copies)
 
 
 def _arguments() -> argparse.Namespace:

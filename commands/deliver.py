@@ -215,7 +215,7 @@ def deliver(params: Params, correction: str | None, is_dry: bool) -> None:
     before = read_deliveries(ROOT)
     require_in_order(as_of, before)
     require_copies(ROOT)
-    copies = None if params.deliver.copy_to is None else copies_at(ROOT, params.deliver.copy_to)
+    copies = copies_at(ROOT, params.deliver.copy_to)
     if not passes_gate(params, design.calls, listed.scored, is_dry):
         log.error("the gate stopped the list; what was published stays, see %s", FILE)
         sys.exit(STOPPED)
@@ -245,9 +245,7 @@ def deliver(params: Params, correction: str | None, is_dry: bool) -> None:
     folder = publish(ROOT, Publication(delivery, files, listed.scored.facts, params.score, write_more))
     log.info("delivered", extra={**_named(delivery), "published": str(folder)})
     _say(summary(week, f"Delivery {delivery.number} of {as_of}: {folder}") + difference + "\n")
-    if copies is not None:
-        copied = copy_delivery(folder, delivery, copies)
-        log.info("copied" if copied else "the copy is there already", extra={"copy_to": str(copies)})
+    copy_delivery(folder, delivery, copies)
 
 
 def require_in_order(as_of: dt.date, before: Sequence[Delivery]) -> None:

@@ -216,7 +216,7 @@ def forget(company: str, params: Params, *, removes: bool) -> None:
     contract = load_contract(params.data.contract)
     wanted = with_former_ids(ROOT, wanted_company(company, contract), params, contract)
     wanted = with_keys(ROOT, with_names(ROOT, wanted, contract), params)
-    copies = None if params.deliver.copy_to is None else copies_at(ROOT, params.deliver.copy_to)
+    copies = copies_at(ROOT, params.deliver.copy_to)
     found = find(ROOT, wanted, contract, copies)
     known = ", ".join(sorted(wanted.ids))
     if not found.anything:

@@ -349,7 +349,7 @@ class Deliver(Section):
     )
     crm: Crm
     copy_to: Folder | None = Field(
-        description="folder or URL that each delivery is copied into, as <copy_to>/<as_of>; null: none"
+        description="folder or URL that gets a copy of each delivery, in a folder of its day; null: none"
     )
 
 

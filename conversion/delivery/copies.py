@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -22,10 +23,11 @@ from conversion.runtime.files import is_leftover, sha256, write_bytes
 
 SETTING: Final = "deliver.copy_to"
 MANIFEST: Final = "delivery.json"
+log = logging.getLogger(__name__)
 
 
-def copies_at(root: Path, copy_to: str) -> Place:
-    """Return the folder of all copies.
+def copies_at(root: Path, copy_to: str | None) -> Place | None:
+    """Return the folder of all copies; None if there are none.
 
     Parameters
     ----------
@@ -39,11 +41,13 @@ def copies_at(root: Path, copy_to: str) -> Place:
     ExportError
         Nothing is installed that writes to such URLs.
     """
+    if copy_to is None:
+        return None
     place = place_of(copy_to, SETTING)
     return root / place if isinstance(place, Path) else place
 
 
-def copy_delivery(published: Path, delivery: Delivery, copies: Place) -> Place | None:
+def copy_delivery(published: Path, delivery: Delivery, copies: Place | None) -> Place | None:
     """Copy what was published of a delivery.
 
     Stopped at any moment and repeated, it ends the same. What the folder had of an earlier copy of this week
@@ -56,18 +60,20 @@ def copy_delivery(published: Path, delivery: Delivery, copies: Place) -> Place |
     delivery
         Of the ledger.
     copies
-        From `copies_at`.
+        From `copies_at`; None: nothing is copied.
 
     Returns
     -------
     Place or None
-        The copy's folder; None if the same copy was there.
+        The copy's folder; None if nothing had to be copied.
 
     Raises
     ------
     DeliveryError
         The copy is not complete, or its folder has files of somebody else.
     """
+    if copies is None:
+        return None
     target = copies / delivery.as_of.isoformat()
     files = {path.relative_to(published).as_posix(): path for path in published.rglob("*") if path.is_file()}
     about = {
@@ -81,6 +87,7 @@ def copy_delivery(published: Path, delivery: Delivery, copies: Place) -> Place |
             is_new = _copy_there(files, manifest, target)
         else:
             is_new = _copy_here(files, manifest, target)
+    log.info("copied" if is_new else "the copy is there already", extra={"copy": str(target)})
     return target if is_new else None
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 BUCKETS: Final = {
     **dict.fromkeys(("s3", "s3a"), "s3fs"),
     **dict.fromkeys(("gs", "gcs"), "gcsfs"),
-    **dict.fromkeys(("az", "abfs", "abfss"), "adlfs"),
+    **dict.fromkeys(("az", "azure", "abfs", "abfss"), "adlfs"),
 }
 """What to install for URLs that begin so and name a bucket, which has no folders of its own."""
 DRIVERS: Final = {**BUCKETS, **dict.fromkeys(("sftp", "ssh"), "paramiko"), "smb": "smbprotocol"}
@@ -67,7 +67,7 @@ class Remote:
         import fsspec  # imported here: most exports are on this machine
 
         with _reaching(self.url, self.setting):
-            return fsspec.core.url_to_fs(self.url)[0]
+            return fsspec.core.url_to_fs(_for_fsspec(self.url))[0]
 
     def exists(self) -> bool:
         """Return whether there is a file or folder."""
@@ -160,7 +160,12 @@ def place_of(folder: str, setting: str = DATA_DIR) -> Place:
     import fsspec  # imported here: most exports are on this machine
 
     with _reaching(folder, setting):
-        return Remote(folder, fsspec.core.url_to_fs(folder)[1], setting)
+        return Remote(folder, fsspec.core.url_to_fs(_for_fsspec(folder))[1], setting)
+
+
+def _for_fsspec(url: str) -> str:
+    """Return a URL as fsspec knows it: DVC calls ``azure://`` what fsspec calls ``az://``."""
+    return f"az://{url.removeprefix('azure://')}" if url.startswith("azure://") else url
 
 
 def size_of(file: Place) -> int:

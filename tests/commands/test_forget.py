@@ -76,6 +76,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+def names(table: pd.DataFrame, company: int) -> bool:
+    """Return whether a table has a company, whose id is ="7" in files for spreadsheets."""
+    return "id" in table and bool(table["id"].astype(str).str.strip('="').eq(str(company)).any())
+
+
 def named_in(folder: Path, company: int) -> list[str]:
     """List the tables that still have the company, read by pandas alone."""
     found = []
@@ -85,11 +90,7 @@ def named_in(folder: Path, company: int) -> list[str]:
             table = pd.read_parquet(path)
         elif path.suffix == ".csv":
             table = pd.read_csv(path)
-        if (
-            table is not None
-            and "id" in table
-            and table["id"].astype(str).str.strip('="').eq(str(company)).any()
-        ):
+        if table is not None and names(table, company):
             found.append(str(path))
     return found
 
@@ -251,7 +252,7 @@ def has(name: str, content: bytes, company: int) -> bool:
     if not name.endswith((".csv", ".parquet")):
         return False
     table = pd.read_csv(BytesIO(content)) if name.endswith(".csv") else pd.read_parquet(BytesIO(content))
-    return "id" in table and bool(table["id"].astype(str).str.strip('="').eq(str(company)).any())
+    return names(table, company)
 
 
 @pytest.mark.parametrize("where", ["outbox", "memory"])

@@ -16,6 +16,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from conversion.delivery import copies
 from conversion.delivery.copies import MANIFEST, copies_at, copy_delivery, copy_folders
 from conversion.delivery.ledger import Delivery, DeliveryManifest
+from conversion.ingest.folders import Place
 from conversion.runtime.errors import DeliveryError, ExportError
 from tests.buckets import bucket
 
@@ -56,6 +57,12 @@ def copy_to(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"{root}/{uuid.uuid4().hex}/lists"
 
 
+def at(root: Path, copy_to: str) -> Place:
+    place = copies_at(root, copy_to)
+    assert place is not None
+    return place
+
+
 def found_in(copy_to: str) -> dict[str, bytes]:
     """Read all files, by fsspec alone."""
     system, path = fsspec.core.url_to_fs(copy_to)
@@ -73,7 +80,7 @@ def expected(files: dict[str, bytes], number: int = 1) -> dict[str, bytes]:
 
 def test_a_copy_has_every_file_and_the_second_run_does_nothing(copy_to: str, tmp_path: Path) -> None:
     published = publication(tmp_path / "published", FILES)
-    place = copies_at(tmp_path, copy_to)
+    place = at(tmp_path, copy_to)
     copied = copy_delivery(published, delivery(), place)
     assert str(copied) == f"{copy_to}/2020-04-27"
     assert found_in(copy_to) == expected(FILES)
@@ -85,7 +92,7 @@ def test_a_copy_has_every_file_and_the_second_run_does_nothing(copy_to: str, tmp
 
 
 def test_a_correction_takes_the_place_of_the_copy(copy_to: str, tmp_path: Path) -> None:
-    place = copies_at(tmp_path, copy_to)
+    place = at(tmp_path, copy_to)
     copy_delivery(publication(tmp_path / "one", FILES), delivery(), place)
     files = FILES | {"reps/Bob.csv": b"id\n8\n"}
     del files["reps/Ann O'Neil.csv"]
@@ -94,7 +101,7 @@ def test_a_correction_takes_the_place_of_the_copy(copy_to: str, tmp_path: Path) 
 
 
 def test_a_file_that_was_lost_or_cut_is_copied_again(copy_to: str, tmp_path: Path) -> None:
-    published, place = publication(tmp_path / "published", FILES), copies_at(tmp_path, copy_to)
+    published, place = publication(tmp_path / "published", FILES), at(tmp_path, copy_to)
     for content in (None, b"i"):
         copy_delivery(published, delivery(), place)
         system, path = fsspec.core.url_to_fs(f"{copy_to}/2020-04-27/crm/excel.csv")
@@ -132,7 +139,7 @@ def fail(patch: pytest.MonkeyPatch, copy_to: str, count: int) -> None:
 def test_a_copy_that_fails_in_the_middle_is_never_complete(
     copy_to: str, tmp_path: Path, count: int, is_first: bool
 ) -> None:
-    place = copies_at(tmp_path, copy_to)
+    place = at(tmp_path, copy_to)
     before = {f"2020-04-27/{name}" for name in FILES} if not is_first else set()
     if not is_first:
         copy_delivery(publication(tmp_path / "before", FILES), delivery(), place)
@@ -165,14 +172,14 @@ def test_a_file_that_arrives_cut_is_noticed(tmp_path: Path, monkeypatch: pytest.
         self.pipe_file(target, self.cat_file(target)[:-1])
 
     monkeypatch.setattr(MemoryFileSystem, "put_file", cut)
-    place = copies_at(tmp_path, f"memory://copies/{uuid.uuid4().hex}")
+    place = at(tmp_path, f"memory://copies/{uuid.uuid4().hex}")
     published = publication(tmp_path / "published", {"crm/excel.csv": b"id\n"})
     with pytest.raises(DeliveryError, match=r"crm/excel\.csv has 2 bytes there, 3 here"):
         copy_delivery(published, delivery(), place)
 
 
 def test_files_of_somebody_else_stay(copy_to: str, tmp_path: Path) -> None:
-    published, place = publication(tmp_path / "published", FILES), copies_at(tmp_path, copy_to)
+    published, place = publication(tmp_path / "published", FILES), at(tmp_path, copy_to)
     system, path = fsspec.core.url_to_fs(f"{copy_to}/2020-04-27/holiday.jpg")
     system.makedirs(path.rpartition("/")[0], exist_ok=True)
     system.pipe_file(path, b"jpg")
@@ -183,7 +190,7 @@ def test_files_of_somebody_else_stay(copy_to: str, tmp_path: Path) -> None:
 
 
 def test_what_a_killed_copy_left_is_found_and_then_removed(tmp_path: Path) -> None:
-    place = copies_at(tmp_path, "share")
+    place = at(tmp_path, "share")
     left = publication(tmp_path / "share/.2020-04-27.new.9999999.tmp", FILES)
     assert [folder.name for folder in copy_folders(place)] == [left.name]
     copy_delivery(publication(tmp_path / "published", FILES), delivery(), place)
