@@ -226,7 +226,8 @@ def deliver(params: Params, correction: str | None, is_dry: bool) -> None:
     published = current(ROOT)
     difference = changes({} if published is None else read_files(published), made.files)
     if is_dry:
-        _say(summary(week, "A dry run: nothing was written.") + difference + "\n")
+        to = "" if copies is None else f"to copy to: {copies}\n"
+        _say(summary(week, "A dry run: nothing was written.") + difference + "\n" + to)
         return
     about = about_delivery(files, listed.model, design)
     delivery = freeze(ROOT, week.tables, MADE_WITH, about, correction)

@@ -13,27 +13,21 @@ import boto3
 import pandas as pd
 import pytest
 import yaml
-from moto.server import ThreadedMotoServer
 
+from tests.buckets import KEYS, s3_server
 from tests.exports import USAGE_ACTIONS, tiny_export, write_export
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
-KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
 LINKED = ("conversion", "stages", "commands", "contracts")
 
 
 @pytest.fixture
 def address() -> Iterator[str]:
     """Serve S3 on a free port."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
-    finally:
-        server.stop()
+    with s3_server() as served:
+        yield served
 
 
 class Project:

@@ -321,10 +321,13 @@ def copied(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_delivery_is_copied_once_it_is_complete_and_the_second_run_copies_nothing(
-    project: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    project: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, share = copy_of(project, tmp_path / "project"), tmp_path / "share"
     set_params(folder, deliver__copy_to=str(share))
+    run_command(folder, "--dry-run")
+    assert f"to copy to: {share}\n" in capsys.readouterr().out
+    assert not share.exists()
     with caplog.at_level("INFO"):
         run_command(folder)
         once = contents(share)

@@ -5,7 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from conversion.leads.lead_files import read_lead_files
 from conversion.runtime import files
 from conversion.runtime.errors import DeliveryError, ExportError
 from conversion.runtime.seals import sha256_of
+from tests.buckets import bucket
 from tests.contract_files import hubspot
 from tests.deliveries import WEEKS, copy_of, make_project, set_params
 
@@ -237,13 +238,17 @@ def copies_of(folder: Path, url: str) -> dict[str, bytes]:
     """Copy the delivery, and one of an earlier week, which no other file of the project has any more."""
     set_params(folder, deliver__copy_to=url)
     run_command(folder, deliver.main)
-    system, path = fsspec.core.url_to_fs(f"{folder}/{url}" if "://" not in url else url)
-    system.copy(f"{path}/{WEEKS[0]}", f"{path}/2019-09-23", recursive=True)
+    system, path = fsspec.core.url_to_fs(url if "://" in url else str(folder / url))
+    for name in system.find(f"{path}/{WEEKS[0]}"):
+        to = name.replace(f"{path}/{WEEKS[0]}", f"{path}/2019-09-23")
+        if "://" not in url:
+            system.makedirs(to.rpartition("/")[0], exist_ok=True)
+        system.pipe_file(to, system.cat_file(name))
     return read_copies(folder, url)
 
 
 def read_copies(folder: Path, url: str) -> dict[str, bytes]:
-    system, path = fsspec.core.url_to_fs(f"{folder}/{url}" if "://" not in url else url)
+    system, path = fsspec.core.url_to_fs(url if "://" in url else str(folder / url))
     return {name[len(path) + 1 :]: system.cat_file(name) for name in system.find(path)}
 
 
@@ -255,12 +260,18 @@ def has(name: str, content: bytes, company: int) -> bool:
     return names(table, company)
 
 
-@pytest.mark.parametrize("where", ["outbox", "memory"])
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    with bucket() as url:
+        yield url
+
+
+@pytest.mark.parametrize("where", ["outbox", "{project}/outbox", "{project}/../share", "memory://", "{s3}/"])
 def test_the_company_is_gone_from_copies_too(
-    project: Path, tmp_path: Path, where: str, capsys: pytest.CaptureFixture[str]
+    project: Path, tmp_path: Path, where: str, s3: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    url = where if where == "outbox" else f"memory://forgotten/{tmp_path.name}"
     folder, company = copy_of(project, tmp_path / "project"), first(project)
+    url = where.format(project=folder, s3=s3) + ("lists" if where.endswith("/") else "")
     before = copies_of(folder, url)
     assert sum(has(name, content, company) for name, content in before.items()) > 5
 
