@@ -65,7 +65,7 @@ def truth_at(as_of: pd.Timestamp) -> pd.DataFrame:
 
 
 def write_predictions(predictions: pd.DataFrame) -> None:
-    """Write the predictions a row group at a time: columns that are on disk are never in memory as a whole."""
+    """Write the predictions a row group at a time, so that columns on disk never are in memory as a whole."""
     with replacing(FOLDER / "predictions.parquet") as temporary, row_group_writer(temporary) as append:
         for start in range(0, len(predictions), ROWS_AT_ONCE):
             append(predictions.iloc[start : start + ROWS_AT_ONCE])

@@ -46,12 +46,13 @@ def split_by(predictions: pd.DataFrame, column: str) -> Split:
     values = predictions[column]
     if isinstance(values.dtype, pd.CategoricalDtype):
         names = tuple(map(str, values.dtype.categories))
-        return Split(column, names, lambda rows: rows[column].cat.codes.to_numpy(dtype=np.int64))
+        return Split(column, names, lambda rows: np.asarray(rows[column].cat.codes, dtype=np.int64))
     known = pd.Index(np.sort(values.unique()))
-    names = tuple(map(str, known))
-    return Split(
-        column, names, lambda rows: np.asarray(known.get_indexer(pd.Index(rows[column])), dtype=np.int64)
-    )
+
+    def of(rows: pd.DataFrame) -> Ints:
+        return np.asarray(known.get_indexer(pd.Index(rows[column])), dtype=np.int64)
+
+    return Split(column, tuple(map(str, known)), of)
 
 
 def split_by_month(predictions: pd.DataFrame) -> Split:
