@@ -68,7 +68,15 @@ def write_predictions(predictions: pd.DataFrame) -> None:
     """Write the predictions a row group at a time, so that columns on disk never are in memory as a whole."""
     with replacing(FOLDER / "predictions.parquet") as temporary, row_group_writer(temporary) as append:
         for start in range(0, len(predictions), ROWS_AT_ONCE):
-            append(predictions.iloc[start : start + ROWS_AT_ONCE])
+            append(_as_texts(predictions.iloc[start : start + ROWS_AT_ONCE]))
+
+
+def _as_texts(rows: pd.DataFrame) -> pd.DataFrame:
+    """Turn ids that are a category into texts."""
+    ids = rows["id"].dtype
+    if not isinstance(ids, pd.CategoricalDtype):
+        return rows
+    return rows.assign(id=rows["id"].astype(ids.categories.dtype))
 
 
 def write_metrics(evaluation: Evaluation, as_of: str) -> None:

@@ -163,7 +163,7 @@ def _company_sums(
     by_cell = sums.reshape(companies.count * many, sums.shape[2])
     for _, places in rows_by_cutoff(predictions):
         rows = predictions.iloc[places]
-        company, group = companies.places(rows["id"].to_numpy()), groups.of(rows) - some.start
+        company, group = companies.numbers(rows["id"]), groups.of(rows) - some.start
         if many < groups.count:
             mine = (group >= 0) & (group < many)
             rows, company, group = rows[mine], company[mine], group[mine]
