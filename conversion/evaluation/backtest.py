@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -65,9 +65,10 @@ def backtest(
     Returns
     -------
     pandas.DataFrame
-        ``id``, ``as_of``, ``label``, perhaps ``MRR``, ``probability``, the baselines ``summary_only`` (the
-        probability from firmographics and lifetime totals alone), ``users_rule`` (most users of the last 4
-        weeks, if they are known), ``actions_rule`` (actions of the last 4 weeks) and ``random``;
+        ``id`` (texts are a category), ``as_of``, ``label``, perhaps ``MRR``, ``probability``, the baselines
+        ``summary_only`` (the probability from firmographics and lifetime totals alone), ``users_rule`` (most
+        users of the last 4 weeks, if they are known), ``actions_rule`` (actions of the last 4 weeks) and
+        ``random``;
         ``fitted_as_of``, ``base_rate`` and ``threshold`` of the fit that was used; and the columns of
         `conversion.evaluation.prospect_slices.slice_names`. By cutoff, then by id. Rows whose label is
         unknown because the conversion is in quarantine are left out.
@@ -88,7 +89,7 @@ def backtest(
         for block in source.blocks()
         for refit, rows in _by_refit(block, refits)
     )
-    predictions = collected(scored, sizes, folder)
+    predictions = collected(scored, sizes, folder, _text_ids(source))
     if not predictions["label"].any():
         raise ExportError(
             f"{contract.conversion_tables}: no conversion follows any cutoff of the backtest; set an earlier "
@@ -104,6 +105,17 @@ def _list_sizes(source: SnapshotSource) -> pd.Series[int]:
         for block in source.blocks(["as_of", "label"])
     ]
     return pd.concat(counts).groupby(level=0).sum()
+
+
+def _text_ids(source: SnapshotSource) -> pd.Index[Any] | None:
+    """Return each company's id once, increasing; None if ids are numbers."""
+    known: pd.Index[Any] | None = None
+    for block in source.blocks(["id"]):
+        if pd.api.types.is_integer_dtype(block["id"]):
+            return None
+        ids = pd.Index(block["id"].unique())
+        known = ids if known is None else known.append(ids[~ids.isin(known)])
+    return None if known is None else known.sort_values()
 
 
 def _fitted(
@@ -172,7 +184,7 @@ def with_oracle(
     oracle = new_column(len(predictions), np.float64, folder)
     for as_of, rows in rows_by_cutoff(predictions):
         known = truth[truth["as_of"] == as_of] if isinstance(truth, pd.DataFrame) else truth(as_of)
-        at = pd.Index(known["id"]).get_indexer(predictions["id"].iloc[rows])
+        at = pd.Index(known["id"]).get_indexer(pd.Index(predictions["id"].iloc[rows].to_numpy()))
         found = known["probability"].to_numpy(dtype=np.float64)
         oracle[rows] = np.where(at < 0, np.nan, found[at]) if len(found) else np.nan
     return predictions.assign(oracle=pd.Series(oracle, index=predictions.index, copy=False))
