@@ -111,11 +111,13 @@ def _fitted(
 ) -> dict[pd.Timestamp, ConversionModel]:
     side_by_side = max(1, min(params.evaluate.jobs, MOST_ROWS // max(len(train), 1)))
     jobs = Parallel(n_jobs=side_by_side, backend="threading", return_as="generator")
+    # The last has the most to learn from: it goes first, so that all threads end at about the same time.
+    longest_first = refits[::-1]
     models: Iterable[ConversionModel] = jobs(
-        delayed(fit_at)(train, refit, params, contract) for refit in refits
+        delayed(fit_at)(train, refit, params, contract) for refit in longest_first
     )
     bar = progress_bar(models, what="backtest", unit="refits", total=len(refits))
-    return dict(zip(refits, bar, strict=True))
+    return dict(zip(longest_first, bar, strict=True))
 
 
 def _by_refit(block: pd.DataFrame, refits: pd.DatetimeIndex) -> Iterator[tuple[pd.Timestamp, pd.DataFrame]]:
@@ -136,9 +138,11 @@ def _score_until_refit(
     rows = rows[rows["label"].notna()]
     # Some at a time, to bound the memory of the preprocessed rows.
     some = [rows.iloc[start : start + ROWS_AT_ONCE] for start in range(0, len(rows), ROWS_AT_ONCE)]
+    jobs = Parallel(n_jobs=params.evaluate.jobs, backend="threading")
+    scored = jobs(delayed(scorer.predict_proba)(each) for scorer in (model, model.summary_) for each in some)
     probability, summary_only = (
-        np.concatenate([[], *(scorer.predict_proba(each)[:, 1] for each in some)])
-        for scorer in (model, model.summary_)
+        np.concatenate([[], *(each[:, 1] for each in part)])
+        for part in (scored[: len(some)], scored[len(some) :])
     )
     return rows[[name for name in OUTCOMES if name in rows]].assign(
         label=rows["label"].astype(np.int8),
