@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -136,14 +137,14 @@ def _score_until_refit(
     by: tuple[Slicer, ...],
 ) -> pd.DataFrame:
     rows = rows[rows["label"].notna()]
-    # Some at a time, to bound the memory of the preprocessed rows.
-    some = [rows.iloc[start : start + ROWS_AT_ONCE] for start in range(0, len(rows), ROWS_AT_ONCE)]
-    jobs = Parallel(n_jobs=params.evaluate.jobs, backend="threading")
-    scored = jobs(delayed(scorer.predict_proba)(each) for scorer in (model, model.summary_) for each in some)
-    probability, summary_only = (
-        np.concatenate([[], *(each[:, 1] for each in part)])
-        for part in (scored[: len(some)], scored[len(some) :])
-    )
+    # Some at a time, to bound the memory of the preprocessed rows; one share a thread where they are few.
+    at_once = max(1, min(ROWS_AT_ONCE, -(-len(rows) // params.evaluate.jobs)))
+    some = [rows.iloc[start : start + at_once] for start in range(0, len(rows), at_once)]
+    with ThreadPoolExecutor(params.evaluate.jobs) as pool:
+        probability, summary_only = (
+            np.concatenate([[], *(each[:, 1] for each in pool.map(scorer.predict_proba, some))])
+            for scorer in (model, model.summary_)
+        )
     return rows[[name for name in OUTCOMES if name in rows]].assign(
         label=rows["label"].astype(np.int8),
         probability=np.round(probability, 9),
