@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -123,11 +124,13 @@ def _fitted(
 ) -> dict[pd.Timestamp, ConversionModel]:
     side_by_side = max(1, min(params.evaluate.jobs, MOST_ROWS // max(len(train), 1)))
     jobs = Parallel(n_jobs=side_by_side, backend="threading", return_as="generator")
+    # The last has the most to learn from: it goes first, so that all threads end at about the same time.
+    longest_first = refits[::-1]
     models: Iterable[ConversionModel] = jobs(
-        delayed(fit_at)(train, refit, params, contract) for refit in refits
+        delayed(fit_at)(train, refit, params, contract) for refit in longest_first
     )
     bar = progress_bar(models, what="backtest", unit="refits", total=len(refits))
-    return dict(zip(refits, bar, strict=True))
+    return dict(zip(longest_first, bar, strict=True))
 
 
 def _by_refit(block: pd.DataFrame, refits: pd.DatetimeIndex) -> Iterator[tuple[pd.Timestamp, pd.DataFrame]]:
@@ -146,12 +149,14 @@ def _score_until_refit(
     by: tuple[Slicer, ...],
 ) -> pd.DataFrame:
     rows = rows[rows["label"].notna()]
-    # Some at a time, to bound the memory of the preprocessed rows.
-    some = [rows.iloc[start : start + ROWS_AT_ONCE] for start in range(0, len(rows), ROWS_AT_ONCE)]
-    probability, summary_only = (
-        np.concatenate([[], *(scorer.predict_proba(each)[:, 1] for each in some)])
-        for scorer in (model, model.summary_)
-    )
+    # Some at a time, to bound the memory of the preprocessed rows; one share a thread where they are few.
+    at_once = max(1, min(ROWS_AT_ONCE, -(-len(rows) // params.evaluate.jobs)))
+    some = [rows.iloc[start : start + at_once] for start in range(0, len(rows), at_once)]
+    with ThreadPoolExecutor(params.evaluate.jobs) as pool:
+        probability, summary_only = (
+            np.concatenate([[], *(each[:, 1] for each in pool.map(scorer.predict_proba, some))])
+            for scorer in (model, model.summary_)
+        )
     return rows[[name for name in OUTCOMES if name in rows]].assign(
         label=rows["label"].astype(np.int8),
         probability=np.round(probability, 9),

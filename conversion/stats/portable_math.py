@@ -145,8 +145,10 @@ def linear_predictor(columns: Floats, coefficients: Floats) -> Floats:
     if rows <= _FEW_ROWS:  # the same sums, with fewer calls
         return np.asarray(np.add.accumulate(columns * coefficients, axis=1)[:, -1])
     sums: Floats = columns[:, 0] * coefficients[0]
+    product = np.empty(rows)
     for column in range(1, count):
-        sums += columns[:, column] * coefficients[column]
+        np.multiply(columns[:, column], coefficients[column], out=product)
+        sums += product
     return sums
 
 
@@ -217,7 +219,7 @@ def column_exponents(values: Floats) -> Ints:
 
     Values below ``2 ** -900`` count as zero, as their slices' unit would not be a double.
     """
-    _, exponent = np.frexp(np.abs(values).max(axis=0))
+    _, exponent = np.frexp(np.maximum(values.max(axis=0), -values.min(axis=0)))
     return np.asarray(np.maximum(exponent, _SMALLEST_EXPONENT))
 
 
