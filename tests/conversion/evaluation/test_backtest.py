@@ -12,6 +12,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from conversion.data.timeline import WEEK
 from conversion.evaluation import backtest as backtest_module
 from conversion.evaluation import columns_on_disk
+from conversion.evaluation.predictions import companies_of
 from conversion.evaluation.snapshot_source import SnapshotFiles
 from conversion.modelling import training
 from conversion.runtime.errors import InputError
@@ -138,6 +139,27 @@ def test_parts_and_files_change_no_prediction(
     pd.testing.assert_frame_equal(found, backtest_predictions())
     assert is_in_a_file(found["probability"].to_numpy()) == in_files
     assert not list(tmp_path.glob("columns/*")), "the files have no name"
+
+
+def test_ids_may_be_texts(tmp_path: Path) -> None:
+    pipeline, expected = backtest_export(), backtest_predictions()
+    train, snapshots = (with_texts(table) for table in (pipeline.train, pipeline.backtest))
+    path = tmp_path / "backtest.parquet"
+    snapshots.sample(frac=1, random_state=1).to_parquet(path, index=False, row_group_size=500)
+    source = SnapshotFiles(path, list(snapshots))
+    found = backtest_module.backtest(train, source, pipeline.params, hubspot())
+    assert found["id"].cat.codes.dtype.itemsize <= 4
+    assert found["id"].astype(str).tolist() == with_texts(expected)["id"].tolist()
+    same = [name for name in expected if name not in ("id", "random")]
+    pd.testing.assert_frame_equal(found[same], expected[same])
+    companies = companies_of(found)
+    assert companies.count == expected["id"].nunique()
+    assert (companies.numbers(found["id"]) == companies_of(expected).numbers(expected["id"])).all()
+
+
+def with_texts(table: pd.DataFrame) -> pd.DataFrame:
+    """Turn ids into texts of the same order."""
+    return table.assign(id=[f"acc-{each:09d}" for each in table["id"]])
 
 
 def is_in_a_file(values: Any) -> bool:

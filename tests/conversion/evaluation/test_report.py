@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -123,3 +124,11 @@ def test_every_month_of_cutoffs_is_compared_with_what_happened() -> None:
     assert drift["2019-06"]["value"] is None
     assert list(drift) == months["slice"].tolist()
     json.dumps(drift, allow_nan=False)
+
+
+def test_columns_on_disk_change_no_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline, predictions = backtest_export(), backtest_predictions()
+    expected = report.evaluation_metrics(predictions, pipeline.params)
+    monkeypatch.setattr("conversion.evaluation.columns_on_disk.LARGE", 0)
+    assert report.evaluation_metrics(predictions, pipeline.params, tmp_path / "columns") == expected
+    assert not list(tmp_path.glob("columns/*")), "the files have no name"
