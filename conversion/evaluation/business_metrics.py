@@ -16,7 +16,6 @@ from conversion.config.params import Evaluate
 from conversion.evaluation.predictions import MODEL, REVENUE, companies_of, conversions_of, cutoffs_of
 from conversion.stats.metric import HIGHER, LOWER, Metric
 from conversion.stats.numeric import Floats, rounded
-from conversion.stats.rank_order import rank_order
 
 _GROSS: Final = "not won by the call: only a control group can tell what calling adds"
 NO_VALUE: Final = "the contract has no value of a conversion, and evaluate.value_per_conversion is null"
@@ -76,7 +75,7 @@ def business_measures(predictions: pd.DataFrame, settings: Evaluate) -> dict[str
     """
     companies = companies_of(predictions)
     called = [
-        cutoff.rows.iloc[rank_order(cutoff.score(MODEL), cutoff.ids)[: settings.contacts_per_week]]
+        cutoff.rows.iloc[cutoff.order(MODEL)[: settings.contacts_per_week]]
         for cutoff in cutoffs_of(predictions, companies)
     ]
     calls = pd.concat(called)

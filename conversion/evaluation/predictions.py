@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from conversion.evaluation.columns_on_disk import new_column
 from conversion.stats.distinct_counts import Distinct, DistinctCounts
 from conversion.stats.numeric import Bools, Floats, Ints, finite
+from conversion.stats.rank_order import order_after_ties, tie_order
 
 REVENUE: Final = "MRR"
 """The column of the conversion's monthly revenue, where that is recorded."""
@@ -60,7 +61,9 @@ class Cutoff:
     ----------
     as_of
         The cutoff.
-    ids, label, mrr
+    by_ties
+        The `conversion.stats.rank_order.tie_order` of the rows, for all rankers.
+    label, mrr
         Columns as arrays; ``mrr`` is None where revenue is not recorded.
     company
         The rows' `Companies.numbers`.
@@ -69,7 +72,7 @@ class Cutoff:
     """
 
     as_of: pd.Timestamp
-    ids: NDArray[Any]
+    by_ties: Ints
     company: NDArray[np.int32]
     label: Ints
     mrr: Floats | None
@@ -78,6 +81,10 @@ class Cutoff:
     def score(self, ranker: str) -> Floats:
         """Return a ranker's scores; raise ValueError if one is not finite."""
         return finite(self.rows[ranker])
+
+    def order(self, ranker: str) -> Ints:
+        """Return the `conversion.stats.rank_order.rank_order` of the rows by a ranker."""
+        return order_after_ties(self.rows[ranker], self.by_ties)
 
 
 def companies_of(predictions: pd.DataFrame) -> Companies:
@@ -124,7 +131,7 @@ def cutoffs_of(predictions: pd.DataFrame, companies: Companies) -> Iterator[Cuto
         rows = predictions.iloc[places]
         yield Cutoff(
             as_of=as_of,
-            ids=rows["id"].to_numpy(),
+            by_ties=tie_order(rows["id"].to_numpy()),
             company=companies.numbers(rows["id"]),
             label=rows["label"].to_numpy(dtype=np.int64),
             mrr=rows[REVENUE].to_numpy(dtype=np.float64) if REVENUE in rows else None,

@@ -18,7 +18,6 @@ from conversion.evaluation.predictions import REVENUE, Cutoff, companies_of, cut
 from conversion.stats.metric import HIGHER, Metric
 from conversion.stats.numeric import Bools, Floats, Ints, divide
 from conversion.stats.portable_math import sums_at_counts
-from conversion.stats.rank_order import rank_order
 from conversion.stats.resampling import run_weights
 
 RANKING_METRICS: Final = (
@@ -110,7 +109,7 @@ class Ranked:
 def ranked_list(cutoff: Cutoff, ranker: str) -> Ranked:
     """Order a cutoff's companies by a ranker."""
     score = cutoff.score(ranker)
-    order = rank_order(score, cutoff.ids)
+    order = cutoff.order(ranker)
     position = np.flatnonzero(cutoff.label[order] == 1)
     descending = -score[order]
     at = descending[position]

@@ -32,6 +32,16 @@ def order_by(score: ArrayLike, ties: NDArray[np.uint64]) -> Ints:
     return np.lexsort((ties, -finite(score)))
 
 
+def tie_order(ids: ArrayLike) -> Ints:
+    """Return the positions of the rows by `hashing.tie_break`, for several scores of the same rows."""
+    return np.argsort(tie_break(ids))
+
+
+def order_after_ties(score: ArrayLike, by_ties: Ints) -> Ints:
+    """Return what `rank_order` does, given the `tie_order` of the rows."""
+    return np.asarray(by_ties[np.argsort(-finite(score)[by_ties], kind="stable")])
+
+
 def ranks(score: ArrayLike, ids: ArrayLike) -> Ints:
     """Return the place of each row in `rank_order`, counted from 1."""
     return places_of(rank_order(score, ids))

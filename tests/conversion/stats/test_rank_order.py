@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from conversion.stats import hashing
-from conversion.stats.rank_order import rank_order
+from conversion.stats.rank_order import order_after_ties, rank_order, tie_order
 
 
 class TestRankOrder:
@@ -22,3 +22,15 @@ class TestRankOrder:
         order = rank_order([0.1, 0.5, 0.5, 0.9], ids)
         tied = sorted([1, 2], key=lambda row: int(hashing.tie_break(ids)[row]))
         assert order.tolist() == [3, *tied, 0]
+
+
+@pytest.mark.parametrize("texts", [False, True])
+def test_several_scores_of_the_same_rows_need_one_order_of_ties(texts: bool) -> None:
+    rng = np.random.default_rng(2)
+    ids = rng.permutation(300)
+    named = ids.astype(str).astype(object) if texts else ids
+    by_ties = tie_order(named)
+    for score in (rng.integers(0, 5, 300) * 1.0, rng.random(300), np.zeros(300)):
+        assert (order_after_ties(score, by_ties) == rank_order(score, named)).all()
+    with pytest.raises(ValueError, match="finite"):
+        order_after_ties(np.full(300, np.nan), by_ties)
