@@ -196,8 +196,9 @@ def collected(
     starts = ends - sizes.to_numpy()
     free, template = starts.copy(), pd.DataFrame()
     columns: dict[str, NDArray[Any]] = {}
-    for each in tables:
-        table = each if texts is None else each.assign(id=pd.Categorical(each["id"], categories=texts))
+    dtype = None if texts is None else pd.CategoricalDtype(texts)
+    for rows in tables:
+        table = rows if texts is None else rows.assign(id=pd.Categorical(rows["id"], dtype=dtype))
         if not columns:
             template = table.iloc[:0]
             columns = {str(each): new_column(int(ends[-1]), _stored(table[each]), folder) for each in table}
