@@ -93,9 +93,9 @@ def rows_of_our_fits(monkeypatch: pytest.MonkeyPatch) -> list[pd.DataFrame]:
         model = make_model(params, contract)
         fit = model.fit_with_summary
 
-        def noting(X: pd.DataFrame, y: np.ndarray, weight: np.ndarray, as_of: pd.Series) -> Any:
+        def noting(X: pd.DataFrame, y: np.ndarray, weight: np.ndarray, as_of: pd.Series, threads: int) -> Any:
             fits.append(X.assign(label=y, weight=weight, as_of=as_of))
-            return fit(X, y, weight, as_of)
+            return fit(X, y, weight, as_of, threads)
 
         monkeypatch.setattr(model, "fit_with_summary", noting)
         return model
@@ -115,7 +115,8 @@ def test_a_library_learns_from_the_rows_of_our_own_fits(
     refits = automl.refits_of(pipeline.backtest, params)
     assert refits == list(predictions["fitted_as_of"].unique())
     assert len(fits) == len(refits) == 4
-    for refit, fit in zip(refits, fits, strict=True):
+    in_time_order = sorted(fits, key=lambda fit: fit["as_of"].max())
+    for refit, fit in zip(refits, in_time_order, strict=True):
         ours = fit.iloc[np.lexsort((tie_break(fit["id"]), fit["as_of"]))].reset_index(drop=True)
         given = automl.hand_over(train, pipeline.backtest.head(), refit, params, hubspot())
         pd.testing.assert_frame_equal(given.train, ours[list(given.train)])
