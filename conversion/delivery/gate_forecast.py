@@ -7,7 +7,6 @@ the number itself is the sum of independent draws with these probabilities, a Po
 from __future__ import annotations
 
 import datetime as dt
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -51,19 +50,17 @@ class PastList:
     converted_calls: int | None = None
 
 
-def lists_of(predictions: Iterable[pd.DataFrame], lists: int, calls: int) -> list[PastList]:
-    """Summarise the last lists of the backtest.
+def lists_of(predictions: Iterable[pd.DataFrame], calls: int) -> list[PastList]:
+    """Summarise lists of the backtest.
 
     Parameters
     ----------
     predictions
         Each list, in time order: ``id``, ``as_of``, ``probability``, ``label``.
-    lists
-        How many.
     calls
         Companies to call from each.
     """
-    return list(deque((_list_of(rows, calls) for rows in predictions), maxlen=lists))
+    return [_list_of(rows, calls) for rows in predictions]
 
 
 def _list_of(rows: pd.DataFrame, calls: int) -> PastList:

@@ -151,7 +151,8 @@ def _past(
 
     Lists of another horizon expect something else.
     """
-    predictions = tables_of_values(root / PREDICTIONS, "as_of", ("id", "as_of", "probability", "label"))
+    columns = ("id", "as_of", "probability", "label")
+    predictions = tables_of_values(root / PREDICTIONS, "as_of", columns, last=lists)
     now = pd.Timestamp(as_of)
     deliveries = [each for each in latest_deliveries(read_deliveries(root)) if each.as_of < as_of]
     of_ledger = [
@@ -161,7 +162,7 @@ def _past(
         for each in deliveries[-lists:]
         if each.manifest.horizon_days == horizon_days
     ]
-    found = recent([*lists_of(predictions, lists, calls), *of_ledger], now, lists)
+    found = recent([*lists_of(predictions, calls), *of_ledger], now, lists)
     last = Delivered(deliveries[-1].as_of, deliveries[-1].features()) if deliveries else None
     return tuple(found), last
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,7 +36,9 @@ def row_group_writer(path: Path, compression: str = "snappy") -> Iterator[Callab
         yield append
 
 
-def tables_of_values(path: str | Path, key: str, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+def tables_of_values(
+    path: str | Path, key: str, columns: Sequence[str], last: int | None = None
+) -> Iterator[pd.DataFrame]:
     """Yield the rows of one value of a column after the other, from a Parquet file that is sorted by it.
 
     No more than the rows of a value and a row group are in memory.
@@ -49,20 +51,36 @@ def tables_of_values(path: str | Path, key: str, columns: Sequence[str]) -> Iter
         The column, one of ``columns``.
     columns
         To read.
+    last
+        So many values, the last ones; None: all.
     """
     import pandas as pd  # imported here: commands that read no table need not wait for it
 
     with reading(path):
         file = pq.ParquetFile(path, **VERIFIED)
     with file:
+        with reading(path):
+            require_columns(file.schema_arrow.names, columns)
+            first, wanted = _first_group(file, key, last)
         rest = None
-        for group in range(file.num_row_groups):
+        for group in range(first, file.num_row_groups):
             with reading(path):
-                require_columns(file.schema_arrow.names, columns)
                 rows = file.read_row_group(group, list(columns)).to_pandas()
+            rows = rows[rows[key].isin(wanted)]
             rows = rows if rest is None else pd.concat([rest, rows], ignore_index=True)
             tables = [table for _, table in rows.groupby(key, sort=False)]
             yield from tables[:-1]
             rest = tables[-1] if tables else None
         if rest is not None:
             yield rest
+
+
+def _first_group(file: pq.ParquetFile, key: str, last: int | None) -> tuple[int, list[Any]]:
+    """Return the row group in which the last values of a column begin, and these values."""
+    values: dict[Any, None] = {}
+    for group in reversed(range(file.num_row_groups)):
+        found = file.read_row_group(group, [key])[key].unique().to_pylist()
+        values |= dict.fromkeys(reversed(found))
+        if last is not None and len(values) > last:
+            return group, list(values)[:last]
+    return 0, list(values)

@@ -24,6 +24,10 @@ def test_tables_are_those_of_each_value_wherever_row_groups_end(rows: int, tmp_p
     for one, other in zip(found, expected, strict=True):
         pd.testing.assert_frame_equal(one.reset_index(drop=True), other.reset_index(drop=True))
 
+    for last in range(1, 6):
+        some = list(tables_of_values(path, "list", ("list", "id"), last))
+        assert [each["id"].tolist() for each in some] == [each["id"].tolist() for each in found[-last:]]
+
 
 def test_a_table_without_rows_has_no_values(tmp_path: Path) -> None:
     TABLE[:0].to_parquet(tmp_path / "table.parquet")
