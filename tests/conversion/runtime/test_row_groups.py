@@ -1,0 +1,53 @@
+"""Tables that are appended to a Parquet file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from conversion.runtime.row_groups import as_first, row_group_writer
+
+TABLE = pd.DataFrame(
+    {
+        "id": [3, 1, 2],
+        "as_of": pd.to_datetime(["2020-01-06", None, "2020-01-13"]),
+        "whole": np.array([1.0, -0.0, 2.5], dtype=np.float32),
+        "missing": [np.nan, 0.5, -np.inf],
+        "level": pd.Categorical(["a", None, "b"], categories=["a", "b", "c"]),
+        "flag": [True, False, True],
+        "text": pd.Series(["x", None, "y"], dtype="str"),
+    }
+)
+
+
+@pytest.mark.parametrize("rows", [slice(0, 3), slice(0, 1), slice(0, 0), slice(None, None, -1)])
+def test_later_tables_are_as_arrow_makes_them(rows: slice) -> None:
+    first = pa.Table.from_pandas(TABLE, preserve_index=False)
+    some = TABLE.iloc[rows]
+    expected = pa.Table.from_pandas(some, preserve_index=False)
+    assert as_first(some, first.schema).equals(expected)
+
+
+def test_each_table_is_a_row_group(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    with row_group_writer(path) as append:
+        append(TABLE)
+        append(TABLE.iloc[1:])
+    found = pq.ParquetFile(path)
+    assert [found.metadata.row_group(at).num_rows for at in range(2)] == [3, 2]
+    expected = pd.concat([TABLE, TABLE.iloc[1:]], ignore_index=True)
+    pd.testing.assert_frame_equal(found.read().to_pandas(), expected)
+
+
+def test_other_columns_are_refused(tmp_path: Path) -> None:
+    with row_group_writer(tmp_path / "table.parquet") as append:
+        append(TABLE)
+        with pytest.raises(ValueError, match="schema"):
+            append(TABLE.rename(columns={"flag": "other"}))
+        with pytest.raises(ValueError, match="longer"):
+            append(TABLE.drop(columns="text"))
