@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from conversion.config.params_file import load_params
+from conversion.delivery.copies import copies_at, copy_delivery
 from conversion.delivery.crm_files import changes, out_files, read_files, write_files
 from conversion.delivery.crm_table import CrmError
 from conversion.delivery.guards import one_at_a_time
@@ -44,9 +45,11 @@ def main() -> None:
     sys.stdout.write(changes(read_files(folder), made.files) + "\n")
     if arguments.dry_run:
         return
+    copies = copies_at(ROOT, None if arguments.out else params.deliver.copy_to)
     with one_at_a_time(ROOT):
         write_files(folder, made)
-    log.info("wrote the files", extra={"folder": str(folder), "as_of": delivery.as_of.isoformat()})
+        log.info("wrote the files", extra={"folder": str(folder), "as_of": delivery.as_of.isoformat()})
+        copy_delivery(folder, delivery, copies)
 
 
 def _arguments() -> argparse.Namespace:

@@ -21,6 +21,7 @@ from conversion.config.params_file import load_params
 from conversion.data.clean_tables import CleanTables
 from conversion.data.histories import history_files
 from conversion.delivery.call_list import Design, call_list
+from conversion.delivery.copies import copies_at, copy_delivery
 from conversion.delivery.crm_files import changes, out_files, read_files, write_files
 from conversion.delivery.current_ids import CurrentDelivery, read_current_ids
 from conversion.delivery.delivery_tables import Scored, delivery_tables, with_moved
@@ -214,6 +215,7 @@ def deliver(params: Params, correction: str | None, is_dry: bool) -> None:
     before = read_deliveries(ROOT)
     require_in_order(as_of, before)
     require_copies(ROOT)
+    copies = copies_at(ROOT, params.deliver.copy_to)
     if not passes_gate(params, design.calls, listed.scored, is_dry):
         log.error("the gate stopped the list; what was published stays, see %s", FILE)
         sys.exit(STOPPED)
@@ -224,7 +226,8 @@ def deliver(params: Params, correction: str | None, is_dry: bool) -> None:
     published = current(ROOT)
     difference = changes({} if published is None else read_files(published), made.files)
     if is_dry:
-        _say(summary(week, "A dry run: nothing was written.") + difference + "\n")
+        to = "" if copies is None else f"to copy to: {copies}\n"
+        _say(summary(week, "A dry run: nothing was written.") + difference + "\n" + to)
         return
     about = about_delivery(files, listed.model, design)
     delivery = freeze(ROOT, week.tables, MADE_WITH, about, correction)
@@ -243,6 +246,7 @@ def deliver(params: Params, correction: str | None, is_dry: bool) -> None:
     folder = publish(ROOT, Publication(delivery, files, listed.scored.facts, params.score, write_more))
     log.info("delivered", extra={**_named(delivery), "published": str(folder)})
     _say(summary(week, f"Delivery {delivery.number} of {as_of}: {folder}") + difference + "\n")
+    copy_delivery(folder, delivery, copies)
 
 
 def require_in_order(as_of: dt.date, before: Sequence[Delivery]) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 
 from conversion.ingest.draft import draft_contract
 from conversion.ingest.draft_tables import read_samples
+from conversion.ingest.folders import place_of
 from conversion.runtime.cli import CommandLine, run
 from conversion.runtime.errors import UsageError
 from conversion.runtime.files import write_text
@@ -25,7 +26,7 @@ def main() -> None:
         raise UsageError(f"--out: given {out}, should be a .yaml file")
     if out.exists() and not arguments.force:
         raise UsageError(f"{out}: exists; --force overwrites it, --out writes another file")
-    samples, notes = read_samples(arguments.folder)
+    samples, notes = read_samples(place_of(arguments.folder, "FOLDER"))
     draft = draft_contract(samples)
     write_text(out, draft.text)
     for note in (*notes, *draft.notes):
@@ -36,10 +37,10 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = CommandLine(
         prog="python -m commands.draft_contract",
-        description="Look at the first rows of a folder's tables (.csv, .parquet, or .xlsx with openpyxl) "
-        "and write a draft of a data contract, with a comment at each guess.",
+        description="Look at the first rows of a folder's tables (.csv, .parquet, .xlsx with openpyxl, or "
+        "folders of many files) and write a draft of a data contract, with a comment at each guess.",
     )
-    parser.add_argument("folder", metavar="FOLDER", type=Path, help="the folder with the tables")
+    parser.add_argument("folder", metavar="FOLDER", help="the folder with the tables, or its URL")
     parser.add_argument(
         "--out", metavar="FILE", type=Path, default=OUT, help=f"the file to write; default: {OUT}"
     )

@@ -15,9 +15,11 @@ from conversion.config.contract_file import load_contract
 from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.config.params_file import load_params
+from conversion.delivery.copies import copies_at
 from conversion.delivery.guards import one_at_a_time
 from conversion.delivery.ledger import TRACKED
 from conversion.forgetting.cache import CachedCompany, find_cached, remove_files
+from conversion.forgetting.copies import ChangedCopy, changed_copies, write_copy
 from conversion.forgetting.deliveries import (
     ChangedDelivery,
     changed_deliveries,
@@ -28,6 +30,7 @@ from conversion.forgetting.elsewhere import history_advice, in_history, remotes_
 from conversion.forgetting.known import with_former_ids, with_keys, with_names
 from conversion.forgetting.places import DVC_CACHE, Places, find_places, write_places
 from conversion.forgetting.wanted import Wanted, wanted_company
+from conversion.ingest.folders import Place as Folder
 from conversion.ingest.folders import place_of
 from conversion.runtime.cli import CommandLine, run
 from conversion.runtime.errors import ForgetError
@@ -49,16 +52,20 @@ class Found:
         In files.
     deliveries
         In the ledger.
+    copies
+        In the copies of deliveries.
     """
 
     cached: CachedCompany
     places: Places
     deliveries: tuple[ChangedDelivery, ...]
+    copies: tuple[ChangedCopy, ...]
 
     @property
     def anything(self) -> bool:
         """Whether it is anywhere."""
-        return bool(self.cached.objects or self.places.found or self.deliveries)
+        in_copies = any(copy.files for copy in self.copies)
+        return bool(self.cached.objects or self.places.found or self.deliveries or in_copies)
 
 
 def sources(contract: Contract) -> tuple[str, ...]:
@@ -67,12 +74,17 @@ def sources(contract: Contract) -> tuple[str, ...]:
     return ("companies", *(() if aliases is None else (aliases.table,)))
 
 
-def find(root: Path, wanted: Wanted, contract: Contract) -> Found:
-    """Search the project for a company, without changing anything."""
+def find(root: Path, wanted: Wanted, contract: Contract, copies: Folder | None) -> Found:
+    """Search the project, and the copies of its deliveries, for a company, without changing anything."""
+    copied = () if copies is None else tuple(changed_copies(copies, wanted))
+    here = [copy.folder.resolve() for copy in copied if isinstance(copy.folder, Path)]
+    inside = [folder for folder in here if folder.is_relative_to(root.resolve())]
+    apart = [root / folder.relative_to(root.resolve()) for folder in inside]
     return Found(
         find_cached(root / DVC_CACHE, wanted),
-        find_places(root, wanted, sources(contract)),
+        find_places(root, wanted, sources(contract), apart),
         tuple(changed_deliveries(root, wanted)),
+        copied,
     )
 
 
@@ -88,6 +100,8 @@ def remove(root: Path, found: Found, last: Collection[str]) -> None:
     last
         From `sources`.
     """
+    for copy in found.copies:  # first: what is elsewhere may be out of reach, and then nothing is changed
+        write_copy(copy)
     remove_files(found.cached.paths())
     late = [place for place in found.places.found if place.path.stem in last]
     write_places(place for place in found.places.found if place not in late)
@@ -108,6 +122,7 @@ def describe(found: Found) -> str:
         f"{each.delivery.folder}: its row in {', '.join(each.files)}; the count stays"
         for each in found.deliveries
     ]
+    lines += [f"{copy.folder}: its rows in {', '.join(copy.files)}" for copy in found.copies if copy.files]
     cached = found.cached
     if cached.objects:
         lines.append(
@@ -126,6 +141,11 @@ def left(root: Path, wanted: Wanted, found: Found, params: Params, contract: Con
             f"{folder} (data.dir): outside of the project, unchanged: remove the company where the export is "
             "made, or its rows in the files"
         )
+    if params.deliver.copy_to is not None:
+        advice.append(
+            f"{params.deliver.copy_to} (deliver.copy_to): what others took from the copies there before, and "
+            "copies in folders that it named earlier: remove the company there"
+        )
     if (outside := _cache_outside(root)) is not None:
         advice.append(
             f"{outside}: DVC's cache is outside of the project, other projects may use it: after "
@@ -139,7 +159,8 @@ def left(root: Path, wanted: Wanted, found: Found, params: Params, contract: Con
             f"{store.rpartition('@')[2]} ({TRACKING}): runs there keep the first rows of their list and the "
             "report: delete those of its weeks, then mlflow gc"
         )
-    advice += [f"{path}: {why}: look for the company in it yourself" for path, why in found.places.unreadable]
+    unreadable = [*found.places.unreadable, *(each for copy in found.copies for each in copy.unreadable)]
+    advice += [f"{path}: {why}: look for the company in it yourself" for path, why in unreadable]
     if (root / MODELS).is_dir():
         advice.append(
             "models (models/, ledger/*/*/_frozen/model.joblib): kept; they hold weights of thousands of "
@@ -195,7 +216,8 @@ def forget(company: str, params: Params, *, removes: bool) -> None:
     contract = load_contract(params.data.contract)
     wanted = with_former_ids(ROOT, wanted_company(company, contract), params, contract)
     wanted = with_keys(ROOT, with_names(ROOT, wanted, contract), params)
-    found = find(ROOT, wanted, contract)
+    copies = copies_at(ROOT, params.deliver.copy_to)
+    found = find(ROOT, wanted, contract, copies)
     known = ", ".join(sorted(wanted.ids))
     if not found.anything:
         _say(f"company {known}: in no file of the project\n")
@@ -203,7 +225,7 @@ def forget(company: str, params: Params, *, removes: bool) -> None:
         _say(f"company {known} is in:\n{describe(found)}nothing was changed: --yes removes it\n")
     else:
         remove(ROOT, found, sources(contract))
-        _prove(ROOT, wanted, contract)
+        _prove(ROOT, wanted, contract, copies)
         _say(f"company {known} was removed from:\n{describe(found)}")
         _say("a second search of all files found nothing\n")
         _say(f"to do:\n{next_steps(ROOT, found)}")
@@ -211,7 +233,7 @@ def forget(company: str, params: Params, *, removes: bool) -> None:
     _say("left:\n" + "".join(f"  {line}\n" for line in advice))
 
 
-def _prove(root: Path, wanted: Wanted, contract: Contract) -> None:
+def _prove(root: Path, wanted: Wanted, contract: Contract, copies: Folder | None) -> None:
     """Search again.
 
     Raises
@@ -219,7 +241,7 @@ def _prove(root: Path, wanted: Wanted, contract: Contract) -> None:
     ForgetError
         Something still has the company, as when another program wrote at the same time.
     """
-    again = find(root, wanted, contract)
+    again = find(root, wanted, contract, copies)
     if again.anything:
         raise ForgetError(
             f"the company is still in:\n{describe(again)}another program may write at the same time: stop "

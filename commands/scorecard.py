@@ -28,6 +28,7 @@ from conversion.runtime.files import (
     write_json,
     write_text,
 )
+from conversion.runtime.row_groups import tables_of_values
 from conversion.scorecard.outcomes import Today, outcomes_of
 from conversion.scorecard.results import FOLDER, PATH, Power
 from conversion.scorecard.scorecard import Settings, first_calls, power_results, scorecard
@@ -63,11 +64,8 @@ def backtest_power(calls: int) -> Power:
     InputError
         The backtest has fewer than two lists.
     """
-    predictions = read_parquet(BACKTEST, needed=("id", "as_of", "label", "probability"))
-    first = [
-        week.iloc[rank_order(week["probability"], week["id"])[:calls]]
-        for _, week in predictions.groupby("as_of", sort=True)
-    ]
+    weeks = tables_of_values(BACKTEST, "as_of", ("id", "as_of", "label", "probability"))
+    first = [week.iloc[rank_order(week["probability"], week["id"])[:calls]] for week in weeks]
     found = power_results(pd.concat(first)) if first else None
     if found is None:
         raise InputError(f"{BACKTEST}: has fewer than two lists; run 'dvc repro evaluate'")

@@ -33,16 +33,18 @@ from conversion.runtime.files import (
     VERIFIED,
     read_monday,
     reading,
+    replacing,
     write_csv,
     write_json,
-    write_parquet,
     write_text,
 )
 from conversion.runtime.parts import parts_at
 from conversion.runtime.progress import progress_bar
+from conversion.runtime.row_groups import row_group_writer
 
 SAMPLE: Final = "data/sample"
 FOLDER: Final = Path("data/backtest")
+ROWS_AT_ONCE: Final = 1 << 20
 log = logging.getLogger(__name__)
 
 
@@ -62,15 +64,29 @@ def truth_at(as_of: pd.Timestamp) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def write_predictions(predictions: pd.DataFrame) -> None:
+    """Write the predictions a row group at a time, so that columns on disk never are in memory as a whole."""
+    with replacing(FOLDER / "predictions.parquet") as temporary, row_group_writer(temporary) as append:
+        for start in range(0, len(predictions), ROWS_AT_ONCE):
+            append(_as_texts(predictions.iloc[start : start + ROWS_AT_ONCE]))
+
+
+def _as_texts(rows: pd.DataFrame) -> pd.DataFrame:
+    """Turn ids that are a category into texts."""
+    ids = rows["id"].dtype
+    if not isinstance(ids, pd.CategoricalDtype):
+        return rows
+    return rows.assign(id=rows["id"].astype(ids.categories.dtype))
+
+
 def write_metrics(evaluation: Evaluation, as_of: str) -> None:
     """Write metrics/ and the predictions."""
     top_k, result = evaluation.params.evaluate.top_k, {"as_of": as_of} | evaluation.metrics
-    report = classification_report(evaluation.predictions["label"], evaluation.decided)
-    write_parquet(str(FOLDER / "predictions.parquet"), evaluation.predictions)
+    write_predictions(evaluation.predictions)
     write_json(EVIDENCE, _evidence(evaluation).model_dump(by_alias=True))
     write_csv("metrics/backtest.csv", evaluation.weekly, float_format="%.6f")
     write_csv("metrics/slices.csv", evaluation.slices, float_format="%.6f")
-    write_text("metrics/classification_report.txt", report)
+    write_text("metrics/classification_report.txt", classification_report(evaluation.decided))
     write_json("metrics/evaluation.json", result)
     write_json("metrics/headline.json", headline_numbers(result, top_k))
     write_text("metrics/summary.txt", summary_text(result, top_k))
@@ -104,7 +120,7 @@ def main() -> None:
     if params.data.dir == SAMPLE:
         predictions = with_oracle(predictions, truth_at, FOLDER)
     log.info("measuring", extra={"bootstrap_samples": params.evaluate.bootstrap_samples})
-    evaluation = evaluate_backtest(predictions, train, model, params, contract)
+    evaluation = evaluate_backtest(predictions, train, model, params, contract, FOLDER)
     write_metrics(evaluation, as_of.isoformat())
     write_plots(evaluation)
     log.info(

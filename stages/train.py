@@ -9,7 +9,7 @@ import pandas as pd
 from conversion.config.contract_file import load_contract
 from conversion.config.params_file import load_params
 from conversion.modelling.artifact import save_model
-from conversion.modelling.training import describe, search_and_fit_at, training_columns
+from conversion.modelling.training import describe, fitting_threads, search_and_fit_at, training_columns
 from conversion.modelling.training_rows import count_training, read_training
 from conversion.runtime.cli import run
 from conversion.runtime.files import read_monday, sha256, write_csv
@@ -26,7 +26,8 @@ def main() -> None:
     snapshots = read_training(source, training_columns(params, contract), most, params.seed)
     as_of = pd.Timestamp(read_monday("data/clean/export.json", "as_of"))
     log.info("fitting", extra={"model_type": params.model.type, "snapshots": len(snapshots)})
-    model, found = search_and_fit_at(snapshots, as_of, params, contract, progress=True)
+    threads = fitting_threads(len(snapshots))
+    model, found = search_and_fit_at(snapshots, as_of, params, contract, progress=True, threads=threads)
     description = describe(model, snapshots, as_of, found.params) | {
         "search": found.summary(),
         "data_sha256": {source: sha256(source)},

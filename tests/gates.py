@@ -62,7 +62,7 @@ def _inputs(pipeline: Pipeline) -> GateInputs:
         probability=np.sort(pipeline.model.predict_proba(pipeline.latest)[:, 1])[::-1],
         trained_as_of=pipeline.as_of.date(),
         calls=10,
-        past=tuple(lists_of(scored, 8, 10)),
+        past=tuple(lists_of((week for _, week in scored.groupby("as_of")), 8, 10)),
         delivered=None,
     )
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from conversion.config.contacts_contract import TEAM_CONTACTS
 from conversion.config.data_contract import Contract
-from conversion.config.params import Suppress
+from conversion.config.deliver_params import Suppress
 from conversion.data.timeline import WEEK
 from conversion.delivery.call_list import call_list
 from conversion.delivery.suppression import suppressed

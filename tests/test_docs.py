@@ -56,7 +56,7 @@ NOT_OURS = {
     "/path/to/python3.11",
     # what a reader, `simulate_calls`, `deliver` and `scorecard` write, which no stage makes
     *("reps.csv", "contacts.csv", "reps/", "Ben.csv", "left.csv", "lists.csv", "scorecard.json"),
-    *("_frozen/", "manifest.json", "leads.json"),
+    *("_frozen/", "manifest.json", "leads.json", "delivery.json", "excel.csv"),
 }
 FOLDERS = (
     "examples/",

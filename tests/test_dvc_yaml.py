@@ -22,10 +22,11 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from conversion.config.deliver_params import Deliver
 from conversion.config.gate_params import Gate
 from conversion.config.model_params import MemberType, model_types
 from conversion.config.param_types import Section
-from conversion.config.params import Deliver, Params, Registry, Serve, Tracking
+from conversion.config.params import Params, Registry, Serve, Tracking
 from conversion.config.params_file import load_params
 from conversion.evaluation.curves import RANKER_NAMES, SLICE_TITLES
 from conversion.evaluation.first_calls import RULES

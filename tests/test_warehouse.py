@@ -13,27 +13,21 @@ import boto3
 import pandas as pd
 import pytest
 import yaml
-from moto.server import ThreadedMotoServer
 
+from tests.buckets import KEYS, s3_server
 from tests.exports import USAGE_ACTIONS, tiny_export, write_export
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
-KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-LINKED = ("conversion", "stages", "contracts")
+LINKED = ("conversion", "stages", "commands", "contracts")
 
 
 @pytest.fixture
 def address() -> Iterator[str]:
     """Serve S3 on a free port."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
-    finally:
-        server.stop()
+    with s3_server() as served:
+        yield served
 
 
 class Project:
@@ -125,3 +119,17 @@ def test_load_reads_the_same_from_a_bucket_and_a_folder(tmp_path: Path, address:
     params.write_text(text, encoding="utf-8")
     project.run(*load)
     assert {path.name: path.read_bytes() for path in (project.folder / "data/typed").iterdir()} == typed
+
+
+def test_a_draft_from_a_bucket_is_that_of_one_file_a_table(tmp_path: Path, address: str) -> None:
+    tables = tiny_export(companies=40, weeks=12)
+    unload(tables, address, tmp_path)
+    project = Project(tmp_path, address)
+    write_export(tables, project.folder / "export", ".parquet")
+    draft = (sys.executable, "-m", "commands.draft_contract")
+    told = project.run(*draft, "s3://warehouse/export", "--out", "there.yaml")
+    project.run(*draft, "export", "--out", "here.yaml")
+    assert "draft written" in told
+    texts = [(project.folder / f"{name}.yaml").read_text(encoding="utf-8") for name in ("there", "here")]
+    assert texts[0] == texts[1]
+    assert "usage_actions" in texts[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -10,6 +11,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 EARLIEST_MONDAY: Final = dt.date(2000, 1, 3)
 LATEST_MONDAY: Final = dt.date(2100, 12, 27)
 """The first and last Monday among the days that an export may have, see `conversion.ingest.checks`."""
+
+
+_READ_ONLY: Final = ("http", "https")
 
 
 class Section(BaseModel):
@@ -48,12 +52,24 @@ def must_not_repeat(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _must_be_a_folder(value: str) -> str:
+    protocol, separator, path = value.partition("://")
+    is_url = re.fullmatch(r"[a-z][a-z0-9+.-]*", protocol) and path and protocol not in _READ_ONLY
+    if value != value.strip() or re.match(r"[^/@]*:[^/@]*@", path) or (separator and not is_url):
+        raise ValueError(
+            "should be a folder such as exports/lists, or the URL of one that can be written to, such as "
+            "s3://bucket/lists, without credentials"
+        )
+    return value
+
+
 def as_tuple(value: object) -> object:
     """Convert a YAML list to a tuple, so that frozen params stay unchanged; leave the rest to the type."""
     return tuple(value) if isinstance(value, list) else value
 
 
 Monday = Annotated[dt.date, BeforeValidator(_as_date), AfterValidator(_must_be_monday)]
+Folder = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_must_be_a_folder)]
 PositiveInt = Annotated[int, Field(ge=1, le=1_000_000)]
 Weeks = Annotated[int, Field(ge=1, le=520)]
 Share = Annotated[float, Field(ge=1e-6, le=1)]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from conversion.config.params import Deliver
+from conversion.config.deliver_params import Deliver
 from conversion.delivery.statuses import BELOW, EXPLORED, HELD_BACK, LISTED, OBJECTED, SUPPRESSED
 from conversion.stats.hashing import uniform_hash
 

@@ -14,7 +14,7 @@ from typing import Final
 
 import pandas as pd
 
-from conversion.config.params import Deliver
+from conversion.config.deliver_params import Deliver
 from conversion.delivery import crm_dynamics, crm_excel, crm_hubspot, crm_salesforce
 from conversion.delivery.crm_table import CrmTable, called
 from conversion.runtime.files import write_atomically

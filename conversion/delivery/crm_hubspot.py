@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from conversion.config.params import Crm
+from conversion.config.deliver_params import Crm
 from conversion.delivery.crm_table import VALUES, CrmError, CrmTable, crm_table, csv_bytes
 
 RECORD_ID = "Record ID"

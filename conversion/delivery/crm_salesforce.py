@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from conversion.config.params import Crm
+from conversion.config.deliver_params import Crm
 from conversion.delivery.crm_table import VALUES, CrmTable, crm_table, csv_bytes
 
 NULL = "#N/A"

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from conversion.config.params import CrmFile
+from conversion.config.deliver_params import CrmFile
 from conversion.runtime.errors import UserError
 
 VALUES: Final = (

@@ -7,7 +7,8 @@ the number itself is the sum of independent draws with these probabilities, a Po
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,33 +51,31 @@ class PastList:
     converted_calls: int | None = None
 
 
-def lists_of(predictions: pd.DataFrame, lists: int, calls: int) -> list[PastList]:
+def lists_of(predictions: Iterable[pd.DataFrame], lists: int, calls: int) -> list[PastList]:
     """Summarise the last lists of the backtest.
 
     Parameters
     ----------
     predictions
-        ``id``, ``as_of``, ``probability``, ``label``.
+        Each list, in time order: ``id``, ``as_of``, ``probability``, ``label``.
     lists
         How many.
     calls
         Companies to call from each.
     """
-    as_ofs = np.sort(predictions["as_of"].unique())[-lists:]
-    found = []
-    for as_of, rows in predictions[predictions["as_of"].isin(as_ofs)].groupby("as_of", sort=True):
-        first = rows.iloc[rank_order(rows["probability"], rows["id"])[:calls]]
-        found.append(
-            PastList(
-                pd.Timestamp(as_of),  # type: ignore[arg-type]
-                len(rows),
-                float(np.sort(rows["probability"].to_numpy()).cumsum()[-1]),
-                float(first["probability"].to_numpy().cumsum()[-1]),
-                int(rows["label"].sum()),
-                int(first["label"].sum()),
-            )
-        )
-    return found
+    return list(deque((_list_of(rows, calls) for rows in predictions), maxlen=lists))
+
+
+def _list_of(rows: pd.DataFrame, calls: int) -> PastList:
+    first = rows.iloc[rank_order(rows["probability"], rows["id"])[:calls]]
+    return PastList(
+        rows["as_of"].iloc[0],
+        len(rows),
+        float(np.sort(rows["probability"].to_numpy()).cumsum()[-1]),
+        float(first["probability"].to_numpy().cumsum()[-1]),
+        int(rows["label"].sum()),
+        int(first["label"].sum()),
+    )
 
 
 def delivered_list(as_of: pd.Timestamp, probability: Floats, calls: int) -> PastList:

@@ -28,6 +28,7 @@ from conversion.runtime.files import (
     reading,
     verified_parquet,
 )
+from conversion.runtime.row_groups import tables_of_values
 from conversion.stats.numeric import Floats
 
 SAMPLE: Final = "data/sample"
@@ -150,8 +151,7 @@ def _past(
 
     Lists of another horizon expect something else.
     """
-    with reading(root / PREDICTIONS):
-        predictions = verified_parquet(root / PREDICTIONS, ["id", "as_of", "probability", "label"])
+    predictions = tables_of_values(root / PREDICTIONS, "as_of", ("id", "as_of", "probability", "label"))
     now = pd.Timestamp(as_of)
     deliveries = [each for each in latest_deliveries(read_deliveries(root)) if each.as_of < as_of]
     of_ledger = [

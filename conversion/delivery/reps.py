@@ -12,7 +12,8 @@ from typing import Final
 from conversion.config.attribute_kinds import Category, Flag, Ordered
 from conversion.config.attribute_names import encoded_names
 from conversion.config.data_contract import Contract
-from conversion.config.params import Deliver, Score
+from conversion.config.deliver_params import Deliver
+from conversion.config.params import Score
 from conversion.runtime.errors import ParamsError, UserError
 
 REP: Final = "rep"

@@ -6,7 +6,7 @@ from typing import Final
 
 import pandas as pd
 
-from conversion.config.params import Suppress
+from conversion.config.deliver_params import Suppress
 
 WHY: Final = ("refused", "talking", "called")
 """Why a company is suppressed; of several for the same time, the first."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -65,9 +66,10 @@ def backtest(
     Returns
     -------
     pandas.DataFrame
-        ``id``, ``as_of``, ``label``, perhaps ``MRR``, ``probability``, the baselines ``summary_only`` (the
-        probability from firmographics and lifetime totals alone), ``users_rule`` (most users of the last 4
-        weeks, if they are known), ``actions_rule`` (actions of the last 4 weeks) and ``random``;
+        ``id`` (texts are a category), ``as_of``, ``label``, perhaps ``MRR``, ``probability``, the baselines
+        ``summary_only`` (the probability from firmographics and lifetime totals alone), ``users_rule`` (most
+        users of the last 4 weeks, if they are known), ``actions_rule`` (actions of the last 4 weeks) and
+        ``random``;
         ``fitted_as_of``, ``base_rate`` and ``threshold`` of the fit that was used; and the columns of
         `conversion.evaluation.prospect_slices.slice_names`. By cutoff, then by id. Rows whose label is
         unknown because the conversion is in quarantine are left out.
@@ -88,7 +90,7 @@ def backtest(
         for block in source.blocks()
         for refit, rows in _by_refit(block, refits)
     )
-    predictions = collected(scored, sizes, folder)
+    predictions = collected(scored, sizes, folder, _text_ids(source))
     if not predictions["label"].any():
         raise ExportError(
             f"{contract.conversion_tables}: no conversion follows any cutoff of the backtest; set an earlier "
@@ -106,16 +108,29 @@ def _list_sizes(source: SnapshotSource) -> pd.Series[int]:
     return pd.concat(counts).groupby(level=0).sum()
 
 
+def _text_ids(source: SnapshotSource) -> pd.Index[Any] | None:
+    """Return each company's id once, increasing; None if ids are numbers."""
+    known: pd.Index[Any] | None = None
+    for block in source.blocks(["id"]):
+        if pd.api.types.is_integer_dtype(block["id"]):
+            return None
+        ids = pd.Index(block["id"].unique())
+        known = ids if known is None else known.append(ids[~ids.isin(known)])
+    return None if known is None else known.sort_values()
+
+
 def _fitted(
     train: pd.DataFrame, refits: pd.DatetimeIndex, params: Params, contract: Contract
 ) -> dict[pd.Timestamp, ConversionModel]:
     side_by_side = max(1, min(params.evaluate.jobs, MOST_ROWS // max(len(train), 1)))
     jobs = Parallel(n_jobs=side_by_side, backend="threading", return_as="generator")
+    # The last has the most to learn from: it goes first, so that all threads end at about the same time.
+    longest_first = refits[::-1]
     models: Iterable[ConversionModel] = jobs(
-        delayed(fit_at)(train, refit, params, contract) for refit in refits
+        delayed(fit_at)(train, refit, params, contract) for refit in longest_first
     )
     bar = progress_bar(models, what="backtest", unit="refits", total=len(refits))
-    return dict(zip(refits, bar, strict=True))
+    return dict(zip(longest_first, bar, strict=True))
 
 
 def _by_refit(block: pd.DataFrame, refits: pd.DatetimeIndex) -> Iterator[tuple[pd.Timestamp, pd.DataFrame]]:
@@ -134,12 +149,14 @@ def _score_until_refit(
     by: tuple[Slicer, ...],
 ) -> pd.DataFrame:
     rows = rows[rows["label"].notna()]
-    # Some at a time, to bound the memory of the preprocessed rows.
-    some = [rows.iloc[start : start + ROWS_AT_ONCE] for start in range(0, len(rows), ROWS_AT_ONCE)]
-    probability, summary_only = (
-        np.concatenate([[], *(scorer.predict_proba(each)[:, 1] for each in some)])
-        for scorer in (model, model.summary_)
-    )
+    # Some at a time, to bound the memory of the preprocessed rows; one share a thread where they are few.
+    at_once = max(1, min(ROWS_AT_ONCE, -(-len(rows) // params.evaluate.jobs)))
+    some = [rows.iloc[start : start + at_once] for start in range(0, len(rows), at_once)]
+    with ThreadPoolExecutor(params.evaluate.jobs) as pool:
+        probability, summary_only = (
+            np.concatenate([[], *(each[:, 1] for each in pool.map(scorer.predict_proba, some))])
+            for scorer in (model, model.summary_)
+        )
     return rows[[name for name in OUTCOMES if name in rows]].assign(
         label=rows["label"].astype(np.int8),
         probability=np.round(probability, 9),
@@ -172,7 +189,7 @@ def with_oracle(
     oracle = new_column(len(predictions), np.float64, folder)
     for as_of, rows in rows_by_cutoff(predictions):
         known = truth[truth["as_of"] == as_of] if isinstance(truth, pd.DataFrame) else truth(as_of)
-        at = pd.Index(known["id"]).get_indexer(predictions["id"].iloc[rows])
+        at = pd.Index(known["id"]).get_indexer(pd.Index(predictions["id"].iloc[rows].to_numpy()))
         found = known["probability"].to_numpy(dtype=np.float64)
         oracle[rows] = np.where(at < 0, np.nan, found[at]) if len(found) else np.nan
     return predictions.assign(oracle=pd.Series(oracle, index=predictions.index, copy=False))

@@ -6,17 +6,25 @@ has the weight of its company.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from conversion.evaluation.predictions import Companies, rows_by_cutoff
 from conversion.runtime.progress import counting_bar
 from conversion.stats import resampling
-from conversion.stats.numeric import Floats, rounded
+from conversion.stats.numeric import Floats, Ints, rounded
 from conversion.stats.portable_math import sums_at_counts
 from conversion.stats.resampling import percentiles
+
+SAMPLES_AT_ONCE: Final = 256
+"""Samples that a list is measured on at a time."""
+CELLS: Final = 1 << 25
+"""Sums of companies in memory at a time, 8 bytes each."""
 
 
 class Measured(NamedTuple):
@@ -35,50 +43,134 @@ def company_weights(companies: int, samples: int, seed: int) -> Iterator[NDArray
 
 
 class Draws:
-    """Everyone once, and then bootstrap samples of companies, kept small to be taken again for each cutoff.
+    """Everyone once, and bootstrap samples of companies, kept small to be taken again for each cutoff.
 
     Parameters
     ----------
-    companies
-        Number of companies.
+    companies, samples, seed
+        See `company_weights`.
+
+    Attributes
+    ----------
     sampled
-        From `company_weights`.
+        How often each sample drew each company, whole numbers, companies by samples.
     """
 
-    def __init__(self, companies: int, sampled: Iterable[NDArray[np.float32]]) -> None:
-        self._blocks: list[NDArray[Any]] = [np.ones((companies, 1), dtype=np.uint8)]
-        for weights in sampled:
-            few = weights.max(initial=0.0) <= np.iinfo(np.uint8).max
-            self._blocks.append(weights.astype(np.uint8 if few else np.uint32))
-        self.samples = sum(block.shape[1] for block in self._blocks)
-
-    def blocks(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """Yield the places of some samples, everyone's is 0, and their weights, companies by samples."""
+    def __init__(self, companies: int, samples: int, seed: int) -> None:
+        self.sampled: NDArray[Any] = np.empty((companies, samples), dtype=np.uint8)
         start = 0
-        for block in self._blocks:
-            yield slice(start, start + block.shape[1]), block.astype(np.float32)
-            start += block.shape[1]
+        for weights in company_weights(companies, samples, seed):
+            if weights.max(initial=0.0) > np.iinfo(self.sampled.dtype).max:
+                self.sampled = self.sampled.astype(np.uint32)
+            self.sampled[:, start : start + weights.shape[1]] = weights
+            start += weights.shape[1]
+
+    @property
+    def samples(self) -> int:
+        """Return the number of samples, everyone included."""
+        return 1 + int(self.sampled.shape[1])
+
+    def blocks(self) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """Yield the places of some samples, everyone's is 0, and their weights, companies by samples."""
+        yield slice(0, 1), np.ones((len(self.sampled), 1), dtype=np.uint8)
+        for start in range(0, self.sampled.shape[1], SAMPLES_AT_ONCE):
+            block = self.sampled[:, start : start + SAMPLES_AT_ONCE]
+            yield slice(1 + start, 1 + start + block.shape[1]), block
 
 
-def resampled_sums(by_company: Floats, samples: int, seed: int) -> tuple[Floats, Floats]:
-    """Sum what each company has, over all companies and over each bootstrap sample.
+@dataclass(frozen=True)
+class Grouped:
+    """How the rows of the predictions fall into groups.
+
+    Attributes
+    ----------
+    count
+        Number of groups.
+    of
+        From the rows of a cutoff to the number of each one's group, from 0.
+    """
+
+    count: int
+    of: Callable[[pd.DataFrame], Ints]
+
+
+def everyone(rows: pd.DataFrame) -> Ints:
+    """Put all rows into one group."""
+    return np.zeros(len(rows), dtype=np.int64)
+
+
+ONE_GROUP: Final = Grouped(1, everyone)
+
+
+def resampled_sums(
+    predictions: pd.DataFrame,
+    draws: Draws,
+    companies: Companies,
+    columns_of: Callable[[pd.DataFrame], Sequence[Floats]],
+    groups: Grouped = ONE_GROUP,
+) -> tuple[Floats, Floats]:
+    """Sum columns of the rows, over all companies and over each bootstrap sample of them.
+
+    What each company has is summed cutoff by cutoff. If companies, groups and columns are many, that is done
+    for some groups or columns at a time, to bound the memory.
 
     Parameters
     ----------
-    by_company
-        Companies on the first axis, as `conversion.evaluation.predictions.company_sums` returns.
-    samples, seed
-        See `company_weights`.
+    predictions
+        See `conversion.evaluation.predictions`.
+    draws, companies
+        The samples, and the companies that they drew.
+    columns_of
+        Returns the columns of the rows of a cutoff.
+    groups
+        Each group is summed apart.
 
     Returns
     -------
     ndarray of float64, ndarray of float64
-        The sums over all companies, without the first axis; and those of each sample, samples on the first
-        axis.
+        Groups by columns; samples by groups by columns.
     """
-    flat = by_company.reshape(len(by_company), -1)
-    sampled = [sums_at_counts(weights, flat) for weights in company_weights(len(flat), samples, seed)]
-    return by_company.sum(axis=0), np.concatenate(sampled).reshape(-1, *by_company.shape[1:])
+    count = len(columns_of(predictions.iloc[:0]))
+    total = np.empty((groups.count, count))
+    sampled = np.empty((draws.samples - 1, groups.count, count))
+    for some, columns in _passes(max(1, CELLS // max(companies.count, 1)), groups.count, count):
+        sums = _company_sums(predictions, companies, columns_of, groups, some, columns)
+        total[some, columns] = sums.sum(axis=0)
+        flat = sums_at_counts(draws.sampled, sums.reshape(len(sums), -1))
+        sampled[:, some, columns] = flat.reshape(-1, *sums.shape[1:])
+    return total, sampled
+
+
+def _passes(cells: int, groups: int, columns: int) -> Iterator[tuple[slice, slice]]:
+    """Yield which groups and columns are summed at a time."""
+    some, few = max(1, cells // columns), min(cells, columns)
+    for group in range(0, groups, some):
+        for column in range(0, columns, few):
+            yield slice(group, min(group + some, groups)), slice(column, min(column + few, columns))
+
+
+def _company_sums(
+    predictions: pd.DataFrame,
+    companies: Companies,
+    columns_of: Callable[[pd.DataFrame], Sequence[Floats]],
+    groups: Grouped,
+    some: slice,
+    columns: slice,
+) -> Floats:
+    """Return companies by some groups by some columns."""
+    many = some.stop - some.start
+    sums = np.zeros((companies.count, many, columns.stop - columns.start))
+    by_cell = sums.reshape(companies.count * many, sums.shape[2])
+    for _, places in rows_by_cutoff(predictions):
+        rows = predictions.iloc[places]
+        company, group = companies.numbers(rows["id"]), groups.of(rows) - some.start
+        if many < groups.count:
+            mine = (group >= 0) & (group < many)
+            rows, company, group = rows[mine], company[mine], group[mine]
+        cell = company.astype(np.int64) * many + group
+        for number, column in enumerate(columns_of(rows)[columns]):
+            by_cell[:, number] += np.bincount(cell, column, len(by_cell))
+    return sums
 
 
 def interval(value: float, sampled: Floats) -> dict[str, float | None]:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from conversion.config.params import Evaluate
-from conversion.evaluation.predictions import MODEL, REVENUE, companies_of, cutoffs_of
+from conversion.evaluation.predictions import MODEL, REVENUE, companies_of, conversions_of, cutoffs_of
 from conversion.stats.metric import HIGHER, LOWER, Metric
 from conversion.stats.numeric import Floats, rounded
 from conversion.stats.rank_order import rank_order
@@ -77,10 +77,10 @@ def business_measures(predictions: pd.DataFrame, settings: Evaluate) -> dict[str
     companies = companies_of(predictions)
     called = [
         cutoff.rows.iloc[rank_order(cutoff.score(MODEL), cutoff.ids)[: settings.contacts_per_week]]
-        for cutoff in cutoffs_of(predictions, companies.index)
+        for cutoff in cutoffs_of(predictions, companies)
     ]
     calls = pd.concat(called)
-    converters = predictions.loc[predictions["label"] == 1, "id"].nunique()
+    converters = conversions_of(predictions)["id"].nunique()
     reached = calls[calls["label"] == 1].drop_duplicates("id")
     cost = len(calls) * settings.cost_per_contact
     return {
@@ -116,7 +116,7 @@ def _values(predictions: pd.DataFrame, reached: pd.DataFrame, settings: Evaluate
         )
     if REVENUE not in predictions:
         return _Values(None, NO_VALUE)
-    converted = predictions[predictions["label"] == 1].drop_duplicates("id")
+    converted = conversions_of(predictions).drop_duplicates("id")
     # A value that is not known is 0 in the predictions.
     known = converted.loc[converted[REVENUE] > 0, REVENUE]
     if known.empty:

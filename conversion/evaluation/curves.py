@@ -12,15 +12,15 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
-from sklearn.metrics import confusion_matrix_at_thresholds
 
 from conversion.config.params import BASELINE_WEEKS
-from conversion.evaluation.decision_metrics import CLASSES, decision_counts
+from conversion.evaluation.bootstrap import Grouped
+from conversion.evaluation.decision_metrics import CLASSES
 from conversion.evaluation.first_calls import FirstCalls, first_calls, rule_in
-from conversion.evaluation.predictions import MODEL, ORACLE
-from conversion.evaluation.slice_metrics import ALL, calibration_by_group
-from conversion.stats.bins import quantile_bins
+from conversion.evaluation.predictions import MODEL, ORACLE, probability_counts, rows_by_cutoff
+from conversion.evaluation.slice_counts import ALL
+from conversion.evaluation.slice_metrics import calibration_by_group
+from conversion.stats.bins import quantile_edges_of
 from conversion.stats.numeric import Floats, Ints, divide, finite
 from conversion.stats.portable_math import exp, log
 from conversion.stats.resampling import percentiles
@@ -105,8 +105,9 @@ def reliability_table(predictions: pd.DataFrame, samples: int, seed: int) -> pd.
         One row for each bin of `RELIABILITY_LEVELS`: ``mean_probability``, ``observed_share``, the bounds
         ``low`` and ``high`` of its 95 % interval, ``prospects``, ``conversions``.
     """
-    bins = quantile_bins(predictions[MODEL], RELIABILITY_LEVELS)
-    table = calibration_by_group(predictions, bins, int(bins.max()) + 1, samples, seed)
+    edges = quantile_edges_of(probability_counts(predictions), RELIABILITY_LEVELS)
+    bins = Grouped(len(edges) + 1, lambda rows: np.searchsorted(edges, finite(rows[MODEL])))
+    table = calibration_by_group(predictions, bins, samples, seed)
     columns = ["mean_probability", "observed_share", "low", "high", "prospects", "conversions"]
     return table.loc[table["prospects"] > 0, columns].round(8).reset_index(drop=True)
 
@@ -133,7 +134,8 @@ def gains_table(
         ``lift`` (over calling in random order).
     """
     chosen = [name for name in RANKER_NAMES if name in predictions] if rankers is None else rankers
-    longest = min(int(predictions.groupby("as_of").size().max()), GAINS_CALLS)
+    lists = [len(predictions.iloc[rows]) for _, rows in rows_by_cutoff(predictions)]
+    longest = min(max(lists), GAINS_CALLS)
     calls = [*_CALLS[longest > _CALLS].tolist(), longest]
     found = first_calls(predictions, chosen, calls, samples, seed)
     return pd.concat([_gains(ranker, found[ranker]) for ranker in chosen], ignore_index=True)
@@ -238,7 +240,7 @@ def precision_over_time_table(
     some = found[MODEL]
     prevalence = (some.conversions / some.prospects)[:, None]
     shares[RANKER_NAMES["random"]] = np.broadcast_to(prevalence, some.reached.shape)
-    weeks = pd.DatetimeIndex(np.sort(predictions["as_of"].unique())).strftime("%Y-%m-%d")
+    weeks = [f"{as_of:%Y-%m-%d}" for as_of, _ in rows_by_cutoff(predictions)]
     parts = [
         _over_time(share[:, number]).assign(calls=count, ranker=name, as_of=weeks)
         for number, count in enumerate(calls)
@@ -263,14 +265,16 @@ def probability_histogram_table(predictions: pd.DataFrame, bins: int = 40) -> pd
     DataFrame
         Long: ``outcome``, ``probability_from``, ``probability_to``, ``prospects``, ``share`` (of the class).
     """
-    probability = np.clip(predictions[MODEL].to_numpy(dtype=np.float64), SMALLEST_PROBABILITY, 1.0)
+    of_class = probability_counts(predictions)
+    probability = np.clip(of_class.distinct, SMALLEST_PROBABILITY, 1.0)
     lowest = min(float(probability.min(initial=1.0)), 0.5)
     edges = exp(np.linspace(float(log(lowest)), 0.0, bins + 1))
     # The outer bins hold the extremes, whatever the last bit of a rounded edge is.
     number = np.clip(np.searchsorted(edges, probability, side="right") - 1, 0, bins - 1)
     parts = []
-    for outcome, name in enumerate(CLASSES):
-        counts = np.bincount(number[predictions["label"].to_numpy() == outcome], minlength=bins)
+    rows = (of_class.rows - of_class.positives, of_class.positives)
+    for name, each in zip(CLASSES, rows, strict=True):
+        counts = np.bincount(number, each, bins).astype(np.int64)
         parts.append(
             pd.DataFrame(
                 {
@@ -285,7 +289,7 @@ def probability_histogram_table(predictions: pd.DataFrame, bins: int = 40) -> pd
     return pd.concat(parts, ignore_index=True).round(8)
 
 
-def confusion_table(label: ArrayLike, predicted: ArrayLike) -> pd.DataFrame:
+def confusion_table(counts: Ints) -> pd.DataFrame:
     """Count decisions by what happened to the prospect.
 
     DVC's own ``confusion`` template counts rows, so it would need a row for each prospect and week. This
@@ -293,8 +297,8 @@ def confusion_table(label: ArrayLike, predicted: ArrayLike) -> pd.DataFrame:
 
     Parameters
     ----------
-    label, predicted
-        0 or 1.
+    counts
+        From `conversion.evaluation.decision_metrics.decision_counts`.
 
     Returns
     -------
@@ -305,16 +309,17 @@ def confusion_table(label: ArrayLike, predicted: ArrayLike) -> pd.DataFrame:
         {
             "actual": np.repeat(CLASSES, 2),
             "predicted": np.tile(CLASSES, 2),
-            "prospects": decision_counts(label, predicted).ravel(),
+            "prospects": counts.ravel(),
         }
     )
 
 
 def _decisions_by_threshold(predictions: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
     """Return the conversions and the other rows from each distinct probability on, and it, descending."""
-    label, probability = predictions["label"].to_numpy(), finite(predictions[MODEL])
-    _, alarms, _, hits, threshold = confusion_matrix_at_thresholds(label, probability, pos_label=1)
-    return hits, alarms, threshold
+    counts = probability_counts(predictions)
+    others = counts.rows - counts.positives
+    hits, alarms = (np.cumsum(each[::-1]).astype(np.float64) for each in (counts.positives, others))
+    return hits, alarms, counts.distinct[::-1]
 
 
 def _gains(ranker: str, of: FirstCalls) -> pd.DataFrame:

@@ -16,6 +16,8 @@ from conversion.stats.metric import HIGHER, LOWER, Metric
 from conversion.stats.numeric import Floats, Ints, rounded
 
 CLASSES: Final = ("no conversion", "conversion")
+_CELLS: Final = ([0, 0, 1, 1], [0, 1, 0, 1])
+"""What happened and what was predicted, in each cell of `decision_counts`."""
 
 DECISION_METRICS: Final = (
     Metric("threshold", "probability from which on a prospect is predicted to convert"),
@@ -49,25 +51,23 @@ def decision_counts(label: ArrayLike, predicted: ArrayLike) -> Ints:
     return np.asarray(confusion_matrix(actual, decided, labels=[0, 1]), dtype=np.int64)
 
 
-def classification_measures(label: ArrayLike, predicted: ArrayLike) -> dict[str, float | int | None]:
+def classification_measures(counts: Ints) -> dict[str, float | int | None]:
     """Compute the usual measures of yes-or-no decisions.
 
     Parameters
     ----------
-    label, predicted
-        0 or 1.
+    counts
+        From `decision_counts`.
 
     Returns
     -------
     dict
         ``accuracy``, ``precision``, ``recall``, ``f1`` (None where undefined) and the four counts.
     """
-    (true_negatives, false_positives), (false_negatives, true_positives) = decision_counts(
-        label, predicted
-    ).tolist()
-    precision, recall, f1 = _by_class(label, predicted)[1]
+    (true_negatives, false_positives), (false_negatives, true_positives) = counts.tolist()
+    precision, recall, f1 = _by_class(counts)[1]
     return {
-        "accuracy": rounded(accuracy_score(label, predicted)),
+        "accuracy": rounded(_accuracy(counts)),
         "precision": rounded(precision),
         "recall": rounded(recall),
         "f1": rounded(f1),
@@ -78,34 +78,39 @@ def classification_measures(label: ArrayLike, predicted: ArrayLike) -> dict[str,
     }
 
 
-def classification_report(label: ArrayLike, predicted: ArrayLike) -> str:
+def classification_report(counts: Ints) -> str:
     """Write the usual text table of precision, recall, F1 and support by class.
 
     Parameters
     ----------
-    label, predicted
-        0 or 1.
+    counts
+        From `decision_counts`.
 
     Returns
     -------
     str
         The table; ``n/a`` where a measure is undefined.
     """
-    table, support = _by_class(label, predicted), decision_counts(label, predicted).sum(axis=1)
+    table, support = _by_class(counts), counts.sum(axis=1)
     rows = int(support.sum())
     titles = ("precision", "recall", "f1-score", "support")
     lines = [f"{'':>15}" + "".join(f"{title:>11}" for title in titles), ""]
     lines += [_report_line(*line) for line in zip(CLASSES, table, support, strict=True)]
-    lines += ["", f"{'accuracy':>15}{'':>22}{_cell(accuracy_score(label, predicted))}{rows:>11}"]
+    lines += ["", f"{'accuracy':>15}{'':>22}{_cell(_accuracy(counts))}{rows:>11}"]
     lines += [_report_line("macro avg", table.mean(axis=0), rows)]
     lines += [_report_line("weighted avg", np.average(table, axis=0, weights=support), rows)]
     return "\n".join(lines) + "\n"
 
 
-def _by_class(label: ArrayLike, predicted: ArrayLike) -> Floats:
+def _accuracy(counts: Ints) -> float:
+    return float(accuracy_score(*_CELLS, sample_weight=counts.ravel()))
+
+
+def _by_class(counts: Ints) -> Floats:
     """Return classes by precision, recall and F1; NaN where undefined."""
-    actual, decided = np.asarray(label, dtype=np.int64), np.asarray(predicted, dtype=np.int64)
-    measures = precision_recall_fscore_support(actual, decided, labels=[0, 1], zero_division=np.nan)
+    measures = precision_recall_fscore_support(
+        *_CELLS, labels=[0, 1], zero_division=np.nan, sample_weight=counts.ravel()
+    )
     return np.asarray(measures[:3], dtype=np.float64).T
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from conversion.evaluation.backtest import SUMMARY
-from conversion.evaluation.predictions import MODEL
+from conversion.evaluation.predictions import MODEL, rows_by_cutoff
 from conversion.modelling.evidence import Evidence, EvidenceBin
+from conversion.stats.distinct_counts import Distinct, DistinctCounts
 from conversion.stats.hashing import uniform_hash
-from conversion.stats.numeric import Floats
+from conversion.stats.numeric import finite
 
 LEAST_COMPANIES: Final = 100
 """Companies of the bin with the highest probabilities, at least."""
@@ -33,16 +34,20 @@ def backtest_evidence(predictions: pd.DataFrame, horizon_days: int, seed: int) -
     seed
         Of the hash by which `without_overlaps` chooses.
     """
-    counted = predictions[without_overlaps(predictions, horizon_days, seed)]
+    counted, by_totals = DistinctCounts(), DistinctCounts()
+    for rows in without_overlaps(predictions, horizon_days, seed):
+        converted = (rows["label"] == 1).to_numpy()
+        counted.add(finite(rows[MODEL]), converted)
+        by_totals.add(finite(rows[SUMMARY]), converted)
     return Evidence(
         horizon_days=horizon_days,
-        lists=int(predictions["as_of"].nunique()),
-        bins=evidence_bins(counted[MODEL].to_numpy(), counted["label"].to_numpy()),
-        summary_bins=evidence_bins(counted[SUMMARY].to_numpy(), counted["label"].to_numpy()),
+        lists=len(rows_by_cutoff(predictions)),
+        bins=evidence_bins(counted.result()),
+        summary_bins=evidence_bins(by_totals.result()),
     )
 
 
-def without_overlaps(predictions: pd.DataFrame, horizon_days: int, seed: int) -> NDArray[np.bool_]:
+def without_overlaps(predictions: pd.DataFrame, horizon_days: int, seed: int) -> Iterator[pd.DataFrame]:
     """Choose rows so that the horizons of a company do not overlap.
 
     A company is on many lists, with nearly the same probability and the same conversion ahead. It counts on
@@ -58,25 +63,31 @@ def without_overlaps(predictions: pd.DataFrame, horizon_days: int, seed: int) ->
         Days in which a conversion counts.
     seed
         Of the hash.
+
+    Yields
+    ------
+    DataFrame
+        The chosen rows of each list, in time order.
     """
-    lists, number = np.unique(predictions["as_of"].to_numpy(dtype="datetime64[D]"), return_inverse=True)
-    apart = int(np.diff(lists).astype(np.int64).min()) if len(lists) > 1 else horizon_days
+    lists = rows_by_cutoff(predictions)
+    days = np.array([as_of for as_of, _ in lists], dtype="datetime64[D]").astype(np.int64)
+    apart = int(np.diff(days).min()) if len(days) > 1 else horizon_days
     every = math.ceil(horizon_days / apart)
-    turn = np.floor(uniform_hash(predictions["id"], seed=seed) * every).astype(np.int64)
-    return np.asarray(number % every == turn)
+    for number, (_, places) in enumerate(lists):
+        rows = predictions.iloc[places]
+        turn = np.floor(uniform_hash(rows["id"], seed=seed) * every).astype(np.int64)
+        yield rows[turn == number % every]
 
 
 def evidence_bins(
-    probability: Floats, converted: NDArray[np.int8], least: int = LEAST_COMPANIES, growth: float = GROWTH
+    counts: Distinct, least: int = LEAST_COMPANIES, growth: float = GROWTH
 ) -> list[EvidenceBin]:
     """Count the companies of each bin of probabilities, and those that converted.
 
     Parameters
     ----------
-    probability
-        Of each company.
-    converted
-        Whether it converted within the horizon, 0 or 1.
+    counts
+        Of the companies' probabilities; positive is who converted within the horizon.
     least
         Companies of the first bin, at least; if there are fewer, it is the only bin.
     growth
@@ -88,24 +99,21 @@ def evidence_bins(
         Highest first, from 1 to 0; equal probabilities share a bin. Rows that are too few for a bin belong to
         the last one.
     """
-    if not len(probability):
+    if not len(counts.distinct):
         return [_bin(0.0, 1.0, 0, 0)]
-    order = np.argsort(-probability, kind="stable")
-    descending, conversions = probability[order], np.cumsum(converted[order], dtype=np.int64)
+    companies, converted = (np.cumsum(each[::-1]) for each in (counts.rows, counts.positives))
     ends: list[int] = []
-    start, asked, rows = 0, float(least), len(descending)
-    while start + math.ceil(asked) <= rows:
-        last = descending[start + math.ceil(asked) - 1]
-        start = int(np.searchsorted(-descending, -last, side="right"))
-        ends.append(start)
+    start, asked = 0, float(least)
+    while start + math.ceil(asked) <= companies[-1]:
+        ends.append(int(np.searchsorted(companies, start + math.ceil(asked))))
+        start = int(companies[ends[-1]])
         asked *= growth
-    ends = [*ends[:-1], rows]
-    bounds = [1.0, *(float(descending[end - 1]) for end in ends[:-1]), 0.0]
-    companies = np.diff(ends, prepend=0)
-    of_bin = np.diff(conversions[np.array(ends) - 1], prepend=0)
+    ends = [*ends[:-1], len(companies) - 1]
+    bounds = [1.0, *(float(counts.distinct[::-1][end]) for end in ends[:-1]), 0.0]
+    of_bins = zip(np.diff(companies[ends], prepend=0), np.diff(converted[ends], prepend=0), strict=True)
     return [
         _bin(bounds[place + 1], bounds[place], int(each), int(some))
-        for place, (each, some) in enumerate(zip(companies, of_bin, strict=True))
+        for place, (each, some) in enumerate(of_bins)
     ]
 
 

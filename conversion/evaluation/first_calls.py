@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from conversion.evaluation.bootstrap import Draws, company_weights
+from conversion.evaluation.bootstrap import Draws
 from conversion.evaluation.predictions import Cutoff, companies_of, cutoffs_of
 from conversion.evaluation.ranking_metrics import Ranked, ranked_list
 from conversion.stats.numeric import Floats, Ints
+from conversion.stats.resampling import run_weights
 
 RULES: Final = ("users_rule", "actions_rule")
 """The rules to measure the model by; a backtest's is the first that its predictions have."""
@@ -78,10 +79,10 @@ def first_calls(
     """
     companies = companies_of(predictions)
     counts = np.asarray(calls, dtype=np.int64)
-    draws = Draws(companies.count, company_weights(companies.count, samples, seed))
+    draws = Draws(companies.count, samples, seed)
     weeks = [
         _counted(cutoff, [ranked_list(cutoff, ranker) for ranker in rankers], draws, counts)
-        for cutoff in cutoffs_of(predictions, companies.index)
+        for cutoff in cutoffs_of(predictions, companies)
     ]
     reached = np.stack([week[0] for week in weeks], axis=1)
     conversions, prospects = (np.stack(each) for each in list(zip(*weeks, strict=True))[1:])
@@ -93,7 +94,7 @@ def first_calls(
 
 
 def weights_before(
-    ranked: Ranked, weights: NDArray[np.float32], calls: int
+    ranked: Ranked, weights: NDArray[np.integer], calls: int
 ) -> tuple[Ints, NDArray[np.float32], NDArray[np.float32]]:
     """Return the conversions that so many calls may reach.
 
@@ -104,7 +105,7 @@ def weights_before(
     """
     rows = min(2 * calls, len(ranked.company))
     while True:
-        by_row = np.take(weights, ranked.company[:rows], axis=0)
+        by_row = np.take(weights, ranked.company[:rows], axis=0).astype(np.float32)
         above = np.cumsum(by_row, axis=0)
         if rows == len(ranked.company) or above[-1].min() >= calls:
             break
@@ -125,11 +126,11 @@ def _counted(
     return np.concatenate(reached, axis=-1), np.concatenate(conversions), np.concatenate(prospects)
 
 
-def _total(weights: NDArray[np.float32], companies: Ints) -> Floats:
-    return np.asarray(np.take(weights, companies, axis=0).sum(axis=0, dtype=np.float64))
+def _total(weights: NDArray[np.integer], companies: NDArray[np.int32]) -> Floats:
+    return np.asarray(run_weights(weights, companies, np.array([0]))[0])
 
 
-def _reached(ranked: Ranked, weights: NDArray[np.float32], calls: Ints) -> Floats:
+def _reached(ranked: Ranked, weights: NDArray[np.integer], calls: Ints) -> Floats:
     """Return the conversions that numbers of calls reach, calls by samples."""
     _, before, copies = weights_before(ranked, weights, int(calls[-1]))
     reached = np.empty((len(calls), weights.shape[1]))

@@ -11,7 +11,6 @@ import pandas as pd
 from conversion.evaluation.bootstrap import (
     Draws,
     Measured,
-    company_weights,
     difference,
     interval,
     resampled_sums,
@@ -23,8 +22,8 @@ from conversion.evaluation.predictions import (
     REVENUE,
     Companies,
     companies_of,
-    company_sums,
     cutoffs_of,
+    rows_by_cutoff,
 )
 from conversion.evaluation.ranking_metrics import MeanMeasures, measure_names, ranked_list
 from conversion.stats.losses import log_losses
@@ -104,10 +103,10 @@ def ranker_measures(
     ranking_names = measure_names(top_k, REVENUE in predictions)
     recalls = [f"recall_at_{k}" for k in top_k]
     compared = ("average_precision", "roc_auc", *recalls, *_LOSSES)
-    conversions = predictions.groupby("as_of")["label"].sum()
+    conversions = [int(predictions["label"].iloc[rows].sum()) for _, rows in rows_by_cutoff(predictions)]
     return {
         "cutoffs": len(conversions),
-        "cutoffs_with_conversions": int((conversions > 0).sum()),
+        "cutoffs_with_conversions": sum(each > 0 for each in conversions),
         "rankers": {
             ranker: {name: interval(*measured[ranker, name]) for name in ranking_names} for ranker in rankers
         },
@@ -178,8 +177,9 @@ def _measured(
 ) -> _Measures:
     """Take the ranking measures of the rankers, and log loss and Brier score of the probabilities."""
     companies = companies_of(predictions)
-    measured = _ranking(predictions, rankers, companies, top_k, samples, seed)
-    return measured | (_losses(predictions, probabilities, companies, samples, seed) if probabilities else {})
+    draws = Draws(companies.count, samples, seed)
+    measured = _ranking(predictions, rankers, companies, top_k, draws)
+    return measured | (_losses(predictions, probabilities, companies, draws) if probabilities else {})
 
 
 def _ranking(
@@ -187,15 +187,13 @@ def _ranking(
     rankers: Sequence[str],
     companies: Companies,
     top_k: Sequence[int],
-    samples: int,
-    seed: int,
+    draws: Draws,
 ) -> _Measures:
-    draws = Draws(companies.count, company_weights(companies.count, samples, seed))
     means = MeanMeasures(len(rankers), top_k, REVENUE in predictions, draws.samples)
-    for cutoff in cutoffs_of(predictions, companies.index):
-        lists = [ranked_list(cutoff, ranker) for ranker in rankers]
-        for places, weights in draws.blocks():
-            for place, ranked in enumerate(lists):
+    for cutoff in cutoffs_of(predictions, companies):
+        for place, ranker in enumerate(rankers):
+            ranked = ranked_list(cutoff, ranker)
+            for places, weights in draws.blocks():
                 means.add(place, ranked, places, weights)
     keys = [(ranker, name) for ranker in rankers for name in measure_names(top_k, REVENUE in predictions)]
     found = means.means().reshape(len(keys), -1)
@@ -203,13 +201,12 @@ def _ranking(
 
 
 def _losses(
-    predictions: pd.DataFrame, probabilities: Sequence[str], companies: Companies, samples: int, seed: int
+    predictions: pd.DataFrame, probabilities: Sequence[str], companies: Companies, draws: Draws
 ) -> _Measures:
     def columns_of(rows: pd.DataFrame) -> list[Floats]:
         return [np.ones(len(rows)), *(each for name in probabilities for each in _row_losses(rows, name))]
 
-    sums = company_sums(predictions, companies, columns_of)[:, 0]
-    total, sampled = resampled_sums(sums, samples, seed)
+    total, sampled = (each[..., 0, :] for each in resampled_sums(predictions, draws, companies, columns_of))
     keys = [(column, name) for column in probabilities for name in _LOSSES]
     return _by_key(keys, divide(total[1:], total[0]), divide(sampled[:, 1:], sampled[:, :1]).T)
 

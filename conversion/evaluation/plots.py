@@ -46,7 +46,7 @@ def _precision_over_time(of: Evaluation) -> pd.DataFrame:
 
 
 def _confusion(of: Evaluation) -> pd.DataFrame:
-    return curves.confusion_table(of.predictions["label"], of.decided)
+    return curves.confusion_table(of.decided)
 
 
 def _bootstrap(of: Evaluation) -> tuple[int, int]:

@@ -7,7 +7,7 @@ recorded it has ``MRR``: the monthly revenue of the conversion if the label is 1
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from conversion.evaluation.columns_on_disk import new_column
-from conversion.stats.numeric import Floats, Ints, finite
+from conversion.stats.distinct_counts import Distinct, DistinctCounts
+from conversion.stats.numeric import Bools, Floats, Ints, finite
 
 REVENUE: Final = "MRR"
 """The column of the conversion's monthly revenue, where that is recorded."""
@@ -37,18 +38,18 @@ BASE_RATE: Final = "base_rate"
 
 @dataclass(frozen=True)
 class Companies:
-    """Which rows belong to which company.
+    """The companies of the predictions, numbered from 0 in the order of their ids.
 
     Attributes
     ----------
-    index
-        Each row's company, from 0 to ``count`` - 1.
     count
-        Number of companies.
+        How many they are.
+    numbers
+        From the column ``id`` of some rows to their companies' numbers.
     """
 
-    index: Ints
     count: int
+    numbers: Callable[[pd.Series[Any]], NDArray[np.int32]]
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,14 @@ class Cutoff:
     ids, label, mrr
         Columns as arrays; ``mrr`` is None where revenue is not recorded.
     company
-        The rows' `Companies.index`.
+        The rows' `Companies.numbers`.
     rows
         The rows as a table, with the rankers.
     """
 
     as_of: pd.Timestamp
     ids: NDArray[Any]
-    company: Ints
+    company: NDArray[np.int32]
     label: Ints
     mrr: Floats | None
     rows: pd.DataFrame
@@ -80,56 +81,24 @@ class Cutoff:
 
 
 def companies_of(predictions: pd.DataFrame) -> Companies:
-    """Return which rows of the predictions belong to which company."""
+    """Return numbers for the companies, found one cutoff at a time, to bound the memory."""
     ids = predictions["id"]
-    if not pd.api.types.is_integer_dtype(ids):
-        index, distinct = pd.factorize(ids, sort=True)
-        return Companies(index.astype(np.int32), len(distinct))
-    numbers = ids.to_numpy()
     some = [rows for _, rows in rows_by_cutoff(predictions)]
-    known = np.zeros(0, dtype=numbers.dtype)
-    for rows in some:  # one cutoff at a time, to bound the memory
-        known = np.union1d(known, numbers[rows])
-    index = np.empty(len(numbers), dtype=np.int32)
+    if isinstance(ids.dtype, pd.CategoricalDtype):
+        there = np.zeros(len(ids.cat.categories), dtype=np.bool_)
+        for rows in some:
+            there[ids.iloc[rows].cat.codes] = True
+        number = (np.cumsum(there) - 1).astype(np.int32)
+        return Companies(int(there.sum()), lambda ids: number[ids.cat.codes])
+    if not pd.api.types.is_integer_dtype(ids):
+        known = pd.Index(ids.unique()).sort_values()
+        return Companies(len(known), lambda ids: known.get_indexer(pd.Index(ids)).astype(np.int32))
+    numbers = ids.iloc[:0].to_numpy()
     for rows in some:
-        index[rows] = np.searchsorted(known, numbers[rows])
-    return Companies(index, len(known))
-
-
-def company_sums(
-    predictions: pd.DataFrame,
-    companies: Companies,
-    columns_of: Callable[[pd.DataFrame], Sequence[Floats]],
-    group: NDArray[np.integer[Any]] | None = None,
-    groups: int = 1,
-) -> Floats:
-    """Sum columns of the rows by company and group, cutoff by cutoff, to bound the memory.
-
-    Parameters
-    ----------
-    predictions, companies
-        The rows, and which company each belongs to.
-    columns_of
-        Returns the columns of some rows.
-    group
-        Each row's group, from 0 to ``groups`` - 1; None: the same for all.
-    groups
-        Number of groups.
-
-    Returns
-    -------
-    ndarray of float64
-        Companies by groups by columns.
-    """
-    sums = np.zeros((companies.count, groups, len(columns_of(predictions.iloc[:0]))))
-    by_cell = sums.reshape(companies.count * groups, sums.shape[2])
-    for _, places in rows_by_cutoff(predictions):
-        cell = companies.index[places].astype(np.int64) * groups
-        if group is not None:
-            cell += group[places]
-        for number, column in enumerate(columns_of(predictions.iloc[places])):
-            by_cell[:, number] += np.bincount(cell, column, len(by_cell))
-    return sums
+        of_cutoff = ids.iloc[rows].to_numpy()
+        new = of_cutoff[~np.isin(of_cutoff, numbers)]
+        numbers = np.unique(np.concatenate((numbers, new))) if len(new) else numbers
+    return Companies(len(numbers), lambda ids: np.searchsorted(numbers, ids.to_numpy()).astype(np.int32))
 
 
 def rows_by_cutoff(predictions: pd.DataFrame) -> list[tuple[pd.Timestamp, slice | NDArray[np.intp]]]:
@@ -146,8 +115,8 @@ def rows_by_cutoff(predictions: pd.DataFrame) -> list[tuple[pd.Timestamp, slice 
     ]
 
 
-def cutoffs_of(predictions: pd.DataFrame, company: Ints) -> Iterator[Cutoff]:
-    """Split the predictions by cutoff, in time order; ``company`` is the rows' `Companies.index`.
+def cutoffs_of(predictions: pd.DataFrame, companies: Companies) -> Iterator[Cutoff]:
+    """Split the predictions by cutoff, in time order.
 
     Each cutoff is made when it is its turn, so that no more than one is in memory.
     """
@@ -156,15 +125,52 @@ def cutoffs_of(predictions: pd.DataFrame, company: Ints) -> Iterator[Cutoff]:
         yield Cutoff(
             as_of=as_of,
             ids=rows["id"].to_numpy(),
-            company=company[places],
+            company=companies.numbers(rows["id"]),
             label=rows["label"].to_numpy(dtype=np.int64),
             mrr=rows[REVENUE].to_numpy(dtype=np.float64) if REVENUE in rows else None,
             rows=rows,
         )
 
 
+def conversions_of(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the companies that convert within the horizon."""
+    some = [predictions.iloc[rows] for _, rows in rows_by_cutoff(predictions)]
+    return pd.concat([rows[rows["label"] == 1] for rows in some])
+
+
+def probability_counts(predictions: pd.DataFrame, column: str = MODEL) -> Distinct:
+    """Count the rows and the conversions of each distinct probability; ValueError if one is not finite."""
+    counts = DistinctCounts()
+    for _, places in rows_by_cutoff(predictions):
+        rows = predictions.iloc[places]
+        counts.add(finite(rows[column]), (rows["label"] == 1).to_numpy())
+    return counts.result()
+
+
+def selected(
+    predictions: pd.DataFrame, keep: Callable[[pd.DataFrame], Bools], folder: Path | None = None
+) -> pd.DataFrame:
+    """Return some rows of the predictions.
+
+    Parameters
+    ----------
+    predictions
+        See the module.
+    keep
+        Says which rows of a cutoff.
+    folder
+        As for `conversion.evaluation.backtest.backtest`.
+    """
+    cutoffs = {as_of: predictions.iloc[rows] for as_of, rows in rows_by_cutoff(predictions)}
+    sizes = pd.Series({as_of: int(keep(rows).sum()) for as_of, rows in cutoffs.items()})
+    return collected((rows[keep(rows)] for rows in cutoffs.values()), sizes[sizes > 0], folder)
+
+
 def collected(
-    tables: Iterable[pd.DataFrame], sizes: pd.Series[int], folder: Path | None = None
+    tables: Iterable[pd.DataFrame],
+    sizes: pd.Series[int],
+    folder: Path | None = None,
+    texts: pd.Index[Any] | None = None,
 ) -> pd.DataFrame:
     """Put the rows of tables in order, by cutoff and id.
 
@@ -176,12 +182,15 @@ def collected(
         Rows of each cutoff in all of them, by cutoff, in time order.
     folder
         As for `conversion.evaluation.backtest.backtest`.
+    texts
+        All ids, increasing, if they are texts: they become a category, which takes 4 bytes a row.
     """
     ends = sizes.to_numpy().cumsum()
     starts = ends - sizes.to_numpy()
     free, template = starts.copy(), pd.DataFrame()
     columns: dict[str, NDArray[Any]] = {}
-    for table in tables:
+    for each in tables:
+        table = each if texts is None else each.assign(id=pd.Categorical(each["id"], categories=texts))
         if not columns:
             template = table.iloc[:0]
             columns = {str(each): new_column(int(ends[-1]), _stored(table[each]), folder) for each in table}

@@ -7,9 +7,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from conversion.evaluation.bootstrap import interval, resampled_sums
-from conversion.evaluation.predictions import BASE_RATE, MODEL, companies_of, company_sums
-from conversion.stats.bins import quantile_edges
+from conversion.evaluation.bootstrap import Draws, interval, resampled_sums
+from conversion.evaluation.predictions import BASE_RATE, MODEL, companies_of, probability_counts
+from conversion.stats.bins import quantile_edges_of
 from conversion.stats.losses import log_losses
 from conversion.stats.metric import LOWER, Metric
 from conversion.stats.numeric import Floats, Ints, divide, finite
@@ -35,7 +35,9 @@ PROBABILITY_METRICS: Final = (
 )
 
 
-def probability_measures(predictions: pd.DataFrame, samples: int, seed: int) -> dict[str, Any]:
+def probability_measures(
+    predictions: pd.DataFrame, samples: int, seed: int, column: str = MODEL
+) -> dict[str, Any]:
     """Measure the probabilities over all rows.
 
     Parameters
@@ -44,6 +46,8 @@ def probability_measures(predictions: pd.DataFrame, samples: int, seed: int) -> 
         See `conversion.evaluation.predictions`; the column ``base_rate`` is optional.
     samples, seed
         See `conversion.evaluation.bootstrap.company_weights`.
+    column
+        Of the probabilities.
 
     Returns
     -------
@@ -51,10 +55,10 @@ def probability_measures(predictions: pd.DataFrame, samples: int, seed: int) -> 
         ``value``, ``low`` and ``high`` (95 %) of each of `PROBABILITY_METRICS`; the bins of ``ece`` are those
         of all rows. None where undefined: no column ``base_rate``, no conversion.
     """
-    edges = quantile_edges(predictions[MODEL])
+    edges = quantile_edges_of(probability_counts(predictions, column))
 
     def columns_of(rows: pd.DataFrame) -> list[Floats]:
-        label, probability = rows["label"].to_numpy(dtype=np.float64), finite(rows[MODEL])
+        label, probability = rows["label"].to_numpy(dtype=np.float64), finite(rows[column])
         base = finite(rows[BASE_RATE]) if BASE_RATE in rows else np.full(len(label), np.nan)
         return [
             np.ones_like(label),
@@ -67,9 +71,10 @@ def probability_measures(predictions: pd.DataFrame, samples: int, seed: int) -> 
             *_excess_by_bin(probability - label, np.searchsorted(edges, probability), len(edges) + 1),
         ]
 
-    sums = company_sums(predictions, companies_of(predictions), columns_of)[:, 0]
-    total, sampled = resampled_sums(sums, samples, seed)
-    value, of_samples = _measures_of_sums(total[None]), _measures_of_sums(sampled)
+    companies = companies_of(predictions)
+    draws = Draws(companies.count, samples, seed)
+    total, sampled = resampled_sums(predictions, draws, companies, columns_of)
+    value, of_samples = _measures_of_sums(total), _measures_of_sums(sampled[:, 0])
     return {name: interval(value[name][0], of_samples[name]) for name in value}
 
 

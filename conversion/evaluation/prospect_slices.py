@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,8 @@ from conversion.config.attribute_names import feature_name, flag_name, label
 from conversion.config.data_contract import Contract
 from conversion.config.params import BASELINE_WEEKS
 from conversion.evaluation.snapshot_source import SnapshotSource
-from conversion.stats.numeric import Floats, Ints
+from conversion.stats.distinct_counts import DistinctCounts
+from conversion.stats.numeric import Ints
 from conversion.stats.portable_math import exp
 
 USAGE_STATE: Final = "usage_state"
@@ -77,7 +78,7 @@ def slice_sources(contract: Contract) -> list[str]:
     return found
 
 
-def slicers(snapshots: pd.DataFrame | SnapshotSource, contract: Contract) -> tuple[Slicer, ...]:
+def slicers(snapshots: SnapshotSource, contract: Contract) -> tuple[Slicer, ...]:
     """Lay the slices out.
 
     Parameters
@@ -123,13 +124,13 @@ def _noun(column: str, attribute: AnyAttribute) -> str:
     return label(column, attribute)
 
 
-def _of_attribute(snapshots: pd.DataFrame | SnapshotSource, column: str, attribute: AnyAttribute) -> Slicer:
+def _of_attribute(snapshots: SnapshotSource, column: str, attribute: AnyAttribute) -> Slicer:
     name, noun = feature_name(column, attribute), _noun(column, attribute)
     if attribute.slices == "known":
         unknown = attribute.unknown if isinstance(attribute, Category) else None
         codes, slices = _known(name, unknown), [f"{noun} known"]
     elif isinstance(attribute, Category):
-        codes, slices = _levels(snapshots[name], attribute, noun)
+        codes, slices = _levels(snapshots, name, attribute, noun)
     elif isinstance(attribute, Flag):
         codes, slices = _cut_at([0.0, 1.0], name), [f"{noun}: no", f"{noun}: yes"]
     elif isinstance(attribute, Ordered):
@@ -168,15 +169,16 @@ def _cut_at(bounds: Sequence[float], name: str) -> Callable[[pd.DataFrame], Ints
     return codes
 
 
-def _levels(values: pd.Series[Any], category: Category, noun: str) -> Sliced:
+def _levels(snapshots: SnapshotSource, name: str, category: Category, noun: str) -> Sliced:
     """Make a slice of each of the most frequent levels, and one of the others."""
-    counts = values.astype("category").value_counts(sort=False)
+    some = [rows[name].astype("category").value_counts(sort=False) for rows in snapshots.blocks([name])]
+    counts = pd.concat(some).groupby(level=0, sort=False, observed=False).sum()
     counts = counts.drop([name for name in (category.unknown, OTHER_LEVELS) if name in counts.index])
     ordered = counts[counts > 0].sort_values(ascending=False, kind="stable").index
     frequent = [str(level) for level in ordered[:MOST_LEVELS]]
 
     def codes(snapshots: pd.DataFrame) -> Ints:
-        found = snapshots[values.name]
+        found = snapshots[name]
         places = pd.Index(frequent).get_indexer(pd.Index(found.astype(object)))
         unknown = (found.isna() | (found == category.unknown)).to_numpy()
         return np.where(unknown, len(frequent) + 1, np.where(places < 0, len(frequent), places))
@@ -184,7 +186,7 @@ def _levels(values: pd.Series[Any], category: Category, noun: str) -> Sliced:
     return codes, [f"{noun}: {level}" for level in (*frequent, OTHER_LEVELS)]
 
 
-def _ordered(snapshots: pd.DataFrame | SnapshotSource, name: str, attribute: Ordered, noun: str) -> Sliced:
+def _ordered(snapshots: SnapshotSource, name: str, attribute: Ordered, noun: str) -> Sliced:
     """Make slices of groups of levels: those of the contract, each level, or levels between quantiles."""
     levels = attribute.levels
     if attribute.slice_levels:
@@ -198,7 +200,7 @@ def _ordered(snapshots: pd.DataFrame | SnapshotSource, name: str, attribute: Ord
         return codes, [each.name for each in attribute.slice_levels]
     if len(levels) <= MOST_LEVELS:
         return _cut_at(range(1, len(levels) + 1), name), [f"{noun}: {level}" for level in levels]
-    bounds = [1.0, *_quantiles(snapshots[name].to_numpy(dtype=np.float64))]
+    bounds = [1.0, *_quantiles(snapshots, name)]
     ends = [*(int(bound) - 1 for bound in bounds[1:]), len(levels)]
     slices = [
         f"{noun}: {levels[int(low) - 1]}" + (f" to {levels[end - 1]}" if end > low else "")
@@ -208,14 +210,11 @@ def _ordered(snapshots: pd.DataFrame | SnapshotSource, name: str, attribute: Ord
 
 
 def _amounts(
-    snapshots: pd.DataFrame | SnapshotSource, attribute: Number | Date, name: str, flag: str | None, noun: str
+    snapshots: SnapshotSource, attribute: Number | Date, name: str, flag: str | None, noun: str
 ) -> Sliced:
     """Make slices of numbers or ages between quantiles, and one of what is not applicable."""
-    values = snapshots[name].to_numpy(dtype=np.float64)
-    if flag is not None:
-        values = values[snapshots[flag].to_numpy() != 1]
     # Bounds that read the same are one.
-    by_text = {_as_text(attribute, bound): bound for bound in _quantiles(values)[::-1]}
+    by_text = {_as_text(attribute, bound): bound for bound in _quantiles(snapshots, name, flag)[::-1]}
     bounds = [-np.inf, *list(by_text.values())[::-1]]
     slices = _ranges(noun, list(by_text)[::-1], isinstance(attribute, Date))
     cut = _cut_at(bounds, name)
@@ -229,15 +228,22 @@ def _amounts(
     return codes, [*slices, f"{noun} not applicable"]
 
 
-def _quantiles(values: Floats) -> list[float]:
-    """Return the values at which the known ones are cut, increasing, above the least of them."""
-    known = values[~np.isnan(values)]
-    above = known[known > known.min(initial=np.inf)]
-    if not len(above):
+def _quantiles(snapshots: SnapshotSource, name: str, flag: str | None = None) -> list[float]:
+    """Return where known and applicable values are cut, increasing, above the least of them."""
+    counts = DistinctCounts()
+    for rows in snapshots.blocks([name] if flag is None else [name, flag]):
+        values = rows[name].to_numpy(dtype=np.float64)
+        known = ~np.isnan(values)
+        counts.add(values[known if flag is None else known & (rows[flag].to_numpy() != 1)])
+    distinct, numbers, _ = counts.result()
+    if len(distinct) < 2:
         return []
-    cuts = np.unique(np.quantile(known, QUANTILES, method="lower"))
+    cumulated = np.cumsum(numbers)
+    # As numpy.quantile with the method "lower".
+    places = np.floor((cumulated[-1] - 1) * np.array(QUANTILES)).astype(np.int64)
+    cuts = np.unique(distinct[np.searchsorted(cumulated, places, side="right")])
     # Where three quarters have the least value, the others are a slice.
-    return [float(cut) for cut in cuts if cut >= above.min()] or [float(above.min())]
+    return cuts[cuts >= distinct[1]].tolist() or [float(distinct[1])]
 
 
 def _ranges(noun: str, bounds: Sequence[str], are_ages: bool) -> list[str]:

@@ -19,6 +19,7 @@ from conversion.stats.metric import HIGHER, Metric
 from conversion.stats.numeric import Bools, Floats, Ints, divide
 from conversion.stats.portable_math import sums_at_counts
 from conversion.stats.rank_order import rank_order
+from conversion.stats.resampling import run_weights
 
 RANKING_METRICS: Final = (
     Metric(
@@ -81,9 +82,9 @@ def weekly_measures(predictions: pd.DataFrame, ranker: str, top_k: Sequence[int]
         One row for each cutoff in time order; NaN where a measure is undefined (no conversion that week).
     """
     companies = companies_of(predictions)
-    everyone = np.ones((companies.count, 1), dtype=np.float32)
+    everyone = np.ones((companies.count, 1), dtype=np.uint8)
     rows = []
-    for cutoff in cutoffs_of(predictions, companies.index):
+    for cutoff in cutoffs_of(predictions, companies):
         measures = _ranking_measures(ranked_list(cutoff, ranker), everyone, top_k)[:, 0]
         prospects, conversions = len(cutoff.label), int(cutoff.label.sum())
         rows.append((cutoff.as_of, prospects, conversions, conversions / prospects, *measures))
@@ -99,7 +100,7 @@ class Ranked:
     MRR is None where revenue is not recorded.
     """
 
-    company: Ints
+    company: NDArray[np.int32]
     position: Ints
     mrr: Floats | None
     tie_start: Ints
@@ -164,7 +165,7 @@ class MeanMeasures:
         self._total = np.zeros((lists, len(measure_names(top_k, revenue)), samples))
         self._defined = np.zeros_like(self._total)
 
-    def add(self, place: int, ranked: Ranked, samples: slice, weights: NDArray[np.float32]) -> None:
+    def add(self, place: int, ranked: Ranked, samples: slice, weights: NDArray[np.integer]) -> None:
         """Add a cutoff's list.
 
         Parameters
@@ -186,7 +187,7 @@ class MeanMeasures:
         return divide(self._total, self._defined)
 
 
-def _ranking_measures(ranked: Ranked, weights: NDArray[np.float32], top_k: Sequence[int]) -> Floats:
+def _ranking_measures(ranked: Ranked, weights: NDArray[np.integer], top_k: Sequence[int]) -> Floats:
     """Return the measures by samples of one list on which each company is as often as its weight says.
 
     Only the conversions' places matter, so weights are cumulated only up to those. Average precision takes
@@ -228,12 +229,9 @@ def _ranking_measures(ranked: Ranked, weights: NDArray[np.float32], top_k: Seque
     return np.stack(measures)
 
 
-def _cumulated(ranked: Ranked, weights: NDArray[np.float32]) -> tuple[Ints, Floats]:
+def _cumulated(ranked: Ranked, weights: NDArray[np.integer]) -> tuple[Ints, Floats]:
     """Return the places that the measures need, and the weight of all rows before each, by samples."""
-    ends = (np.array([0, len(ranked.company)]),)
     places = (ranked.position, ranked.position + 1, ranked.tie_start, ranked.tie_stop)
-    cuts = np.unique(np.concatenate(ends + places))
-    between = np.add.reduceat(np.take(weights, ranked.company, axis=0), cuts[:-1], axis=0)
-    cumulated = np.zeros((len(cuts), weights.shape[1]))
-    np.cumsum(between, axis=0, dtype=np.float64, out=cumulated[1:])
-    return cuts, cumulated
+    cuts = np.unique(np.concatenate((np.array([0, len(ranked.company)]), *places)))
+    between = run_weights(weights, ranked.company, cuts[:-1])
+    return cuts, np.concatenate((np.zeros((1, weights.shape[1])), np.cumsum(between, axis=0)))

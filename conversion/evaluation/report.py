@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -11,25 +12,43 @@ import pandas as pd
 from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.evaluation.backtest import SUMMARY
+from conversion.evaluation.bootstrap import Grouped
 from conversion.evaluation.business_metrics import BUSINESS_METRICS, business_measures
 from conversion.evaluation.cross_validation import CROSS_VALIDATION_METRICS, cross_validation
-from conversion.evaluation.decision_metrics import DECISION_METRICS, classification_measures
+from conversion.evaluation.decision_metrics import (
+    DECISION_METRICS,
+    classification_measures,
+    decision_counts,
+)
 from conversion.evaluation.overall_metrics import (
     CUTOFF_METRICS,
     DIFFERENCE_METRICS,
     ORACLE_METRICS,
     ranker_measures,
 )
-from conversion.evaluation.predictions import BASE_RATE, MODEL, ORACLE
+from conversion.evaluation.predictions import (
+    BASE_RATE,
+    MODEL,
+    ORACLE,
+    conversions_of,
+    rows_by_cutoff,
+    selected,
+)
 from conversion.evaluation.probability_metrics import PROBABILITY_METRICS, probability_measures
 from conversion.evaluation.prospect_slices import NEVER_SEEN, USAGE_STATE, slice_names
 from conversion.evaluation.ranking_metrics import RANKING_METRICS, weekly_measures
+from conversion.evaluation.slice_counts import ALL_PROSPECTS, split_by_month
 from conversion.evaluation.slice_intervals import with_ranking_intervals
-from conversion.evaluation.slice_metrics import calibration_by_group, drop_repeated_slices, slice_measures
+from conversion.evaluation.slice_metrics import (
+    calibration_by_group,
+    drop_repeated_slices,
+    measures_of_splits,
+    slice_measures,
+)
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.tiers import TIERS, tier_cuts, tier_of
 from conversion.stats.metric import Metric, nested
-from conversion.stats.numeric import rounded
+from conversion.stats.numeric import Bools, Ints, finite, rounded
 
 PROBABILITIES: Final = (MODEL, SUMMARY, BASE_RATE, ORACLE)
 BASELINES: Final = (SUMMARY, "users_rule", "actions_rule", "random")
@@ -107,7 +126,7 @@ class Evaluation:
         return self.params.featurize.horizon_days
 
     @property
-    def decided(self) -> pd.Series[bool]:
+    def decided(self) -> Ints:
         """Return the `decisions` of the predictions."""
         return decisions(self.predictions)
 
@@ -118,6 +137,7 @@ def evaluate_backtest(
     model: ConversionModel,
     params: Params,
     contract: Contract,
+    folder: Path | None = None,
 ) -> Evaluation:
     """Take all measures of a backtest.
 
@@ -133,13 +153,15 @@ def evaluate_backtest(
         ``evaluate``, ``score.tiers``, ``score.top_n`` and ``seed`` are used.
     contract
         Says which attributes the prospects are split by.
+    folder
+        As for `conversion.evaluation.backtest.backtest`.
 
     Returns
     -------
     Evaluation
     """
     settings = params.evaluate
-    metrics = evaluation_metrics(predictions, params)
+    metrics = evaluation_metrics(predictions, params, folder)
     if settings.cross_validation_folds:
         metrics["cross_validation_not_out_of_time"] = cross_validation(train, predictions, params, contract)
     months = measures_by_month(predictions, params)
@@ -158,22 +180,29 @@ def evaluate_backtest(
     )
 
 
-def decisions(predictions: pd.DataFrame) -> pd.Series[bool]:
-    """Return whether each row's probability reaches the threshold of its fit."""
-    return predictions["probability"] >= predictions["threshold"]
+def decisions(predictions: pd.DataFrame) -> Ints:
+    """Count who reaches the threshold of the fit; see `conversion.evaluation.decision_metrics`."""
+    counts = np.zeros((2, 2), dtype=np.int64)
+    for _, places in rows_by_cutoff(predictions):
+        rows = predictions.iloc[places]
+        counts += decision_counts(rows["label"], rows["probability"] >= rows["threshold"])
+    return counts
 
 
-def evaluation_metrics(predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
+def evaluation_metrics(
+    predictions: pd.DataFrame, params: Params, folder: Path | None = None
+) -> dict[str, Any]:
     """Put together the measures of the whole backtest, JSON-ready."""
     settings = params.evaluate
+    lists = [as_of for as_of, _ in rows_by_cutoff(predictions)]
     return {
         "model_type": params.model.type,
-        "first_cutoff": f"{predictions['as_of'].min():%Y-%m-%d}",
-        "last_cutoff": f"{predictions['as_of'].max():%Y-%m-%d}",
+        "first_cutoff": f"{lists[0]:%Y-%m-%d}",
+        "last_cutoff": f"{lists[-1]:%Y-%m-%d}",
         **list_measures(predictions, params),
-        "without_never_seen": without_never_seen(predictions, params),
+        "without_never_seen": without_never_seen(predictions, params, folder),
         "tiers": tier_measures(predictions, params),
-        "decision": classification_measures(predictions["label"], decisions(predictions))
+        "decision": classification_measures(decisions(predictions))
         | {"threshold": round(float(predictions["threshold"].iloc[-1]), 8)},
         "business": business_measures(predictions, settings),
     }
@@ -187,19 +216,21 @@ def list_measures(predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
     rankers = rankers_in(predictions)
     ranking = ranker_measures(predictions, rankers, settings.top_k, samples, seed, probabilities)
     by_ranker = ranking.pop("rankers")
-    totals_only = predictions.assign(probability=predictions[SUMMARY])
+    conversions = conversions_of(predictions)
     return {
-        "converters": int(predictions.loc[predictions["label"] == 1, "id"].nunique()),
-        "prevalence": round(float(predictions["label"].mean()), 8),
+        "converters": int(conversions["id"].nunique()),
+        "prevalence": round(len(conversions) / len(predictions), 8),
         "ranking": by_ranker,
         "model_minus_baseline": ranking.pop("differences"),
         **ranking,
         "probability": probability_measures(predictions, samples, seed),
-        "summary_only_probability": probability_measures(totals_only, samples, seed),
+        "summary_only_probability": probability_measures(predictions, samples, seed, SUMMARY),
     }
 
 
-def without_never_seen(predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
+def without_never_seen(
+    predictions: pd.DataFrame, params: Params, folder: Path | None = None
+) -> dict[str, Any]:
     """Measure the lists again without the companies that had not used the product by the cutoff.
 
     If an export has no sign-up dates, the lists of the past contain companies that had not signed up yet and
@@ -211,16 +242,23 @@ def without_never_seen(predictions: pd.DataFrame, params: Params) -> dict[str, A
         ``left_out``: the shares of rows, of conversions and of expected conversions that those companies
         have; and the `list_measures` of the others, if one of these converts.
     """
-    never = predictions[USAGE_STATE] == NEVER_SEEN
-    shares = {
-        "share_of_prospects": np.ones(len(predictions)),
-        "share_of_conversions": predictions["label"].to_numpy(dtype=np.float64),
-        "share_of_expected_conversions": predictions[MODEL].to_numpy(),
-    }
-    left_out = {name: round(float(each[never].sum() / each.sum()), 6) for name, each in shares.items()}
-    others = predictions[~never]
-    measured = list_measures(others, params) if others["label"].any() else {}
-    return {"left_out": left_out} | measured
+    names = ("share_of_prospects", "share_of_conversions", "share_of_expected_conversions")
+    all_sums, never_sums = np.zeros(len(names)), np.zeros(len(names))
+    for _, places in rows_by_cutoff(predictions):
+        rows = predictions.iloc[places]
+        never = ~_seen(rows)
+        for number, each in enumerate((np.ones(len(rows)), rows["label"].to_numpy(), finite(rows[MODEL]))):
+            all_sums[number] += each.sum()
+            never_sums[number] += each[never].sum()
+    shares = (never_sums / all_sums).tolist()
+    left_out = {name: round(share, 6) for name, share in zip(names, shares, strict=True)}
+    if never_sums[1] == all_sums[1]:
+        return {"left_out": left_out}
+    return {"left_out": left_out} | list_measures(selected(predictions, _seen, folder), params)
+
+
+def _seen(rows: pd.DataFrame) -> Bools:
+    return (rows[USAGE_STATE] != NEVER_SEEN).to_numpy()
 
 
 def tier_measures(predictions: pd.DataFrame, params: Params) -> dict[str, dict[str, Any]]:
@@ -234,14 +272,15 @@ def tier_measures(predictions: pd.DataFrame, params: Params) -> dict[str, dict[s
         By tier, highest first: ``prospects`` and ``conversions`` over all lists, ``mean_probability``, and
         the ``observed_rate``, the share that converted. None if no prospect was in the tier.
     """
-    score = params.score
-    tier = np.empty(len(predictions), dtype=np.array(TIERS).dtype)
-    for rows in predictions.groupby("as_of").indices.values():
-        probability = predictions[MODEL].to_numpy()[rows]
-        tier[rows] = tier_of(probability, tier_cuts(probability, score.tiers, score.top_n))
-    group = pd.Categorical(tier, categories=TIERS).codes.astype(np.int64)
-    samples = params.evaluate.bootstrap_samples
-    table = calibration_by_group(predictions, group, len(TIERS), samples, params.seed)
+    score, names = params.score, np.array(TIERS)
+
+    def of(rows: pd.DataFrame) -> Ints:
+        probability = rows[MODEL].to_numpy()
+        tier = tier_of(probability, tier_cuts(probability, score.tiers, score.top_n))
+        return np.asarray((tier[:, None] == names).argmax(axis=1), dtype=np.int64)
+
+    tiers = Grouped(len(TIERS), of)
+    table = calibration_by_group(predictions, tiers, params.evaluate.bootstrap_samples, params.seed)
     return {
         name: {
             "prospects": int(row["prospects"]),
@@ -264,9 +303,10 @@ def measures_by_month(predictions: pd.DataFrame, params: Params) -> pd.DataFrame
     pandas.DataFrame
         One row for each month in time order, from `conversion.evaluation.slice_metrics.slice_measures`.
     """
-    months = predictions.assign(month=predictions["as_of"].dt.strftime("%Y-%m"))
-    settings = params.evaluate
-    measures = slice_measures(months, ["month"], settings.top_k, settings.bootstrap_samples, params.seed)
+    splits, settings = [ALL_PROSPECTS, split_by_month(predictions)], params.evaluate
+    measures = measures_of_splits(
+        predictions, splits, settings.top_k, settings.bootstrap_samples, params.seed
+    )
     return measures[measures["by"] == "month"].reset_index(drop=True)
 
 

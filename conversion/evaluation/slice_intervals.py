@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from conversion.evaluation.bootstrap import Draws, company_weights
+from conversion.evaluation.bootstrap import Draws
 from conversion.evaluation.first_calls import weights_before
 from conversion.evaluation.predictions import MODEL, Cutoff, companies_of, cutoffs_of
 from conversion.evaluation.ranking_metrics import MeanMeasures, Ranked, measure_names, part_of, ranked_list
@@ -58,18 +58,21 @@ def _measured(
 ) -> Floats:
     """Return slices by measures by samples."""
     companies = companies_of(predictions)
-    draws = Draws(companies.count, company_weights(companies.count, samples, seed))
+    draws = Draws(companies.count, samples, seed)
     auc = MeanMeasures(len(slices), (), False, draws.samples)
     recalls = _MeanRecalls(len(slices), top_k, draws.samples)
-    for cutoff in cutoffs_of(predictions, companies.index):
+    for cutoff in cutoffs_of(predictions, companies):
         whole = replace(ranked_list(cutoff, MODEL), mrr=None)
-        own = [_conversions_of(cutoff, whole, companies.count, *each) for each in slices]
+        own = []
+        for place, each in enumerate(slices):
+            member = _members(cutoff, companies.count, *each)
+            own.append(member[whole.company[whole.position]])
+            if own[-1].any():
+                part = part_of(whole, member)
+                for places, weights in draws.blocks():
+                    auc.add(place, part, places, weights)
         for places, weights in draws.blocks():
             recalls.add(whole, own, places, weights)
-            for place, (by, name) in enumerate(slices):
-                if own[place].any():
-                    member = _members(cutoff, companies.count, by, name)
-                    auc.add(place, part_of(whole, member), places, weights)
     found = np.concatenate((auc.means()[:, [_AUC]], recalls.means()), axis=1)
     return np.asarray(found[..., 1:])  # behind everyone
 
@@ -80,11 +83,6 @@ def _members(cutoff: Cutoff, companies: int, by: str, name: str) -> Bools:
     return member
 
 
-def _conversions_of(cutoff: Cutoff, whole: Ranked, companies: int, by: str, name: str) -> Bools:
-    """Return which conversions of a cutoff's whole list are a slice's own."""
-    return _members(cutoff, companies, by, name)[whole.company[whole.position]]
-
-
 class _MeanRecalls:
     """The mean share, over the cutoffs, of each slice's conversions that the first k of the list reach."""
 
@@ -93,10 +91,10 @@ class _MeanRecalls:
         self._total = np.zeros((slices, len(top_k), samples))
         self._known = np.zeros_like(self._total)
 
-    def add(self, whole: Ranked, own: Sequence[Bools], samples: slice, weights: NDArray[np.float32]) -> None:
+    def add(self, whole: Ranked, own: Sequence[Bools], samples: slice, weights: NDArray[np.integer]) -> None:
         """Add a cutoff: which conversions are each slice's own, and the weights of some samples."""
         reached = _reached(whole, weights, self._top_k)
-        copies = np.take(weights, whole.company[whole.position], axis=0)
+        copies = np.take(weights, whole.company[whole.position], axis=0).astype(np.float32)
         for place, mine in enumerate(own):
             among = reached[:, mine[: reached.shape[1]]].sum(axis=1, dtype=np.float64)
             shares = divide(among, copies[mine].sum(axis=0))
@@ -109,7 +107,7 @@ class _MeanRecalls:
         return divide(self._total, self._known)
 
 
-def _reached(ranked: Ranked, weights: NDArray[np.float32], top_k: Sequence[int]) -> NDArray[np.float32]:
+def _reached(ranked: Ranked, weights: NDArray[np.integer], top_k: Sequence[int]) -> NDArray[np.float32]:
     """Return the copies of each conversion among the first k; list lengths by conversions by samples.
 
     The conversions are the first of the list: those behind them are not reached.

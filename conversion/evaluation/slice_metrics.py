@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from conversion.evaluation.bootstrap import resampled_sums
-from conversion.evaluation.predictions import BASE_RATE, MODEL, Companies, companies_of, company_sums
+from conversion.evaluation.bootstrap import Draws, Grouped, resampled_sums
+from conversion.evaluation.predictions import BASE_RATE, MODEL, companies_of, rows_by_cutoff
 from conversion.evaluation.probability_metrics import PROBABILITY_METRICS
 from conversion.evaluation.ranking_metrics import LIST_METRICS
+from conversion.evaluation.slice_counts import ALL, ALL_PROSPECTS, Split, count_slices, split_by
 from conversion.stats.losses import log_losses
 from conversion.stats.metric import HIGHER, Metric
-from conversion.stats.numeric import Bools, Floats, Ints, divide, finite
-from conversion.stats.rank_order import rank_order
+from conversion.stats.numeric import Bools, Floats, divide, finite
 from conversion.stats.resampling import percentiles
-from conversion.stats.roc_auc import pairs_in_order
 
-ALL: Final = "all"
-"""What makes the slice of all prospects."""
 _COUNTS: Final = ("prospects", "conversions", "converters", "prevalence")
 _RATIOS: Final = ("share_of_conversions", "expected_over_observed", "log_loss_ratio")
 """The measures that are a ratio of sums over the rows."""
@@ -73,17 +71,29 @@ def slice_measures(
         slice. The share of conversions and the two ratios have the bounds ``_low`` and ``_high`` of their
         95 % intervals. NaN where undefined.
     """
+    splits = [ALL_PROSPECTS, *(split_by(predictions, column) for column in columns)]
+    return measures_of_splits(predictions, splits, top_k, samples, seed)
+
+
+def measures_of_splits(
+    predictions: pd.DataFrame, splits: Sequence[Split], top_k: Sequence[int], samples: int, seed: int
+) -> pd.DataFrame:
+    """Measure the slices of splits, that of all prospects first; see `slice_measures`."""
     companies = companies_of(predictions)
-    parts = [pd.Series("all prospects", index=predictions.index, name=ALL)]
-    parts += [predictions[column] for column in columns]
-    place = _places(predictions)
-    tables = [_slices(predictions, part, place, top_k).assign(by=str(part.name)) for part in parts]
-    table = pd.concat(tables, ignore_index=True)
-    sums = np.concatenate([_slice_sums(predictions, part, companies) for part in parts], axis=1)
-    total, sampled = resampled_sums(sums, samples, seed)
+    draws = Draws(companies.count, samples, seed)
+    counted = count_slices(predictions, splits, top_k)
+    summed = [
+        resampled_sums(predictions, draws, companies, _slice_columns, Grouped(len(each.slices), each.of))
+        for each in splits
+    ]
+    total = np.concatenate([sums for sums, _ in summed])
+    sampled = np.concatenate([sums for _, sums in summed], axis=1)
+    there = counted["prospects"].to_numpy() > 0
+    table = counted[there].reset_index(drop=True)
+    table["mean_probability"] = total[there, 1] / table["prospects"]
     for name, value, each in zip(_RATIOS, _slice_ratios(total), _slice_ratios(sampled), strict=True):
-        bounds = [percentiles(each[:, number]) for number in range(len(table))]
-        table[[name, f"{name}_low", f"{name}_high"]] = np.column_stack((value, bounds))
+        bounds = [percentiles(samples_of) for samples_of in each.T[there]]
+        table[[name, f"{name}_low", f"{name}_high"]] = np.column_stack((value[there], bounds))
     ranking = ["roc_auc", *(f"recall_at_{k}" for k in top_k)]
     ratios = [with_bounds([name]) for name in _RATIOS]
     return table[["by", "slice", *_COUNTS, *ratios[0], "mean_probability", *ratios[1], *ratios[2], *ranking]]
@@ -106,11 +116,13 @@ def drop_repeated_slices(slices: pd.DataFrame, predictions: pd.DataFrame) -> pd.
     DataFrame
         The same columns, fewer rows.
     """
-    members = [
-        np.packbits(members_of(predictions, by, name)).tobytes()
-        for by, name in zip(slices["by"], slices["slice"], strict=True)
-    ]
-    return slices[~pd.Series(members, index=slices.index).duplicated()].reset_index(drop=True)
+    members = [hashlib.sha256() for _ in range(len(slices))]
+    for _, places in rows_by_cutoff(predictions):
+        rows = predictions.iloc[places]
+        for member, by, name in zip(members, slices["by"], slices["slice"], strict=True):
+            member.update(np.packbits(members_of(rows, by, name)).tobytes())
+    digests = pd.Series([each.digest() for each in members], index=slices.index)
+    return slices[~digests.duplicated()].reset_index(drop=True)
 
 
 def members_of(rows: pd.DataFrame, by: str, name: str) -> Bools:
@@ -125,19 +137,15 @@ def with_bounds(names: Sequence[str]) -> list[str]:
     return [f"{name}{bound}" for name in names for bound in ("", "_low", "_high")]
 
 
-def calibration_by_group(
-    predictions: pd.DataFrame, group: Ints, count: int, samples: int, seed: int
-) -> pd.DataFrame:
+def calibration_by_group(predictions: pd.DataFrame, groups: Grouped, samples: int, seed: int) -> pd.DataFrame:
     """Compare each group's mean probability with the share of it that converted.
 
     Parameters
     ----------
     predictions
         See `conversion.evaluation.predictions`.
-    group
-        Each row's group, from 0 to ``count`` - 1.
-    count
-        Number of groups.
+    groups
+        How the rows fall into groups.
     samples, seed
         See `conversion.evaluation.bootstrap.company_weights`.
 
@@ -148,8 +156,9 @@ def calibration_by_group(
         ``observed_share`` with the bounds ``low`` and ``high`` of its 95 % interval. NaN in a group without
         rows.
     """
-    sums = company_sums(predictions, companies_of(predictions), _calibration_columns, group, count)
-    total, sampled = resampled_sums(sums, samples, seed)
+    companies = companies_of(predictions)
+    draws = Draws(companies.count, samples, seed)
+    total, sampled = resampled_sums(predictions, draws, companies, _calibration_columns, groups)
     prospects, conversions, expected = total.T
     bounds = np.array([percentiles(each) for each in divide(sampled[..., 1], sampled[..., 0]).T])
     return pd.DataFrame(
@@ -162,56 +171,6 @@ def calibration_by_group(
             "high": bounds[:, 1],
         }
     )
-
-
-def _places(predictions: pd.DataFrame) -> Ints:
-    """Return each row's place on the model's list of its cutoff, from 0."""
-    place = np.empty(len(predictions), dtype=np.int64)
-    for rows in predictions.groupby("as_of", sort=False).indices.values():
-        order = rank_order(predictions[MODEL].to_numpy()[rows], predictions["id"].to_numpy()[rows])
-        place[rows[order]] = np.arange(len(rows))
-    return place
-
-
-def _slices(
-    predictions: pd.DataFrame, part: pd.Series[Any], place: Ints, top_k: Sequence[int]
-) -> pd.DataFrame:
-    """Return one row for each slice of ``part``: the measures that need no bootstrap."""
-    part = part.rename("slice")
-    converted = predictions["label"] == 1
-    weekly = _weekly_slices(predictions, part, place, top_k)
-    by_slice = weekly.groupby(level="slice", observed=True)
-    table = by_slice[["prospects", "conversions"]].sum()
-    converters = predictions["id"][converted].groupby(part[converted], observed=True).nunique()
-    table["converters"] = converters.reindex(table.index).fillna(0).astype(np.int64)
-    table["prevalence"] = table["conversions"] / table["prospects"]
-    table["mean_probability"] = predictions[MODEL].groupby(part, observed=True).mean()
-    means = ["roc_auc", *(f"recall_at_{k}" for k in top_k)]
-    table[means] = by_slice[means].mean()
-    return table.reset_index().astype({"slice": str})
-
-
-def _weekly_slices(
-    predictions: pd.DataFrame, part: pd.Series[Any], place: Ints, top_k: Sequence[int]
-) -> pd.DataFrame:
-    """Return one row for each cutoff and slice: prospects, conversions, ROC AUC and recall at each k."""
-    keys = [predictions["as_of"], part]
-    converted = predictions["label"] == 1
-    rows = pd.DataFrame({"prospects": 1, "conversions": converted})
-    for k in top_k:
-        rows[f"recall_at_{k}"] = converted & (place < k)
-    weekly = rows.groupby(keys, observed=True).sum()
-    counts = pairs_in_order(predictions[MODEL], converted, keys)
-    weekly["roc_auc"] = counts["in_order"] / counts["pairs"].replace(0, np.nan)
-    for k in top_k:
-        weekly[f"recall_at_{k}"] /= weekly["conversions"].replace(0, np.nan)
-    return weekly
-
-
-def _slice_sums(predictions: pd.DataFrame, part: pd.Series[Any], companies: Companies) -> Floats:
-    """Return companies by slices by sums: of labels, probabilities, log losses of model and base rate."""
-    slices, _ = pd.factorize(part, sort=True)
-    return company_sums(predictions, companies, _slice_columns, slices, int(slices.max()) + 1)
 
 
 def _slice_columns(rows: pd.DataFrame) -> Sequence[Floats]:

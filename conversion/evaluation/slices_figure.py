@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from conversion.evaluation.curves import LEAST_CONVERTERS, SLICE_TITLES
 from conversion.evaluation.drawing import BLUE, GREY, name_axes, panels, percent_axis, ratio_axis, wrapped
-from conversion.evaluation.slice_metrics import ALL
+from conversion.evaluation.slice_counts import ALL
 
 _RATIO: Final = SLICE_TITLES["expected_over_observed"]
 _EVEN: Final = {_RATIO: 1.0, SLICE_TITLES["roc_auc"]: 0.5}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from conversion.delivery.ledger import FOLDER as LEDGER
-from conversion.forgetting.contents import UnreadableError, is_searched, without_company
+from conversion.forgetting.contents import Cleaned, UnreadableError, is_searched, without_company
 from conversion.forgetting.wanted import Wanted
 from conversion.leads.lead_files import FOLDER as LEADS
 from conversion.leads.lead_files import MANIFEST
@@ -51,7 +51,7 @@ class Places:
     unreadable: tuple[tuple[Path, str], ...]
 
 
-def find_places(root: Path, wanted: Wanted, last: Iterable[str] = ()) -> Places:
+def find_places(root: Path, wanted: Wanted, last: Iterable[str] = (), apart: Collection[Path] = ()) -> Places:
     """Search the files of the project, except for the ledger and DVC's cache, without changing them.
 
     Parameters
@@ -63,9 +63,13 @@ def find_places(root: Path, wanted: Wanted, last: Iterable[str] = ()) -> Places:
     last
         Stems of files that come last: they tell by what else the company is known, so that a repetition
         after an interruption finds it too.
+    apart
+        Folders that are not searched.
     """
     found, unreadable, late = [], [], {*last}
-    for path in sorted(_files(root), key=lambda path: (path.stem in late, path.suffix != ".html", path)):
+    for path in sorted(
+        _files(root, apart), key=lambda path: (path.stem in late, path.suffix != ".html", path)
+    ):
         try:
             cleaned = without_company(path.read_bytes(), wanted, path.name)
         except UnreadableError as error:
@@ -76,8 +80,8 @@ def find_places(root: Path, wanted: Wanted, last: Iterable[str] = ()) -> Places:
     return Places(tuple(found), tuple(unreadable))
 
 
-def _files(root: Path) -> Iterator[Path]:
-    skipped = {root / DVC_CACHE, *(root / name for name in SKIPPED)}
+def _files(root: Path, apart: Collection[Path]) -> Iterator[Path]:
+    skipped = {root / DVC_CACHE, *(root / name for name in SKIPPED), *apart}
     for folder, names, files in os.walk(root):
         here = Path(folder)
         names[:] = sorted(
@@ -117,12 +121,26 @@ def _write_manifest(folder: Path, changed: Mapping[str, Place]) -> None:
     path = folder / MANIFEST
     if not path.is_file():
         return
-    content = {name: value for name, value in read_json(path).items() if name != HASH}
-    for name, place in changed.items():
-        if name not in content["files"] or place.content is None:
+    write_json(path, manifest_without(read_json(path), changed))
+
+
+def manifest_without(manifest: Mapping[str, Any], changed: Mapping[str, Place | Cleaned]) -> dict[str, Any]:
+    """Return the manifest of a lead list with the hashes of its files without the company.
+
+    Parameters
+    ----------
+    manifest
+        As it was read.
+    changed
+        The files that have the company, by name. Of those whose hash it has already, nothing is counted.
+    """
+    content = {name: value for name, value in manifest.items() if name != HASH}
+    content["files"] = dict(content["files"])
+    for name, file in changed.items():
+        if name not in content["files"] or file.content is None:
             continue
-        after = sha256_of(place.content)
+        after = sha256_of(file.content)
         if name.startswith("leads.") and content["files"][name] != after:
-            content["prospects"] -= place.removed
+            content["prospects"] -= file.removed
         content["files"][name] = after
-    write_json(path, sealed(content))
+    return sealed(content)

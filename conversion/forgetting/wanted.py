@@ -13,6 +13,7 @@ from conversion.config.data_contract import Contract
 from conversion.runtime.errors import UsageError
 
 _WHOLE: Final = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?", re.ASCII)
+_CONSTANT: Final = re.compile(r'="(.*)"')
 LEAST_NAME: Final = 4
 """Shorter names are not searched for in texts: they would be found within other words."""
 
@@ -51,11 +52,11 @@ class Wanted:
             return False
         if column in self.id_columns and self._plain(value) in self.ids:
             return True
-        return str(value).removeprefix("'") in self.keys.get(column, ())
+        return _without_marks(value) in self.keys.get(column, ())
 
     def _plain(self, value: object) -> str:
-        """Write an id as the contract has it: spreadsheets add apostrophes, floats a point."""
-        text = str(value).removeprefix("'")
+        """Write an id as the contract has it: floats add a point."""
+        text = _without_marks(value)
         if not self.whole:
             return text
         found = _WHOLE.fullmatch(text.strip())
@@ -73,6 +74,12 @@ class Wanted:
         long = (name for name in sorted(self.names) if len(name) >= LEAST_NAME)
         names = [rf"(?<!\w){re.escape(html.escape(each))}(?!\w)" for each in long]
         return re.compile("|".join([*titles, *links, *cells, *names]))
+
+
+def _without_marks(value: object) -> str:
+    """Return a text without what keeps spreadsheets from changing it: ``'7`` and ``="7"`` are 7."""
+    constant = _CONSTANT.fullmatch(str(value))
+    return str(value).removeprefix("'") if constant is None else constant[1]
 
 
 def id_columns(contract: Contract) -> frozenset[str]:

@@ -62,7 +62,9 @@ def draft_contract(samples: Sequence[Sample]) -> Draft:
         No table has one row a company.
     """
     tables = {
-        sample.name: {str(name): describe(str(name), sample.columns[name]) for name in sample.columns}
+        sample.name: {
+            str(name): describe(str(name), sample.columns[name], sample.is_part) for name in sample.columns
+        }
         for sample in samples
     }
     roles = find_roles(tables)
@@ -131,7 +133,8 @@ def _merged(samples: list[Sample], tables: dict[str, Table]) -> Table:
     if len(samples) == 1:
         return tables[samples[0].name]
     stacked = pd.concat([sample.columns for sample in samples], ignore_index=True)
-    return {str(name): describe(str(name), stacked[name]) for name in stacked}
+    is_part = any(sample.is_part for sample in samples)
+    return {str(name): describe(str(name), stacked[name], is_part) for name in stacked}
 
 
 def _usage(tables: dict[str, Table], roles: Roles) -> UsageDraft | None:

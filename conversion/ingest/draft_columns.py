@@ -83,6 +83,8 @@ class Column:
     """By level: float64 of numbers, datetime64 of dates, empty for text."""
     style: str
     """How numbers or dates are written where load might not read them so; else empty."""
+    is_part: bool = False
+    """Whether the table has more rows than were looked at."""
 
     @property
     def present(self) -> NDArray[np.bool_]:
@@ -128,7 +130,7 @@ class Column:
         return self.kind in ("whole", "decimal")
 
 
-def describe(name: str, texts: pd.Series[Any]) -> Column:
+def describe(name: str, texts: pd.Series[Any], is_part: bool = False) -> Column:
     """Look at a column of text.
 
     Parameters
@@ -137,6 +139,8 @@ def describe(name: str, texts: pd.Series[Any]) -> Column:
         The column's name.
     texts
         By row its text, None or NaN where missing.
+    is_part
+        Whether the table has more rows.
     """
     codes, found = pd.factorize(texts.to_numpy(dtype=object), use_na_sentinel=True)
     stripped = [str(value).strip() for value in found]
@@ -148,7 +152,7 @@ def describe(name: str, texts: pd.Series[Any]) -> Column:
     counts = np.bincount(codes[codes >= 0], minlength=len(kept))
     kind, parsed, style = _parse(kept, counts)
     missing_words = tuple(sorted({stripped[place] for place in missing} - {""}))
-    return Column(name, codes, tuple(kept), missing_words, kind, parsed, style)
+    return Column(name, codes, tuple(kept), missing_words, kind, parsed, style, is_part)
 
 
 def _says_nothing(level: str) -> bool:

@@ -12,7 +12,7 @@ from conversion.config.data_contract import TAKEN
 from conversion.ingest.draft_columns import Column, begins, words
 from conversion.ingest.draft_companies import ENDED, VALUE, attribute_keys, why_dropped
 from conversion.ingest.draft_levels import yes_and_no
-from conversion.ingest.draft_roles import Roles, Table, looks_like_id
+from conversion.ingest.draft_roles import Roles, Table, looks_like_id, share_known
 
 START: Final = ("start", "begin", "since", "from", "subscri", "activ", "paid", "valid", "creat", "sign")
 END: Final = (*ENDED, "until", "stop")
@@ -106,7 +106,7 @@ def _id_of(table: Table, roles: Roles, ids: Column) -> str | None:
     able = [each for each, column in table.items() if column.kind in ("whole", "text") and column.filled == 1]
     named = (roles.company_id, roles.usage_id)
     for name in sorted(able, key=lambda each: (each in named, looks_like_id(each)), reverse=True):
-        known = len(table[name].keys & ids.keys) / max(len(table[name].keys), 1)
+        known = share_known(ids, table[name], len(table[name].keys))
         if known >= LEAST_KNOWN and (name in named or looks_like_id(name)):
             return name
     return None

@@ -15,6 +15,8 @@ MAX_TABLES: Final = 10
 KEY_UNIQUENESS: Final = 0.95
 KEY_FILLED: Final = 0.99
 TIME_FILLED: Final = 0.95
+SHARED_IN_PART: Final = 10
+"""Ids that two tables must share where not all rows were looked at: of each, those are others by chance."""
 LOOKED_AT: Final = 10
 """Columns of a table that are tried as ids: those whose names look most like one."""
 _ID_WORDS: Final = {"id", "ids", "uuid", "guid", "key"}
@@ -118,11 +120,22 @@ def _links(name: str, keys: list[str], tables: dict[str, Table]) -> list[_Link]:
 
 
 def _score(key: str, ids: Column, column: str, others: Column) -> float:
-    shared = len(ids.keys & others.keys) / max(min(len(ids.keys), len(others.keys)), 1)
+    shared = share_known(ids, others, min(len(ids.keys), len(others.keys)))
     same = key.casefold() == column.casefold()
     if shared < (0.05 if same and looks_like_id(key) else 0.3):
         return 0.0
     return shared + 0.5 * same + 0.25 * (looks_like_id(key) + looks_like_id(column))
+
+
+def share_known(ids: Column, others: Column, of: int) -> float:
+    """Return the share of ``of`` ids that both columns have.
+
+    It is 1 where only a part of a table was looked at, both are called like ids and share some: in a small
+    part of a large table, most ids of another one are missing.
+    """
+    common = len(ids.keys & others.keys)
+    is_part = (ids.is_part or others.is_part) and looks_like_id(ids.name) and looks_like_id(others.name)
+    return 1.0 if is_part and common >= SHARED_IN_PART else common / max(of, 1)
 
 
 def _usage_of(tables: dict[str, Table], links: list[_Link]) -> str | None:

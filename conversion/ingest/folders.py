@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 from urllib.parse import unquote
@@ -20,12 +20,15 @@ from conversion.runtime.errors import ExportError
 if TYPE_CHECKING:
     from conversion.ingest.columns import Table
 
-DRIVERS: Final = {
+BUCKETS: Final = {
     **dict.fromkeys(("s3", "s3a"), "s3fs"),
     **dict.fromkeys(("gs", "gcs"), "gcsfs"),
-    **dict.fromkeys(("az", "abfs", "abfss", "adl"), "adlfs"),
+    **dict.fromkeys(("az", "azure", "abfs", "abfss"), "adlfs"),
 }
-"""What to install to read URLs that begin so."""
+"""What to install for URLs that begin so and name a bucket, which has no folders of its own."""
+DRIVERS: Final = {**BUCKETS, **dict.fromkeys(("sftp", "ssh"), "paramiko"), "smb": "smbprotocol"}
+"""What to install for URLs that begin so."""
+DATA_DIR: Final = "data.dir"
 SUFFIXES: Final = (".csv", ".parquet")
 HIDDEN: Final = ("_", ".")
 """What names begin with that are no tables, such as ``_SUCCESS``."""
@@ -40,6 +43,8 @@ class Remote:
     url: str
     path: str
     """The path in the file system that the URL names."""
+    setting: str = field(default=DATA_DIR, compare=False)
+    """What the user gave the URL as; errors name it."""
 
     @property
     def name(self) -> str:
@@ -55,51 +60,51 @@ class Remote:
         return self.url
 
     def __truediv__(self, name: str) -> Remote:
-        return Remote(f"{self.url.rstrip('/')}/{name}", f"{self.path.rstrip('/')}/{name}")
+        return Remote(f"{self.url.rstrip('/')}/{name}", f"{self.path.rstrip('/')}/{name}", self.setting)
 
     def file_system(self) -> Any:
         """Return fsspec's file system; it is the same object for all files of one."""
         import fsspec  # imported here: most exports are on this machine
 
-        with _reaching(self.url):
-            return fsspec.core.url_to_fs(self.url)[0]
+        with _reaching(self.url, self.setting):
+            return fsspec.core.url_to_fs(_for_fsspec(self.url))[0]
 
     def exists(self) -> bool:
         """Return whether there is a file or folder."""
-        with _reaching(self.url):
+        with _reaching(self.url, self.setting):
             return bool(self.file_system().exists(self.path))
 
     def is_dir(self) -> bool:
         """Return whether there is a folder."""
-        with _reaching(self.url):
+        with _reaching(self.url, self.setting):
             return bool(self.file_system().isdir(self.path))
 
     def is_file(self) -> bool:
         """Return whether there is a file."""
-        with _reaching(self.url):
+        with _reaching(self.url, self.setting):
             return bool(self.file_system().isfile(self.path))
 
     def iterdir(self) -> Iterator[Remote]:
         """Yield the files and folders in a folder."""
-        with _reaching(self.url):
+        with _reaching(self.url, self.setting):
             found = self.file_system().ls(self.path, detail=False)
         yield from (self / PurePosixPath(path).name for path in found)
 
     def files(self) -> list[str]:
         """Return the files in a folder and those below it, as paths from it."""
-        with _reaching(self.url):
+        with _reaching(self.url, self.setting):
             found = self.file_system().find(self.path)
         start = len(self.path.rstrip("/")) + 1
         return [path[start:] for path in found if path[start:] and not path.endswith("/")]
 
     def size(self) -> int:
         """Return a file's size in bytes."""
-        with _reaching(self.url):
+        with _reaching(self.url, self.setting):
             return int(self.file_system().size(self.path))
 
     def open(self, mode: str = "rb") -> BinaryIO:
         """Open a file."""
-        with _reaching(self.url):
+        with _reaching(self.url, self.setting):
             return cast(BinaryIO, self.file_system().open(self.path, mode))
 
 
@@ -108,32 +113,39 @@ Place = Path | Remote
 
 
 @contextmanager
-def _reaching(url: str) -> Iterator[None]:
+def _reaching(url: str, setting: str) -> Iterator[None]:
     """Turn an error of a driver into a message that names the URL and the remedy."""
     try:
         yield
     except (ExportError, FileNotFoundError):
         raise
-    except ImportError as error:
-        protocol = url.partition("://")[0]
-        driver = DRIVERS.get(protocol)
-        remedy = f"pip install {driver}" if driver else one_line(error)
-        raise ExportError(
-            f"{url}: data.dir: expected a folder that can be read; found no driver of {protocol}://; {remedy}"
-        ) from error
     except Exception as error:  # drivers raise the errors of their libraries, which have no common class
         raise ExportError(
-            f"{url}: data.dir: expected a folder that can be read; found {_kind(error)}: {one_line(error)}; "
-            "check the URL, and the environment variables with the credentials and the address"
+            f"{url}: {setting}: expected a folder that can be reached; found {found_at(url, error)}"
         ) from error
 
 
-def _kind(error: Exception) -> str:
-    return type(error).__name__
+def found_at(url: str, error: Exception) -> str:
+    """Say what an error of a driver means, and what to do: to install the driver, or to check the URL."""
+    if isinstance(error, ImportError):
+        protocol = url.partition("://")[0]
+        driver = DRIVERS.get(protocol)
+        return f"no driver of {protocol}://; {f'pip install {driver}' if driver else one_line(error)}"
+    return (
+        f"{type(error).__name__}: {one_line(error)}; check the URL, and the environment variables with the "
+        "credentials and the address"
+    )
 
 
-def place_of(folder: str) -> Place:
-    """Return the folder that ``data.dir`` names: a path of this machine, or a URL.
+def place_of(folder: str, setting: str = DATA_DIR) -> Place:
+    """Return the folder that a path of this machine or a URL names.
+
+    Parameters
+    ----------
+    folder
+        Of ``data.dir``, for example.
+    setting
+        What the user gave it as; errors name it.
 
     Raises
     ------
@@ -147,8 +159,13 @@ def place_of(folder: str) -> Place:
         return Path(unquote(path))
     import fsspec  # imported here: most exports are on this machine
 
-    with _reaching(folder):
-        return Remote(folder, fsspec.core.url_to_fs(folder)[1])
+    with _reaching(folder, setting):
+        return Remote(folder, fsspec.core.url_to_fs(_for_fsspec(folder))[1], setting)
+
+
+def _for_fsspec(url: str) -> str:
+    """Return a URL as fsspec knows it: DVC calls ``azure://`` what fsspec calls ``az://``."""
+    return f"az://{url.removeprefix('azure://')}" if url.startswith("azure://") else url
 
 
 def size_of(file: Place) -> int:
@@ -207,10 +224,23 @@ def find_table(folder: Place, table: Table) -> TableFiles:
     [place] = found
     if place.is_file():
         return TableFiles(place)
-    if not (names := _names_in(place)):
+    if (files := table_in(place)) is None:
         raise UnreadableError("the file", "a file", "replace it with the table", "a folder or device")
-    _refuse_other_formats(place, names)
-    return TableFiles(place, tuple(names))
+    return files
+
+
+def table_in(folder: Place) -> TableFiles | None:
+    """Return the files of a folder that is a table; None if it has no files.
+
+    Raises
+    ------
+    UnreadableError
+        They are of several formats, or of others than tables have.
+    """
+    if not (names := _names_in(folder)):
+        return None
+    _refuse_other_formats(folder, names)
+    return TableFiles(folder, tuple(names))
 
 
 def _refuse_none(folder: Place, table: Table) -> None:
@@ -259,10 +289,11 @@ def _candidates(folder: Place, name: str) -> list[Place]:
     """Return the files and folders that may be a table."""
     found = [path for suffix in SUFFIXES if (path := folder / f"{name}{suffix}").exists()]
     bare = folder / name
-    return [*found, bare] if bare.is_dir() and _has_tables(bare) else found
+    return [*found, bare] if bare.is_dir() and has_tables(bare) else found
 
 
-def _has_tables(folder: Place) -> bool:
+def has_tables(folder: Place) -> bool:
+    """Return whether a folder has files, in it or in folders below it, that are named like tables."""
     return any(PurePosixPath(name).suffix in SUFFIXES for name in _names_in(folder))
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.base import clone
 
@@ -100,6 +101,16 @@ class Member:
     def importance(self) -> Floats:
         """Return the weight of each feature, on any scale."""
         return self.preprocessor.by_feature(self.scorer.importance())
+
+
+MemberFit = Callable[[], Member]
+"""Fits one member when it is called."""
+
+
+def fit_side_by_side(fits: Sequence[MemberFit], threads: int = 1) -> list[Member]:
+    """Fit members in so many threads, which changes no result; boosters and array operations free the GIL."""
+    fitted: list[Member] = Parallel(n_jobs=threads, backend="threading")(delayed(fit)() for fit in fits)
+    return fitted
 
 
 def raw_probability(members: Sequence[Member], values: Values) -> Floats:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from conversion.config.attribute_kinds import Category
 from conversion.config.data_contract import Contract
 from conversion.features.definitions import Feature
+from conversion.stats.numeric import Floats
 
 Levels = dict[str, tuple[str, ...]]
 """Levels by attribute, in the order of their codes; unknown is the last."""
@@ -109,6 +110,26 @@ def level_codes(values: pd.Series[Any], levels: tuple[str, ...], category: Categ
     # A missing value has the code -1, which finds the last.
     table = np.append(np.where(places < 0, unseen, places), unknown).astype(np.intp)
     return np.asarray(table[column.cat.codes.to_numpy()])
+
+
+def feature_values(
+    X: pd.DataFrame, features: tuple[Feature, ...], levels: Levels, contract: Contract
+) -> Floats:
+    """Find features in a frame; parameters and errors as in `ConversionModel.values`."""
+    names = [feature.name for feature in features]
+    if missing := [name for name in names if name not in X.columns]:
+        raise KeyError(f"the feature frame lacks the columns {', '.join(missing)}")
+    values = np.empty((len(X), len(features)))
+    places = np.flatnonzero([feature.kind != "category" for feature in features])
+    numbers = X[[names[place] for place in places]].to_numpy(dtype=np.float64)
+    # Slices of neighbouring columns: a list of columns is copied several times as slowly.
+    for run in np.split(np.arange(len(places)), np.flatnonzero(np.diff(places) > 1) + 1):
+        if len(run):
+            values[:, places[run[0]] : places[run[-1]] + 1] = numbers[:, run[0] : run[-1] + 1]
+    categories = contract.attributes_of(Category) if len(places) < len(features) else {}
+    for column, name in category_names(features):
+        values[:, names.index(name)] = level_codes(X[name], levels[column], categories[column])
+    return values
 
 
 def unseen_levels(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from typing import Any, Final, Literal, Self
 
 import numpy as np
@@ -10,20 +11,18 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 
-from conversion.config.attribute_kinds import Category
 from conversion.config.data_contract import Contract
 from conversion.features.definitions import Feature
 from conversion.features.facts import facts_of
 from conversion.modelling import ensemble
 from conversion.modelling.calibration import Method, calibrated, choose_method, fit_calibrator
-from conversion.modelling.ensemble import Member, Values
+from conversion.modelling.ensemble import Member, MemberFit, Values, fit_side_by_side
 from conversion.modelling.fact_profile import FactImportance, FactProfile
 from conversion.modelling.levels import (
     Learned,
     Levels,
-    category_names,
+    feature_values,
     learn_levels,
-    level_codes,
     unseen_levels,
 )
 from conversion.modelling.scorer import Scorer
@@ -149,26 +148,11 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ExportError
             Only one class is there, or calibration or threshold need more history.
         """
-        if len(np.unique(y)) < 2:
-            raise ExportError(
-                f"{self.data_contract.conversion_tables}: the {len(y)} training snapshots have a single "
-                f"class ({y[:1]}); there is nothing to learn from: give a longer export or a later as_of"
-            )
-        values = self.learn_levels(X).values(X)
-        self.classes_ = np.array([0, 1])
-        self.base_rate_ = float(np.average(y, weights=sample_weight))
-        self.calibration_: Method = "none"
-        self.calibrator_: Any = None
-        self.threshold_ = self.threshold_value
-        if self.calibration != "none" or self.threshold != "fixed":
-            self._fit_out_of_time(values, y, sample_weight, as_of)
-        self.members_ = self._fitted_members(values, y, sample_weight)
-        self.base_log_odds_ = ensemble.base_log_odds(self._members())
-        self.profile_ = FactProfile.learned(self.features, self._members(), values, sample_weight)
-        return self
+        values = self._fit_all_but_members(X, y, sample_weight, as_of)
+        return self._with_members(self._fitted_members(values, y, sample_weight), values, sample_weight)
 
     def fit_with_summary(
-        self, X: pd.DataFrame, y: np.ndarray, sample_weight: np.ndarray, as_of: pd.Series
+        self, X: pd.DataFrame, y: np.ndarray, sample_weight: np.ndarray, as_of: pd.Series, threads: int = 1
     ) -> Self:
         """Fit, and fit ``summary_`` too: the same recipe on the features of summaries alone.
 
@@ -177,10 +161,15 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         features at hand does better than imputing (Saar-Tsechansky and Provost 2007, Handling Missing Values
         when Applying Classification Models, JMLR 8).
 
-        Parameters and errors are those of `fit`.
+        Parameters and errors are those of `fit`; ``threads`` fit members of both models side by side.
         """
-        self.fit(X, y, sample_weight, as_of)
-        self.summary_ = self.of_summary().fit(X, y, sample_weight, as_of)
+        summary = self.of_summary()
+        both = [(model, model._fit_all_but_members(X, y, sample_weight, as_of)) for model in (self, summary)]
+        fits = [fit for model, values in both for fit in model._member_fits(values, y, sample_weight)]
+        fitted = iter(fit_side_by_side(fits, threads))
+        for model, values in both:
+            model._with_members(dict(zip(model.scorers, fitted, strict=False)), values, sample_weight)
+        self.summary_ = summary
         return self
 
     def of_features(self, names: Collection[str]) -> Self:
@@ -226,17 +215,7 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         KeyError
             A column is missing.
         """
-        missing = [name for name in self._names() if name not in X.columns]
-        if missing:
-            raise KeyError(f"the feature frame lacks the columns {', '.join(missing)}")
-        values = np.empty((len(X), len(self.features)))
-        numbers = [index for index, feature in enumerate(self.features) if feature.kind != "category"]
-        values[:, numbers] = X[[self.features[index].name for index in numbers]].to_numpy(dtype=np.float64)
-        categories = self.data_contract.attributes_of(Category) if len(numbers) < len(self.features) else {}
-        for column, name in category_names(self.features):
-            codes = level_codes(X[name], self.levels[column], categories[column])
-            values[:, self._names().index(name)] = codes
-        return values
+        return feature_values(X, self.features, self.levels, self.data_contract)
 
     def predict_out_of_time(
         self, values: Floats, y: np.ndarray, sample_weight: np.ndarray, as_of: pd.Series
@@ -361,11 +340,39 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Weigh the facts, the most important first; the shares sum to 1."""
         return self.profile_.importance(facts_of(self.features, self.data_contract))
 
+    def _fit_all_but_members(
+        self, X: pd.DataFrame, y: np.ndarray, sample_weight: np.ndarray, as_of: pd.Series
+    ) -> Floats:
+        """Fit the rest; return `values`."""
+        if len(np.unique(y)) < 2:
+            raise ExportError(
+                f"{self.data_contract.conversion_tables}: the {len(y)} training snapshots have a single "
+                f"class ({y[:1]}); there is nothing to learn from: give a longer export or a later as_of"
+            )
+        values = self.learn_levels(X).values(X)
+        self.classes_ = np.array([0, 1])
+        self.base_rate_ = float(np.average(y, weights=sample_weight))
+        self.calibration_: Method = "none"
+        self.calibrator_: Any = None
+        self.threshold_ = self.threshold_value
+        if self.calibration != "none" or self.threshold != "fixed":
+            self._fit_out_of_time(values, y, sample_weight, as_of)
+        return values
+
+    def _with_members(self, members: dict[str, Member], values: Floats, weight: np.ndarray) -> Self:
+        """Keep the fitted members, and what is learned from them."""
+        self.members_ = members
+        self.base_log_odds_ = ensemble.base_log_odds(self._members())
+        self.profile_ = FactProfile.learned(self.features, self._members(), values, weight)
+        return self
+
+    def _member_fits(self, values: Floats, y: np.ndarray, weight: np.ndarray) -> list[MemberFit]:
+        """Return what fits each member when it is called."""
+        given = (self.features, self.levels, self.preparation, values, y, weight)
+        return [partial(Member.fitted, scorer, *given) for scorer in self.scorers.values()]
+
     def _fitted_members(self, values: Floats, y: np.ndarray, weight: np.ndarray) -> dict[str, Member]:
-        return {
-            family: Member.fitted(scorer, self.features, self.levels, self.preparation, values, y, weight)
-            for family, scorer in self.scorers.items()
-        }
+        return dict(zip(self.scorers, fit_side_by_side(self._member_fits(values, y, weight)), strict=True))
 
     def _members(self) -> list[Member]:
         return list(self.members_.values())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from joblib import cpu_count
 from numpy.typing import NDArray
 
 from conversion.config.data_contract import Contract
@@ -16,6 +17,14 @@ from conversion.modelling.model import ConversionModel
 from conversion.modelling.search import Search, search
 from conversion.runtime.errors import ExportError
 from conversion.stats.portable_math import power
+
+MOST_ROWS: Final = 250_000
+"""Training snapshots up to which members are fitted side by side, each in memory of its own."""
+
+
+def fitting_threads(rows: int) -> int:
+    """Return how many threads fit a model's members on so many snapshots: two, or one if there are many."""
+    return min(2, cpu_count()) if rows <= MOST_ROWS else 1
 
 
 def training_columns(params: Params, contract: Contract) -> list[str]:
@@ -97,8 +106,12 @@ def search_and_fit_at(
     params: Params,
     contract: Contract,
     progress: bool = False,
+    threads: int = 1,
 ) -> tuple[ConversionModel, Search]:
-    """Fit as `fit_at` does, and return what the search found too; ``progress`` shows a bar of its trials."""
+    """Fit as `fit_at` does, and return what the search found too.
+
+    ``progress`` shows a bar of its trials; ``threads`` fit members side by side, which changes no result.
+    """
     known = known_training(snapshots, as_of, params.featurize.horizon_days, params.train.history_weeks)
     # Always in the same order, as forests and boosters draw rows by their position.
     rows = snapshots[known].sort_values(["id", "as_of"], kind="stable")
@@ -115,7 +128,7 @@ def search_and_fit_at(
     rows = rows.assign(weight=weight)
     found = search(rows, params, contract, progress)
     model = make_model(found.params, contract).fit_with_summary(
-        rows, rows["label"].to_numpy(dtype=np.int64), weight, rows["as_of"]
+        rows, rows["label"].to_numpy(dtype=np.int64), weight, rows["as_of"], threads
     )
     return model, found
 

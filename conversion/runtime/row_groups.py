@@ -1,8 +1,8 @@
-"""Writing a Parquet table by table, for tables that do not fit into memory as a whole."""
+"""Writing and reading a Parquet file table by table, for tables that do not fit into memory as a whole."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from conversion.runtime.files import WITH_CHECKSUMS
+from conversion.runtime.files import VERIFIED, WITH_CHECKSUMS, reading, require_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,3 +56,35 @@ def _array(column: pd.Series[Any], kind: pa.DataType) -> pa.Array:
         if not np.isnan(values.max()):
             return pa.array(values)
     return pa.Array.from_pandas(column, type=kind)
+
+
+def tables_of_values(path: str | Path, key: str, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+    """Yield the rows of one value of a column after the other, from a Parquet file that is sorted by it.
+
+    No more than the rows of a value and a row group are in memory.
+
+    Parameters
+    ----------
+    path
+        The file; see `conversion.runtime.files.reading` for errors.
+    key
+        The column, one of ``columns``.
+    columns
+        To read.
+    """
+    import pandas as pd  # imported here: commands that read no table need not wait for it
+
+    with reading(path):
+        file = pq.ParquetFile(path, **VERIFIED)
+    with file:
+        rest = None
+        for group in range(file.num_row_groups):
+            with reading(path):
+                require_columns(file.schema_arrow.names, columns)
+                rows = file.read_row_group(group, list(columns)).to_pandas()
+            rows = rows if rest is None else pd.concat([rest, rows], ignore_index=True)
+            tables = [table for _, table in rows.groupby(key, sort=False)]
+            yield from tables[:-1]
+            rest = tables[-1] if tables else None
+        if rest is not None:
+            yield rest

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from conversion.stats.distinct_counts import Distinct
 from conversion.stats.numeric import Floats, Ints, finite
 
 
@@ -37,8 +38,12 @@ def quantile_bins(values: ArrayLike, levels: int | Sequence[float] = 10) -> Ints
 def quantile_edges(values: ArrayLike, levels: int | Sequence[float] = 10) -> Floats:
     """Return the largest value of each of the `quantile_bins` but the last."""
     array = finite(values)
-    cuts = np.arange(1, levels) / levels if isinstance(levels, int) else np.asarray(levels, dtype=np.float64)
-    return bin_edges(array, np.ones_like(array), cuts)
+    return bin_edges(array, np.ones_like(array), _cuts(levels))
+
+
+def quantile_edges_of(counts: Distinct, levels: int | Sequence[float] = 10) -> Floats:
+    """Return the `quantile_edges` of values that were counted."""
+    return bin_edges(counts.distinct, counts.rows.astype(np.float64), _cuts(levels))
 
 
 def bin_edges(values: Floats, weight: Floats, levels: Floats) -> Floats:
@@ -64,3 +69,7 @@ def bin_edges(values: Floats, weight: Floats, levels: Floats) -> Floats:
     cumulated = np.cumsum(np.bincount(group, weight, len(distinct)))
     at = np.searchsorted(cumulated / cumulated[-1], levels, side="left")
     return np.unique(distinct[at[at < len(distinct) - 1]])
+
+
+def _cuts(levels: int | Sequence[float]) -> Floats:
+    return np.arange(1, levels) / levels if isinstance(levels, int) else np.asarray(levels, dtype=np.float64)

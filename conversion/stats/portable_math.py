@@ -54,6 +54,8 @@ _SMALLEST_EXPONENT: Final = -900
 _TO_WHOLE: Final = 1.5 * 2.0**52  # added and taken off again, it rounds to a whole number
 _FEW_ROWS: Final = 64
 _FEW_VALUES: Final = 8  # for so few Python's floats are faster, and the same doubles
+_PRODUCTS_AT_ONCE: Final = 8_000_000
+"""Cells of the tables that `sums_at_counts` multiplies at a time, to bound its memory."""
 _VALUES_AT_ONCE: Final = 16384  # what is computed on the way stays in the processor's cache
 
 # A Python float or an array of doubles: the same operations round both in the same way.
@@ -143,12 +145,14 @@ def linear_predictor(columns: Floats, coefficients: Floats) -> Floats:
     if rows <= _FEW_ROWS:  # the same sums, with fewer calls
         return np.asarray(np.add.accumulate(columns * coefficients, axis=1)[:, -1])
     sums: Floats = columns[:, 0] * coefficients[0]
+    product = np.empty(rows)
     for column in range(1, count):
-        sums += columns[:, column] * coefficients[column]
+        np.multiply(columns[:, column], coefficients[column], out=product)
+        sums += product
     return sums
 
 
-def sums_at_counts(counts: NDArray[np.floating], values: Floats) -> Floats:
+def sums_at_counts(counts: NDArray[np.floating | np.integer], values: Floats) -> Floats:
     """Return ``counts.T @ values`` for whole-number counts, such as how often a sample drew each row.
 
     Parameters
@@ -163,13 +167,20 @@ def sums_at_counts(counts: NDArray[np.floating], values: Floats) -> Floats:
     numpy.ndarray of float64, shape (samples, columns)
         Each column is correct to the last bits of its largest value.
     """
-    times = counts.T.astype(np.float64)
-    if not values.size:
-        return np.zeros((len(times), values.shape[1]))
-    bits = DOUBLE_BITS - _bits_of(len(values) * max(1.0, float(times.max(initial=0.0))))
-    sums = np.zeros((len(times), values.shape[1]))
-    for whole, unit in slices(values, -(-DOUBLE_BITS // bits), bits):
-        sums += np.ldexp(times @ whole, unit)
+    rows, samples = counts.shape
+    sums = np.zeros((samples, values.shape[1]))
+    if not values.size or not samples:
+        return sums
+    bits = DOUBLE_BITS - _bits_of(rows * max(1.0, float(counts.max())))
+    at_once = max(1, _PRODUCTS_AT_ONCE // rows)
+    for first in range(0, values.shape[1], at_once):
+        columns = slice(first, first + at_once)
+        cut = slices(values[:, columns], -(-DOUBLE_BITS // bits), bits)
+        for start in range(0, samples, at_once):
+            some = slice(start, start + at_once)
+            times = counts[:, some].T.astype(np.float64)
+            for whole, unit in cut:
+                sums[some, columns] += np.ldexp(times @ whole, unit)
     return sums
 
 
@@ -208,7 +219,7 @@ def column_exponents(values: Floats) -> Ints:
 
     Values below ``2 ** -900`` count as zero, as their slices' unit would not be a double.
     """
-    _, exponent = np.frexp(np.abs(values).max(axis=0))
+    _, exponent = np.frexp(np.maximum(values.max(axis=0), -values.min(axis=0)))
     return np.asarray(np.maximum(exponent, _SMALLEST_EXPONENT))
 
 

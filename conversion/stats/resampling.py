@@ -12,10 +12,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from conversion.stats.numeric import Floats
+from conversion.stats.numeric import Floats, Ints
 
 _INTERVAL: Final = (2.5, 97.5)
 _CHUNK_WEIGHTS: Final = 8_000_000
+_ROWS_AT_ONCE: Final = 2048
+"""Companies whose weights are in the processor's cache at a time."""
 
 
 def company_weights(companies: int, samples: int, seed: int) -> Iterator[NDArray[np.float32]]:
@@ -45,6 +47,33 @@ def company_weights(companies: int, samples: int, seed: int) -> Iterator[NDArray
                 drawn = rng.integers(0, companies, companies)
                 weights[:, sample] = np.bincount(drawn, minlength=companies)
         yield weights
+
+
+def run_weights(weights: NDArray[np.integer], companies: NDArray[np.integer], starts: Ints) -> Floats:
+    """Sum the weights of runs of companies, in each sample.
+
+    Parameters
+    ----------
+    weights
+        Whole numbers, companies by samples.
+    companies
+        Companies in some order, each at most once.
+    starts
+        Where the runs begin, increasing from 0; each reaches to the next, the last to the end.
+
+    Returns
+    -------
+    ndarray of float64
+        Runs by samples.
+    """
+    sums = np.zeros((len(starts), weights.shape[1]))
+    for first in range(0, len(companies), _ROWS_AT_ONCE):
+        some = companies[first : first + _ROWS_AT_ONCE]
+        low = int(np.searchsorted(starts, first, side="right")) - 1
+        high = int(np.searchsorted(starts, first + len(some), side="left"))
+        drawn = np.take(weights, some, axis=0).astype(np.float32)
+        sums[low:high] += np.add.reduceat(drawn, np.maximum(starts[low:high] - first, 0), axis=0)
+    return sums
 
 
 def percentiles(sampled: Floats) -> tuple[float, float]:

@@ -12,12 +12,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from commands import deliver
+from commands import crm_files, deliver
 from conversion.delivery.guards import one_at_a_time
 from conversion.delivery.ledger import read_deliveries
 from conversion.delivery.publish import current
 from conversion.leads.lead_files import read_lead_files
-from conversion.runtime.errors import DeliveryError, InputError
+from conversion.runtime.cli import run
+from conversion.runtime.errors import DeliveryError, ExportError, InputError
 from tests.contract_files import hubspot
 from tests.deliveries import WEEKS, copy_of, make_project, set_params
 
@@ -234,7 +235,7 @@ def test_two_at_once_are_refused(project: Path, tmp_path: Path) -> None:
 # Each opens, renames, removes or makes a file below the ledger or the publications.
 KILLER = """
 import os, signal, sys
-from commands import deliver
+from commands import crm_files, deliver
 from conversion.runtime.cli import run
 
 at, count = int(sys.argv.pop(1)), 0
@@ -312,3 +313,79 @@ def test_killed_at_any_moment_the_ledger_and_what_is_published_are_whole(
         assert not [path for path in (folder / "data/published").iterdir() if path.name.startswith(".")]
         shutil.rmtree(folder)
     assert len(found) > 1  # killed before the ledger had it, and after
+
+
+def copied(folder: Path) -> dict[str, bytes]:
+    """Return the files of the copies, but for their manifests."""
+    return {name: each for name, each in contents(folder).items() if not name.endswith("/delivery.json")}
+
+
+def test_a_delivery_is_copied_once_it_is_complete_and_the_second_run_copies_nothing(
+    project: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, share = copy_of(project, tmp_path / "project"), tmp_path / "share"
+    set_params(folder, deliver__copy_to=str(share))
+    run_command(folder, "--dry-run")
+    assert f"to copy to: {share}\n" in capsys.readouterr().out
+    assert not share.exists()
+    with caplog.at_level("INFO"):
+        run_command(folder)
+        once = contents(share)
+        before = (share / WEEKS[1]).stat().st_ino
+        run_command(folder)
+    assert copied(share) == {
+        f"{WEEKS[1]}/{name}": content for name, content in contents(folder / "data/published/current").items()
+    }
+    assert contents(share) == once
+    assert (share / WEEKS[1]).stat().st_ino == before
+    assert [each.message for each in caplog.records if "cop" in each.message] == [
+        "copied",
+        "the copy is there already",
+    ]
+
+
+def test_a_copy_that_fails_leaves_the_delivery_and_the_next_run_copies(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, share = copy_of(project, tmp_path / "project"), tmp_path / "share"
+    share.write_text("no folder", encoding="utf-8")
+    set_params(folder, deliver__copy_to="../share")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["deliver"])
+    with pytest.raises(SystemExit) as stopped:
+        run(deliver.main)
+    assert stopped.value.code == 1
+    errors = [each.message for each in caplog.records if each.levelname == "ERROR"]
+    assert len(errors) == 1
+    assert errors[0].startswith(f"../share/{WEEKS[1]}: deliver.copy_to: the delivery was not copied")
+    assert f"{read_deliveries(folder)[-1].as_of}" == WEEKS[1]
+    where = current(folder)
+    assert where is not None
+    assert where.name == f"as_of={WEEKS[1]}_delivery=1"
+    whole = contents(folder)
+    share.unlink()
+    run_command(folder)
+    assert contents(folder) == whole
+    assert (share / WEEKS[1] / "delivery.json").is_file()
+
+
+def test_a_driver_that_is_missing_is_told_before_anything_is_delivered(project: Path, tmp_path: Path) -> None:
+    folder = copy_of(project, tmp_path / "project")
+    set_params(folder, deliver__copy_to="gs://bucket/lists")
+    before = contents(folder)
+    with pytest.raises(ExportError, match=r"deliver\.copy_to: .*no driver of gs://; pip install gcsfs"):
+        run_command(folder)
+    assert contents(folder) == before
+
+
+def test_the_files_of_reps_and_crms_are_copied_again_with_the_rest(project: Path, tmp_path: Path) -> None:
+    folder, share = copy_of(project, tmp_path / "project"), tmp_path / "share"
+    set_params(folder, deliver__copy_to=str(share))
+    run_command(folder)
+    set_params(folder, deliver__formats=["excel", "salesforce"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["crm_files"])
+        crm_files.main()
+    assert f"{WEEKS[1]}/crm/salesforce.csv" in copied(share)
+    assert len(copied(share)) == len(contents(folder / "data/published/current"))

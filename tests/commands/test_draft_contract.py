@@ -10,7 +10,7 @@ import pytest
 
 from commands import draft_contract
 from conversion.config.contract_file import load_contract
-from conversion.ingest import draft_tables
+from conversion.ingest import draft_files
 from conversion.ingest.draft_tables import read_samples
 from conversion.runtime.cli import run
 from conversion.runtime.errors import ExportError, UsageError
@@ -169,13 +169,13 @@ def test_excel(tmp_path: Path) -> None:
 def test_no_more_than_the_first_rows_are_read(
     suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(draft_tables, "MAX_ROWS", 1000)
+    monkeypatch.setattr(draft_files, "MAX_ROWS", 1000)
     table = pd.DataFrame({"id": range(50_000), "seats": 5})
     getattr(table, f"to_{suffix}")(tmp_path / f"a.{suffix}", index=False)
     (sample,), _ = read_samples(tmp_path)
     assert len(sample.columns) == 1000
     assert sample.notes == ("the first 1,000 rows were looked at",)
-    monkeypatch.setattr(draft_tables, "MAX_CELLS", 200)
+    monkeypatch.setattr(draft_files, "MAX_CELLS", 200)
     (sample,), _ = read_samples(tmp_path)
     assert len(sample.columns) == 100
 

@@ -5,10 +5,12 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pandas as pd
 import pytest
 
@@ -16,12 +18,15 @@ from commands import deliver, forget
 from conversion.delivery.guards import one_at_a_time
 from conversion.delivery.ledger import COMPANIES, FROZEN, read_deliveries
 from conversion.delivery.publish import current
+from conversion.forgetting import copies
 from conversion.forgetting.deliveries import TOMBSTONES
 from conversion.leads.lead_files import read_lead_files
 from conversion.runtime import files
-from conversion.runtime.errors import DeliveryError
+from conversion.runtime.errors import DeliveryError, ExportError
+from conversion.runtime.seals import sha256_of
+from tests.buckets import bucket
 from tests.contract_files import hubspot
-from tests.deliveries import WEEKS, copy_of, make_project
+from tests.deliveries import WEEKS, copy_of, make_project, set_params
 
 
 def run_command(folder: Path, main: Callable[[], None], *arguments: str) -> None:
@@ -72,6 +77,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+def names(table: pd.DataFrame, company: int) -> bool:
+    """Return whether a table has a company, whose id is ="7" in files for spreadsheets."""
+    return "id" in table and bool(table["id"].astype(str).str.strip('="').eq(str(company)).any())
+
+
 def named_in(folder: Path, company: int) -> list[str]:
     """List the tables that still have the company, read by pandas alone."""
     found = []
@@ -81,7 +91,7 @@ def named_in(folder: Path, company: int) -> list[str]:
             table = pd.read_parquet(path)
         elif path.suffix == ".csv":
             table = pd.read_csv(path)
-        if table is not None and "id" in table and (table["id"] == company).any():
+        if table is not None and names(table, company):
             found.append(str(path))
     return found
 
@@ -222,3 +232,100 @@ def test_an_export_outside_of_the_project_is_left_and_named(
     run_command(folder, forget.main, str(first(project)), "--yes")
     assert contents(tmp_path / "outside") == before
     assert "outside (data.dir): outside of the project, unchanged" in capsys.readouterr().out
+
+
+def copies_of(folder: Path, url: str) -> dict[str, bytes]:
+    """Copy the delivery, and one of an earlier week, which no other file of the project has any more."""
+    set_params(folder, deliver__copy_to=url)
+    run_command(folder, deliver.main)
+    system, path = fsspec.core.url_to_fs(url if "://" in url else str(folder / url))
+    for name in system.find(f"{path}/{WEEKS[0]}"):
+        to = name.replace(f"{path}/{WEEKS[0]}", f"{path}/2019-09-23")
+        if "://" not in url:
+            system.makedirs(to.rpartition("/")[0], exist_ok=True)
+        system.pipe_file(to, system.cat_file(name))
+    return read_copies(folder, url)
+
+
+def read_copies(folder: Path, url: str) -> dict[str, bytes]:
+    system, path = fsspec.core.url_to_fs(url if "://" in url else str(folder / url))
+    return {name[len(path) + 1 :]: system.cat_file(name) for name in system.find(path)}
+
+
+def has(name: str, content: bytes, company: int) -> bool:
+    """Return whether a table has the company, read by pandas alone."""
+    if not name.endswith((".csv", ".parquet")):
+        return False
+    table = pd.read_csv(BytesIO(content)) if name.endswith(".csv") else pd.read_parquet(BytesIO(content))
+    return names(table, company)
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    with bucket() as url:
+        yield url
+
+
+@pytest.mark.parametrize("where", ["outbox", "{project}/outbox", "{project}/../share", "memory://", "{s3}/"])
+def test_the_company_is_gone_from_copies_too(
+    project: Path, tmp_path: Path, where: str, s3: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, company = copy_of(project, tmp_path / "project"), first(project)
+    url = where.format(project=folder, s3=s3) + ("lists" if where.endswith("/") else "")
+    before = copies_of(folder, url)
+    assert sum(has(name, content, company) for name, content in before.items()) > 5
+
+    run_command(folder, forget.main, str(company))
+    assert f"{url}/2019-09-23: its rows in " in capsys.readouterr().out
+    assert read_copies(folder, url) == before
+    run_command(folder, forget.main, str(company), "--yes")
+
+    told = capsys.readouterr().out
+    after = read_copies(folder, url)
+    assert after.keys() == before.keys()
+    assert not [name for name, content in after.items() if has(name, content, company)]
+    assert f"{url}/{WEEKS[0]}: its rows in " in told
+    assert "(deliver.copy_to): what others took from the copies" in told
+    for week in (WEEKS[0], "2019-09-23"):
+        of_week = {name.partition("/")[2]: each for name, each in after.items() if name.startswith(week)}
+        hashes = json.loads(of_week.pop("delivery.json"))["files"]
+        assert hashes == {name: sha256_of(content) for name, content in of_week.items()}
+        # What is published here lost the same rows, so its copy is still the same.
+        published = current(folder)
+        assert published is not None
+        assert of_week == contents(published)
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2, 3, 5])
+def test_stopped_among_copies_and_run_again_it_ends_the_same(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    whole, halved = copy_of(project, tmp_path / "whole"), copy_of(project, tmp_path / "halved")
+    company, done = str(first(project)), 0
+    for folder in (whole, halved):
+        copies_of(folder, "outbox")
+    run_command(whole, forget.main, company, "--yes")
+    write_into = copies.write_into
+
+    def stop(*given: Any) -> None:
+        nonlocal done
+        if done == writes:
+            raise StoppedError
+        done += 1
+        write_into(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(copies, "write_into", stop)
+        with pytest.raises(StoppedError):
+            run_command(halved, forget.main, company, "--yes")
+    run_command(halved, forget.main, company, "--yes")
+    assert contents(halved) == contents(whole)
+
+
+def test_copies_out_of_reach_stop_it_before_anything_is_changed(project: Path, tmp_path: Path) -> None:
+    folder = copy_of(project, tmp_path / "project")
+    set_params(folder, deliver__copy_to="gs://bucket/lists")
+    before = contents(folder)
+    with pytest.raises(ExportError, match=r"deliver\.copy_to: .*no driver of gs://"):
+        run_command(folder, forget.main, str(first(project)), "--yes")
+    assert contents(folder) == before

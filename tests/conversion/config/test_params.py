@@ -59,6 +59,25 @@ BROKEN = [
         "valid integer",
     ),
     case("int_for_text", with_key("data.dir", 7), "data.dir: given 7", "should be a valid string"),
+    case(
+        "a_copy_to_nowhere",
+        with_key("deliver.copy_to", ""),
+        "deliver.copy_to: given ''",
+        "at least 1 character",
+    ),
+    case(
+        "a_copy_to_a_page",
+        with_key("deliver.copy_to", "https://example.com/lists"),
+        "deliver.copy_to: given 'https://example.com/lists'",
+        "the URL of one that can be written to, such as s3://bucket/lists",
+    ),
+    case(
+        "a_copy_with_a_password",
+        with_key("deliver.copy_to", "sftp://me:secret@host/lists"),
+        "deliver.copy_to",
+        "without credentials",
+    ),
+    case("a_copy_to_a_number", with_key("deliver.copy_to", 7), "deliver.copy_to: given 7", "valid string"),
     case("empty_text", with_key("data.dir", ""), "data.dir: given ''", "at least 1 character"),
     case(
         "null_for_int", with_key("score.top_n", None), "score.top_n: given null", "should be a valid integer"

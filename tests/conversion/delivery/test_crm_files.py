@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conversion.config.params import Deliver
+from conversion.config.deliver_params import Deliver
 from conversion.config.params_file import load_params
 from conversion.delivery.crm_excel import cell
 from conversion.delivery.crm_files import changes, file_changes, file_name, out_files, read_files, write_files

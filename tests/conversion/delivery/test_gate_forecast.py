@@ -30,10 +30,11 @@ def test_lists_of_a_backtest_by_hand() -> None:
             "label": [1, 1, 0, 0, 0, 1],
         }
     )
-    first, last = lists_of(predictions, 8, calls=2)
+    weeks = [week for _, week in predictions.groupby("as_of")]
+    first, last = lists_of(weeks, 8, calls=2)
     assert first == PastList(pd.Timestamp("2020-01-06"), 3, pytest.approx(0.85), 0.75, 2, 1)
     assert last == PastList(pd.Timestamp("2020-01-13"), 3, 0.875, 0.75, 1, 0)
-    assert lists_of(predictions, 1, calls=2) == [last]
+    assert lists_of(weeks, 1, calls=2) == [last]
 
 
 def test_a_delivered_list_replaces_that_of_the_backtest() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from conversion.config.params import Suppress
+from conversion.config.deliver_params import Suppress
 from conversion.delivery.suppression import suppressed
 
 WEEKS = Suppress(called_weeks=1, talking_weeks=8, refused_weeks=26)

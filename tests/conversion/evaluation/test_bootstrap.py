@@ -1,8 +1,19 @@
 import numpy as np
+import pandas as pd
 import pytest
 
-from conversion.evaluation.bootstrap import Draws, Measured, company_weights, difference, interval
+from conversion.evaluation.bootstrap import (
+    Draws,
+    Grouped,
+    Measured,
+    company_weights,
+    difference,
+    interval,
+    resampled_sums,
+)
+from conversion.evaluation.predictions import companies_of
 from conversion.stats.resampling import percentiles
+from tests.predictions import make_predictions
 
 
 def drawn(companies: int, samples: int, seed: int) -> np.ndarray:
@@ -24,15 +35,59 @@ class TestCompanyWeights:
         assert not np.array_equal(drawn(50, 30, seed=2), at_once)
 
 
-def test_draws_are_everyone_and_then_the_samples_however_often_they_are_taken() -> None:
-    often = np.array([[300.0], [0.0], [2.0]], dtype=np.float32)
-    draws = Draws(3, [often, np.ones((3, 2), dtype=np.float32)])
+def test_draws_are_everyone_and_then_the_samples_however_often_they_are_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("conversion.evaluation.bootstrap.SAMPLES_AT_ONCE", 4)
+    expected = np.concatenate((np.ones((9, 1)), drawn(9, 6, seed=1)), axis=1)
+    draws = Draws(9, 6, seed=1)
     for _ in range(2):
         places, weights = zip(*draws.blocks(), strict=True)
-        assert places == (slice(0, 1), slice(1, 2), slice(2, 4))
-        assert all(each.dtype == np.float32 for each in weights)
-        assert np.concatenate(weights, axis=1).tolist() == [[1, 300, 1, 1], [1, 0, 1, 1], [1, 2, 1, 1]]
-    assert draws.samples == 4
+        assert places == (slice(0, 1), slice(1, 5), slice(5, 7))
+        assert np.concatenate(weights, axis=1).tolist() == expected.tolist()
+    assert draws.samples == 7
+
+
+def test_a_company_that_is_drawn_very_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    often = np.array([[300.0], [0.0]], dtype=np.float32)
+    monkeypatch.setattr("conversion.evaluation.bootstrap.company_weights", lambda *_: [often, often])
+    assert Draws(2, 2, seed=1).sampled.tolist() == [[300, 300], [0, 0]]
+
+
+class TestResampledSums:
+    COMPANIES = 30
+
+    def sums(self, cells: int, monkeypatch: pytest.MonkeyPatch) -> tuple[np.ndarray, np.ndarray]:
+        monkeypatch.setattr("conversion.evaluation.bootstrap.CELLS", cells)
+        predictions = make_predictions(self.COMPANIES, cutoffs=3)
+        groups = Grouped(3, lambda rows: (rows["id"] % 3).to_numpy())
+        companies = companies_of(predictions)
+        draws = Draws(companies.count, 20, seed=1)
+        return resampled_sums(predictions, draws, companies, self.columns_of, groups)
+
+    @staticmethod
+    def columns_of(rows: pd.DataFrame) -> list[np.ndarray]:
+        return [rows[name].to_numpy(dtype=np.float64) for name in ("label", "probability")]
+
+    def test_are_those_of_tables_in_which_companies_are_as_often_as_drawn(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        total, sampled = self.sums(1 << 20, monkeypatch)
+        predictions = make_predictions(self.COMPANIES, cutoffs=3)
+        group = predictions["id"] % 3
+        for weights, sums in zip(
+            [np.ones(self.COMPANIES), *drawn(self.COMPANIES, 20, seed=1).T], [total, *sampled], strict=True
+        ):
+            copies = predictions.loc[predictions.index.repeat(weights[predictions["id"] - 1].astype(int))]
+            expected = copies.groupby(group.loc[copies.index])[["label", "probability"]].sum()
+            assert sums == pytest.approx(expected.to_numpy())
+
+    @pytest.mark.parametrize("cells", [1, 50, 70, 100])
+    def test_memory_does_not_decide_what_they_are(self, cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        at_once = self.sums(1 << 20, monkeypatch)
+        some = self.sums(cells, monkeypatch)
+        assert some[0] == pytest.approx(at_once[0], rel=1e-15)
+        assert (some[1] == at_once[1]).all()
 
 
 class TestIntervals:

@@ -4,6 +4,7 @@ import pytest
 import sklearn.metrics as reference
 
 from conversion.evaluation import curves
+from conversion.evaluation.decision_metrics import decision_counts
 from conversion.evaluation.overall_metrics import ranker_measures
 from conversion.evaluation.ranking_metrics import weekly_measures
 from conversion.stats.rank_order import rank_order
@@ -216,7 +217,7 @@ class TestOtherTables:
         np.testing.assert_allclose(table.groupby("outcome")["share"].sum(), 1, atol=1e-6)
 
     def test_confusion(self) -> None:
-        table = curves.confusion_table([1, 1, 0, 0, 0], [1, 0, 0, 0, 1])
+        table = curves.confusion_table(decision_counts([1, 1, 0, 0, 0], [1, 0, 0, 0, 1]))
         assert table.to_dict("list") == {
             "actual": ["no conversion", "no conversion", "conversion", "conversion"],
             "predicted": ["no conversion", "conversion", "no conversion", "conversion"],

@@ -4,6 +4,7 @@ from conversion.evaluation.decision_metrics import (
     CLASSES,
     classification_measures,
     classification_report,
+    decision_counts,
 )
 
 
@@ -12,7 +13,7 @@ class TestClassification:
     PREDICTED = (1, 1, 0, 1, 0, 0, 0, 0)
 
     def test_by_hand(self) -> None:
-        assert classification_measures(self.LABEL, self.PREDICTED) == {
+        assert classification_measures(decision_counts(self.LABEL, self.PREDICTED)) == {
             "accuracy": 0.75,
             "precision": 0.666667,
             "recall": 0.666667,
@@ -24,16 +25,16 @@ class TestClassification:
         }
 
     def test_undefined_is_null(self) -> None:
-        measures = classification_measures([0, 0], [0, 0])
+        measures = classification_measures(decision_counts([0, 0], [0, 0]))
         assert (measures["accuracy"], measures["precision"]) == (1, None)
         assert (measures["recall"], measures["f1"]) == (None, None)
 
     def test_report_is_that_of_scikit_learn(self) -> None:
         expected = reference.classification_report(self.LABEL, self.PREDICTED, target_names=CLASSES, digits=4)
-        assert classification_report(self.LABEL, self.PREDICTED).split() == expected.split()
+        assert classification_report(decision_counts(self.LABEL, self.PREDICTED)).split() == expected.split()
 
     def test_report_of_no_decision(self) -> None:
-        report = classification_report([0, 1], [0, 0])
+        report = classification_report(decision_counts([0, 1], [0, 0]))
         (macro,) = [line for line in report.splitlines() if "macro avg" in line]
         assert macro.split()[2:] == ["n/a", "0.5000", "0.3333", "2"]
         (line,) = [line for line in report.splitlines() if line.strip().startswith("conversion")]

@@ -5,15 +5,23 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
 
 from conversion.evaluation.evidence import backtest_evidence, evidence_bins, without_overlaps
+from conversion.stats.distinct_counts import Distinct, DistinctCounts
 
 MONDAY = pd.Timestamp("2020-01-06")
 
 
+def counted(probability: ArrayLike, converted: ArrayLike) -> Distinct:
+    counts = DistinctCounts()
+    counts.add(np.asarray(probability), np.asarray(converted) == 1)
+    return counts.result()
+
+
 def as_text(probability: list[float], converted: list[int], least: int, growth: float) -> list[str]:
     """Write the bins as ``from to companies converted``."""
-    bins = evidence_bins(np.array(probability), np.array(converted, dtype=np.int8), least, growth)
+    bins = evidence_bins(counted(probability, converted), least, growth)
     return [f"{each.least} {each.below} {each.companies} {each.converted}" for each in bins]
 
 
@@ -53,7 +61,7 @@ def test_a_bin_asks_for_more_than_the_one_above() -> None:
 )
 def test_every_company_is_in_one_bin(rows: list[tuple[int, bool]], least: int, growth: float) -> None:
     probability, converted = np.array([place / 20 for place, _ in rows]), np.array([each for _, each in rows])
-    bins = evidence_bins(probability, converted.astype(np.int8), least, growth)
+    bins = evidence_bins(counted(probability, converted), least, growth)
     place = np.array(
         [next(at for at, each in enumerate(bins) if value >= each.least) for value in probability]
     )
@@ -74,7 +82,7 @@ def lists(companies: int, weeks: int, spacing: int = 1) -> pd.DataFrame:
 )
 def test_the_horizons_of_a_company_do_not_overlap(horizon: int, spacing: int, every: int) -> None:
     rows = lists(200, 20, spacing)
-    counted = rows[without_overlaps(rows, horizon, seed=3)]
+    counted = pd.concat(without_overlaps(rows, horizon, seed=3))
     gaps = counted.groupby("id")["as_of"].diff().dropna().dt.days
     assert gaps.min() >= horizon
     assert (gaps == 7 * spacing * every).all()
@@ -85,17 +93,17 @@ def test_the_horizons_of_a_company_do_not_overlap(horizon: int, spacing: int, ev
 
 def test_who_is_counted_when_depends_on_the_company_alone() -> None:
     rows = lists(50, 12)
-    counted = rows[without_overlaps(rows, 30, seed=3)]
+    counted = pd.concat(without_overlaps(rows, 30, seed=3))
     some = rows[rows["id"].isin([3, 7, 40]) | (rows["as_of"] == MONDAY)].sample(frac=1, random_state=1)
-    again = some[without_overlaps(some, 30, seed=3)]
+    again = pd.concat(without_overlaps(some, 30, seed=3))
     expected = counted.index.intersection(some.index)
     assert sorted(again.index) == sorted(expected)
-    assert not counted.equals(rows[without_overlaps(rows, 30, seed=4)])
+    assert not counted.equals(pd.concat(without_overlaps(rows, 30, seed=4)))
 
 
 def test_one_list_counts_all_or_its_share() -> None:
     rows = lists(300, 1)
-    assert without_overlaps(rows, 30, seed=0).all()
+    assert len(pd.concat(without_overlaps(rows, 30, seed=0))) == 300
 
 
 def test_those_that_convert_and_leave_count_for_no_more_than_they_are() -> None:

@@ -8,6 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from conversion.evaluation import curves, figures
+from conversion.evaluation.decision_metrics import decision_counts
 from conversion.evaluation.drawing import ratio_axis, save_png
 from conversion.evaluation.plots import PLOTS
 from tests.predictions import drawn_slices, gains_of, reliability_of, sliced_by, unranked_week
@@ -118,7 +119,7 @@ def facts(_: pd.DataFrame) -> pd.DataFrame:
 
 
 def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
-    return curves.confusion_table(predictions["label"], predictions["probability"] >= 0.1)
+    return curves.confusion_table(decision_counts(predictions["label"], predictions["probability"] >= 0.1))
 
 
 def over_time(predictions: pd.DataFrame) -> pd.DataFrame:

@@ -41,8 +41,8 @@ def test_a_sample_is_a_list_with_each_company_as_often_as_it_was_drawn() -> None
 
 def test_rows_that_no_call_reaches_are_not_looked_at_unless_a_sample_needs_them() -> None:
     predictions = make_predictions(companies=200, cutoffs=1)
-    ranked = ranked_list(next(cutoffs_of(predictions, companies_of(predictions).index)), "probability")
-    weights = np.ones((200, 2), dtype=np.float32)
+    ranked = ranked_list(next(cutoffs_of(predictions, companies_of(predictions))), "probability")
+    weights = np.ones((200, 2), dtype=np.uint8)
     # The second sample has none of the first 150 companies of the list.
     weights[ranked.company[:150], 1] = 0
     places, before, copies = weights_before(ranked, weights, 10)

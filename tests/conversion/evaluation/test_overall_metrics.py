@@ -20,7 +20,7 @@ class TestRankerMeasures:
             assert seed == 1
             return [np.ones((companies, samples), dtype=np.float32)]
 
-        monkeypatch.setattr("conversion.evaluation.overall_metrics.company_weights", ones)
+        monkeypatch.setattr("conversion.evaluation.bootstrap.company_weights", ones)
         result = ranker_measures(make_predictions(), RANKERS, TOP_K, samples=3, seed=1)
         for measures in result["rankers"].values():
             assert all(each["value"] == each["low"] == each["high"] for each in measures.values())

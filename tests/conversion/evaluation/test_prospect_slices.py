@@ -7,6 +7,7 @@ import pandas as pd
 
 from conversion.config.data_contract import Contract
 from conversion.evaluation.prospect_slices import slice_columns, slice_names, slice_sources, slicers
+from conversion.evaluation.snapshot_source import SnapshotTable
 from tests.contract_files import hubspot, projects
 
 SLICES = ("usage_state", "tenure_group", "size_group", "sector_known")
@@ -22,7 +23,7 @@ def test_slices_say_what_was_known_at_the_cutoff() -> None:
             "sector": ["Education", "Unknown", "Unknown", "Health"],
         }
     )
-    slices = pd.DataFrame(slice_columns(snapshots, slicers(snapshots, hubspot())))
+    slices = pd.DataFrame(slice_columns(snapshots, slicers(SnapshotTable(snapshots), hubspot())))
     assert tuple(slices) == slice_names(hubspot()) == SLICES
     active = "active in the last 4 weeks"
     assert slices["usage_state"].tolist() == [
@@ -50,9 +51,8 @@ def test_slices_say_what_was_known_at_the_cutoff() -> None:
 def test_size_groups_hold_the_employee_ranges_that_they_name() -> None:
     ranges = hubspot().companies.attributes["EMPLOYEE_RANGE"].levels  # type: ignore[union-attr]
     snapshots = pd.DataFrame({"size": np.arange(1.0, len(ranges) + 1)})
-    (by_size,) = (
-        each for each in slicers(snapshots.assign(sector="Unknown"), hubspot()) if each.name == "size_group"
-    )
+    source = SnapshotTable(snapshots.assign(sector="Unknown"))
+    (by_size,) = (each for each in slicers(source, hubspot()) if each.name == "size_group")
     groups = np.array(by_size.slices)[by_size.codes(snapshots)]
     by_range = dict(zip(ranges, groups.tolist(), strict=True))
     assert by_range == {
@@ -84,7 +84,7 @@ def slices_of(column: str, attribute: dict[str, Any], **features: Any) -> dict[s
     usage = {"seen": 1.0, "active_weeks_4w": 1.0, "weeks_since_first_seen": 1.0}
     snapshots = pd.DataFrame(features, index=range(rows)).assign(**usage)
     assert set(slice_sources(contract)) == set(snapshots)
-    by = slicers(snapshots, contract)
+    by = slicers(SnapshotTable(snapshots), contract)
     assert tuple(each.name for each in by) == slice_names(contract)
     found = slice_columns(snapshots, by)
     assert all(set(each.dropna()) <= set(each.categories) for each in found.values())
@@ -184,7 +184,9 @@ def test_slices_do_not_depend_on_the_part_of_the_snapshots_that_is_split() -> No
             "c": list("aabbbccca"),
         }
     ).astype({"c": "category"})
-    by = slicers(snapshots, contract_with({"n": {"kind": "number"}, "c": {"kind": "category"}}))
+    by = slicers(
+        SnapshotTable(snapshots), contract_with({"n": {"kind": "number"}, "c": {"kind": "category"}})
+    )
     whole = pd.DataFrame(slice_columns(snapshots, by))
     parts = [pd.DataFrame(slice_columns(snapshots.iloc[part], by)) for part in (slice(0, 3), slice(3, 9))]
     pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), whole)

@@ -7,7 +7,7 @@ import sklearn.metrics as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conversion.evaluation.predictions import cutoffs_of
+from conversion.evaluation.predictions import companies_of, cutoffs_of
 from conversion.evaluation.ranking_metrics import (
     _ranking_measures,
     measure_names,
@@ -155,7 +155,7 @@ class TestBootstrapWeights:
 
     @staticmethod
     def measure(week: pd.DataFrame, ranker: str, weight: np.ndarray) -> dict[str, float]:
-        (cutoff,) = cutoffs_of(week, np.arange(len(week)))
-        column = weight[:, None].astype(np.float32)
+        (cutoff,) = cutoffs_of(week, companies_of(week))
+        column = weight[:, None].astype(np.uint8)
         values = _ranking_measures(ranked_list(cutoff, ranker), column, TOP_K)[:, 0]
         return dict(zip(measure_names(TOP_K), values, strict=True))

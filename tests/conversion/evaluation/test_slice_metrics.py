@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conversion.evaluation.bootstrap import ONE_GROUP, Grouped
 from conversion.evaluation.overall_metrics import ranker_measures
 from conversion.evaluation.probability_metrics import probability_measures
 from conversion.evaluation.slice_metrics import calibration_by_group, drop_repeated_slices, slice_measures
@@ -93,7 +94,9 @@ class TestDropRepeatedSlices:
 class TestCalibrationByGroup:
     def test_by_hand(self) -> None:
         predictions = one_week([1, 0, 0, 1, 0], [0.5, 0.3, 0.1, 0.9, 0.2])
-        table = calibration_by_group(predictions, np.array([0, 0, 0, 2, 2]), 3, samples=200, seed=1)
+        table = calibration_by_group(
+            predictions, Grouped(3, lambda _: np.array([0, 0, 0, 2, 2])), samples=200, seed=1
+        )
         assert table["prospects"].tolist() == [3, 0, 2]
         assert table["conversions"].tolist() == [1, 0, 1]
         assert table["mean_probability"].tolist() == pytest.approx([0.3, np.nan, 0.55], nan_ok=True)
@@ -105,9 +108,8 @@ class TestCalibrationByGroup:
         # Fifty lists of the same companies with the same outcome are no more evidence than one.
         once = make_predictions(companies=200, cutoffs=1)
         weeks = [once.assign(as_of=once["as_of"] + pd.Timedelta(weeks=week)) for week in range(50)]
-        group = np.zeros(len(once), dtype=np.int64)
-        one = calibration_by_group(once, group, 1, samples=100, seed=1)
-        many = calibration_by_group(pd.concat(weeks), np.tile(group, 50), 1, samples=100, seed=1)
+        one = calibration_by_group(once, ONE_GROUP, samples=100, seed=1)
+        many = calibration_by_group(pd.concat(weeks), ONE_GROUP, samples=100, seed=1)
         shares = ["observed_share", "low", "high"]
         pd.testing.assert_frame_equal(many[shares], one[shares])
         assert one.loc[0, "low"] < one.loc[0, "observed_share"] < one.loc[0, "high"]

@@ -28,7 +28,7 @@ def test_csv_loses_the_rows_of_the_id_and_no_other_byte() -> None:
     assert left(rows, "customers.csv") == b'id,note\r\n1234,"123"\r\n12,\xff\xfe\r\n\r\n'
 
 
-@pytest.mark.parametrize("row", ["123", "'123", "+123", "123.", '"123"'])
+@pytest.mark.parametrize("row", ["123", "'123", "+123", "123.", '"123"', '"=""123"""'])
 def test_a_whole_number_is_found_however_it_is_written(row: str) -> None:
     assert left(f"id;n\n{row};1\n124;2\n".encode(), "a.csv") == b"id;n\n124;2\n"
 

@@ -155,6 +155,8 @@ def test_an_export_at_a_url_is_read_as_one_here(
     [
         ("memory://nowhere", "expected a folder; found nothing"),
         ("gs://bucket/export", "found no driver of gs://; pip install gcsfs"),
+        ("abfs://container/export", "found no driver of abfs://; pip install adlfs"),
+        ("azure://container/export", "found no driver of azure://; pip install adlfs"),
         ("nosuch://bucket", "Protocol not known: nosuch"),
     ],
 )

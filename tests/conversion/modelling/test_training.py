@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,14 @@ from hypothesis import strategies as st
 
 from conversion.data.timeline import WEEK
 from conversion.modelling.families import make_model
-from conversion.modelling.training import fit_at, known_training, recency_weights
+from conversion.modelling.training import (
+    MOST_ROWS,
+    fit_at,
+    fitting_threads,
+    known_training,
+    recency_weights,
+    search_and_fit_at,
+)
 from conversion.runtime.errors import ExportError
 from tests.contract_files import hubspot
 from tests.conversion.modelling.fits import export, scores
@@ -68,6 +77,21 @@ def test_recency_moves_the_prior_towards_the_recent_past() -> None:
     ]
     assert rates == sorted(rates)
     assert rates[2] > 1.5 * rates[0]
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_threads_change_no_byte_of_the_model(model_type: str) -> None:
+    pipeline, params = export(), small_params(model__type=model_type)
+    one, two = (
+        search_and_fit_at(pipeline.train, pipeline.as_of, params, hubspot(), threads=threads)[0]
+        for threads in (1, 2)
+    )
+    assert pickle.dumps(one) == pickle.dumps(two)
+
+
+def test_many_snapshots_are_fitted_member_by_member() -> None:
+    assert fitting_threads(MOST_ROWS + 1) == 1
+    assert 1 <= fitting_threads(MOST_ROWS) <= 2
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)

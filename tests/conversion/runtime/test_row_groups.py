@@ -1,4 +1,4 @@
-"""Tables that are appended to a Parquet file."""
+"""Tables that are appended to a Parquet file, and read back value by value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from conversion.runtime.row_groups import as_first, row_group_writer
+from conversion.runtime.errors import InputError
+from conversion.runtime.row_groups import as_first, row_group_writer, tables_of_values
 
 TABLE = pd.DataFrame(
     {
@@ -51,3 +52,33 @@ def test_other_columns_are_refused(tmp_path: Path) -> None:
             append(TABLE.rename(columns={"flag": "other"}))
         with pytest.raises(ValueError, match="longer"):
             append(TABLE.drop(columns="text"))
+
+
+LISTS = pd.DataFrame({"list": np.repeat([1, 2, 3, 5], [4, 1, 6, 2]), "id": np.arange(13), "more": "x"})
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 13])
+def test_tables_are_those_of_each_value_wherever_row_groups_end(rows: int, tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    with row_group_writer(path) as append:
+        for start in range(0, len(LISTS), rows):
+            append(LISTS.iloc[start : start + rows])
+    assert pq.ParquetFile(path).num_row_groups == -(-len(LISTS) // rows)
+    found = list(tables_of_values(path, "list", ("list", "id")))
+    expected = [table for _, table in LISTS[["list", "id"]].groupby("list")]
+    assert len(found) == 4
+    for one, other in zip(found, expected, strict=True):
+        pd.testing.assert_frame_equal(one.reset_index(drop=True), other.reset_index(drop=True))
+
+
+def test_a_table_without_rows_has_no_values(tmp_path: Path) -> None:
+    LISTS[:0].to_parquet(tmp_path / "table.parquet")
+    assert list(tables_of_values(tmp_path / "table.parquet", "list", ["list"])) == []
+
+
+def test_a_missing_file_or_column_is_one_clear_message(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"table\.parquet"):
+        list(tables_of_values(tmp_path / "table.parquet", "list", ["list"]))
+    LISTS.to_parquet(tmp_path / "table.parquet")
+    with pytest.raises(InputError, match="missing"):
+        list(tables_of_values(tmp_path / "table.parquet", "list", ["list", "missing"]))
