@@ -16,7 +16,7 @@ from conversion.runtime.row_groups import as_first, row_group_writer, tables_of_
 TABLE = pd.DataFrame(
     {
         "id": [3, 1, 2],
-        "as_of": pd.to_datetime(["2020-01-06", None, "2020-01-13"]),
+        "as_of": np.array(["2020-01-06", "NaT", "2020-01-13"], dtype="datetime64[us]"),
         "whole": np.array([1.0, -0.0, 2.5], dtype=np.float32),
         "missing": [np.nan, 0.5, -np.inf],
         "level": pd.Categorical(["a", None, "b"], categories=["a", "b", "c"]),
