@@ -167,7 +167,7 @@ bench-modelling: $(VENV)/run.stamp ## measure the tables of the choice of model;
 	@$(IN_VENV) python -m benchmarks.modelling $(MODELLING_ARGS)
 
 bench-scale: $(VENV)/run.stamp $(VENV)-polars/run.stamp ## what each stage costs by the size of the export, e.g. SCALE_ARGS="--sizes 0.1 1"
-	@$(IN_VENV) python -m benchmarks.scale --features ours pandas duckdb polars $(SCALE_ARGS)
+	@$(IN_VENV) python -m benchmarks.scale --features ours pandas duckdb polars everything $(SCALE_ARGS)
 
 soak: $(VENV)/run.stamp ## ten minutes of 32 clients, one request in ten bad: no 5xx, no growing memory
 	@$(IN_VENV) python -m benchmarks.soak

@@ -1,13 +1,15 @@
 """The features in windows of weeks by four engines, one process each: `python -m benchmarks.scale_features`.
 
-    python -m benchmarks.scale_features --engine ours|pandas|duckdb|polars [--check]
+    python -m benchmarks.scale_features --engine ours|pandas|duckdb|polars|everything [--check]
 
 Runs in a project in which the stage ``clean`` has run. Computed are the actions and the most users, by module
 and in all, in each window, for every company with usage at the end of every week. The engines take the same
 companies at a time, so that none needs the memory for all, and each returns arrays of weeks by companies.
-``ours`` is `conversion.features.compute.compute_features` as the stage ``featurize`` calls it, so it computes
-the other features too. Printed is JSON: the sum of each feature, or with ``--check`` a hash of all its values
-for the first companies, so that two engines can be compared to the last bit.
+``ours`` calls the functions by which ``featurize`` computes these features; ``everything`` is
+`conversion.features.compute.compute_features`, which computes all the others too. Printed is JSON:
+``started``, the CPU seconds until all was imported and prepared, and ``features``, the sum of each, or with
+``--check`` a hash of all its values for the first companies, so that two engines can be compared to the last
+bit.
 """
 
 from __future__ import annotations
@@ -16,10 +18,12 @@ import argparse
 import hashlib
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -56,12 +60,14 @@ def main() -> None:
     arguments = parser.parse_args()
     task = task_of(usage_files())
     engine = ENGINES[arguments.engine](task)
+    started = time.process_time()
     tables = chunks(usage_files(), ["id", task.time, *task.columns], COMPANIES_AT_ONCE)
     if arguments.check:
         found = digests(engine(next(tables)))
     else:
         found = sums(named for table in tables for named in engine(table))
-    sys.stdout.write(json.dumps(dict(sorted(found.items()))) + "\n")
+    said = {"started": round(started, 2), "features": dict(sorted(found.items()))}
+    sys.stdout.write(json.dumps(said) + "\n")
 
 
 def usage_files() -> list[Path]:
@@ -120,32 +126,92 @@ def sums(found: Iterable[Named]) -> dict[str, float]:
 
 
 def by_ours(task: Task) -> Callable[[pa.Table], Iterator[Named]]:
-    """Compute as ``featurize`` does, a thousand companies at a time."""
-    sys.path.insert(0, str(Path.cwd()))  # the code of the project in which this runs
+    """Compute by the functions of ``featurize``, as it does: blocks of some companies at a time."""
+    settings, at_once = settings_here(task)
+    from conversion.data.timeline import week_number
+    from conversion.features.catalogue import windowed_groups
+    from conversion.features.usage_block import (
+        block_layout,
+        usage_block,
+        weekly_usage,
+        window_usage,
+        windows_of,
+    )
+
+    _, every = windowed_groups(settings)
+    groups = [each for each in every if each.columns[0].name.startswith(("actions", "users_max"))]
+    names = [
+        f"{column.name}_{window}w" for group in groups for window in task.windows for column in group.columns
+    ]
+    layout, windows = block_layout(settings), windows_of(settings)
+    first = int(week_number(task.first))
+    positions = np.arange(1, task.weeks + 1)
+    # As many features at once as featurize computes, so that they stay in the processor's cache.
+    inner = 5000 // len(names)
+
+    def features(block: np.ndarray) -> np.ndarray:
+        values = np.empty((len(names), len(block), task.weeks), dtype=np.float32)
+        for start in range(0, len(block), inner):
+            weeks = weekly_usage(block[start : start + inner], layout)
+            inside = window_usage(weeks, weeks.sums.take(positions, axis=0), positions, windows)
+            column = 0
+            for group in groups:
+                count = len(task.windows) * len(group.columns)
+                found = group.compute(inside)[:, :-1].reshape(task.weeks, count, -1)
+                values[column : column + count, start : start + inner] = found.transpose(1, 2, 0)
+                column += count
+        return values.transpose(0, 2, 1)
+
+    def compute(table: pa.Table) -> Iterator[Named]:
+        for some in pieces(table, at_once):
+            weeks = week_number(some[task.time]) - first
+            block = usage_block(some["id"].unique(), some, weeks, task.weeks, settings)
+            yield from zip(names, features(block), strict=True)
+
+    return compute
+
+
+def by_everything(task: Task) -> Callable[[pa.Table], Iterator[Named]]:
+    """Compute all features of ``featurize``, of which those that other engines compute are returned."""
+    settings, at_once = settings_here(task)
     import pandas as pd
 
-    from conversion.config.contract_file import load_contract
-    from conversion.config.params_file import load_params
-    from conversion.features.compute import compute_features, feature_definitions, feature_settings
+    from conversion.features.compute import compute_features, feature_definitions
     from conversion.runtime.files import read_parquet
+    from conversion.runtime.parts import parts_at
 
-    params, contract = load_params().featurize, load_contract("data/contract.json")
-    settings = feature_settings(params.model_copy(update={"windows": task.windows}), contract)
     definitions = [each.name for each in feature_definitions(settings)]
     names = feature_names(task)
     places = [definitions.index(name) for name in names]
-    companies = read_parquet("data/clean/companies.parquet").set_index("id", drop=False)
     as_ofs = pd.date_range(task.first + np.timedelta64(7, "D"), periods=task.weeks, freq="7D")
+    levels = [read_parquet(path) for path in parts_at("data/clean/companies.parquet")]
+    companies = pd.concat(levels).set_index("id", drop=False)
 
     def compute(table: pa.Table) -> Iterator[Named]:
-        usage = table.to_pandas()
-        edges = [*company_starts(table)[:: params.chunk_companies], len(usage)]
-        for start, end in pairwise(edges):
-            some = usage.iloc[start:end]
+        for some in pieces(table, at_once):
             values = compute_features(companies.loc[some["id"].unique()], some, as_ofs, settings)
             yield from zip(names, values.transpose(2, 1, 0)[places], strict=True)
 
     return compute
+
+
+def settings_here(task: Task) -> tuple[Any, int]:
+    """Return the settings of features and how many companies are computed at a time, of this project."""
+    sys.path.insert(0, str(Path.cwd()))  # the code of the project in which this runs
+    from conversion.config.contract_file import load_contract
+    from conversion.config.params_file import load_params
+    from conversion.features.compute import feature_settings
+
+    params, contract = load_params().featurize, load_contract("data/contract.json")
+    settings = feature_settings(params.model_copy(update={"windows": task.windows}), contract)
+    return settings, params.chunk_companies
+
+
+def pieces(table: pa.Table, companies: int) -> Iterator[Any]:
+    """Yield so many companies at a time as pandas has them."""
+    usage = table.to_pandas()
+    edges = [*company_starts(table)[::companies], len(usage)]
+    yield from (usage.iloc[start:end] for start, end in pairwise(edges))
 
 
 def by_pandas(task: Task) -> Callable[[pa.Table], Iterator[Named]]:
@@ -275,7 +341,13 @@ def feature_names(task: Task) -> list[str]:
     ]
 
 
-ENGINES = {"ours": by_ours, "pandas": by_pandas, "duckdb": by_duckdb, "polars": by_polars}
+ENGINES = {
+    "ours": by_ours,
+    "pandas": by_pandas,
+    "duckdb": by_duckdb,
+    "polars": by_polars,
+    "everything": by_everything,
+}
 
 
 if __name__ == "__main__":

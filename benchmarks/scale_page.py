@@ -27,6 +27,7 @@ class Row:
     cpu_seconds: float
     peak_bytes: int
     data_bytes: int
+    start_seconds: float = 0.0  # of the CPU seconds, those until all was imported; 0 where not measured
 
     @property
     def key(self) -> tuple[float, str, str]:
@@ -36,10 +37,10 @@ class Row:
     def of(cls, cells: dict[str, str]) -> Row:
         """Read a row of the CSV file."""
         texts = ("stage", "engine")
-        reals = ("size", "wall_seconds", "cpu_seconds")
+        reals = ("size", "wall_seconds", "cpu_seconds", "start_seconds")
         kinds: dict[str, Any] = dict.fromkeys(FIELDS, int)
         kinds |= dict.fromkeys(texts, str) | dict.fromkeys(reals, float)
-        return cls(**{name: kinds[name](cells[name]) for name in FIELDS})
+        return cls(**{name: kinds[name](cells[name]) for name in FIELDS if name in cells})
 
     def cells(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -60,6 +61,7 @@ HEAD = (
     "companies",
     "wall s",
     "CPU s",
+    "of it start",
     "peak GB",
     "rows a second",
     "data GB",
@@ -94,7 +96,8 @@ def table(rows: list[Row]) -> str:
     """Return all rows as Markdown, with the exponent of CPU seconds in the last row of each stage."""
     lines = [f"| {' | '.join(HEAD)} |", f"|{' --- |' * 2}{' --: |' * (len(HEAD) - 2)}"]
     for found in series(rows).values():
-        fitted = exponent([(row.usage_rows, row.cpu_seconds) for row in found if row.exit_code == 0])
+        ended = [row for row in found if row.exit_code == 0]
+        fitted = exponent([(row.usage_rows, row.cpu_seconds - row.start_seconds) for row in ended])
         for row in found:
             last = fitted is not None and row is found[-1]
             lines.append(_line(row, f"{fitted:.2f}" if last else ""))
@@ -103,11 +106,12 @@ def table(rows: list[Row]) -> str:
 
 def _line(row: Row, fitted: str) -> str:
     if row.exit_code:
-        costs = [f"exit {row.exit_code}", "", f"{row.peak_bytes / 1e9:.2f}", "", ""]
+        costs = [f"exit {row.exit_code}", "", "", f"{row.peak_bytes / 1e9:.2f}", "", ""]
     else:
         costs = [
             f"{row.wall_seconds:.1f}",
             f"{row.cpu_seconds:.1f}",
+            f"{row.start_seconds:.1f}" if row.start_seconds else "",
             f"{row.peak_bytes / 1e9:.2f}",
             f"{row.usage_rows / row.wall_seconds:,.0f}",
             f"{row.data_bytes / 1e9:.2f}",

@@ -25,9 +25,19 @@ def test_the_exponent_of_a_power_is_found() -> None:
 def test_the_table_has_each_size_and_the_exponent_once() -> None:
     failed = dataclasses.replace(ROW, stage="train", exit_code=-9)
     lines = table([ROW, LARGER, failed]).splitlines()
-    assert lines[2] == "| clean | local | 100,000 | 19,048 | 4.0 | 2.0 | 0.25 | 25,000 | 0.03 |  |"
+    assert lines[2] == "| clean | local | 100,000 | 19,048 | 4.0 | 2.0 |  | 0.25 | 25,000 | 0.03 |  |"
     assert lines[3].endswith("| 1.00 |")
     assert "exit -9" in lines[4]
+
+
+def test_what_starts_a_process_does_not_flatten_the_exponent() -> None:
+    rows = [
+        dataclasses.replace(row, start_seconds=10.0, cpu_seconds=row.cpu_seconds + 10.0)
+        for row in (ROW, LARGER)
+    ]
+    lines = table(rows).splitlines()
+    assert "| 12.0 | 10.0 |" in lines[2]
+    assert lines[3].endswith("| 1.00 |")
 
 
 def test_rows_come_back_from_the_file(tmp_path: Path) -> None:
@@ -44,9 +54,10 @@ def test_the_block_of_the_page_is_replaced(root: Path) -> None:
 
 
 def test_different_features_stop_the_comparison() -> None:
-    expect_equal({"ours": '{"a": 1.0}', "pandas": '{"a": 1.0}'})
+    one, other = ('{"started": 0.5, "features": {"a": 1.0}}', '{"started": 0.9, "features": {"a": 2.0}}')
+    expect_equal({"ours": one, "pandas": one.replace("0.5", "0.7")})
     with pytest.raises(SystemExit, match="pandas and ours differ in 1 features: a"):
-        expect_equal({"ours": '{"a": 1.0}', "pandas": '{"a": 2.0}'})
+        expect_equal({"ours": one, "pandas": other})
 
 
 def test_what_a_process_and_its_child_use_is_counted(tmp_path: Path) -> None:

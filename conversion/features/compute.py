@@ -183,13 +183,23 @@ def features_of_block(
     (0.0, 3.0, 1.0)
     """
     plan = _plan(settings)
-    values = np.empty((len(block), len(positions), len(plan.features)), dtype=np.float32)
+    of_usage = len(plan.features) - len(plan.attributes)
+    # A feature's values lie together: so they are computed here, and so tables have them.
+    values = np.empty((len(plan.features), len(block), len(positions)), dtype=np.float32)
+    seen = block[:, :, plan.layout.counts].any(axis=1)
+    places = np.flatnonzero(seen)
     at_once = max(1, _FEATURES_AT_ONCE // len(plan.features))
-    for start in range(0, len(block), at_once):
-        some = slice(start, start + at_once)
-        company = AttributeColumns(_columns(attributes[some].T), levels)
-        values[some] = _by_feature(company, block[some], positions, plan).transpose(2, 0, 1)
-    return values
+    for start in range(0, len(places), at_once):
+        some = places[start : start + at_once]
+        values[:of_usage, some] = _usage_features(block[some], positions, plan).transpose(1, 2, 0)
+    if len(places) < len(block):
+        # Companies without usage differ in nothing but their attributes.
+        none = block[[seen.argmin()]]
+        values[:of_usage, ~seen] = _usage_features(none, positions, plan).transpose(1, 2, 0)
+    company = AttributeColumns(_columns(attributes.T), levels)
+    for target, compute in zip(values[of_usage:], plan.attributes, strict=True):
+        target[...] = compute(company).T
+    return values.transpose(1, 2, 0)
 
 
 def summary_features(
@@ -308,12 +318,11 @@ def _plan(settings: FeatureSettings) -> _Plan:
     )
 
 
-def _by_feature(
-    company: AttributeColumns, block: np.ndarray, positions: np.ndarray, plan: _Plan
-) -> np.ndarray:
-    """Compute the features of some companies; float32, shape (as_ofs, features, companies)."""
+def _usage_features(block: np.ndarray, positions: np.ndarray, plan: _Plan) -> np.ndarray:
+    """Compute the features of some companies' usage; float32, shape (as_ofs, features, companies)."""
     as_ofs, companies = len(positions), len(block)
-    values = np.empty((as_ofs, len(plan.features), companies), dtype=np.float32)
+    features = len(plan.features) - len(plan.attributes)
+    values = np.empty((as_ofs, features, companies), dtype=np.float32)
     weeks = weekly_usage(block, plan.layout)
     usage = known_usage(weeks, positions)
     inside = window_usage(weeks, usage.totals, positions, plan.windows)
@@ -328,7 +337,6 @@ def _by_feature(
     totals = lifetime_totals(usage)
     singles = [compute(totals) for compute in plan.totals]
     singles += [compute(usage) for compute in plan.usage]
-    singles += [compute(company) for compute in plan.attributes]
     for target, single in zip(values[:, column:].transpose(1, 0, 2), singles, strict=True):
         target[...] = single
     return values

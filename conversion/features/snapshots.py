@@ -258,7 +258,9 @@ def _rows(
     key = key.assign(**{name: column[keep] for name, column in columns.items()})
     found = _features(tables, _days(weeks), recipe) if features is None else features
     place = np.searchsorted(found.weeks, _days(weeks))
-    values = found.numbers[company, place[week]]
+    numbers = found.numbers.transpose(2, 0, 1)  # as they lie in memory
+    rows = company * numbers.shape[2] + place[week]
+    values = numbers.reshape(len(numbers), -1).take(rows, axis=1).T
     return pd.concat([key, feature_frame(values, recipe.settings, recipe.levels)], axis=1)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -15,12 +15,10 @@ from conversion.ingest.columns import Table
 from conversion.ingest.faults import UnreadableError
 from conversion.ingest.folders import Place, find_table
 from conversion.ingest.tables import Source, joined, read_chunks
-from conversion.ingest.weekly_counts import read_weekly_usage
+from conversion.ingest.weekly_counts import weekly_chunks
 from conversion.runtime.errors import ExportError
 from conversion.runtime.files import VERIFIED
 
-CHUNK_ROWS: Final = 500_000
-"""Most rows of a chunk."""
 READ_AT_ONCE: Final = 1 << 20  # bytes
 
 
@@ -54,25 +52,11 @@ def chunks_of(
 ) -> Iterator[Source]:
     """Read a table of an export chunk by chunk; usage of days or events as weekly counts.
 
-    ``current`` are the ids of today, see `read_weekly_usage`.
+    ``current`` are the ids of today, see `weekly_chunks`.
     """
     if table.name == contract.usage.table and contract.usage.grain != "week":
-        return sliced(read_weekly_usage(folder, contract, contract_file, current))
+        return weekly_chunks(folder, contract, contract_file, current)
     return read_chunks(folder, table)
-
-
-def sliced(source: Source, rows: int | None = None) -> Iterator[Source]:
-    """Split what was read of a file into chunks; its own faults are the first one's."""
-    rows = CHUNK_ROWS if rows is None else rows
-    total = len(next(iter(source.columns.values()), ()))
-    for start in range(0, max(total, 1), rows):
-        columns = {name: column.slice(start, rows) for name, column in source.columns.items()}
-        label = _shifted(source, start)
-        yield replace(source, columns=columns, label=label, faults=() if start else source.faults)
-
-
-def _shifted(source: Source, start: int) -> Callable[[int], str]:
-    return lambda row: source.label(row + start)
 
 
 def columns_of(chunks: Iterable[Source], columns: Iterable[str]) -> Source:

@@ -6,6 +6,7 @@ import logging
 import re
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from conversion.config.data_contract import Contract
@@ -14,6 +15,7 @@ from conversion.ingest.columns import tables_of
 from conversion.ingest.faults import SHOWN_KEYS, SHOWN_VALUES, Fault, quoted, row_key
 from conversion.ingest.folders import Place, shown_file
 from conversion.runtime.errors import ExportError
+from conversion.stats.hashing import tie_break
 
 log = logging.getLogger(__name__)
 Tables = dict[str, pd.DataFrame]
@@ -127,12 +129,53 @@ def unknown_ids(tables: Tables, name: str, contract: Contract) -> pd.Series:
     return ids[~ids.isin(pd.concat([tables[each]["id"] for each in (*names.tables, *aliases)]))]
 
 
-def ids_to_compare(tables: Tables, contract: Contract) -> Tables:
-    """Return the ids of a part that `check_case_of_ids` has to compare with those of all parts."""
-    names, rows = contract.companies, _tables_of_rows(contract)
+def folded_ids(tables: Tables, contract: Contract) -> Tables:
+    """Return of a part's ids what `may_differ_by_case` compares with those of all parts.
+
+    Returns
+    -------
+    dict of pandas.DataFrame
+        By table of companies or rows, of each of its ids (of rows only those that no company has): ``fold``,
+        the hash of the id in lower case, and ``guid``, whether it is one.
+    """
+    names = contract.companies
     compared = {name: tables[name]["id"].drop_duplicates() for name in names.tables}
-    compared |= {name: unknown_ids(tables, name, contract) for name in rows}
-    return {name: ids.to_frame("id") for name, ids in compared.items()}
+    compared |= {name: unknown_ids(tables, name, contract) for name in _tables_of_rows(contract)}
+    return {name: _folded(ids) for name, ids in compared.items()}
+
+
+def _folded(ids: pd.Series) -> pd.DataFrame:
+    folds = np.array([text.casefold() for text in ids], dtype=object)
+    return pd.DataFrame({"fold": tie_break(folds), "guid": [_is_guid(text) for text in ids]}).astype(
+        {"fold": "uint64", "guid": "bool"}
+    )
+
+
+def may_differ_by_case(folded: Tables, contract: Contract) -> bool:
+    """Return whether `case_faults` would have some, of the `folded_ids` of all parts.
+
+    It would not if this says so. Two ids with the same hash are taken for ids that differ by case.
+    """
+    companies = pd.concat([folded[name] for name in contract.companies.tables], ignore_index=True)
+    folds = np.sort(companies["fold"].to_numpy())
+    alike = folds[1:][folds[1:] == folds[:-1]]
+    if companies["guid"].to_numpy()[_among(companies["fold"], alike)].any():
+        return True
+    for name in _tables_of_rows(contract):
+        unknown = folded[name]
+        near = _among(unknown["fold"], folds)
+        if len(alike) or near.sum() < len(unknown) / 2:
+            near &= unknown["guid"].to_numpy()
+        if near.any():
+            return True
+    return False
+
+
+def _among(folds: pd.Series, known: np.ndarray) -> np.ndarray:
+    """Return which of the hashes are among known ones, which are sorted."""
+    values = folds.to_numpy()
+    left = np.searchsorted(known, values, side="left")
+    return np.asarray(np.searchsorted(known, values, side="right") > left)
 
 
 def _is_guid(value: object) -> bool:

@@ -40,10 +40,10 @@ from conversion.ingest.date_checks import (
 )
 from conversion.ingest.folders import Place
 from conversion.ingest.id_checks import (
-    case_faults,
     check_case_of_ids,
     count_lost_ids,
-    ids_to_compare,
+    folded_ids,
+    may_differ_by_case,
     warn_of_lost_ids,
     with_current_ids,
 )
@@ -102,8 +102,8 @@ def check_part(
     current = with_current_ids(tables, contract)
     write_parquet(part_path(folder / LEAKS, part, parts), company_rows(current, contract))
     if contract.companies.ids == "text":
-        for name, ids in ids_to_compare(tables, contract).items():
-            write_parquet(part_path(folder / f"ids-{name}.parquet", part, parts), ids)
+        for name, ids in folded_ids(tables, contract).items():
+            write_parquet(part_path(_folds(folder, name), part, parts), ids)
     before = check_usage_before_sign_up(current, contract)
     return {
         "in_two_tables": _in_two_tables(tables, contract),
@@ -182,7 +182,7 @@ def refuse_parts(
         raise ExportError("\n".join(map(str, faults)))
     warn_of_long_ids(counts["long_ids"])
     ids = partial(whole_ids, folder, contract, split.formats, split.current)
-    if contract.companies.ids == "text" and _may_differ_by_case(scratch, folder, contract):
+    if contract.companies.ids == "text" and _may_differ_by_case(scratch, contract):
         check_case_of_ids(ids(), contract, folder)
     if has_too_many_orphans(counts["orphans"], most):
         current = with_current_ids(ids(), contract)
@@ -190,14 +190,15 @@ def refuse_parts(
         check_other_orphans(current, contract, folder, most)
 
 
-def _may_differ_by_case(scratch: Path, folder: Place, contract: Contract) -> bool:
-    """Return whether ids differ by case alone, which only all parts together show."""
+def _may_differ_by_case(scratch: Path, contract: Contract) -> bool:
+    """Return whether ids may differ by case alone, which only all parts together show."""
     aliases = contract.companies.aliases
     named = [name for name in contract.tables if aliases is None or name != aliases.table]
-    compared = {name: read_parquet(scratch / f"ids-{name}.parquet") for name in named}
-    if aliases is not None:
-        compared[aliases.table] = read_parquet(scratch / f"{aliases.table}.parquet")
-    return bool(case_faults(compared, contract, folder))
+    return may_differ_by_case({name: read_parquet(_folds(scratch, name)) for name in named}, contract)
+
+
+def _folds(folder: Path, table: str) -> Path:
+    return folder / f"ids-{table}.parquet"
 
 
 def report_checks(counts: Mapping[str, Any], current: CurrentIds, contract: Contract) -> dict[str, Any]:

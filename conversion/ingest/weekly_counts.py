@@ -16,6 +16,9 @@ from __future__ import annotations
 
 import fnmatch
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -56,6 +59,10 @@ class WeeklyCounts(NamedTuple):
     """By a week's Monday the last day with a row that is not excluded, both as ISO dates, in their order."""
 
 
+CHUNK_ROWS: Final = 500_000
+"""Most weeks of companies in a chunk."""
+
+
 def read_weekly_usage(
     folder: Place, contract: Contract, contract_file: str | None = None, current: CurrentIds = NO_ALIASES
 ) -> Source:
@@ -72,20 +79,48 @@ def read_weekly_usage(
     UnreadableError
         There is no such table, or there are two.
     """
-    usage = contract.usage
-    files = find_table(folder, tables_of(contract, contract_file)[usage.table])
-    faults: list[Fault] = []
+    files = find_table(folder, tables_of(contract, contract_file)[contract.usage.table])
     try:
         weeks, last_days = count_weeks(files, contract, contract_file, current)
     except WeeklyCountsError as error:
-        faults, last_days = error.faults, {}
-        weeks = _typed(pd.DataFrame(columns=_columns(contract)), contract)
-    table = pa.Table.from_pandas(weeks.rename(columns={"id": usage.id}), preserve_index=False)
+        return _faulty(files, contract, error)
+    return _source(files, weeks, contract, last_days)
+
+
+def weekly_chunks(
+    folder: Place,
+    contract: Contract,
+    contract_file: str | None = None,
+    current: CurrentIds = NO_ALIASES,
+    rows: int = CHUNK_ROWS,
+) -> Iterator[Source]:
+    """Read what `read_weekly_usage` reads, at most so many rows at a time; together they are the same."""
+    files = find_table(folder, tables_of(contract, contract_file)[contract.usage.table])
+    above = 0
+    try:
+        with _counting(files, contract, contract_file, current) as (engine, query, last_days):
+            for batch in engine.sql(query).to_arrow_reader(rows):
+                weeks = _typed(batch.to_pandas(), contract)
+                yield _source(files, weeks, contract, last_days, above)
+                above += len(weeks)
+    except WeeklyCountsError as error:
+        yield _faulty(files, contract, error)
+
+
+def _source(
+    files: TableFiles, weeks: pd.DataFrame, contract: Contract, last_days: dict[str, str], above: int = 0
+) -> Source:
+    table = pa.Table.from_pandas(weeks.rename(columns={"id": contract.usage.id}), preserve_index=False)
     header = Header(tuple(table.column_names), frozenset(), {}, ())
     columns = dict(zip(table.column_names, table.columns, strict=True))
     return Source(
-        str(files.place), header, columns, lambda row: f"weekly row {row + 1}", tuple(faults), last_days
+        str(files.place), header, columns, lambda row: f"weekly row {above + row + 1}", (), last_days
     )
+
+
+def _faulty(files: TableFiles, contract: Contract, error: WeeklyCountsError) -> Source:
+    none = _typed(pd.DataFrame(columns=_columns(contract)), contract)
+    return replace(_source(files, none, contract, {}), faults=tuple(error.faults))
 
 
 def weekly_counts(source: Path | pa.Table, contract: Contract) -> pd.DataFrame:
@@ -124,14 +159,22 @@ def count_weeks(
     WeeklyCountsError
         The table cannot be read, cells of it cannot, or nothing is left to count.
     """
-    if isinstance(source, Path):
-        source = TableFiles(source)
+    files = TableFiles(source) if isinstance(source, Path) else source
+    with _counting(files, contract, contract_file, current) as (engine, query, last_days):
+        return WeeklyCounts(_typed(engine.execute(query).df(), contract), last_days)
+
+
+@contextmanager
+def _counting(
+    source: TableFiles | pa.Table, contract: Contract, contract_file: str | None, current: CurrentIds
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, str, dict[str, str]]]:
+    """Give an engine that has the rows, the query of their weekly counts, and the weeks' last days."""
     file = name_of(source)
     count = _of_events if contract.usage.grain == "event" else _of_days
     with open_engine() as engine:
         try:
             create_rows(engine, source, contract, contract_file, current)
-            counted, last_days = count(engine, file, contract)
+            yield engine, *count(engine, file, contract)
         except MissingColumnsError as error:
             raise WeeklyCountsError(error.faults) from error
         except UnreadableError as error:
@@ -140,7 +183,6 @@ def count_weeks(
             remedy = "export the table again"
             fault = Fault(file, "the file", "a readable table", remedy, found=(one_line(error),))
             raise WeeklyCountsError([fault]) from error
-    return WeeklyCounts(_typed(counted, contract), last_days)
 
 
 def _columns(contract: Contract) -> list[str]:
@@ -163,7 +205,7 @@ def _typed(counted: pd.DataFrame, contract: Contract) -> pd.DataFrame:
 
 def _of_events(
     engine: duckdb.DuckDBPyConnection, file: str, contract: Contract
-) -> tuple[pd.DataFrame, dict[str, str]]:
+) -> tuple[str, dict[str, str]]:
     cells = cells_of(contract)
     engine.execute(
         "CREATE TABLE seen AS SELECT event, date_trunc('week', moment) AS week, "
@@ -199,7 +241,7 @@ def _of_events(
     engine.execute("CREATE TABLE events (event VARCHAR, module INTEGER)")
     pairs = [[name, at] for at, found in enumerate(modules.values()) for name in found]
     engine.executemany("INSERT INTO events VALUES (?, ?)", pairs)
-    return engine.execute(_events_query(contract)).df(), _last_days(engine, "week", "last", "seen")
+    return _events_query(contract), _last_days(engine, "week", "last", "seen")
 
 
 def _last_days(engine: duckdb.DuckDBPyConnection, week: str, day: str, table: str) -> dict[str, str]:
@@ -274,9 +316,7 @@ def _module_sum(count: str, module: int) -> str:
     return f"CAST(coalesce(sum({count}) FILTER (module = {module}), 0) AS BIGINT) AS {count}_{module}"
 
 
-def _of_days(
-    engine: duckdb.DuckDBPyConnection, file: str, contract: Contract
-) -> tuple[pd.DataFrame, dict[str, str]]:
+def _of_days(engine: duckdb.DuckDBPyConnection, file: str, contract: Contract) -> tuple[str, dict[str, str]]:
     cells = cells_of(contract)
     rows, left_out, *bad = engine.execute(
         "SELECT count(*) FILTER (NOT excluded), count(*) FILTER (excluded), "
@@ -298,13 +338,11 @@ def _of_days(
         for at in range(len(contract.counts))
     ]
     measures = [_combined(measure, at) for at, measure in enumerate(contract.usage.measures.values())]
-    weeks = engine.execute(
-        f"""
+    weeks = f"""
         SELECT id, CAST(date_trunc('week', day) AS TIMESTAMP) AS week, {", ".join(counts + measures)}
         FROM days GROUP BY id, week ORDER BY id, week
-        """
-    )
-    return weeks.df(), _last_days(engine, "date_trunc('week', day)", "day", "days")
+    """
+    return weeks, _last_days(engine, "date_trunc('week', day)", "day", "days")
 
 
 def _days_query(contract: Contract) -> str:

@@ -128,8 +128,10 @@ class PieceWriter:
             self._opened.close()
 
 
-def read_pieces(path: Path, numbers: Sequence[int]) -> list[pd.DataFrame]:
-    """Read pieces that a `PieceWriter` wrote."""
+def read_pieces(path: Path, numbers: Sequence[int]) -> pd.DataFrame:
+    """Read pieces that a `PieceWriter` wrote, one below the other; at least one."""
     with pa.memory_map(str(path)) as file:
         opened = pa.ipc.open_file(file)
-        return [opened.get_batch(number).to_pandas() for number in numbers]
+        # Joined before pandas has them: a large list has very many small pieces.
+        table: pd.DataFrame = pa.Table.from_batches(list(map(opened.get_batch, numbers))).to_pandas()
+        return table

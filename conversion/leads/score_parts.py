@@ -264,7 +264,7 @@ class Listed(NamedTuple):
             for part, summary in enumerate(self.summaries):
                 numbers = range(block, summary["batches"] * count, count)
                 for name in _TABLES:
-                    pieces[name] += read_pieces(self.parts.aside(f"{name}.arrow", part), numbers)
+                    pieces[name].append(read_pieces(self.parts.aside(f"{name}.arrow", part), numbers))
             yield LeadRows(*(self._joined(each) for each in pieces.values())).by_rank()
 
     def converted(self) -> ConvertedCompanies:
@@ -272,7 +272,7 @@ class Listed(NamedTuple):
 
         def joined(name: str) -> pd.DataFrame:
             files = [self.parts.aside(f"converted-{name}.arrow", part) for part in range(self.parts.count)]
-            return self._joined([piece for file in files for piece in read_pieces(file, [0])])
+            return self._joined([read_pieces(file, [0]) for file in files])
 
         companies, contributions = joined("companies"), joined("contributions")
         order = np.argsort(companies["id"].to_numpy(), kind="stable")

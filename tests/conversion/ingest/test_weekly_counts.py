@@ -22,7 +22,7 @@ from conversion.ingest.columns import tables_of
 from conversion.ingest.faults import TIMESTAMP, UnreadableError
 from conversion.ingest.folders import find_table, place_of
 from conversion.ingest.usage_faults import WeeklyCountsError
-from conversion.ingest.weekly_counts import count_weeks, read_weekly_usage, weekly_counts
+from conversion.ingest.weekly_counts import count_weeks, read_weekly_usage, weekly_chunks, weekly_counts
 from tests.contract_files import ROOT
 
 COMPANIES = yaml.safe_load((ROOT / "tests/contracts/projects.yaml").read_text(encoding="utf-8"))["companies"]
@@ -335,6 +335,28 @@ def test_a_faulty_export_has_no_rows(tmp_path: Path) -> None:
     assert len(source.faults) == 1
     assert list(source.columns) == ["account", "at", *contract().counts]
     assert all(len(column) == 0 for column in source.columns.values())
+
+
+@pytest.mark.parametrize("rows", [1, 2, 100])
+def test_chunks_are_the_whole_in_pieces(rows: int, tmp_path: Path) -> None:
+    weeks = [f"{company},u,invoice.sent,2026-01-{day:02} 10:00," for company in "cab" for day in (5, 12, 19)]
+    written(tmp_path, *weeks)
+    whole = read_weekly_usage(tmp_path, contract())
+    chunks = list(weekly_chunks(tmp_path, contract(), rows=rows))
+    assert len(chunks) == -(-len(weeks) // rows)
+    for name, column in whole.columns.items():
+        assert [value for each in chunks for value in each.columns[name].to_pylist()] == column.to_pylist()
+    labels = [each.label(row) for each in chunks for row in range(each.rows)]
+    assert labels == [whole.label(row) for row in range(len(weeks))]
+    assert all(each.header == whole.header for each in chunks)
+    assert all(each.last_days == whole.last_days for each in chunks)
+
+
+def test_chunks_of_a_faulty_export_say_what_the_whole_says(tmp_path: Path) -> None:
+    written(tmp_path, GOOD.replace("2026", "26"))
+    (chunk,) = weekly_chunks(tmp_path, contract())
+    assert chunk.rows == 0
+    assert chunk.faults == read_weekly_usage(tmp_path, contract()).faults
 
 
 def test_there_is_one_table(tmp_path: Path) -> None:

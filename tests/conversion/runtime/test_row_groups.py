@@ -1,25 +1,71 @@
+"""Tables that are appended to a Parquet file, and read back value by value."""
+
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from conversion.runtime.errors import InputError
-from conversion.runtime.row_groups import row_group_writer, tables_of_values
+from conversion.runtime.row_groups import as_first, row_group_writer, tables_of_values
 
-TABLE = pd.DataFrame({"list": np.repeat([1, 2, 3, 5], [4, 1, 6, 2]), "id": np.arange(13), "more": "x"})
+TABLE = pd.DataFrame(
+    {
+        "id": [3, 1, 2],
+        "as_of": np.array(["2020-01-06", "NaT", "2020-01-13"], dtype="datetime64[us]"),
+        "whole": np.array([1.0, -0.0, 2.5], dtype=np.float32),
+        "missing": [np.nan, 0.5, -np.inf],
+        "level": pd.Categorical(["a", None, "b"], categories=["a", "b", "c"]),
+        "flag": [True, False, True],
+        "text": pd.Series(["x", None, "y"], dtype="str"),
+    }
+)
+
+
+@pytest.mark.parametrize("rows", [slice(0, 3), slice(0, 1), slice(0, 0), slice(None, None, -1)])
+def test_later_tables_are_as_arrow_makes_them(rows: slice) -> None:
+    first = pa.Table.from_pandas(TABLE, preserve_index=False)
+    some = TABLE.iloc[rows]
+    expected = pa.Table.from_pandas(some, preserve_index=False)
+    assert as_first(some, first.schema).equals(expected)
+
+
+def test_each_table_is_a_row_group(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    with row_group_writer(path) as append:
+        append(TABLE)
+        append(TABLE.iloc[1:])
+    found = pq.ParquetFile(path)
+    assert [found.metadata.row_group(at).num_rows for at in range(2)] == [3, 2]
+    expected = pd.concat([TABLE, TABLE.iloc[1:]], ignore_index=True)
+    pd.testing.assert_frame_equal(found.read().to_pandas(), expected)
+
+
+def test_other_columns_are_refused(tmp_path: Path) -> None:
+    with row_group_writer(tmp_path / "table.parquet") as append:
+        append(TABLE)
+        with pytest.raises(ValueError, match="schema"):
+            append(TABLE.rename(columns={"flag": "other"}))
+        with pytest.raises(ValueError, match="longer"):
+            append(TABLE.drop(columns="text"))
+
+
+LISTS = pd.DataFrame({"list": np.repeat([1, 2, 3, 5], [4, 1, 6, 2]), "id": np.arange(13), "more": "x"})
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 5, 13])
 def test_tables_are_those_of_each_value_wherever_row_groups_end(rows: int, tmp_path: Path) -> None:
     path = tmp_path / "table.parquet"
     with row_group_writer(path) as append:
-        for start in range(0, len(TABLE), rows):
-            append(TABLE.iloc[start : start + rows])
-    assert pq.ParquetFile(path).num_row_groups == -(-len(TABLE) // rows)
+        for start in range(0, len(LISTS), rows):
+            append(LISTS.iloc[start : start + rows])
+    assert pq.ParquetFile(path).num_row_groups == -(-len(LISTS) // rows)
     found = list(tables_of_values(path, "list", ("list", "id")))
-    expected = [table for _, table in TABLE[["list", "id"]].groupby("list")]
+    expected = [table for _, table in LISTS[["list", "id"]].groupby("list")]
     assert len(found) == 4
     for one, other in zip(found, expected, strict=True):
         pd.testing.assert_frame_equal(one.reset_index(drop=True), other.reset_index(drop=True))
@@ -30,13 +76,13 @@ def test_tables_are_those_of_each_value_wherever_row_groups_end(rows: int, tmp_p
 
 
 def test_a_table_without_rows_has_no_values(tmp_path: Path) -> None:
-    TABLE[:0].to_parquet(tmp_path / "table.parquet")
+    LISTS[:0].to_parquet(tmp_path / "table.parquet")
     assert list(tables_of_values(tmp_path / "table.parquet", "list", ["list"])) == []
 
 
 def test_a_missing_file_or_column_is_one_clear_message(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"table\.parquet"):
         list(tables_of_values(tmp_path / "table.parquet", "list", ["list"]))
-    TABLE.to_parquet(tmp_path / "table.parquet")
+    LISTS.to_parquet(tmp_path / "table.parquet")
     with pytest.raises(InputError, match="missing"):
         list(tables_of_values(tmp_path / "table.parquet", "list", ["list", "missing"]))
