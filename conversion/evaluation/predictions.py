@@ -114,12 +114,13 @@ def rows_by_cutoff(predictions: pd.DataFrame) -> list[tuple[pd.Timestamp, slice 
     if not as_of.is_monotonic_increasing:
         groups = predictions.groupby("as_of", sort=True).indices
         return [(pd.Timestamp(str(each)), np.asarray(rows)) for each, rows in groups.items()]
-    times = as_of.to_numpy()
-    starts = np.flatnonzero(np.concatenate(([True], times[1:] != times[:-1]))[: len(times)]).tolist()
-    return [
-        (pd.Timestamp(times[start]), slice(start, stop))
-        for start, stop in zip(starts, [*starts[1:], len(times)], strict=True)
-    ]
+    times, start = as_of.to_numpy(), 0
+    found: list[tuple[pd.Timestamp, slice | NDArray[np.intp]]] = []
+    while start < len(times):  # a search for the end of each needs no mask of all rows
+        stop = int(np.searchsorted(times, times[start], side="right"))
+        found.append((pd.Timestamp(times[start]), slice(start, stop)))
+        start = stop
+    return found
 
 
 def cutoffs_of(predictions: pd.DataFrame, companies: Companies) -> Iterator[Cutoff]:
