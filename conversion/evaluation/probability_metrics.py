@@ -10,7 +10,7 @@ import pandas as pd
 
 from conversion.evaluation.bootstrap import Draws, interval, resampled_sums
 from conversion.evaluation.predictions import BASE_RATE, MODEL, companies_of, probability_counts
-from conversion.stats.bins import quantile_edges_of
+from conversion.stats.bins import quantile_edges
 from conversion.stats.losses import log_losses
 from conversion.stats.metric import LOWER, Metric
 from conversion.stats.numeric import Floats, divide, finite
@@ -56,7 +56,7 @@ def probability_measures(
         ``value``, ``low`` and ``high`` (95 %) of each of `PROBABILITY_METRICS`; the bins of ``ece`` are those
         of all rows. None where undefined: no column ``base_rate``, no conversion.
     """
-    edges = quantile_edges_of(probability_counts(predictions, column))
+    edges = quantile_edges(probability_counts(predictions, column))
 
     def columns_of(rows: pd.DataFrame) -> Iterator[Floats]:
         label, probability = rows["label"].to_numpy(dtype=np.float64), finite(rows[column])
