@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +34,34 @@ def row_group_writer(path: Path, compression: str = "snappy") -> Iterator[Callab
             writer.write_table(rows)
 
         yield append
+
+
+def copy_columns(
+    source: str | Path, target: Path, columns: Collection[str], compression: str = "snappy"
+) -> None:
+    """Copy those columns of a Parquet file that it has, a row group at a time.
+
+    Parameters
+    ----------
+    source
+        The file; see `conversion.runtime.files.reading` for errors.
+    target
+        The copy.
+    columns
+        To copy.
+    compression
+        Of the copy.
+    """
+    with reading(source):
+        file = pq.ParquetFile(source, **VERIFIED)
+    there = file.schema_arrow
+    fields = [each for each in there if each.name in columns]
+    schema, names = pa.schema(fields, there.metadata), [each.name for each in fields]
+    with file, pq.ParquetWriter(target, schema, compression=compression, **WITH_CHECKSUMS) as writer:
+        for group in range(file.num_row_groups):
+            with reading(source):
+                rows = file.read_row_group(group, names)
+            writer.write_table(rows)
 
 
 def tables_of_values(path: str | Path, key: str, columns: Sequence[str]) -> Iterator[pd.DataFrame]:

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from conversion.runtime.errors import InputError
-from conversion.runtime.row_groups import row_group_writer, tables_of_values
+from conversion.runtime.row_groups import copy_columns, row_group_writer, tables_of_values
 
 TABLE = pd.DataFrame({"list": np.repeat([1, 2, 3, 5], [4, 1, 6, 2]), "id": np.arange(13), "more": "x"})
 
@@ -36,3 +36,20 @@ def test_a_missing_file_or_column_is_one_clear_message(tmp_path: Path) -> None:
     TABLE.to_parquet(tmp_path / "table.parquet")
     with pytest.raises(InputError, match="missing"):
         list(tables_of_values(tmp_path / "table.parquet", "list", ["list", "missing"]))
+
+
+def test_columns_are_copied_a_row_group_at_a_time(tmp_path: Path) -> None:
+    source, target = tmp_path / "table.parquet", tmp_path / "copy.parquet"
+    table = TABLE.assign(more=pd.Categorical(TABLE["list"].map(lambda each: f"level {each}")))
+    table.to_parquet(source, row_group_size=4)
+    copy_columns(source, target, {"more", "list", "missing"}, "zstd")
+    pd.testing.assert_frame_equal(pd.read_parquet(target), table[["list", "more"]])
+    written = pq.ParquetFile(target).metadata
+    assert [written.row_group(group).num_rows for group in range(4)] == [4, 4, 4, 1]
+    assert written.row_group(0).column(0).compression == "ZSTD"
+
+
+def test_a_file_without_rows_is_copied(tmp_path: Path) -> None:
+    TABLE[:0].to_parquet(tmp_path / "table.parquet")
+    copy_columns(tmp_path / "table.parquet", tmp_path / "copy.parquet", ["id"])
+    assert pd.read_parquet(tmp_path / "copy.parquet").columns.tolist() == ["id"]
