@@ -72,7 +72,7 @@ def tables_of_values(path: str | Path, key: str, columns: Sequence[str]) -> Iter
     Parameters
     ----------
     path
-        The file; see `conversion.runtime.files.reading` for errors.
+        The file; see `conversion.runtime.files.reading` for errors. One that is not sorted is one of them.
     key
         The column, one of ``columns``.
     columns
@@ -89,6 +89,9 @@ def tables_of_values(path: str | Path, key: str, columns: Sequence[str]) -> Iter
                 require_columns(file.schema_arrow.names, columns)
                 rows = file.read_row_group(group, list(columns)).to_pandas()
             rows = rows if rest is None else pd.concat([rest, rows], ignore_index=True)
+            with reading(path):
+                if not rows[key].is_monotonic_increasing:
+                    raise ValueError(f"its rows are not in the order of {key}")
             tables = [table for _, table in rows.groupby(key, sort=False)]
             yield from tables[:-1]
             rest = tables[-1] if tables else None

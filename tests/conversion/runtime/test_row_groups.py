@@ -30,6 +30,14 @@ def test_a_table_without_rows_has_no_values(tmp_path: Path) -> None:
     assert list(tables_of_values(tmp_path / "table.parquet", "list", ["list"])) == []
 
 
+@pytest.mark.parametrize("values", [[1, 2, 1, 2], [2, 2, 2, 1], [1.0, np.nan, 2.0, 2.0]])
+@pytest.mark.parametrize("rows", [1, 2, 4])
+def test_a_file_in_another_order_is_one_clear_message(values: list[float], rows: int, tmp_path: Path) -> None:
+    pd.DataFrame({"list": values}).to_parquet(tmp_path / "table.parquet", row_group_size=rows)
+    with pytest.raises(InputError, match=r"table\.parquet.*not in the order of list"):
+        list(tables_of_values(tmp_path / "table.parquet", "list", ["list"]))
+
+
 def test_a_missing_file_or_column_is_one_clear_message(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"table\.parquet"):
         list(tables_of_values(tmp_path / "table.parquet", "list", ["list"]))
