@@ -17,7 +17,7 @@ from conversion.evaluation.drawing import save_png
 from conversion.evaluation.evidence import backtest_evidence
 from conversion.evaluation.headline import headline_numbers
 from conversion.evaluation.plots import PLOTS
-from conversion.evaluation.predictions import REVENUE
+from conversion.evaluation.predictions import REVENUE, rows_by_cutoff
 from conversion.evaluation.prospect_slices import slice_sources
 from conversion.evaluation.report import Evaluation, evaluate_backtest
 from conversion.evaluation.snapshot_source import SnapshotFiles
@@ -116,7 +116,7 @@ def main() -> None:
     model, _ = load_model(ConversionModel)
     as_of = read_monday("data/clean/export.json", "as_of")
     predictions = backtest(train, snapshots, params, contract, FOLDER)
-    log.info("backtested", extra={"cutoffs": predictions["as_of"].nunique(), "rows": len(predictions)})
+    log.info("backtested", extra={"cutoffs": len(rows_by_cutoff(predictions)), "rows": len(predictions)})
     if params.data.dir == SAMPLE:
         predictions = with_oracle(predictions, truth_at, FOLDER)
     log.info("measuring", extra={"bootstrap_samples": params.evaluate.bootstrap_samples})

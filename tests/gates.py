@@ -86,7 +86,7 @@ def lay_out_gate(
         "clean/usage": inputs.usage,
         "features/latest": inputs.latest,
         "features/previous": inputs.previous,
-        "backtest/predictions": scored,
+        "backtest/predictions": scored.sort_values(["as_of", "id"]),
     }
     for name, table in tables.items():
         write_parquet(root / "data" / f"{name}.parquet", table)

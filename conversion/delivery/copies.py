@@ -175,7 +175,8 @@ def _copying(target: Place, published: Path) -> Iterator[None]:
 
 
 def _refuse_others(found: set[str], names: set[str]) -> None:
-    if found and not _is_copy(found) and not found & names:
+    """Check that what a copy replaces is an earlier one, or the beginning of one."""
+    if found and MANIFEST not in found and not found & names:
         raise DeliveryError(
             f"there are other files, such as {min(found)}, which a copy would replace; move them away"
         )

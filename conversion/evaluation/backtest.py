@@ -115,7 +115,10 @@ def _text_ids(source: SnapshotSource) -> pd.Index[Any] | None:
         if pd.api.types.is_integer_dtype(block["id"]):
             return None
         ids = pd.Index(block["id"].unique())
-        known = ids if known is None else known.append(ids[~ids.isin(known)])
+        if known is None:
+            known = ids
+        elif len(new := ids[known.get_indexer(ids) < 0]):  # else the index keeps its table for look-ups
+            known = known.append(new)
     return None if known is None else known.sort_values()
 
 

@@ -6,8 +6,9 @@ has the weight of its company.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -106,7 +107,7 @@ def resampled_sums(
     predictions: pd.DataFrame,
     draws: Draws,
     companies: Companies,
-    columns_of: Callable[[pd.DataFrame], Sequence[Floats]],
+    columns_of: Callable[[pd.DataFrame], Iterable[Floats]],
     groups: Grouped = ONE_GROUP,
 ) -> tuple[Floats, Floats]:
     """Sum columns of the rows, over all companies and over each bootstrap sample of them.
@@ -121,7 +122,7 @@ def resampled_sums(
     draws, companies
         The samples, and the companies that they drew.
     columns_of
-        Returns the columns of the rows of a cutoff.
+        Gives the columns of the rows of a cutoff, one after the other: no more than one need be in memory.
     groups
         Each group is summed apart.
 
@@ -130,45 +131,47 @@ def resampled_sums(
     ndarray of float64, ndarray of float64
         Groups by columns; samples by groups by columns.
     """
-    count = len(columns_of(predictions.iloc[:0]))
+    count = sum(1 for _ in columns_of(predictions.iloc[:0]))
     total = np.empty((groups.count, count))
     sampled = np.empty((draws.samples - 1, groups.count, count))
-    for some, columns in _passes(max(1, CELLS // max(companies.count, 1)), groups.count, count):
-        sums = _company_sums(predictions, companies, columns_of, groups, some, columns)
-        total[some, columns] = sums.sum(axis=0)
+    cells = max(1, CELLS // max(companies.count, 1))
+    for block, columns in _passes(cells, groups.count, count):
+        sums = _company_sums(predictions, companies, columns_of, groups, block, columns)
+        total[block, columns] = sums.sum(axis=0)
         flat = sums_at_counts(draws.sampled, sums.reshape(len(sums), -1))
-        sampled[:, some, columns] = flat.reshape(-1, *sums.shape[1:])
+        sampled[:, block, columns] = flat.reshape(-1, *sums.shape[1:])
     return total, sampled
 
 
 def _passes(cells: int, groups: int, columns: int) -> Iterator[tuple[slice, slice]]:
-    """Yield which groups and columns are summed at a time."""
-    some, few = max(1, cells // columns), min(cells, columns)
-    for group in range(0, groups, some):
-        for column in range(0, columns, few):
-            yield slice(group, min(group + some, groups)), slice(column, min(column + few, columns))
+    """Yield which groups and columns are summed at a time, at most so many cells a company."""
+    groups_at_once, columns_at_once = max(1, cells // columns), min(cells, columns)
+    for group in range(0, groups, groups_at_once):
+        block = slice(group, min(group + groups_at_once, groups))
+        for column in range(0, columns, columns_at_once):
+            yield block, slice(column, min(column + columns_at_once, columns))
 
 
 def _company_sums(
     predictions: pd.DataFrame,
     companies: Companies,
-    columns_of: Callable[[pd.DataFrame], Sequence[Floats]],
+    columns_of: Callable[[pd.DataFrame], Iterable[Floats]],
     groups: Grouped,
-    some: slice,
+    block: slice,
     columns: slice,
 ) -> Floats:
-    """Return companies by some groups by some columns."""
-    many = some.stop - some.start
-    sums = np.zeros((companies.count, many, columns.stop - columns.start))
-    by_cell = sums.reshape(companies.count * many, sums.shape[2])
+    """Return companies by a block of groups by some columns."""
+    width = block.stop - block.start
+    sums = np.zeros((companies.count, width, columns.stop - columns.start))
+    by_cell = sums.reshape(companies.count * width, sums.shape[2])
     for _, places in rows_by_cutoff(predictions):
         rows = predictions.iloc[places]
-        company, group = companies.numbers(rows["id"]), groups.of(rows) - some.start
-        if many < groups.count:
-            mine = (group >= 0) & (group < many)
-            rows, company, group = rows[mine], company[mine], group[mine]
-        cell = company.astype(np.int64) * many + group
-        for number, column in enumerate(columns_of(rows)[columns]):
+        company, group = companies.numbers(rows["id"]), groups.of(rows) - block.start
+        if width < groups.count:
+            in_block = (group >= 0) & (group < width)
+            rows, company, group = rows[in_block], company[in_block], group[in_block]
+        cell = company.astype(np.int64) * width + group
+        for number, column in enumerate(islice(columns_of(rows), columns.start, columns.stop)):
             by_cell[:, number] += np.bincount(cell, column, len(by_cell))
     return sums
 

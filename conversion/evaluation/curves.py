@@ -20,7 +20,7 @@ from conversion.evaluation.first_calls import FirstCalls, first_calls, rule_in
 from conversion.evaluation.predictions import MODEL, ORACLE, probability_counts, rows_by_cutoff
 from conversion.evaluation.slice_counts import ALL
 from conversion.evaluation.slice_metrics import calibration_by_group
-from conversion.stats.bins import quantile_edges_of
+from conversion.stats.bins import quantile_edges
 from conversion.stats.numeric import Floats, Ints, divide, finite
 from conversion.stats.portable_math import exp, log
 from conversion.stats.resampling import percentiles
@@ -105,7 +105,7 @@ def reliability_table(predictions: pd.DataFrame, samples: int, seed: int) -> pd.
         One row for each bin of `RELIABILITY_LEVELS`: ``mean_probability``, ``observed_share``, the bounds
         ``low`` and ``high`` of its 95 % interval, ``prospects``, ``conversions``.
     """
-    edges = quantile_edges_of(probability_counts(predictions), RELIABILITY_LEVELS)
+    edges = quantile_edges(probability_counts(predictions), RELIABILITY_LEVELS)
     bins = Grouped(len(edges) + 1, lambda rows: np.searchsorted(edges, finite(rows[MODEL])))
     table = calibration_by_group(predictions, bins, samples, seed)
     columns = ["mean_probability", "observed_share", "low", "high", "prospects", "conversions"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -203,21 +203,24 @@ def _ranking(
 def _losses(
     predictions: pd.DataFrame, probabilities: Sequence[str], companies: Companies, draws: Draws
 ) -> _Measures:
-    def columns_of(rows: pd.DataFrame) -> list[Floats]:
-        return [np.ones(len(rows)), *(each for name in probabilities for each in _row_losses(rows, name))]
+    def columns_of(rows: pd.DataFrame) -> Iterator[Floats]:
+        yield np.ones(len(rows))
+        for name in probabilities:
+            yield from _row_losses(rows, name)
 
     total, sampled = (each[..., 0, :] for each in resampled_sums(predictions, draws, companies, columns_of))
     keys = [(column, name) for column in probabilities for name in _LOSSES]
     return _by_key(keys, divide(total[1:], total[0]), divide(sampled[:, 1:], sampled[:, :1]).T)
 
 
-def _row_losses(predictions: pd.DataFrame, column: str) -> tuple[Floats, Floats]:
-    """Return each row's log loss and squared error."""
+def _row_losses(predictions: pd.DataFrame, column: str) -> Iterator[Floats]:
+    """Yield each row's log loss, and its squared error."""
     label = predictions["label"].to_numpy(dtype=np.float64)
     probability = finite(predictions[column])
     if len(probability) and not (probability.min() >= 0 and probability.max() <= 1):
         raise ValueError(f"{column} is no probability: from {probability.min():g} to {probability.max():g}")
-    return log_losses(label, probability), np.square(probability - label)
+    yield log_losses(label, probability)
+    yield np.square(probability - label)
 
 
 def _by_key(keys: Sequence[tuple[str, str]], value: Floats, sampled: Floats) -> _Measures:

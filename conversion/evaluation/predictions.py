@@ -90,10 +90,10 @@ class Cutoff:
 def companies_of(predictions: pd.DataFrame) -> Companies:
     """Return numbers for the companies, found one cutoff at a time, to bound the memory."""
     ids = predictions["id"]
-    some = [rows for _, rows in rows_by_cutoff(predictions)]
+    by_cutoff = [rows for _, rows in rows_by_cutoff(predictions)]
     if isinstance(ids.dtype, pd.CategoricalDtype):
         there = np.zeros(len(ids.cat.categories), dtype=np.bool_)
-        for rows in some:
+        for rows in by_cutoff:
             there[ids.iloc[rows].cat.codes] = True
         number = (np.cumsum(there) - 1).astype(np.int32)
         return Companies(int(there.sum()), lambda ids: number[ids.cat.codes])
@@ -101,7 +101,7 @@ def companies_of(predictions: pd.DataFrame) -> Companies:
         known = pd.Index(ids.unique()).sort_values()
         return Companies(len(known), lambda ids: known.get_indexer(pd.Index(ids)).astype(np.int32))
     numbers = ids.iloc[:0].to_numpy()
-    for rows in some:
+    for rows in by_cutoff:
         of_cutoff = ids.iloc[rows].to_numpy()
         new = of_cutoff[~np.isin(of_cutoff, numbers)]
         numbers = np.unique(np.concatenate((numbers, new))) if len(new) else numbers
@@ -114,12 +114,13 @@ def rows_by_cutoff(predictions: pd.DataFrame) -> list[tuple[pd.Timestamp, slice 
     if not as_of.is_monotonic_increasing:
         groups = predictions.groupby("as_of", sort=True).indices
         return [(pd.Timestamp(str(each)), np.asarray(rows)) for each, rows in groups.items()]
-    times = as_of.to_numpy()
-    starts = np.flatnonzero(np.concatenate(([True], times[1:] != times[:-1]))[: len(times)]).tolist()
-    return [
-        (pd.Timestamp(times[start]), slice(start, stop))
-        for start, stop in zip(starts, [*starts[1:], len(times)], strict=True)
-    ]
+    times, start = as_of.to_numpy(), 0
+    found: list[tuple[pd.Timestamp, slice | NDArray[np.intp]]] = []
+    while start < len(times):  # a search for the end of each needs no mask of all rows
+        stop = int(np.searchsorted(times, times[start], side="right"))
+        found.append((pd.Timestamp(times[start]), slice(start, stop)))
+        start = stop
+    return found
 
 
 def cutoffs_of(predictions: pd.DataFrame, companies: Companies) -> Iterator[Cutoff]:
@@ -141,8 +142,8 @@ def cutoffs_of(predictions: pd.DataFrame, companies: Companies) -> Iterator[Cuto
 
 def conversions_of(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the companies that convert within the horizon."""
-    some = [predictions.iloc[rows] for _, rows in rows_by_cutoff(predictions)]
-    return pd.concat([rows[rows["label"] == 1] for rows in some])
+    by_cutoff = (predictions.iloc[rows] for _, rows in rows_by_cutoff(predictions))
+    return pd.concat([rows[rows["label"] == 1] for rows in by_cutoff])
 
 
 def probability_counts(predictions: pd.DataFrame, column: str = MODEL) -> Distinct:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -9,10 +10,10 @@ import pandas as pd
 
 from conversion.evaluation.bootstrap import Draws, interval, resampled_sums
 from conversion.evaluation.predictions import BASE_RATE, MODEL, companies_of, probability_counts
-from conversion.stats.bins import quantile_edges_of
+from conversion.stats.bins import quantile_edges
 from conversion.stats.losses import log_losses
 from conversion.stats.metric import LOWER, Metric
-from conversion.stats.numeric import Floats, Ints, divide, finite
+from conversion.stats.numeric import Floats, divide, finite
 
 PROBABILITY_METRICS: Final = (
     Metric("log_loss", "mean of -log of the probability given to what happened, in nats", LOWER),
@@ -55,32 +56,28 @@ def probability_measures(
         ``value``, ``low`` and ``high`` (95 %) of each of `PROBABILITY_METRICS`; the bins of ``ece`` are those
         of all rows. None where undefined: no column ``base_rate``, no conversion.
     """
-    edges = quantile_edges_of(probability_counts(predictions, column))
+    edges = quantile_edges(probability_counts(predictions, column))
 
-    def columns_of(rows: pd.DataFrame) -> list[Floats]:
+    def columns_of(rows: pd.DataFrame) -> Iterator[Floats]:
         label, probability = rows["label"].to_numpy(dtype=np.float64), finite(rows[column])
         base = finite(rows[BASE_RATE]) if BASE_RATE in rows else np.full(len(label), np.nan)
-        return [
-            np.ones_like(label),
-            label,
-            probability,
-            log_losses(label, probability),
-            np.square(probability - label),
-            log_losses(label, base),
-            np.square(base - label),
-            *_excess_by_bin(probability - label, np.searchsorted(edges, probability), len(edges) + 1),
-        ]
+        yield np.ones_like(label)
+        yield label
+        yield probability
+        yield log_losses(label, probability)
+        yield np.square(probability - label)
+        yield log_losses(label, base)
+        yield np.square(base - label)
+        # The excess of the predictions in each bin, 0 elsewhere.
+        bins, excess = np.searchsorted(edges, probability), probability - label
+        for number in range(len(edges) + 1):
+            yield np.where(bins == number, excess, 0.0)
 
     companies = companies_of(predictions)
     draws = Draws(companies.count, samples, seed)
     total, sampled = resampled_sums(predictions, draws, companies, columns_of)
     value, of_samples = _measures_of_sums(total), _measures_of_sums(sampled[:, 0])
     return {name: interval(value[name][0], of_samples[name]) for name in value}
-
-
-def _excess_by_bin(excess: Floats, bins: Ints, count: int) -> Floats:
-    """Return a row for each bin: the excess of the predictions in it, 0 elsewhere."""
-    return np.where(bins == np.arange(count)[:, None], excess, 0.0)
 
 
 def _measures_of_sums(sums: Floats) -> dict[str, Floats]:

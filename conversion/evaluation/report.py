@@ -194,16 +194,17 @@ def evaluation_metrics(
 ) -> dict[str, Any]:
     """Put together the measures of the whole backtest, JSON-ready."""
     settings = params.evaluate
-    lists = [as_of for as_of, _ in rows_by_cutoff(predictions)]
+    lists = rows_by_cutoff(predictions)
+    (first, _), (last, rows_of_last) = lists[0], lists[-1]
     return {
         "model_type": params.model.type,
-        "first_cutoff": f"{lists[0]:%Y-%m-%d}",
-        "last_cutoff": f"{lists[-1]:%Y-%m-%d}",
+        "first_cutoff": f"{first:%Y-%m-%d}",
+        "last_cutoff": f"{last:%Y-%m-%d}",
         **list_measures(predictions, params),
         "without_never_seen": without_never_seen(predictions, params, folder),
         "tiers": tier_measures(predictions, params),
         "decision": classification_measures(decisions(predictions))
-        | {"threshold": round(float(predictions["threshold"].iloc[-1]), 8)},
+        | {"threshold": round(float(predictions["threshold"].iloc[rows_of_last].iloc[0]), 8)},
         "business": business_measures(predictions, settings),
     }
 

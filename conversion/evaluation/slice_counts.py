@@ -104,7 +104,8 @@ def count_slices(predictions: pd.DataFrame, splits: Sequence[Split], top_k: Sequ
 def _of_list(rows: pd.DataFrame, splits: Sequence[Split], top_k: Sequence[int]) -> list[_Week]:
     ids, score = rows["id"].to_numpy(), finite(rows[MODEL])
     order = rank_order(score, ids)
-    score, converts, ids = score[order], rows["label"].to_numpy()[order] == 1, ids[order]
+    score, converts = score[order], rows["label"].to_numpy()[order] == 1
+    converters = ids[order][converts]
     found = []
     for split in splits:
         slices, count = split.of(rows)[order], len(split.slices)
@@ -113,7 +114,7 @@ def _of_list(rows: pd.DataFrame, splits: Sequence[Split], top_k: Sequence[int]) 
         first = [np.bincount(slices[:k][converts[:k]], minlength=count) for k in top_k]
         recalls = [divide(each.astype(np.float64), conversions.astype(np.float64)) for each in first]
         means = np.stack([_roc_auc(slices, score, converts, prospects, conversions), *recalls])
-        found.append(_Week(prospects, conversions, means, own, ids[converts]))
+        found.append(_Week(prospects, conversions, means, own, converters))
     return found
 
 

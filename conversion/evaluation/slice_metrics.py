@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -173,14 +173,18 @@ def calibration_by_group(predictions: pd.DataFrame, groups: Grouped, samples: in
     )
 
 
-def _slice_columns(rows: pd.DataFrame) -> Sequence[Floats]:
-    label = rows["label"].to_numpy(dtype=np.float64)
-    probability, base_rate = finite(rows[MODEL]), finite(rows[BASE_RATE])
-    return label, probability, log_losses(label, probability), log_losses(label, base_rate)
+def _slice_columns(rows: pd.DataFrame) -> Iterator[Floats]:
+    label, probability = rows["label"].to_numpy(dtype=np.float64), finite(rows[MODEL])
+    yield label
+    yield probability
+    yield log_losses(label, probability)
+    yield log_losses(label, finite(rows[BASE_RATE]))
 
 
-def _calibration_columns(rows: pd.DataFrame) -> Sequence[Floats]:
-    return np.ones(len(rows)), rows["label"].to_numpy(dtype=np.float64), finite(rows[MODEL])
+def _calibration_columns(rows: pd.DataFrame) -> Iterator[Floats]:
+    yield np.ones(len(rows))
+    yield rows["label"].to_numpy(dtype=np.float64)
+    yield finite(rows[MODEL])
 
 
 def _slice_ratios(sums: Floats) -> tuple[Floats, Floats, Floats]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from conversion.runtime.files import VERIFIED, reading, require_columns
@@ -17,9 +16,6 @@ from conversion.runtime.parts import parts_at
 
 class SnapshotSource(Protocol):
     """The snapshots of a backtest: one row for each prospect and cutoff, in any order."""
-
-    def __getitem__(self, name: str, /) -> pd.Series[Any]:
-        """Return a column of all rows."""
 
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
         """Yield all rows, some at a time, with these columns or all that are needed."""
@@ -30,10 +26,6 @@ class SnapshotTable:
     """A table in memory."""
 
     table: pd.DataFrame
-
-    def __getitem__(self, name: str) -> pd.Series[Any]:
-        """Return a column of all rows."""
-        return self.table[name]
 
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
         """Yield the table."""
@@ -57,15 +49,6 @@ class SnapshotFiles:
         for part in self._parts:
             with reading(part):
                 require_columns(pq.read_schema(part).names, self.needed)
-
-    def __getitem__(self, name: str) -> pd.Series[Any]:
-        """Return a column of all rows."""
-        tables = []
-        for part in self._parts:
-            with reading(part), pq.ParquetFile(part, **VERIFIED) as file:
-                tables.append(file.read([name]))
-        column: pd.Series[Any] = pa.concat_tables(tables).unify_dictionaries().to_pandas()[name]
-        return column
 
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
         """Yield each row group."""

@@ -14,6 +14,7 @@ from conversion.forgetting.wanted import Wanted
 from conversion.ingest.folders import Place, read_all
 from conversion.leads.lead_files import FOLDER as LEADS
 from conversion.leads.lead_files import MANIFEST as OF_LEADS
+from conversion.runtime.errors import InputError
 from conversion.runtime.seals import sha256_of
 
 LEADS_MANIFEST: Final = f"{LEADS}/{OF_LEADS}"
@@ -32,7 +33,7 @@ class ChangedCopy:
     files
         New content of its files that have the company, by path from the folder.
     unreadable
-        Files that could not be read, and why.
+        Files that stay as they are, though they have the company or could not be read, and why.
     """
 
     folder: Place
@@ -55,6 +56,11 @@ def changed_copies(copies: Place, wanted: Wanted) -> Iterator[ChangedCopy]:
     ------
     ChangedCopy
         One for each copy, also of those that do not have the company: they have no files then.
+
+    Raises
+    ------
+    InputError, ExportError
+        A manifest is none, or a copy cannot be reached. Nothing was changed then.
     """
     for folder in copy_folders(copies):
         cleaned: dict[str, Cleaned] = {}
@@ -68,10 +74,18 @@ def changed_copies(copies: Place, wanted: Wanted) -> Iterator[ChangedCopy]:
             except UnreadableError as error:
                 unreadable.append((folder / name, str(error)))
                 continue
-            if found is not None:
+            if found is not None and found.content is None:
+                unreadable.append((folder / name, "shows the company, and no delivery has such a file"))
+            elif found is not None:
                 cleaned[name] = found
         files = {name: found.content for name, found in cleaned.items() if found.content is not None}
-        manifests = _manifests(folder, names, cleaned) if files else {}
+        try:
+            manifests = _manifests(folder, names, cleaned) if files else {}
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{folder}: has the company, and a manifest that no copy has ({error!r}): remove the folder, "
+                "or move it away and remove the company from it yourself; then run this again"
+            ) from error
         yield ChangedCopy(folder, manifests, files, tuple(unreadable))
 
 

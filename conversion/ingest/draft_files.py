@@ -240,6 +240,8 @@ def _csv_rows(file: Place, level: int | None, most_bytes: int) -> FirstRows:
         marks = DELIMITERS.get(delimiter, repr(delimiter))
         written = f"{encoding.upper()} separated by {marks}"
         notes = (f"read as {written}; load reads only UTF-8 separated by commas: export the table so",)
+    elif hint:
+        notes = ("line 1 is a hint for Excel, which load does not read: delete the line",)
     columns = {name: table.column(place) for place, name in enumerate(names) if names.count(name) == 1}
     return FirstRows(names, columns, len(table), is_all, notes, ragged)
 
@@ -318,8 +320,8 @@ def _split(
             )
             table, is_all = _gathered(reader, most + 1, most_bytes)
     except (UnicodeError, pa.ArrowInvalid):
-        # A byte that is not UTF-8 may stand anywhere; Arrow's own messages would show rows.
-        if encoding == "utf-8":
+        # A byte that is no character may stand anywhere; Arrow's own messages would show rows.
+        if encoding in ("utf-8", "cp1252"):
             return _split(file, "latin-1", delimiter, width, skip, most, most_bytes)
         raise SkippedError("it cannot be split into rows and columns; look for a stray quote") from None
     return table.slice(1), ragged, is_all

@@ -274,8 +274,16 @@ def files_of(folder: Place, name: str) -> list[Place]:
 
 
 def read_all(file: Place) -> bytes:
-    """Read a file."""
-    with file.open("rb") as opened:
+    """Read a file.
+
+    Raises
+    ------
+    ExportError
+        Its URL cannot be reached.
+    """
+    if isinstance(file, Path):
+        return file.read_bytes()
+    with _reaching(file.url, file.setting), file.open() as opened:
         return opened.read()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +58,34 @@ def _array(column: pd.Series[Any], kind: pa.DataType) -> pa.Array:
     return pa.Array.from_pandas(column, type=kind)
 
 
+def copy_columns(
+    source: str | Path, target: Path, columns: Collection[str], compression: str = "snappy"
+) -> None:
+    """Copy those columns of a Parquet file that it has, a row group at a time.
+
+    Parameters
+    ----------
+    source
+        The file; see `conversion.runtime.files.reading` for errors.
+    target
+        The copy.
+    columns
+        To copy.
+    compression
+        Of the copy.
+    """
+    with reading(source):
+        file = pq.ParquetFile(source, **VERIFIED)
+    there = file.schema_arrow
+    fields = [each for each in there if each.name in columns]
+    schema, names = pa.schema(fields, there.metadata), [each.name for each in fields]
+    with file, pq.ParquetWriter(target, schema, compression=compression, **WITH_CHECKSUMS) as writer:
+        for group in range(file.num_row_groups):
+            with reading(source):
+                rows = file.read_row_group(group, names)
+            writer.write_table(rows)
+
+
 def tables_of_values(
     path: str | Path, key: str, columns: Sequence[str], last: int | None = None
 ) -> Iterator[pd.DataFrame]:
@@ -68,7 +96,7 @@ def tables_of_values(
     Parameters
     ----------
     path
-        The file; see `conversion.runtime.files.reading` for errors.
+        The file; see `conversion.runtime.files.reading` for errors. One that is not sorted is one of them.
     key
         The column, one of ``columns``.
     columns
@@ -88,8 +116,11 @@ def tables_of_values(
         for group in range(first, file.num_row_groups):
             with reading(path):
                 rows = file.read_row_group(group, list(columns)).to_pandas()
-            rows = rows[rows[key].isin(wanted)]
+            rows = rows if last is None else rows[rows[key].isin(wanted)]
             rows = rows if rest is None else pd.concat([rest, rows], ignore_index=True)
+            with reading(path):
+                if not rows[key].is_monotonic_increasing:
+                    raise ValueError(f"its rows are not in the order of {key}")
             tables = [table for _, table in rows.groupby(key, sort=False)]
             yield from tables[:-1]
             rest = tables[-1] if tables else None

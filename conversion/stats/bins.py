@@ -5,45 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from conversion.stats.distinct_counts import Distinct
-from conversion.stats.numeric import Floats, Ints, finite
+from conversion.stats.numeric import Floats
 
 
-def quantile_bins(values: ArrayLike, levels: int | Sequence[float] = 10) -> Ints:
-    """Return the number of each value's quantile bin.
+def quantile_edges(counts: Distinct, levels: int | Sequence[float] = 10) -> Floats:
+    """Return the largest value of each quantile bin but the last.
 
     Parameters
     ----------
-    values
-        Finite numbers.
+    counts
+        Finite values, counted.
     levels
         How many bins of about equal count, or the increasing levels in (0, 1) between the bins.
 
     Returns
     -------
-    ndarray of int64
-        From 0 (lowest); ties can leave fewer bins.
+    ndarray of float64
+        Increasing; ties can leave fewer bins.
 
     Examples
     --------
-    >>> quantile_bins([5, 1, 1, 1, 9, 7], 3).tolist()
-    [1, 0, 0, 0, 2, 2]
+    >>> quantile_edges(Distinct(np.array([1.0, 5, 7, 9]), np.array([3, 1, 1, 1]), np.zeros(4)), 3).tolist()
+    [1.0, 5.0]
     """
-    array = finite(values)
-    return np.searchsorted(quantile_edges(array, levels), array, side="left")
-
-
-def quantile_edges(values: ArrayLike, levels: int | Sequence[float] = 10) -> Floats:
-    """Return the largest value of each of the `quantile_bins` but the last."""
-    array = finite(values)
-    return bin_edges(array, np.ones_like(array), _cuts(levels))
-
-
-def quantile_edges_of(counts: Distinct, levels: int | Sequence[float] = 10) -> Floats:
-    """Return the `quantile_edges` of values that were counted."""
-    return bin_edges(counts.distinct, counts.rows.astype(np.float64), _cuts(levels))
+    cuts = np.arange(1, levels) / levels if isinstance(levels, int) else np.asarray(levels, dtype=np.float64)
+    return bin_edges(counts.distinct, counts.rows.astype(np.float64), cuts)
 
 
 def bin_edges(values: Floats, weight: Floats, levels: Floats) -> Floats:
@@ -69,7 +57,3 @@ def bin_edges(values: Floats, weight: Floats, levels: Floats) -> Floats:
     cumulated = np.cumsum(np.bincount(group, weight, len(distinct)))
     at = np.searchsorted(cumulated / cumulated[-1], levels, side="left")
     return np.unique(distinct[at[at < len(distinct) - 1]])
-
-
-def _cuts(levels: int | Sequence[float]) -> Floats:
-    return np.arange(1, levels) / levels if isinstance(levels, int) else np.asarray(levels, dtype=np.float64)

@@ -177,10 +177,10 @@ def sums_at_counts(counts: NDArray[np.floating | np.integer], values: Floats) ->
         columns = slice(first, first + at_once)
         cut = slices(values[:, columns], -(-DOUBLE_BITS // bits), bits)
         for start in range(0, samples, at_once):
-            some = slice(start, start + at_once)
-            times = counts[:, some].T.astype(np.float64)
+            block = slice(start, start + at_once)
+            times = counts[:, block].T.astype(np.float64)
             for whole, unit in cut:
-                sums[some, columns] += np.ldexp(times @ whole, unit)
+                sums[block, columns] += np.ldexp(times @ whole, unit)
     return sums
 
 

@@ -68,11 +68,12 @@ def run_weights(weights: NDArray[np.integer], companies: NDArray[np.integer], st
     """
     sums = np.zeros((len(starts), weights.shape[1]))
     for first in range(0, len(companies), _ROWS_AT_ONCE):
-        some = companies[first : first + _ROWS_AT_ONCE]
-        low = int(np.searchsorted(starts, first, side="right")) - 1
-        high = int(np.searchsorted(starts, first + len(some), side="left"))
-        drawn = np.take(weights, some, axis=0).astype(np.float32)
-        sums[low:high] += np.add.reduceat(drawn, np.maximum(starts[low:high] - first, 0), axis=0)
+        block = companies[first : first + _ROWS_AT_ONCE]
+        # The runs that reach into the block: the first may begin before it.
+        run = int(np.searchsorted(starts, first, side="right")) - 1
+        end = int(np.searchsorted(starts, first + len(block), side="left"))
+        drawn = np.take(weights, block, axis=0).astype(np.float32)
+        sums[run:end] += np.add.reduceat(drawn, np.maximum(starts[run:end] - first, 0), axis=0)
     return sums
 
 

@@ -30,6 +30,7 @@ from conversion.runtime.files import (
     sha256,
 )
 from conversion.runtime.parts import parts_at
+from conversion.runtime.row_groups import copy_columns
 from conversion.tracking import outbox
 
 LOCK: Final = Path("dvc.lock")
@@ -233,11 +234,7 @@ def fill(folder: Path, columns: Iterable[str], shown: Collection[str] = ()) -> N
     else:
         copy_file(leads, artifacts / "leads" / leads.name)
     (artifacts / PREDICTIONS).parent.mkdir()
-    with reading("data/backtest/predictions.parquet"):
-        backtest = pq.ParquetFile("data/backtest/predictions.parquet", **VERIFIED)
-        kept = [name for name in PREDICTED if name in backtest.schema_arrow.names]
-        predictions = backtest.read(columns=kept)
-    pq.write_table(predictions, artifacts / PREDICTIONS, compression="zstd", **WITH_CHECKSUMS)
+    copy_columns("data/backtest/predictions.parquet", artifacts / PREDICTIONS, PREDICTED, "zstd")
     (folder / outbox.MODEL).mkdir()
     for name in ("model.joblib", "model.json"):
         copy_file(f"models/{name}", folder / outbox.MODEL / name)

@@ -1,11 +1,11 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn.metrics as reference
 
 from conversion.evaluation.probability_metrics import probability_measures
-from conversion.stats.bins import quantile_bins
 from conversion.stats.losses import log_loss
 from tests.predictions import make_predictions, one_week
 
@@ -27,7 +27,7 @@ class TestProbabilityMeasures:
             "brier_score": reference.brier_score_loss(label, probability),
             "ece": sum(
                 len(rows) / len(label) * abs(probability[rows].mean() - label[rows].mean())
-                for rows in label.groupby(quantile_bins(probability)).groups.values()
+                for rows in label.groupby(pd.qcut(probability, 10, labels=False)).groups.values()
             ),
             "expected_over_observed": probability.sum() / label.sum(),
             "base_rate_log_loss": log_loss(label, base),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from sklearn.metrics import roc_auc_score
 
 from conversion.evaluation import backtest as backtest_module
 from conversion.evaluation import headline, report, summary
+from conversion.evaluation.plots import PLOTS
 from tests.backtests import backtest_export, backtest_predictions
+from tests.contract_files import hubspot
 
 
 def test_the_evaluation_is_json_and_says_what_it_is_of() -> None:
@@ -132,3 +135,45 @@ def test_columns_on_disk_change_no_measure(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("conversion.evaluation.columns_on_disk.LARGE", 0)
     assert report.evaluation_metrics(predictions, pipeline.params, tmp_path / "columns") == expected
     assert not list(tmp_path.glob("columns/*")), "the files have no name"
+
+
+def everything(predictions: pd.DataFrame) -> list[str]:
+    """Return all measures and the tables of all plots, as they are written."""
+    pipeline = backtest_export()
+    found = report.evaluate_backtest(predictions, pipeline.train, pipeline.model, pipeline.params, hubspot())
+    tables = [found.weekly, found.slices, *(plot.table(found) for plot in PLOTS)]
+    return [json.dumps(found.metrics), *(table.to_csv(float_format="%.6g") for table in tables)]
+
+
+@pytest.mark.parametrize(
+    ("bound", "value"),
+    [
+        ("conversion.evaluation.bootstrap.CELLS", 1),
+        ("conversion.evaluation.bootstrap.CELLS", 600),
+        ("conversion.evaluation.bootstrap.SAMPLES_AT_ONCE", 7),
+        ("conversion.stats.resampling._ROWS_AT_ONCE", 5),
+        ("conversion.stats.portable_math._PRODUCTS_AT_ONCE", 1),
+        ("conversion.stats.distinct_counts._LEAST", 1),
+        ("the order of rows", 0),
+    ],
+)
+def test_neither_bounds_of_memory_nor_the_order_of_rows_change_a_measure(
+    bound: str, value: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictions, expected = predictions_of_two_thresholds(), measured_at_once()
+    if bound.startswith("conversion."):
+        monkeypatch.setattr(bound, value)
+    else:
+        predictions = predictions.sample(frac=1, random_state=value)
+    assert everything(predictions) == expected
+
+
+@functools.cache
+def measured_at_once() -> list[str]:
+    return everything(predictions_of_two_thresholds())
+
+
+def predictions_of_two_thresholds() -> pd.DataFrame:
+    predictions = backtest_predictions()
+    is_last = predictions["fitted_as_of"] == predictions["fitted_as_of"].max()
+    return predictions.assign(threshold=np.where(is_last, 0.1, 0.05))

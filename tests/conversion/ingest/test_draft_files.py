@@ -191,3 +191,24 @@ def test_a_url_that_cannot_be_read_is_one_message(url: str, words: str) -> None:
     assert words in str(error.value)
     assert "data.dir" not in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "note"),
+    [
+        (b"sep=,\r\nid,size\r\n1,2\r\n", "line 1 is a hint for Excel"),
+        (b"sep=;\nid;size\n1;2\n", "read as UTF-8 separated by semicolons"),
+        (b"id;size\n1;\xfc\n", "read as CP1252 separated by semicolons"),
+        # a byte that is no character of CP1252
+        (b"id;size\n1;\x81\n", "read as CP1252 separated by semicolons"),
+        ("id\tsize\n1\tü\n".encode("utf-16"), "read as UTF-16 separated by tabs"),
+    ],
+)
+def test_what_load_does_not_read_is_noted(content: bytes, note: str, tmp_path: Path) -> None:
+    (tmp_path / "accounts.csv").write_bytes(content)
+    ([sample], notes) = read_samples(tmp_path)
+    assert sample.columns.shape == (1, 2)
+    assert list(sample.columns) == ["id", "size"]
+    [found] = sample.notes
+    assert found.startswith(note)
+    assert notes == []

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from conversion.runtime.errors import InputError
-from conversion.runtime.row_groups import as_first, row_group_writer, tables_of_values
+from conversion.runtime.row_groups import as_first, copy_columns, row_group_writer, tables_of_values
 
 TABLE = pd.DataFrame(
     {
@@ -80,9 +80,34 @@ def test_a_table_without_rows_has_no_values(tmp_path: Path) -> None:
     assert list(tables_of_values(tmp_path / "table.parquet", "list", ["list"])) == []
 
 
+@pytest.mark.parametrize("values", [[1, 2, 1, 2], [2, 2, 2, 1], [1.0, np.nan, 2.0, 2.0]])
+@pytest.mark.parametrize("rows", [1, 2, 4])
+def test_a_file_in_another_order_is_one_clear_message(values: list[float], rows: int, tmp_path: Path) -> None:
+    pd.DataFrame({"list": values}).to_parquet(tmp_path / "table.parquet", row_group_size=rows)
+    with pytest.raises(InputError, match=r"table\.parquet.*not in the order of list"):
+        list(tables_of_values(tmp_path / "table.parquet", "list", ["list"]))
+
+
 def test_a_missing_file_or_column_is_one_clear_message(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"table\.parquet"):
         list(tables_of_values(tmp_path / "table.parquet", "list", ["list"]))
     LISTS.to_parquet(tmp_path / "table.parquet")
     with pytest.raises(InputError, match="missing"):
         list(tables_of_values(tmp_path / "table.parquet", "list", ["list", "missing"]))
+
+
+def test_columns_are_copied_a_row_group_at_a_time(tmp_path: Path) -> None:
+    source, target = tmp_path / "table.parquet", tmp_path / "copy.parquet"
+    table = LISTS.assign(more=pd.Categorical(LISTS["list"].map(lambda each: f"level {each}")))
+    table.to_parquet(source, row_group_size=4)
+    copy_columns(source, target, {"more", "list", "missing"}, "zstd")
+    pd.testing.assert_frame_equal(pd.read_parquet(target), table[["list", "more"]])
+    written = pq.ParquetFile(target).metadata
+    assert [written.row_group(group).num_rows for group in range(4)] == [4, 4, 4, 1]
+    assert written.row_group(0).column(0).compression == "ZSTD"
+
+
+def test_a_file_without_rows_is_copied(tmp_path: Path) -> None:
+    LISTS[:0].to_parquet(tmp_path / "table.parquet")
+    copy_columns(tmp_path / "table.parquet", tmp_path / "copy.parquet", ["id"])
+    assert pd.read_parquet(tmp_path / "copy.parquet").columns.tolist() == ["id"]
