@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from conversion.evaluation.predictions import Companies, rows_by_cutoff
+from conversion.evaluation.predictions import Companies, tables_by_cutoff
 from conversion.runtime.progress import counting_bar
 from conversion.stats import resampling
 from conversion.stats.numeric import Floats, Ints, rounded
@@ -164,8 +164,7 @@ def _company_sums(
     width = block.stop - block.start
     sums = np.zeros((companies.count, width, columns.stop - columns.start))
     by_cell = sums.reshape(companies.count * width, sums.shape[2])
-    for _, places in rows_by_cutoff(predictions):
-        rows = predictions.iloc[places]
+    for rows in tables_by_cutoff(predictions):
         company, group = companies.numbers(rows["id"]), groups.of(rows) - block.start
         if width < groups.count:
             in_block = (group >= 0) & (group < width)

@@ -17,7 +17,13 @@ from conversion.config.params import BASELINE_WEEKS
 from conversion.evaluation.bootstrap import Grouped
 from conversion.evaluation.decision_metrics import CLASSES
 from conversion.evaluation.first_calls import FirstCalls, first_calls, rule_in
-from conversion.evaluation.predictions import MODEL, ORACLE, probability_counts, rows_by_cutoff
+from conversion.evaluation.predictions import (
+    MODEL,
+    ORACLE,
+    probability_counts,
+    rows_by_cutoff,
+    tables_by_cutoff,
+)
 from conversion.evaluation.slice_counts import ALL
 from conversion.evaluation.slice_metrics import calibration_by_group
 from conversion.stats.bins import quantile_edges
@@ -134,7 +140,7 @@ def gains_table(
         ``lift`` (over calling in random order).
     """
     chosen = [name for name in RANKER_NAMES if name in predictions] if rankers is None else rankers
-    lists = [len(predictions.iloc[rows]) for _, rows in rows_by_cutoff(predictions)]
+    lists = [len(rows) for rows in tables_by_cutoff(predictions)]
     longest = min(max(lists), GAINS_CALLS)
     calls = [*_CALLS[longest > _CALLS].tolist(), longest]
     found = first_calls(predictions, chosen, calls, samples, seed)

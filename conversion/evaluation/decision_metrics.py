@@ -16,6 +16,8 @@ from conversion.stats.metric import HIGHER, LOWER, Metric
 from conversion.stats.numeric import Floats, Ints, rounded
 
 CLASSES: Final = ("no conversion", "conversion")
+DECISION_COUNTS: Final = (("true_negatives", "false_positives"), ("false_negatives", "true_positives"))
+"""What the measures call each cell of `decision_counts`."""
 _CELLS: Final = ([0, 0, 1, 1], [0, 1, 0, 1])
 """What happened and what was predicted, in each cell of `decision_counts`."""
 

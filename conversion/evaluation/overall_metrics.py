@@ -23,7 +23,7 @@ from conversion.evaluation.predictions import (
     Companies,
     companies_of,
     cutoffs_of,
-    rows_by_cutoff,
+    tables_by_cutoff,
 )
 from conversion.evaluation.ranking_metrics import MeanMeasures, measure_names, ranked_list
 from conversion.stats.losses import log_losses
@@ -103,7 +103,7 @@ def ranker_measures(
     ranking_names = measure_names(top_k, REVENUE in predictions)
     recalls = [f"recall_at_{k}" for k in top_k]
     compared = ("average_precision", "roc_auc", *recalls, *_LOSSES)
-    conversions = [int(predictions["label"].iloc[rows].sum()) for _, rows in rows_by_cutoff(predictions)]
+    conversions = [int(rows["label"].sum()) for rows in tables_by_cutoff(predictions)]
     return {
         "cutoffs": len(conversions),
         "cutoffs_with_conversions": sum(each > 0 for each in conversions),

@@ -123,6 +123,11 @@ def rows_by_cutoff(predictions: pd.DataFrame) -> list[tuple[pd.Timestamp, slice 
     return found
 
 
+def tables_by_cutoff(predictions: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Yield the rows of each cutoff, in time order."""
+    return (predictions.iloc[rows] for _, rows in rows_by_cutoff(predictions))
+
+
 def cutoffs_of(predictions: pd.DataFrame, companies: Companies) -> Iterator[Cutoff]:
     """Split the predictions by cutoff, in time order.
 
@@ -142,15 +147,13 @@ def cutoffs_of(predictions: pd.DataFrame, companies: Companies) -> Iterator[Cuto
 
 def conversions_of(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the companies that convert within the horizon."""
-    by_cutoff = (predictions.iloc[rows] for _, rows in rows_by_cutoff(predictions))
-    return pd.concat([rows[rows["label"] == 1] for rows in by_cutoff])
+    return pd.concat([rows[rows["label"] == 1] for rows in tables_by_cutoff(predictions)])
 
 
 def probability_counts(predictions: pd.DataFrame, column: str = MODEL) -> Distinct:
     """Count the rows and the conversions of each distinct probability; ValueError if one is not finite."""
     counts = DistinctCounts()
-    for _, places in rows_by_cutoff(predictions):
-        rows = predictions.iloc[places]
+    for rows in tables_by_cutoff(predictions):
         counts.add(finite(rows[column]), (rows["label"] == 1).to_numpy())
     return counts.result()
 

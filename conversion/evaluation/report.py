@@ -16,6 +16,7 @@ from conversion.evaluation.bootstrap import Grouped
 from conversion.evaluation.business_metrics import BUSINESS_METRICS, business_measures
 from conversion.evaluation.cross_validation import CROSS_VALIDATION_METRICS, cross_validation
 from conversion.evaluation.decision_metrics import (
+    DECISION_COUNTS,
     DECISION_METRICS,
     classification_measures,
     decision_counts,
@@ -33,6 +34,7 @@ from conversion.evaluation.predictions import (
     conversions_of,
     rows_by_cutoff,
     selected,
+    tables_by_cutoff,
 )
 from conversion.evaluation.probability_metrics import PROBABILITY_METRICS, probability_measures
 from conversion.evaluation.prospect_slices import NEVER_SEEN, USAGE_STATE, slice_names
@@ -127,8 +129,9 @@ class Evaluation:
 
     @property
     def decided(self) -> Ints:
-        """Return the `decisions` of the predictions."""
-        return decisions(self.predictions)
+        """Return the counts of `conversion.evaluation.decision_metrics.decision_counts`."""
+        measured = self.metrics["decision"]
+        return np.array([[measured[name] for name in names] for names in DECISION_COUNTS], dtype=np.int64)
 
 
 def evaluate_backtest(
@@ -183,8 +186,7 @@ def evaluate_backtest(
 def decisions(predictions: pd.DataFrame) -> Ints:
     """Count who reaches the threshold of the fit; see `conversion.evaluation.decision_metrics`."""
     counts = np.zeros((2, 2), dtype=np.int64)
-    for _, places in rows_by_cutoff(predictions):
-        rows = predictions.iloc[places]
+    for rows in tables_by_cutoff(predictions):
         counts += decision_counts(rows["label"], rows["probability"] >= rows["threshold"])
     return counts
 
@@ -245,8 +247,7 @@ def without_never_seen(
     """
     names = ("share_of_prospects", "share_of_conversions", "share_of_expected_conversions")
     all_sums, never_sums = np.zeros(len(names)), np.zeros(len(names))
-    for _, places in rows_by_cutoff(predictions):
-        rows = predictions.iloc[places]
+    for rows in tables_by_cutoff(predictions):
         never = ~_seen(rows)
         for number, each in enumerate((np.ones(len(rows)), rows["label"].to_numpy(), finite(rows[MODEL]))):
             all_sums[number] += each.sum()

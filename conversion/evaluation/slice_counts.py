@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from conversion.evaluation.bootstrap import everyone
-from conversion.evaluation.predictions import MODEL, rows_by_cutoff
+from conversion.evaluation.predictions import MODEL, rows_by_cutoff, tables_by_cutoff
 from conversion.stats.numeric import Floats, Ints, divide, finite
 from conversion.stats.rank_order import rank_order
 
@@ -94,7 +94,7 @@ def count_slices(predictions: pd.DataFrame, splits: Sequence[Split], top_k: Sequ
         One row for each slice, also one without prospects: ``by``, ``slice``, ``prospects``, ``conversions``,
         ``converters``, ``prevalence``, ``roc_auc``, ``recall_at_<k>``.
     """
-    weeks = [_of_list(predictions.iloc[rows], splits, top_k) for _, rows in rows_by_cutoff(predictions)]
+    weeks = [_of_list(rows, splits, top_k) for rows in tables_by_cutoff(predictions)]
     tables = [
         _over_lists(split, [week[number] for week in weeks], top_k) for number, split in enumerate(splits)
     ]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from conversion.evaluation.bootstrap import Draws, Grouped, resampled_sums
-from conversion.evaluation.predictions import BASE_RATE, MODEL, companies_of, rows_by_cutoff
+from conversion.evaluation.predictions import BASE_RATE, MODEL, companies_of, tables_by_cutoff
 from conversion.evaluation.probability_metrics import PROBABILITY_METRICS
 from conversion.evaluation.ranking_metrics import LIST_METRICS
 from conversion.evaluation.slice_counts import ALL, ALL_PROSPECTS, Split, count_slices, split_by
@@ -117,8 +117,7 @@ def drop_repeated_slices(slices: pd.DataFrame, predictions: pd.DataFrame) -> pd.
         The same columns, fewer rows.
     """
     members = [hashlib.sha256() for _ in range(len(slices))]
-    for _, places in rows_by_cutoff(predictions):
-        rows = predictions.iloc[places]
+    for rows in tables_by_cutoff(predictions):
         for member, by, name in zip(members, slices["by"], slices["slice"], strict=True):
             member.update(np.packbits(members_of(rows, by, name)).tobytes())
     digests = pd.Series([each.digest() for each in members], index=slices.index)

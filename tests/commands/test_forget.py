@@ -175,6 +175,20 @@ class StoppedError(Exception):
     """In place of a signal, which would end the tests."""
 
 
+def stop_after(patch: pytest.MonkeyPatch, module: Any, name: str, calls: int) -> None:
+    """Let a function of a module raise StoppedError after so many calls."""
+    done, function = 0, getattr(module, name)
+
+    def stop(*given: Any) -> None:
+        nonlocal done
+        if done == calls:
+            raise StoppedError
+        done += 1
+        function(*given)
+
+    patch.setattr(module, name, stop)
+
+
 @pytest.mark.parametrize("writes", [0, 1, 3, 8, 14, 20, 24])
 def test_stopped_in_the_middle_and_run_again_it_ends_the_same(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
@@ -182,18 +196,9 @@ def test_stopped_in_the_middle_and_run_again_it_ends_the_same(
     whole, halved = copy_of(project, tmp_path / "whole"), copy_of(project, tmp_path / "halved")
     company = str(first(project))
     run_command(whole, forget.main, company, "--yes")
-    done = 0
-    write_atomically = files.write_atomically
-
-    def stop(*given: Any) -> None:
-        nonlocal done
-        if done == writes:
-            raise StoppedError
-        done += 1
-        write_atomically(*given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "write_atomically", stop)
+        stop_after(patch, files, "write_atomically", writes)
         with pytest.raises(StoppedError):
             run_command(halved, forget.main, company, "--yes")
     assert contents(halved) != contents(whole)
@@ -301,21 +306,13 @@ def test_stopped_among_copies_and_run_again_it_ends_the_same(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
 ) -> None:
     whole, halved = copy_of(project, tmp_path / "whole"), copy_of(project, tmp_path / "halved")
-    company, done = str(first(project)), 0
+    company = str(first(project))
     for folder in (whole, halved):
         copies_of(folder, "outbox")
     run_command(whole, forget.main, company, "--yes")
-    write_into = copies.write_into
-
-    def stop(*given: Any) -> None:
-        nonlocal done
-        if done == writes:
-            raise StoppedError
-        done += 1
-        write_into(*given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(copies, "write_into", stop)
+        stop_after(patch, copies, "write_into", writes)
         with pytest.raises(StoppedError):
             run_command(halved, forget.main, company, "--yes")
     run_command(halved, forget.main, company, "--yes")
