@@ -66,6 +66,7 @@ class DaskEngine(Engine):
         Where the scheduler is lost and comes back, the parts that it had not told of are sent again.
         """
         from distributed.client import FutureCancelledError
+        from distributed.comm import CommClosedError
 
         left = list(parts)
         losses = 0
@@ -75,7 +76,8 @@ class DaskEngine(Engine):
                     for part, summary in _results(client, function, left):
                         left.remove(part)
                         yield part, summary
-            except FutureCancelledError as error:
+            # The first where the client has seen the loss, the second where a call finds it.
+            except (FutureCancelledError, CommClosedError) as error:
                 losses += 1
                 if self.address is None or losses > ALLOWED_FAILURES:
                     raise EngineError(
@@ -99,7 +101,8 @@ class DaskEngine(Engine):
                         n_workers=self.workers,
                         threads_per_worker=1,
                         host="127.0.0.1",
-                        dashboard_address=None,
+                        dashboard_address="127.0.0.1:0",  # None is port 8787 all the same
+                        scheduler_kwargs={"dashboard": False},
                         memory_limit=0,  # data.part_rows bounds the memory
                         silence_logs=logging.CRITICAL,
                     )

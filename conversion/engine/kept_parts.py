@@ -49,11 +49,11 @@ class KeptParts:
         if self.folder is not None:
             write_json(self._mark(self.folder, what, part), {"part": part, "summary": summary})
 
-    def done(self, what: str, parts: int) -> dict[int, Any]:
-        """Return the summaries of the parts of a work that are done, by part."""
+    def done(self, what: str, parts: Iterable[int]) -> dict[int, Any]:
+        """Return the summaries of those of the parts of a work that are done, by part."""
         if self.folder is None:
             return {}
-        marks = {part: self._mark(self.folder, what, part) for part in range(parts)}
+        marks = {part: self._mark(self.folder, what, part) for part in parts}
         return {part: read_value(mark, "summary") for part, mark in marks.items() if mark.exists()}
 
     @staticmethod

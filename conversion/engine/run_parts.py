@@ -44,7 +44,7 @@ def run_parts(
     """
     if parts == 1:
         return [function(0)]
-    found = kept.done(what, parts)
+    found = kept.done(what, range(parts))
     left = [part for part in range(parts) if part not in found]
     if left:
         task = functools.partial(_run_part, function, kept, what)
@@ -58,7 +58,11 @@ def run_parts(
 
 
 def _run_part(function: PartFunction, kept: KeptParts, what: str, part: int) -> Any:
-    """Run a function for a part, and mark the part as done."""
+    """Run a function for a part, and mark the part as done; return the summary of one that is."""
+    # A part is sent again where its answer was lost on the way.
+    found = kept.done(what, [part])
+    if part in found:
+        return found[part]
     # As it is read from a file, so that a run that goes on returns the same values.
     summary = json.loads(json.dumps(function(part), allow_nan=False))
     kept.mark(what, part, summary)

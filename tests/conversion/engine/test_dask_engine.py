@@ -15,6 +15,8 @@ from shutil import copytree, ignore_patterns
 from typing import Any
 
 import pytest
+from distributed import Future
+from distributed.comm import CommClosedError
 
 from conversion.config.params import EngineParams
 from conversion.engine import dask_engine
@@ -226,6 +228,29 @@ class TestSchedulerAtAnAddress:
         Killer(cluster, monkeypatch, restart=True).start()
         assert run_stage(cluster) == [{"part": part} for part in range(PARTS)]
         assert jobs.calls() == dict.fromkeys(range(PARTS), 1)
+
+    def test_a_run_goes_on_when_the_scheduler_is_lost_while_it_tells_of_a_part(
+        self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(dask_engine, "SECONDS_TO_ANSWER", PATIENT_SECONDS)
+        Path("go").touch()
+        told = Future.result
+        lost: list[Future] = []
+
+        def lose_the_first(future: Future, timeout: float | None = None) -> Any:
+            if not lost:
+                lost.append(future)
+                cluster.kill()
+                cluster.start()
+                raise CommClosedError("in <TCP (closed) ConnectionPool.gather>: ConnectionResetError")
+            return told(future, timeout)
+
+        monkeypatch.setattr(Future, "result", lose_the_first)
+        assert run_stage(cluster) == [{"part": part} for part in range(PARTS)]
+        assert len(lost) == 1
+        assert jobs.calls()[int(lost[0].key.split("-")[1])] == 1, (
+            "the part was done, only its answer was lost"
+        )
 
     def test_the_next_run_goes_on_when_the_scheduler_stays_away(
         self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch

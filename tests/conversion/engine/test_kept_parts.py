@@ -99,7 +99,7 @@ def test_one_part_is_written_in_place() -> None:
         assert kept == NOTHING_KEPT
         assert kept.root / "data/x" == Path("data/x")
         kept.mark("work", 0, {})
-        assert kept.done("work", 1) == {}
+        assert kept.done("work", range(1)) == {}
     assert not WORK.exists()
 
 
@@ -138,8 +138,8 @@ def test_a_run_that_fails_keeps_its_parts_and_leaves_the_files_in_place() -> Non
     assert contents("data/out") == {"x.json": "old"}
     with keep() as again:
         assert again == kept
-        assert again.done("work", 2) == {1: {"rows": 3}}
-        assert again.done("other work", 2) == {}
+        assert again.done("work", range(2)) == {1: {"rows": 3}}
+        assert again.done("other work", range(2)) == {}
     assert contents("data/out") == {"x.json": "new"}
 
 
@@ -166,4 +166,4 @@ def test_a_run_that_is_ended_while_it_moves_files_leaves_no_part_that_looks_done
         kept.mark("work", 0, {})
     monkeypatch.setattr(module, "_move", move)
     with keep() as again:
-        assert again.done("work", 2) == {}
+        assert again.done("work", range(2)) == {}
