@@ -71,8 +71,13 @@ class Scorer(BaseEstimator, ABC):  # type: ignore[misc]
 
     def fit(self, columns: Floats, y: np.ndarray, weight: np.ndarray, monotone: NDArray[np.int64]) -> Self:
         """Fit on the design matrix of training snapshots."""
-        self.estimator_ = self.estimator(monotone).fit(columns, y, sample_weight=weight)
+        self.estimator_ = self._fitted_estimator(columns, y, weight, monotone)
         return self
+
+    def _fitted_estimator(
+        self, columns: Floats, y: np.ndarray, weight: np.ndarray, monotone: NDArray[np.int64]
+    ) -> Any:
+        return self.estimator(monotone).fit(columns, y, sample_weight=weight)
 
     def without(self, names: Collection[str]) -> Self:  # noqa: ARG002
         """Return the same scorer, unfitted, for a model that leaves these features out."""

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
+from sklearn.base import clone
 from xgboost import DMatrix
 
 from conversion.modelling.tree_shap import DEEPEST
@@ -43,6 +46,28 @@ def test_xgboost_walks_as_the_library_does(depth: int) -> None:
     expected = booster.predict(DMatrix(columns), pred_contribs=True, approx_contribs=depth > DEEPEST)
     np.testing.assert_allclose(scorer.contributions(columns), expected[:, :-1], rtol=0, atol=2e-6)
     np.testing.assert_allclose(scorer.base_log_odds(), expected[:, -1], rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_xgboost_is_fitted_as_by_the_library_s_own_classifier(seed: int) -> None:
+    """The same bytes, for a column with more values than bins, one of ties, one of outliers, one constant."""
+    rng = np.random.default_rng(seed)
+    rows = 3000
+    columns = np.column_stack(
+        [
+            rng.normal(size=rows),
+            rng.integers(0, 4, rows),
+            np.exp(rng.normal(0.0, 8.0, rows)),
+            np.zeros(rows),
+        ]
+    )
+    y = (columns[:, 0] + rng.normal(size=rows) > 1.5).astype(np.int64)
+    weight, monotone = rng.choice([1.0, 2.5, 7.0], rows), np.array([1, 0, -1, 0])
+    scorer, _ = scorer_and_columns(fitted(model__type="xgboost"), export().latest)
+    expected = scorer.estimator(monotone).fit(columns, y, sample_weight=weight)
+    estimator = clone(scorer).fit(columns, y, weight, monotone).estimator_
+    assert pickle.dumps(estimator) == pickle.dumps(expected)
+    assert estimator.get_booster().num_boosted_rounds() == scorer.hyperparameters["n_estimators"]
 
 
 def test_a_tree_without_a_split_is_walked_too() -> None:
