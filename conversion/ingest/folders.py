@@ -7,6 +7,7 @@ format, possibly in folders below it, whose names may hold values (``week=2019-0
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -150,11 +151,16 @@ def place_of(folder: str, setting: str = DATA_DIR) -> Place:
     Raises
     ------
     ExportError
-        Nothing is installed that reads such URLs, or no such URLs are known.
+        Nothing is installed that reads such URLs, no such URLs are known, or the URL has a password.
     """
     protocol, separator, path = folder.partition("://")
     if not separator:
         return Path(folder)
+    if re.match(r"[^/@]*:[^/@]*@", path):
+        raise ExportError(
+            f"{setting}: expected a URL without a password, as files and messages keep it; give "
+            "credentials by environment variables or the files of the URL's own tools"
+        )
     if protocol in ("file", "local"):
         return Path(unquote(path))
     import fsspec  # imported here: most exports are on this machine

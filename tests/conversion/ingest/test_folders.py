@@ -150,6 +150,17 @@ def test_an_export_at_a_url_is_read_as_one_here(
         read_export(place_of("memory://export/"), hubspot())
 
 
+@pytest.mark.parametrize("url", ["s3://ann:pa55@bucket/export", "sftp://:pa55@host", "memory://a:pa55@b/c"])
+def test_a_url_with_a_password_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(ExportError, match=r"^data\.dir: expected a URL without a password, .*") as error:
+        place_of(url)
+    assert "pa55" not in str(error.value)
+
+
+def test_a_url_may_have_a_user_and_a_file_an_at_sign() -> None:
+    assert str(place_of("memory://ann@host/day@12:00.csv")) == "memory://ann@host/day@12:00.csv"
+
+
 @pytest.mark.parametrize(
     ("url", "words"),
     [
