@@ -23,6 +23,7 @@ from conversion.features.snapshots import (
     snapshots_by_chunk,
     with_encoded_histories,
 )
+from conversion.runtime.behind import work_behind
 from conversion.runtime.files import (
     read_parquet,
     reading,
@@ -146,8 +147,11 @@ def write_tables(paths: Mapping[str, Path], chunks: Iterator[Mapping[str, pd.Dat
         append = {
             name: opened.enter_context(row_group_writer(path, "zstd")) for name, path in temporary.items()
         }
-        for tables in chunks:
+
+        def write(tables: Mapping[str, pd.DataFrame]) -> None:
             for name, table in tables.items():
                 rows[name] += len(table)
                 append[name](table)
+
+        work_behind(chunks, write)
     return rows

@@ -8,11 +8,11 @@ it a shift. Shares below 0.0001 count as 0.0001, so that an empty bin has a fini
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from conversion.data.timeline import week_number
 from conversion.features.definitions import Feature
@@ -29,6 +29,7 @@ _EARLIER_LISTS: Final = 13
 """A quarter of weekly lists: long enough to be steady, short enough to resemble the present."""
 _DISTINCT: Final = 2000
 """Distinct values of a feature that are counted one by one."""
+_BINS: Final = 10
 
 DRIFT_METRICS: Final = (
     Metric("as_of", "the moment the list is made"),
@@ -55,6 +56,45 @@ class Columns(Protocol):
         """Return a column."""
 
 
+class _Values(NamedTuple):
+    """A feature's values on both sides.
+
+    Attributes
+    ----------
+    distinct
+        Those of either side, increasing, without missing ones.
+    old, new
+        By row, the place of its value among them; of a missing value the place after the last.
+    """
+
+    distinct: Floats
+    old: Ints
+    new: Ints
+
+    @classmethod
+    def of(cls, old: ArrayLike, new: ArrayLike) -> Self:
+        """Find them; most features have few, which are hashed much faster than all rows are sorted."""
+        before, now = np.asarray(old), np.asarray(new)
+        code, found = pd.factorize(np.concatenate((before, now)))
+        order = np.argsort(found)
+        place = np.full(len(found) + 1, len(found), dtype=np.int64)  # a missing value has the code -1
+        place[order] = np.arange(len(found))
+        rows = place[code]
+        return cls(found[order].astype(np.float64), rows[: len(before)], rows[len(before) :])
+
+
+class _Weeks(NamedTuple):
+    """The weeks of the training snapshots, increasing, and by snapshot the place of its own."""
+
+    distinct: Ints
+    place: Ints
+
+    @classmethod
+    def of(cls, week: ArrayLike) -> Self:
+        """Find them."""
+        return cls(*np.unique(np.asarray(week, dtype=np.int64), return_inverse=True))
+
+
 def feature_drift(
     train: pd.DataFrame, latest: Columns, features: tuple[Feature, ...], as_of: pd.Timestamp
 ) -> dict[str, Any]:
@@ -78,14 +118,14 @@ def feature_drift(
         ``shifted_features``: how many of these are above `SHIFT`; ``against_training``: the plain
         `population_stability_index` against the training snapshots, in which clocks always move.
     """
-    week, now = week_number(train["as_of"]), int(week_number(pd.DatetimeIndex([as_of]))[0])
-    weight = train["weight"].to_numpy()
+    weeks, now = _Weeks.of(week_number(train["as_of"])), int(week_number(pd.DatetimeIndex([as_of]))[0])
+    weight = train["weight"].to_numpy(dtype=np.float64)
     beyond: dict[str, float] = {}
     plain: dict[str, float] = {}
     for feature in features:
-        old, new = _numbers(train[feature.name], latest[feature.name], feature)
-        beyond[feature.name] = round(index_beyond_time(old, new, weight, week, now), DRIFT_DIGITS)
-        plain[feature.name] = round(population_stability_index(old, new, weight), DRIFT_DIGITS)
+        values = _Values.of(*_numbers(train[feature.name], latest[feature.name], feature))
+        beyond[feature.name] = round(_beyond_time(values, weight, weeks, now, _BINS), DRIFT_DIGITS)
+        plain[feature.name] = round(_stability_index(values, weight, _BINS), DRIFT_DIGITS)
     return {
         "shifted_features": sum(index > SHIFT for index in beyond.values()),
         "population_stability_index": _largest_first(beyond),
@@ -109,7 +149,7 @@ def _numbers(
 
 
 def index_beyond_time(
-    train: ArrayLike, actual: ArrayLike, weight: ArrayLike, week: ArrayLike, now: int, bins: int = 10
+    train: ArrayLike, actual: ArrayLike, weight: ArrayLike, week: ArrayLike, now: int, bins: int = _BINS
 ) -> float:
     """Measure how far a feature has moved from where time alone would have brought it.
 
@@ -141,15 +181,18 @@ def index_beyond_time(
         theirs. If no list is early enough to compare with, the index against the training snapshots
         themselves. NaN if one side is empty.
     """
-    old, new = np.asarray(train, dtype=np.float64), np.asarray(actual, dtype=np.float64)
-    weights, weeks = np.asarray(weight, dtype=np.float64), np.asarray(week, dtype=np.int64)
-    if not weights.sum() > 0 or not len(new):
+    weights = np.asarray(weight, dtype=np.float64)
+    return _beyond_time(_Values.of(train, actual), weights, _Weeks.of(week), now, bins)
+
+
+def _beyond_time(values: _Values, weight: Floats, weeks: _Weeks, now: int, bins: int) -> float:
+    if not weight.sum() > 0 or not len(values.new):
         return float("nan")
-    code, missing, by_value = _coded(old, new, bins)
-    each_week, row = np.unique(weeks, return_inverse=True)
+    code, missing, by_value = _coded(values, bins)
+    old, new = code[values.old], code[values.new]
     codes = missing + 1
-    cells = np.bincount(row * codes + code[: len(old)], weights, len(each_week) * codes)
-    lists = cells.reshape(len(each_week), codes)
+    cells = np.bincount(weeks.place * codes + old, weight, len(weeks.distinct) * codes)
+    lists = cells.reshape(len(weeks.distinct), codes)
     known = np.cumsum(lists, axis=0)
 
     def shares(part: Floats, reference: Floats) -> Floats:
@@ -161,17 +204,17 @@ def index_beyond_time(
 
     ratios = [
         shares(lists[at], known[before]) / shares(known[before], known[before])
-        for at, before in _earlier_lists(each_week, now - int(each_week[-1]))
+        for at, before in _earlier_lists(weeks.distinct, now - int(weeks.distinct[-1]))
         if lists[at].sum() > 0 and known[before].sum() > 0
     ]
     reference = known[-1]
     expected = shares(reference, reference) * (np.mean(ratios, axis=0) if ratios else 1.0)
-    actual_counts = np.bincount(code[len(old) :], minlength=codes).astype(np.float64)
+    actual_counts = np.bincount(new, minlength=codes).astype(np.float64)
     return _index(expected / expected.sum(), shares(actual_counts, reference))
 
 
 def population_stability_index(
-    expected: ArrayLike, actual: ArrayLike, expected_weight: ArrayLike | None = None, bins: int = 10
+    expected: ArrayLike, actual: ArrayLike, expected_weight: ArrayLike | None = None, bins: int = _BINS
 ) -> float:
     """Measure how far the distribution of a feature or a score has moved.
 
@@ -194,32 +237,39 @@ def population_stability_index(
     float
         0 if nothing moved; NaN if one side is empty.
     """
-    old, new = np.asarray(expected, dtype=np.float64), np.asarray(actual, dtype=np.float64)
-    weight = np.ones_like(old) if expected_weight is None else np.asarray(expected_weight, dtype=np.float64)
-    if not weight.sum() > 0 or not len(new):
+    values = _Values.of(expected, actual)
+    none = expected_weight is None
+    weight = np.ones(len(values.old)) if none else np.asarray(expected_weight, dtype=np.float64)
+    return _stability_index(values, weight, bins)
+
+
+def _stability_index(values: _Values, weight: Floats, bins: int) -> float:
+    if not weight.sum() > 0 or not len(values.new):
         return float("nan")
-    known = ~np.isnan(old)
-    edges = bin_edges(old[known], weight[known], np.arange(1, bins) / bins)
-    return _index(_shares(old, weight, edges), _shares(new, np.ones_like(new), edges))
+    distinct, known = values.distinct, len(values.distinct)
+    there = np.bincount(values.old, minlength=known + 1)[:known] > 0
+    weights = np.bincount(values.old, weight, known + 1)[:known]
+    edges = bin_edges(distinct[there], weights[there], np.arange(1, bins) / bins)
+    group = np.append(np.searchsorted(edges, distinct, side="left"), len(edges) + 1)
+    expected = np.bincount(group[values.old], weight, len(edges) + 2)
+    actual = np.bincount(group[values.new], minlength=len(edges) + 2)
+    return _index(_shares(expected), _shares(actual))
 
 
-def _coded(old: Floats, new: Floats, bins: int) -> tuple[Ints, int, bool]:
-    """Assign numbers to the values of both sides, in ascending order.
+def _coded(values: _Values, bins: int) -> tuple[Ints, int, bool]:
+    """Assign numbers to the distinct values and, last, to missing ones, in ascending order.
 
     Returns
     -------
     ndarray of int64, int, bool
-        The numbers, those of ``old`` first; if there are thousands of values, neighbours share a number. The
-        number of missing values, which is the last. Whether the old values are few enough to be bins.
+        The numbers; if there are thousands of values, neighbours share a number. The number of missing
+        values, which is the last. Whether the old values are few enough to be bins.
     """
-    both = np.concatenate((old, new))
-    present = ~np.isnan(both)
-    distinct, rank = np.unique(both[present], return_inverse=True)
-    count = min(len(distinct), _DISTINCT)
-    code = np.full(len(both), count, dtype=np.int64)
-    code[present] = rank * count // max(len(distinct), 1)
-    of_old = rank[: int(present[: len(old)].sum())]
-    return code, count, int((np.bincount(of_old) > 0).sum()) <= bins
+    distinct = len(values.distinct)
+    count = min(distinct, _DISTINCT)
+    code = np.append(np.arange(distinct) * count // max(distinct, 1), count)
+    rows = np.bincount(values.old, minlength=distinct + 1)[:distinct]
+    return code, count, int((rows > 0).sum()) <= bins
 
 
 def _earlier_lists(week: Ints, gap: int) -> list[tuple[int, int]]:
@@ -261,9 +311,7 @@ def _index(expected: Floats, actual: Floats) -> float:
     return float(np.sum((actual - expected) * log(actual / expected)))
 
 
-def _shares(values: Floats, weight: Floats, edges: Floats) -> Floats:
-    group = np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values, side="left"))
-    counts = np.bincount(group, weight, len(edges) + 2)
+def _shares(counts: NDArray[Any]) -> Floats:
     shares: Floats = np.maximum(counts / counts.sum(), _SMALLEST_SHARE)
     return shares
 

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from conversion.runtime.errors import ParamsError, UsageError, UserError
 from conversion.runtime.logs import log_format, set_up_logs
 from conversion.runtime.run_cache import keep_last_outputs
-from conversion.runtime.yaml_values import as_written, changes, read_values, value_at
+from conversion.runtime.yaml_values import as_written, changes, read_own, read_values, value_at
 
 PIPELINE: Final = "dvc.yaml"
 TEMPLATE: Final = re.compile(r"\$\{([^}]+)\}")
@@ -97,7 +97,7 @@ def held_params(stage: str) -> Iterator[None]:
 def _listed_params(stage: str) -> list[str]:
     """List the keys that dvc.yaml has for a stage, with ``${}`` in them; empty if it is no stage."""
     try:
-        pipeline = yaml.safe_load(Path(PIPELINE).read_text(encoding="utf-8"))
+        pipeline = read_own(PIPELINE)
         return list(pipeline["stages"][stage]["params"])
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
         return []  # no project here, or a command; DVC itself reports what is wrong with dvc.yaml

@@ -20,9 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import yaml
-
 from conversion.runtime.files import write_atomically
+from conversion.runtime.yaml_values import read_own
 
 LOCK: Final = Path("dvc.lock")
 DVC_FOLDER: Final = Path(".dvc")
@@ -60,7 +59,7 @@ def keep_last_outputs(stage: str) -> None:
 
 def _recorded_files(stage: str) -> Iterator[tuple[Path, str]]:
     """List the files that dvc.lock has for a stage, each with its MD5."""
-    lock = yaml.safe_load(LOCK.read_text(encoding="utf-8"))
+    lock = read_own(LOCK)
     for out in lock["stages"].get(stage, {}).get("outs", ()):
         if not out["md5"].endswith(".dir"):
             yield Path(out["path"]), out["md5"]

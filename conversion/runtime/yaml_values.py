@@ -78,6 +78,19 @@ def read_values(
     return raw
 
 
+def read_own(path: str | Path) -> Any:
+    """Read one of DVC's own files, which DVC itself checks: with libyaml it takes a sixth of the time.
+
+    Raises
+    ------
+    OSError, ValueError, yaml.YAMLError
+        It cannot be read, or is not YAML.
+    """
+    # A PyYAML that was built without libyaml has no such loader. Both make plain values only.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load(Path(path).read_text(encoding="utf-8"), Loader=loader)  # noqa: S506
+
+
 def _bare_dates(values: dict[str, Any]) -> Iterator[tuple[str, BareDate]]:
     """Find the dates without quotes, by their dotted keys; aliased values are visited once."""
     waiting: list[tuple[str, object]] = [("", values)]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from conversion.stats.distinct_counts import Distinct
 from conversion.stats.numeric import Floats
@@ -31,16 +33,16 @@ def quantile_edges(counts: Distinct, levels: int | Sequence[float] = 10) -> Floa
     [1.0, 5.0]
     """
     cuts = np.arange(1, levels) / levels if isinstance(levels, int) else np.asarray(levels, dtype=np.float64)
-    return bin_edges(counts.distinct, counts.rows.astype(np.float64), cuts)
+    return bin_edges(counts.distinct, counts.rows, cuts)
 
 
-def bin_edges(values: Floats, weight: Floats, levels: Floats) -> Floats:
+def bin_edges(distinct: Floats, weight: NDArray[Any], levels: Floats) -> Floats:
     """Return the largest value of each bin but the last; if there are few distinct values, each is a bin.
 
     Parameters
     ----------
-    values
-        Finite numbers.
+    distinct
+        Finite numbers, increasing.
     weight
         How many rows each value stands for.
     levels
@@ -51,9 +53,8 @@ def bin_edges(values: Floats, weight: Floats, levels: Floats) -> Floats:
     ndarray of float64
         Increasing.
     """
-    distinct, group = np.unique(values, return_inverse=True)
     if len(distinct) <= len(levels) + 1:
         return distinct[:-1]
-    cumulated = np.cumsum(np.bincount(group, weight, len(distinct)))
+    cumulated = np.cumsum(weight)
     at = np.searchsorted(cumulated / cumulated[-1], levels, side="left")
     return np.unique(distinct[at[at < len(distinct) - 1]])

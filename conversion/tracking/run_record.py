@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 
 import conversion
 from conversion.config.params import Params
@@ -31,6 +30,7 @@ from conversion.runtime.files import (
 )
 from conversion.runtime.parts import parts_at
 from conversion.runtime.row_groups import copy_columns
+from conversion.runtime.yaml_values import read_own
 from conversion.tracking import outbox
 
 LOCK: Final = Path("dvc.lock")
@@ -181,7 +181,7 @@ def record(params: Params, model: dict[str, Any], who: dict[str, str], started: 
     started
         Seconds since 1970.
     """
-    hashes = data_hashes(yaml.safe_load(LOCK.read_text(encoding="utf-8")) if LOCK.is_file() else {})
+    hashes = data_hashes(read_own(LOCK) if LOCK.is_file() else {})
     weekly = weekly_metrics(csv.DictReader(io.StringIO(read_text("metrics/backtest.csv"))))
     summary = read_text("metrics/summary.txt")
     commit = who.get("git_commit", "")[:7]

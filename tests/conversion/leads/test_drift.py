@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from conversion.data.timeline import week_number
 from conversion.leads.drift import feature_drift, index_beyond_time, population_stability_index
 from tests.contract_files import projects
 from tests.exports import projects_export, tiny_export
@@ -136,6 +137,20 @@ def test_nothing_has_drifted_from_itself() -> None:
     for index in (moved["population_stability_index"], moved["against_training"]):
         assert set(index.values()) == {0.0}
         assert sorted(index) == sorted(feature.name for feature in pipeline.model.features)
+
+
+def test_the_indexes_of_an_export_are_those_of_its_columns() -> None:
+    pipeline = export()
+    train, latest = pipeline.train, pipeline.latest
+    moved = feature_drift(train, latest, pipeline.model.features, pipeline.as_of)
+    week, now = week_number(train["as_of"]), int(week_number(pd.DatetimeIndex([pipeline.as_of]))[0])
+    for feature in pipeline.model.features:
+        if feature.kind == "category":
+            continue
+        columns = train[feature.name], latest[feature.name], train["weight"]
+        plain, beyond = population_stability_index(*columns), index_beyond_time(*columns, week, now)
+        assert moved["against_training"][feature.name] == pytest.approx(plain, abs=1e-4), feature.name
+        assert moved["population_stability_index"][feature.name] == pytest.approx(beyond, abs=1e-4)
 
 
 def test_a_steady_export_is_quiet_though_its_clocks_run() -> None:
