@@ -19,8 +19,6 @@ from conversion.stats.losses import log_odds
 from conversion.stats.numeric import Floats
 from conversion.stats.portable_math import expit
 
-BLOCK_ROWS: Final = 8192
-"""Rows whose design matrix is made at once: it stays small, and is read while it is in the caches."""
 SMALLEST_SUM: Final = 1e-200
 """Keeps the quotient of a row without any contribution finite."""
 
@@ -70,18 +68,36 @@ class Member:
 
     def raw_probability(self, values: Values) -> Floats:
         """Return the probability of conversion before calibration, one a row."""
-        rows = len(values)
-        if rows < 2 * BLOCK_ROWS:
-            return self.scorer.raw_probability(self.preprocessor.transform(values))
-        # The last block is at least as large as the others, so that none is scored as few rows are.
-        starts = range(0, rows - BLOCK_ROWS + 1, BLOCK_ROWS)
-        raw = np.empty(rows)
-        for start, end in zip(starts, (*starts[1:], rows), strict=True):
-            raw[start:end] = self.scorer.raw_probability(self.preprocessor.transform(values[start:end]))
+        blocks = self._blocks(values)
+        if len(blocks) == 1:
+            return self._raw_of_block(values)
+        raw = np.empty(len(values))
+        for block in blocks:
+            raw[block] = self._raw_of_block(values[block])
         return raw
 
     def scores(self, values: Values) -> RowScores:
         """Return the same and what each feature contributes to it, preprocessing once."""
+        blocks = self._blocks(values)
+        if len(blocks) == 1:
+            return self._scores_of_block(values)
+        scores = RowScores(np.empty(len(values)), np.empty(len(values)), np.empty(values.shape))
+        for block in blocks:
+            for whole, part in zip(scores, self._scores_of_block(values[block]), strict=True):
+                whole[block] = part
+        return scores
+
+    def _blocks(self, values: Values) -> list[slice]:
+        """Cut rows into blocks that are best scored at once."""
+        rows, at_once = len(values), self.scorer.rows_at_once
+        # The last block is at least as large as the others, so that none is scored as few rows are.
+        starts = range(0, max(rows - at_once, 0) + 1, at_once)
+        return [slice(start, end) for start, end in zip(starts, (*starts[1:], rows), strict=True)]
+
+    def _raw_of_block(self, values: Values) -> Floats:
+        return self.scorer.raw_probability(self.preprocessor.transform(values))
+
+    def _scores_of_block(self, values: Values) -> RowScores:
         raw, contributions = self.scorer.raw_with_contributions(self.preprocessor.transform(values))
         score = log_odds(raw)
         return RowScores(raw, score, self._adding_up(self.preprocessor.by_feature(contributions), score))

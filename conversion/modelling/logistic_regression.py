@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from difflib import get_close_matches
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,9 @@ class LogisticRegressionScorer(Scorer):
     spread_ : numpy.ndarray of float64, shape (columns,)
         Standard deviation of each design column in training; it makes coefficients comparable.
     """
+
+    rows_at_once: ClassVar[int] = 2048
+    """The columns are added up one by one: all of them stay in the processor's cache."""
 
     def preprocessor(
         self, features: tuple[Feature, ...], levels: Levels, preparation: dict[str, Any]

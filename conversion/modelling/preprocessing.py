@@ -7,6 +7,7 @@ the rows.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import combinations_with_replacement
 from typing import Any, Final, Self
 
@@ -28,6 +29,7 @@ from conversion.stats.portable_math import log1p
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
+Encode = Callable[..., Floats]
 
 HEAVY_TAILED: Final = ("count", "duration", "share")
 NUMBERS: Final = (*HEAVY_TAILED, "change", "ordinal", "flag")
@@ -35,6 +37,8 @@ NUMBERS: Final = (*HEAVY_TAILED, "change", "ordinal", "flag")
 NO_LEVEL: Final = -1.0
 # One line of the processor's cache has so many doubles of a row.
 _COLUMNS_AT_ONCE: Final = 8
+# Rows that are encoded at once: what is computed on the way stays in the processor's cache.
+ROWS_AT_ONCE: Final = 1024
 
 
 # Without scikit-learn's wrapper for other containers, which costs as much as transforming one row.
@@ -105,7 +109,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         self._lay_numbers_out(X)
         self._learn_categories(X)
         self._learn_products(X)
-        columns = self._unscaled(X)
+        columns = self._in_blocks(X, self._unscaled)
         self._learn_scales(columns)
         self.sources_ = self._sources()
         self._lay_sources_out()
@@ -132,7 +136,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         """
         if X.ndim != 2 or X.shape[1] != len(self.features):
             raise ValueError(f"feature values of shape {X.shape}, should be (rows, {len(self.features)})")
-        return self._scaled(self._unscaled(X))
+        return self._in_blocks(X, self._encoded)
 
     def by_feature(self, columns: Floats) -> Floats:
         """Sum over columns what comes from each feature: ``columns @ sources_``, in the columns' order.
@@ -283,13 +287,24 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         monotone[self.marks_] = 0
         return monotone
 
-    def _unscaled(self, X: NDArray[np.floating[Any]]) -> Floats:
-        # In place where possible: fitting reaches its peak of memory here.
+    def _in_blocks(self, X: NDArray[np.floating[Any]], encode: Encode) -> Floats:
+        """Encode some rows at a time, into one matrix."""
+        if len(X) <= ROWS_AT_ONCE:
+            return encode(X)
+        columns = np.empty((len(X), len(self.origins_) + len(self.category_columns_) + len(self.products_)))
+        for start in range(0, len(X), ROWS_AT_ONCE):
+            block = slice(start, start + ROWS_AT_ONCE)
+            encode(X[block], columns[block])
+        return columns
+
+    def _encoded(self, X: NDArray[np.floating[Any]], out: Floats | None = None) -> Floats:
+        return self._scaled(self._unscaled(X, out))
+
+    def _unscaled(self, X: NDArray[np.floating[Any]], out: Floats | None = None) -> Floats:
         numbers = X.take(self.origins_, axis=1).astype(np.float64, copy=False)
         missing = np.isnan(numbers)
         np.copyto(numbers, self.fill_, where=missing)
         numbers[:, self.marks_] = missing.take(self.marks_, axis=1)
-        products = self._products(numbers)
         if self.logs:
             heavy = numbers[:, : self.heavy_]
             heavy[...] = signed_log1p(heavy)
@@ -297,12 +312,15 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             table[_level_codes(X[:, place])]
             for place, table in zip(self.categories_, self.one_hots_, strict=True)
         ]
-        return np.concatenate([numbers, *categories, *products], axis=1)
+        return np.concatenate([numbers, *categories, *self._products(numbers)], axis=1, out=out)
 
     def _products(self, numbers: Floats) -> list[Floats]:
+        """Multiply the factors by each other, of numbers whose heavy tails are logs already if ``logs``."""
         if not len(self.squared_):
             return []
-        factors = signed_log1p(numbers.take(self.squared_, axis=1))
+        factors = numbers.take(self.squared_, axis=1)
+        as_they_are = self.squared_ >= (self.heavy_ if self.logs else 0)
+        factors[:, as_they_are] = signed_log1p(factors[:, as_they_are])
         factors -= self.factor_center_
         factors /= self.factor_scale_
         return [factors, factors.take(self.left_, axis=1) * factors.take(self.right_, axis=1)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,9 @@ class Scorer(BaseEstimator, ABC):  # type: ignore[misc]
     estimator_
         What `estimator` returned, fitted.
     """
+
+    rows_at_once: ClassVar[int] = 8192
+    """Rows whose design matrix is made at once: libraries take long to start, but the matrix stays small."""
 
     def __init__(self, hyperparameters: dict[str, Any], seed: int) -> None:
         self.hyperparameters = hyperparameters

@@ -10,7 +10,7 @@ from conversion.config.model_params import MemberType
 from conversion.modelling.calibration import calibrated
 from conversion.modelling.ensemble import raw_probability
 from conversion.stats.losses import log_odds
-from tests.conversion.modelling.fits import export, fitted, scores
+from tests.conversion.modelling.fits import export, fitted, mixed_up, scores
 
 FAMILY_NAMES = get_args(MemberType)
 
@@ -30,6 +30,19 @@ def test_an_ensemble_is_the_mean_of_its_members_log_odds(members: tuple[str, ...
     importance = sum(member.get_feature_importance() for member in alone) / len(members)
     found = ensemble.get_feature_importance()
     pd.testing.assert_series_equal(found, importance[found.index], check_names=False, rtol=1e-12)
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_rows_score_the_same_in_blocks_of_any_size(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = fitted(model__type=family)
+    (member,) = model.members_.values()
+    values = mixed_up(model, export().latest)
+    raw, scored = member.raw_probability(values), member.scores(values)
+    for rows in (70, 100, 149, 299, 300):
+        monkeypatch.setattr(type(member.scorer), "rows_at_once", rows)
+        assert member.raw_probability(values).tobytes() == raw.tobytes()
+        for found, expected in zip(member.scores(values), scored, strict=True):
+            assert found.tobytes() == expected.tobytes()
 
 
 def test_the_order_of_members_is_of_no_account() -> None:

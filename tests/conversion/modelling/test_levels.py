@@ -14,7 +14,14 @@ from conversion.config.attribute_kinds import Category
 from conversion.config.data_contract import Contract
 from conversion.data.attribute_encoding import encode
 from conversion.features.definitions import Feature
-from conversion.modelling.levels import learn_levels, level_codes, unseen_levels, warn_of_unseen_levels
+from conversion.modelling.levels import (
+    ROWS_AT_ONCE,
+    feature_values,
+    learn_levels,
+    level_codes,
+    unseen_levels,
+    warn_of_unseen_levels,
+)
 from tests.contract_files import hubspot, projects
 
 COUNTRY = Feature("country", "country", "country", "-", "category", 0, "firmographics", "country")
@@ -94,6 +101,40 @@ def test_a_table_is_encoded_like_a_request(
     codes = level_codes(column, learned.levels["country"], country(contract))
     (name,) = (name for name in requested if name.startswith("country"))
     np.testing.assert_array_equal(codes, requested[name])
+
+
+NUMBERS = tuple(Feature(name, name, name, "-", "count", 0, "usage") for name in "abc")
+DOUBLES = st.floats(width=32) | st.floats()
+
+
+@given(
+    rows=st.sampled_from([0, 1, 5, ROWS_AT_ONCE, 2 * ROWS_AT_ONCE + 3]),
+    place=st.integers(0, 3),
+    kinds=st.lists(st.sampled_from(["float32", "float64", "int64"]), min_size=3, max_size=3),
+    some=st.lists(DOUBLES, min_size=1, max_size=20),
+    levels=st.lists(st.sampled_from(["JP", "FR", "DE", None]), min_size=1),
+)
+@np.errstate(over="ignore", under="ignore", invalid="ignore")
+def test_values_are_those_of_each_column_alone(
+    rows: int, place: int, kinds: list[str], some: list[float], levels: list[str | None]
+) -> None:
+    contract = with_country(rare=1)
+    learned = learn_levels(snapshots({"JP": 3, "FR": 2}), (COUNTRY,), contract)
+    cells = {name: np.resize(np.roll(some, shift), rows) for shift, name in enumerate("abc")}
+    numbers = {
+        name: (np.isnan(cells[name]) if kind == "int64" else cells[name]).astype(kind)
+        for name, kind in zip("abc", kinds, strict=True)
+    }
+    frame = pd.DataFrame(numbers).assign(country=pd.Series(np.resize(np.array(levels, object), rows)))
+    features = (*NUMBERS[:place], COUNTRY, *NUMBERS[place:])
+    found = feature_values(frame, features, learned.levels, contract)
+    alone = [
+        level_codes(frame["country"], learned.levels["country"], country(contract))
+        if feature is COUNTRY
+        else numbers[feature.name].astype(np.float64)
+        for feature in features
+    ]
+    np.testing.assert_array_equal(found, np.column_stack(alone))
 
 
 def test_unseen_levels_are_counted_and_rare_ones_are_not_unseen(caplog: pytest.LogCaptureFixture) -> None:

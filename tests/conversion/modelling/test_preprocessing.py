@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
@@ -20,7 +22,7 @@ from sklearn.preprocessing import (
 )
 
 from conversion.features.compute import feature_definitions, feature_settings
-from conversion.modelling.preprocessing import HEAVY_TAILED, Preprocessor, signed_log1p
+from conversion.modelling.preprocessing import HEAVY_TAILED, ROWS_AT_ONCE, Preprocessor, signed_log1p
 from tests.contract_files import hubspot
 from tests.conversion.modelling.fits import SECTORS
 from tests.pipeline import small_params
@@ -167,6 +169,72 @@ def test_single_precision_is_as_good() -> None:
     design = found.transform(values)
     assert design.dtype == np.float64
     np.testing.assert_array_equal(design, found.transform(values.astype(np.float64)))
+
+
+def in_one_piece(found: Preprocessor, X: np.ndarray) -> np.ndarray:
+    """Encode all rows at once, each step for itself."""
+    numbers = X[:, found.origins_].astype(np.float64)
+    missing = np.isnan(numbers)
+    numbers = np.where(missing, found.fill_, numbers)
+    numbers[:, found.marks_] = missing[:, found.marks_]
+    factors = signed_log1p(numbers[:, found.squared_])
+    if len(found.squared_):
+        factors = (factors - found.factor_center_) / found.factor_scale_
+        factors = np.column_stack([factors, factors[:, found.left_] * factors[:, found.right_]])
+    if found.logs:
+        numbers[:, : found.heavy_] = signed_log1p(numbers[:, : found.heavy_])
+    codes = np.where(np.isnan(X), -1, X)[:, found.categories_].astype(int).T
+    levels = [table[code] for table, code in zip(found.one_hots_, codes, strict=True)]
+    columns = np.column_stack([numbers, *levels, factors])
+    return np.ascontiguousarray((columns - found.center_) / found.scale_)
+
+
+@given(
+    rows=st.integers(0, 5),
+    blocks=st.integers(0, 2),
+    linear=st.booleans(),
+    quadratic=st.lists(st.sampled_from([*QUADRATIC, "unranked", "activity_frequency"]), unique=True),
+    scaling=st.sampled_from(["standard", "robust", "none"]),
+    dtype=st.sampled_from([np.float64, np.float32]),
+    order=st.sampled_from("CF"),
+    seed=st.integers(0, 99),
+)
+@np.errstate(invalid="ignore", over="ignore", divide="ignore")
+def test_blocks_of_rows_change_no_bit(
+    rows: int,
+    blocks: int,
+    linear: bool,
+    quadratic: list[str],
+    scaling: str,
+    dtype: type,
+    order: Any,
+    seed: int,
+) -> None:
+    found = make(logs=linear, quadratic=tuple(quadratic), scaling=scaling)
+    learned = np.array(snapshots(200, seed), order=order)
+    design = found.fit_transform(learned)
+    assert design.tobytes() == in_one_piece(found, learned).tobytes()
+    rng = np.random.default_rng(seed)
+    values = snapshots(rows + blocks * ROWS_AT_ONCE, seed + 1, gaps=0.3)
+    numbers = np.arange(len(NAMES)) != NAMES.index("sector")
+    values[(rng.random(values.shape) < 0.02) & numbers] = np.inf
+    values[(rng.random(values.shape) < 0.02) & numbers] *= -1.0
+    values[rng.random(len(values)) < 0.1, NAMES.index("sector")] = np.nan
+    values[rng.random(len(values)) < 0.1, NAMES.index("sector")] = UNKNOWN
+    values = np.array(values, dtype=dtype, order=order)
+    assert found.transform(values).tobytes() == in_one_piece(found, values).tobytes()
+
+
+def test_blocks_change_no_bit_of_a_fit() -> None:
+    values = snapshots(2 * ROWS_AT_ONCE + 3, 0)
+    found = make(logs=True, quadratic=QUADRATIC)
+    design = found.fit_transform(values)
+    assert design.tobytes() == in_one_piece(found, values).tobytes()
+    unscaled = in_one_piece(make(scaling="none", logs=True, quadratic=QUADRATIC).fit(values), values)
+    scaler = StandardScaler().fit(unscaled)
+    numbers = len(found.origins_)
+    np.testing.assert_array_equal(found.center_[:numbers], scaler.mean_[:numbers])
+    np.testing.assert_array_equal(found.scale_[:numbers], scaler.scale_[:numbers])
 
 
 def test_the_input_is_left_alone() -> None:
