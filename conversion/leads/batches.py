@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 from conversion.runtime.files import VERIFIED, reading, require_columns, verified_parquet, writing
 
-_CELLS: Final = 8_000_000
-"""Values that are held at a time."""
+_CELLS: Final = 50_000_000
+"""Values that are held at a time, of single precision mostly. Each time the description of each part is read,
+which takes as long as reading a few of its columns."""
 _COMPRESSED: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
@@ -70,6 +71,7 @@ class StoredColumns:
 
     def __init__(self, paths: Sequence[Path], names: Sequence[str]) -> None:
         self._paths, self._names = paths, list(names)
+        self._at_once = max(_CELLS // max(sum(_rows(path) for path in paths), 1), 1)
         self._held: pd.DataFrame = pd.DataFrame()
 
     def __getitem__(self, name: str) -> pd.Series:
@@ -77,9 +79,7 @@ class StoredColumns:
         if name not in self._held:
             self._held = pd.DataFrame()
             place = self._names.index(name)
-            rows = sum(_rows(path) for path in self._paths)
-            some = self._names[place : place + max(_CELLS // max(rows, 1), 1)]
-            parts = [_columns(path, some) for path in self._paths]
+            parts = [_columns(path, self._names[place : place + self._at_once]) for path in self._paths]
             self._held = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
         return self._held[name]
 
