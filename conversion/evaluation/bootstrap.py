@@ -171,7 +171,7 @@ def _company_sums(
             rows, company, group = rows[in_block], company[in_block], group[in_block]
         cell = company.astype(np.int64) * width + group
         for number, column in enumerate(islice(columns_of(rows), columns.start, columns.stop)):
-            by_cell[:, number] += np.bincount(cell, column, len(by_cell))
+            by_cell[cell, number] += column  # a company has one row at a cutoff
     return sums
 
 

@@ -103,9 +103,16 @@ def companies_of(predictions: pd.DataFrame) -> Companies:
     numbers = ids.iloc[:0].to_numpy()
     for rows in by_cutoff:
         of_cutoff = ids.iloc[rows].to_numpy()
-        new = of_cutoff[~np.isin(of_cutoff, numbers)]
+        new = of_cutoff[~_among(of_cutoff, numbers)]
         numbers = np.unique(np.concatenate((numbers, new))) if len(new) else numbers
     return Companies(len(numbers), lambda ids: np.searchsorted(numbers, ids.to_numpy()).astype(np.int32))
+
+
+def _among(values: NDArray[Any], known: NDArray[Any]) -> Bools:
+    """Return which values are known, given what is known in order: a search, as a table takes more memory."""
+    if not len(known):
+        return np.zeros(len(values), dtype=np.bool_)
+    return np.asarray(known[np.minimum(np.searchsorted(known, values), len(known) - 1)] == values)
 
 
 def rows_by_cutoff(predictions: pd.DataFrame) -> list[tuple[pd.Timestamp, slice | NDArray[np.intp]]]:
