@@ -9,9 +9,9 @@ from conversion.evaluation.bootstrap import (
     company_weights,
     difference,
     interval,
+    resample,
     resampled_sums,
 )
-from conversion.evaluation.predictions import companies_of
 from conversion.stats.resampling import percentiles
 from tests.predictions import make_predictions
 
@@ -61,9 +61,7 @@ class TestResampledSums:
         monkeypatch.setattr("conversion.evaluation.bootstrap.CELLS", cells)
         predictions = make_predictions(self.COMPANIES, cutoffs=3)
         groups = Grouped(3, lambda rows: (rows["id"] % 3).to_numpy())
-        companies = companies_of(predictions)
-        draws = Draws(companies.count, 20, seed=1)
-        return resampled_sums(predictions, draws, companies, self.columns_of, groups)
+        return resampled_sums(resample(predictions, 20, seed=1), self.columns_of, groups)
 
     @staticmethod
     def columns_of(rows: pd.DataFrame) -> list[np.ndarray]:
