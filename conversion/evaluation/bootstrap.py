@@ -6,8 +6,8 @@ has the weight of its company.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from conversion.evaluation.predictions import Companies, companies_of, tables_by_cutoff
+from conversion.evaluation.predictions import Companies, Cutoff, companies_of, cutoffs_of, tables_by_cutoff
 from conversion.runtime.progress import counting_bar
 from conversion.stats import resampling
 from conversion.stats.numeric import Floats, Ints, rounded
@@ -91,17 +91,29 @@ class Resampled:
         See `conversion.evaluation.predictions`.
     companies, draws
         The companies of the predictions, and their samples.
+    orders
+        From `conversion.evaluation.predictions.rank_orders`, of rankers that are asked for more than once.
     """
 
     predictions: pd.DataFrame
     companies: Companies
     draws: Draws
+    orders: Mapping[str, NDArray[np.int32]] = field(default_factory=dict)
+
+    def cutoffs(self) -> Iterator[Cutoff]:
+        """Split the predictions; see `conversion.evaluation.predictions.cutoffs_of`."""
+        return cutoffs_of(self.predictions, self.companies, self.orders)
 
 
-def resample(predictions: pd.DataFrame, samples: int, seed: int) -> Resampled:
-    """Draw samples of the companies of the predictions; see `company_weights`."""
+def resample(
+    predictions: pd.DataFrame,
+    samples: int,
+    seed: int,
+    orders: Mapping[str, NDArray[np.int32]] | None = None,
+) -> Resampled:
+    """Draw samples of the companies of the predictions; see `company_weights` and `Resampled`."""
     companies = companies_of(predictions)
-    return Resampled(predictions, companies, Draws(companies.count, samples, seed))
+    return Resampled(predictions, companies, Draws(companies.count, samples, seed), orders or {})
 
 
 @dataclass(frozen=True)

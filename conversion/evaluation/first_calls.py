@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from conversion.evaluation.bootstrap import Draws, Resampled
-from conversion.evaluation.predictions import Cutoff, cutoffs_of
+from conversion.evaluation.predictions import Cutoff
 from conversion.evaluation.ranking_metrics import Ranked, ranked_list
 from conversion.stats.numeric import Floats, Ints
 from conversion.stats.resampling import run_weights
@@ -76,7 +76,7 @@ def first_calls(of: Resampled, rankers: Sequence[str], calls: Sequence[int]) -> 
     counts = np.asarray(calls, dtype=np.int64)
     weeks = [
         _counted(cutoff, [ranked_list(cutoff, ranker) for ranker in rankers], of.draws, counts)
-        for cutoff in cutoffs_of(of.predictions, of.companies)
+        for cutoff in of.cutoffs()
     ]
     reached = np.stack([week[0] for week in weeks], axis=1)
     conversions, prospects = (np.stack(each) for each in list(zip(*weeks, strict=True))[1:])

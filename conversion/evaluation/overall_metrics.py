@@ -21,7 +21,6 @@ from conversion.evaluation.predictions import (
     MODEL,
     ORACLE,
     REVENUE,
-    cutoffs_of,
     tables_by_cutoff,
 )
 from conversion.evaluation.ranking_metrics import MeanMeasures, measure_names, ranked_list
@@ -173,7 +172,7 @@ def _measured(
 def _ranking(of: Resampled, rankers: Sequence[str], top_k: Sequence[int]) -> _Measures:
     names = measure_names(top_k, REVENUE in of.predictions)
     means = MeanMeasures(len(rankers), top_k, REVENUE in of.predictions, of.draws.samples)
-    for cutoff in cutoffs_of(of.predictions, of.companies):
+    for cutoff in of.cutoffs():
         for place, ranker in enumerate(rankers):
             ranked = ranked_list(cutoff, ranker)
             for places, weights in of.draws.blocks():

@@ -33,6 +33,7 @@ from conversion.evaluation.predictions import (
     ORACLE,
     conversions_of,
     probability_counts,
+    rank_orders,
     rows_by_cutoff,
     selected,
     tables_by_cutoff,
@@ -174,7 +175,8 @@ def evaluate_backtest(
     Evaluation
     """
     settings = params.evaluate
-    resampled = resample(predictions, settings.bootstrap_samples, params.seed)
+    orders = rank_orders(predictions, rankers_in(predictions), folder)
+    resampled = resample(predictions, settings.bootstrap_samples, params.seed, orders)
     counts = probability_counts(predictions)
     metrics = evaluation_metrics(resampled, counts, params, folder)
     if settings.cross_validation_folds:

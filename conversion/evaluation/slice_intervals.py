@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from conversion.evaluation.bootstrap import Resampled
 from conversion.evaluation.first_calls import weights_before
-from conversion.evaluation.predictions import MODEL, Cutoff, cutoffs_of
+from conversion.evaluation.predictions import MODEL, Cutoff
 from conversion.evaluation.ranking_metrics import MeanMeasures, Ranked, measure_names, part_of, ranked_list
 from conversion.evaluation.slice_metrics import members_of, with_bounds
 from conversion.stats.numeric import Bools, Floats, divide
@@ -50,7 +50,7 @@ def _measured(of: Resampled, slices: Sequence[tuple[str, str]], top_k: Sequence[
     draws = of.draws
     auc = MeanMeasures(len(slices), (), False, draws.samples)
     recalls = _MeanRecalls(len(slices), top_k, draws.samples)
-    for cutoff in cutoffs_of(of.predictions, of.companies):
+    for cutoff in of.cutoffs():
         whole = replace(ranked_list(cutoff, MODEL), mrr=None)
         own = []
         for place, each in enumerate(slices):

@@ -73,7 +73,7 @@ def slice_measures(of: Resampled, columns: Sequence[str], top_k: Sequence[int]) 
 
 def measures_of_splits(of: Resampled, splits: Sequence[Split], top_k: Sequence[int]) -> pd.DataFrame:
     """Measure the slices of splits, that of all prospects first; see `slice_measures`."""
-    counted = count_slices(of.predictions, splits, top_k)
+    counted = count_slices(of.cutoffs(), splits, top_k)
     summed = [resampled_sums(of, _slice_columns, Grouped(len(each.slices), each.of)) for each in splits]
     total = np.concatenate([sums for sums, _ in summed])
     sampled = np.concatenate([sums for _, sums in summed], axis=1)
