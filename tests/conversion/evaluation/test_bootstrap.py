@@ -87,6 +87,15 @@ class TestResampledSums:
         assert some[0] == pytest.approx(at_once[0], rel=1e-15)
         assert (some[1] == at_once[1]).all()
 
+    @pytest.mark.parametrize("rows", [1, 7])
+    def test_nor_do_the_rows_that_are_summed_at_a_time(
+        self, rows: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        at_once = self.sums(1 << 20, monkeypatch)
+        monkeypatch.setattr("conversion.evaluation.bootstrap.ROWS_AT_ONCE", rows)
+        for found, expected in zip(self.sums(1 << 20, monkeypatch), at_once, strict=True):
+            assert (found == expected).all()
+
 
 class TestIntervals:
     def test_by_hand(self) -> None:
