@@ -34,6 +34,7 @@ from conversion.config.params import Params
 from conversion.config.params_file import load_params
 from conversion.data.timeline import WEEK
 from conversion.evaluation.backtest import backtest
+from conversion.evaluation.bootstrap import resample
 from conversion.evaluation.overall_metrics import ranker_measures
 from conversion.evaluation.predictions import MODEL
 from conversion.evaluation.probability_metrics import probability_measures
@@ -271,10 +272,10 @@ def table(compared: Comparison, params: Params) -> str:
     samples, seed = params.evaluate.bootstrap_samples, params.seed
     probabilities = (MODEL, *compared.versions)
     rankers = (*probabilities, RULE)
-    ranking = ranker_measures(compared.predictions, rankers, TOP_K, samples, seed, probabilities)
+    ranking = ranker_measures(resample(compared.predictions, samples, seed), rankers, TOP_K, probabilities)
     rated = {
         column: probability_measures(
-            compared.predictions.assign(**{MODEL: compared.predictions[column]}), samples, seed
+            resample(compared.predictions.assign(**{MODEL: compared.predictions[column]}), samples, seed)
         )
         for column in probabilities
     }

@@ -34,6 +34,7 @@ from conversion.config.params import Params
 from conversion.config.params_file import load_params
 from conversion.data.timeline import WEEK, week_number
 from conversion.evaluation.backtest import backtest, with_oracle
+from conversion.evaluation.bootstrap import resample
 from conversion.evaluation.cross_validation import cross_validation
 from conversion.evaluation.overall_metrics import ranker_measures
 from conversion.evaluation.predictions import MODEL, ORACLE
@@ -165,14 +166,14 @@ def kept(predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
     """Measure every ranker on the same lists: what is kept of the claim, and what others achieve."""
     samples, seed = params.evaluate.bootstrap_samples, params.seed
     rankers = [name for name in (*LEARNERS, MODEL, *RULES, ORACLE) if name in predictions]
-    result = ranker_measures(predictions, rankers, TOP_K, samples, seed)
+    result = ranker_measures(resample(predictions, samples, seed), rankers, TOP_K)
     shown = (
         "roc_auc",
         "average_precision",
         *(f"{of}_at_{k}" for of in ("precision", "recall") for k in TOP_K),
     )
     rated = {
-        name: probability_measures(predictions.assign(**{MODEL: predictions[name]}), samples, seed)
+        name: probability_measures(resample(predictions.assign(**{MODEL: predictions[name]}), samples, seed))
         for name in (*LEARNERS, MODEL)
     }
     return {
@@ -189,7 +190,9 @@ def kept(predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
 def minus_rule(predictions: pd.DataFrame, name: str, params: Params) -> dict[str, float | None]:
     """Return a ranker's average precision minus the users rule's, on the same samples of companies."""
     rows = predictions.assign(**{MODEL: predictions[name]})
-    result = ranker_measures(rows, [MODEL, RULE], TOP_K, params.evaluate.bootstrap_samples, params.seed)
+    result = ranker_measures(
+        resample(rows, params.evaluate.bootstrap_samples, params.seed), [MODEL, RULE], TOP_K
+    )
     difference: dict[str, float | None] = result["differences"][RULE]["average_precision"]
     return difference
 
@@ -220,7 +223,7 @@ def ladder(data: Data, params: Params, seeds: int) -> dict[str, dict[str, dict[s
             scored[name] = scored_in_parts(learn_rows, train, test_rows, splits, learner, params.seed)
             bar.update()
         result = ranker_measures(
-            scored, list(LEARNERS), TOP_K[:1], params.evaluate.bootstrap_samples, params.seed
+            resample(scored, params.evaluate.bootstrap_samples, params.seed), list(LEARNERS), TOP_K[:1]
         )
         steps[step] = {name: _ladder_measures(result["rankers"][name], tested["label"]) for name in LEARNERS}
     bar.close()

@@ -25,6 +25,7 @@ from conversion.config.model_params import model_types
 from conversion.config.params import Params
 from conversion.config.params_file import load_params
 from conversion.evaluation.backtest import with_oracle
+from conversion.evaluation.bootstrap import resample
 from conversion.evaluation.overall_metrics import ranker_measures
 from conversion.evaluation.predictions import BASE_RATE, MODEL, ORACLE
 from conversion.modelling.families import make_model
@@ -77,7 +78,7 @@ def share_of_oracle(
         for week in weeks
     ]
     result = ranker_measures(
-        pd.concat(scored), [MODEL, ORACLE], [], 20, params.seed, [MODEL, BASE_RATE, ORACLE]
+        resample(pd.concat(scored), 20, params.seed), [MODEL, ORACLE], [], [MODEL, BASE_RATE, ORACLE]
     )
     return {name: result["share_of_oracle"][name]["value"] for name in MEASURES}
 

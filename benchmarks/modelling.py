@@ -39,6 +39,7 @@ from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.config.params_file import load_params
 from conversion.evaluation.backtest import backtest, with_oracle
+from conversion.evaluation.bootstrap import resample
 from conversion.evaluation.overall_metrics import ranker_measures
 from conversion.evaluation.predictions import MODEL, ORACLE
 from conversion.evaluation.probability_metrics import probability_measures
@@ -178,9 +179,11 @@ def measured(data: Data, changes: Mapping[str, Any]) -> dict[str, Any]:
         predictions = with_oracle(predictions, data.truth)
     samples = params.evaluate.bootstrap_samples
     rankers = [name for name in (MODEL, RULE, ORACLE) if name in predictions]
-    result = ranker_measures(predictions, rankers, TOP_K, samples, params.seed)
+    result = ranker_measures(resample(predictions, samples, params.seed), rankers, TOP_K)
     rated = {
-        name: probability_measures(predictions.assign(**{MODEL: predictions[name]}), samples, params.seed)
+        name: probability_measures(
+            resample(predictions.assign(**{MODEL: predictions[name]}), samples, params.seed)
+        )
         for name in rankers
         if name != RULE
     }

@@ -17,6 +17,7 @@ from conversion.config.contract_file import load_contract
 from conversion.config.data_contract import Contract
 from conversion.config.params_file import load_params
 from conversion.evaluation.backtest import backtest
+from conversion.evaluation.bootstrap import resample
 from conversion.evaluation.overall_metrics import ranker_measures
 from conversion.evaluation.predictions import MODEL
 from conversion.runtime.files import verified_parquet, write_csv, write_json, write_parquet
@@ -88,6 +89,6 @@ def measures_of(predictions: pd.DataFrame) -> dict[str, Any]:
     """Measure the model's lists, with intervals; ``prospects`` is how many are on a list, on average."""
     params = load_params(ROOT / "params.yaml")
     samples = params.evaluate.bootstrap_samples
-    found = ranker_measures(predictions, [MODEL], (10,), samples, params.seed)["rankers"][MODEL]
+    found = ranker_measures(resample(predictions, samples, params.seed), [MODEL], (10,))["rankers"][MODEL]
     prospects = round(len(predictions) / predictions["as_of"].nunique(), 1)
     return {"prospects": prospects, **{name: found[name] for name in SHOWN}}

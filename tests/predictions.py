@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from conversion.evaluation import curves
+from conversion.config.params import Params
+from conversion.evaluation import curves, report
+from conversion.evaluation.bootstrap import resample
+from conversion.evaluation.predictions import probability_counts
 from conversion.evaluation.slice_intervals import with_ranking_intervals
 from conversion.evaluation.slice_metrics import slice_measures
 from conversion.stats.hashing import uniform_hash
@@ -59,23 +64,41 @@ def unranked_week(labels: list[int], scores: list[float]) -> pd.DataFrame:
     return one_week(labels, scores).assign(MRR=0.0)
 
 
+def roc_of(predictions: pd.DataFrame) -> pd.DataFrame:
+    return curves.roc_curve_table(probability_counts(predictions))
+
+
+def precision_recall_of(predictions: pd.DataFrame) -> pd.DataFrame:
+    return curves.precision_recall_table(probability_counts(predictions))
+
+
+def histogram_of(predictions: pd.DataFrame) -> pd.DataFrame:
+    return curves.probability_histogram_table(probability_counts(predictions))
+
+
 def reliability_of(predictions: pd.DataFrame) -> pd.DataFrame:
     """Make a reliability table from few bootstrap samples."""
-    return curves.reliability_table(predictions, samples=50, seed=1)
+    return curves.reliability_table(resample(predictions, 50, 1), probability_counts(predictions))
 
 
 def gains_of(predictions: pd.DataFrame, rankers: Sequence[str] | None = None) -> pd.DataFrame:
     """Make a table of gains from few bootstrap samples."""
-    return curves.gains_table(predictions, 20, 1, rankers)
+    return curves.gains_table(resample(predictions, 20, 1), rankers)
 
 
 def drawn_slices(predictions: pd.DataFrame) -> pd.DataFrame:
     """Measure all prospects and the slices of ``part``, with every interval."""
-    slices = slice_measures(predictions, ["part"], [10, 50], samples=30, seed=1)
-    return with_ranking_intervals(slices, predictions, [10, 50], samples=30, seed=1)
+    slices = slice_measures(resample(predictions, 30, 1), ["part"], [10, 50])
+    return with_ranking_intervals(slices, resample(predictions, 30, 1), [10, 50])
 
 
 def sliced_by(predictions: pd.DataFrame, column: str) -> pd.DataFrame:
     """Measure the slices of a column, such as the ``month`` that is added."""
     months = predictions.assign(month=predictions["as_of"].dt.strftime("%Y-%m"))
-    return slice_measures(months, [column], [10, 50], samples=30, seed=1).iloc[1:]
+    return slice_measures(resample(months, 30, 1), [column], [10, 50]).iloc[1:]
+
+
+def evaluated(predictions: pd.DataFrame, params: Params, folder: Path | None = None) -> dict[str, Any]:
+    """Take the measures of a whole backtest."""
+    of = resample(predictions, params.evaluate.bootstrap_samples, params.seed)
+    return report.evaluation_metrics(of, probability_counts(predictions), params, folder)

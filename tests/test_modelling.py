@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from benchmarks import modelling, modelling_page
-from conversion.evaluation import backtest, report
+from conversion.evaluation import backtest
 from conversion.evaluation.predictions import MODEL, ORACLE
 from conversion.modelling.families import make_model
 from conversion.runtime.errors import UserError
@@ -21,6 +21,7 @@ from conversion.runtime.files import read_json, write_json
 from tests.contract_files import hubspot
 from tests.exports import tiny_export
 from tests.pipeline import PARAMS, Pipeline, small_params
+from tests.predictions import evaluated
 from tools.docs.markdown import BLOCK
 
 SETTINGS: dict[str, Any] = {"evaluate__spacing_weeks": 4, "evaluate__refit_weeks": 8, "evaluate__jobs": 1}
@@ -101,9 +102,7 @@ def test_a_recipe_is_measured_as_evaluate_does() -> None:
     made = data()
     found = modelling.measured(made, {"model.type": "random_forest", "features.groups": ["usage"]})
     params = modelling.changed(made.params, {"model.type": "random_forest", "features.groups": ["usage"]})
-    result = report.evaluation_metrics(
-        backtest.backtest(made.train, made.snapshots, params, hubspot()), params
-    )
+    result = evaluated(backtest.backtest(made.train, made.snapshots, params, hubspot()), params)
     ours = found["rankers"][MODEL]
     assert ours["average_precision"] == result["ranking"]["probability"]["average_precision"]
     assert ours["log_loss_ratio"] == result["probability"]["log_loss_ratio"]

@@ -6,8 +6,8 @@ has the weight of its company.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from conversion.evaluation.predictions import Companies, tables_by_cutoff
+from conversion.evaluation.predictions import Companies, Cutoff, companies_of, cutoffs_of, tables_by_cutoff
 from conversion.runtime.progress import counting_bar
 from conversion.stats import resampling
 from conversion.stats.numeric import Floats, Ints, rounded
@@ -24,6 +24,8 @@ from conversion.stats.resampling import percentiles
 
 SAMPLES_AT_ONCE: Final = 256
 """Samples that a list is measured on at a time."""
+ROWS_AT_ONCE: Final = 1 << 14
+"""Rows whose columns are summed while they are in the processor's cache."""
 CELLS: Final = 1 << 25
 """Sums of companies in memory at a time, 8 bytes each."""
 
@@ -80,6 +82,41 @@ class Draws:
 
 
 @dataclass(frozen=True)
+class Resampled:
+    """Predictions, and bootstrap samples of their companies: drawn once for all measures.
+
+    Attributes
+    ----------
+    predictions
+        See `conversion.evaluation.predictions`.
+    companies, draws
+        The companies of the predictions, and their samples.
+    orders
+        From `conversion.evaluation.predictions.rank_orders`, of rankers that are asked for more than once.
+    """
+
+    predictions: pd.DataFrame
+    companies: Companies
+    draws: Draws
+    orders: Mapping[str, NDArray[np.int32]] = field(default_factory=dict)
+
+    def cutoffs(self) -> Iterator[Cutoff]:
+        """Split the predictions; see `conversion.evaluation.predictions.cutoffs_of`."""
+        return cutoffs_of(self.predictions, self.companies, self.orders)
+
+
+def resample(
+    predictions: pd.DataFrame,
+    samples: int,
+    seed: int,
+    orders: Mapping[str, NDArray[np.int32]] | None = None,
+) -> Resampled:
+    """Draw samples of the companies of the predictions; see `company_weights` and `Resampled`."""
+    companies = companies_of(predictions)
+    return Resampled(predictions, companies, Draws(companies.count, samples, seed), orders or {})
+
+
+@dataclass(frozen=True)
 class Grouped:
     """How the rows of the predictions fall into groups.
 
@@ -104,9 +141,7 @@ ONE_GROUP: Final = Grouped(1, everyone)
 
 
 def resampled_sums(
-    predictions: pd.DataFrame,
-    draws: Draws,
-    companies: Companies,
+    of: Resampled,
     columns_of: Callable[[pd.DataFrame], Iterable[Floats]],
     groups: Grouped = ONE_GROUP,
 ) -> tuple[Floats, Floats]:
@@ -117,12 +152,11 @@ def resampled_sums(
 
     Parameters
     ----------
-    predictions
-        See `conversion.evaluation.predictions`.
-    draws, companies
-        The samples, and the companies that they drew.
+    of
+        What is summed.
     columns_of
-        Gives the columns of the rows of a cutoff, one after the other: no more than one need be in memory.
+        Gives the columns of some rows of a cutoff, one after the other. A row's values do not depend on the
+        other rows.
     groups
         Each group is summed apart.
 
@@ -131,14 +165,14 @@ def resampled_sums(
     ndarray of float64, ndarray of float64
         Groups by columns; samples by groups by columns.
     """
-    count = sum(1 for _ in columns_of(predictions.iloc[:0]))
+    count = sum(1 for _ in columns_of(of.predictions.iloc[:0]))
     total = np.empty((groups.count, count))
-    sampled = np.empty((draws.samples - 1, groups.count, count))
-    cells = max(1, CELLS // max(companies.count, 1))
+    sampled = np.empty((of.draws.samples - 1, groups.count, count))
+    cells = max(1, CELLS // max(of.companies.count, 1))
     for block, columns in _passes(cells, groups.count, count):
-        sums = _company_sums(predictions, companies, columns_of, groups, block, columns)
+        sums = _company_sums(of, columns_of, groups, block, columns)
         total[block, columns] = sums.sum(axis=0)
-        flat = sums_at_counts(draws.sampled, sums.reshape(len(sums), -1))
+        flat = sums_at_counts(of.draws.sampled, sums.reshape(len(sums), -1))
         sampled[:, block, columns] = flat.reshape(-1, *sums.shape[1:])
     return total, sampled
 
@@ -153,8 +187,7 @@ def _passes(cells: int, groups: int, columns: int) -> Iterator[tuple[slice, slic
 
 
 def _company_sums(
-    predictions: pd.DataFrame,
-    companies: Companies,
+    of: Resampled,
     columns_of: Callable[[pd.DataFrame], Iterable[Floats]],
     groups: Grouped,
     block: slice,
@@ -162,16 +195,16 @@ def _company_sums(
 ) -> Floats:
     """Return companies by a block of groups by some columns."""
     width = block.stop - block.start
-    sums = np.zeros((companies.count, width, columns.stop - columns.start))
-    by_cell = sums.reshape(companies.count * width, sums.shape[2])
-    for rows in tables_by_cutoff(predictions):
-        company, group = companies.numbers(rows["id"]), groups.of(rows) - block.start
-        if width < groups.count:
+    sums = np.zeros((of.companies.count, width, columns.stop - columns.start))
+    by_cell = sums.reshape(of.companies.count * width, sums.shape[2])
+    for of_cutoff in tables_by_cutoff(of.predictions):
+        groups_of_rows = groups.of(of_cutoff) - block.start
+        for start in range(0, len(of_cutoff), ROWS_AT_ONCE):
+            rows, group = (each[start : start + ROWS_AT_ONCE] for each in (of_cutoff, groups_of_rows))
+            values = np.column_stack([*islice(columns_of(rows), columns.start, columns.stop)])
             in_block = (group >= 0) & (group < width)
-            rows, company, group = rows[in_block], company[in_block], group[in_block]
-        cell = company.astype(np.int64) * width + group
-        for number, column in enumerate(islice(columns_of(rows), columns.start, columns.stop)):
-            by_cell[:, number] += np.bincount(cell, column, len(by_cell))
+            cell = of.companies.numbers(rows["id"])[in_block].astype(np.int64) * width + group[in_block]
+            by_cell[cell] += values[in_block]  # a company has one row at a cutoff
     return sums
 
 

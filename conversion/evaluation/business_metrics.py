@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 
 from conversion.config.params import Evaluate
-from conversion.evaluation.predictions import MODEL, REVENUE, companies_of, conversions_of, cutoffs_of
+from conversion.evaluation.predictions import MODEL, REVENUE, conversions_of, tables_by_cutoff
 from conversion.stats.metric import HIGHER, LOWER, Metric
 from conversion.stats.numeric import Floats, rounded
+from conversion.stats.rank_order import first_of_order
 
 _GROSS: Final = "not won by the call: only a control group can tell what calling adds"
 NO_VALUE: Final = "the contract has no value of a conversion, and evaluate.value_per_conversion is null"
@@ -73,10 +74,9 @@ def business_measures(predictions: pd.DataFrame, settings: Evaluate) -> dict[str
         The keys of `BUSINESS_METRICS`. A company that is called at several cutoffs before it converts counts
         once. Revenue is left out where it is not known. ``gross_margin_over_cost`` is None without cost.
     """
-    companies = companies_of(predictions)
     called = [
-        cutoff.rows.iloc[cutoff.order(MODEL)[: settings.contacts_per_week]]
-        for cutoff in cutoffs_of(predictions, companies)
+        rows.iloc[first_of_order(rows[MODEL], rows["id"].to_numpy(), settings.contacts_per_week)]
+        for rows in tables_by_cutoff(predictions)
     ]
     calls = pd.concat(called)
     converters = conversions_of(predictions)["id"].nunique()

@@ -1,7 +1,7 @@
 """The tables behind the plots.
 
-In all of them ``predictions`` is the table that `conversion.evaluation.predictions` describes, and
-``samples`` and ``seed`` are those of `conversion.evaluation.bootstrap.company_weights`.
+In all of them ``of`` is the predictions that `conversion.evaluation.predictions` describes with samples of
+their companies, and ``counts`` what `conversion.evaluation.predictions.probability_counts` returns of them.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import numpy as np
 import pandas as pd
 
 from conversion.config.params import BASELINE_WEEKS
-from conversion.evaluation.bootstrap import Grouped
+from conversion.evaluation.bootstrap import Grouped, Resampled
 from conversion.evaluation.decision_metrics import CLASSES
 from conversion.evaluation.first_calls import FirstCalls, first_calls, rule_in
 from conversion.evaluation.predictions import (
     MODEL,
     ORACLE,
-    probability_counts,
     rows_by_cutoff,
     tables_by_cutoff,
 )
 from conversion.evaluation.slice_counts import ALL
 from conversion.evaluation.slice_metrics import calibration_by_group
 from conversion.stats.bins import quantile_edges
+from conversion.stats.distinct_counts import Distinct
 from conversion.stats.numeric import Floats, Ints, divide, finite
 from conversion.stats.portable_math import exp, log
 from conversion.stats.resampling import percentiles
@@ -62,7 +62,7 @@ _CURVE_POINTS: Final = 100
 _CALLS: Final = np.concatenate((np.arange(FIRST_CALLS), np.arange(FIRST_CALLS, GAINS_CALLS, 10)))
 
 
-def roc_curve_table(predictions: pd.DataFrame) -> pd.DataFrame:
+def roc_curve_table(counts: Distinct) -> pd.DataFrame:
     """Compute points of the model's ROC curve over all rows.
 
     Returns
@@ -70,7 +70,7 @@ def roc_curve_table(predictions: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         ``false_positive_rate``, ``true_positive_rate``; at most 200 true points of the curve.
     """
-    hits, alarms, _ = _decisions_by_threshold(predictions)
+    hits, alarms, _ = _decisions_by_threshold(counts)
     # Not scikit-learn's roc_curve: its rates are undefined if there is one class alone.
     alarm_rate = np.concatenate(([0.0], alarms / max(alarms[-1], 1)))
     hit_rate = np.concatenate(([0.0], hits / max(hits[-1], 1)))
@@ -79,7 +79,7 @@ def roc_curve_table(predictions: pd.DataFrame) -> pd.DataFrame:
     return table.round(6)
 
 
-def precision_recall_table(predictions: pd.DataFrame) -> pd.DataFrame:
+def precision_recall_table(counts: Distinct) -> pd.DataFrame:
     """Compute points of the model's precision-recall curve over all rows.
 
     Returns
@@ -88,7 +88,7 @@ def precision_recall_table(predictions: pd.DataFrame) -> pd.DataFrame:
         ``recall``, ``precision``, ``threshold``; at most 200 true points of the curve, the last at recall 1,
         where precision is the prevalence.
     """
-    hits, alarms, threshold = _decisions_by_threshold(predictions)
+    hits, alarms, threshold = _decisions_by_threshold(counts)
     called = hits + alarms
     # Not scikit-learn's precision_recall_curve: the points are spread along counts, which it does not return.
     kept = _spread(hits, log(called))
@@ -102,7 +102,7 @@ def precision_recall_table(predictions: pd.DataFrame) -> pd.DataFrame:
     return table.round(6)
 
 
-def reliability_table(predictions: pd.DataFrame, samples: int, seed: int) -> pd.DataFrame:
+def reliability_table(of: Resampled, counts: Distinct) -> pd.DataFrame:
     """Compare predicted probability and observed share in quantile bins of the probability.
 
     Returns
@@ -111,24 +111,20 @@ def reliability_table(predictions: pd.DataFrame, samples: int, seed: int) -> pd.
         One row for each bin of `RELIABILITY_LEVELS`: ``mean_probability``, ``observed_share``, the bounds
         ``low`` and ``high`` of its 95 % interval, ``prospects``, ``conversions``.
     """
-    edges = quantile_edges(probability_counts(predictions), RELIABILITY_LEVELS)
+    edges = quantile_edges(counts, RELIABILITY_LEVELS)
     bins = Grouped(len(edges) + 1, lambda rows: np.searchsorted(edges, finite(rows[MODEL])))
-    table = calibration_by_group(predictions, bins, samples, seed)
+    table = calibration_by_group(of, bins)
     columns = ["mean_probability", "observed_share", "low", "high", "prospects", "conversions"]
     return table.loc[table["prospects"] > 0, columns].round(8).reset_index(drop=True)
 
 
-def gains_table(
-    predictions: pd.DataFrame, samples: int, seed: int, rankers: Sequence[str] | None = None
-) -> pd.DataFrame:
+def gains_table(of: Resampled, rankers: Sequence[str] | None = None) -> pd.DataFrame:
     """Compute the share of all conversions that the first calls of every cutoff's list would reach.
 
     Parameters
     ----------
-    predictions
+    of
         With the columns to rank by.
-    samples, seed
-        See the module.
     rankers
         Columns to rank by; None: those of `RANKER_NAMES` that the predictions have.
 
@@ -139,11 +135,11 @@ def gains_table(
         the longest list), ``share_of_conversions`` with the bounds ``low`` and ``high`` of its 95 % interval,
         ``lift`` (over calling in random order).
     """
-    chosen = [name for name in RANKER_NAMES if name in predictions] if rankers is None else rankers
-    lists = [len(rows) for rows in tables_by_cutoff(predictions)]
+    chosen = [name for name in RANKER_NAMES if name in of.predictions] if rankers is None else rankers
+    lists = [len(rows) for rows in tables_by_cutoff(of.predictions)]
     longest = min(max(lists), GAINS_CALLS)
     calls = [*_CALLS[longest > _CALLS].tolist(), longest]
-    found = first_calls(predictions, chosen, calls, samples, seed)
+    found = first_calls(of, chosen, calls)
     return pd.concat([_gains(ranker, found[ranker]) for ranker in chosen], ignore_index=True)
 
 
@@ -218,19 +214,15 @@ def slices_table(slices: pd.DataFrame) -> pd.DataFrame:
     return table[~whole].reset_index(drop=True)
 
 
-def precision_over_time_table(
-    predictions: pd.DataFrame, top_k: Sequence[int], samples: int, seed: int
-) -> pd.DataFrame:
+def precision_over_time_table(of: Resampled, top_k: Sequence[int]) -> pd.DataFrame:
     """Compute the share of the first calls of each week's list that convert, of the model and of the rule.
 
     Parameters
     ----------
-    predictions
+    of
         See the module.
     top_k
         List lengths; the first, the middle and the last are taken.
-    samples, seed
-        See the module.
 
     Returns
     -------
@@ -240,13 +232,13 @@ def precision_over_time_table(
         ``high`` of the mean's 95 % interval. In random order the precision is the share of all prospects.
     """
     calls = sorted({top_k[0], top_k[len(top_k) // 2], top_k[-1]})
-    rankers = (MODEL, rule_in(predictions))
-    found = first_calls(predictions, rankers, calls, samples, seed)
+    rankers = (MODEL, rule_in(of.predictions))
+    found = first_calls(of, rankers, calls)
     shares = {RANKER_NAMES[ranker]: found[ranker].reached / found[ranker].called for ranker in rankers}
     some = found[MODEL]
     prevalence = (some.conversions / some.prospects)[:, None]
     shares[RANKER_NAMES["random"]] = np.broadcast_to(prevalence, some.reached.shape)
-    weeks = [f"{as_of:%Y-%m-%d}" for as_of, _ in rows_by_cutoff(predictions)]
+    weeks = [f"{as_of:%Y-%m-%d}" for as_of, _ in rows_by_cutoff(of.predictions)]
     parts = [
         _over_time(share[:, number]).assign(calls=count, ranker=name, as_of=weeks)
         for number, count in enumerate(calls)
@@ -256,13 +248,13 @@ def precision_over_time_table(
     return pd.concat(parts, ignore_index=True)[names].round(6)
 
 
-def probability_histogram_table(predictions: pd.DataFrame, bins: int = 40) -> pd.DataFrame:
+def probability_histogram_table(counts: Distinct, bins: int = 40) -> pd.DataFrame:
     """Count the model's probabilities by class, in bins of equal width on a log scale.
 
     Parameters
     ----------
-    predictions
-        With ``label`` and ``probability``.
+    counts
+        See the module.
     bins
         Number of bins; probabilities below 1e-6 are in the first.
 
@@ -271,24 +263,23 @@ def probability_histogram_table(predictions: pd.DataFrame, bins: int = 40) -> pd
     DataFrame
         Long: ``outcome``, ``probability_from``, ``probability_to``, ``prospects``, ``share`` (of the class).
     """
-    of_class = probability_counts(predictions)
-    probability = np.clip(of_class.distinct, SMALLEST_PROBABILITY, 1.0)
+    probability = np.clip(counts.distinct, SMALLEST_PROBABILITY, 1.0)
     lowest = min(float(probability.min(initial=1.0)), 0.5)
     edges = exp(np.linspace(float(log(lowest)), 0.0, bins + 1))
     # The outer bins hold the extremes, whatever the last bit of a rounded edge is.
     number = np.clip(np.searchsorted(edges, probability, side="right") - 1, 0, bins - 1)
     parts = []
-    rows = (of_class.rows - of_class.positives, of_class.positives)
+    rows = (counts.rows - counts.positives, counts.positives)
     for name, each in zip(CLASSES, rows, strict=True):
-        counts = np.bincount(number, each, bins).astype(np.int64)
+        prospects = np.bincount(number, each, bins).astype(np.int64)
         parts.append(
             pd.DataFrame(
                 {
                     "outcome": name,
                     "probability_from": edges[:-1],
                     "probability_to": edges[1:],
-                    "prospects": counts,
-                    "share": counts / max(counts.sum(), 1),
+                    "prospects": prospects,
+                    "share": prospects / max(prospects.sum(), 1),
                 }
             )
         )
@@ -320,9 +311,8 @@ def confusion_table(counts: Ints) -> pd.DataFrame:
     )
 
 
-def _decisions_by_threshold(predictions: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
+def _decisions_by_threshold(counts: Distinct) -> tuple[Floats, Floats, Floats]:
     """Return the conversions and the other rows from each distinct probability on, and it, descending."""
-    counts = probability_counts(predictions)
     others = counts.rows - counts.positives
     hits, alarms = (np.cumsum(each[::-1]).astype(np.float64) for each in (counts.positives, others))
     return hits, alarms, counts.distinct[::-1]

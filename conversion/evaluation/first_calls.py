@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from conversion.evaluation.bootstrap import Draws
-from conversion.evaluation.predictions import Cutoff, companies_of, cutoffs_of
+from conversion.evaluation.bootstrap import Draws, Resampled
+from conversion.evaluation.predictions import Cutoff
 from conversion.evaluation.ranking_metrics import Ranked, ranked_list
 from conversion.stats.numeric import Floats, Ints
 from conversion.stats.resampling import run_weights
@@ -56,33 +56,27 @@ def rule_in(predictions: pd.DataFrame) -> str:
     return next(name for name in RULES if name in predictions)
 
 
-def first_calls(
-    predictions: pd.DataFrame, rankers: Sequence[str], calls: Sequence[int], samples: int, seed: int
-) -> dict[str, FirstCalls]:
+def first_calls(of: Resampled, rankers: Sequence[str], calls: Sequence[int]) -> dict[str, FirstCalls]:
     """Count the conversions among the first calls of each list.
 
     Parameters
     ----------
-    predictions
-        See `conversion.evaluation.predictions`.
+    of
+        The predictions, and samples of their companies.
     rankers
         Columns to rank by.
     calls
         Numbers of calls, increasing.
-    samples, seed
-        See `conversion.evaluation.bootstrap.company_weights`.
 
     Returns
     -------
     dict
         By ranker.
     """
-    companies = companies_of(predictions)
     counts = np.asarray(calls, dtype=np.int64)
-    draws = Draws(companies.count, samples, seed)
     weeks = [
-        _counted(cutoff, [ranked_list(cutoff, ranker) for ranker in rankers], draws, counts)
-        for cutoff in cutoffs_of(predictions, companies)
+        _counted(cutoff, [ranked_list(cutoff, ranker) for ranker in rankers], of.draws, counts)
+        for cutoff in of.cutoffs()
     ]
     reached = np.stack([week[0] for week in weeks], axis=1)
     conversions, prospects = (np.stack(each) for each in list(zip(*weeks, strict=True))[1:])

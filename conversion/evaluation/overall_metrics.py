@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from conversion.evaluation.bootstrap import (
-    Draws,
     Measured,
+    Resampled,
     difference,
     interval,
+    resample,
     resampled_sums,
 )
 from conversion.evaluation.predictions import (
@@ -20,9 +21,6 @@ from conversion.evaluation.predictions import (
     MODEL,
     ORACLE,
     REVENUE,
-    Companies,
-    companies_of,
-    cutoffs_of,
     tables_by_cutoff,
 )
 from conversion.evaluation.ranking_metrics import MeanMeasures, measure_names, ranked_list
@@ -61,11 +59,9 @@ _Measures = dict[tuple[str, str], Measured]
 
 
 def ranker_measures(
-    predictions: pd.DataFrame,
+    of: Resampled,
     rankers: Sequence[str],
     top_k: Sequence[int],
-    samples: int,
-    seed: int,
     probabilities: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Measure each ranker over the whole backtest, and compare the model with each baseline.
@@ -75,14 +71,12 @@ def ranker_measures(
 
     Parameters
     ----------
-    predictions
-        See `conversion.evaluation.predictions`.
+    of
+        The predictions, and samples of their companies.
     rankers
         Columns to rank by.
     top_k
         List lengths.
-    samples, seed
-        See `conversion.evaluation.bootstrap.company_weights`.
     probabilities
         The columns that are probabilities; they need not be rankers.
 
@@ -98,12 +92,12 @@ def ranker_measures(
         the model's log loss is below the base rate's, over how far the oracle's is; 0 is no better than the
         base rate, 1 as good as the truth.
     """
-    measured = _measured(predictions, rankers, probabilities, top_k, samples, seed)
+    measured = _measured(of, rankers, probabilities, top_k)
     columns = list(dict.fromkeys([*rankers, *probabilities]))
-    ranking_names = measure_names(top_k, REVENUE in predictions)
+    ranking_names = measure_names(top_k, REVENUE in of.predictions)
     recalls = [f"recall_at_{k}" for k in top_k]
     compared = ("average_precision", "roc_auc", *recalls, *_LOSSES)
-    conversions = [int(rows["label"].sum()) for rows in tables_by_cutoff(predictions)]
+    conversions = [int(rows["label"].sum()) for rows in tables_by_cutoff(of.predictions)]
     return {
         "cutoffs": len(conversions),
         "cutoffs_with_conversions": sum(each > 0 for each in conversions),
@@ -155,7 +149,7 @@ def paired_differences(
         A column has values outside [0, 1].
     """
     columns = (first, second)
-    measured = _measured(predictions, columns, columns, top_k, samples, seed)
+    measured = _measured(resample(predictions, samples, seed), columns, columns, top_k)
     names = ("average_precision", *(f"recall_at_{k}" for k in top_k), "log_loss")
     return {
         name: {
@@ -168,47 +162,33 @@ def paired_differences(
 
 
 def _measured(
-    predictions: pd.DataFrame,
-    rankers: Sequence[str],
-    probabilities: Sequence[str],
-    top_k: Sequence[int],
-    samples: int,
-    seed: int,
+    of: Resampled, rankers: Sequence[str], probabilities: Sequence[str], top_k: Sequence[int]
 ) -> _Measures:
     """Take the ranking measures of the rankers, and log loss and Brier score of the probabilities."""
-    companies = companies_of(predictions)
-    draws = Draws(companies.count, samples, seed)
-    measured = _ranking(predictions, rankers, companies, top_k, draws)
-    return measured | (_losses(predictions, probabilities, companies, draws) if probabilities else {})
+    measured = _ranking(of, rankers, top_k)
+    return measured | (_losses(of, probabilities) if probabilities else {})
 
 
-def _ranking(
-    predictions: pd.DataFrame,
-    rankers: Sequence[str],
-    companies: Companies,
-    top_k: Sequence[int],
-    draws: Draws,
-) -> _Measures:
-    means = MeanMeasures(len(rankers), top_k, REVENUE in predictions, draws.samples)
-    for cutoff in cutoffs_of(predictions, companies):
+def _ranking(of: Resampled, rankers: Sequence[str], top_k: Sequence[int]) -> _Measures:
+    names = measure_names(top_k, REVENUE in of.predictions)
+    means = MeanMeasures(len(rankers), top_k, REVENUE in of.predictions, of.draws.samples)
+    for cutoff in of.cutoffs():
         for place, ranker in enumerate(rankers):
             ranked = ranked_list(cutoff, ranker)
-            for places, weights in draws.blocks():
+            for places, weights in of.draws.blocks():
                 means.add(place, ranked, places, weights)
-    keys = [(ranker, name) for ranker in rankers for name in measure_names(top_k, REVENUE in predictions)]
+    keys = [(ranker, name) for ranker in rankers for name in names]
     found = means.means().reshape(len(keys), -1)
     return _by_key(keys, found[:, 0], found[:, 1:])
 
 
-def _losses(
-    predictions: pd.DataFrame, probabilities: Sequence[str], companies: Companies, draws: Draws
-) -> _Measures:
+def _losses(of: Resampled, probabilities: Sequence[str]) -> _Measures:
     def columns_of(rows: pd.DataFrame) -> Iterator[Floats]:
         yield np.ones(len(rows))
         for name in probabilities:
             yield from _row_losses(rows, name)
 
-    total, sampled = (each[..., 0, :] for each in resampled_sums(predictions, draws, companies, columns_of))
+    total, sampled = (each[..., 0, :] for each in resampled_sums(of, columns_of))
     keys = [(column, name) for column in probabilities for name in _LOSSES]
     return _by_key(keys, divide(total[1:], total[0]), divide(sampled[:, 1:], sampled[:, :1]).T)
 

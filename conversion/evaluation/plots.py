@@ -34,23 +34,19 @@ class Plot:
 
 
 def _reliability(of: Evaluation) -> pd.DataFrame:
-    return curves.reliability_table(of.predictions, *_bootstrap(of))
+    return curves.reliability_table(of.resampled, of.counts)
 
 
 def _gains(of: Evaluation) -> pd.DataFrame:
-    return curves.gains_table(of.predictions, *_bootstrap(of))
+    return curves.gains_table(of.resampled)
 
 
 def _precision_over_time(of: Evaluation) -> pd.DataFrame:
-    return curves.precision_over_time_table(of.predictions, of.params.evaluate.top_k, *_bootstrap(of))
+    return curves.precision_over_time_table(of.resampled, of.params.evaluate.top_k)
 
 
 def _confusion(of: Evaluation) -> pd.DataFrame:
     return curves.confusion_table(of.decided)
-
-
-def _bootstrap(of: Evaluation) -> tuple[int, int]:
-    return of.params.evaluate.bootstrap_samples, of.params.seed
 
 
 def _undated(draw: Callable[[pd.DataFrame], Figure]) -> Callable[[pd.DataFrame, int], Figure]:
@@ -59,10 +55,10 @@ def _undated(draw: Callable[[pd.DataFrame], Figure]) -> Callable[[pd.DataFrame, 
 
 
 PLOTS: Final = (
-    Plot("roc", lambda of: curves.roc_curve_table(of.predictions), _undated(figures.roc_figure)),
+    Plot("roc", lambda of: curves.roc_curve_table(of.counts), _undated(figures.roc_figure)),
     Plot(
         "precision_recall",
-        lambda of: curves.precision_recall_table(of.predictions),
+        lambda of: curves.precision_recall_table(of.counts),
         _undated(figures.precision_recall_figure),
     ),
     Plot("reliability", _reliability, figures.reliability_figure),
@@ -76,7 +72,7 @@ PLOTS: Final = (
     Plot("precision_over_time", _precision_over_time, figures.precision_over_time_figure),
     Plot(
         "probability_histogram",
-        lambda of: curves.probability_histogram_table(of.predictions),
+        lambda of: curves.probability_histogram_table(of.counts),
         figures.probability_histogram_figure,
     ),
     Plot("confusion", _confusion, figures.confusion_figure),

@@ -7,8 +7,9 @@ recorded it has ``MRR``: the monthly revenue of the conversion if the label is 1
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,29 +62,36 @@ class Cutoff:
     ----------
     as_of
         The cutoff.
-    by_ties
-        The `conversion.stats.rank_order.tie_order` of the rows, for all rankers.
     label, mrr
         Columns as arrays; ``mrr`` is None where revenue is not recorded.
     company
         The rows' `Companies.numbers`.
     rows
         The rows as a table, with the rankers.
+    orders
+        The rows' part of `rank_orders`.
     """
 
     as_of: pd.Timestamp
-    by_ties: Ints
     company: NDArray[np.int32]
     label: Ints
     mrr: Floats | None
     rows: pd.DataFrame
+    orders: Mapping[str, NDArray[np.int32]] = field(default_factory=dict)
 
     def score(self, ranker: str) -> Floats:
         """Return a ranker's scores; raise ValueError if one is not finite."""
         return finite(self.rows[ranker])
 
+    @cached_property
+    def by_ties(self) -> Ints:
+        """Return the `conversion.stats.rank_order.tie_order` of the rows, for all rankers."""
+        return tie_order(self.rows["id"].to_numpy())
+
     def order(self, ranker: str) -> Ints:
         """Return the `conversion.stats.rank_order.rank_order` of the rows by a ranker."""
+        if ranker in self.orders:
+            return np.asarray(self.orders[ranker], dtype=np.int64)
         return order_after_ties(self.rows[ranker], self.by_ties)
 
 
@@ -103,9 +111,16 @@ def companies_of(predictions: pd.DataFrame) -> Companies:
     numbers = ids.iloc[:0].to_numpy()
     for rows in by_cutoff:
         of_cutoff = ids.iloc[rows].to_numpy()
-        new = of_cutoff[~np.isin(of_cutoff, numbers)]
-        numbers = np.unique(np.concatenate((numbers, new))) if len(new) else numbers
+        new = of_cutoff[~_among(of_cutoff, numbers)]
+        numbers = np.sort(np.concatenate((numbers, new)), kind="stable")  # merges the two, mostly sorted
     return Companies(len(numbers), lambda ids: np.searchsorted(numbers, ids.to_numpy()).astype(np.int32))
+
+
+def _among(values: NDArray[Any], known: NDArray[Any]) -> Bools:
+    """Return which values are known, given what is known in order: a search, as a table takes more memory."""
+    if not len(known):
+        return np.zeros(len(values), dtype=np.bool_)
+    return np.asarray(known[np.minimum(np.searchsorted(known, values), len(known) - 1)] == values)
 
 
 def rows_by_cutoff(predictions: pd.DataFrame) -> list[tuple[pd.Timestamp, slice | NDArray[np.intp]]]:
@@ -128,20 +143,58 @@ def tables_by_cutoff(predictions: pd.DataFrame) -> Iterator[pd.DataFrame]:
     return (predictions.iloc[rows] for _, rows in rows_by_cutoff(predictions))
 
 
-def cutoffs_of(predictions: pd.DataFrame, companies: Companies) -> Iterator[Cutoff]:
+def rank_orders(
+    predictions: pd.DataFrame, rankers: Sequence[str], folder: Path | None = None
+) -> dict[str, NDArray[np.int32]]:
+    """Sort each list by each ranker, for measures that go through the lists again and again.
+
+    Parameters
+    ----------
+    predictions
+        See the module.
+    rankers
+        Columns to rank by.
+    folder
+        As for `conversion.evaluation.backtest.backtest`.
+
+    Returns
+    -------
+    dict
+        By ranker a column as long as the predictions: the `conversion.stats.rank_order.rank_order` of each
+        cutoff's rows, in their places.
+    """
+    orders = {ranker: new_column(len(predictions), np.int32, folder) for ranker in rankers}
+    for _, places in rows_by_cutoff(predictions):
+        rows = predictions.iloc[places]
+        by_ties = tie_order(rows["id"].to_numpy())
+        for ranker, column in orders.items():
+            column[places] = order_after_ties(rows[ranker], by_ties)
+    return orders
+
+
+def cutoffs_of(
+    predictions: pd.DataFrame, companies: Companies, orders: Mapping[str, NDArray[np.int32]] | None = None
+) -> Iterator[Cutoff]:
     """Split the predictions by cutoff, in time order.
 
     Each cutoff is made when it is its turn, so that no more than one is in memory.
+
+    Parameters
+    ----------
+    predictions, companies
+        See the module.
+    orders
+        From `rank_orders`; by other rankers the lists are sorted when it is asked for.
     """
     for as_of, places in rows_by_cutoff(predictions):
         rows = predictions.iloc[places]
         yield Cutoff(
             as_of=as_of,
-            by_ties=tie_order(rows["id"].to_numpy()),
             company=companies.numbers(rows["id"]),
             label=rows["label"].to_numpy(dtype=np.int64),
             mrr=rows[REVENUE].to_numpy(dtype=np.float64) if REVENUE in rows else None,
             rows=rows,
+            orders={ranker: order[places] for ranker, order in (orders or {}).items()},
         )
 
 

@@ -8,9 +8,10 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from conversion.evaluation.bootstrap import Draws, interval, resampled_sums
-from conversion.evaluation.predictions import BASE_RATE, MODEL, companies_of, probability_counts
+from conversion.evaluation.bootstrap import Resampled, interval, resampled_sums
+from conversion.evaluation.predictions import BASE_RATE, MODEL, probability_counts
 from conversion.stats.bins import quantile_edges
+from conversion.stats.distinct_counts import Distinct
 from conversion.stats.losses import log_losses
 from conversion.stats.metric import LOWER, Metric
 from conversion.stats.numeric import Floats, divide, finite
@@ -37,18 +38,18 @@ PROBABILITY_METRICS: Final = (
 
 
 def probability_measures(
-    predictions: pd.DataFrame, samples: int, seed: int, column: str = MODEL
+    of: Resampled, column: str = MODEL, counts: Distinct | None = None
 ) -> dict[str, Any]:
     """Measure the probabilities over all rows.
 
     Parameters
     ----------
-    predictions
-        See `conversion.evaluation.predictions`; the column ``base_rate`` is optional.
-    samples, seed
-        See `conversion.evaluation.bootstrap.company_weights`.
+    of
+        The predictions, whose column ``base_rate`` is optional, and samples of their companies.
     column
         Of the probabilities.
+    counts
+        From `conversion.evaluation.predictions.probability_counts` of the column; None: they are counted.
 
     Returns
     -------
@@ -56,7 +57,7 @@ def probability_measures(
         ``value``, ``low`` and ``high`` (95 %) of each of `PROBABILITY_METRICS`; the bins of ``ece`` are those
         of all rows. None where undefined: no column ``base_rate``, no conversion.
     """
-    edges = quantile_edges(probability_counts(predictions, column))
+    edges = quantile_edges(probability_counts(of.predictions, column) if counts is None else counts)
 
     def columns_of(rows: pd.DataFrame) -> Iterator[Floats]:
         label, probability = rows["label"].to_numpy(dtype=np.float64), finite(rows[column])
@@ -73,9 +74,7 @@ def probability_measures(
         for number in range(len(edges) + 1):
             yield np.where(bins == number, excess, 0.0)
 
-    companies = companies_of(predictions)
-    draws = Draws(companies.count, samples, seed)
-    total, sampled = resampled_sums(predictions, draws, companies, columns_of)
+    total, sampled = resampled_sums(of, columns_of)
     value, of_samples = _measures_of_sums(total), _measures_of_sums(sampled[:, 0])
     return {name: interval(value[name][0], of_samples[name]) for name in value}
 

@@ -12,7 +12,7 @@ import pandas as pd
 from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.evaluation.backtest import SUMMARY
-from conversion.evaluation.bootstrap import Grouped
+from conversion.evaluation.bootstrap import Grouped, Resampled, resample
 from conversion.evaluation.business_metrics import BUSINESS_METRICS, business_measures
 from conversion.evaluation.cross_validation import CROSS_VALIDATION_METRICS, cross_validation
 from conversion.evaluation.decision_metrics import (
@@ -32,6 +32,8 @@ from conversion.evaluation.predictions import (
     MODEL,
     ORACLE,
     conversions_of,
+    probability_counts,
+    rank_orders,
     rows_by_cutoff,
     selected,
     tables_by_cutoff,
@@ -49,6 +51,7 @@ from conversion.evaluation.slice_metrics import (
 )
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.tiers import TIERS, tier_cuts, tier_of
+from conversion.stats.distinct_counts import Distinct
 from conversion.stats.metric import Metric, nested
 from conversion.stats.numeric import Bools, Ints, finite, rounded
 
@@ -102,8 +105,10 @@ class Evaluation:
     ----------
     params
         The params that it was run with.
-    predictions
-        See `conversion.evaluation.predictions`.
+    resampled
+        The predictions, see `conversion.evaluation.predictions`, and samples of their companies.
+    counts
+        From `conversion.evaluation.predictions.probability_counts`.
     model
         The model in use.
     weekly
@@ -115,12 +120,18 @@ class Evaluation:
     """
 
     params: Params
-    predictions: pd.DataFrame
+    resampled: Resampled
+    counts: Distinct
     model: ConversionModel
     weekly: pd.DataFrame
     slices: pd.DataFrame
     months: pd.DataFrame
     metrics: dict[str, Any]
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """Return the predictions."""
+        return self.resampled.predictions
 
     @property
     def days(self) -> int:
@@ -164,20 +175,23 @@ def evaluate_backtest(
     Evaluation
     """
     settings = params.evaluate
-    metrics = evaluation_metrics(predictions, params, folder)
+    orders = rank_orders(predictions, rankers_in(predictions), folder)
+    resampled = resample(predictions, settings.bootstrap_samples, params.seed, orders)
+    counts = probability_counts(predictions)
+    metrics = evaluation_metrics(resampled, counts, params, folder)
     if settings.cross_validation_folds:
         metrics["cross_validation_not_out_of_time"] = cross_validation(train, predictions, params, contract)
-    months = measures_by_month(predictions, params)
+    months = measures_by_month(resampled, params)
     metrics["probability"]["expected_over_observed_by_month"] = expected_over_observed_by_month(months)
-    names, samples = slice_names(contract), settings.bootstrap_samples
-    slices = slice_measures(predictions, names, settings.top_k, samples, params.seed)
+    slices = slice_measures(resampled, slice_names(contract), settings.top_k)
     slices = drop_repeated_slices(slices, predictions)
     return Evaluation(
         params=params,
-        predictions=predictions,
+        resampled=resampled,
+        counts=counts,
         model=model,
         weekly=weekly_measures(predictions, MODEL, settings.top_k),
-        slices=with_ranking_intervals(slices, predictions, settings.top_k, samples, params.seed),
+        slices=with_ranking_intervals(slices, resampled, settings.top_k),
         months=months,
         metrics=metrics,
     )
@@ -192,32 +206,31 @@ def decisions(predictions: pd.DataFrame) -> Ints:
 
 
 def evaluation_metrics(
-    predictions: pd.DataFrame, params: Params, folder: Path | None = None
+    of: Resampled, counts: Distinct, params: Params, folder: Path | None = None
 ) -> dict[str, Any]:
-    """Put together the measures of the whole backtest, JSON-ready."""
-    settings = params.evaluate
+    """Put together the measures of the whole backtest, JSON-ready, as `evaluate_backtest` does."""
+    predictions, settings = of.predictions, params.evaluate
     lists = rows_by_cutoff(predictions)
     (first, _), (last, rows_of_last) = lists[0], lists[-1]
     return {
         "model_type": params.model.type,
         "first_cutoff": f"{first:%Y-%m-%d}",
         "last_cutoff": f"{last:%Y-%m-%d}",
-        **list_measures(predictions, params),
+        **list_measures(of, counts, params),
         "without_never_seen": without_never_seen(predictions, params, folder),
-        "tiers": tier_measures(predictions, params),
+        "tiers": tier_measures(of, params),
         "decision": classification_measures(decisions(predictions))
         | {"threshold": round(float(predictions["threshold"].iloc[rows_of_last].iloc[0]), 8)},
         "business": business_measures(predictions, settings),
     }
 
 
-def list_measures(predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
+def list_measures(of: Resampled, counts: Distinct, params: Params) -> dict[str, Any]:
     """Measure the order and the probabilities of the lists of all prospects or some of them."""
-    settings = params.evaluate
-    samples, seed = settings.bootstrap_samples, params.seed
+    predictions = of.predictions
     probabilities = [name for name in PROBABILITIES if name in predictions]
     rankers = rankers_in(predictions)
-    ranking = ranker_measures(predictions, rankers, settings.top_k, samples, seed, probabilities)
+    ranking = ranker_measures(of, rankers, params.evaluate.top_k, probabilities)
     by_ranker = ranking.pop("rankers")
     conversions = conversions_of(predictions)
     return {
@@ -226,8 +239,8 @@ def list_measures(predictions: pd.DataFrame, params: Params) -> dict[str, Any]:
         "ranking": by_ranker,
         "model_minus_baseline": ranking.pop("differences"),
         **ranking,
-        "probability": probability_measures(predictions, samples, seed),
-        "summary_only_probability": probability_measures(predictions, samples, seed, SUMMARY),
+        "probability": probability_measures(of, counts=counts),
+        "summary_only_probability": probability_measures(of, SUMMARY),
     }
 
 
@@ -256,14 +269,16 @@ def without_never_seen(
     left_out = {name: round(share, 6) for name, share in zip(names, shares, strict=True)}
     if never_sums[1] == all_sums[1]:
         return {"left_out": left_out}
-    return {"left_out": left_out} | list_measures(selected(predictions, _seen, folder), params)
+    seen = selected(predictions, _seen, folder)
+    resampled = resample(seen, params.evaluate.bootstrap_samples, params.seed)
+    return {"left_out": left_out} | list_measures(resampled, probability_counts(seen), params)
 
 
 def _seen(rows: pd.DataFrame) -> Bools:
     return (rows[USAGE_STATE] != NEVER_SEEN).to_numpy()
 
 
-def tier_measures(predictions: pd.DataFrame, params: Params) -> dict[str, dict[str, Any]]:
+def tier_measures(of_all: Resampled, params: Params) -> dict[str, dict[str, Any]]:
     """Compare the probabilities of each tier of the past lists with what happened.
 
     The cuts of a list are decided as those of the delivered one: among its own prospects.
@@ -282,7 +297,7 @@ def tier_measures(predictions: pd.DataFrame, params: Params) -> dict[str, dict[s
         return np.asarray((tier[:, None] == names).argmax(axis=1), dtype=np.int64)
 
     tiers = Grouped(len(TIERS), of)
-    table = calibration_by_group(predictions, tiers, params.evaluate.bootstrap_samples, params.seed)
+    table = calibration_by_group(of_all, tiers)
     return {
         name: {
             "prospects": int(row["prospects"]),
@@ -297,7 +312,7 @@ def tier_measures(predictions: pd.DataFrame, params: Params) -> dict[str, dict[s
     }
 
 
-def measures_by_month(predictions: pd.DataFrame, params: Params) -> pd.DataFrame:
+def measures_by_month(of: Resampled, params: Params) -> pd.DataFrame:
     """Measure each month of cutoffs, to see whether the base rate moves away from the learned one.
 
     Returns
@@ -305,10 +320,8 @@ def measures_by_month(predictions: pd.DataFrame, params: Params) -> pd.DataFrame
     pandas.DataFrame
         One row for each month in time order, from `conversion.evaluation.slice_metrics.slice_measures`.
     """
-    splits, settings = [ALL_PROSPECTS, split_by_month(predictions)], params.evaluate
-    measures = measures_of_splits(
-        predictions, splits, settings.top_k, settings.bootstrap_samples, params.seed
-    )
+    splits = [ALL_PROSPECTS, split_by_month(of.predictions)]
+    measures = measures_of_splits(of, splits, params.evaluate.top_k)
     return measures[measures["by"] == "month"].reset_index(drop=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -11,9 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from conversion.evaluation.bootstrap import everyone
-from conversion.evaluation.predictions import MODEL, rows_by_cutoff, tables_by_cutoff
-from conversion.stats.numeric import Floats, Ints, divide, finite
-from conversion.stats.rank_order import rank_order
+from conversion.evaluation.predictions import MODEL, Cutoff, rows_by_cutoff
+from conversion.stats.numeric import Floats, Ints, divide
 
 ALL: Final = "all"
 """What makes the slice of all prospects."""
@@ -76,13 +75,13 @@ class _Week(NamedTuple):
     ids: NDArray[Any]
 
 
-def count_slices(predictions: pd.DataFrame, splits: Sequence[Split], top_k: Sequence[int]) -> pd.DataFrame:
+def count_slices(cutoffs: Iterable[Cutoff], splits: Sequence[Split], top_k: Sequence[int]) -> pd.DataFrame:
     """Count prospects and conversions of slices, and take the means of their measures over the lists.
 
     Parameters
     ----------
-    predictions
-        See `conversion.evaluation.predictions`.
+    cutoffs
+        From `conversion.evaluation.predictions.cutoffs_of`.
     splits
         What the slices are.
     top_k
@@ -94,21 +93,20 @@ def count_slices(predictions: pd.DataFrame, splits: Sequence[Split], top_k: Sequ
         One row for each slice, also one without prospects: ``by``, ``slice``, ``prospects``, ``conversions``,
         ``converters``, ``prevalence``, ``roc_auc``, ``recall_at_<k>``.
     """
-    weeks = [_of_list(rows, splits, top_k) for rows in tables_by_cutoff(predictions)]
+    weeks = [_of_list(cutoff, splits, top_k) for cutoff in cutoffs]
     tables = [
         _over_lists(split, [week[number] for week in weeks], top_k) for number, split in enumerate(splits)
     ]
     return pd.concat(tables, ignore_index=True)
 
 
-def _of_list(rows: pd.DataFrame, splits: Sequence[Split], top_k: Sequence[int]) -> list[_Week]:
-    ids, score = rows["id"].to_numpy(), finite(rows[MODEL])
-    order = rank_order(score, ids)
-    score, converts = score[order], rows["label"].to_numpy()[order] == 1
-    converters = ids[order][converts]
+def _of_list(cutoff: Cutoff, splits: Sequence[Split], top_k: Sequence[int]) -> list[_Week]:
+    order = cutoff.order(MODEL)
+    score, converts = cutoff.score(MODEL)[order], cutoff.label[order] == 1
+    converters = cutoff.rows["id"].to_numpy()[order[converts]]
     found = []
     for split in splits:
-        slices, count = split.of(rows)[order], len(split.slices)
+        slices, count = split.of(cutoff.rows)[order], len(split.slices)
         prospects, own = np.bincount(slices, minlength=count), slices[converts]
         conversions = np.bincount(own, minlength=count)
         first = [np.bincount(slices[:k][converts[:k]], minlength=count) for k in top_k]

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from conversion.evaluation.bootstrap import Draws
+from conversion.evaluation.bootstrap import Resampled
 from conversion.evaluation.first_calls import weights_before
-from conversion.evaluation.predictions import MODEL, Cutoff, companies_of, cutoffs_of
+from conversion.evaluation.predictions import MODEL, Cutoff
 from conversion.evaluation.ranking_metrics import MeanMeasures, Ranked, measure_names, part_of, ranked_list
 from conversion.evaluation.slice_metrics import members_of, with_bounds
 from conversion.stats.numeric import Bools, Floats, divide
@@ -21,16 +21,14 @@ from conversion.stats.resampling import percentiles
 _AUC: Final = measure_names((), revenue=False).index("roc_auc")
 
 
-def with_ranking_intervals(
-    slices: pd.DataFrame, predictions: pd.DataFrame, top_k: Sequence[int], samples: int, seed: int
-) -> pd.DataFrame:
+def with_ranking_intervals(slices: pd.DataFrame, of: Resampled, top_k: Sequence[int]) -> pd.DataFrame:
     """Add the 95 % intervals of the measures that are means over the cutoffs.
 
     Parameters
     ----------
     slices
         From `conversion.evaluation.slice_metrics.slice_measures`.
-    predictions, top_k, samples, seed
+    of, top_k
         As the slices were measured.
 
     Returns
@@ -38,9 +36,7 @@ def with_ranking_intervals(
     DataFrame
         With the bounds ``_low`` and ``_high`` of ``roc_auc`` and of each ``recall_at_<k>`` behind it.
     """
-    sampled = _measured(
-        predictions, list(zip(slices["by"], slices["slice"], strict=True)), top_k, samples, seed
-    )
+    sampled = _measured(of, list(zip(slices["by"], slices["slice"], strict=True)), top_k)
     names = ["roc_auc", *(f"recall_at_{k}" for k in top_k)]
     for place, name in enumerate(names):
         bounds = [percentiles(each) for each in sampled[:, place]]
@@ -49,23 +45,16 @@ def with_ranking_intervals(
     return slices[[*(name for name in slices if name not in columns), *columns]]
 
 
-def _measured(
-    predictions: pd.DataFrame,
-    slices: Sequence[tuple[str, str]],
-    top_k: Sequence[int],
-    samples: int,
-    seed: int,
-) -> Floats:
+def _measured(of: Resampled, slices: Sequence[tuple[str, str]], top_k: Sequence[int]) -> Floats:
     """Return slices by measures by samples."""
-    companies = companies_of(predictions)
-    draws = Draws(companies.count, samples, seed)
+    draws = of.draws
     auc = MeanMeasures(len(slices), (), False, draws.samples)
     recalls = _MeanRecalls(len(slices), top_k, draws.samples)
-    for cutoff in cutoffs_of(predictions, companies):
+    for cutoff in of.cutoffs():
         whole = replace(ranked_list(cutoff, MODEL), mrr=None)
         own = []
         for place, each in enumerate(slices):
-            member = _members(cutoff, companies.count, *each)
+            member = _members(cutoff, of.companies.count, *each)
             own.append(member[whole.company[whole.position]])
             if own[-1].any():
                 part = part_of(whole, member)

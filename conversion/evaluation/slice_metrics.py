@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from conversion.evaluation.bootstrap import Draws, Grouped, resampled_sums
-from conversion.evaluation.predictions import BASE_RATE, MODEL, companies_of, tables_by_cutoff
+from conversion.evaluation.bootstrap import Grouped, Resampled, resampled_sums
+from conversion.evaluation.predictions import BASE_RATE, MODEL, tables_by_cutoff
 from conversion.evaluation.probability_metrics import PROBABILITY_METRICS
 from conversion.evaluation.ranking_metrics import LIST_METRICS
 from conversion.evaluation.slice_counts import ALL, ALL_PROSPECTS, Split, count_slices, split_by
@@ -43,21 +43,17 @@ SLICE_METRICS: Final = (
 )
 
 
-def slice_measures(
-    predictions: pd.DataFrame, columns: Sequence[str], top_k: Sequence[int], samples: int, seed: int
-) -> pd.DataFrame:
+def slice_measures(of: Resampled, columns: Sequence[str], top_k: Sequence[int]) -> pd.DataFrame:
     """Measure the model on all prospects and on slices of them.
 
     Parameters
     ----------
-    predictions
-        See `conversion.evaluation.predictions`; with ``base_rate`` and the ``columns``.
+    of
+        The predictions, with ``base_rate`` and the ``columns``, and samples of their companies.
     columns
         Each splits the prospects into slices, in the order of its categories or values.
     top_k
         List lengths.
-    samples, seed
-        See `conversion.evaluation.bootstrap.company_weights`.
 
     Returns
     -------
@@ -71,21 +67,14 @@ def slice_measures(
         slice. The share of conversions and the two ratios have the bounds ``_low`` and ``_high`` of their
         95 % intervals. NaN where undefined.
     """
-    splits = [ALL_PROSPECTS, *(split_by(predictions, column) for column in columns)]
-    return measures_of_splits(predictions, splits, top_k, samples, seed)
+    splits = [ALL_PROSPECTS, *(split_by(of.predictions, column) for column in columns)]
+    return measures_of_splits(of, splits, top_k)
 
 
-def measures_of_splits(
-    predictions: pd.DataFrame, splits: Sequence[Split], top_k: Sequence[int], samples: int, seed: int
-) -> pd.DataFrame:
+def measures_of_splits(of: Resampled, splits: Sequence[Split], top_k: Sequence[int]) -> pd.DataFrame:
     """Measure the slices of splits, that of all prospects first; see `slice_measures`."""
-    companies = companies_of(predictions)
-    draws = Draws(companies.count, samples, seed)
-    counted = count_slices(predictions, splits, top_k)
-    summed = [
-        resampled_sums(predictions, draws, companies, _slice_columns, Grouped(len(each.slices), each.of))
-        for each in splits
-    ]
+    counted = count_slices(of.cutoffs(), splits, top_k)
+    summed = [resampled_sums(of, _slice_columns, Grouped(len(each.slices), each.of)) for each in splits]
     total = np.concatenate([sums for sums, _ in summed])
     sampled = np.concatenate([sums for _, sums in summed], axis=1)
     there = counted["prospects"].to_numpy() > 0
@@ -136,17 +125,15 @@ def with_bounds(names: Sequence[str]) -> list[str]:
     return [f"{name}{bound}" for name in names for bound in ("", "_low", "_high")]
 
 
-def calibration_by_group(predictions: pd.DataFrame, groups: Grouped, samples: int, seed: int) -> pd.DataFrame:
+def calibration_by_group(of: Resampled, groups: Grouped) -> pd.DataFrame:
     """Compare each group's mean probability with the share of it that converted.
 
     Parameters
     ----------
-    predictions
-        See `conversion.evaluation.predictions`.
+    of
+        The predictions, and samples of their companies.
     groups
         How the rows fall into groups.
-    samples, seed
-        See `conversion.evaluation.bootstrap.company_weights`.
 
     Returns
     -------
@@ -155,9 +142,7 @@ def calibration_by_group(predictions: pd.DataFrame, groups: Grouped, samples: in
         ``observed_share`` with the bounds ``low`` and ``high`` of its 95 % interval. NaN in a group without
         rows.
     """
-    companies = companies_of(predictions)
-    draws = Draws(companies.count, samples, seed)
-    total, sampled = resampled_sums(predictions, draws, companies, _calibration_columns, groups)
+    total, sampled = resampled_sums(of, _calibration_columns, groups)
     prospects, conversions, expected = total.T
     bounds = np.array([percentiles(each) for each in divide(sampled[..., 1], sampled[..., 0]).T])
     return pd.DataFrame(

@@ -54,8 +54,8 @@ _SMALLEST_EXPONENT: Final = -900
 _TO_WHOLE: Final = 1.5 * 2.0**52  # added and taken off again, it rounds to a whole number
 _FEW_ROWS: Final = 64
 _FEW_VALUES: Final = 8  # for so few Python's floats are faster, and the same doubles
-_PRODUCTS_AT_ONCE: Final = 8_000_000
-"""Cells of the tables that `sums_at_counts` multiplies at a time, to bound its memory."""
+_PRODUCTS_AT_ONCE: Final = 1 << 20
+"""Cells of the tables that `sums_at_counts` multiplies at a time, to stay in the processor's cache."""
 _VALUES_AT_ONCE: Final = 16384  # what is computed on the way stays in the processor's cache
 
 # A Python float or an array of doubles: the same operations round both in the same way.
@@ -172,19 +172,21 @@ def sums_at_counts(counts: NDArray[np.floating | np.integer], values: Floats) ->
     if not values.size or not samples:
         return sums
     bits = DOUBLE_BITS - _bits_of(rows * max(1.0, float(counts.max())))
-    at_once = max(1, _PRODUCTS_AT_ONCE // rows)
-    for first in range(0, values.shape[1], at_once):
-        columns = slice(first, first + at_once)
-        cut = slices(values[:, columns], -(-DOUBLE_BITS // bits), bits)
-        for start in range(0, samples, at_once):
-            block = slice(start, start + at_once)
-            times = counts[:, block].T.astype(np.float64)
-            for whole, unit in cut:
-                sums[block, columns] += np.ldexp(times @ whole, unit)
+    exponent, count = column_exponents(values), -(-DOUBLE_BITS // bits)
+    # Of each slice: whole numbers, so that the sum of blocks of rows is exact too.
+    products = np.zeros((count, *sums.shape))
+    at_once = max(1, _PRODUCTS_AT_ONCE // max(sums.shape))
+    for start in range(0, rows, at_once):
+        block = slice(start, start + at_once)
+        times = counts[block].T.astype(np.float64)
+        for product, (whole, _) in zip(products, slices(values[block], count, bits, exponent), strict=True):
+            product += times @ whole
+    for number, product in enumerate(products, 1):
+        sums += np.ldexp(product, exponent - bits * number)
     return sums
 
 
-def slices(values: Floats, count: int, bits: int) -> list[tuple[Floats, Ints]]:
+def slices(values: Floats, count: int, bits: int, exponent: Ints | None = None) -> list[tuple[Floats, Ints]]:
     """Cut each column's values into short whole numbers, whose products BLAS adds up exactly.
 
     Parameters
@@ -196,13 +198,15 @@ def slices(values: Floats, count: int, bits: int) -> list[tuple[Floats, Ints]]:
         left out.
     bits
         A slice's numbers are at most ``2 ** bits``.
+    exponent
+        From `column_exponents` of these rows and others; None: of these alone.
 
     Returns
     -------
     list of (numpy.ndarray of float64, shape (rows, columns); numpy.ndarray of int32, shape (columns,))
         Whole numbers, and the power of two that they are multiples of, the largest slice first.
     """
-    exponent = column_exponents(values)
+    exponent = column_exponents(values) if exponent is None else exponent
     rest, cut = values, []
     for number in range(1, count + 1):
         unit = exponent - bits * number

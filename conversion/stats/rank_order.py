@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -25,6 +27,14 @@ def rank_order(score: ArrayLike, ids: ArrayLike) -> Ints:
         ``score[rank_order(score, ids)]`` descends.
     """
     return order_by(score, tie_break(ids))
+
+
+def first_of_order(score: ArrayLike, ids: NDArray[Any], count: int) -> Ints:
+    """Return the first positions of the `rank_order`, without sorting the other rows."""
+    scores = finite(score)
+    least = np.partition(scores, -count)[-count] if 0 < count < len(scores) else -np.inf
+    rows = np.flatnonzero(scores >= least)
+    return np.asarray(rows[rank_order(scores[rows], ids[rows])[:count]])
 
 
 def order_by(score: ArrayLike, ties: NDArray[np.uint64]) -> Ints:

@@ -7,6 +7,7 @@ has the weight of its company.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -72,8 +73,12 @@ def run_weights(weights: NDArray[np.integer], companies: NDArray[np.integer], st
         # The runs that reach into the block: the first may begin before it.
         run = int(np.searchsorted(starts, first, side="right")) - 1
         end = int(np.searchsorted(starts, first + len(block), side="left"))
-        drawn = np.take(weights, block, axis=0).astype(np.float32)
-        sums[run:end] += np.add.reduceat(drawn, np.maximum(starts[run:end] - first, 0), axis=0)
+        drawn = np.take(weights, block, axis=0)
+        # Numbers of few bits add up fastest: the fewest that hold the sum of the block.
+        total = np.min_scalar_type(len(block) * int(drawn.max(initial=0)))
+        ends = [*np.maximum(starts[run:end] - first, 0).tolist(), len(block)]
+        for place, (start, stop) in enumerate(pairwise(ends), run):
+            sums[place] += np.add.reduce(drawn[start:stop], axis=0, dtype=total)
     return sums
 
 

@@ -9,9 +9,9 @@ from conversion.evaluation.bootstrap import (
     company_weights,
     difference,
     interval,
+    resample,
     resampled_sums,
 )
-from conversion.evaluation.predictions import companies_of
 from conversion.stats.resampling import percentiles
 from tests.predictions import make_predictions
 
@@ -61,9 +61,7 @@ class TestResampledSums:
         monkeypatch.setattr("conversion.evaluation.bootstrap.CELLS", cells)
         predictions = make_predictions(self.COMPANIES, cutoffs=3)
         groups = Grouped(3, lambda rows: (rows["id"] % 3).to_numpy())
-        companies = companies_of(predictions)
-        draws = Draws(companies.count, 20, seed=1)
-        return resampled_sums(predictions, draws, companies, self.columns_of, groups)
+        return resampled_sums(resample(predictions, 20, seed=1), self.columns_of, groups)
 
     @staticmethod
     def columns_of(rows: pd.DataFrame) -> list[np.ndarray]:
@@ -88,6 +86,15 @@ class TestResampledSums:
         some = self.sums(cells, monkeypatch)
         assert some[0] == pytest.approx(at_once[0], rel=1e-15)
         assert (some[1] == at_once[1]).all()
+
+    @pytest.mark.parametrize("rows", [1, 7])
+    def test_nor_do_the_rows_that_are_summed_at_a_time(
+        self, rows: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        at_once = self.sums(1 << 20, monkeypatch)
+        monkeypatch.setattr("conversion.evaluation.bootstrap.ROWS_AT_ONCE", rows)
+        for found, expected in zip(self.sums(1 << 20, monkeypatch), at_once, strict=True):
+            assert (found == expected).all()
 
 
 class TestIntervals:

@@ -4,34 +4,44 @@ import pytest
 import sklearn.metrics as reference
 
 from conversion.evaluation import curves
+from conversion.evaluation.bootstrap import resample
 from conversion.evaluation.decision_metrics import decision_counts
 from conversion.evaluation.overall_metrics import ranker_measures
 from conversion.evaluation.ranking_metrics import weekly_measures
 from conversion.stats.rank_order import rank_order
-from tests.predictions import drawn_slices, gains_of, reliability_of, sliced_by, unranked_week
+from tests.predictions import (
+    drawn_slices,
+    gains_of,
+    histogram_of,
+    precision_recall_of,
+    reliability_of,
+    roc_of,
+    sliced_by,
+    unranked_week,
+)
 
 
 class TestCurves:
     def test_roc_by_hand(self) -> None:
-        table = curves.roc_curve_table(unranked_week([1, 0, 1, 0], [0.9, 0.8, 0.8, 0.1]))
+        table = roc_of(unranked_week([1, 0, 1, 0], [0.9, 0.8, 0.8, 0.1]))
         assert table["false_positive_rate"].tolist() == [0, 0, 0.5, 1]
         assert table["true_positive_rate"].tolist() == [0, 0.5, 1, 1]
 
     def test_precision_recall_by_hand(self) -> None:
-        table = curves.precision_recall_table(unranked_week([1, 0, 1, 0], [0.9, 0.8, 0.8, 0.1]))
+        table = precision_recall_of(unranked_week([1, 0, 1, 0], [0.9, 0.8, 0.8, 0.1]))
         assert table["recall"].tolist() == [0.5, 1, 1]
         assert table["precision"].tolist() == [1, 0.666667, 0.5]
         assert table["threshold"].tolist() == [0.9, 0.8, 0.1]
 
     def test_few_points_keep_the_area(self, predictions: pd.DataFrame) -> None:
-        table = curves.roc_curve_table(predictions)
+        table = roc_of(predictions)
         assert len(table) <= 200
         area = np.trapezoid(table["true_positive_rate"], table["false_positive_rate"])
         expected = reference.roc_auc_score(predictions["label"], predictions["probability"])
         assert area == pytest.approx(expected, abs=0.005)
 
     def test_precision_recall_ends_at_the_prevalence(self, predictions: pd.DataFrame) -> None:
-        table = curves.precision_recall_table(predictions)
+        table = precision_recall_of(predictions)
         assert len(table) <= 200
         assert table["recall"].is_monotonic_increasing
         last = table.iloc[-1]
@@ -145,15 +155,15 @@ class TestGains:
         assert with_oracle["ranker"].unique()[-1] == "best possible order (known on the sample)"
 
     def test_the_interval_is_around_the_share_and_that_of_the_recall(self, predictions: pd.DataFrame) -> None:
-        table = curves.gains_table(predictions, 200, 1, ["probability"]).set_index("calls")
+        table = curves.gains_table(resample(predictions, 200, 1), ["probability"]).set_index("calls")
         inner = table.loc[5:490]
         assert (inner["low"] <= inner["share_of_conversions"]).all()
         assert (inner["share_of_conversions"] <= inner["high"]).all()
         one = predictions[predictions["as_of"] == predictions["as_of"].min()]
-        ranking = ranker_measures(one, ["probability"], [50], 200, 1)["rankers"]["probability"][
+        ranking = ranker_measures(resample(one, 200, 1), ["probability"], [50])["rankers"]["probability"][
             "recall_at_50"
         ]
-        of_one = curves.gains_table(one, 200, 1, ["probability"]).set_index("calls").loc[50]
+        of_one = curves.gains_table(resample(one, 200, 1), ["probability"]).set_index("calls").loc[50]
         found = of_one[["share_of_conversions", "low", "high"]].tolist()
         assert found == pytest.approx(list(ranking.values()), abs=1e-6)
 
@@ -167,7 +177,7 @@ class TestGains:
 class TestOtherTables:
     def test_precision_over_time(self, predictions: pd.DataFrame) -> None:
         quiet = predictions.assign(label=predictions["label"].where(predictions["as_of"] > "2020-01-06", 0))
-        table = curves.precision_over_time_table(quiet, [5, 20, 50], samples=50, seed=1)
+        table = curves.precision_over_time_table(resample(quiet, 50, 1), [5, 20, 50])
         assert table["calls"].unique().tolist() == [5, 20, 50]
         assert table["ranker"].unique().tolist() == [
             "model",
@@ -198,10 +208,10 @@ class TestOtherTables:
         self, predictions: pd.DataFrame
     ) -> None:
         without_users = predictions.drop(columns="users_rule")
-        table = curves.precision_over_time_table(without_users, [1, 2, 3, 4, 5], samples=20, seed=1)
+        table = curves.precision_over_time_table(resample(without_users, 20, 1), [1, 2, 3, 4, 5])
         assert table["calls"].unique().tolist() == [1, 3, 5]
         assert "rule: most actions, last 4 weeks" in set(table["ranker"])
-        alone = curves.precision_over_time_table(predictions, [7], samples=20, seed=1)
+        alone = curves.precision_over_time_table(resample(predictions, 20, 1), [7])
         assert alone["calls"].unique().tolist() == [7]
 
     def test_histogram_counts_everyone_once(self, predictions: pd.DataFrame) -> None:
@@ -209,7 +219,7 @@ class TestOtherTables:
             probability=predictions["probability"].where(predictions["id"] > 1, 0.0)
         )
         extremes.loc[0, "probability"] = 1.0
-        table = curves.probability_histogram_table(extremes)
+        table = histogram_of(extremes)
         assert len(table) == 80
         counts = table.groupby("outcome")["prospects"].sum()
         assert counts["conversion"] == predictions["label"].sum()

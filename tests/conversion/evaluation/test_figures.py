@@ -8,10 +8,20 @@ import pytest
 from matplotlib.figure import Figure
 
 from conversion.evaluation import curves, figures
+from conversion.evaluation.bootstrap import resample
 from conversion.evaluation.decision_metrics import decision_counts
 from conversion.evaluation.drawing import ratio_axis, save_png
 from conversion.evaluation.plots import PLOTS
-from tests.predictions import drawn_slices, gains_of, reliability_of, sliced_by, unranked_week
+from tests.predictions import (
+    drawn_slices,
+    gains_of,
+    histogram_of,
+    precision_recall_of,
+    reliability_of,
+    roc_of,
+    sliced_by,
+    unranked_week,
+)
 
 DAYS = 30
 
@@ -79,16 +89,16 @@ def test_precision_over_time_has_a_panel_for_each_number_of_calls(predictions: p
 @pytest.mark.parametrize("labels", [[0, 0, 0], [1, 1, 1]])
 def test_one_class_alone(labels: list[int]) -> None:
     week = unranked_week(labels, [0.3, 0.2, 0.2])
-    for table in (curves.roc_curve_table, curves.precision_recall_table, reliability_of):
+    for table in (roc_of, precision_recall_of, reliability_of):
         assert not table(week).isna().any(axis=None)
-    over_weeks = curves.precision_over_time_table(week.assign(users_rule=1), [1], 20, 1)
+    over_weeks = curves.precision_over_time_table(resample(week.assign(users_rule=1), 20, 1), [1])
     drawn = [
         figures.gains_figure(gains_of(week), DAYS),
-        figures.probability_histogram_figure(curves.probability_histogram_table(week), DAYS),
+        figures.probability_histogram_figure(histogram_of(week), DAYS),
         figures.precision_over_time_figure(over_weeks, DAYS),
         figures.reliability_figure(reliability_of(week), DAYS),
-        figures.roc_figure(curves.roc_curve_table(week)),
-        figures.precision_recall_figure(curves.precision_recall_table(week)),
+        figures.roc_figure(roc_of(week)),
+        figures.precision_recall_figure(precision_recall_of(week)),
     ]
     for figure in drawn:
         figure.draw_without_rendering()
@@ -123,18 +133,18 @@ def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def over_time(predictions: pd.DataFrame) -> pd.DataFrame:
-    return curves.precision_over_time_table(predictions, [10, 50], samples=20, seed=1)
+    return curves.precision_over_time_table(resample(predictions, 20, 1), [10, 50])
 
 
 DRAW = {plot.name: plot.draw for plot in PLOTS}
 FIGURES = [
-    (curves.roc_curve_table, DRAW["roc"]),
-    (curves.precision_recall_table, DRAW["precision_recall"]),
+    (roc_of, DRAW["roc"]),
+    (precision_recall_of, DRAW["precision_recall"]),
     (reliability_of, DRAW["reliability"]),
     (gains_of, DRAW["gains"]),
     (months, DRAW["expected_over_observed"]),
     (slices, DRAW["slices"]),
-    (curves.probability_histogram_table, DRAW["probability_histogram"]),
+    (histogram_of, DRAW["probability_histogram"]),
     (over_time, DRAW["precision_over_time"]),
     (confusion, DRAW["confusion"]),
     (features, DRAW["importance"]),

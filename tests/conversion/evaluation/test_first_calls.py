@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conversion.evaluation.bootstrap import company_weights
+from conversion.evaluation.bootstrap import company_weights, resample
 from conversion.evaluation.first_calls import first_calls, rule_in, weights_before
 from conversion.evaluation.predictions import companies_of, cutoffs_of
 from conversion.evaluation.ranking_metrics import ranked_list
@@ -16,7 +16,7 @@ SAMPLES, SEED = 30, 4
 
 def test_by_hand() -> None:
     week = unranked_week([0, 1, 0, 1, 1], [0.9, 0.8, 0.7, 0.6, 0.1])
-    found = first_calls(week, ["probability"], [0, 1, 2, 4, 9], SAMPLES, SEED)["probability"]
+    found = first_calls(resample(week, SAMPLES, SEED), ["probability"], [0, 1, 2, 4, 9])["probability"]
     assert found.reached[0, :, 0].tolist() == [0, 0, 1, 2, 3]
     assert found.called[0, :, 0].tolist() == [0, 1, 2, 4, 5]
     assert (found.conversions[0, 0], found.prospects[0, 0]) == (3, 5)
@@ -26,7 +26,7 @@ def test_by_hand() -> None:
 def test_a_sample_is_a_list_with_each_company_as_often_as_it_was_drawn() -> None:
     predictions = make_predictions(companies=40, cutoffs=2)
     calls = [1, 3, 10, 30]
-    found = first_calls(predictions, ["users_rule"], calls, SAMPLES, SEED)["users_rule"]
+    found = first_calls(resample(predictions, SAMPLES, SEED), ["users_rule"], calls)["users_rule"]
     (weights,) = company_weights(40, SAMPLES, SEED)
     for number, (_, week) in enumerate(predictions.groupby("as_of")):
         order = rank_order(week["users_rule"], week["id"])
@@ -61,6 +61,6 @@ def test_the_users_rule_where_users_are_known() -> None:
 @pytest.mark.parametrize("companies", [5, 60])
 def test_no_more_is_reached_than_there_is(companies: int) -> None:
     predictions = pd.concat([make_predictions(companies, seed=seed) for seed in (1,)])
-    found = first_calls(predictions, ["random"], [1, 50], SAMPLES, SEED)["random"]
+    found = first_calls(resample(predictions, SAMPLES, SEED), ["random"], [1, 50])["random"]
     assert (found.reached <= np.minimum(found.called, found.conversions[:, None])).all()
     assert (np.diff(found.reached, axis=1) >= 0).all()

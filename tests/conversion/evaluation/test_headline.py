@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import json
 
-from conversion.evaluation import headline, report
+from conversion.evaluation import headline
 from tests.backtests import backtest_export, backtest_predictions
+from tests.predictions import evaluated
 
 
 def test_the_headline_is_a_dozen_numbers_of_the_evaluation() -> None:
-    result = report.evaluation_metrics(backtest_predictions(), backtest_export().params)
+    result = evaluated(backtest_predictions(), backtest_export().params)
     numbers = headline.headline_numbers(result, backtest_export().params.evaluate.top_k)
     assert json.loads(json.dumps(numbers, allow_nan=False)) == numbers
     assert 10 <= len(numbers) <= 15

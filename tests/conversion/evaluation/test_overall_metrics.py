@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss
 
+from conversion.evaluation.bootstrap import resample
 from conversion.evaluation.overall_metrics import paired_differences, ranker_measures
 from conversion.evaluation.ranking_metrics import measure_names, weekly_measures
 from conversion.stats.losses import log_loss
@@ -21,7 +22,7 @@ class TestRankerMeasures:
             return [np.ones((companies, samples), dtype=np.float32)]
 
         monkeypatch.setattr("conversion.evaluation.bootstrap.company_weights", ones)
-        result = ranker_measures(make_predictions(), RANKERS, TOP_K, samples=3, seed=1)
+        result = ranker_measures(resample(make_predictions(), 3, 1), RANKERS, TOP_K)
         for measures in result["rankers"].values():
             assert all(each["value"] == each["low"] == each["high"] for each in measures.values())
         for differences in result["differences"].values():
@@ -31,7 +32,7 @@ class TestRankerMeasures:
         predictions = make_predictions()
         first = predictions["as_of"] == predictions["as_of"].min()
         predictions.loc[first, ["label", "MRR"]] = 0
-        result = ranker_measures(predictions, ["users_rule"], TOP_K, samples=20, seed=1)
+        result = ranker_measures(resample(predictions, 20, 1), ["users_rule"], TOP_K)
         weekly = weekly_measures(predictions, "users_rule", TOP_K)
         assert (result["cutoffs"], result["cutoffs_with_conversions"]) == (4, 3)
         for name in measure_names(TOP_K):
@@ -43,7 +44,7 @@ class TestRankerMeasures:
     def test_differences_are_paired(self) -> None:
         predictions = make_predictions()
         predictions["twin"] = predictions["probability"] * 2
-        result = ranker_measures(predictions, ["probability", "twin", "random"], TOP_K, samples=50, seed=1)
+        result = ranker_measures(resample(predictions, 50, 1), ["probability", "twin", "random"], TOP_K)
         twin = result["differences"]["twin"]
         assert set(twin) == {"average_precision", "roc_auc", *(f"recall_at_{k}" for k in TOP_K)}
         assert twin["roc_auc"] == {"difference": 0, "low": 0, "high": 0, "probability_better": 0.5}
@@ -52,11 +53,9 @@ class TestRankerMeasures:
     def test_probabilities_are_compared_as_probabilities_too(self) -> None:
         predictions = make_predictions()
         result = ranker_measures(
-            predictions,
+            resample(predictions, 50, 1),
             ["probability", "random"],
             TOP_K,
-            50,
-            seed=1,
             probabilities=["probability", "base_rate"],
         )
         assert set(result["rankers"]) == {"probability", "random"}
@@ -74,27 +73,27 @@ class TestRankerMeasures:
 
     def test_repeats_itself_whatever_the_row_order_and_chunk(self, monkeypatch: pytest.MonkeyPatch) -> None:
         predictions = make_predictions()
-        first = ranker_measures(predictions, RANKERS, TOP_K, samples=30, seed=1)
+        first = ranker_measures(resample(predictions, 30, 1), RANKERS, TOP_K)
         monkeypatch.setattr("conversion.stats.resampling._CHUNK_WEIGHTS", 1000)
         shuffled = predictions.sample(frac=1, random_state=0)
-        assert ranker_measures(shuffled, RANKERS, TOP_K, samples=30, seed=1) == first
-        assert ranker_measures(predictions, RANKERS, TOP_K, samples=30, seed=2) != first
+        assert ranker_measures(resample(shuffled, 30, 1), RANKERS, TOP_K) == first
+        assert ranker_measures(resample(predictions, 30, 2), RANKERS, TOP_K) != first
 
     def test_resamples_companies_not_rows(self) -> None:
         # The same list four times over holds no more evidence than once.
         once = make_predictions(300, 1)
         weeks = [once.assign(as_of=once["as_of"] + pd.Timedelta(weeks=week)) for week in range(4)]
-        narrow = ranker_measures(pd.concat(weeks), RANKERS, TOP_K, samples=40, seed=1)
-        wide = ranker_measures(once, RANKERS, TOP_K, samples=40, seed=1)
+        narrow = ranker_measures(resample(pd.concat(weeks), 40, 1), RANKERS, TOP_K)
+        wide = ranker_measures(resample(once, 40, 1), RANKERS, TOP_K)
         assert narrow["rankers"] == wide["rankers"]
 
     def test_without_any_conversion_measures_are_null(self) -> None:
-        result = ranker_measures(one_week([0, 0], [0.2, 0.1]), ["probability"], [1], samples=5, seed=1)
+        result = ranker_measures(resample(one_week([0, 0], [0.2, 0.1]), 5, 1), ["probability"], [1])
         assert result["rankers"]["probability"]["roc_auc"] == {"value": None, "low": None, "high": None}
         json.dumps(result, allow_nan=False)
 
     def test_the_interval_of_a_poor_ranker_is_not_biased(self) -> None:
-        result = ranker_measures(make_predictions(400, 6), ["random"], [5], samples=100, seed=1)
+        result = ranker_measures(resample(make_predictions(400, 6), 100, 1), ["random"], [5])
         measure = result["rankers"]["random"]["average_precision"]
         assert measure["low"] < measure["value"] < measure["high"]
 
@@ -104,7 +103,7 @@ class TestShareOfOracle:
     PROBABILITIES = ("probability", "base_rate", "oracle")
 
     def share(self, predictions: pd.DataFrame, samples: int = 20) -> dict[str, Any]:
-        result = ranker_measures(predictions, self.RANKERS, [1], samples, 1, self.PROBABILITIES)
+        result = ranker_measures(resample(predictions, samples, 1), self.RANKERS, [1], self.PROBABILITIES)
         found: dict[str, Any] = result["share_of_oracle"]
         return found
 
@@ -134,7 +133,7 @@ class TestShareOfOracle:
 
     def test_without_the_truth_there_is_no_share(self) -> None:
         result = ranker_measures(
-            make_predictions(), ["probability"], [1], 20, 1, ["probability", "base_rate"]
+            resample(make_predictions(), 20, 1), ["probability"], [1], ["probability", "base_rate"]
         )
         assert "share_of_oracle" not in result
 
@@ -198,7 +197,7 @@ class TestPairedDifferences:
         predictions = self.two_columns()
         found = paired_differences(predictions, "other", "probability", TOP_K, samples=30, seed=1)
         columns = ["probability", "other"]
-        said = ranker_measures(predictions, columns, TOP_K, 30, seed=1, probabilities=columns)
+        said = ranker_measures(resample(predictions, 30, 1), columns, TOP_K, probabilities=columns)
         for name, difference in found.items():
             assert difference == said["differences"]["other"][name] | {
                 "first": difference["first"],

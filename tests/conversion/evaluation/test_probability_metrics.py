@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import sklearn.metrics as reference
 
+from conversion.evaluation.bootstrap import resample
 from conversion.evaluation.probability_metrics import probability_measures
 from conversion.stats.losses import log_loss
 from tests.predictions import make_predictions, one_week
@@ -12,14 +13,14 @@ from tests.predictions import make_predictions, one_week
 
 def test_expected_calibration_error_by_hand() -> None:
     # Bins {.1, .1} and {.9, .9}: |.1 - 0| and |.9 - .5|, equally heavy.
-    measures = probability_measures(one_week([0, 0, 1, 0], [0.1, 0.1, 0.9, 0.9]), samples=5, seed=1)
+    measures = probability_measures(resample(one_week([0, 0, 1, 0], [0.1, 0.1, 0.9, 0.9]), 5, 1))
     assert measures["ece"]["value"] == pytest.approx((0.1 + 0.4) / 2)
 
 
 class TestProbabilityMeasures:
     def test_the_whole_table(self) -> None:
         predictions = make_predictions()
-        result = probability_measures(predictions, samples=100, seed=1)
+        result = probability_measures(resample(predictions, 100, 1))
         label, probability = predictions["label"], predictions["probability"]
         base = np.full(len(label), 0.07)
         expected = {
@@ -41,10 +42,10 @@ class TestProbabilityMeasures:
         json.dumps(result, allow_nan=False)
 
     def test_without_a_base_rate_its_measures_are_null(self) -> None:
-        result = probability_measures(make_predictions().drop(columns="base_rate"), samples=5, seed=1)
+        result = probability_measures(resample(make_predictions().drop(columns="base_rate"), 5, 1))
         assert result["log_loss_ratio"] == {"value": None, "low": None, "high": None}
         assert result["log_loss"]["value"] is not None
 
     def test_without_conversions_the_ratio_to_the_observed_is_null(self) -> None:
-        result = probability_measures(one_week([0, 0], [0.2, 0.1]), samples=5, seed=1)
+        result = probability_measures(resample(one_week([0, 0], [0.2, 0.1]), 5, 1))
         assert result["expected_over_observed"]["value"] is None

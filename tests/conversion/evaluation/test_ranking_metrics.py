@@ -7,7 +7,7 @@ import sklearn.metrics as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conversion.evaluation.predictions import companies_of, cutoffs_of
+from conversion.evaluation.predictions import companies_of, cutoffs_of, rank_orders
 from conversion.evaluation.ranking_metrics import (
     _ranking_measures,
     measure_names,
@@ -159,3 +159,14 @@ class TestBootstrapWeights:
         column = weight[:, None].astype(np.uint8)
         values = _ranking_measures(ranked_list(cutoff, ranker), column, TOP_K)[:, 0]
         return dict(zip(measure_names(TOP_K), values, strict=True))
+
+
+def test_lists_sorted_before_are_those_sorted_when_asked_for() -> None:
+    predictions = make_predictions().sample(frac=1, random_state=0)
+    companies = companies_of(predictions)
+    orders = rank_orders(predictions, RANKERS[:2])
+    pairs = zip(cutoffs_of(predictions, companies), cutoffs_of(predictions, companies, orders), strict=True)
+    for plain, sorted_before in pairs:
+        assert list(sorted_before.orders) == RANKERS[:2]
+        for ranker in RANKERS:
+            assert sorted_before.order(ranker).tolist() == plain.order(ranker).tolist()

@@ -11,13 +11,15 @@ from sklearn.metrics import roc_auc_score
 
 from conversion.evaluation import backtest as backtest_module
 from conversion.evaluation import headline, report, summary
+from conversion.evaluation.bootstrap import resample
 from conversion.evaluation.plots import PLOTS
 from tests.backtests import backtest_export, backtest_predictions
 from tests.contract_files import hubspot
+from tests.predictions import evaluated
 
 
 def test_the_evaluation_is_json_and_says_what_it_is_of() -> None:
-    result = report.evaluation_metrics(backtest_predictions(), backtest_export().params)
+    result = evaluated(backtest_predictions(), backtest_export().params)
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert result["model_type"] == "logistic_regression"
     assert result["first_cutoff"] == "2019-05-27"
@@ -30,7 +32,7 @@ def test_the_evaluation_is_json_and_says_what_it_is_of() -> None:
 
 
 def test_the_model_is_compared_with_each_baseline_by_what_the_baseline_is() -> None:
-    result = report.evaluation_metrics(backtest_predictions(), backtest_export().params)
+    result = evaluated(backtest_predictions(), backtest_export().params)
     compared = result["model_minus_baseline"]
     assert set(compared) == {"summary_only", "users_rule", "actions_rule", "random", "base_rate"}
     assert set(compared["base_rate"]) == {"log_loss", "brier_score"}
@@ -49,7 +51,7 @@ def test_a_perfect_oracle_is_measured_beside() -> None:
     with_oracle = backtest_module.with_oracle(predictions, truth.sample(frac=1, random_state=0))
     pd.testing.assert_frame_equal(with_oracle.drop(columns="oracle"), predictions)
     assert report.rankers_in(with_oracle)[-1] == "oracle"
-    result = report.evaluation_metrics(with_oracle, backtest_export().params)
+    result = evaluated(with_oracle, backtest_export().params)
     assert result["ranking"]["oracle"]["average_precision"]["value"] == 1
     share = result["share_of_oracle"]
     value = result["ranking"]["probability"]["average_precision"]["value"]
@@ -60,7 +62,7 @@ def test_a_perfect_oracle_is_measured_beside() -> None:
 
 def test_the_lists_are_measured_again_without_the_never_seen() -> None:
     params, predictions = backtest_export().params, backtest_predictions()
-    result = report.evaluation_metrics(predictions, params)
+    result = evaluated(predictions, params)
     without = result["without_never_seen"]
     never = predictions["usage_state"] == "never used the product"
     assert 0 < never.sum() < len(predictions)
@@ -89,7 +91,7 @@ def test_where_only_the_never_seen_convert_nothing_is_measured_without_them() ->
     never = predictions["usage_state"] == "never used the product"
     label = predictions["label"].where(never, 0)
     label[predictions.index[never][0]] = 1
-    result = report.evaluation_metrics(predictions.assign(label=label), backtest_export().params)
+    result = evaluated(predictions.assign(label=label), backtest_export().params)
     assert list(result["without_never_seen"]) == ["left_out"]
     assert result["without_never_seen"]["left_out"]["share_of_conversions"] == 1
     assert "without the companies that were never seen" in summary.summary_text(result, (5, 10))
@@ -100,7 +102,7 @@ def test_where_only_the_never_seen_convert_nothing_is_measured_without_them() ->
 
 def test_what_became_of_each_tier_is_counted() -> None:
     params, predictions = backtest_export().params, backtest_predictions()
-    tiers = report.evaluation_metrics(predictions, params)["tiers"]
+    tiers = evaluated(predictions, params)["tiers"]
     assert list(tiers) == ["very_high", "high", "medium", "low"]
     # Of each list the first 2 are very high, to the 10th high, to the 50th medium; more where some are equal.
     rank = predictions.groupby("as_of")["probability"].rank(method="min", ascending=False)
@@ -117,7 +119,9 @@ def test_what_became_of_each_tier_is_counted() -> None:
 
 
 def test_every_month_of_cutoffs_is_compared_with_what_happened() -> None:
-    months = report.measures_by_month(backtest_predictions(), backtest_export().params)
+    params = backtest_export().params
+    of = resample(backtest_predictions(), params.evaluate.bootstrap_samples, params.seed)
+    months = report.measures_by_month(of, params)
     assert months["slice"].tolist() == ["2019-05", "2019-06", "2019-07", "2019-08", "2019-09"]
     assert months["conversions"].sum() == backtest_predictions()["label"].sum()
     drift = report.expected_over_observed_by_month(
@@ -131,9 +135,9 @@ def test_every_month_of_cutoffs_is_compared_with_what_happened() -> None:
 
 def test_columns_on_disk_change_no_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline, predictions = backtest_export(), backtest_predictions()
-    expected = report.evaluation_metrics(predictions, pipeline.params)
+    expected = evaluated(predictions, pipeline.params)
     monkeypatch.setattr("conversion.evaluation.columns_on_disk.LARGE", 0)
-    assert report.evaluation_metrics(predictions, pipeline.params, tmp_path / "columns") == expected
+    assert evaluated(predictions, pipeline.params, tmp_path / "columns") == expected
     assert not list(tmp_path.glob("columns/*")), "the files have no name"
 
 

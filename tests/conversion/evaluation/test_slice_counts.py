@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from conversion.evaluation.predictions import companies_of, cutoffs_of
 from conversion.evaluation.slice_counts import ALL_PROSPECTS, count_slices, split_by, split_by_month
 from conversion.stats.rank_order import rank_order
 from conversion.stats.roc_auc import pairs_in_order
@@ -17,7 +18,11 @@ def split_predictions() -> pd.DataFrame:
 
 def test_measures_are_the_means_over_the_lists_of_those_of_each_list() -> None:
     predictions = split_predictions()
-    found = count_slices(predictions, [ALL_PROSPECTS, split_by(predictions, "part")], TOP_K)
+    found = count_slices(
+        cutoffs_of(predictions, companies_of(predictions)),
+        [ALL_PROSPECTS, split_by(predictions, "part")],
+        TOP_K,
+    )
     assert found["slice"].tolist() == ["all prospects", "b", "unused", "a"]
     assert found.loc[2, ["prospects", "conversions", "converters"]].tolist() == [0, 0, 0]
     assert found.loc[2, ["prevalence", "roc_auc", "recall_at_2"]].isna().all()
@@ -40,7 +45,9 @@ def test_measures_are_the_means_over_the_lists_of_those_of_each_list() -> None:
 
 def test_months_of_cutoffs() -> None:
     predictions = make_predictions(companies=20, cutoffs=6)  # from 6 January on
-    found = count_slices(predictions, [split_by_month(predictions)], TOP_K)
+    found = count_slices(
+        cutoffs_of(predictions, companies_of(predictions)), [split_by_month(predictions)], TOP_K
+    )
     assert found[["by", "slice", "prospects"]].to_numpy().tolist() == [
         ["month", "2020-01", 80],
         ["month", "2020-02", 40],
@@ -49,5 +56,7 @@ def test_months_of_cutoffs() -> None:
 
 def test_a_column_of_texts_splits_in_the_order_of_its_values() -> None:
     predictions = make_predictions(companies=4, cutoffs=1).assign(part=["b", "a", "c", "a"])
-    found = count_slices(predictions, [split_by(predictions, "part")], TOP_K)
+    found = count_slices(
+        cutoffs_of(predictions, companies_of(predictions)), [split_by(predictions, "part")], TOP_K
+    )
     assert found[["slice", "prospects"]].to_numpy().tolist() == [["a", 2], ["b", 1], ["c", 1]]

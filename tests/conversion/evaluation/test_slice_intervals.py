@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from conversion.evaluation.bootstrap import resample
 from conversion.evaluation.overall_metrics import ranker_measures
 from conversion.evaluation.slice_intervals import with_ranking_intervals
 from conversion.evaluation.slice_metrics import slice_measures
@@ -13,8 +14,8 @@ SAMPLES, SEED = 40, 1
 
 
 def measured(predictions: pd.DataFrame) -> pd.DataFrame:
-    slices = slice_measures(predictions, ["part"], TOP_K, SAMPLES, SEED)
-    return with_ranking_intervals(slices, predictions, TOP_K, SAMPLES, SEED).set_index("slice")
+    slices = slice_measures(resample(predictions, SAMPLES, SEED), ["part"], TOP_K)
+    return with_ranking_intervals(slices, resample(predictions, SAMPLES, SEED), TOP_K).set_index("slice")
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,9 @@ def predictions() -> pd.DataFrame:
 
 def test_the_whole_has_the_intervals_of_the_model(predictions: pd.DataFrame) -> None:
     whole = measured(predictions).loc["all prospects"]
-    ranking = ranker_measures(predictions, ["probability"], TOP_K, SAMPLES, SEED)["rankers"]["probability"]
+    ranking = ranker_measures(resample(predictions, SAMPLES, SEED), ["probability"], TOP_K)["rankers"][
+        "probability"
+    ]
     for name in ("roc_auc", *(f"recall_at_{k}" for k in TOP_K)):
         found = [whole[name], whole[f"{name}_low"], whole[f"{name}_high"]]
         assert found == pytest.approx(list(ranking[name].values()), abs=1e-6), name
@@ -35,7 +38,9 @@ def test_a_slice_has_the_auc_of_its_own_lists(predictions: pd.DataFrame) -> None
     """Resampling all companies resamples those of the slice, though not the same as without the others."""
     part = measured(predictions).loc["third"]
     own = predictions[predictions["part"] == "third"]
-    alone = ranker_measures(own, ["probability"], TOP_K, 400, SEED)["rankers"]["probability"]["roc_auc"]
+    alone = ranker_measures(resample(own, 400, SEED), ["probability"], TOP_K)["rankers"]["probability"][
+        "roc_auc"
+    ]
     assert part["roc_auc"] == pytest.approx(alone["value"], abs=1e-6)
     assert part["roc_auc_low"] < part["roc_auc"] < part["roc_auc_high"]
     assert part["roc_auc_high"] - part["roc_auc_low"] == pytest.approx(alone["high"] - alone["low"], rel=0.4)

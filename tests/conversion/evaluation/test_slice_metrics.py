@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conversion.evaluation.bootstrap import ONE_GROUP, Grouped
+from conversion.evaluation.bootstrap import ONE_GROUP, Grouped, resample
 from conversion.evaluation.overall_metrics import ranker_measures
 from conversion.evaluation.probability_metrics import probability_measures
 from conversion.evaluation.slice_metrics import calibration_by_group, drop_repeated_slices, slice_measures
@@ -17,7 +17,7 @@ class TestSliceMeasures:
         predictions = one_week([1, 0, 1, 0, 0], [0.5, 0.4, 0.3, 0.2, 0.1]).assign(
             size=["big", "small", "small", "big", "small"], base_rate=0.4
         )
-        table = slice_measures(predictions, ["size"], [1, 3], samples=20, seed=1)
+        table = slice_measures(resample(predictions, 20, 1), ["size"], [1, 3])
         assert table["by"].tolist() == ["all", "size", "size"]
         table = table.set_index("slice")
         assert table.index.tolist() == ["all prospects", "big", "small"]
@@ -35,7 +35,7 @@ class TestSliceMeasures:
     def test_slices_are_in_the_order_of_their_categories_and_those_without_rows_are_left_out(self) -> None:
         size = pd.Categorical(["z", "a", "z", "a"], categories=["z", "none", "a"])
         predictions = one_week([1, 0, 0, 0], [0.4, 0.3, 0.2, 0.1]).assign(size=size, base_rate=0.25)
-        table = slice_measures(predictions, ["size"], [1], samples=20, seed=1)
+        table = slice_measures(resample(predictions, 20, 1), ["size"], [1])
         assert table["slice"].tolist() == ["all prospects", "z", "a"]
         without = table.iloc[2]
         assert (without["conversions"], without["converters"]) == (0, 0)
@@ -45,11 +45,13 @@ class TestSliceMeasures:
 
     def test_all_prospects_are_measured_as_by_the_other_functions(self) -> None:
         predictions = make_predictions()
-        table = slice_measures(predictions, [], TOP_K, samples=30, seed=1).iloc[0]
-        ranking = ranker_measures(predictions, ["probability"], TOP_K, 30, 1)["rankers"]["probability"]
+        table = slice_measures(resample(predictions, 30, 1), [], TOP_K).iloc[0]
+        ranking = ranker_measures(resample(predictions, 30, 1), ["probability"], TOP_K)["rankers"][
+            "probability"
+        ]
         for name in ("roc_auc", *(f"recall_at_{k}" for k in TOP_K)):
             assert table[name] == pytest.approx(ranking[name]["value"], abs=1e-6)
-        probability = probability_measures(predictions, 30, 1)
+        probability = probability_measures(resample(predictions, 30, 1))
         for name in ("expected_over_observed", "log_loss_ratio"):
             found = [table[name], table[f"{name}_low"], table[f"{name}_high"]]
             assert found == pytest.approx([*probability[name].values()], abs=1e-6)
@@ -60,14 +62,14 @@ class TestSliceMeasures:
         predictions = make_predictions(seed=seed)
         part = np.random.default_rng(seed).integers(0, 4, len(predictions))
         predictions["part"] = part
-        table = slice_measures(predictions, ["part"], [5], samples=20, seed=1)
+        table = slice_measures(resample(predictions, 20, 1), ["part"], [5])
         whole, slices = table.iloc[0], table.iloc[1:]
         assert slices[["prospects", "conversions"]].sum().tolist() == [len(part), predictions["label"].sum()]
         assert slices["share_of_conversions"].sum() == pytest.approx(1)
         expected = (slices["mean_probability"] * slices["prospects"]).sum()
         assert expected == pytest.approx(whole["mean_probability"] * whole["prospects"])
         shuffled = predictions.sample(frac=1, random_state=seed)
-        again = slice_measures(shuffled, ["part"], [5], samples=20, seed=1)
+        again = slice_measures(resample(shuffled, 20, 1), ["part"], [5])
         pd.testing.assert_frame_equal(again, table, check_exact=False, rtol=1e-9)
 
 
@@ -77,7 +79,7 @@ class TestDropRepeatedSlices:
         unseen = predictions["id"] % 3 == 0
         predictions.loc[unseen, ["by_use", "by_age"]] = ["never seen", "no age"]
         predictions.loc[~unseen & (predictions["id"] % 2 == 0), "by_age"] = "young"
-        table = slice_measures(predictions, ["by_use", "by_age"], [5], samples=20, seed=1)
+        table = slice_measures(resample(predictions, 20, 1), ["by_use", "by_age"], [5])
         assert table["slice"].tolist() == ["all prospects", "never seen", "seen", "no age", "old", "young"]
         kept = drop_repeated_slices(table, predictions)
         assert kept["slice"].tolist() == ["all prospects", "never seen", "seen", "old", "young"]
@@ -87,7 +89,7 @@ class TestDropRepeatedSlices:
         predictions = one_week([1, 0, 1, 0], [0.5, 0.4, 0.3, 0.2]).assign(
             size=["a", "a", "b", "b"], sector=["c", "d", "d", "c"], base_rate=0.4
         )
-        table = slice_measures(predictions, ["size", "sector"], [1], samples=20, seed=1)
+        table = slice_measures(resample(predictions, 20, 1), ["size", "sector"], [1])
         pd.testing.assert_frame_equal(drop_repeated_slices(table, predictions), table)
 
 
@@ -95,7 +97,7 @@ class TestCalibrationByGroup:
     def test_by_hand(self) -> None:
         predictions = one_week([1, 0, 0, 1, 0], [0.5, 0.3, 0.1, 0.9, 0.2])
         table = calibration_by_group(
-            predictions, Grouped(3, lambda _: np.array([0, 0, 0, 2, 2])), samples=200, seed=1
+            resample(predictions, 200, 1), Grouped(3, lambda _: np.array([0, 0, 0, 2, 2]))
         )
         assert table["prospects"].tolist() == [3, 0, 2]
         assert table["conversions"].tolist() == [1, 0, 1]
@@ -108,8 +110,8 @@ class TestCalibrationByGroup:
         # Fifty lists of the same companies with the same outcome are no more evidence than one.
         once = make_predictions(companies=200, cutoffs=1)
         weeks = [once.assign(as_of=once["as_of"] + pd.Timedelta(weeks=week)) for week in range(50)]
-        one = calibration_by_group(once, ONE_GROUP, samples=100, seed=1)
-        many = calibration_by_group(pd.concat(weeks), ONE_GROUP, samples=100, seed=1)
+        one = calibration_by_group(resample(once, 100, 1), ONE_GROUP)
+        many = calibration_by_group(resample(pd.concat(weeks), 100, 1), ONE_GROUP)
         shares = ["observed_share", "low", "high"]
         pd.testing.assert_frame_equal(many[shares], one[shares])
         assert one.loc[0, "low"] < one.loc[0, "observed_share"] < one.loc[0, "high"]

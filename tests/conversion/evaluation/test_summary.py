@@ -2,14 +2,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from conversion.evaluation import report, summary
+from conversion.evaluation import summary
 from tests.backtests import backtest_predictions
 from tests.pipeline import small_params
+from tests.predictions import evaluated
 
 
 def test_the_summary_says_the_rate_of_each_tier_and_a_dash_where_none_was_in_it() -> None:
     tiers = params_with_tiers(very_high=1.0, high=0.999, medium=0.02)
-    result = report.evaluation_metrics(backtest_predictions(), tiers)
+    result = evaluated(backtest_predictions(), tiers)
     lines = summary.summary_text(result, tiers.evaluate.top_k).splitlines()
     (empty,) = [line.split() for line in lines if line.startswith("very_high")]
     assert empty == ["very_high", "0.0", "0", "-", "-", "[-,", "-]"]
@@ -22,7 +23,7 @@ def test_the_summary_says_the_rate_of_each_tier_and_a_dash_where_none_was_in_it(
 
 def test_the_summary_calls_money_gross_or_says_once_why_there_is_none() -> None:
     params, predictions = small_params(evaluate__refit_weeks=8), backtest_predictions()
-    result = report.evaluation_metrics(predictions, params)
+    result = evaluated(predictions, params)
     text = summary.summary_text(result, params.evaluate.top_k)
     assert f"{result['business']['conversions_among_called']} conversions among those called" in text
     assert (
@@ -30,7 +31,7 @@ def test_the_summary_calls_money_gross_or_says_once_why_there_is_none() -> None:
         in text
     )
     assert text.count("only a control group can tell what calling adds") == 1
-    plain = report.evaluation_metrics(predictions.drop(columns="MRR"), params)
+    plain = evaluated(predictions.drop(columns="MRR"), params)
     without = summary.summary_text(plain, params.evaluate.top_k)
     assert "revenue USD" not in without
     assert without.count("the contract has no value of a conversion") == 1

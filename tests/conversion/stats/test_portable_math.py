@@ -131,6 +131,15 @@ def test_sums_at_counts_do_not_depend_on_the_order_of_rows(rows: int, seed: int)
     )
 
 
+@pytest.mark.parametrize("cells", [1, 40, 150])
+def test_sums_at_counts_are_the_same_in_blocks_of_rows(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    counts, values = rng.integers(0, 9, (50, 7)).astype(np.uint8), rng.lognormal(0, 5, (50, 4))
+    at_once = sums_at_counts(counts, values)
+    monkeypatch.setattr("conversion.stats.portable_math._PRODUCTS_AT_ONCE", cells)
+    np.testing.assert_array_equal(sums_at_counts(counts, values), at_once)
+
+
 def test_slices_hold_what_is_above_the_last_bit_as_short_whole_numbers() -> None:
     values = np.array([[1.0, 3e-8, 0.0], [-0.7, 2.5e-8, 0.0]])
     cut = slices(values, 2, 20)

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from conversion.stats import hashing
-from conversion.stats.rank_order import order_after_ties, rank_order, tie_order
+from conversion.stats.rank_order import first_of_order, order_after_ties, rank_order, tie_order
 
 
 class TestRankOrder:
@@ -34,3 +36,9 @@ def test_several_scores_of_the_same_rows_need_one_order_of_ties(texts: bool) -> 
         assert (order_after_ties(score, by_ties) == rank_order(score, named)).all()
     with pytest.raises(ValueError, match="finite"):
         order_after_ties(np.full(300, np.nan), by_ties)
+
+
+@given(st.lists(st.integers(0, 5), max_size=30), st.integers(0, 40))
+def test_the_first_are_the_beginning_of_the_order(scores: list[int], count: int) -> None:
+    ids = np.arange(len(scores))
+    assert first_of_order(scores, ids, count).tolist() == rank_order(scores, ids)[:count].tolist()
