@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from conversion.evaluation.snapshot_source import SnapshotSource, SnapshotTable
 from conversion.features.rules import rules
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import fit_at
+from conversion.runtime.behind import results_of
 from conversion.runtime.errors import ExportError
 from conversion.runtime.progress import progress_bar
 from conversion.stats.hashing import uniform_hash
@@ -85,12 +86,15 @@ def backtest(
     refits = sizes.index[(sizes.index - sizes.index[0]) % span == pd.Timedelta(0)]
     by = slicers(source, contract)
     models = _fitted(train, refits, params, contract)
-    scored = (
-        _score_until_refit(rows, models[refit], refit, params, contract, by)
-        for block in source.blocks()
-        for refit, rows in _by_refit(block, refits)
-    )
-    predictions = collected(scored, sizes, folder, _text_ids(source))
+
+    def score(block: pd.DataFrame) -> list[pd.DataFrame]:
+        return [
+            _score_until_refit(rows, models[refit], refit, params, contract, by)
+            for refit, rows in _by_refit(block, refits)
+        ]
+
+    scored = results_of(source.blocks(), score, threads=params.evaluate.jobs)
+    predictions = collected(chain.from_iterable(scored), sizes, folder, _text_ids(source))
     if not predictions["label"].any():
         raise ExportError(
             f"{contract.conversion_tables}: no conversion follows any cutoff of the backtest; set an earlier "
@@ -152,14 +156,12 @@ def _score_until_refit(
     by: tuple[Slicer, ...],
 ) -> pd.DataFrame:
     rows = rows[rows["label"].notna()]
-    # Some at a time, to bound the memory of the preprocessed rows; one share a thread where they are few.
-    at_once = max(1, min(ROWS_AT_ONCE, -(-len(rows) // params.evaluate.jobs)))
-    some = [rows.iloc[start : start + at_once] for start in range(0, len(rows), at_once)]
-    with ThreadPoolExecutor(params.evaluate.jobs) as pool:
-        probability, summary_only = (
-            np.concatenate([[], *(each[:, 1] for each in pool.map(scorer.predict_proba, some))])
-            for scorer in (model, model.summary_)
-        )
+    # Some at a time, to bound the memory of the features' values.
+    some = [rows.iloc[start : start + ROWS_AT_ONCE] for start in range(0, len(rows), ROWS_AT_ONCE)]
+    probability, summary_only = (
+        np.concatenate([[], *(scorer.predict_proba(each)[:, 1] for each in some)])
+        for scorer in (model, model.summary_)
+    )
     return rows[[name for name in OUTCOMES if name in rows]].assign(
         label=rows["label"].astype(np.int8),
         probability=np.round(probability, 9),

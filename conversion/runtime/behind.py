@@ -1,12 +1,14 @@
-"""Work on one thing while the next is being made, such as writing a table while the next is computed."""
+"""Work on some things while the next are being made, such as writing a table while the next is computed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 
 def work_behind(made: Iterable[Made], work: Callable[[Made], Any]) -> None:
@@ -37,3 +39,32 @@ def work_behind(made: Iterable[Made], work: Callable[[Made], Any]) -> None:
             last = thread.submit(work, item)
         if last is not None:
             last.result()
+
+
+def results_of(made: Iterable[Made], work: Callable[[Made], Result], threads: int) -> Iterator[Result]:
+    """Call ``work`` with each item on one of several threads, and yield the results in the items' order.
+
+    One item more than there are threads, or its result, is held at a time, so that memory stays bounded.
+
+    Parameters
+    ----------
+    made
+        Makes the items one by one.
+    work
+        What it raises is raised in place of its result.
+    threads
+        At least 1.
+
+    Examples
+    --------
+    >>> list(results_of(iter([3, 1, 2]), str, threads=2))
+    ['3', '1', '2']
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        begun: deque[Future[Result]] = deque()
+        for item in made:
+            begun.append(pool.submit(work, item))
+            if len(begun) > threads:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
