@@ -52,10 +52,15 @@ def must_not_repeat(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def has_password(url: str) -> bool:
+    """Return whether a URL has a password before its host, as in ``s3://name:password@host``."""
+    return re.match(r"[^/@]*:[^/@]*@", url.partition("://")[2]) is not None
+
+
 def _must_be_a_folder(value: str) -> str:
     protocol, separator, path = value.partition("://")
     is_url = re.fullmatch(r"[a-z][a-z0-9+.-]*", protocol) and path and protocol not in _READ_ONLY
-    if value != value.strip() or re.match(r"[^/@]*:[^/@]*@", path) or (separator and not is_url):
+    if value != value.strip() or has_password(value) or (separator and not is_url):
         raise ValueError(
             "should be a folder such as exports/lists, or the URL of one that can be written to, such as "
             "s3://bucket/lists, without credentials"

@@ -7,7 +7,6 @@ format, possibly in folders below it, whose names may hold values (``week=2019-0
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 from urllib.parse import unquote
 
+from conversion.config.param_types import has_password
 from conversion.ingest.faults import UnreadableError, one_line, quoted
 from conversion.runtime.errors import ExportError
 
@@ -156,7 +156,7 @@ def place_of(folder: str, setting: str = DATA_DIR) -> Place:
     protocol, separator, path = folder.partition("://")
     if not separator:
         return Path(folder)
-    if re.match(r"[^/@]*:[^/@]*@", path):
+    if has_password(folder):
         raise ExportError(
             f"{setting}: expected a URL without a password, as files and messages keep it; give "
             "credentials by environment variables or the files of the URL's own tools"

@@ -31,14 +31,8 @@ def work_behind(made: Iterable[Made], work: Callable[[Made], Any]) -> None:
     >>> seen
     [3, 1, 2]
     """
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        last: Future[Any] | None = None
-        for item in made:
-            if last is not None:
-                last.result()
-            last = thread.submit(work, item)
-        if last is not None:
-            last.result()
+    for _ in results_of(made, work, threads=1):
+        pass
 
 
 def results_of(made: Iterable[Made], work: Callable[[Made], Result], threads: int) -> Iterator[Result]:
@@ -63,8 +57,9 @@ def results_of(made: Iterable[Made], work: Callable[[Made], Result], threads: in
     with ThreadPoolExecutor(threads) as pool:
         begun: deque[Future[Result]] = deque()
         for item in made:
+            # Waited for before the next is begun: on one thread nothing follows an item that failed.
+            ended = [begun.popleft().result()] if len(begun) == threads else []
             begun.append(pool.submit(work, item))
-            if len(begun) > threads:
-                yield begun.popleft().result()
+            yield from ended
         while begun:
             yield begun.popleft().result()
