@@ -93,9 +93,9 @@ def rows_of_our_fits(monkeypatch: pytest.MonkeyPatch) -> list[pd.DataFrame]:
         model = make_model(params, contract)
         fit = model.fit_with_summary
 
-        def noting(X: pd.DataFrame, y: np.ndarray, weight: np.ndarray, as_of: pd.Series, threads: int) -> Any:
+        def noting(X: pd.DataFrame, y: np.ndarray, weight: np.ndarray, as_of: pd.Series, *more: Any) -> Any:
             fits.append(X.assign(label=y, weight=weight, as_of=as_of))
-            return fit(X, y, weight, as_of, threads)
+            return fit(X, y, weight, as_of, *more)
 
         monkeypatch.setattr(model, "fit_with_summary", noting)
         return model

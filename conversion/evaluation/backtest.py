@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,14 +86,11 @@ def backtest(
     by = slicers(source, contract)
     models = _fitted(train, refits, params, contract)
 
-    def score(block: pd.DataFrame) -> list[pd.DataFrame]:
-        return [
-            _score_until_refit(rows, models[refit], refit, params, contract, by)
-            for refit, rows in _by_refit(block, refits)
-        ]
+    def score(block: pd.DataFrame) -> pd.DataFrame:
+        return _scored(block, models, params, contract, by)
 
     scored = results_of(source.blocks(), score, threads=params.evaluate.jobs)
-    predictions = collected(chain.from_iterable(scored), sizes, folder, _text_ids(source))
+    predictions = collected(scored, sizes, folder, _text_ids(source))
     if not predictions["label"].any():
         raise ExportError(
             f"{contract.conversion_tables}: no conversion follows any cutoff of the backtest; set an earlier "
@@ -134,45 +130,48 @@ def _fitted(
     # The last has the most to learn from: it goes first, so that all threads end at about the same time.
     longest_first = refits[::-1]
     models: Iterable[ConversionModel] = jobs(
-        delayed(fit_at)(train, refit, params, contract) for refit in longest_first
+        delayed(fit_at)(train, refit, params, contract, explained=False) for refit in longest_first
     )
     bar = progress_bar(models, what="backtest", unit="refits", total=len(refits))
     return dict(zip(longest_first, bar, strict=True))
 
 
-def _by_refit(block: pd.DataFrame, refits: pd.DatetimeIndex) -> Iterator[tuple[pd.Timestamp, pd.DataFrame]]:
-    """Split rows by the fit that scores them, the last before each."""
-    last = np.asarray(refits.searchsorted(block["as_of"], side="right")) - 1
-    for place in np.unique(last):
-        yield refits[place], block[last == place]
-
-
-def _score_until_refit(
-    rows: pd.DataFrame,
-    model: ConversionModel,
-    refit: pd.Timestamp,
+def _scored(
+    block: pd.DataFrame,
+    models: Mapping[pd.Timestamp, ConversionModel],
     params: Params,
     contract: Contract,
     by: tuple[Slicer, ...],
 ) -> pd.DataFrame:
-    rows = rows[rows["label"].notna()]
-    # Some at a time, to bound the memory of the features' values.
-    some = [rows.iloc[start : start + ROWS_AT_ONCE] for start in range(0, len(rows), ROWS_AT_ONCE)]
-    probability, summary_only = (
-        np.concatenate([[], *(scorer.predict_proba(each)[:, 1] for each in some)])
-        for scorer in (model, model.summary_)
-    )
+    """Score the rows with a label, each by the last fit before it."""
+    refits = pd.DatetimeIndex(sorted(models))
+    block = block[block["label"].notna()]
+    last = np.asarray(refits.searchsorted(block["as_of"], side="right")) - 1
+    order = np.argsort(last, kind="stable")  # so that each fit's rows are a slice
+    rows, last = block.iloc[order], last[order]
+    probability, summary_only = np.empty((2, len(rows)))
+    for fit in np.unique(last):
+        start, end = np.searchsorted(last, [fit, fit + 1])
+        for some in _slices(start, end):
+            both = models[refits[fit]].probability_and_by_summary(rows.iloc[some])
+            probability[some], summary_only[some] = both
+    of_fit = [models[refit] for refit in refits]
     return rows[[name for name in OUTCOMES if name in rows]].assign(
         label=rows["label"].astype(np.int8),
         probability=np.round(probability, 9),
         summary_only=np.round(summary_only, 9),
         **{rule: rows[feature] for rule, feature in rules(contract).items()},
         random=uniform_hash(rows["id"], week_number(rows["as_of"]), seed=params.seed),
-        fitted_as_of=refit,
-        base_rate=model.base_rate_,
-        threshold=model.threshold_,
+        fitted_as_of=refits[last],
+        base_rate=np.array([model.base_rate_ for model in of_fit])[last],
+        threshold=np.array([model.threshold_ for model in of_fit])[last],
         **slice_columns(rows, by),
     )
+
+
+def _slices(start: int, end: int) -> Iterator[slice]:
+    """Cut a slice of rows, to bound the memory of the features' values."""
+    return (slice(first, min(first + ROWS_AT_ONCE, end)) for first in range(start, end, ROWS_AT_ONCE))
 
 
 def with_oracle(

@@ -60,4 +60,4 @@ class SnapshotFiles:
                 for group in range(file.num_row_groups):
                     with reading(part):
                         table = file.read_row_group(group, names)
-                    yield table.to_pandas(split_blocks=True, self_destruct=True)
+                    yield table.to_pandas(self_destruct=True)

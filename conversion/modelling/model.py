@@ -149,10 +149,17 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             Only one class is there, or calibration or threshold need more history.
         """
         values = self._fit_all_but_members(X, y, sample_weight, as_of)
-        return self._with_members(self._fitted_members(values, y, sample_weight), values, sample_weight)
+        self._keep_members(self._fitted_members(values, y, sample_weight))
+        return self._learn_profile(values, sample_weight)
 
     def fit_with_summary(
-        self, X: pd.DataFrame, y: np.ndarray, sample_weight: np.ndarray, as_of: pd.Series, threads: int = 1
+        self,
+        X: pd.DataFrame,
+        y: np.ndarray,
+        sample_weight: np.ndarray,
+        as_of: pd.Series,
+        threads: int = 1,
+        explained: bool = True,
     ) -> Self:
         """Fit, and fit ``summary_`` too: the same recipe on the features of summaries alone.
 
@@ -161,14 +168,18 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         features at hand does better than imputing (Saar-Tsechansky and Provost 2007, Handling Missing Values
         when Applying Classification Models, JMLR 8).
 
-        Parameters and errors are those of `fit`; ``threads`` fit members of both models side by side.
+        Parameters and errors are those of `fit`; ``threads`` fit members of both models side by side. Models
+        that are not ``explained`` have no ``profile_``: enough for a backtest, which only asks for
+        probabilities.
         """
         summary = self.of_summary()
         both = [(model, model._fit_all_but_members(X, y, sample_weight, as_of)) for model in (self, summary)]
         fits = [fit for model, values in both for fit in model._member_fits(values, y, sample_weight)]
         fitted = iter(fit_side_by_side(fits, threads))
         for model, values in both:
-            model._with_members(dict(zip(model.scorers, fitted, strict=False)), values, sample_weight)
+            model._keep_members(dict(zip(model.scorers, fitted, strict=False)))
+            if explained:
+                model._learn_profile(values, sample_weight)
         self.summary_ = summary
         return self
 
@@ -322,6 +333,13 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         probability = self.probability(self.values(X))
         return np.column_stack([1.0 - probability, probability])
 
+    def probability_and_by_summary(self, X: pd.DataFrame) -> tuple[Floats, Floats]:
+        """Return the calibrated probability of conversion, and that of ``summary_``, of a feature frame."""
+        values, names = self.values(X), self._names()
+        # Both learned the levels of their categories from the same snapshots.
+        places = [names.index(name) for name in self.summary_._names()]
+        return self.probability(values), self.summary_.probability(values.take(places, axis=1))
+
     def predict(self, X: pd.DataFrame) -> NDArray[np.int64]:
         """Return 1 where the probability is at least the threshold, else 0."""
         return (self.predict_proba(X)[:, 1] >= self.threshold_).astype(np.int64)
@@ -359,10 +377,13 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self._fit_out_of_time(values, y, sample_weight, as_of)
         return values
 
-    def _with_members(self, members: dict[str, Member], values: Floats, weight: np.ndarray) -> Self:
-        """Keep the fitted members, and what is learned from them."""
+    def _keep_members(self, members: dict[str, Member]) -> None:
+        """Keep the fitted members, and where their contributions start."""
         self.members_ = members
         self.base_log_odds_ = ensemble.base_log_odds(self._members())
+
+    def _learn_profile(self, values: Floats, weight: np.ndarray) -> Self:
+        """Learn about each fact from the fitted members."""
         self.profile_ = FactProfile.learned(self.features, self._members(), values, weight)
         return self
 

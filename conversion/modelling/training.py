@@ -71,7 +71,12 @@ def recency_weights(
 
 
 def fit_at(
-    snapshots: pd.DataFrame, as_of: pd.Timestamp, params: Params, contract: Contract
+    snapshots: pd.DataFrame,
+    as_of: pd.Timestamp,
+    params: Params,
+    contract: Contract,
+    *,
+    explained: bool = True,
 ) -> ConversionModel:
     """Fit the whole recipe on what was known at ``as_of``, and the model of summaries beside it.
 
@@ -85,6 +90,8 @@ def fit_at(
         Snapshots whose labels were not mature by then are ignored.
     params, contract
         The recipe, and what the attributes are.
+    explained
+        As in `ConversionModel.fit_with_summary`.
 
     Returns
     -------
@@ -96,7 +103,7 @@ def fit_at(
     ExportError
         There is no snapshot, or only one class, or too little history for what params ask.
     """
-    model, _ = search_and_fit_at(snapshots, as_of, params, contract)
+    model, _ = search_and_fit_at(snapshots, as_of, params, contract, explained=explained)
     return model
 
 
@@ -107,6 +114,7 @@ def search_and_fit_at(
     contract: Contract,
     progress: bool = False,
     threads: int = 1,
+    explained: bool = True,
 ) -> tuple[ConversionModel, Search]:
     """Fit as `fit_at` does, and return what the search found too.
 
@@ -128,7 +136,7 @@ def search_and_fit_at(
     rows = rows.assign(weight=weight)
     found = search(rows, params, contract, progress)
     model = make_model(found.params, contract).fit_with_summary(
-        rows, rows["label"].to_numpy(dtype=np.int64), weight, rows["as_of"], threads
+        rows, rows["label"].to_numpy(dtype=np.int64), weight, rows["as_of"], threads, explained
     )
     return model, found
 

@@ -142,9 +142,7 @@ class _Problem(NamedTuple):
     def gradient(self, beta: Floats, probability: Floats) -> Floats:
         """Sum up with two slices of the columns and two of the residuals, exactly within a block of rows."""
         residual = slices((self.weight * (probability - self.y))[:, None], 2, _BITS)
-        parts = np.concatenate([whole for whole, _ in residual], axis=1)
-        units = np.ldexp(1.0, np.concatenate([unit for _, unit in residual]))
-        sums = np.zeros((len(self.columns), 2))
+        sums = np.zeros((2, len(self.columns)))
         high, low = np.empty((2, len(self.columns), _ROWS_AT_ONCE))
         for rows in _blocks(len(self.y), _ROWS_AT_ONCE):
             count = rows.stop - rows.start
@@ -153,9 +151,12 @@ class _Problem(NamedTuple):
             scaled -= whole
             scaled *= 2.0**_BITS
             np.rint(scaled, out=scaled)
-            sums += whole @ parts[rows] + (scaled @ parts[rows]) * 2.0**-_BITS
-        sums *= units
-        return np.ldexp(sums[:, 0] + sums[:, 1], self.exponents - _BITS) + self.penalty * beta
+            # One vector after the other: BLAS copies a matrix before it multiplies it by a second matrix.
+            for summed, (part, _) in zip(sums, residual, strict=True):
+                summed += whole @ part[rows, 0] + (scaled @ part[rows, 0]) * 2.0**-_BITS
+        sums *= np.ldexp(1.0, np.array([unit for _, unit in residual]))
+        total: Floats = np.ldexp(sums[0] + sums[1], self.exponents - _BITS)
+        return total + self.penalty * beta
 
     def sizes(self, gradient: Floats) -> Floats:
         """Measure a gradient's components in units of their columns, so that scales do not matter."""

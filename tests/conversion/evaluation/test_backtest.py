@@ -43,9 +43,9 @@ def test_every_prospect_with_a_label_is_predicted_at_every_cutoff() -> None:
 def test_the_recipe_is_fitted_anew_on_schedule_and_only_on_the_past(monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline, fits = backtest_export(), []
 
-    def recorded(*args: Any) -> Any:
+    def recorded(*args: Any, **options: Any) -> Any:
         fits.append(args[1])
-        return training.fit_at(*args)
+        return training.fit_at(*args, **options)
 
     monkeypatch.setattr(backtest_module, "fit_at", recorded)
     predictions = backtest_module.backtest(pipeline.train, pipeline.backtest, pipeline.params, hubspot())

@@ -180,6 +180,15 @@ def test_the_summary_model_is_the_same_recipe_on_summary_features(model_type: st
     np.testing.assert_array_equal(scores(summary, other), scores(summary, latest))
 
 
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_both_probabilities_are_those_of_each_model(model_type: str) -> None:
+    model, latest = fitted(model__type=model_type, train__calibration="sigmoid"), export().latest
+    for rows in (latest, latest.head(1), latest.iloc[::-3]):
+        both = model.probability_and_by_summary(rows)
+        for probability, of in zip(both, (model, model.summary_), strict=True):
+            np.testing.assert_array_equal(probability, of.predict_proba(rows)[:, 1])
+
+
 def test_a_plain_fit_makes_no_summary_model() -> None:
     assert not hasattr(fit_invented(400, model__type="logistic_regression"), "summary_")
 

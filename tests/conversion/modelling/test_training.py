@@ -89,6 +89,19 @@ def test_threads_change_no_byte_of_the_model(model_type: str) -> None:
     assert pickle.dumps(one) == pickle.dumps(two)
 
 
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_a_model_that_is_not_explained_has_the_same_probabilities(model_type: str) -> None:
+    pipeline, params = export(), small_params(model__type=model_type)
+    plain, whole = (
+        fit_at(pipeline.train, pipeline.as_of, params, hubspot(), explained=explained)
+        for explained in (False, True)
+    )
+    for one, other in ((plain, whole), (plain.summary_, whole.summary_)):
+        np.testing.assert_array_equal(scores(one, pipeline.latest), scores(other, pipeline.latest))
+        assert not hasattr(one, "profile_")
+        assert hasattr(other, "profile_")
+
+
 def test_many_snapshots_are_fitted_member_by_member() -> None:
     assert fitting_threads(MOST_ROWS + 1) == 1
     assert 1 <= fitting_threads(MOST_ROWS) <= 2
