@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -102,3 +103,10 @@ def evaluated(predictions: pd.DataFrame, params: Params, folder: Path | None = N
     """Take the measures of a whole backtest."""
     of = resample(predictions, params.evaluate.bootstrap_samples, params.seed)
     return report.evaluation_metrics(of, probability_counts(predictions), params, folder)
+
+
+def is_in_a_file(values: Any) -> bool:
+    """Return whether an array is a view of a mapped file."""
+    while values is not None and not isinstance(values, mmap.mmap):
+        values = getattr(values, "base", None)
+    return values is not None

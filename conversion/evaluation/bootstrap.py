@@ -8,14 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from conversion.evaluation.predictions import Companies, Cutoff, companies_of, cutoffs_of, tables_by_cutoff
+from conversion.evaluation.columns_on_disk import new_column, new_columns
+from conversion.evaluation.predictions import (
+    Companies,
+    Cutoff,
+    Places,
+    companies_of,
+    cutoffs_of,
+    rows_by_cutoff,
+)
 from conversion.runtime.progress import counting_bar
 from conversion.stats import resampling
 from conversion.stats.numeric import Floats, Ints, rounded
@@ -52,6 +60,8 @@ class Draws:
     ----------
     companies, samples, seed
         See `company_weights`.
+    folder
+        As for `conversion.evaluation.backtest.backtest`.
 
     Attributes
     ----------
@@ -59,12 +69,12 @@ class Draws:
         How often each sample drew each company, whole numbers, companies by samples.
     """
 
-    def __init__(self, companies: int, samples: int, seed: int) -> None:
-        self.sampled: NDArray[Any] = np.empty((companies, samples), dtype=np.uint8)
+    def __init__(self, companies: int, samples: int, seed: int, folder: Path | None = None) -> None:
+        self.sampled: NDArray[Any] = new_columns(companies, samples, np.uint8, folder)
         start = 0
         for weights in company_weights(companies, samples, seed):
             if weights.max(initial=0.0) > np.iinfo(self.sampled.dtype).max:
-                self.sampled = self.sampled.astype(np.uint32)
+                self.sampled = self.sampled.astype(np.uint32)  # a few companies only are drawn so often
             self.sampled[:, start : start + weights.shape[1]] = weights
             start += weights.shape[1]
 
@@ -93,12 +103,15 @@ class Resampled:
         The companies of the predictions, and their samples.
     orders
         From `conversion.evaluation.predictions.rank_orders`, of rankers that are asked for more than once.
+    folder
+        As for `conversion.evaluation.backtest.backtest`.
     """
 
     predictions: pd.DataFrame
     companies: Companies
     draws: Draws
     orders: Mapping[str, NDArray[np.int32]] = field(default_factory=dict)
+    folder: Path | None = None
 
     def cutoffs(self) -> Iterator[Cutoff]:
         """Split the predictions; see `conversion.evaluation.predictions.cutoffs_of`."""
@@ -110,10 +123,12 @@ def resample(
     samples: int,
     seed: int,
     orders: Mapping[str, NDArray[np.int32]] | None = None,
+    folder: Path | None = None,
 ) -> Resampled:
     """Draw samples of the companies of the predictions; see `company_weights` and `Resampled`."""
-    companies = companies_of(predictions)
-    return Resampled(predictions, companies, Draws(companies.count, samples, seed), orders or {})
+    companies = companies_of(predictions, folder)
+    draws = Draws(companies.count, samples, seed, folder)
+    return Resampled(predictions, companies, draws, orders or {}, folder)
 
 
 @dataclass(frozen=True)
@@ -147,8 +162,7 @@ def resampled_sums(
 ) -> tuple[Floats, Floats]:
     """Sum columns of the rows, over all companies and over each bootstrap sample of them.
 
-    What each company has is summed cutoff by cutoff. If companies, groups and columns are many, that is done
-    for some groups or columns at a time, to bound the memory.
+    What each company has is summed cutoff by cutoff, for some companies at a time, to bound the memory.
 
     Parameters
     ----------
@@ -166,46 +180,53 @@ def resampled_sums(
         Groups by columns; samples by groups by columns.
     """
     count = sum(1 for _ in columns_of(of.predictions.iloc[:0]))
-    total = np.empty((groups.count, count))
-    sampled = np.empty((of.draws.samples - 1, groups.count, count))
-    cells = max(1, CELLS // max(of.companies.count, 1))
-    for block, columns in _passes(cells, groups.count, count):
-        sums = _company_sums(of, columns_of, groups, block, columns)
-        total[block, columns] = sums.sum(axis=0)
-        flat = sums_at_counts(of.draws.sampled, sums.reshape(len(sums), -1))
-        sampled[:, block, columns] = flat.reshape(-1, *sums.shape[1:])
-    return total, sampled
+    group = _groups(of, groups)
+    sums = new_columns(of.companies.count, groups.count * count, np.float64, of.folder)
+    at_once = max(1, CELLS // sums.shape[1])
+    for start in range(0, len(sums), at_once):
+        _sum_up(of, columns_of, group, start, sums[start : start + at_once].reshape(-1, groups.count, count))
+    sampled = sums_at_counts(of.draws.sampled, sums)
+    return sums.sum(axis=0).reshape(groups.count, count), sampled.reshape(-1, groups.count, count)
 
 
-def _passes(cells: int, groups: int, columns: int) -> Iterator[tuple[slice, slice]]:
-    """Yield which groups and columns are summed at a time, at most so many cells a company."""
-    groups_at_once, columns_at_once = max(1, cells // columns), min(cells, columns)
-    for group in range(0, groups, groups_at_once):
-        block = slice(group, min(group + groups_at_once, groups))
-        for column in range(0, columns, columns_at_once):
-            yield block, slice(column, min(column + columns_at_once, columns))
+def _groups(of: Resampled, groups: Grouped) -> NDArray[np.unsignedinteger[Any]]:
+    """Return the number of each row's group."""
+    found = new_column(len(of.predictions), np.min_scalar_type(groups.count), of.folder)
+    for _, places in rows_by_cutoff(of.predictions):
+        found[places] = groups.of(of.predictions.iloc[places])
+    return found
 
 
-def _company_sums(
+def _sum_up(
     of: Resampled,
     columns_of: Callable[[pd.DataFrame], Iterable[Floats]],
-    groups: Grouped,
-    block: slice,
-    columns: slice,
-) -> Floats:
-    """Return companies by a block of groups by some columns."""
-    width = block.stop - block.start
-    sums = np.zeros((of.companies.count, width, columns.stop - columns.start))
-    by_cell = sums.reshape(of.companies.count * width, sums.shape[2])
-    for of_cutoff in tables_by_cutoff(of.predictions):
-        groups_of_rows = groups.of(of_cutoff) - block.start
-        for start in range(0, len(of_cutoff), ROWS_AT_ONCE):
-            rows, group = (each[start : start + ROWS_AT_ONCE] for each in (of_cutoff, groups_of_rows))
-            values = np.column_stack([*islice(columns_of(rows), columns.start, columns.stop)])
-            in_block = (group >= 0) & (group < width)
-            cell = of.companies.numbers(rows["id"])[in_block].astype(np.int64) * width + group[in_block]
-            by_cell[cell] += values[in_block]  # a company has one row at a cutoff
-    return sums
+    group: NDArray[np.unsignedinteger[Any]],
+    first: int,
+    sums: Floats,
+) -> None:
+    """Sum the rows of the companies from one number on; ``sums`` are companies by groups by columns."""
+    sums[...] = 0.0
+    companies, width, count = sums.shape
+    by_cell = sums.reshape(companies * width, count)
+    for _, places in rows_by_cutoff(of.predictions):
+        for rows in _rows_of(of.companies, places, first, first + companies):
+            values = np.column_stack([*columns_of(of.predictions.iloc[rows])])
+            company = of.companies.number[rows].astype(np.int64) - first
+            by_cell[company * width + group[rows]] += values  # a company has one row at a cutoff
+
+
+def _rows_of(companies: Companies, of_cutoff: Places, start: int, stop: int) -> Iterator[Places]:
+    """Yield the places of a cutoff's rows whose companies have these numbers, some at a time."""
+    number = companies.number[of_cutoff]
+    if isinstance(of_cutoff, slice) and companies.in_order:
+        ends = np.searchsorted(number, np.array([start, stop], dtype=number.dtype))
+        first, last = (of_cutoff.start + int(end) for end in ends)
+        for row in range(first, last, ROWS_AT_ONCE):
+            yield slice(row, min(row + ROWS_AT_ONCE, last))
+        return
+    places = np.arange(len(companies.number))[of_cutoff][(number >= start) & (number < stop)]
+    for row in range(0, len(places), ROWS_AT_ONCE):
+        yield places[row : row + ROWS_AT_ONCE]
 
 
 def interval(value: float, sampled: Floats) -> dict[str, float | None]:

@@ -32,3 +32,8 @@ def new_column(rows: int, dtype: DTypeLike, folder: Path | None) -> NDArray[Any]
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:
         return np.memmap(file, dtype=dtype, mode="w+", shape=(rows,)).view(np.ndarray)
+
+
+def new_columns(rows: int, columns: int, dtype: DTypeLike, folder: Path | None) -> NDArray[Any]:
+    """Return columns of one type to be filled, shape (rows, columns), row after row; see `new_column`."""
+    return new_column(rows * columns, dtype, folder).reshape(rows, columns)

@@ -34,6 +34,9 @@ MODEL: Final = "probability"
 ORACLE: Final = "oracle"
 """The column of the true probability, where it is known; no ranker can be better."""
 
+Places = slice | NDArray[np.intp]
+"""Of some rows of the predictions: a slice where they are one after the other."""
+
 BASE_RATE: Final = "base_rate"
 """The column of the prevalence known when the model was fitted, the same for all rows of a cutoff."""
 
@@ -46,12 +49,15 @@ class Companies:
     ----------
     count
         How many they are.
-    numbers
-        From the column ``id`` of some rows to their companies' numbers.
+    number
+        The number of each row's company.
+    in_order
+        Whether the numbers increase from row to row of each cutoff.
     """
 
     count: int
-    numbers: Callable[[pd.Series[Any]], NDArray[np.int32]]
+    number: NDArray[np.int32]
+    in_order: bool
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ class Cutoff:
     label, mrr
         Columns as arrays; ``mrr`` is None where revenue is not recorded.
     company
-        The rows' `Companies.numbers`.
+        The rows' `Companies.number`.
     rows
         The rows as a table, with the rankers.
     orders
@@ -95,8 +101,27 @@ class Cutoff:
         return order_after_ties(self.rows[ranker], self.by_ties)
 
 
-def companies_of(predictions: pd.DataFrame) -> Companies:
-    """Return numbers for the companies, found one cutoff at a time, to bound the memory."""
+def companies_of(predictions: pd.DataFrame, folder: Path | None = None) -> Companies:
+    """Find the companies and their numbers, one cutoff at a time, to bound the memory.
+
+    Parameters
+    ----------
+    predictions
+        See the module.
+    folder
+        As for `conversion.evaluation.backtest.backtest`.
+    """
+    count, numbers_of = _numbering(predictions)
+    number, in_order = new_column(len(predictions), np.int32, folder), True
+    for _, rows in rows_by_cutoff(predictions):
+        of_cutoff = numbers_of(predictions["id"].iloc[rows])
+        number[rows] = of_cutoff
+        in_order = in_order and bool((of_cutoff[1:] > of_cutoff[:-1]).all())
+    return Companies(count, number, in_order)
+
+
+def _numbering(predictions: pd.DataFrame) -> tuple[int, Callable[[pd.Series[Any]], NDArray[np.int32]]]:
+    """Count the companies; return what gives the numbers of some rows' ``id``."""
     ids = predictions["id"]
     by_cutoff = [rows for _, rows in rows_by_cutoff(predictions)]
     if isinstance(ids.dtype, pd.CategoricalDtype):
@@ -104,16 +129,16 @@ def companies_of(predictions: pd.DataFrame) -> Companies:
         for rows in by_cutoff:
             there[ids.iloc[rows].cat.codes] = True
         number = (np.cumsum(there) - 1).astype(np.int32)
-        return Companies(int(there.sum()), lambda ids: number[ids.cat.codes])
+        return int(there.sum()), lambda ids: number[ids.cat.codes]
     if not pd.api.types.is_integer_dtype(ids):
         known = pd.Index(ids.unique()).sort_values()
-        return Companies(len(known), lambda ids: known.get_indexer(pd.Index(ids)).astype(np.int32))
+        return len(known), lambda ids: known.get_indexer(pd.Index(ids)).astype(np.int32)
     numbers = ids.iloc[:0].to_numpy()
     for rows in by_cutoff:
         of_cutoff = ids.iloc[rows].to_numpy()
         new = of_cutoff[~_among(of_cutoff, numbers)]
         numbers = np.sort(np.concatenate((numbers, new)), kind="stable")  # merges the two, mostly sorted
-    return Companies(len(numbers), lambda ids: np.searchsorted(numbers, ids.to_numpy()).astype(np.int32))
+    return len(numbers), lambda ids: np.searchsorted(numbers, ids.to_numpy()).astype(np.int32)
 
 
 def _among(values: NDArray[Any], known: NDArray[Any]) -> Bools:
@@ -123,14 +148,14 @@ def _among(values: NDArray[Any], known: NDArray[Any]) -> Bools:
     return np.asarray(known[np.minimum(np.searchsorted(known, values), len(known) - 1)] == values)
 
 
-def rows_by_cutoff(predictions: pd.DataFrame) -> list[tuple[pd.Timestamp, slice | NDArray[np.intp]]]:
-    """Return the places of each cutoff's rows, in time order: a slice where they are one after the other."""
+def rows_by_cutoff(predictions: pd.DataFrame) -> list[tuple[pd.Timestamp, Places]]:
+    """Return the places of each cutoff's rows, in time order."""
     as_of = predictions["as_of"]
     if not as_of.is_monotonic_increasing:
         groups = predictions.groupby("as_of", sort=True).indices
         return [(pd.Timestamp(str(each)), np.asarray(rows)) for each, rows in groups.items()]
     times, start = as_of.to_numpy(), 0
-    found: list[tuple[pd.Timestamp, slice | NDArray[np.intp]]] = []
+    found: list[tuple[pd.Timestamp, Places]] = []
     while start < len(times):  # a search for the end of each needs no mask of all rows
         stop = int(np.searchsorted(times, times[start], side="right"))
         found.append((pd.Timestamp(times[start]), slice(start, stop)))
@@ -173,7 +198,9 @@ def rank_orders(
 
 
 def cutoffs_of(
-    predictions: pd.DataFrame, companies: Companies, orders: Mapping[str, NDArray[np.int32]] | None = None
+    predictions: pd.DataFrame,
+    companies: Companies | None = None,
+    orders: Mapping[str, NDArray[np.int32]] | None = None,
 ) -> Iterator[Cutoff]:
     """Split the predictions by cutoff, in time order.
 
@@ -181,8 +208,10 @@ def cutoffs_of(
 
     Parameters
     ----------
-    predictions, companies
+    predictions
         See the module.
+    companies
+        From `companies_of`; None: each list numbers its companies by their rows.
     orders
         From `rank_orders`; by other rankers the lists are sorted when it is asked for.
     """
@@ -190,7 +219,7 @@ def cutoffs_of(
         rows = predictions.iloc[places]
         yield Cutoff(
             as_of=as_of,
-            company=companies.numbers(rows["id"]),
+            company=np.arange(len(rows), dtype=np.int32) if companies is None else companies.number[places],
             label=rows["label"].to_numpy(dtype=np.int64),
             mrr=rows[REVENUE].to_numpy(dtype=np.float64) if REVENUE in rows else None,
             rows=rows,

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from conversion.evaluation.predictions import REVENUE, Cutoff, companies_of, cutoffs_of
+from conversion.evaluation.predictions import REVENUE, Cutoff, cutoffs_of
 from conversion.stats.metric import HIGHER, Metric
 from conversion.stats.numeric import Bools, Floats, Ints, divide
 from conversion.stats.portable_math import sums_at_counts
@@ -80,10 +80,9 @@ def weekly_measures(predictions: pd.DataFrame, ranker: str, top_k: Sequence[int]
     DataFrame
         One row for each cutoff in time order; NaN where a measure is undefined (no conversion that week).
     """
-    companies = companies_of(predictions)
-    everyone = np.ones((companies.count, 1), dtype=np.uint8)
     rows = []
-    for cutoff in cutoffs_of(predictions, companies):
+    for cutoff in cutoffs_of(predictions):
+        everyone = np.ones((len(cutoff.label), 1), dtype=np.uint8)
         measures = _ranking_measures(ranked_list(cutoff, ranker), everyone, top_k)[:, 0]
         prospects, conversions = len(cutoff.label), int(cutoff.label.sum())
         rows.append((cutoff.as_of, prospects, conversions, conversions / prospects, *measures))

@@ -176,7 +176,7 @@ def evaluate_backtest(
     """
     settings = params.evaluate
     orders = rank_orders(predictions, rankers_in(predictions), folder)
-    resampled = resample(predictions, settings.bootstrap_samples, params.seed, orders)
+    resampled = resample(predictions, settings.bootstrap_samples, params.seed, orders, folder)
     counts = probability_counts(predictions)
     metrics = evaluation_metrics(resampled, counts, params, folder)
     if settings.cross_validation_folds:
@@ -270,7 +270,7 @@ def without_never_seen(
     if never_sums[1] == all_sums[1]:
         return {"left_out": left_out}
     seen = selected(predictions, _seen, folder)
-    resampled = resample(seen, params.evaluate.bootstrap_samples, params.seed)
+    resampled = resample(seen, params.evaluate.bootstrap_samples, params.seed, folder=folder)
     return {"left_out": left_out} | list_measures(resampled, probability_counts(seen), params)
 
 

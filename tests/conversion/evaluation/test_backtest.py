@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import mmap
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from tests.backtests import COLUMNS, backtest_export, backtest_predictions
 from tests.contract_files import hubspot
 from tests.exports import tiny_export
 from tests.pipeline import MODEL_TYPES, Pipeline, small_params
+from tests.predictions import is_in_a_file
 
 
 def test_every_prospect_with_a_label_is_predicted_at_every_cutoff() -> None:
@@ -154,19 +154,12 @@ def test_ids_may_be_texts(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(found[same], expected[same])
     companies = companies_of(found)
     assert companies.count == expected["id"].nunique()
-    assert (companies.numbers(found["id"]) == companies_of(expected).numbers(expected["id"])).all()
+    assert (companies.number == companies_of(expected).number).all()
 
 
 def with_texts(table: pd.DataFrame) -> pd.DataFrame:
     """Turn ids into texts of the same order."""
     return table.assign(id=[f"acc-{each:09d}" for each in table["id"]])
-
-
-def is_in_a_file(values: Any) -> bool:
-    """Return whether an array is a view of a mapped file."""
-    while values is not None and not isinstance(values, mmap.mmap):
-        values = getattr(values, "base", None)
-    return values is not None
 
 
 def test_a_table_without_a_column_is_named(tmp_path: Path) -> None:

@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +16,7 @@ from conversion.evaluation.bootstrap import (
     resampled_sums,
 )
 from conversion.stats.resampling import percentiles
-from tests.predictions import make_predictions
+from tests.predictions import is_in_a_file, make_predictions
 
 
 def drawn(companies: int, samples: int, seed: int) -> np.ndarray:
@@ -54,14 +57,28 @@ def test_a_company_that_is_drawn_very_often(monkeypatch: pytest.MonkeyPatch) -> 
     assert Draws(2, 2, seed=1).sampled.tolist() == [[300, 300], [0, 0]]
 
 
+def test_many_draws_are_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("conversion.evaluation.columns_on_disk.LARGE", 50 * 30)
+    in_file, in_memory = (Draws(50, 30, seed=1, folder=folder).sampled for folder in (tmp_path, None))
+    assert is_in_a_file(in_file)
+    assert not is_in_a_file(in_memory)
+    assert (in_file == in_memory).all()
+
+
 class TestResampledSums:
     COMPANIES = 30
 
-    def sums(self, cells: int, monkeypatch: pytest.MonkeyPatch) -> tuple[np.ndarray, np.ndarray]:
+    def sums(
+        self,
+        cells: int,
+        monkeypatch: pytest.MonkeyPatch,
+        folder: Path | None = None,
+        order: Callable[[pd.DataFrame], pd.DataFrame] = lambda rows: rows,
+    ) -> tuple[np.ndarray, np.ndarray]:
         monkeypatch.setattr("conversion.evaluation.bootstrap.CELLS", cells)
-        predictions = make_predictions(self.COMPANIES, cutoffs=3)
+        predictions = order(make_predictions(self.COMPANIES, cutoffs=3))
         groups = Grouped(3, lambda rows: (rows["id"] % 3).to_numpy())
-        return resampled_sums(resample(predictions, 20, seed=1), self.columns_of, groups)
+        return resampled_sums(resample(predictions, 20, seed=1, folder=folder), self.columns_of, groups)
 
     @staticmethod
     def columns_of(rows: pd.DataFrame) -> list[np.ndarray]:
@@ -86,6 +103,25 @@ class TestResampledSums:
         some = self.sums(cells, monkeypatch)
         assert some[0] == pytest.approx(at_once[0], rel=1e-15)
         assert (some[1] == at_once[1]).all()
+
+    @pytest.mark.parametrize("cells", [1, 1 << 20])
+    def test_nor_do_files(self, cells: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        at_once = self.sums(1 << 20, monkeypatch)
+        monkeypatch.setattr("conversion.evaluation.columns_on_disk.LARGE", 1)
+        for found, expected in zip(self.sums(cells, monkeypatch, tmp_path), at_once, strict=True):
+            assert (found == expected).all()
+        assert not list(tmp_path.iterdir()), "the files have no name"
+
+    @pytest.mark.parametrize("cells", [1, 50, 1 << 20])
+    @pytest.mark.parametrize("by", [["as_of", "probability"], ["probability"]])
+    def test_nor_does_the_order_of_rows(
+        self, cells: int, by: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        at_once = self.sums(1 << 20, monkeypatch)
+        for found, expected in zip(
+            self.sums(cells, monkeypatch, order=lambda rows: rows.sort_values(by)), at_once, strict=True
+        ):
+            assert found == pytest.approx(expected, rel=1e-15)
 
     @pytest.mark.parametrize("rows", [1, 7])
     def test_nor_do_the_rows_that_are_summed_at_a_time(
