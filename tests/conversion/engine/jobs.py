@@ -39,7 +39,13 @@ def about(part: int) -> dict[str, Any]:
     """Where a part runs, and with how many threads; it takes long enough for every worker to have one."""
     time.sleep(0.2)
     threads = {each["num_threads"] for each in threadpool_info()}
-    return {"part": part, "pid": os.getpid(), "folder": str(Path.cwd()), "threads": sorted(threads)}
+    return {
+        "part": part,
+        "pid": os.getpid(),
+        "folder": str(Path.cwd()),
+        "threads": sorted(threads),
+        "trims": "MALLOC_TRIM_THRESHOLD_" in os.environ,
+    }
 
 
 def refuse(part: int) -> int:

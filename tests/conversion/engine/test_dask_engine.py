@@ -62,6 +62,7 @@ class TestClusterOfThisMachine:
         assert len({each["pid"] for each in found} - {os.getpid()}) == 2
         assert {each["folder"] for each in found} == {str(tmp_path)}
         assert {tuple(each["threads"]) for each in found} == {(1,)}
+        assert not any(each["trims"] for each in found), "workers keep the memory that they will need again"
 
     def test_a_parts_error_ends_the_run_with_its_message_and_exit_code(self) -> None:
         with pytest.raises(UserError, match=r"^part 3: mend it$") as error:
