@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import stat
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+from dvc.repo import Repo
 
-from conversion.runtime.run_cache import keep_last_outputs, run_by_dvc
+from conversion.runtime.errors import OutputError
+from conversion.runtime.run_cache import keep_last_outputs, run_by_dvc, save_entries
+
+# From DVC itself, while it looks at the outputs of a project.
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
 
 FILES = {"models/model.joblib": b"a model", "metrics/headline.json": b"{}\n", "plots/roc.csv": b"a,b\r\n"}
 
@@ -110,3 +118,133 @@ def test_a_first_run_has_nothing_to_put_back() -> None:
     Path("dvc.lock").unlink()
     keep_last_outputs("train")
     assert here() == {}
+
+
+# --- what DVC's run cache lacks ----------------------------------------------------------------------------
+
+PIPELINE = """
+stages:
+  read:
+    cmd: mkdir parts && cp input parts/one
+    deps: [input]
+    outs: [parts]
+  fit:
+    cmd: echo >> ran && cp parts/one model && cat model params.yaml > score.json && echo > empty.txt
+    deps: [parts]
+    params: [a, b]
+    outs: [model, score.json: {cache: false}, empty.txt: {cache: false}]
+  track:
+    cmd: cp model run
+    deps: [model]
+    outs: [run: {persist: true}]
+"""
+A_PARAMS = "a: 1e-05\nb: {c: '2020-04-26', d: [.5, yes, 'no', null, 0o17, \"\u00e9\"]}\n"
+
+
+@pytest.fixture
+def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of three stages that DVC has run, the last of which is now running."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    Repo.init(no_scm=True).close()
+    Path("dvc.yaml").write_text(PIPELINE, encoding="utf-8")
+    Path("params.yaml").write_text(A_PARAMS, encoding="utf-8")
+    Path("input").write_text("a\n", encoding="utf-8")
+    reproduce()
+    monkeypatch.setenv("DVC_STAGE", "track")
+    return folder
+
+
+def reproduce() -> None:
+    with Repo(".") as repo:
+        repo.reproduce()
+
+
+def save_as_dvc_does() -> None:
+    with Repo(".") as repo:
+        for stage in repo.index.stages:
+            repo.stage_cache.save(stage)
+
+
+def cache_of(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Return the bytes and the permissions of the files in a cache."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): (path.read_bytes(), stat.S_IMODE(path.stat().st_mode))
+        for path in found
+    }
+
+
+def entries() -> set[str]:
+    """Return the stages that have an entry, known by their first output."""
+    read = (yaml.safe_load(path.read_text()) for path in Path(".dvc/cache/runs").glob("*/*/*"))
+    return {entry["outs"][0]["path"] for entry in read}
+
+
+@pytest.mark.usefixtures("repo")
+def test_entries_and_files_are_those_that_dvc_would_save() -> None:
+    assert entries() == {"parts"}
+    shutil.copytree(".dvc/cache", "before")
+    save_as_dvc_does()
+    expected = cache_of(Path(".dvc/cache"))
+    assert entries() == {"parts", "empty.txt"}
+    shutil.rmtree(".dvc/cache")
+    Path("before").rename(".dvc/cache")
+    assert cache_of(Path(".dvc/cache")) != expected
+    for _ in range(2):
+        save_entries("track")
+        assert cache_of(Path(".dvc/cache")) == expected
+
+
+@pytest.mark.usefixtures("repo")
+def test_dvc_restores_a_stage_from_its_entry() -> None:
+    save_entries("track")
+    first = Path("score.json").read_bytes()
+    Path("params.yaml").write_text(A_PARAMS.replace("1e-05", "0.5"), encoding="utf-8")
+    reproduce()
+    assert len(Path("ran").read_bytes()) == 2
+    assert Path("score.json").read_bytes() != first
+    Path("params.yaml").write_text(A_PARAMS, encoding="utf-8")
+    reproduce()
+    assert len(Path("ran").read_bytes()) == 2, "it ran again"
+    assert Path("score.json").read_bytes() == first
+
+
+@pytest.mark.usefixtures("repo")
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_text("of another run")])
+def test_a_stage_whose_file_is_not_that_of_the_lock_has_no_entry(change: Callable[[Path], object]) -> None:
+    change(Path("score.json"))
+    save_entries("track")
+    assert entries() == {"parts"}
+
+
+@pytest.mark.usefixtures("repo")
+def test_entries_are_saved_only_by_the_stage_that_dvc_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_STAGE", "fit")
+    save_entries("track")
+    monkeypatch.setenv("DVC_STAGE", "track")
+    Path("dvc.lock").rename("moved")
+    save_entries("track")
+    assert entries() == {"parts"}
+
+
+def test_a_cache_elsewhere_that_a_group_shares_gets_its_permissions(repo: Path) -> None:
+    Path(".dvc/config.local").write_text(
+        "[cache]\n    dir = ../../shared\n    shared = group\n", encoding="utf-8"
+    )
+    (repo / ".dvc/cache").rename(repo.parent / "shared")
+    save_entries("track")
+    assert not (repo / ".dvc/cache").exists()
+    (entry,) = (
+        path for path in (repo.parent / "shared/runs").glob("*/*/*") if b"score.json" in path.read_bytes()
+    )
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (entry, entry.parent)] == [0o664, 0o2775]
+
+
+@pytest.mark.usefixtures("repo")
+def test_a_cache_that_cannot_be_written_is_an_error_of_the_user() -> None:
+    shutil.move(".dvc/cache/runs", "runs")
+    Path(".dvc/cache/runs").touch()
+    with pytest.raises(OutputError, match="cannot be written"):
+        save_entries("track")
