@@ -6,7 +6,7 @@ has the weight of its company.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -55,30 +55,38 @@ class Draws:
 
     Attributes
     ----------
-    sampled
-        How often each sample drew each company, whole numbers, companies by samples.
+    samples
+        The number of samples, everyone included.
     """
 
     def __init__(self, companies: int, samples: int, seed: int) -> None:
-        self.sampled: NDArray[Any] = np.empty((companies, samples), dtype=np.uint8)
-        start = 0
+        self.samples = 1 + samples
+        starts = range(0, self.samples, SAMPLES_AT_ONCE)
+        # An array of its own for each block: numpy takes rows of a part of a wider array from a copy of it.
+        self._blocks: list[NDArray[Any]] = [
+            np.empty((companies, min(SAMPLES_AT_ONCE, self.samples - start)), dtype=np.uint8)
+            for start in starts
+        ]
+        self._keep(0, np.ones((companies, 1)))
+        start = 1
         for weights in company_weights(companies, samples, seed):
-            if weights.max(initial=0.0) > np.iinfo(self.sampled.dtype).max:
-                self.sampled = self.sampled.astype(np.uint32)
-            self.sampled[:, start : start + weights.shape[1]] = weights
+            self._keep(start, weights)
             start += weights.shape[1]
 
-    @property
-    def samples(self) -> int:
-        """Return the number of samples, everyone included."""
-        return 1 + int(self.sampled.shape[1])
+    def _keep(self, start: int, weights: NDArray[Any]) -> None:
+        """Put the weights of samples from a place on into their blocks."""
+        for number, block in enumerate(self._blocks):
+            at = start - number * SAMPLES_AT_ONCE
+            own = weights[:, max(-at, 0) : max(block.shape[1] - at, 0)]
+            if own.max(initial=0) > np.iinfo(block.dtype).max:
+                block = self._blocks[number] = block.astype(np.uint32)
+            block[:, max(at, 0) : max(at, 0) + own.shape[1]] = own
 
     def blocks(self) -> Iterator[tuple[slice, NDArray[Any]]]:
         """Yield the places of some samples, everyone's is 0, and their weights, companies by samples."""
-        yield slice(0, 1), np.ones((len(self.sampled), 1), dtype=np.uint8)
-        for start in range(0, self.sampled.shape[1], SAMPLES_AT_ONCE):
-            block = self.sampled[:, start : start + SAMPLES_AT_ONCE]
-            yield slice(1 + start, 1 + start + block.shape[1]), block
+        for number, block in enumerate(self._blocks):
+            start = number * SAMPLES_AT_ONCE
+            yield slice(start, start + block.shape[1]), block
 
 
 @dataclass(frozen=True)
@@ -143,7 +151,7 @@ ONE_GROUP: Final = Grouped(1, everyone)
 def resampled_sums(
     of: Resampled,
     columns_of: Callable[[pd.DataFrame], Iterable[Floats]],
-    groups: Grouped = ONE_GROUP,
+    *groups: Grouped,
 ) -> tuple[Floats, Floats]:
     """Sum columns of the rows, over all companies and over each bootstrap sample of them.
 
@@ -157,23 +165,26 @@ def resampled_sums(
     columns_of
         Gives the columns of some rows of a cutoff, one after the other. A row's values do not depend on the
         other rows.
-    groups
-        Each group is summed apart.
+    *groups
+        Each group is summed apart. Several ways to group the rows come one after the other; none: all rows
+        are one group.
 
     Returns
     -------
     ndarray of float64, ndarray of float64
         Groups by columns; samples by groups by columns.
     """
+    by = groups or (ONE_GROUP,)
     count = sum(1 for _ in columns_of(of.predictions.iloc[:0]))
-    total = np.empty((groups.count, count))
-    sampled = np.empty((of.draws.samples - 1, groups.count, count))
+    total = np.empty((sum(each.count for each in by), count))
+    sampled = np.empty((of.draws.samples - 1, *total.shape))
     cells = max(1, CELLS // max(of.companies.count, 1))
-    for block, columns in _passes(cells, groups.count, count):
-        sums = _company_sums(of, columns_of, groups, block, columns)
+    for block, columns in _passes(cells, *total.shape):
+        sums = _company_sums(of, columns_of, by, block, columns)
         total[block, columns] = sums.sum(axis=0)
-        flat = sums_at_counts(of.draws.sampled, sums.reshape(len(sums), -1))
-        sampled[:, block, columns] = flat.reshape(-1, *sums.shape[1:])
+        by_company = sums.reshape(len(sums), -1)
+        flat = np.concatenate([sums_at_counts(weights, by_company) for _, weights in of.draws.blocks()])
+        sampled[:, block, columns] = flat[1:].reshape(-1, *sums.shape[1:])  # behind everyone
     return total, sampled
 
 
@@ -189,7 +200,7 @@ def _passes(cells: int, groups: int, columns: int) -> Iterator[tuple[slice, slic
 def _company_sums(
     of: Resampled,
     columns_of: Callable[[pd.DataFrame], Iterable[Floats]],
-    groups: Grouped,
+    by: Sequence[Grouped],
     block: slice,
     columns: slice,
 ) -> Floats:
@@ -198,14 +209,27 @@ def _company_sums(
     sums = np.zeros((of.companies.count, width, columns.stop - columns.start))
     by_cell = sums.reshape(of.companies.count * width, sums.shape[2])
     for of_cutoff in tables_by_cutoff(of.predictions):
-        groups_of_rows = groups.of(of_cutoff) - block.start
+        groups_of_rows = _groups_in(block, by, of_cutoff)
         for start in range(0, len(of_cutoff), ROWS_AT_ONCE):
-            rows, group = (each[start : start + ROWS_AT_ONCE] for each in (of_cutoff, groups_of_rows))
+            rows = of_cutoff.iloc[start : start + ROWS_AT_ONCE]
             values = np.column_stack([*islice(columns_of(rows), columns.start, columns.stop)])
-            in_block = (group >= 0) & (group < width)
-            cell = of.companies.numbers(rows["id"])[in_block].astype(np.int64) * width + group[in_block]
-            by_cell[cell] += values[in_block]  # a company has one row at a cutoff
+            company = of.companies.numbers(rows["id"]).astype(np.int64) * width
+            for groups in groups_of_rows:
+                group = groups[start : start + ROWS_AT_ONCE]
+                there = (group >= 0) & (group < width)
+                # A company has one row at a cutoff, so none of the cells is twice.
+                by_cell[company[there] + group[there]] += values[there]
     return sums
+
+
+def _groups_in(block: slice, by: Sequence[Grouped], rows: pd.DataFrame) -> list[NDArray[np.int32]]:
+    """Return the rows' places in a block of groups, for each way to group them that has some in it."""
+    starts = np.cumsum([0, *(each.count for each in by)]).tolist()
+    return [
+        each.of(rows).astype(np.int32) + np.int32(start - block.start)
+        for each, start in zip(by, starts, strict=False)
+        if start < block.stop and start + each.count > block.start
+    ]
 
 
 def interval(value: float, sampled: Floats) -> dict[str, float | None]:

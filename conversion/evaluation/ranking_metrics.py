@@ -116,7 +116,7 @@ def ranked_list(cutoff: Cutoff, ranker: str) -> Ranked:
     return Ranked(
         company=cutoff.company[order],
         position=position,
-        mrr=None if cutoff.mrr is None else cutoff.mrr[order][position],
+        mrr=None if cutoff.mrr is None else cutoff.mrr[order[position]],
         tie_start=np.searchsorted(descending, at, side="left"),
         tie_stop=np.searchsorted(descending, at, side="right"),
     )
@@ -202,7 +202,8 @@ def _ranking_measures(ranked: Ranked, weights: NDArray[np.integer], top_k: Seque
     weight = upto - cumulated[np.searchsorted(cuts, position)]
     hits = np.concatenate((np.zeros((1, weights.shape[1])), np.cumsum(weight, axis=0)))
     conversions = hits[-1]
-    precision = (hits[:-1] + 1) / (upto - weight + 1)
+    before = upto - weight
+    precision = (hits[:-1] + 1) / (before + 1)
     average_precision = divide(np.sum(weight * precision, axis=0), conversions)
 
     hits_above = hits[np.searchsorted(position, ranked.tie_start)]
@@ -213,18 +214,20 @@ def _ranking_measures(ranked: Ranked, weights: NDArray[np.integer], top_k: Seque
     roc_auc = divide(np.sum(weight * (others - (above + through) / 2), axis=0), conversions * others)
 
     measures = [average_precision, roc_auc]
-    mrr = None if ranked.mrr is None else ranked.mrr[:, None]
-    for k in top_k:
-        caught = np.clip(k - (upto - weight), 0.0, weight)
-        precision_at_k = divide(caught.sum(axis=0), np.minimum(k, total))
+    caught = [np.minimum(np.maximum(k - before, 0.0), weight) for k in top_k]
+    if ranked.mrr is not None:
+        counts = np.concatenate((weight, *caught), axis=1)
+        revenue, *revenue_at_k = sums_at_counts(counts, ranked.mrr[:, None]).reshape(1 + len(top_k), -1)
+    for place, (k, each) in enumerate(zip(top_k, caught, strict=True)):
+        reached = each.sum(axis=0)
+        precision_at_k = divide(reached, np.minimum(k, total))
         measures += [
             np.where(conversions > 0, precision_at_k, np.nan),
-            divide(caught.sum(axis=0), conversions),
+            divide(reached, conversions),
             divide(precision_at_k * total, conversions),
         ]
-        if mrr is not None:
-            revenue = sums_at_counts(weight, mrr)[:, 0]
-            measures.append(divide(sums_at_counts(caught, mrr)[:, 0], revenue))
+        if ranked.mrr is not None:
+            measures.append(divide(revenue_at_k[place], revenue))
     return np.stack(measures)
 
 
