@@ -199,8 +199,15 @@ def cutoffs_of(
 
 
 def conversions_of(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the companies that convert within the horizon."""
-    return pd.concat([rows[rows["label"] == 1] for rows in tables_by_cutoff(predictions)])
+    """Return the rows of the companies that convert within the horizon, by cutoff."""
+    label = predictions["label"].to_numpy()
+    places = [_places(rows, np.flatnonzero(label[rows] == 1)) for _, rows in rows_by_cutoff(predictions)]
+    return predictions.iloc[np.concatenate(places)]
+
+
+def _places(rows: slice | NDArray[np.intp], of_cutoff: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the places among all rows of some rows of a cutoff."""
+    return of_cutoff + rows.start if isinstance(rows, slice) else rows[of_cutoff]
 
 
 def probability_counts(predictions: pd.DataFrame, column: str = MODEL) -> Distinct:
@@ -212,9 +219,13 @@ def probability_counts(predictions: pd.DataFrame, column: str = MODEL) -> Distin
 
 
 def selected(
-    predictions: pd.DataFrame, keep: Callable[[pd.DataFrame], Bools], folder: Path | None = None
-) -> pd.DataFrame:
-    """Return some rows of the predictions.
+    predictions: pd.DataFrame,
+    keep: Callable[[pd.DataFrame], Bools],
+    columns: Sequence[str],
+    orders: Mapping[str, NDArray[np.int32]],
+    folder: Path | None = None,
+) -> tuple[pd.DataFrame, dict[str, NDArray[np.int32]]]:
+    """Return some rows of the predictions, by cutoff, and their `rank_orders`.
 
     Parameters
     ----------
@@ -222,12 +233,30 @@ def selected(
         See the module.
     keep
         Says which rows of a cutoff.
+    columns
+        To keep.
+    orders
+        From `rank_orders` of all rows: a part of a list is in the order of the whole.
     folder
         As for `conversion.evaluation.backtest.backtest`.
     """
-    cutoffs = {as_of: predictions.iloc[rows] for as_of, rows in rows_by_cutoff(predictions)}
-    sizes = pd.Series({as_of: int(keep(rows).sum()) for as_of, rows in cutoffs.items()})
-    return collected((rows[keep(rows)] for rows in cutoffs.values()), sizes[sizes > 0], folder)
+    lists = rows_by_cutoff(predictions)
+    ends = np.cumsum([keep(predictions.iloc[places]).sum() for _, places in lists])
+    length = int(ends[-1])
+    kept = {name: new_column(length, _stored(predictions[name]), folder) for name in columns}
+    kept_orders = {ranker: new_column(length, np.int32, folder) for ranker in orders}
+    for (_, places), end in zip(lists, ends, strict=True):
+        rows = predictions.iloc[places]
+        chosen = keep(rows)
+        place = np.cumsum(chosen, dtype=np.int32) - 1
+        of_cutoff = slice(end - chosen.sum(), end)
+        for name, column in kept.items():
+            column[of_cutoff] = _numbers(rows[name])[chosen]
+        for ranker, order in kept_orders.items():
+            whole = orders[ranker][places]
+            order[of_cutoff] = place[whole[chosen[whole]]]
+    table = {name: _as_before(column, predictions[name]) for name, column in kept.items()}
+    return pd.DataFrame(table, copy=False), kept_orders
 
 
 def collected(

@@ -6,7 +6,7 @@ of weighted companies at once, and because the companies of a list have a fixed 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -60,7 +60,12 @@ def measure_names(top_k: Sequence[int], revenue: bool = True) -> tuple[str, ...]
     return ("average_precision", "roc_auc", *(name.format(k) for k in top_k for name in at_k))
 
 
-def weekly_measures(predictions: pd.DataFrame, ranker: str, top_k: Sequence[int]) -> pd.DataFrame:
+def weekly_measures(
+    predictions: pd.DataFrame,
+    ranker: str,
+    top_k: Sequence[int],
+    orders: Mapping[str, NDArray[np.int32]] | None = None,
+) -> pd.DataFrame:
     """Measure each cutoff's list.
 
     ROC AUC counts tied pairs half; average precision and the top k follow `rank_order`. A list shorter than k
@@ -74,6 +79,8 @@ def weekly_measures(predictions: pd.DataFrame, ranker: str, top_k: Sequence[int]
         The column to rank by.
     top_k
         List lengths.
+    orders
+        From `conversion.evaluation.predictions.rank_orders`; None: the lists are sorted.
 
     Returns
     -------
@@ -83,7 +90,7 @@ def weekly_measures(predictions: pd.DataFrame, ranker: str, top_k: Sequence[int]
     companies = companies_of(predictions)
     everyone = np.ones((companies.count, 1), dtype=np.uint8)
     rows = []
-    for cutoff in cutoffs_of(predictions, companies):
+    for cutoff in cutoffs_of(predictions, companies, orders):
         measures = _ranking_measures(ranked_list(cutoff, ranker), everyone, top_k)[:, 0]
         prospects, conversions = len(cutoff.label), int(cutoff.label.sum())
         rows.append((cutoff.as_of, prospects, conversions, conversions / prospects, *measures))

@@ -43,7 +43,9 @@ SLICE_METRICS: Final = (
 )
 
 
-def slice_measures(of: Resampled, columns: Sequence[str], top_k: Sequence[int]) -> pd.DataFrame:
+def slice_measures(
+    of: Resampled, columns: Sequence[str], top_k: Sequence[int], *others: Split
+) -> pd.DataFrame:
     """Measure the model on all prospects and on slices of them.
 
     Parameters
@@ -54,6 +56,8 @@ def slice_measures(of: Resampled, columns: Sequence[str], top_k: Sequence[int]) 
         Each splits the prospects into slices, in the order of its categories or values.
     top_k
         List lengths.
+    *others
+        More ways to split them, behind the columns.
 
     Returns
     -------
@@ -67,12 +71,7 @@ def slice_measures(of: Resampled, columns: Sequence[str], top_k: Sequence[int]) 
         slice. The share of conversions and the two ratios have the bounds ``_low`` and ``_high`` of their
         95 % intervals. NaN where undefined.
     """
-    splits = [ALL_PROSPECTS, *(split_by(of.predictions, column) for column in columns)]
-    return measures_of_splits(of, splits, top_k)
-
-
-def measures_of_splits(of: Resampled, splits: Sequence[Split], top_k: Sequence[int]) -> pd.DataFrame:
-    """Measure the slices of splits, that of all prospects first; see `slice_measures`."""
+    splits = [ALL_PROSPECTS, *(split_by(of.predictions, column) for column in columns), *others]
     counted = count_slices(of.cutoffs(), splits, top_k)
     groups = [Grouped(len(each.slices), each.of) for each in splits]
     total, sampled = resampled_sums(of, _slice_columns, *groups)
