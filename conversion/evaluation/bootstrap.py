@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from conversion.evaluation.predictions import Companies, Cutoff, companies_of, cutoffs_of, tables_by_cutoff
+from conversion.evaluation.predictions import Companies, Cutoff, companies_of, cutoffs_of, rows_by_cutoff
 from conversion.runtime.progress import counting_bar
 from conversion.stats import resampling
 from conversion.stats.numeric import Floats, Ints, rounded
@@ -118,9 +119,20 @@ def resample(
     samples: int,
     seed: int,
     orders: Mapping[str, NDArray[np.int32]] | None = None,
+    folder: Path | None = None,
 ) -> Resampled:
-    """Draw samples of the companies of the predictions; see `company_weights` and `Resampled`."""
-    companies = companies_of(predictions)
+    """Draw samples of the companies of the predictions.
+
+    Parameters
+    ----------
+    predictions, orders
+        See `Resampled`; None: lists are sorted when it is asked for.
+    samples, seed
+        See `company_weights`.
+    folder
+        As for `conversion.evaluation.backtest.backtest`.
+    """
+    companies = companies_of(predictions, folder)
     return Resampled(predictions, companies, Draws(companies.count, samples, seed), orders or {})
 
 
@@ -181,10 +193,10 @@ def resampled_sums(
     cells = max(1, CELLS // max(of.companies.count, 1))
     for block, columns in _passes(cells, *total.shape):
         sums = _company_sums(of, columns_of, by, block, columns)
-        total[block, columns] = sums.sum(axis=0)
-        by_company = sums.reshape(len(sums), -1)
+        total[block, columns] = sums.sum(axis=-1)
+        by_company = sums.reshape(-1, of.companies.count).T
         flat = np.concatenate([sums_at_counts(weights, by_company) for _, weights in of.draws.blocks()])
-        sampled[:, block, columns] = flat[1:].reshape(-1, *sums.shape[1:])  # behind everyone
+        sampled[:, block, columns] = flat[1:].reshape(-1, *sums.shape[:-1])  # behind everyone
     return total, sampled
 
 
@@ -204,32 +216,37 @@ def _company_sums(
     block: slice,
     columns: slice,
 ) -> Floats:
-    """Return companies by a block of groups by some columns."""
-    width = block.stop - block.start
-    sums = np.zeros((of.companies.count, width, columns.stop - columns.start))
-    by_cell = sums.reshape(of.companies.count * width, sums.shape[2])
-    for of_cutoff in tables_by_cutoff(of.predictions):
+    """Return a block of groups by some columns by companies."""
+    width, companies = block.stop - block.start, of.companies.count
+    # One more group takes what belongs to no group of the block.
+    sums = np.zeros((width + 1, columns.stop - columns.start, companies))
+    flat, group_size = sums.reshape(-1), sums.shape[1] * companies
+    for _, places in rows_by_cutoff(of.predictions):
+        of_cutoff, numbers = of.predictions.iloc[places], of.companies.numbers[places]
         groups_of_rows = _groups_in(block, by, of_cutoff)
         for start in range(0, len(of_cutoff), ROWS_AT_ONCE):
-            rows = of_cutoff.iloc[start : start + ROWS_AT_ONCE]
-            values = np.column_stack([*islice(columns_of(rows), columns.start, columns.stop)])
-            company = of.companies.numbers(rows["id"]).astype(np.int64) * width
+            some = slice(start, start + ROWS_AT_ONCE)
+            values = [*islice(columns_of(of_cutoff.iloc[some]), columns.start, columns.stop)]
             for groups in groups_of_rows:
-                group = groups[start : start + ROWS_AT_ONCE]
-                there = (group >= 0) & (group < width)
-                # A company has one row at a cutoff, so none of the cells is twice.
-                by_cell[company[there] + group[there]] += values[there]
-    return sums
+                cell = groups[some].astype(np.int64) * group_size + numbers[some]
+                for column in values:
+                    flat[cell] += column  # a company has one row at a cutoff, so no cell is twice
+                    cell += companies
+    return sums[:-1]
 
 
 def _groups_in(block: slice, by: Sequence[Grouped], rows: pd.DataFrame) -> list[NDArray[np.int32]]:
-    """Return the rows' places in a block of groups, for each way to group them that has some in it."""
+    """Return the rows' places in a block of groups, its width for those outside.
+
+    There is one array for each way to group them that has some in the block.
+    """
     starts = np.cumsum([0, *(each.count for each in by)]).tolist()
-    return [
-        each.of(rows).astype(np.int32) + np.int32(start - block.start)
-        for each, start in zip(by, starts, strict=False)
-        if start < block.stop and start + each.count > block.start
-    ]
+    width, found = block.stop - block.start, []
+    for each, start in zip(by, starts, strict=False):
+        if start < block.stop and start + each.count > block.start:
+            place = each.of(rows).astype(np.int32) + np.int32(start - block.start)
+            found.append(np.where((place >= 0) & (place < width), place, np.int32(width)))
+    return found
 
 
 def interval(value: float, sampled: Floats) -> dict[str, float | None]:

@@ -47,11 +47,11 @@ class Companies:
     count
         How many they are.
     numbers
-        From the column ``id`` of some rows to their companies' numbers.
+        Of each row of the predictions, its company's.
     """
 
     count: int
-    numbers: Callable[[pd.Series[Any]], NDArray[np.int32]]
+    numbers: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Cutoff:
     label, mrr
         Columns as arrays; ``mrr`` is None where revenue is not recorded.
     company
-        The rows' `Companies.numbers`.
+        The rows' part of `Companies.numbers`.
     rows
         The rows as a table, with the rankers.
     orders
@@ -95,25 +95,44 @@ class Cutoff:
         return order_after_ties(self.rows[ranker], self.by_ties)
 
 
-def companies_of(predictions: pd.DataFrame) -> Companies:
-    """Return numbers for the companies, found one cutoff at a time, to bound the memory."""
+def companies_of(predictions: pd.DataFrame, folder: Path | None = None) -> Companies:
+    """Return numbers for the companies, found one cutoff at a time, to bound the memory.
+
+    Parameters
+    ----------
+    predictions
+        See the module.
+    folder
+        As for `conversion.evaluation.backtest.backtest`.
+    """
     ids = predictions["id"]
     by_cutoff = [rows for _, rows in rows_by_cutoff(predictions)]
+    count, numbers_of = _numbering(ids, by_cutoff)
+    numbers = new_column(len(ids), np.int32, folder)
+    for rows in by_cutoff:
+        numbers[rows] = numbers_of(ids.iloc[rows])
+    return Companies(count, numbers)
+
+
+def _numbering(
+    ids: pd.Series[Any], by_cutoff: Sequence[slice | NDArray[np.intp]]
+) -> tuple[int, Callable[[pd.Series[Any]], NDArray[Any]]]:
+    """Return how many companies there are, and what numbers those of some rows have."""
     if isinstance(ids.dtype, pd.CategoricalDtype):
         there = np.zeros(len(ids.cat.categories), dtype=np.bool_)
         for rows in by_cutoff:
             there[ids.iloc[rows].cat.codes] = True
         number = (np.cumsum(there) - 1).astype(np.int32)
-        return Companies(int(there.sum()), lambda ids: number[ids.cat.codes])
+        return int(there.sum()), lambda ids: number[ids.cat.codes]
     if not pd.api.types.is_integer_dtype(ids):
         known = pd.Index(ids.unique()).sort_values()
-        return Companies(len(known), lambda ids: known.get_indexer(pd.Index(ids)).astype(np.int32))
+        return len(known), lambda ids: known.get_indexer(pd.Index(ids))
     numbers = ids.iloc[:0].to_numpy()
     for rows in by_cutoff:
         of_cutoff = ids.iloc[rows].to_numpy()
         new = of_cutoff[~_among(of_cutoff, numbers)]
         numbers = np.sort(np.concatenate((numbers, new)), kind="stable")  # merges the two, mostly sorted
-    return Companies(len(numbers), lambda ids: np.searchsorted(numbers, ids.to_numpy()).astype(np.int32))
+    return len(numbers), lambda ids: np.searchsorted(numbers, ids.to_numpy())
 
 
 def _among(values: NDArray[Any], known: NDArray[Any]) -> Bools:
@@ -190,7 +209,7 @@ def cutoffs_of(
         rows = predictions.iloc[places]
         yield Cutoff(
             as_of=as_of,
-            company=companies.numbers(rows["id"]),
+            company=companies.numbers[places],
             label=rows["label"].to_numpy(dtype=np.int64),
             mrr=rows[REVENUE].to_numpy(dtype=np.float64) if REVENUE in rows else None,
             rows=rows,

@@ -6,7 +6,7 @@ of weighted companies at once, and because the companies of a list have a fixed 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,7 +64,7 @@ def weekly_measures(
     predictions: pd.DataFrame,
     ranker: str,
     top_k: Sequence[int],
-    orders: Mapping[str, NDArray[np.int32]] | None = None,
+    cutoffs: Iterable[Cutoff] | None = None,
 ) -> pd.DataFrame:
     """Measure each cutoff's list.
 
@@ -79,18 +79,17 @@ def weekly_measures(
         The column to rank by.
     top_k
         List lengths.
-    orders
-        From `conversion.evaluation.predictions.rank_orders`; None: the lists are sorted.
+    cutoffs
+        From `conversion.evaluation.predictions.cutoffs_of` of the predictions; None: they are split here.
 
     Returns
     -------
     DataFrame
         One row for each cutoff in time order; NaN where a measure is undefined (no conversion that week).
     """
-    companies = companies_of(predictions)
-    everyone = np.ones((companies.count, 1), dtype=np.uint8)
     rows = []
-    for cutoff in cutoffs_of(predictions, companies, orders):
+    for cutoff in cutoffs or cutoffs_of(predictions, companies_of(predictions)):
+        everyone = np.ones((1 + int(cutoff.company.max()), 1), dtype=np.uint8)
         measures = _ranking_measures(ranked_list(cutoff, ranker), everyone, top_k)[:, 0]
         prospects, conversions = len(cutoff.label), int(cutoff.label.sum())
         rows.append((cutoff.as_of, prospects, conversions, conversions / prospects, *measures))

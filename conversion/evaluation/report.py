@@ -179,7 +179,7 @@ def evaluate_backtest(
     """
     settings = params.evaluate
     orders = rank_orders(predictions, rankers_in(predictions), folder)
-    resampled = resample(predictions, settings.bootstrap_samples, params.seed, orders)
+    resampled = resample(predictions, settings.bootstrap_samples, params.seed, orders, folder)
     counts = probability_counts(predictions)
     metrics = evaluation_metrics(resampled, counts, params, folder)
     if settings.cross_validation_folds:
@@ -192,7 +192,7 @@ def evaluate_backtest(
         resampled=resampled,
         counts=counts,
         model=model,
-        weekly=weekly_measures(predictions, MODEL, settings.top_k, orders),
+        weekly=weekly_measures(predictions, MODEL, settings.top_k, resampled.cutoffs()),
         slices=with_ranking_intervals(slices, resampled, settings.top_k),
         months=months,
         metrics=metrics,
@@ -271,11 +271,16 @@ def without_never_seen(of: Resampled, params: Params, folder: Path | None = None
     left_out = {name: round(share, 6) for name, share in zip(names, shares, strict=True)}
     if never_sums[1] == all_sums[1]:
         return {"left_out": left_out}
-    needed = dict.fromkeys((*OUTCOMES, *rankers_in(predictions), *PROBABILITIES))
-    columns = [name for name in needed if name in predictions]
-    seen, orders = selected(predictions, _seen, columns, of.orders, folder)
-    resampled = resample(seen, params.evaluate.bootstrap_samples, params.seed, orders)
-    return {"left_out": left_out} | list_measures(resampled, probability_counts(seen), params)
+    seen = _seen_part(of, params, folder)
+    return {"left_out": left_out} | list_measures(seen, probability_counts(seen.predictions), params)
+
+
+def _seen_part(of: Resampled, params: Params, folder: Path | None) -> Resampled:
+    """Return the companies that had used the product by the cutoff, and samples of them alone."""
+    needed = dict.fromkeys((*OUTCOMES, *rankers_in(of.predictions), *PROBABILITIES))
+    columns = [name for name in needed if name in of.predictions]
+    seen, orders = selected(of.predictions, _seen, columns, of.orders, folder)
+    return resample(seen, params.evaluate.bootstrap_samples, params.seed, orders, folder)
 
 
 def _seen(rows: pd.DataFrame) -> Bools:

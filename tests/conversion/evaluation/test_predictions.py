@@ -18,7 +18,7 @@ def test_companies_are_numbered_in_the_order_of_their_ids(lists: list[set[int]])
     companies = companies_of(predictions)
     known, numbers = np.unique(predictions["id"], return_inverse=True)
     assert companies.count == len(known)
-    assert companies.numbers(predictions["id"]).tolist() == numbers.tolist()
+    assert companies.numbers.tolist() == numbers.tolist()
 
 
 @pytest.mark.parametrize("seed", range(3))
