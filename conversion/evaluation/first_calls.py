@@ -99,13 +99,15 @@ def weights_before(
     """
     rows = min(2 * calls, len(ranked.company))
     while True:
-        by_row = np.take(weights, ranked.company[:rows], axis=0).astype(np.float32)
-        above = np.cumsum(by_row, axis=0)
-        if rows == len(ranked.company) or above[-1].min() >= calls:
+        places = ranked.position[ranked.position < rows]
+        starts = np.unique(np.append(places, 0))
+        runs = run_weights(weights, ranked.company[:rows], starts)
+        if rows == len(ranked.company) or runs.sum(axis=0).min() >= calls:
             break
         rows = min(2 * rows, len(ranked.company))
-    places = ranked.position[ranked.position < rows]
-    return places, above[places] - by_row[places], by_row[places]
+    above = (np.cumsum(runs, axis=0) - runs)[np.searchsorted(starts, places)]
+    copies = np.take(weights, ranked.company[places], axis=0)
+    return places, above.astype(np.float32), copies.astype(np.float32)
 
 
 def _counted(

@@ -136,13 +136,12 @@ def part_of(ranked: Ranked, member: Bools) -> Ranked:
     ranked
         The whole list.
     member
-        Whether each company is in the part, one for each number that ``ranked.company`` may have.
+        Whether each company of the list is in the part.
     """
-    kept = member[ranked.company]
-    above = np.concatenate(([0], np.cumsum(kept)))
-    own = kept[ranked.position]
+    above = np.concatenate(([0], np.cumsum(member)))
+    own = member[ranked.position]
     return Ranked(
-        company=ranked.company[kept],
+        company=ranked.company[member],
         position=above[ranked.position[own]],
         mrr=None if ranked.mrr is None else ranked.mrr[own],
         tie_start=above[ranked.tie_start[own]],
