@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,7 @@ from conversion.modelling.evidence import EVIDENCE, Evidence
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import training_columns
 from conversion.modelling.training_rows import read_training
+from conversion.runtime.behind import results_of
 from conversion.runtime.cli import run
 from conversion.runtime.files import (
     VERIFIED,
@@ -80,9 +82,8 @@ def _as_texts(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_metrics(evaluation: Evaluation, as_of: str) -> None:
-    """Write metrics/ and the predictions."""
+    """Write metrics/ and the evidence."""
     top_k, result = evaluation.params.evaluate.top_k, {"as_of": as_of} | evaluation.metrics
-    write_predictions(evaluation.predictions)
     write_json(EVIDENCE, _evidence(evaluation).model_dump(by_alias=True))
     write_csv("metrics/backtest.csv", evaluation.weekly, float_format="%.6f")
     write_csv("metrics/slices.csv", evaluation.slices, float_format="%.6f")
@@ -105,6 +106,16 @@ def write_plots(evaluation: Evaluation) -> None:
         save_png(plot.draw(table, evaluation.days), f"plots/{plot.name}.png")
 
 
+def write_predictions_and_plots(evaluation: Evaluation) -> None:
+    """Write the predictions while the plots are drawn: it is compiled code that lets Python run beside it."""
+    writes: tuple[Callable[[], None], ...] = (
+        lambda: write_predictions(evaluation.predictions),
+        lambda: write_plots(evaluation),
+    )
+    for _ in results_of(writes, lambda write: write(), threads=2):
+        pass
+
+
 def main() -> None:
     """Read snapshots, model and (for the sample) the truth; write metrics/ and plots/."""
     params = load_params()
@@ -122,7 +133,7 @@ def main() -> None:
     log.info("measuring", extra={"bootstrap_samples": params.evaluate.bootstrap_samples})
     evaluation = evaluate_backtest(predictions, train, model, params, contract, FOLDER)
     write_metrics(evaluation, as_of.isoformat())
-    write_plots(evaluation)
+    write_predictions_and_plots(evaluation)
     log.info(
         "evaluated",
         extra={"cutoffs": len(evaluation.weekly), "converters": evaluation.metrics["converters"]},

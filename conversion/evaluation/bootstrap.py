@@ -6,7 +6,7 @@ has the weight of its company.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -36,6 +36,8 @@ ROWS_AT_ONCE: Final = 1 << 14
 """Rows whose columns are summed while they are in the processor's cache."""
 CELLS: Final = 1 << 25
 """Sums of companies in memory at a time, 8 bytes each."""
+CELLS_ON_DISK: Final = 1 << 28
+"""Sums of companies on disk at a time, if that is enough for one way to group the rows."""
 
 
 class Measured(NamedTuple):
@@ -65,30 +67,38 @@ class Draws:
 
     Attributes
     ----------
-    sampled
-        How often each sample drew each company, whole numbers, companies by samples.
+    samples
+        The number of samples, everyone included.
     """
 
     def __init__(self, companies: int, samples: int, seed: int, folder: Path | None = None) -> None:
-        self.sampled: NDArray[Any] = new_columns(companies, samples, np.uint8, folder)
-        start = 0
+        self.samples = 1 + samples
+        starts = range(0, self.samples, SAMPLES_AT_ONCE)
+        # An array of its own for each block: numpy takes rows of a part of a wider array from a copy of it.
+        self._blocks: list[NDArray[Any]] = [
+            new_columns(companies, min(SAMPLES_AT_ONCE, self.samples - start), np.uint8, folder)
+            for start in starts
+        ]
+        self._keep(0, np.ones((companies, 1)))
+        start = 1
         for weights in company_weights(companies, samples, seed):
-            if weights.max(initial=0.0) > np.iinfo(self.sampled.dtype).max:
-                self.sampled = self.sampled.astype(np.uint32)  # a few companies only are drawn so often
-            self.sampled[:, start : start + weights.shape[1]] = weights
+            self._keep(start, weights)
             start += weights.shape[1]
 
-    @property
-    def samples(self) -> int:
-        """Return the number of samples, everyone included."""
-        return 1 + int(self.sampled.shape[1])
+    def _keep(self, start: int, weights: NDArray[Any]) -> None:
+        """Put the weights of samples from a place on into their blocks."""
+        for number, block in enumerate(self._blocks):
+            at = start - number * SAMPLES_AT_ONCE
+            own = weights[:, max(-at, 0) : max(block.shape[1] - at, 0)]
+            if own.max(initial=0) > np.iinfo(block.dtype).max:
+                block = self._blocks[number] = block.astype(np.uint32)
+            block[:, max(at, 0) : max(at, 0) + own.shape[1]] = own
 
     def blocks(self) -> Iterator[tuple[slice, NDArray[Any]]]:
         """Yield the places of some samples, everyone's is 0, and their weights, companies by samples."""
-        yield slice(0, 1), np.ones((len(self.sampled), 1), dtype=np.uint8)
-        for start in range(0, self.sampled.shape[1], SAMPLES_AT_ONCE):
-            block = self.sampled[:, start : start + SAMPLES_AT_ONCE]
-            yield slice(1 + start, 1 + start + block.shape[1]), block
+        for number, block in enumerate(self._blocks):
+            start = number * SAMPLES_AT_ONCE
+            yield slice(start, start + block.shape[1]), block
 
 
 @dataclass(frozen=True)
@@ -125,7 +135,15 @@ def resample(
     orders: Mapping[str, NDArray[np.int32]] | None = None,
     folder: Path | None = None,
 ) -> Resampled:
-    """Draw samples of the companies of the predictions; see `company_weights` and `Resampled`."""
+    """Draw samples of the companies of the predictions.
+
+    Parameters
+    ----------
+    predictions, orders, folder
+        See `Resampled`. Without orders lists are sorted when it is asked for.
+    samples, seed
+        See `company_weights`.
+    """
     companies = companies_of(predictions, folder)
     draws = Draws(companies.count, samples, seed, folder)
     return Resampled(predictions, companies, draws, orders or {}, folder)
@@ -158,7 +176,7 @@ ONE_GROUP: Final = Grouped(1, everyone)
 def resampled_sums(
     of: Resampled,
     columns_of: Callable[[pd.DataFrame], Iterable[Floats]],
-    groups: Grouped = ONE_GROUP,
+    *groups: Grouped,
 ) -> tuple[Floats, Floats]:
     """Sum columns of the rows, over all companies and over each bootstrap sample of them.
 
@@ -171,8 +189,9 @@ def resampled_sums(
     columns_of
         Gives the columns of some rows of a cutoff, one after the other. A row's values do not depend on the
         other rows.
-    groups
-        Each group is summed apart.
+    *groups
+        Each group is summed apart. Several ways to group the rows come one after the other; none: all rows
+        are one group.
 
     Returns
     -------
@@ -180,51 +199,86 @@ def resampled_sums(
         Groups by columns; samples by groups by columns.
     """
     count = sum(1 for _ in columns_of(of.predictions.iloc[:0]))
-    group = _groups(of, groups)
-    sums = new_columns(of.companies.count, groups.count * count, np.float64, of.folder)
-    at_once = max(1, CELLS // sums.shape[1])
-    for start in range(0, len(sums), at_once):
-        _sum_up(of, columns_of, group, start, sums[start : start + at_once].reshape(-1, groups.count, count))
-    sampled = sums_at_counts(of.draws.sampled, sums)
-    return sums.sum(axis=0).reshape(groups.count, count), sampled.reshape(-1, groups.count, count)
+    most = max(1, CELLS_ON_DISK // (count * max(of.companies.count, 1)))
+    found = [_sums(of, columns_of, count, by) for by in _together(groups or (ONE_GROUP,), most)]
+    return np.concatenate([total for total, _ in found]), np.concatenate([each for _, each in found], axis=1)
 
 
-def _groups(of: Resampled, groups: Grouped) -> NDArray[np.unsignedinteger[Any]]:
-    """Return the number of each row's group."""
-    found = new_column(len(of.predictions), np.min_scalar_type(groups.count), of.folder)
-    for _, places in rows_by_cutoff(of.predictions):
-        found[places] = groups.of(of.predictions.iloc[places])
-    return found
+def _together(groups: Sequence[Grouped], most: int) -> Iterator[list[Grouped]]:
+    """Yield ways to group the rows that have at most so many groups together, or one way with more."""
+    some: list[Grouped] = []
+    for each in groups:
+        if some and sum(grouped.count for grouped in (*some, each)) > most:
+            yield some
+            some = []
+        some.append(each)
+    yield some
 
 
-def _sum_up(
+def _sums(
     of: Resampled,
     columns_of: Callable[[pd.DataFrame], Iterable[Floats]],
-    group: NDArray[np.unsignedinteger[Any]],
-    first: int,
-    sums: Floats,
-) -> None:
-    """Sum the rows of the companies from one number on; ``sums`` are companies by groups by columns."""
-    sums[...] = 0.0
-    companies, width, count = sums.shape
-    by_cell = sums.reshape(companies * width, count)
-    for _, places in rows_by_cutoff(of.predictions):
-        for rows in _rows_of(of.companies, places, first, first + companies):
-            values = np.column_stack([*columns_of(of.predictions.iloc[rows])])
-            company = of.companies.number[rows].astype(np.int64) - first
-            by_cell[company * width + group[rows]] += values  # a company has one row at a cutoff
+    count: int,
+    by: Sequence[Grouped],
+) -> tuple[Floats, Floats]:
+    """Return what `resampled_sums` does, of so many columns."""
+    companies, width = of.companies.count, sum(each.count for each in by)
+    groups = _groups_of_rows(of, by)
+    sums = new_columns(width * count, companies, np.float64, of.folder)
+    at_once = max(1, CELLS // len(sums))
+    for start in range(0, companies, at_once):
+        some = slice(start, min(start + at_once, companies))
+        sums[:, some] = _company_sums(of, columns_of, groups, some, (width, count)).reshape(len(sums), -1)
+    sampled = np.concatenate([sums_at_counts(weights, sums.T) for _, weights in of.draws.blocks()])
+    return sums.sum(axis=-1).reshape(width, count), sampled[1:].reshape(-1, width, count)  # behind everyone
 
 
-def _rows_of(companies: Companies, of_cutoff: Places, start: int, stop: int) -> Iterator[Places]:
+def _groups_of_rows(of: Resampled, by: Sequence[Grouped]) -> list[NDArray[np.unsignedinteger[Any]]]:
+    """Return the number of each row's group, for each way to group the rows, all numbered together."""
+    groups, first = [], 0
+    dtype = np.min_scalar_type(sum(each.count for each in by))
+    for each in by:
+        column = new_column(len(of.predictions), dtype, of.folder)
+        for _, places in rows_by_cutoff(of.predictions):
+            column[places] = each.of(of.predictions.iloc[places]) + first
+        groups.append(column)
+        first += each.count
+    return groups
+
+
+def _company_sums(
+    of: Resampled,
+    columns_of: Callable[[pd.DataFrame], Iterable[Floats]],
+    groups: Sequence[NDArray[np.unsignedinteger[Any]]],
+    companies: slice,
+    shape: tuple[int, int],
+) -> Floats:
+    """Return groups by columns by the companies with these numbers."""
+    size = companies.stop - companies.start
+    sums = np.zeros((*shape, size))
+    flat, group_size = sums.reshape(-1), shape[1] * size
+    for _, of_cutoff in rows_by_cutoff(of.predictions):
+        for rows in _rows_of(of.companies, of_cutoff, companies):
+            values = [*columns_of(of.predictions.iloc[rows])]
+            company = of.companies.numbers[rows] - np.int64(companies.start)
+            for group in groups:
+                cell = group[rows].astype(np.int64) * group_size + company
+                for column in values:
+                    flat[cell] += column  # a company has one row at a cutoff, so no cell is twice
+                    cell += size
+    return sums
+
+
+def _rows_of(of: Companies, of_cutoff: Places, companies: slice) -> Iterator[Places]:
     """Yield the places of a cutoff's rows whose companies have these numbers, some at a time."""
-    number = companies.number[of_cutoff]
-    if isinstance(of_cutoff, slice) and companies.in_order:
-        ends = np.searchsorted(number, np.array([start, stop], dtype=number.dtype))
+    numbers, (start, stop) = of.numbers[of_cutoff], (companies.start, companies.stop)
+    if isinstance(of_cutoff, slice) and of.in_order:
+        ends = np.searchsorted(numbers, np.array([start, stop], dtype=numbers.dtype))
         first, last = (of_cutoff.start + int(end) for end in ends)
         for row in range(first, last, ROWS_AT_ONCE):
             yield slice(row, min(row + ROWS_AT_ONCE, last))
         return
-    places = np.arange(len(companies.number))[of_cutoff][(number >= start) & (number < stop)]
+    places = np.arange(len(of.numbers))[of_cutoff][(numbers >= start) & (numbers < stop)]
     for row in range(0, len(places), ROWS_AT_ONCE):
         yield places[row : row + ROWS_AT_ONCE]
 

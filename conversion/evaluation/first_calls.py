@@ -99,13 +99,15 @@ def weights_before(
     """
     rows = min(2 * calls, len(ranked.company))
     while True:
-        by_row = np.take(weights, ranked.company[:rows], axis=0).astype(np.float32)
-        above = np.cumsum(by_row, axis=0)
-        if rows == len(ranked.company) or above[-1].min() >= calls:
+        places = ranked.position[ranked.position < rows]
+        starts = np.unique(np.append(places, 0))
+        runs = run_weights(weights, ranked.company[:rows], starts)
+        if rows == len(ranked.company) or runs.sum(axis=0).min() >= calls:
             break
         rows = min(2 * rows, len(ranked.company))
-    places = ranked.position[ranked.position < rows]
-    return places, above[places] - by_row[places], by_row[places]
+    above = (np.cumsum(runs, axis=0) - runs)[np.searchsorted(starts, places)]
+    copies = np.take(weights, ranked.company[places], axis=0)
+    return places, above.astype(np.float32), copies.astype(np.float32)
 
 
 def _counted(
@@ -126,8 +128,11 @@ def _total(weights: NDArray[np.integer], companies: NDArray[np.int32]) -> Floats
 
 def _reached(ranked: Ranked, weights: NDArray[np.integer], calls: Ints) -> Floats:
     """Return the conversions that numbers of calls reach, calls by samples."""
-    _, before, copies = weights_before(ranked, weights, int(calls[-1]))
-    reached = np.empty((len(calls), weights.shape[1]))
-    for row, count in enumerate(calls):
-        reached[row] = np.clip(np.float32(count) - before, 0.0, copies).sum(axis=0)
-    return reached
+    last, samples = int(calls[-1]), weights.shape[1]
+    _, before, copies = weights_before(ranked, weights, last)
+    # One more where the copies of a conversion begin, one less behind them: added up, which calls reach one.
+    cell = np.arange(samples) + samples * np.stack((before, before + copies)).clip(max=last).astype(np.int64)
+    begin, end = (np.bincount(each.ravel(), minlength=(1 + last) * samples) for each in cell)
+    by_call = np.cumsum((begin - end).reshape(-1, samples), axis=0)
+    reached = np.concatenate((np.zeros((1, samples)), np.cumsum(by_call, axis=0)))
+    return np.asarray(reached[calls])

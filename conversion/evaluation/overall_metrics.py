@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +14,6 @@ from conversion.evaluation.bootstrap import (
     difference,
     interval,
     resample,
-    resampled_sums,
 )
 from conversion.evaluation.predictions import (
     BASE_RATE,
@@ -23,10 +22,10 @@ from conversion.evaluation.predictions import (
     REVENUE,
     tables_by_cutoff,
 )
+from conversion.evaluation.probability_sums import ProbabilitySums, probability_sums
 from conversion.evaluation.ranking_metrics import MeanMeasures, measure_names, ranked_list
-from conversion.stats.losses import log_losses
 from conversion.stats.metric import HIGHER, Metric
-from conversion.stats.numeric import Floats, divide, finite, rounded
+from conversion.stats.numeric import Floats, divide, rounded
 
 _LOSSES: Final = ("log_loss", "brier_score")
 """Of these measures less is better; of all others more is."""
@@ -63,6 +62,7 @@ def ranker_measures(
     rankers: Sequence[str],
     top_k: Sequence[int],
     probabilities: Sequence[str] = (),
+    sums: ProbabilitySums | None = None,
 ) -> dict[str, Any]:
     """Measure each ranker over the whole backtest, and compare the model with each baseline.
 
@@ -79,6 +79,8 @@ def ranker_measures(
         List lengths.
     probabilities
         The columns that are probabilities; they need not be rankers.
+    sums
+        Of the probabilities; None: they are summed up.
 
     Returns
     -------
@@ -92,7 +94,7 @@ def ranker_measures(
         the model's log loss is below the base rate's, over how far the oracle's is; 0 is no better than the
         base rate, 1 as good as the truth.
     """
-    measured = _measured(of, rankers, probabilities, top_k)
+    measured = _measured(of, rankers, probabilities, top_k, sums)
     columns = list(dict.fromkeys([*rankers, *probabilities]))
     ranking_names = measure_names(top_k, REVENUE in of.predictions)
     recalls = [f"recall_at_{k}" for k in top_k]
@@ -162,11 +164,17 @@ def paired_differences(
 
 
 def _measured(
-    of: Resampled, rankers: Sequence[str], probabilities: Sequence[str], top_k: Sequence[int]
+    of: Resampled,
+    rankers: Sequence[str],
+    probabilities: Sequence[str],
+    top_k: Sequence[int],
+    sums: ProbabilitySums | None = None,
 ) -> _Measures:
     """Take the ranking measures of the rankers, and log loss and Brier score of the probabilities."""
     measured = _ranking(of, rankers, top_k)
-    return measured | (_losses(of, probabilities) if probabilities else {})
+    if not probabilities:
+        return measured
+    return measured | _losses(probability_sums(of, probabilities) if sums is None else sums, probabilities)
 
 
 def _ranking(of: Resampled, rankers: Sequence[str], top_k: Sequence[int]) -> _Measures:
@@ -179,32 +187,17 @@ def _ranking(of: Resampled, rankers: Sequence[str], top_k: Sequence[int]) -> _Me
                 means.add(place, ranked, places, weights)
     keys = [(ranker, name) for ranker in rankers for name in names]
     found = means.means().reshape(len(keys), -1)
-    return _by_key(keys, found[:, 0], found[:, 1:])
+    return {key: Measured(float(each[0]), each[1:]) for key, each in zip(keys, found, strict=True)}
 
 
-def _losses(of: Resampled, probabilities: Sequence[str]) -> _Measures:
-    def columns_of(rows: pd.DataFrame) -> Iterator[Floats]:
-        yield np.ones(len(rows))
-        for name in probabilities:
-            yield from _row_losses(rows, name)
-
-    total, sampled = (each[..., 0, :] for each in resampled_sums(of, columns_of))
-    keys = [(column, name) for column in probabilities for name in _LOSSES]
-    return _by_key(keys, divide(total[1:], total[0]), divide(sampled[:, 1:], sampled[:, :1]).T)
-
-
-def _row_losses(predictions: pd.DataFrame, column: str) -> Iterator[Floats]:
-    """Yield each row's log loss, and its squared error."""
-    label = predictions["label"].to_numpy(dtype=np.float64)
-    probability = finite(predictions[column])
-    if len(probability) and not (probability.min() >= 0 and probability.max() <= 1):
-        raise ValueError(f"{column} is no probability: from {probability.min():g} to {probability.max():g}")
-    yield log_losses(label, probability)
-    yield np.square(probability - label)
-
-
-def _by_key(keys: Sequence[tuple[str, str]], value: Floats, sampled: Floats) -> _Measures:
-    return {key: Measured(float(value[at]), sampled[at]) for at, key in enumerate(keys)}
+def _losses(sums: ProbabilitySums, probabilities: Sequence[str]) -> _Measures:
+    means = {
+        (column, name): divide(each, sums.rows)
+        for name, of_measure in zip(_LOSSES, (sums.log_losses, sums.squares), strict=True)
+        for column, each in of_measure.items()
+        if column in probabilities
+    }
+    return {key: Measured(float(mean[0]), mean[1:]) for key, mean in means.items()}
 
 
 def _difference(measured: _Measures, name: str, first: str, second: str) -> dict[str, float | None]:

@@ -49,14 +49,14 @@ class Companies:
     ----------
     count
         How many they are.
-    number
-        The number of each row's company.
+    numbers
+        Of each row of the predictions, its company's.
     in_order
         Whether the numbers increase from row to row of each cutoff.
     """
 
     count: int
-    number: NDArray[np.int32]
+    numbers: NDArray[np.int32]
     in_order: bool
 
 
@@ -71,7 +71,7 @@ class Cutoff:
     label, mrr
         Columns as arrays; ``mrr`` is None where revenue is not recorded.
     company
-        The rows' `Companies.number`.
+        The rows' part of `Companies.numbers`.
     rows
         The rows as a table, with the rankers.
     orders
@@ -102,7 +102,7 @@ class Cutoff:
 
 
 def companies_of(predictions: pd.DataFrame, folder: Path | None = None) -> Companies:
-    """Find the companies and their numbers, one cutoff at a time, to bound the memory.
+    """Return numbers for the companies, found one cutoff at a time, to bound the memory.
 
     Parameters
     ----------
@@ -111,19 +111,21 @@ def companies_of(predictions: pd.DataFrame, folder: Path | None = None) -> Compa
     folder
         As for `conversion.evaluation.backtest.backtest`.
     """
-    count, numbers_of = _numbering(predictions)
-    number, in_order = new_column(len(predictions), np.int32, folder), True
-    for _, rows in rows_by_cutoff(predictions):
-        of_cutoff = numbers_of(predictions["id"].iloc[rows])
-        number[rows] = of_cutoff
-        in_order = in_order and bool((of_cutoff[1:] > of_cutoff[:-1]).all())
-    return Companies(count, number, in_order)
-
-
-def _numbering(predictions: pd.DataFrame) -> tuple[int, Callable[[pd.Series[Any]], NDArray[np.int32]]]:
-    """Count the companies; return what gives the numbers of some rows' ``id``."""
     ids = predictions["id"]
     by_cutoff = [rows for _, rows in rows_by_cutoff(predictions)]
+    count, numbers_of = _numbering(ids, by_cutoff)
+    numbers, in_order = new_column(len(ids), np.int32, folder), True
+    for rows in by_cutoff:
+        of_cutoff = numbers_of(ids.iloc[rows])
+        numbers[rows] = of_cutoff
+        in_order = in_order and bool((of_cutoff[1:] > of_cutoff[:-1]).all())
+    return Companies(count, numbers, in_order)
+
+
+def _numbering(
+    ids: pd.Series[Any], by_cutoff: Sequence[Places]
+) -> tuple[int, Callable[[pd.Series[Any]], NDArray[Any]]]:
+    """Return how many companies there are, and what numbers those of some rows have."""
     if isinstance(ids.dtype, pd.CategoricalDtype):
         there = np.zeros(len(ids.cat.categories), dtype=np.bool_)
         for rows in by_cutoff:
@@ -132,13 +134,13 @@ def _numbering(predictions: pd.DataFrame) -> tuple[int, Callable[[pd.Series[Any]
         return int(there.sum()), lambda ids: number[ids.cat.codes]
     if not pd.api.types.is_integer_dtype(ids):
         known = pd.Index(ids.unique()).sort_values()
-        return len(known), lambda ids: known.get_indexer(pd.Index(ids)).astype(np.int32)
+        return len(known), lambda ids: known.get_indexer(pd.Index(ids))
     numbers = ids.iloc[:0].to_numpy()
     for rows in by_cutoff:
         of_cutoff = ids.iloc[rows].to_numpy()
         new = of_cutoff[~_among(of_cutoff, numbers)]
         numbers = np.sort(np.concatenate((numbers, new)), kind="stable")  # merges the two, mostly sorted
-    return len(numbers), lambda ids: np.searchsorted(numbers, ids.to_numpy()).astype(np.int32)
+    return len(numbers), lambda ids: np.searchsorted(numbers, ids.to_numpy())
 
 
 def _among(values: NDArray[Any], known: NDArray[Any]) -> Bools:
@@ -219,7 +221,7 @@ def cutoffs_of(
         rows = predictions.iloc[places]
         yield Cutoff(
             as_of=as_of,
-            company=np.arange(len(rows), dtype=np.int32) if companies is None else companies.number[places],
+            company=np.arange(len(rows), dtype=np.int32) if companies is None else companies.numbers[places],
             label=rows["label"].to_numpy(dtype=np.int64),
             mrr=rows[REVENUE].to_numpy(dtype=np.float64) if REVENUE in rows else None,
             rows=rows,
@@ -228,8 +230,15 @@ def cutoffs_of(
 
 
 def conversions_of(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the companies that convert within the horizon."""
-    return pd.concat([rows[rows["label"] == 1] for rows in tables_by_cutoff(predictions)])
+    """Return the rows of the companies that convert within the horizon, by cutoff."""
+    label = predictions["label"].to_numpy()
+    places = [_places(rows, np.flatnonzero(label[rows] == 1)) for _, rows in rows_by_cutoff(predictions)]
+    return predictions.iloc[np.concatenate(places)]
+
+
+def _places(rows: Places, of_cutoff: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the places among all rows of some rows of a cutoff."""
+    return of_cutoff + rows.start if isinstance(rows, slice) else rows[of_cutoff]
 
 
 def probability_counts(predictions: pd.DataFrame, column: str = MODEL) -> Distinct:
@@ -241,9 +250,13 @@ def probability_counts(predictions: pd.DataFrame, column: str = MODEL) -> Distin
 
 
 def selected(
-    predictions: pd.DataFrame, keep: Callable[[pd.DataFrame], Bools], folder: Path | None = None
-) -> pd.DataFrame:
-    """Return some rows of the predictions.
+    predictions: pd.DataFrame,
+    keep: Callable[[pd.DataFrame], Bools],
+    columns: Sequence[str],
+    orders: Mapping[str, NDArray[np.int32]],
+    folder: Path | None = None,
+) -> tuple[pd.DataFrame, dict[str, NDArray[np.int32]]]:
+    """Return some rows of the predictions, by cutoff, and their `rank_orders`.
 
     Parameters
     ----------
@@ -251,12 +264,30 @@ def selected(
         See the module.
     keep
         Says which rows of a cutoff.
+    columns
+        To keep.
+    orders
+        From `rank_orders` of all rows: a part of a list is in the order of the whole.
     folder
         As for `conversion.evaluation.backtest.backtest`.
     """
-    cutoffs = {as_of: predictions.iloc[rows] for as_of, rows in rows_by_cutoff(predictions)}
-    sizes = pd.Series({as_of: int(keep(rows).sum()) for as_of, rows in cutoffs.items()})
-    return collected((rows[keep(rows)] for rows in cutoffs.values()), sizes[sizes > 0], folder)
+    lists = rows_by_cutoff(predictions)
+    ends = np.cumsum([keep(predictions.iloc[places]).sum() for _, places in lists])
+    length = int(ends[-1])
+    kept = {name: new_column(length, _stored(predictions[name]), folder) for name in columns}
+    kept_orders = {ranker: new_column(length, np.int32, folder) for ranker in orders}
+    for (_, places), end in zip(lists, ends, strict=True):
+        rows = predictions.iloc[places]
+        chosen = keep(rows)
+        place = np.cumsum(chosen, dtype=np.int32) - 1
+        of_cutoff = slice(end - chosen.sum(), end)
+        for name, column in kept.items():
+            column[of_cutoff] = _numbers(rows[name])[chosen]
+        for ranker, order in kept_orders.items():
+            whole = orders[ranker][places]
+            order[of_cutoff] = place[whole[chosen[whole]]]
+    table = {name: _as_before(column, predictions[name]) for name, column in kept.items()}
+    return pd.DataFrame(table, copy=False), kept_orders
 
 
 def collected(

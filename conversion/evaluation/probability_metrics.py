@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 
-from conversion.evaluation.bootstrap import Resampled, interval, resampled_sums
+from conversion.evaluation.bootstrap import Grouped, Resampled, interval, resampled_sums
 from conversion.evaluation.predictions import BASE_RATE, MODEL, probability_counts
+from conversion.evaluation.probability_sums import ProbabilitySums, probability_sums
 from conversion.stats.bins import quantile_edges
 from conversion.stats.distinct_counts import Distinct
-from conversion.stats.losses import log_losses
 from conversion.stats.metric import LOWER, Metric
 from conversion.stats.numeric import Floats, divide, finite
 
@@ -38,7 +36,10 @@ PROBABILITY_METRICS: Final = (
 
 
 def probability_measures(
-    of: Resampled, column: str = MODEL, counts: Distinct | None = None
+    of: Resampled,
+    column: str = MODEL,
+    counts: Distinct | None = None,
+    sums: ProbabilitySums | None = None,
 ) -> dict[str, Any]:
     """Measure the probabilities over all rows.
 
@@ -50,6 +51,8 @@ def probability_measures(
         Of the probabilities.
     counts
         From `conversion.evaluation.predictions.probability_counts` of the column; None: they are counted.
+    sums
+        Of the column and, where the predictions have it, of ``base_rate``; None: they are summed up.
 
     Returns
     -------
@@ -58,36 +61,24 @@ def probability_measures(
         of all rows. None where undefined: no column ``base_rate``, no conversion.
     """
     edges = quantile_edges(probability_counts(of.predictions, column) if counts is None else counts)
-
-    def columns_of(rows: pd.DataFrame) -> Iterator[Floats]:
-        label, probability = rows["label"].to_numpy(dtype=np.float64), finite(rows[column])
-        base = finite(rows[BASE_RATE]) if BASE_RATE in rows else np.full(len(label), np.nan)
-        yield np.ones_like(label)
-        yield label
-        yield probability
-        yield log_losses(label, probability)
-        yield np.square(probability - label)
-        yield log_losses(label, base)
-        yield np.square(base - label)
-        # The excess of the predictions in each bin, 0 elsewhere.
-        bins, excess = np.searchsorted(edges, probability), probability - label
-        for number in range(len(edges) + 1):
-            yield np.where(bins == number, excess, 0.0)
-
-    total, sampled = resampled_sums(of, columns_of)
-    value, of_samples = _measures_of_sums(total), _measures_of_sums(sampled[:, 0])
-    return {name: interval(value[name][0], of_samples[name]) for name in value}
-
-
-def _measures_of_sums(sums: Floats) -> dict[str, Floats]:
-    """Compute the measures from sums over the rows, samples by the columns of `probability_measures`."""
-    rows, observed, expected, loss, square, base_loss, base_square = sums.T[:7]
-    return {
-        "log_loss": divide(loss, rows),
-        "brier_score": divide(square, rows),
-        "ece": divide(np.abs(sums[:, 7:]).sum(axis=1), rows),
-        "expected_over_observed": divide(expected, observed),
-        "base_rate_log_loss": divide(base_loss, rows),
-        "base_rate_brier_score": divide(base_square, rows),
+    if sums is None:
+        sums = probability_sums(of, [name for name in (column, BASE_RATE) if name in of.predictions])
+    unknown = np.full_like(sums.rows, np.nan)
+    loss, base_loss = sums.log_losses[column], sums.log_losses.get(BASE_RATE, unknown)
+    measures = {
+        "log_loss": divide(loss, sums.rows),
+        "brier_score": divide(sums.squares[column], sums.rows),
+        "ece": divide(_excess(of, column, edges), sums.rows),
+        "expected_over_observed": divide(sums.expected[column], sums.conversions),
+        "base_rate_log_loss": divide(base_loss, sums.rows),
+        "base_rate_brier_score": divide(sums.squares.get(BASE_RATE, unknown), sums.rows),
         "log_loss_ratio": divide(loss, base_loss),
     }
+    return {name: interval(float(each[0]), each[1:]) for name, each in measures.items()}
+
+
+def _excess(of: Resampled, column: str, edges: Floats) -> Floats:
+    """Sum up how far predicted and observed conversions are apart in each bin, over all and by samples."""
+    bins = Grouped(len(edges) + 1, lambda rows: np.searchsorted(edges, finite(rows[column])))
+    total, sampled = resampled_sums(of, lambda rows: [finite(rows[column]) - rows["label"].to_numpy()], bins)
+    return np.asarray(np.abs(np.concatenate((total[None], sampled))[..., 0]).sum(axis=1))

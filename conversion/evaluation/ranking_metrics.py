@@ -6,7 +6,7 @@ of weighted companies at once, and because the companies of a list have a fixed 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -60,7 +60,12 @@ def measure_names(top_k: Sequence[int], revenue: bool = True) -> tuple[str, ...]
     return ("average_precision", "roc_auc", *(name.format(k) for k in top_k for name in at_k))
 
 
-def weekly_measures(predictions: pd.DataFrame, ranker: str, top_k: Sequence[int]) -> pd.DataFrame:
+def weekly_measures(
+    predictions: pd.DataFrame,
+    ranker: str,
+    top_k: Sequence[int],
+    cutoffs: Iterable[Cutoff] | None = None,
+) -> pd.DataFrame:
     """Measure each cutoff's list.
 
     ROC AUC counts tied pairs half; average precision and the top k follow `rank_order`. A list shorter than k
@@ -74,6 +79,8 @@ def weekly_measures(predictions: pd.DataFrame, ranker: str, top_k: Sequence[int]
         The column to rank by.
     top_k
         List lengths.
+    cutoffs
+        From `conversion.evaluation.predictions.cutoffs_of` of the predictions; None: they are split here.
 
     Returns
     -------
@@ -81,8 +88,8 @@ def weekly_measures(predictions: pd.DataFrame, ranker: str, top_k: Sequence[int]
         One row for each cutoff in time order; NaN where a measure is undefined (no conversion that week).
     """
     rows = []
-    for cutoff in cutoffs_of(predictions):
-        everyone = np.ones((len(cutoff.label), 1), dtype=np.uint8)
+    for cutoff in cutoffs_of(predictions) if cutoffs is None else cutoffs:
+        everyone = np.ones((1 + int(cutoff.company.max()), 1), dtype=np.uint8)
         measures = _ranking_measures(ranked_list(cutoff, ranker), everyone, top_k)[:, 0]
         prospects, conversions = len(cutoff.label), int(cutoff.label.sum())
         rows.append((cutoff.as_of, prospects, conversions, conversions / prospects, *measures))
@@ -115,7 +122,7 @@ def ranked_list(cutoff: Cutoff, ranker: str) -> Ranked:
     return Ranked(
         company=cutoff.company[order],
         position=position,
-        mrr=None if cutoff.mrr is None else cutoff.mrr[order][position],
+        mrr=None if cutoff.mrr is None else cutoff.mrr[order[position]],
         tie_start=np.searchsorted(descending, at, side="left"),
         tie_stop=np.searchsorted(descending, at, side="right"),
     )
@@ -129,13 +136,12 @@ def part_of(ranked: Ranked, member: Bools) -> Ranked:
     ranked
         The whole list.
     member
-        Whether each company is in the part, one for each number that ``ranked.company`` may have.
+        Whether each company of the list is in the part.
     """
-    kept = member[ranked.company]
-    above = np.concatenate(([0], np.cumsum(kept)))
-    own = kept[ranked.position]
+    above = np.concatenate(([0], np.cumsum(member)))
+    own = member[ranked.position]
     return Ranked(
-        company=ranked.company[kept],
+        company=ranked.company[member],
         position=above[ranked.position[own]],
         mrr=None if ranked.mrr is None else ranked.mrr[own],
         tie_start=above[ranked.tie_start[own]],
@@ -201,7 +207,8 @@ def _ranking_measures(ranked: Ranked, weights: NDArray[np.integer], top_k: Seque
     weight = upto - cumulated[np.searchsorted(cuts, position)]
     hits = np.concatenate((np.zeros((1, weights.shape[1])), np.cumsum(weight, axis=0)))
     conversions = hits[-1]
-    precision = (hits[:-1] + 1) / (upto - weight + 1)
+    before = upto - weight
+    precision = (hits[:-1] + 1) / (before + 1)
     average_precision = divide(np.sum(weight * precision, axis=0), conversions)
 
     hits_above = hits[np.searchsorted(position, ranked.tie_start)]
@@ -212,18 +219,20 @@ def _ranking_measures(ranked: Ranked, weights: NDArray[np.integer], top_k: Seque
     roc_auc = divide(np.sum(weight * (others - (above + through) / 2), axis=0), conversions * others)
 
     measures = [average_precision, roc_auc]
-    mrr = None if ranked.mrr is None else ranked.mrr[:, None]
-    for k in top_k:
-        caught = np.clip(k - (upto - weight), 0.0, weight)
-        precision_at_k = divide(caught.sum(axis=0), np.minimum(k, total))
+    caught = [np.minimum(np.maximum(k - before, 0.0), weight) for k in top_k]
+    if ranked.mrr is not None:
+        counts = np.concatenate((weight, *caught), axis=1)
+        revenue, *revenue_at_k = sums_at_counts(counts, ranked.mrr[:, None]).reshape(1 + len(top_k), -1)
+    for place, (k, each) in enumerate(zip(top_k, caught, strict=True)):
+        reached = each.sum(axis=0)
+        precision_at_k = divide(reached, np.minimum(k, total))
         measures += [
             np.where(conversions > 0, precision_at_k, np.nan),
-            divide(caught.sum(axis=0), conversions),
+            divide(reached, conversions),
             divide(precision_at_k * total, conversions),
         ]
-        if mrr is not None:
-            revenue = sums_at_counts(weight, mrr)[:, 0]
-            measures.append(divide(sums_at_counts(caught, mrr)[:, 0], revenue))
+        if ranked.mrr is not None:
+            measures.append(divide(revenue_at_k[place], revenue))
     return np.stack(measures)
 
 

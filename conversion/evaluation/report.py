@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +32,7 @@ from conversion.evaluation.predictions import (
     BASE_RATE,
     MODEL,
     ORACLE,
+    OUTCOMES,
     conversions_of,
     probability_counts,
     rank_orders,
@@ -39,14 +41,15 @@ from conversion.evaluation.predictions import (
     tables_by_cutoff,
 )
 from conversion.evaluation.probability_metrics import PROBABILITY_METRICS, probability_measures
+from conversion.evaluation.probability_sums import probability_sums
 from conversion.evaluation.prospect_slices import NEVER_SEEN, USAGE_STATE, slice_names
 from conversion.evaluation.ranking_metrics import RANKING_METRICS, weekly_measures
-from conversion.evaluation.slice_counts import ALL_PROSPECTS, split_by_month
+from conversion.evaluation.slice_counts import MONTH, split_by_month
 from conversion.evaluation.slice_intervals import with_ranking_intervals
 from conversion.evaluation.slice_metrics import (
     calibration_by_group,
     drop_repeated_slices,
-    measures_of_splits,
+    members_of,
     slice_measures,
 )
 from conversion.modelling.model import ConversionModel
@@ -181,16 +184,15 @@ def evaluate_backtest(
     metrics = evaluation_metrics(resampled, counts, params, folder)
     if settings.cross_validation_folds:
         metrics["cross_validation_not_out_of_time"] = cross_validation(train, predictions, params, contract)
-    months = measures_by_month(resampled, params)
+    slices, months = slices_and_months(resampled, slice_names(contract), settings.top_k)
     metrics["probability"]["expected_over_observed_by_month"] = expected_over_observed_by_month(months)
-    slices = slice_measures(resampled, slice_names(contract), settings.top_k)
     slices = drop_repeated_slices(slices, predictions)
     return Evaluation(
         params=params,
         resampled=resampled,
         counts=counts,
         model=model,
-        weekly=weekly_measures(predictions, MODEL, settings.top_k),
+        weekly=weekly_measures(predictions, MODEL, settings.top_k, resampled.cutoffs()),
         slices=with_ranking_intervals(slices, resampled, settings.top_k),
         months=months,
         metrics=metrics,
@@ -217,7 +219,7 @@ def evaluation_metrics(
         "first_cutoff": f"{first:%Y-%m-%d}",
         "last_cutoff": f"{last:%Y-%m-%d}",
         **list_measures(of, counts, params),
-        "without_never_seen": without_never_seen(predictions, params, folder),
+        "without_never_seen": without_never_seen(of, params, folder),
         "tiers": tier_measures(of, params),
         "decision": classification_measures(decisions(predictions))
         | {"threshold": round(float(predictions["threshold"].iloc[rows_of_last].iloc[0]), 8)},
@@ -230,7 +232,8 @@ def list_measures(of: Resampled, counts: Distinct, params: Params) -> dict[str, 
     predictions = of.predictions
     probabilities = [name for name in PROBABILITIES if name in predictions]
     rankers = rankers_in(predictions)
-    ranking = ranker_measures(of, rankers, params.evaluate.top_k, probabilities)
+    sums = probability_sums(of, probabilities)
+    ranking = ranker_measures(of, rankers, params.evaluate.top_k, probabilities, sums)
     by_ranker = ranking.pop("rankers")
     conversions = conversions_of(predictions)
     return {
@@ -239,14 +242,12 @@ def list_measures(of: Resampled, counts: Distinct, params: Params) -> dict[str, 
         "ranking": by_ranker,
         "model_minus_baseline": ranking.pop("differences"),
         **ranking,
-        "probability": probability_measures(of, counts=counts),
-        "summary_only_probability": probability_measures(of, SUMMARY),
+        "probability": probability_measures(of, counts=counts, sums=sums),
+        "summary_only_probability": probability_measures(of, SUMMARY, sums=sums),
     }
 
 
-def without_never_seen(
-    predictions: pd.DataFrame, params: Params, folder: Path | None = None
-) -> dict[str, Any]:
+def without_never_seen(of: Resampled, params: Params, folder: Path | None = None) -> dict[str, Any]:
     """Measure the lists again without the companies that had not used the product by the cutoff.
 
     If an export has no sign-up dates, the lists of the past contain companies that had not signed up yet and
@@ -259,6 +260,7 @@ def without_never_seen(
         have; and the `list_measures` of the others, if one of these converts.
     """
     names = ("share_of_prospects", "share_of_conversions", "share_of_expected_conversions")
+    predictions = of.predictions
     all_sums, never_sums = np.zeros(len(names)), np.zeros(len(names))
     for rows in tables_by_cutoff(predictions):
         never = ~_seen(rows)
@@ -269,13 +271,20 @@ def without_never_seen(
     left_out = {name: round(share, 6) for name, share in zip(names, shares, strict=True)}
     if never_sums[1] == all_sums[1]:
         return {"left_out": left_out}
-    seen = selected(predictions, _seen, folder)
-    resampled = resample(seen, params.evaluate.bootstrap_samples, params.seed, folder=folder)
-    return {"left_out": left_out} | list_measures(resampled, probability_counts(seen), params)
+    seen = _seen_part(of, params, folder)
+    return {"left_out": left_out} | list_measures(seen, probability_counts(seen.predictions), params)
+
+
+def _seen_part(of: Resampled, params: Params, folder: Path | None) -> Resampled:
+    """Return the companies that had used the product by the cutoff, and samples of them alone."""
+    needed = dict.fromkeys((*OUTCOMES, *rankers_in(of.predictions), *PROBABILITIES))
+    columns = [name for name in needed if name in of.predictions]
+    seen, orders = selected(of.predictions, _seen, columns, of.orders, folder)
+    return resample(seen, params.evaluate.bootstrap_samples, params.seed, orders, folder)
 
 
 def _seen(rows: pd.DataFrame) -> Bools:
-    return (rows[USAGE_STATE] != NEVER_SEEN).to_numpy()
+    return ~members_of(rows, USAGE_STATE, NEVER_SEEN)
 
 
 def tier_measures(of_all: Resampled, params: Params) -> dict[str, dict[str, Any]]:
@@ -312,17 +321,21 @@ def tier_measures(of_all: Resampled, params: Params) -> dict[str, dict[str, Any]
     }
 
 
-def measures_by_month(of: Resampled, params: Params) -> pd.DataFrame:
-    """Measure each month of cutoffs, to see whether the base rate moves away from the learned one.
+def slices_and_months(
+    of: Resampled, columns: Sequence[str], top_k: Sequence[int]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Measure slices of the prospects, and each month of cutoffs.
+
+    The months show whether the base rate moves away from the learned one.
 
     Returns
     -------
-    pandas.DataFrame
-        One row for each month in time order, from `conversion.evaluation.slice_metrics.slice_measures`.
+    DataFrame, DataFrame
+        Both from `conversion.evaluation.slice_metrics.slice_measures`; the months are in time order.
     """
-    splits = [ALL_PROSPECTS, split_by_month(of.predictions)]
-    measures = measures_of_splits(of, splits, params.evaluate.top_k)
-    return measures[measures["by"] == "month"].reset_index(drop=True)
+    measures = slice_measures(of, columns, top_k, split_by_month(of.predictions))
+    is_month = measures["by"] == MONTH
+    return measures[~is_month], measures[is_month].reset_index(drop=True)
 
 
 def expected_over_observed_by_month(months: pd.DataFrame) -> dict[str, dict[str, float | None]]:

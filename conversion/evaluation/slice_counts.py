@@ -16,6 +16,8 @@ from conversion.stats.numeric import Floats, Ints, divide
 
 ALL: Final = "all"
 """What makes the slice of all prospects."""
+MONTH: Final = "month"
+"""What makes the slices of `split_by_month`."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def split_by_month(predictions: pd.DataFrame) -> Split:
         month = months.index(f"{rows['as_of'].iloc[0]:%Y-%m}") if len(rows) else 0
         return np.full(len(rows), month, dtype=np.int64)
 
-    return Split("month", tuple(months), of)
+    return Split(MONTH, tuple(months), of)
 
 
 class _Week(NamedTuple):

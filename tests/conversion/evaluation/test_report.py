@@ -121,7 +121,7 @@ def test_what_became_of_each_tier_is_counted() -> None:
 def test_every_month_of_cutoffs_is_compared_with_what_happened() -> None:
     params = backtest_export().params
     of = resample(backtest_predictions(), params.evaluate.bootstrap_samples, params.seed)
-    months = report.measures_by_month(of, params)
+    _, months = report.slices_and_months(of, [], params.evaluate.top_k)
     assert months["slice"].tolist() == ["2019-05", "2019-06", "2019-07", "2019-08", "2019-09"]
     assert months["conversions"].sum() == backtest_predictions()["label"].sum()
     drift = report.expected_over_observed_by_month(

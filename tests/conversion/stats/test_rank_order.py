@@ -38,6 +38,13 @@ def test_several_scores_of_the_same_rows_need_one_order_of_ties(texts: bool) -> 
         order_after_ties(np.full(300, np.nan), by_ties)
 
 
+@given(st.lists(st.sampled_from([-1.5, -0.0, 0.0, 1e-300, 2.0]), max_size=40))
+def test_equal_scores_stay_in_the_order_of_ties(scores: list[float]) -> None:
+    ties = np.random.default_rng(len(scores)).permutation(len(scores))
+    expected = ties[np.argsort(-np.array(scores)[ties], kind="stable")]
+    assert order_after_ties(scores, ties).tolist() == expected.tolist()
+
+
 @given(st.lists(st.integers(0, 5), max_size=30), st.integers(0, 40))
 def test_the_first_are_the_beginning_of_the_order(scores: list[int], count: int) -> None:
     ids = np.arange(len(scores))
