@@ -85,7 +85,7 @@ def read_data(folder: Path) -> Data:
         snapshots = verified_parquet(folder / "data/features/backtest.parquet")
         predictions = backtest(train, snapshots, params, contract)
     if params.data.dir == SAMPLE and ORACLE not in predictions:
-        predictions = with_oracle(predictions, verified_parquet(folder / "data/truth.parquet"))
+        predictions = with_oracle(predictions, [verified_parquet(folder / "data/truth.parquet")])
     return Data(companies, usage, as_of, train, predictions, contract)
 
 

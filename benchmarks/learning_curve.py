@@ -51,7 +51,8 @@ def tested_snapshots(cutoffs: int) -> pd.DataFrame:
     first = np.sort(weeks)[-cutoffs:][0]
     known = [("as_of", ">=", pd.Timestamp(first))]
     rows = pd.read_parquet("data/features/backtest.parquet", filters=known, **VERIFIED)
-    rows = with_oracle(rows, verified_parquet("data/truth.parquet"))
+    rows = rows.sort_values(["as_of", "id"], ignore_index=True)
+    rows = with_oracle(rows, [verified_parquet("data/truth.parquet")])
     return rows.dropna(subset="label").reset_index(drop=True)
 
 

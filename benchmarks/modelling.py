@@ -176,7 +176,7 @@ def measured(data: Data, changes: Mapping[str, Any]) -> dict[str, Any]:
     params = changed(data.params, changes)
     predictions = backtest(data.train, data.snapshots, params, data.contract)
     if data.truth is not None:
-        predictions = with_oracle(predictions, data.truth)
+        predictions = with_oracle(predictions, [data.truth])
     samples = params.evaluate.bootstrap_samples
     rankers = [name for name in (MODEL, RULE, ORACLE) if name in predictions]
     result = ranker_measures(resample(predictions, samples, params.seed), rankers, TOP_K)

@@ -32,15 +32,12 @@ from conversion.modelling.training_rows import read_training
 from conversion.runtime.behind import results_of
 from conversion.runtime.cli import run
 from conversion.runtime.files import (
-    VERIFIED,
     read_monday,
-    reading,
     replacing,
     write_csv,
     write_json,
     write_text,
 )
-from conversion.runtime.parts import parts_at
 from conversion.runtime.progress import progress_bar
 from conversion.runtime.row_groups import row_group_writer
 
@@ -55,15 +52,6 @@ def backtest_columns(training: list[str], contract: Contract) -> list[str]:
     others = [*rules(contract).values(), *slice_sources(contract)]
     revenue = [REVENUE] if contract.companies.value is not None else []
     return [name for name in dict.fromkeys((*training, *others, *revenue)) if name != "weight"]
-
-
-def truth_at(as_of: pd.Timestamp) -> pd.DataFrame:
-    """Read the sample's truth of one cutoff."""
-    parts = []
-    for path in parts_at("data/truth.parquet"):
-        with reading(path):
-            parts.append(pd.read_parquet(path, filters=[("as_of", "==", as_of)], **VERIFIED))
-    return pd.concat(parts, ignore_index=True)
 
 
 def write_predictions(predictions: pd.DataFrame) -> None:
@@ -129,7 +117,8 @@ def main() -> None:
     predictions = backtest(train, snapshots, params, contract, FOLDER)
     log.info("backtested", extra={"cutoffs": len(rows_by_cutoff(predictions)), "rows": len(predictions)})
     if params.data.dir == SAMPLE:
-        predictions = with_oracle(predictions, truth_at, FOLDER)
+        truth = SnapshotFiles("data/truth.parquet", ["id", "as_of", "probability"])
+        predictions = with_oracle(predictions, truth.blocks(), FOLDER)
     log.info("measuring", extra={"bootstrap_samples": params.evaluate.bootstrap_samples})
     evaluation = evaluate_backtest(predictions, train, model, params, contract, FOLDER)
     write_metrics(evaluation, as_of.isoformat())

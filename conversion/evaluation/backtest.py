@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from numpy.typing import NDArray
 
 from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.data.timeline import WEEK, week_number
 from conversion.evaluation.columns_on_disk import new_column
-from conversion.evaluation.predictions import OUTCOMES, collected, rows_by_cutoff
+from conversion.evaluation.predictions import OUTCOMES, collected, places_among, rows_by_cutoff
 from conversion.evaluation.prospect_slices import Slicer, slice_columns, slicers
 from conversion.evaluation.snapshot_source import SnapshotSource, SnapshotTable
 from conversion.features.rules import rules
@@ -24,6 +25,7 @@ from conversion.runtime.behind import results_of
 from conversion.runtime.errors import ExportError
 from conversion.runtime.progress import progress_bar
 from conversion.stats.hashing import uniform_hash
+from conversion.stats.numeric import Bools
 
 SUMMARY: Final = "summary_only"
 RANKERS: Final = {
@@ -175,25 +177,41 @@ def _slices(start: int, end: int) -> Iterator[slice]:
 
 
 def with_oracle(
-    predictions: pd.DataFrame,
-    truth: pd.DataFrame | Callable[[pd.Timestamp], pd.DataFrame],
-    folder: Path | None = None,
+    predictions: pd.DataFrame, truth: Iterable[pd.DataFrame], folder: Path | None = None
 ) -> pd.DataFrame:
-    """Add the sample's true probability as the ranker ``oracle``.
+    """Add the sample's true probability as the ranker ``oracle``; NaN where it is not known.
 
     Parameters
     ----------
     predictions
-        From `backtest`.
+        From `backtest`, so each list is by id.
     truth
-        ``id``, ``as_of`` and ``probability``; or what returns those of one cutoff.
+        Parts of the table of ``id``, ``as_of`` and ``probability``.
     folder
         As for `backtest`.
+
+    Raises
+    ------
+    ValueError
+        A list is in another order.
     """
     oracle = new_column(len(predictions), np.float64, folder)
-    for as_of, rows in rows_by_cutoff(predictions):
-        known = truth[truth["as_of"] == as_of] if isinstance(truth, pd.DataFrame) else truth(as_of)
-        at = pd.Index(known["id"]).get_indexer(pd.Index(predictions["id"].iloc[rows].to_numpy()))
-        found = known["probability"].to_numpy(dtype=np.float64)
-        oracle[rows] = np.where(at < 0, np.nan, found[at]) if len(found) else np.nan
+    oracle[:] = np.nan
+    ids, lists = predictions["id"], dict(rows_by_cutoff(predictions))
+    if not all(ids.iloc[rows].is_monotonic_increasing for rows in lists.values()):
+        raise ValueError("the predictions of a cutoff are not in the order of their ids")
+    for part in truth:
+        for as_of, some in part.groupby("as_of").indices.items():
+            rows = lists.get(pd.Timestamp(str(as_of)))
+            if rows is not None:
+                known = part.iloc[some]
+                at, there = _places(known["id"].to_numpy(), ids.iloc[rows].to_numpy())
+                oracle[places_among(rows, at)] = known["probability"].to_numpy()[there]
     return predictions.assign(oracle=pd.Series(oracle, index=predictions.index, copy=False))
+
+
+def _places(ids: NDArray[Any], increasing: NDArray[Any]) -> tuple[NDArray[np.intp], Bools]:
+    """Return the places of the ids that are among others, and which of the ids these are."""
+    at = np.minimum(np.searchsorted(increasing, ids), len(increasing) - 1)
+    there = np.asarray(increasing[at] == ids)
+    return at[there], there

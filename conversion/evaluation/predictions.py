@@ -232,11 +232,11 @@ def cutoffs_of(
 def conversions_of(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the companies that convert within the horizon, by cutoff."""
     label = predictions["label"].to_numpy()
-    places = [_places(rows, np.flatnonzero(label[rows] == 1)) for _, rows in rows_by_cutoff(predictions)]
+    places = [places_among(rows, np.flatnonzero(label[rows] == 1)) for _, rows in rows_by_cutoff(predictions)]
     return predictions.iloc[np.concatenate(places)]
 
 
-def _places(rows: Places, of_cutoff: NDArray[np.intp]) -> NDArray[np.intp]:
+def places_among(rows: Places, of_cutoff: NDArray[np.intp]) -> NDArray[np.intp]:
     """Return the places among all rows of some rows of a cutoff."""
     return of_cutoff + rows.start if isinstance(rows, slice) else rows[of_cutoff]
 

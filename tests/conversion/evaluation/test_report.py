@@ -48,9 +48,13 @@ def test_a_perfect_oracle_is_measured_beside() -> None:
     predictions = backtest_predictions()
     truth = predictions[["id", "as_of"]].assign(probability=predictions["label"].astype(float))
     truth["as_of"] = truth["as_of"].astype("datetime64[us]")
-    with_oracle = backtest_module.with_oracle(predictions, truth.sample(frac=1, random_state=0))
+    shuffled = truth.sample(frac=1, random_state=0)
+    parts = [shuffled.iloc[start::3] for start in range(3)]
+    with_oracle = backtest_module.with_oracle(predictions, parts)
     pd.testing.assert_frame_equal(with_oracle.drop(columns="oracle"), predictions)
     assert report.rankers_in(with_oracle)[-1] == "oracle"
+    with pytest.raises(ValueError, match="not in the order of their ids"):
+        backtest_module.with_oracle(predictions.iloc[::-1], parts)
     result = evaluated(with_oracle, backtest_export().params)
     assert result["ranking"]["oracle"]["average_precision"]["value"] == 1
     share = result["share_of_oracle"]
