@@ -15,7 +15,8 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache as cache_results
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -65,8 +66,9 @@ def _recorded_files(stage: str) -> Iterator[tuple[Path, str]]:
     """List the files that dvc.lock has for a stage, each with its MD5."""
     lock = read_own(LOCK)
     for out in lock["stages"].get(stage, {}).get("outs", ()):
-        if not out["md5"].endswith(".dir"):
-            yield Path(out["path"]), out["md5"]
+        md5 = out.get("md5")
+        if md5 is not None and not md5.endswith(".dir"):
+            yield Path(out["path"]), md5
 
 
 def _content(path: Path, md5: str) -> bytes | None:
@@ -111,11 +113,20 @@ def _md5(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
+def _md5_of(path: Path) -> str | None:
+    """Hash a file; None if there is none."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
 def save_entries(stage: str) -> None:
     """Save what DVC needs to restore the stages that have run before this one.
 
-    An entry repeats what dvc.lock says of a stage. A stage is left out if an output of it is neither in
-    the cache nor in place as dvc.lock has it.
+    An entry repeats what dvc.lock says of a stage. A stage is left out where dvc.lock may mix two runs, as
+    after a merge: its params are not those of now, it read another file than is there, or an output of it is
+    neither in the cache nor in place. Folders of code are not compared.
 
     ``dvc commit --force`` saves the same, but it cannot run while DVC runs a stage. DVC's own function for it
     takes four times as long: it loads the whole project, and params.yaml again for each stage.
@@ -132,29 +143,75 @@ def save_entries(stage: str) -> None:
     """
     if not run_by_dvc(stage) or not LOCK.is_file():
         return
-    from dvc.utils.serialize import load_yaml
-
-    cache = _opened_cache()
+    configured = _configuration()
+    if configured.get("local"):  # an old way to name the cache, which only DVC follows
+        return
+    stages = _load(LOCK)["stages"]
+    written = {out["path"]: out.get("md5") for each in stages.values() for out in each.get("outs", ())}
+    params = cache_results(_load)
+    cache = _opened_cache(configured)
     with writing(Path(cache.path)):
-        for name, recorded in load_yaml(str(LOCK))["stages"].items():
-            if name != stage and all(_is_cached(out, cache) for out in recorded.get("outs", ())):
+        for name, recorded in stages.items():
+            if (
+                name != stage
+                and _is_current(recorded, written, params)
+                and all(_is_cached(out, cache) for out in recorded.get("outs", ()))
+            ):
                 _save_entry(recorded, cache)
 
 
-def _opened_cache() -> Any:
+def _load(path: str | Path) -> dict[str, Any]:
+    """Read a file of DVC's, or of params, as DVC does."""
+    from dvc.utils.serialize import load_path
+    from dvc_objects.fs.local import localfs
+
+    return dict(load_path(str(path), localfs))
+
+
+def _is_current(
+    recorded: dict[str, Any], written: dict[str, str | None], params: Callable[[str], dict[str, Any]]
+) -> bool:
+    """Return whether a stage's params are those of now, and what it read is what is there now."""
+    return all(
+        _param(params(path), key) == value
+        for path, given in recorded.get("params", {}).items()
+        for key, value in given.items()
+    ) and all(_is_there(dep, written) for dep in recorded.get("deps", ()))
+
+
+def _is_there(dep: dict[str, Any], written: dict[str, str | None]) -> bool:
+    """Return whether what a stage read is what another one wrote, or the file that is there.
+
+    Of folders that no stage writes, such as code, that is not asked.
+    """
+    path, md5 = Path(dep["path"]), dep.get("md5")
+    if dep["path"] in written:
+        return written[dep["path"]] == md5
+    return not path.is_file() or _md5_of(path) == md5
+
+
+def _param(values: Any, key: str) -> Any:
+    """Look a dotted key up; None if it is not there."""
+    for name in key.split("."):
+        values = values.get(name) if isinstance(values, dict) else None
+    return values
+
+
+def _opened_cache(configured: dict[str, Any]) -> Any:
     """Open DVC's cache, which gives files and folders the permissions of its configuration."""
     from dvc_data.hashfile.db.local import LocalHashFileDB
     from dvc_objects.fs.local import localfs
 
-    configured = _configuration()
     objects = str(_folder_of(configured) / OBJECTS)
     return LocalHashFileDB(localfs, objects, shared=configured.get("shared"))  # type: ignore[no-untyped-call]
 
 
 def _is_cached(out: dict[str, Any], cache: Any) -> bool:
     """Return whether the cache has an output, after adding a file that it lacks, such as those in git."""
-    path, md5 = Path(out["path"]), out["md5"]
-    if not cache.exists(md5) and path.is_file() and _md5(path.read_bytes()) == md5:
+    path, md5 = Path(out["path"]), out.get("md5")
+    if md5 is None:  # DVC lists the files of a folder of a remote with versions
+        return False
+    if not cache.exists(md5) and _md5_of(path) == md5:
         cache.add(str(path), cache.fs, md5)
     return bool(cache.exists(md5))
 
@@ -162,13 +219,14 @@ def _is_cached(out: dict[str, Any], cache: Any) -> bool:
 def _save_entry(recorded: dict[str, Any], cache: Any) -> None:
     """Save the entry of a stage where DVC looks for it: by what it read, then by what it wrote."""
     from dvc.utils.serialize import dump_yaml
+    from dvc_objects.fs.utils import tmp_fname
 
     read = _digest(recorded | {"outs": [out["path"] for out in recorded.get("outs", ())]})
     folder = Path(cache.path).parents[1] / ENTRIES / read[:2] / read
     entry = folder / _digest(recorded)
     if not entry.is_file():
         cache.makedirs(str(folder))
-        temporary = folder / f".{os.getpid()}.tmp"
+        temporary = folder / tmp_fname()
         dump_yaml(str(temporary), recorded)
         cache.move(str(temporary), str(entry))
 

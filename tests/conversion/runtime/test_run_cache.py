@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from dvc.repo import Repo
+from dvc.utils.serialize import dump_yaml, load_yaml
 
 from conversion.runtime.errors import OutputError
 from conversion.runtime.run_cache import keep_last_outputs, run_by_dvc, save_entries
@@ -217,6 +218,58 @@ def test_a_stage_whose_file_is_not_that_of_the_lock_has_no_entry(change: Callabl
     change(Path("score.json"))
     save_entries("track")
     assert entries() == {"parts"}
+
+
+@pytest.mark.usefixtures("repo")
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("params.yaml", "a: 1e-05", "a: 0.5"),
+        ("params.yaml", "c: '2020-04-26'", "other: 1"),
+        ("dvc.lock", "a: 1e-05", "a: 0.5"),
+        # What `fit` read is not what `read` wrote.
+        (
+            "dvc.lock",
+            "- path: parts\n      hash: md5\n      md5: ",
+            "- path: parts\n      hash: md5\n      md5: 0",
+        ),
+    ],
+)
+def test_a_lock_that_mixes_two_runs_gives_no_entry(path: str, old: str, new: str) -> None:
+    """As after a merge: `dvc repro --single-item track` runs on it without the stages before."""
+    shutil.rmtree(".dvc/cache/runs")
+    text = Path(path).read_text(encoding="utf-8")
+    assert old in text
+    Path(path).write_text(text.replace(old, new, 1), encoding="utf-8")
+    save_entries("track")
+    assert "empty.txt" not in entries()
+
+
+@pytest.mark.usefixtures("repo")
+def test_a_stage_that_read_another_file_has_no_entry() -> None:
+    shutil.rmtree(".dvc/cache/runs")
+    Path("input").write_text("b\n", encoding="utf-8")
+    save_entries("track")
+    assert entries() == {"empty.txt"}
+
+
+@pytest.mark.usefixtures("repo")
+def test_a_folder_whose_files_the_lock_lists_is_not_cached() -> None:
+    lock = load_yaml("dvc.lock")
+    del lock["stages"]["read"]["outs"][0]["md5"], lock["stages"]["fit"]["deps"][0]["md5"]
+    dump_yaml("dvc.lock", lock)
+    shutil.rmtree(".dvc/cache/runs")
+    save_entries("track")
+    assert entries() == {"empty.txt"}
+    keep_last_outputs("track")
+
+
+@pytest.mark.usefixtures("repo")
+def test_a_cache_named_in_the_old_way_gets_nothing() -> None:
+    Path(".dvc/config.local").write_text("[cache]\n    local = mine\n", encoding="utf-8")
+    before = cache_of(Path(".dvc/cache"))
+    save_entries("track")
+    assert cache_of(Path(".dvc/cache")) == before
 
 
 @pytest.mark.usefixtures("repo")
