@@ -95,7 +95,7 @@ def write_plots(evaluation: Evaluation) -> None:
 
 
 def write_predictions_and_plots(evaluation: Evaluation) -> None:
-    """Write the predictions while the plots are drawn: it is compiled code that lets Python run beside it."""
+    """Write the predictions while the plots are drawn: writing is compiled code that releases the GIL."""
     writes: tuple[Callable[[], None], ...] = (
         lambda: write_predictions(evaluation.predictions),
         lambda: write_plots(evaluation),

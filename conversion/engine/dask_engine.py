@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 INSTALL: Final = "make dask"
 WORKER_ENVIRONMENT: Final = "distributed.nanny.pre-spawn-environ"
 TRIMMING: Final = "MALLOC_TRIM_THRESHOLD_"
+TRIMMED_BY_DASK: Final = 65536
 """By default Dask has workers give memory back after each large array, a quarter of what a part costs."""
 SECONDS_TO_ANSWER: Final = 30
 """How long a scheduler may take to answer, or to come back."""
@@ -97,13 +98,12 @@ class DaskEngine(Engine):
         # Dask's own lines (a worker died, a connection was lost) are what the messages here say.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         with ExitStack() as stack:
-            environ = dask.config.get(WORKER_ENVIRONMENT)
-            settings = {
-                "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
-                WORKER_ENVIRONMENT: {name: value for name, value in environ.items() if name != TRIMMING},
-            }
-            stack.enter_context(dask.config.set(settings))
+            stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": ALLOWED_FAILURES}))
             if self.address is None:
+                environ = dict(dask.config.get(WORKER_ENVIRONMENT))
+                if environ.get(TRIMMING) == TRIMMED_BY_DASK:
+                    del environ[TRIMMING]
+                stack.enter_context(dask.config.set({WORKER_ENVIRONMENT: environ}))
                 cluster = stack.enter_context(
                     LocalCluster(
                         n_workers=self.workers,

@@ -147,10 +147,10 @@ def _scored(
 ) -> pd.DataFrame:
     """Score the rows with a label, each by the last fit before it."""
     refits = pd.DatetimeIndex(sorted(models))
-    block = block[block["label"].notna()]
-    last = np.asarray(refits.searchsorted(block["as_of"], side="right")) - 1
+    known = np.flatnonzero(block["label"].notna())
+    last = np.asarray(refits.searchsorted(block["as_of"].iloc[known], side="right")) - 1
     order = np.argsort(last, kind="stable")  # so that each fit's rows are a slice
-    rows, last = block.iloc[order], last[order]
+    rows, last = block.iloc[known[order]], last[order]
     probability, summary_only = np.empty((2, len(rows)))
     for fit in np.unique(last):
         start, end = np.searchsorted(last, [fit, fit + 1])

@@ -22,6 +22,7 @@ from conversion.evaluation.predictions import (
     Places,
     companies_of,
     cutoffs_of,
+    places_among,
     rows_by_cutoff,
 )
 from conversion.runtime.progress import counting_bar
@@ -34,10 +35,12 @@ SAMPLES_AT_ONCE: Final = 256
 """Samples that a list is measured on at a time."""
 ROWS_AT_ONCE: Final = 1 << 14
 """Rows whose columns are summed while they are in the processor's cache."""
+SAMPLES_WRITTEN: Final = 16
+"""Samples of many companies that are written at a time."""
 CELLS: Final = 1 << 25
 """Sums of companies in memory at a time, 8 bytes each."""
 CELLS_ON_DISK: Final = 1 << 28
-"""Sums of companies on disk at a time, if that is enough for one way to group the rows."""
+"""Most sums of companies on disk at a time; one way to group the rows may need more."""
 
 
 class Measured(NamedTuple):
@@ -74,14 +77,14 @@ class Draws:
     def __init__(self, companies: int, samples: int, seed: int, folder: Path | None = None) -> None:
         self.samples = 1 + samples
         starts = range(0, self.samples, SAMPLES_AT_ONCE)
-        # An array of its own for each block: numpy takes rows of a part of a wider array from a copy of it.
+        # One array for each block: numpy.take copies an array that is not contiguous as a whole first.
         self._blocks: list[NDArray[Any]] = [
             new_columns(companies, min(SAMPLES_AT_ONCE, self.samples - start), np.uint8, folder)
             for start in starts
         ]
         self._keep(0, np.ones((companies, 1)))
         start = 1
-        for weights in company_weights(companies, samples, seed):
+        for weights in _together_at_least(SAMPLES_WRITTEN, company_weights(companies, samples, seed)):
             self._keep(start, weights)
             start += weights.shape[1]
 
@@ -99,6 +102,18 @@ class Draws:
         for number, block in enumerate(self._blocks):
             start = number * SAMPLES_AT_ONCE
             yield slice(start, start + block.shape[1]), block
+
+
+def _together_at_least(samples: int, drawn: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[Any]]:
+    """Put samples together: a row of a file is near its neighbours, so each write goes through all of it."""
+    waiting: list[NDArray[Any]] = []
+    for weights in drawn:
+        waiting.append(weights.astype(np.min_scalar_type(int(weights.max(initial=0)))))
+        if sum(each.shape[1] for each in waiting) >= samples:
+            yield np.concatenate(waiting, axis=1)
+            waiting = []
+    if waiting:
+        yield np.concatenate(waiting, axis=1)
 
 
 @dataclass(frozen=True)
@@ -199,7 +214,8 @@ def resampled_sums(
         Groups by columns; samples by groups by columns.
     """
     count = sum(1 for _ in columns_of(of.predictions.iloc[:0]))
-    most = max(1, CELLS_ON_DISK // (count * max(of.companies.count, 1)))
+    cells = CELLS if of.folder is None else CELLS_ON_DISK
+    most = max(1, cells // (count * max(of.companies.count, 1)))
     found = [_sums(of, columns_of, count, by) for by in _together(groups or (ONE_GROUP,), most)]
     return np.concatenate([total for total, _ in found]), np.concatenate([each for _, each in found], axis=1)
 
@@ -257,28 +273,28 @@ def _company_sums(
     size = companies.stop - companies.start
     sums = np.zeros((*shape, size))
     flat, group_size = sums.reshape(-1), shape[1] * size
-    for _, of_cutoff in rows_by_cutoff(of.predictions):
-        for rows in _rows_of(of.companies, of_cutoff, companies):
-            values = [*columns_of(of.predictions.iloc[rows])]
-            company = of.companies.numbers[rows] - np.int64(companies.start)
+    for _, list_places in rows_by_cutoff(of.predictions):
+        for places in _places_of(companies, of.companies, list_places):
+            values = [*columns_of(of.predictions.iloc[places])]
+            company = of.companies.numbers[places] - np.int64(companies.start)
             for group in groups:
-                cell = group[rows].astype(np.int64) * group_size + company
+                cell = group[places].astype(np.int64) * group_size + company
                 for column in values:
                     flat[cell] += column  # a company has one row at a cutoff, so no cell is twice
                     cell += size
     return sums
 
 
-def _rows_of(of: Companies, of_cutoff: Places, companies: slice) -> Iterator[Places]:
-    """Yield the places of a cutoff's rows whose companies have these numbers, some at a time."""
-    numbers, (start, stop) = of.numbers[of_cutoff], (companies.start, companies.stop)
-    if isinstance(of_cutoff, slice) and of.in_order:
+def _places_of(companies: slice, of: Companies, list_places: Places) -> Iterator[Places]:
+    """Yield the places on a list of the companies with these numbers, some at a time."""
+    numbers, (start, stop) = of.numbers[list_places], (companies.start, companies.stop)
+    if isinstance(list_places, slice) and of.in_order:
         ends = np.searchsorted(numbers, np.array([start, stop], dtype=numbers.dtype))
-        first, last = (of_cutoff.start + int(end) for end in ends)
+        first, last = (list_places.start + int(end) for end in ends)
         for row in range(first, last, ROWS_AT_ONCE):
             yield slice(row, min(row + ROWS_AT_ONCE, last))
         return
-    places = np.arange(len(of.numbers))[of_cutoff][(numbers >= start) & (numbers < stop)]
+    places = places_among(list_places, np.flatnonzero((numbers >= start) & (numbers < stop)))
     for row in range(0, len(places), ROWS_AT_ONCE):
         yield places[row : row + ROWS_AT_ONCE]
 

@@ -130,7 +130,8 @@ def _reached(ranked: Ranked, weights: NDArray[np.integer], calls: Ints) -> Float
     """Return the conversions that numbers of calls reach, calls by samples."""
     last, samples = int(calls[-1]), weights.shape[1]
     _, before, copies = weights_before(ranked, weights, last)
-    # One more where the copies of a conversion begin, one less behind them: added up, which calls reach one.
+    # +1 at the call that reaches a conversion's first copy, -1 after its last: the running sum is the copies
+    # that each call reaches.
     cell = np.arange(samples) + samples * np.stack((before, before + copies)).clip(max=last).astype(np.int64)
     begin, end = (np.bincount(each.ravel(), minlength=(1 + last) * samples) for each in cell)
     by_call = np.cumsum((begin - end).reshape(-1, samples), axis=0)

@@ -35,7 +35,7 @@ ORACLE: Final = "oracle"
 """The column of the true probability, where it is known; no ranker can be better."""
 
 Places = slice | NDArray[np.intp]
-"""Of some rows of the predictions: a slice where they are one after the other."""
+"""Positions of rows of the predictions: a slice where they are contiguous."""
 
 BASE_RATE: Final = "base_rate"
 """The column of the prevalence known when the model was fitted, the same for all rows of a cutoff."""
@@ -116,9 +116,9 @@ def companies_of(predictions: pd.DataFrame, folder: Path | None = None) -> Compa
     count, numbers_of = _numbering(ids, by_cutoff)
     numbers, in_order = new_column(len(ids), np.int32, folder), True
     for rows in by_cutoff:
-        of_cutoff = numbers_of(ids.iloc[rows])
-        numbers[rows] = of_cutoff
-        in_order = in_order and bool((of_cutoff[1:] > of_cutoff[:-1]).all())
+        own = numbers_of(ids.iloc[rows])
+        numbers[rows] = own
+        in_order = in_order and bool((own[1:] > own[:-1]).all())
     return Companies(count, numbers, in_order)
 
 
@@ -236,9 +236,9 @@ def conversions_of(predictions: pd.DataFrame) -> pd.DataFrame:
     return predictions.iloc[np.concatenate(places)]
 
 
-def places_among(rows: Places, of_cutoff: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return the places among all rows of some rows of a cutoff."""
-    return of_cutoff + rows.start if isinstance(rows, slice) else rows[of_cutoff]
+def places_among(places: Places, some: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the places among all rows of some of a cutoff's, given the places of the cutoff's rows."""
+    return some + places.start if isinstance(places, slice) else places[some]
 
 
 def probability_counts(predictions: pd.DataFrame, column: str = MODEL) -> Distinct:

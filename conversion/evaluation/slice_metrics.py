@@ -116,8 +116,9 @@ def members_of(rows: pd.DataFrame, by: str, name: str) -> Bools:
     if by == ALL:
         return np.ones(len(rows), dtype=np.bool_)
     values = rows[by].array
-    if isinstance(values, pd.Categorical):
-        return np.asarray(values.codes == values.categories.get_loc(name))
+    if isinstance(values, pd.Categorical):  # a name that is none of its categories has no rows
+        (code,) = values.categories.get_indexer(pd.Index([name]))
+        return np.asarray((values.codes == code) & (values.codes >= 0))
     return np.asarray(rows[by].astype(str) == name)
 
 

@@ -60,4 +60,5 @@ class SnapshotFiles:
                 for group in range(file.num_row_groups):
                     with reading(part):
                         table = file.read_row_group(group, names)
+                    # Columns of one type in one array: rows are taken from it, not from each column.
                     yield table.to_pandas(self_destruct=True)

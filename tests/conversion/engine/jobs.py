@@ -44,7 +44,7 @@ def about(part: int) -> dict[str, Any]:
         "pid": os.getpid(),
         "folder": str(Path.cwd()),
         "threads": sorted(threads),
-        "trims": "MALLOC_TRIM_THRESHOLD_" in os.environ,
+        "trims": os.environ.get("MALLOC_TRIM_THRESHOLD_") == "65536",
     }
 
 

@@ -59,6 +59,17 @@ def test_a_company_that_is_drawn_very_often(monkeypatch: pytest.MonkeyPatch) -> 
     assert weights.tolist() == [[1, 300, 300], [1, 0, 0]]
 
 
+@pytest.mark.parametrize("written", [1, 7, 16, 1000])
+def test_how_many_samples_are_written_at_a_time_changes_none(
+    written: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = drawn(50, 30, seed=1)
+    monkeypatch.setattr("conversion.stats.resampling._CHUNK_WEIGHTS", 250)
+    monkeypatch.setattr("conversion.evaluation.bootstrap.SAMPLES_WRITTEN", written)
+    ((_, weights),) = Draws(50, 30, seed=1).blocks()
+    assert (weights[:, 1:] == expected).all()
+
+
 def test_many_draws_are_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("conversion.evaluation.columns_on_disk.LARGE", 50 * 30)
     in_file, in_memory = (
@@ -101,12 +112,15 @@ class TestResampledSums:
             expected = copies.groupby(group.loc[copies.index])[["label", "probability"]].sum()
             assert sums == pytest.approx(expected.to_numpy())
 
-    @pytest.mark.parametrize("cells", [1, 100, 1 << 20])
+    @pytest.mark.parametrize("cells", [1, 100, 200, 1 << 20])
+    @pytest.mark.parametrize("on_disk", [False, True])
     def test_of_several_ways_to_group_come_one_after_the_other(
-        self, cells: int, monkeypatch: pytest.MonkeyPatch
+        self, cells: int, on_disk: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        monkeypatch.setattr("conversion.evaluation.bootstrap.CELLS", cells)
-        of = resample(make_predictions(self.COMPANIES, cutoffs=3), 20, seed=1)
+        for name in ("CELLS", "CELLS_ON_DISK"):
+            monkeypatch.setattr(f"conversion.evaluation.bootstrap.{name}", cells)
+        folder = tmp_path if on_disk else None
+        of = resample(make_predictions(self.COMPANIES, cutoffs=3), 20, seed=1, folder=folder)
         by = [Grouped(each, lambda rows, each=each: (rows["id"] % each).to_numpy()) for each in (3, 1, 2)]
         total, sampled = resampled_sums(of, self.columns_of, *by)
         apart = [resampled_sums(of, self.columns_of, each) for each in by]

@@ -53,6 +53,10 @@ def test_a_perfect_oracle_is_measured_beside() -> None:
     with_oracle = backtest_module.with_oracle(predictions, parts)
     pd.testing.assert_frame_equal(with_oracle.drop(columns="oracle"), predictions)
     assert report.rankers_in(with_oracle)[-1] == "oracle"
+    others = truth.assign(id=truth["id"] + 10**6)
+    some = backtest_module.with_oracle(predictions, [others, truth.iloc[::2]])
+    assert some["oracle"].iloc[::2].tolist() == truth["probability"].iloc[::2].tolist()
+    assert some["oracle"].iloc[1::2].isna().all()
     with pytest.raises(ValueError, match="not in the order of their ids"):
         backtest_module.with_oracle(predictions.iloc[::-1], parts)
     result = evaluated(with_oracle, backtest_export().params)
