@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from conversion.runtime.files import VERIFIED, reading, require_columns
@@ -62,3 +63,5 @@ class SnapshotFiles:
                         table = file.read_row_group(group, names)
                     # Columns of one type in one array: rows are taken from it, not from each column.
                     yield table.to_pandas(self_destruct=True)
+        # Arrow keeps memory for its next read, half a gigabyte at times; mapped columns need it now.
+        pa.default_memory_pool().release_unused()
