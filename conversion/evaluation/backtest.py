@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from numpy.typing import NDArray
 
 from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.data.timeline import WEEK, week_number
 from conversion.evaluation.columns_on_disk import new_column
-from conversion.evaluation.predictions import OUTCOMES, collected, places_among, rows_by_cutoff
+from conversion.evaluation.predictions import OUTCOMES, collected, places_among, rows_by_cutoff, search
 from conversion.evaluation.prospect_slices import Slicer, slice_columns, slicers
 from conversion.evaluation.snapshot_source import SnapshotSource, SnapshotTable
 from conversion.features.rules import rules
@@ -25,7 +24,7 @@ from conversion.runtime.behind import results_of
 from conversion.runtime.errors import ExportError
 from conversion.runtime.progress import progress_bar
 from conversion.stats.hashing import uniform_hash
-from conversion.stats.numeric import Bools
+from conversion.stats.numeric import blocks
 
 SUMMARY: Final = "summary_only"
 RANKERS: Final = {
@@ -154,7 +153,7 @@ def _scored(
     probability, summary_only = np.empty((2, len(rows)))
     for fit in np.unique(last):
         start, end = np.searchsorted(last, [fit, fit + 1])
-        for some in _slices(start, end):
+        for some in blocks(start, end, ROWS_AT_ONCE):  # to bound the memory of the features' values
             both = models[refits[fit]].probability_and_by_summary(rows.iloc[some])
             probability[some], summary_only[some] = both
     of_fit = [models[refit] for refit in refits]
@@ -169,11 +168,6 @@ def _scored(
         threshold=np.array([model.threshold_ for model in of_fit])[last],
         **slice_columns(rows, by),
     )
-
-
-def _slices(start: int, end: int) -> Iterator[slice]:
-    """Cut a slice of rows, to bound the memory of the features' values."""
-    return (slice(first, min(first + ROWS_AT_ONCE, end)) for first in range(start, end, ROWS_AT_ONCE))
 
 
 def with_oracle(
@@ -205,13 +199,6 @@ def with_oracle(
             rows = lists.get(pd.Timestamp(str(as_of)))
             if rows is not None:
                 known = part.iloc[some]
-                at, there = _places(known["id"].to_numpy(), ids.iloc[rows].to_numpy())
-                oracle[places_among(rows, at)] = known["probability"].to_numpy()[there]
+                at, there = search(known["id"].to_numpy(), ids.iloc[rows].to_numpy())
+                oracle[places_among(rows, at[there])] = known["probability"].to_numpy()[there]
     return predictions.assign(oracle=pd.Series(oracle, index=predictions.index, copy=False))
-
-
-def _places(ids: NDArray[Any], increasing: NDArray[Any]) -> tuple[NDArray[np.intp], Bools]:
-    """Return the places of the ids that are among others, and which of the ids these are."""
-    at = np.minimum(np.searchsorted(increasing, ids), len(increasing) - 1)
-    there = np.asarray(increasing[at] == ids)
-    return at[there], there

@@ -28,7 +28,7 @@ from conversion.evaluation.predictions import (
 )
 from conversion.runtime.progress import counting_bar
 from conversion.stats import resampling
-from conversion.stats.numeric import Floats, Ints, rounded
+from conversion.stats.numeric import Floats, Ints, blocks, rounded
 from conversion.stats.portable_math import sums_at_counts
 from conversion.stats.resampling import percentiles
 
@@ -248,8 +248,7 @@ def _sums(
     groups = _groups_of_rows(of, by)
     sums = new_columns(width * count, companies, np.float64, of.folder)
     at_once = max(1, CELLS // len(sums))
-    for start in range(0, companies, at_once):
-        some = slice(start, min(start + at_once, companies))
+    for some in blocks(0, companies, at_once):
         sums[:, some] = _company_sums(of, columns_of, groups, some, (width, count)).reshape(len(sums), -1)
     sampled = np.concatenate([sums_at_counts(weights, sums.T) for _, weights in of.draws.blocks()])
     return sums.sum(axis=-1).reshape(width, count), sampled[1:].reshape(-1, width, count)  # behind everyone
@@ -297,12 +296,10 @@ def _places_of(companies: slice, of: Companies, list_places: Places) -> Iterator
     if isinstance(list_places, slice) and of.in_order:
         ends = np.searchsorted(numbers, np.array([start, stop], dtype=numbers.dtype))
         first, last = (list_places.start + int(end) for end in ends)
-        for row in range(first, last, ROWS_AT_ONCE):
-            yield slice(row, min(row + ROWS_AT_ONCE, last))
+        yield from blocks(first, last, ROWS_AT_ONCE)
         return
     places = places_among(list_places, np.flatnonzero((numbers >= start) & (numbers < stop)))
-    for row in range(0, len(places), ROWS_AT_ONCE):
-        yield places[row : row + ROWS_AT_ONCE]
+    yield from (places[some] for some in blocks(0, len(places), ROWS_AT_ONCE))
 
 
 def interval(value: float, sampled: Floats) -> dict[str, float | None]:

@@ -138,16 +138,20 @@ def _numbering(
     numbers = ids.iloc[:0].to_numpy()
     for rows in by_cutoff:
         of_cutoff = ids.iloc[rows].to_numpy()
-        new = of_cutoff[~_among(of_cutoff, numbers)]
+        new = of_cutoff[~search(of_cutoff, numbers)[1]]
         numbers = np.sort(np.concatenate((numbers, new)), kind="stable")  # merges the two, mostly sorted
     return len(numbers), lambda ids: np.searchsorted(numbers, ids.to_numpy())
 
 
-def _among(values: NDArray[Any], known: NDArray[Any]) -> Bools:
-    """Return which values are known, given what is known in order: a search, as a table takes more memory."""
+def search(values: NDArray[Any], known: NDArray[Any]) -> tuple[NDArray[np.intp], Bools]:
+    """Return where values are among known ones, which increase, and which of them are there at all.
+
+    A search, as a table takes more memory.
+    """
     if not len(known):
-        return np.zeros(len(values), dtype=np.bool_)
-    return np.asarray(known[np.minimum(np.searchsorted(known, values), len(known) - 1)] == values)
+        return np.zeros(len(values), dtype=np.intp), np.zeros(len(values), dtype=np.bool_)
+    at = np.minimum(np.searchsorted(known, values), len(known) - 1)
+    return at, np.asarray(known[at] == values)
 
 
 def rows_by_cutoff(predictions: pd.DataFrame) -> list[tuple[pd.Timestamp, Places]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,17 @@ def finite(values: ArrayLike) -> Floats:
     if not np.isfinite(array).all():
         raise ValueError(f"scores must be finite, {int((~np.isfinite(array)).sum())} of {array.size} are not")
     return array
+
+
+def blocks(start: int, stop: int, size: int) -> Iterator[slice]:
+    """Cut the rows from ``start`` to ``stop`` into slices of ``size`` rows; the last may be shorter.
+
+    Examples
+    --------
+    >>> list(blocks(2, 7, 3))
+    [slice(2, 5, None), slice(5, 7, None)]
+    """
+    return (slice(first, min(first + size, stop)) for first in range(start, stop, size))
 
 
 def divide(numerator: Floats, denominator: Floats) -> Floats:

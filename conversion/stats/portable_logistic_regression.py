@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
@@ -12,6 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
+from conversion.stats.numeric import blocks
 from conversion.stats.portable_math import DOUBLE_BITS, column_exponents, expit, linear_predictor, log, slices
 
 Floats = NDArray[np.float64]
@@ -135,7 +135,7 @@ class _Problem(NamedTuple):
     def probability(self, beta: Floats) -> Floats:
         coefficients = np.ldexp(beta, self.exponents)
         sums = np.empty(len(self.y))
-        for rows in _blocks(len(self.y), _SUMS_AT_ONCE):
+        for rows in blocks(0, len(self.y), _SUMS_AT_ONCE):
             sums[rows] = linear_predictor(self.columns[:, rows].T, coefficients)
         return expit(sums)
 
@@ -144,7 +144,7 @@ class _Problem(NamedTuple):
         residual = slices((self.weight * (probability - self.y))[:, None], 2, _BITS)
         sums = np.zeros((2, len(self.columns)))
         high, low = np.empty((2, len(self.columns), _ROWS_AT_ONCE))
-        for rows in _blocks(len(self.y), _ROWS_AT_ONCE):
+        for rows in blocks(0, len(self.y), _ROWS_AT_ONCE):
             count = rows.stop - rows.start
             scaled = np.multiply(self.columns[:, rows], 2.0**_BITS, out=low[:, :count])
             whole = np.rint(scaled, out=high[:, :count])
@@ -169,7 +169,7 @@ class _Problem(NamedTuple):
         root *= np.ldexp(1.0, _BITS - exponent)
         total = np.zeros((len(self.columns), len(self.columns)))
         scratch = np.empty((len(self.columns), _ROWS_AT_ONCE))
-        for rows in _blocks(len(self.y), _ROWS_AT_ONCE):
+        for rows in blocks(0, len(self.y), _ROWS_AT_ONCE):
             curved = scratch[:, : rows.stop - rows.start]
             np.multiply(self.columns[:, rows], root[rows], out=curved)
             np.rint(curved, out=curved)
@@ -205,10 +205,6 @@ def _minimise(problem: _Problem, max_iter: int, tol: float) -> tuple[Floats, int
             return beta, steps, True
         beta = trial
     return beta, max_iter, bool(problem.sizes(gradient).max() <= tol)
-
-
-def _blocks(rows: int, at_once: int) -> Iterator[slice]:
-    return (slice(start, min(start + at_once, rows)) for start in range(0, rows, at_once))
 
 
 def _solved(matrix: Floats, right: Floats) -> Floats:
