@@ -33,7 +33,9 @@ from conversion.stats.portable_math import sums_at_counts
 from conversion.stats.resampling import percentiles
 
 SAMPLES_AT_ONCE: Final = 256
-"""Samples that a list is measured on at a time."""
+"""Most samples that the lists are measured on at a time."""
+WEIGHTS_AT_ONCE: Final = 1 << 30
+"""Weights of companies, a byte each, in which lists are looked up at a time: they need to be in memory."""
 ROWS_AT_ONCE: Final = 1 << 14
 """Rows whose columns are summed while they are in the processor's cache."""
 SAMPLES_WRITTEN: Final = 16
@@ -77,11 +79,11 @@ class Draws:
 
     def __init__(self, companies: int, samples: int, seed: int, folder: Path | None = None) -> None:
         self.samples = 1 + samples
-        starts = range(0, self.samples, SAMPLES_AT_ONCE)
+        at_once = min(SAMPLES_AT_ONCE, max(1, WEIGHTS_AT_ONCE // max(companies, 1)))
+        self._places = [*blocks(0, self.samples, at_once)]
         # One array for each block: numpy.take copies an array that is not contiguous as a whole first.
         self._blocks: list[NDArray[Any]] = [
-            new_columns(companies, min(SAMPLES_AT_ONCE, self.samples - start), np.uint8, folder)
-            for start in starts
+            new_columns(companies, places.stop - places.start, np.uint8, folder) for places in self._places
         ]
         self._keep(0, np.ones((companies, 1)))
         start = 1
@@ -91,18 +93,19 @@ class Draws:
 
     def _keep(self, start: int, weights: NDArray[Any]) -> None:
         """Put the weights of samples from a place on into their blocks."""
-        for number, block in enumerate(self._blocks):
-            at = start - number * SAMPLES_AT_ONCE
+        for number, (places, block) in enumerate(self.blocks()):
+            at = start - places.start
             own = weights[:, max(-at, 0) : max(block.shape[1] - at, 0)]
             if own.max(initial=0) > np.iinfo(block.dtype).max:
                 block = self._blocks[number] = block.astype(np.uint32)
             block[:, max(at, 0) : max(at, 0) + own.shape[1]] = own
 
     def blocks(self) -> Iterator[tuple[slice, NDArray[Any]]]:
-        """Yield the places of some samples, everyone's is 0, and their weights, companies by samples."""
-        for number, block in enumerate(self._blocks):
-            start = number * SAMPLES_AT_ONCE
-            yield slice(start, start + block.shape[1]), block
+        """Yield the places of some samples, everyone's is 0, and their weights, companies by samples.
+
+        Take all lists by one block before the next: lists meet companies in any order.
+        """
+        yield from zip(self._places, self._blocks, strict=True)
 
 
 def _together_at_least(samples: int, drawn: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[Any]]:

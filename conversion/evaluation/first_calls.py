@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from conversion.evaluation.bootstrap import Draws, Resampled
-from conversion.evaluation.predictions import Cutoff
+from conversion.evaluation.bootstrap import Resampled
 from conversion.evaluation.ranking_metrics import Ranked, ranked_list
 from conversion.stats.numeric import Floats, Ints
 from conversion.stats.resampling import run_weights
@@ -74,12 +73,12 @@ def first_calls(of: Resampled, rankers: Sequence[str], calls: Sequence[int]) -> 
         By ranker.
     """
     counts = np.asarray(calls, dtype=np.int64)
-    weeks = [
-        _counted(cutoff, [ranked_list(cutoff, ranker) for ranker in rankers], of.draws, counts)
-        for cutoff in of.cutoffs()
-    ]
-    reached = np.stack([week[0] for week in weeks], axis=1)
-    conversions, prospects = (np.stack(each) for each in list(zip(*weeks, strict=True))[1:])
+    reached, conversions, prospects = (
+        np.concatenate(each, axis=-1)
+        for each in zip(
+            *(_counted(of, rankers, counts, weights) for _, weights in of.draws.blocks()), strict=True
+        )
+    )
     called = np.minimum(counts[:, None], prospects[:, None])
     return {
         ranker: FirstCalls(counts, reached[number], called, conversions, prospects)
@@ -111,15 +110,21 @@ def weights_before(
 
 
 def _counted(
-    cutoff: Cutoff, lists: Sequence[Ranked], draws: Draws, calls: Ints
+    of: Resampled, rankers: Sequence[str], calls: Ints, weights: NDArray[np.integer]
 ) -> tuple[Floats, Floats, Floats]:
-    """Return of a cutoff: rankers by calls by samples, reached; and by samples: conversions, prospects."""
+    """Count in some samples.
+
+    Returns
+    -------
+    ndarray of float64, ndarray of float64, ndarray of float64
+        Reached: rankers by cutoffs by calls by samples; conversions and prospects: cutoffs by samples.
+    """
     reached, conversions, prospects = [], [], []
-    for _, weights in draws.blocks():
-        reached.append(np.stack([_reached(ranked, weights, calls) for ranked in lists]))
+    for cutoff in of.cutoffs():
+        reached.append([_reached(ranked_list(cutoff, ranker), weights, calls) for ranker in rankers])
         conversions.append(_total(weights, cutoff.company[cutoff.label == 1]))
         prospects.append(_total(weights, cutoff.company))
-    return np.concatenate(reached, axis=-1), np.concatenate(conversions), np.concatenate(prospects)
+    return np.stack(reached, axis=1), np.stack(conversions), np.stack(prospects)
 
 
 def _total(weights: NDArray[np.integer], companies: NDArray[np.int32]) -> Floats:

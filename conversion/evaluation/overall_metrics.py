@@ -180,11 +180,10 @@ def _measured(
 def _ranking(of: Resampled, rankers: Sequence[str], top_k: Sequence[int]) -> _Measures:
     names = measure_names(top_k, REVENUE in of.predictions)
     means = MeanMeasures(len(rankers), top_k, REVENUE in of.predictions, of.draws.samples)
-    for cutoff in of.cutoffs():
-        for place, ranker in enumerate(rankers):
-            ranked = ranked_list(cutoff, ranker)
-            for places, weights in of.draws.blocks():
-                means.add(place, ranked, places, weights)
+    for samples, weights in of.draws.blocks():
+        for cutoff in of.cutoffs():
+            for place, ranker in enumerate(rankers):
+                means.add(place, ranked_list(cutoff, ranker), samples, weights)
     keys = [(ranker, name) for ranker in rankers for name in names]
     found = means.means().reshape(len(keys), -1)
     return {key: Measured(float(each[0]), each[1:]) for key, each in zip(keys, found, strict=True)}

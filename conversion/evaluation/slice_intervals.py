@@ -50,18 +50,16 @@ def _measured(of: Resampled, slices: Sequence[tuple[str, str]], top_k: Sequence[
     draws = of.draws
     auc = MeanMeasures(len(slices), (), False, draws.samples)
     recalls = _MeanRecalls(len(slices), top_k, draws.samples)
-    for cutoff in of.cutoffs():
-        whole, order = replace(ranked_list(cutoff, MODEL), mrr=None), cutoff.order(MODEL)
-        own = []
-        for place, (by, name) in enumerate(slices):
-            member = members_of(cutoff.rows, by, name)[order]
-            own.append(member[whole.position])
-            if own[-1].any():
-                part = part_of(whole, member)
-                for places, weights in draws.blocks():
-                    auc.add(place, part, places, weights)
-        for places, weights in draws.blocks():
-            recalls.add(whole, own, places, weights)
+    for samples, weights in draws.blocks():
+        for cutoff in of.cutoffs():
+            whole, order = replace(ranked_list(cutoff, MODEL), mrr=None), cutoff.order(MODEL)
+            own = []
+            for place, (by, name) in enumerate(slices):
+                member = members_of(cutoff.rows, by, name)[order]
+                own.append(member[whole.position])
+                if own[-1].any():
+                    auc.add(place, part_of(whole, member), samples, weights)
+            recalls.add(whole, own, samples, weights)
     found = np.concatenate((auc.means()[:, [_AUC]], recalls.means()), axis=1)
     return np.asarray(found[..., 1:])  # behind everyone
 

@@ -52,6 +52,12 @@ def test_draws_are_everyone_and_then_the_samples_however_often_they_are_taken(
     assert draws.samples == 7
 
 
+def test_the_more_companies_the_fewer_samples_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("conversion.evaluation.bootstrap.WEIGHTS_AT_ONCE", 29)
+    assert [places for places, _ in Draws(9, 6, seed=1).blocks()] == [slice(0, 3), slice(3, 6), slice(6, 7)]
+    assert [places for places, _ in Draws(30, 1, seed=1).blocks()] == [slice(0, 1), slice(1, 2)]
+
+
 def test_a_company_that_is_drawn_very_often(monkeypatch: pytest.MonkeyPatch) -> None:
     often = np.array([[300.0], [0.0]], dtype=np.float32)
     monkeypatch.setattr("conversion.evaluation.bootstrap.company_weights", lambda *_: [often, often])

@@ -163,6 +163,7 @@ def everything(predictions: pd.DataFrame) -> list[str]:
         ("conversion.evaluation.bootstrap.CELLS", 1),
         ("conversion.evaluation.bootstrap.CELLS", 600),
         ("conversion.evaluation.bootstrap.SAMPLES_AT_ONCE", 7),
+        ("conversion.evaluation.bootstrap.WEIGHTS_AT_ONCE", 1),
         ("conversion.stats.resampling._ROWS_AT_ONCE", 5),
         ("conversion.stats.portable_math._PRODUCTS_AT_ONCE", 1),
         ("conversion.stats.distinct_counts._LEAST", 1),
