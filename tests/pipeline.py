@@ -19,7 +19,7 @@ from conversion.data.timeline import WEEK
 from conversion.evaluation.evidence import backtest_evidence
 from conversion.features import snapshots
 from conversion.leads.converted import ConvertedCompanies, converted_companies
-from conversion.leads.lead_list import Prospects, RankedLeads, lead_list
+from conversion.leads.lead_list import RankedLeads
 from conversion.modelling.evidence import Evidence
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import fit_at
@@ -29,6 +29,7 @@ from stages import clean, evaluate, featurize, load, report, score, train
 from tests import exports
 from tests.contract_files import hubspot
 from tests.exports import CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS, lay_out_contracts, tiny_export
+from tests.lead_lists import Prospects, lead_list
 
 Tables = dict[str, pd.DataFrame]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,6 @@ import pandas as pd
 from conversion.config.attribute_kinds import Date, Number, Ordered
 from conversion.config.attribute_names import encoded_names, flag_name
 from conversion.config.data_contract import Contract
-from conversion.config.params import Score
 from conversion.data.clean_tables import CleanTables
 from conversion.features.definitions import FeatureSettings
 from conversion.features.observations import observe_table
@@ -26,35 +25,14 @@ from conversion.leads.lead_columns import (
 )
 from conversion.leads.reasons import ReasonWriter, Told, reason_writer
 from conversion.modelling.evidence import Evidence
-from conversion.modelling.model import ConversionModel
-from conversion.modelling.tiers import TierCuts, tier_cuts, tier_of
+from conversion.modelling.tiers import TierCuts, tier_of
 from conversion.stats.numeric import Floats, Ints
 from conversion.stats.portable_math import exp, log
-from conversion.stats.rank_order import ranks
+
+if TYPE_CHECKING:
+    from conversion.modelling.model import ConversionModel
 
 PROBABILITY_DECIMALS: Final = 9
-
-
-@dataclass(frozen=True)
-class Prospects:
-    """What a list is made of.
-
-    Attributes
-    ----------
-    snapshots
-        One row for each prospect: ``id``, ``as_of`` and the features.
-    previous
-        The same a week before.
-    tables
-        Clean tables as of the same moment, with encoded histories.
-    settings
-        What features depend on.
-    """
-
-    snapshots: pd.DataFrame
-    previous: pd.DataFrame
-    tables: CleanTables
-    settings: FeatureSettings
 
 
 @dataclass(frozen=True)
@@ -156,36 +134,6 @@ class ListPlan:
         return reason_writer(self.model, self.model.data_contract, self.model.levels)
 
 
-def lead_list(model: ConversionModel, prospects: Prospects, evidence: Evidence, score: Score) -> RankedLeads:
-    """Score prospects and sort them in the order to call them.
-
-    Parameters
-    ----------
-    model
-        Fitted; its contract names the columns of the tables.
-    prospects
-        To list.
-    evidence
-        From the backtest.
-    score
-        Of params.yaml.
-    """
-    snapshots, companies, contract = prospects.snapshots, prospects.tables.companies, model.data_contract
-    probability = rounded_probability(model, snapshots)
-    before = ranks_before(model, prospects.previous).set_index("id").reindex(snapshots["id"])
-    standing = Standing(probability, ranks(probability, snapshots["id"]), before.reset_index(drop=True))
-    plan = ListPlan(
-        model=model,
-        evidence=evidence,
-        cuts=tier_cuts(probability, score.tiers, score.top_n),
-        mrr=None if contract.companies.value is None else mrr_estimates(companies, score.mrr_prior, contract),
-        as_of=pd.Timestamp(snapshots["as_of"].max()),
-        settings=prospects.settings,
-    )
-    rows = lead_rows(plan, snapshots, standing, prospects.tables).by_rank()
-    return RankedLeads(rows.leads, rows.contributions, rows.facts, plan.cuts)
-
-
 def lead_rows(plan: ListPlan, snapshots: pd.DataFrame, standing: Standing, tables: CleanTables) -> LeadRows:
     """Return the rows of some prospects, in the order of their snapshots.
 
@@ -233,18 +181,6 @@ def _side_by_side(told: list[Told]) -> pd.DataFrame:
 def rounded_probability(model: ConversionModel, snapshots: pd.DataFrame) -> Floats:
     """Return the probability of each snapshot, as lists have it."""
     return np.round(model.probability(model.values(snapshots)), PROBABILITY_DECIMALS)
-
-
-def ranks_before(model: ConversionModel, previous: pd.DataFrame) -> pd.DataFrame:
-    """Rank the prospects of a week before as the same model would have: what has moved, has moved since then.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``id``, ``probability_before``, and ``rank_before``, Int64.
-    """
-    probability = rounded_probability(model, previous)
-    return before_columns(probability, ranks(probability, previous["id"])).assign(id=previous["id"].array)
 
 
 def before_columns(probability: Floats, rank: Ints) -> pd.DataFrame:

@@ -16,9 +16,9 @@ from conversion.data.clean_tables import CleanTables
 from conversion.features.compute import feature_settings
 from conversion.features.definitions import Feature
 from conversion.features.facts import attribute_fact, module_fact
-from conversion.leads.lead_list import Prospects
 from conversion.modelling.evidence import Evidence
 from tests.contract_files import projects
+from tests.lead_lists import Prospects
 from tests.pipeline import small_params
 
 Edit = Callable[[dict[str, Any]], object]

@@ -24,7 +24,7 @@ from conversion.leads.lead_files import (
     read_lead_files,
     write_lead_files,
 )
-from conversion.leads.lead_list import RankedLeads, lead_list
+from conversion.leads.lead_list import RankedLeads
 from conversion.leads.lead_tables import DECIMALS
 from conversion.runtime.errors import ArtifactError, InputError
 from conversion.runtime.files import write_json, write_parquet
@@ -40,6 +40,7 @@ from tests.conversion.leads.accounts import (
     weekly_usage,
 )
 from tests.lead_files import hash_anew
+from tests.lead_lists import lead_list
 from tests.pipeline import small_params
 from tests.serving import SHA256
 

@@ -12,7 +12,6 @@ from conversion.features.observations import observe_table
 from conversion.leads.lead_columns import REASON_COLUMNS, lead_columns
 from conversion.leads.lead_list import (
     last_activity,
-    lead_list,
     mrr_by_level,
     mrr_estimates,
     overall_mrr,
@@ -24,6 +23,7 @@ from conversion.stats.hashing import tie_break
 from conversion.stats.losses import log_odds
 from tests.contract_files import hubspot, projects
 from tests.exports import CUSTOMERS, MEASURES, projects_export
+from tests.lead_lists import lead_list
 from tests.pipeline import MODEL_TYPES, Pipeline, dirty_export, small_params
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from conversion.config.data_contract import LISTED
 from conversion.leads.lead_columns import lead_columns
-from conversion.leads.lead_list import RankedLeads, lead_list, mrr_estimates
+from conversion.leads.lead_list import RankedLeads, mrr_estimates
 from conversion.modelling.tiers import TierCuts
 from tests.contract_files import hubspot, projects
 from tests.conversion.leads.accounts import (
@@ -24,6 +24,7 @@ from tests.conversion.leads.accounts import (
     given_model,
     prospects,
 )
+from tests.lead_lists import lead_list
 from tests.pipeline import small_params
 
 REGION = {"name": "region", "description": "part of the world"}

@@ -25,7 +25,6 @@ from conversion.features.compute import (
     summary_definitions,
 )
 from conversion.leads.lead_columns import REASON_COLUMNS
-from conversion.leads.lead_list import lead_list
 from conversion.modelling import ensemble
 from conversion.modelling.tiers import cuts_by_probability, tier_of
 from conversion.modelling.training import describe
@@ -46,6 +45,7 @@ from conversion.serving.request_arrays import week_of
 from conversion.stats.losses import log_odds
 from tests.contract_files import hubspot
 from tests.exports import ACTIONS, MEASURES, USERS
+from tests.lead_lists import lead_list
 from tests.pipeline import MODEL_TYPES, Pipeline, small_params
 from tests.serving import (
     EXAMPLE,
