@@ -10,12 +10,11 @@ import pandas as pd
 
 from conversion.config.contract_file import load_contract
 from conversion.config.data_contract import Contract
+from conversion.config.params import Params
 from conversion.config.params_file import load_params
-from conversion.evaluation.importance import importance_by_fact_table
-from conversion.features.facts import Fact
+from conversion.features.compute import feature_definitions, feature_settings
+from conversion.features.definitions import Feature
 from conversion.leads.lead_files import FOLDER, LeadFiles, read_lead_files
-from conversion.modelling.artifact import load_model
-from conversion.modelling.model import ConversionModel
 from conversion.pages import model_card, track_record
 from conversion.pages.record_of_results import Results, record_of
 from conversion.pages.report import report_html
@@ -45,6 +44,7 @@ def read_results(description: dict[str, Any]) -> Results:
         gains=read_table("plots/gains.csv"),
         reliability=read_table("plots/reliability.csv"),
         slices=read_table("metrics/slices.csv"),
+        importance=read_table("plots/importance_by_fact.csv"),
     )
 
 
@@ -71,21 +71,20 @@ def read_list(file_format: str, contract: Contract, model_sha256: str) -> LeadFi
     return files
 
 
-def importance(model: ConversionModel) -> list[tuple[Fact, float, str]]:
-    """Return each fact's share of what moves scores, and what more of it does."""
-    effects = importance_by_fact_table(model)["effect"]
-    found = zip(model.importance_by_fact(), effects, strict=True)
-    return [(fact, share, str(effect)) for (fact, share, _), effect in found]
+def features_of(description: dict[str, Any], params: Params, contract: Contract) -> list[Feature]:
+    """Return the definitions of the features that the model reads."""
+    definitions = feature_definitions(feature_settings(params.featurize, contract))
+    return [feature for feature in definitions if feature.name in description["features"]]
 
 
 def main() -> None:
-    """Read the list, the model and what was measured; write what people read."""
+    """Read the list, the model's description and what was measured; write what people read."""
     params = load_params()
     contract = load_contract("data/contract.json")
-    model, description = load_model(ConversionModel)
+    description = read_json("models/model.json")
     files = read_list(params.score.format, contract, description["sha256"])
     results = read_results(description)
-    record = record_of(results, model.features, importance(model), contract, params.evaluate.top_k)
+    record = record_of(results, features_of(description, params, contract), contract, params.evaluate.top_k)
     leads = files.leads.head(params.score.top_n)
     html = report_html(leads, len(files.leads), record, contract)
     write_json(track_record.PATH, record.model_dump(mode="json"))

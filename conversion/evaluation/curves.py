@@ -13,13 +13,12 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from conversion.config.params import BASELINE_WEEKS
 from conversion.evaluation.bootstrap import Grouped, Resampled
 from conversion.evaluation.decision_metrics import CLASSES
 from conversion.evaluation.first_calls import FirstCalls, first_calls, rule_in
 from conversion.evaluation.predictions import (
     MODEL,
-    ORACLE,
+    RANKER_NAMES,
     rows_by_cutoff,
     tables_by_cutoff,
 )
@@ -31,15 +30,6 @@ from conversion.stats.numeric import Floats, Ints, divide, finite
 from conversion.stats.portable_math import exp, log
 from conversion.stats.resampling import percentiles
 
-RANKER_NAMES: Final = {
-    MODEL: "model",
-    "users_rule": f"rule: most users, last {BASELINE_WEEKS} weeks",
-    "actions_rule": f"rule: most actions, last {BASELINE_WEEKS} weeks",
-    "summary_only": "model that knows totals only",
-    "random": "random order",
-    ORACLE: "best possible order (known on the sample)",
-}
-"""Rankers in the order of the legend."""
 RELIABILITY_LEVELS: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 """Deciles; the top one is cut finer, because with a base rate below 1 % it has nearly all conversions."""
 GAINS_CALLS: Final = 500

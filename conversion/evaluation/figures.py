@@ -15,7 +15,7 @@ from matplotlib.dates import AutoDateLocator, DateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from conversion.evaluation.curves import FIRST_CALLS, RANKER_NAMES, SMALLEST_PROBABILITY, SMOOTHED_LISTS
+from conversion.evaluation.curves import FIRST_CALLS, SMALLEST_PROBABILITY, SMOOTHED_LISTS
 from conversion.evaluation.decision_metrics import CLASSES
 from conversion.evaluation.drawing import (
     BLUE,
@@ -33,7 +33,7 @@ from conversion.evaluation.drawing import (
     ratio_axis,
 )
 from conversion.evaluation.first_calls import RULES
-from conversion.evaluation.predictions import MODEL, ORACLE
+from conversion.evaluation.predictions import MODEL, ORACLE, RANKER_NAMES
 from conversion.stats.portable_math import log
 
 _RANKERS: Final = {name: ranker for ranker, name in RANKER_NAMES.items()}

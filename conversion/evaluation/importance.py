@@ -30,9 +30,9 @@ def importance_by_fact_table(model: ConversionModel) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``fact`` (its title), ``importance`` (share of that of all facts, descending), ``direction`` (1: a
-        higher value of its leading feature raises the score; -1: lowers it; 0: neither is clear) and
-        ``effect``, the direction in words.
+        ``key`` and ``fact`` (its title); ``importance``, descending: its share of that of all facts, to 6
+        decimals; ``direction`` (1: a higher value of its leading feature raises the score; -1: lowers it; 0:
+        neither is clear) and ``effect``, the direction in words.
     """
     features = {feature.name: feature for feature in model.features}
     keys = list(dict.fromkeys(feature.fact for feature in model.features))
@@ -46,8 +46,8 @@ def importance_by_fact_table(model: ConversionModel) -> pd.DataFrame:
             if name is None
             else _effect(features[name], direction, expected[fact.key], model.data_contract)
         )
-        rows.append((fact.title, share, direction, effect))
-    return pd.DataFrame(rows, columns=["fact", "importance", "direction", "effect"])
+        rows.append((fact.key, fact.title, round(share, 6), direction, effect))
+    return pd.DataFrame(rows, columns=["key", "fact", "importance", "direction", "effect"])
 
 
 def importance_table(model: ConversionModel) -> pd.DataFrame:

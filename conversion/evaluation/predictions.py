@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from conversion.config.params import BASELINE_WEEKS
 from conversion.evaluation.columns_on_disk import new_column
 from conversion.stats.distinct_counts import Distinct, DistinctCounts
 from conversion.stats.numeric import Bools, Floats, Ints, finite
@@ -33,6 +34,16 @@ MODEL: Final = "probability"
 
 ORACLE: Final = "oracle"
 """The column of the true probability, where it is known; no ranker can be better."""
+
+RANKER_NAMES: Final = {
+    MODEL: "model",
+    "users_rule": f"rule: most users, last {BASELINE_WEEKS} weeks",
+    "actions_rule": f"rule: most actions, last {BASELINE_WEEKS} weeks",
+    "summary_only": "model that knows totals only",
+    "random": "random order",
+    ORACLE: "best possible order (known on the sample)",
+}
+"""Rankers in the order of the legend."""
 
 Places = slice | NDArray[np.intp]
 """Positions of rows of the predictions: a slice where they are contiguous."""

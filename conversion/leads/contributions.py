@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from conversion.features.facts import Fact, Part, fact_places, facts_of, sum_by_fact
 from conversion.leads.lead_columns import BASE
-from conversion.modelling.model import ConversionModel
 from conversion.stats.numeric import Floats
+
+if TYPE_CHECKING:
+    from conversion.modelling.model import ConversionModel
 
 DECIMALS: Final = 9
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from conversion.leads.contributions import ModelFacts
 from conversion.leads.lead_columns import converted_columns
 from conversion.leads.lead_list import as_day, shown_columns
-from conversion.modelling.model import ConversionModel
+
+if TYPE_CHECKING:
+    from conversion.modelling.model import ConversionModel
 
 
 @dataclass(frozen=True)

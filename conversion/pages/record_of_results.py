@@ -10,10 +10,9 @@ from typing import Any, Final
 import pandas as pd
 
 from conversion.config.data_contract import Contract
-from conversion.evaluation.curves import RANKER_NAMES
-from conversion.evaluation.predictions import MODEL
+from conversion.evaluation.predictions import MODEL, RANKER_NAMES
 from conversion.features.definitions import Feature
-from conversion.features.facts import Fact, facts_of
+from conversion.features.facts import facts_of
 from conversion.features.rules import rules
 from conversion.leads.drift import SHIFT
 from conversion.pages.quality_notes import quality_notes
@@ -57,6 +56,8 @@ class Results:
         The tables of plots/.
     slices
         metrics/slices.csv.
+    importance
+        plots/importance_by_fact.csv.
     """
 
     evaluation: Mapping[str, Any]
@@ -68,12 +69,12 @@ class Results:
     gains: pd.DataFrame
     reliability: pd.DataFrame
     slices: pd.DataFrame
+    importance: pd.DataFrame
 
 
 def record_of(
     results: Results,
     features: Sequence[Feature],
-    importance: Sequence[tuple[Fact, float, str]],
     contract: Contract,
     top_k: Sequence[int],
 ) -> TrackRecord:
@@ -85,8 +86,6 @@ def record_of(
         Of one run.
     features
         Of the model.
-    importance
-        Each fact's share and what more of it does, in words; the most important first.
     contract
         Of the export.
     top_k
@@ -115,7 +114,7 @@ def record_of(
         },
         slices=_slices(results.slices, middle),
         tiers=_tiers(evaluation["tiers"]),
-        facts=_facts(importance),
+        facts=_facts(results.importance, features, contract),
         business=_business(evaluation["business"], lists.count),
         never_seen=dict(evaluation["without_never_seen"]["left_out"]),
         quality=quality_notes(results.quality, results.cleaning, contract),
@@ -266,16 +265,19 @@ def _tiers(tiers: Mapping[str, Any]) -> tuple[Tier, ...]:
     )
 
 
-def _facts(importance: Sequence[tuple[Fact, float, str]]) -> tuple[FactWeight, ...]:
+def _facts(
+    importance: pd.DataFrame, features: Sequence[Feature], contract: Contract
+) -> tuple[FactWeight, ...]:
+    part_of = {fact.key: fact.part for fact in facts_of(features, contract)}
     return tuple(
         FactWeight(
-            key=fact.key,
-            title=fact.title,
-            part=fact.part,
-            share=round(float(share), 6),
-            direction=direction,
+            key=row["key"],
+            title=row["fact"],
+            part=part_of[row["key"]],
+            share=row["importance"],
+            direction=row["effect"],
         )
-        for fact, share, direction in importance
+        for row in importance.to_dict("records")
     )
 
 

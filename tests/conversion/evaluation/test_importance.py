@@ -19,13 +19,15 @@ def model() -> ConversionModel:
 
 def test_facts_are_those_of_the_model_in_words(model: ConversionModel) -> None:
     table = importance_by_fact_table(model)
-    assert list(table) == ["fact", "importance", "direction", "effect"]
-    assert table["importance"].sum() == pytest.approx(1)
+    assert list(table) == ["key", "fact", "importance", "direction", "effect"]
+    assert table["importance"].sum() == pytest.approx(1, abs=1e-5)
     assert table["importance"].is_monotonic_decreasing
     assert {"How many people use it", "Last active"} <= set(table["fact"])
     assert table["fact"].is_unique
     found = model.importance_by_fact()
+    assert table["key"].tolist() == [each.fact.key for each in found]
     assert table["fact"].tolist() == [each.fact.title for each in found]
+    assert table["importance"].tolist() == [round(each.share, 6) for each in found]
     assert table["direction"].tolist() == [each.direction for each in found]
 
 

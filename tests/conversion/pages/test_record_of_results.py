@@ -9,7 +9,7 @@ import pytest
 
 from conversion.config.data_contract import Contract
 from conversion.config.params_file import load_params
-from conversion.evaluation.curves import RANKER_NAMES
+from conversion.evaluation.predictions import RANKER_NAMES
 from conversion.features.compute import feature_definitions, feature_settings
 from conversion.features.facts import facts_of
 from conversion.pages.record_of_results import Results, record_line, record_of
@@ -116,8 +116,16 @@ def results(**changed: Any) -> Results:
         gains=gains,
         reliability=reliability,
         slices=slices,
+        importance=importance(hubspot()),
     )
     return dataclasses.replace(given, **changed)
+
+
+def importance(contract: Contract) -> pd.DataFrame:
+    return pd.DataFrame(
+        [(fact.key, fact.title, 0.1, 1, "more raises it") for fact in facts_of(features(contract), contract)],
+        columns=["key", "fact", "importance", "direction", "effect"],
+    )
 
 
 def features(contract: Contract) -> Any:
@@ -126,9 +134,8 @@ def features(contract: Contract) -> Any:
 
 def made(of: Results | None = None, contract: Contract | None = None) -> TrackRecord:
     contract = contract or hubspot()
-    named = features(contract)
-    weights = [(fact, 0.1, "more raises it") for fact in facts_of(named, contract)]
-    return record_of(of or results(), named, weights, contract, TOP_K)
+    given = dataclasses.replace(of or results(), importance=importance(contract))
+    return record_of(given, features(contract), contract, TOP_K)
 
 
 RULE = "the rule (most users in the last four weeks)"
