@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -41,7 +42,6 @@ from conversion.runtime.files import (
 from conversion.runtime.progress import progress_bar
 from conversion.runtime.row_groups import row_group_writer
 
-SAMPLE: Final = "data/sample"
 FOLDER: Final = Path("data/backtest")
 ROWS_AT_ONCE: Final = 1 << 20
 log = logging.getLogger(__name__)
@@ -116,7 +116,7 @@ def main() -> None:
     as_of = read_monday("data/clean/export.json", "as_of")
     predictions = backtest(train, snapshots, params, contract, FOLDER)
     log.info("backtested", extra={"cutoffs": len(rows_by_cutoff(predictions)), "rows": len(predictions)})
-    if params.data.dir == SAMPLE:
+    if params.data.is_sample:
         truth = SnapshotFiles("data/truth.parquet", ["id", "as_of", "probability"])
         predictions = with_oracle(predictions, truth.blocks(), FOLDER)
     log.info("measuring", extra={"bootstrap_samples": params.evaluate.bootstrap_samples})
@@ -130,4 +130,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, sys.argv[1:])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from conversion.config.params import Params
+from conversion.config.params import SAMPLE, Params
 from conversion.config.params_file import load_params
 from conversion.runtime.cli import run
 from conversion.runtime.progress import progress_bar
@@ -15,7 +16,7 @@ from conversion.simulation.blocks import blocks_of, draw_blocks
 from conversion.simulation.sample_files import TRUTH_ROWS, write_csv_sample, write_parquet_sample
 from conversion.simulation.vocabulary import CUSTOMERS, USAGE_ACTIONS
 
-SAMPLE: Final = Path("data/sample")
+FOLDER: Final = Path(SAMPLE)
 TRUTH: Final = Path("data/truth.parquet")
 log = logging.getLogger(__name__)
 
@@ -27,8 +28,8 @@ def write_sample(params: Params) -> Counter[str]:
     drawn = draw_blocks(sizes.companies, sizes.weeks, sizes.first_week, params.seed)
     blocks = progress_bar(drawn, what="sample", unit="blocks", total=count)
     if sizes.format == "parquet":
-        return write_parquet_sample(blocks, count, SAMPLE, TRUTH)
-    return write_csv_sample(blocks, SAMPLE, TRUTH)
+        return write_parquet_sample(blocks, count, FOLDER, TRUTH)
+    return write_csv_sample(blocks, FOLDER, TRUTH)
 
 
 def main() -> None:
@@ -47,4 +48,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, sys.argv[1:])

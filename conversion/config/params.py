@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from typing import Annotated, Final, Literal
 
@@ -34,6 +35,8 @@ from conversion.config.param_types import (
 
 BASELINE_WEEKS: Final = 4
 """Weeks that the baseline rules of the backtest look back."""
+SAMPLE: Final = "data/sample"
+"""The export that the stage ``simulate`` writes."""
 DEFAULT_CONTRACT: Final = "contracts/hubspot.yaml"
 """The contract of the sample."""
 FeatureGroup = Literal["usage", "firmographics", "missingness"]
@@ -57,6 +60,11 @@ class Data(Section):
         le=10**9,
         description="about how many usage rows a part has; bounds memory, changes no result",
     )
+
+    @property
+    def is_sample(self) -> bool:
+        """Return whether the export is the simulated one, however its folder is spelled."""
+        return posixpath.normpath(self.dir) == SAMPLE
 
 
 class EngineParams(Section):

@@ -19,7 +19,7 @@ from conversion.delivery.gate_drift import (
     check_weekly_drift,
 )
 from conversion.delivery.gate_forecast import check_expected, check_precision, check_prospects
-from conversion.delivery.gate_inputs import SAMPLE, GateInputs, read_gate_inputs, week_before
+from conversion.delivery.gate_inputs import GateInputs, read_gate_inputs, week_before
 from conversion.delivery.gate_volumes import check_age, check_missing, check_model_age, check_volumes
 
 __all__ = ["FILE", "STOPPED", "Check", "Gate", "GateInputs", "check", "read_gate_inputs"]
@@ -112,6 +112,6 @@ def _ageless(params: Params) -> str | None:
     """Return why the age of the export says nothing; None: it does."""
     if params.data.as_of is not None:
         return f"data.as_of is set to {params.data.as_of}, so the list is of the past on purpose"
-    if params.data.dir.rstrip("/") == SAMPLE:
+    if params.data.is_sample:
         return "the export is the project's sample, whose dates are always the same"
     return None

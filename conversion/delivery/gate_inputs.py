@@ -31,8 +31,6 @@ from conversion.runtime.files import (
 from conversion.runtime.row_groups import tables_of_values
 from conversion.stats.numeric import Floats
 
-SAMPLE: Final = "data/sample"
-"""The export that the stage ``simulate`` writes."""
 MODEL: Final = "models/model.json"
 EXPORT: Final = "data/clean/export.json"
 DRIFT: Final = "metrics/drift.json"

@@ -11,6 +11,7 @@ from conversion.config.param_types import Section
 from conversion.config.params import Params
 from conversion.config.params_file import load_params
 from tests.broken_params import Mutation, case, check_that_loading_stops, with_key, with_keys, with_raw
+from tests.contract_files import ROOT
 
 # Each case: what is broken, and what the message must say (the key, what was given, what is allowed).
 BROKEN = [
@@ -346,6 +347,22 @@ def test_a_broken_file_is_explained_and_ends_with_exit_2(
     mutation: Mutation, says: tuple[str, ...], shipped: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     check_that_loading_stops(mutation, says, shipped, tmp_path, caplog)
+
+
+@pytest.mark.parametrize(
+    ("folder", "expected"),
+    [
+        ("data/sample", True),
+        ("./data/sample/", True),
+        ("data//sample", True),
+        ("data/samples", False),
+        ("export", False),
+        ("s3://data/sample", False),
+    ],
+)
+def test_the_sample_is_known_however_its_folder_is_spelled(folder: str, expected: bool) -> None:
+    data = load_params(ROOT / "params.yaml").data
+    assert data.model_copy(update={"dir": folder}).is_sample is expected
 
 
 def test_params_are_frozen_at_every_level(root: Path) -> None:
