@@ -46,7 +46,7 @@ def read_lists(root: Path) -> pd.DataFrame:
 
 
 def read_table(folder: Path, name: str) -> pd.DataFrame:
-    """Read a table of the sample of the sample; see `NUMBERS`."""
+    """Read a table of the sample; see `NUMBERS`."""
     path = folder / f"{name}.csv"
     with reading(path):
         table: pd.DataFrame = pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""])

@@ -43,7 +43,6 @@ WORKDAYS: Final = 5
 PUT_OFF_DAYS: Final = 60
 MEDIAN_MRR: Final = 285.0
 _LISTED: Final = ("listed", "explored")
-_HELD_BACK: Final = "held_back"
 # Each use of a hash has its own number, so that the draws are independent.
 _CALLED, _DAY, _OUTCOME, _REASON, _CHANNEL, _ADDED, _ADDED_DAY, _MRR, _RATIO = range(9)
 

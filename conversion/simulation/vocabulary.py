@@ -6,7 +6,6 @@ from typing import Final
 
 CUSTOMERS: Final = "customers"
 NONCUSTOMERS: Final = "noncustomers"
-COMPANY_TABLES: Final = (CUSTOMERS, NONCUSTOMERS)
 """The tables with a row for each company."""
 USAGE_ACTIONS: Final = "usage_actions"
 MODULES: Final = ("CRM_CONTACTS", "CRM_COMPANIES", "CRM_DEALS", "EMAIL")

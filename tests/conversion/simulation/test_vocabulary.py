@@ -10,7 +10,7 @@ def test_the_sample_is_written_for_the_default_contract() -> None:
     contract = hubspot()
     companies, usage = contract.companies, contract.usage
     ranges, rank = companies.attributes["EMPLOYEE_RANGE"], companies.attributes["ALEXA_RANK"]
-    assert contract.tables == (*vocabulary.COMPANY_TABLES, vocabulary.USAGE_ACTIONS)
+    assert contract.tables == (vocabulary.CUSTOMERS, vocabulary.NONCUSTOMERS, vocabulary.USAGE_ACTIONS)
     assert contract.modules == vocabulary.MODULES
     assert (contract.actions, contract.users) == (vocabulary.ACTIONS, vocabulary.USERS)
     assert tuple(companies.attributes) == vocabulary.FIRMOGRAPHICS
