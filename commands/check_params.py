@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from conversion.config.params_file import load_params
 from conversion.runtime.cli import run
 
@@ -12,4 +14,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, sys.argv[1:])

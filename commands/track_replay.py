@@ -7,6 +7,7 @@ interrupted runs are closed.
 from __future__ import annotations
 
 import logging
+import sys
 
 from conversion.config.params_file import load_params
 from conversion.runtime.cli import run
@@ -33,4 +34,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, sys.argv[1:])

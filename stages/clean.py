@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import sys
 from functools import partial
 
 import pandas as pd
@@ -87,4 +88,4 @@ def period_of(params: Params, contract: Contract, parts: int) -> tuple[Period, p
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, sys.argv[1:])

@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -149,4 +150,4 @@ def scratch_folder() -> Iterator[Path]:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, sys.argv[1:])

@@ -7,7 +7,7 @@ import inspect
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NoReturn
@@ -30,7 +30,7 @@ FAULT: Final = (
 log = logging.getLogger(__name__)
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], arguments: Sequence[str] = ()) -> None:
     """Run the ``main`` of a stage or command with logging set up, and exit with a message if it fails.
 
     A `UserError` becomes one message and its own exit code. Ctrl-C exits with 130, a bug with 1.
@@ -39,10 +39,18 @@ def run(main: Callable[[], None]) -> None:
     ----------
     main
         The function that reads, computes and writes.
+    arguments
+        Of the command line, where ``main`` takes none: they are refused, and ``--help`` is answered. A
+        ``main`` that takes some reads them itself.
     """
-    program = Path(inspect.getfile(main)).stem
+    path = Path(inspect.getfile(main))
+    program = path.stem
     try:
         set_up_logs(program)
+        CommandLine(
+            prog=f"python -m {path.parent.name}.{program}",
+            description=(inspect.getdoc(inspect.getmodule(main)) or "").partition("\n")[0],
+        ).parse_args(arguments)
         # With more threads the last bits of sums would depend on the number of cores.
         with threadpool_limits(limits=1), held_params(program):
             keep_last_outputs(program)
