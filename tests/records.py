@@ -168,6 +168,6 @@ def record(**changed: Any) -> TrackRecord:
 def lead_frame(contract: Contract, rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Return leads in the layout of a contract; what a row leaves out is missing, or the usual."""
     usual: dict[str, Any] = {"probability": 0.2, "tier": "high", "fit": 0.1, "activity": 1.0}
-    usual["evidence"] = "Of 9 companies scored like this, 3 converted within 30 days"
+    usual["evidence"] = "Of 9 companies scored 33 % or more, 3 converted within 30 days"
     table = [{"rank": place, "id": place, **usual, **row} for place, row in enumerate(rows, start=1)]
     return pd.DataFrame(table, columns=list(lead_columns(contract)))

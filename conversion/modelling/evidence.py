@@ -82,7 +82,7 @@ class EvidenceLines:
         >>> bins = [{"from": 0.0, "to": 1.0, "companies": 112, "converted": 31}]
         >>> found = {"horizon_days": 30, "lists": 37, "bins": bins, "summary_bins": bins}
         >>> Evidence.model_validate(found).lines.of(0.3)
-        'Of 112 companies scored like this, 31 converted within 30 days'
+        'Of 112 companies on past lists, 31 converted within 30 days'
         """
         return self.sentences[bisect_right(self.least, probability) - 1]
 
@@ -103,6 +103,23 @@ def _sentence(found: EvidenceBin, horizon_days: int) -> str:
     if not found.companies:
         return "No company was scored like this in the past"
     companies = "company" if found.companies == 1 else "companies"
+    scored = _scored(found.least, found.below)
     converted = f"{found.converted:,}" if found.converted else "none"
     days = "1 day" if horizon_days == 1 else f"{horizon_days} days"
-    return f"Of {found.companies:,} {companies} scored like this, {converted} converted within {days}"
+    return f"Of {found.companies:,} {companies} {scored}, {converted} converted within {days}"
+
+
+def _scored(least: float, below: float) -> str:
+    """Say between which probabilities a bin is: a lead's own may be far from its middle."""
+    low, high = _percent(least), _percent(below)
+    if least > 0.0 and low == high:
+        return f"scored about {low} %"
+    if below < 1.0:
+        return f"scored {low} % to {high} %" if least > 0.0 else f"scored below {high} %"
+    return f"scored {low} % or more" if least > 0.0 else "on past lists"
+
+
+def _percent(probability: float) -> str:
+    """Write two digits of a percentage, rounded down: what reaches a bound reaches its text too."""
+    digits, _, exponent = f"{100.0 * probability:.12e}".partition("e")
+    return np.format_float_positional(float(f"{digits[:3]}e{exponent}"), trim="-")

@@ -91,7 +91,7 @@ def test_a_list_by_hand() -> None:
     assert leads["last_active_week"].fillna("").tolist() == ["", "2020-02-03", "", "2020-02-03"]
     assert leads["last_week_actions"].fillna(-1).tolist() == [-1, 4, -1, 4]
     assert leads["last_week_users"].fillna(-1).tolist() == [-1, 2, -1, 0]
-    lines = ["Of 40 companies scored like this, 10", "Of 900 companies scored like this, 3"]
+    lines = ["Of 40 companies scored 50 % or more, 10", "Of 900 companies scored below 50 %, 3"]
     expected = [f"{lines[place]} converted within 30 days" for place in (0, 0, 1, 1)]
     assert leads["evidence"].tolist() == expected
 

@@ -41,7 +41,7 @@ def test_what_it_says_of_a_company() -> None:
     assert "<h1><bdi>Zürich AG</bdi></h1>" in text
     assert "<b>50 %</b>" in text
     assert "Rank 1 of 4" in text
-    assert "Of 9 companies scored like this, 3 converted within 30 days." in text
+    assert "Of 9 companies scored 33 % or more, 3 converted within 30 days." in text
     assert "<dt>Employees</dt><dd><bdi>12</bdi></dd>" in text
     assert "<dt>Is partner</dt><dd><bdi>not known</bdi></dd>" in text
     assert "EUR 10.00" in text

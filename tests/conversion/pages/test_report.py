@@ -94,7 +94,7 @@ def test_a_lead_has_its_numbers_and_sentences() -> None:
     assert ("Id", "0007") in first.details
     assert ("Employees", "12") in first.details
     assert ("Is partner", "yes") in first.details
-    assert first.evidence == "Of 9 companies scored like this, 3 converted within 30 days"
+    assert first.evidence == "Of 9 companies scored 33 % or more, 3 converted within 30 days"
     assert second.name == "Company A-2", "the first shown column is missing"
     assert second.moved == "Since last week: new."
     assert (second.reasons, second.caution, second.value) == ((), "", "")
