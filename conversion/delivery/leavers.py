@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -40,8 +41,8 @@ def left(
     Parameters
     ----------
     before, companies
-        Of the last delivery and of this one: ``id``, ``status``, ``place``; before also ``rep`` and the
-        columns that show who a company is.
+        Of the last delivery and of this one: ``id``, ``status``, ``place`` and the columns that show who a
+        company is; before also ``rep``.
     moved
         From `conversion.delivery.moves.moves`.
     tables
@@ -54,8 +55,9 @@ def left(
     Returns
     -------
     pandas.DataFrame
-        The columns of `left_columns`: ``why`` is one of `WHY`, ``left`` one sentence. Converted ones first,
-        then by the place that they had.
+        The columns of `left_columns`: ``why`` is one of `WHY`, ``left`` one sentence. Columns that the
+        contract shows only since the last delivery are empty. Converted ones first, then by the place that
+        they had.
     """
     called = companies.loc[companies["place"].notna(), "id"]
     gone = before[before["place"].notna() & ~before["id"].isin(called)]
@@ -70,7 +72,7 @@ def left(
     ]
     # What the ledger calls a shown column, and what this table calls it.
     shown = {column_of(name): _named(name) for name in contract.companies.shown}
-    result = gone[["id", *shown]].rename(columns=shown)
+    result = _with_columns(gone, shown, companies)[["id", *shown]].rename(columns=shown)
     result = result.assign(
         place_before=gone["place"].astype("int64"),
         rep=gone["rep"],
@@ -90,6 +92,13 @@ def left_columns(contract: Contract) -> list[str]:
 def _named(shown: str) -> str:
     """Return what to call a shown column, which may have the name of another one."""
     return f"company_{shown}" if shown in COLUMNS else column_of(shown)
+
+
+def _with_columns(table: pd.DataFrame, names: Iterable[str], like: pd.DataFrame) -> pd.DataFrame:
+    """Add columns that a table does not have: empty, of the types that they have in another one."""
+    # Of a type that can be missing, such as float instead of int.
+    empty = {name: like[name].iloc[:0].reindex(table.index) for name in names if name not in table}
+    return table.assign(**empty)
 
 
 def _conversions(ids: pd.Series[Any], tables: CleanTables) -> dict[Any, pd.Timestamp]:

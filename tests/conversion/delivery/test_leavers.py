@@ -103,6 +103,25 @@ def test_shown_columns_of_any_name() -> None:
     assert "says b" in set(found["company_why"])
 
 
+@pytest.mark.parametrize(
+    "values",
+    [pd.Series(["x"], dtype="str"), pd.Series([7]), pd.Series(pd.to_datetime(["2020-04-20"]))],
+    ids=["text", "number", "day"],
+)
+def test_a_column_that_the_last_list_did_not_show_is_empty(values: pd.Series[Any]) -> None:
+    companies = projects().companies.model_copy(update={"shown": ("name", "since")})
+    contract = projects().model_copy(update={"companies": companies})
+    moved = pd.DataFrame({"id": ["a"], "moved": "Off the call list: others rose more"})
+    this = now(a="below").assign(since=values)
+
+    found = left(before().head(1), this, moved, periods(), contract, suppressed())
+
+    assert [*found] == left_columns(contract)
+    assert found["name"].tolist() == ["A Ltd"]
+    assert found["since"].isna().all()
+    assert found["since"].dtype == values.reindex([5]).dtype
+
+
 # The file
 
 ROW = {
