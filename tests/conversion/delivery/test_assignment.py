@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from typing import Any
 
 import numpy as np
@@ -154,6 +155,16 @@ def test_a_long_list_of_many_reps_is_split() -> None:
     counts = found.value_counts()
     assert counts.sum() == 380
     assert all(counts[rep.name] <= rep.capacity for rep in reps.all)
+
+
+def test_equal_capacities_take_no_longer() -> None:
+    """Each block is shared evenly then, so that nearly all that is left to decide are ties."""
+    call_list, _ = wide_list(2000, 1)
+    reps = Reps("reps.csv", tuple(Rep(f"rep {number}", 50, {}) for number in range(40)))
+    start = time.process_time()
+    found = assign(call_list, reps, None, NONE)
+    assert time.process_time() - start < 10
+    assert set(found.value_counts()) == {50}
 
 
 OF = "of the call list may only be called by"
