@@ -128,11 +128,14 @@ def check_past(delivered: Delivered | None, previous: pd.DataFrame, settings: Se
         f"({percent(gone)}) are no prospects of that moment in today's export.",
     )
     shared = [name for name in then if name in now]
+    if not shared:
+        yield passed_over("past_features", _no_features(delivered))
+        return
     then, now = then.loc[known, shared], now.loc[then.index[known], shared]
     differs = {name: _differs(then[name], now[name]) for name in shared}
-    of_any = np.any([*differs.values()], axis=0) if differs else np.zeros(len(then), dtype=bool)
+    of_any = np.any([*differs.values()], axis=0)
     share = float(of_any.mean()) if len(of_any) else 0.0
-    first = max(differs, key=lambda name: int(differs[name].sum()), default="none")
+    first = max(differs, key=lambda name: int(differs[name].sum()))
     which = f", most often {first}" if share else ""
     yield judged(
         "past_features",
@@ -152,12 +155,18 @@ def check_missing_features(delivered: Delivered | None, latest: pd.DataFrame, se
         for name in delivered.features
         if name != "id" and name in latest
     }
+    if not rise:
+        return passed_over("missing_features", _no_features(delivered))
     feature = max(rise, key=lambda name: rise[name])
     sentence = (
         f"Since the delivery of {delivered.as_of}, the share of missing values has risen most in {feature}, "
         f"by {100 * rise[feature]:.1f} percentage points to {percent(float(latest[feature].isna().mean()))}."
     )
     return judged("missing_features", rise[feature], most(*_ends(settings.missing_rise)), sentence)
+
+
+def _no_features(delivered: Delivered) -> str:
+    return f"the delivery of {delivered.as_of} has none of today's features"
 
 
 def _ends(bound: Bound) -> tuple[float, float]:

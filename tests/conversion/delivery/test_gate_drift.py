@@ -94,3 +94,12 @@ def test_a_feature_that_is_missing_more_often(share: float, expected: str) -> No
     assert found.status == expected
     assert "in actions" in found.sentence
     assert check_missing_features(None, latest, GATE).status == "ok"
+
+
+def test_a_list_of_other_features_has_no_features_to_compare() -> None:
+    """Between two deliveries a model may be trained that shares no feature with the one before."""
+    others = Delivered(BEFORE, snapshots().rename(columns={name: f"old_{name}" for name in NAMES}))
+    _, past = check_past(others, snapshots(), GATE)
+    for found in (past, check_missing_features(others, snapshots(), GATE)):
+        assert found.status == "ok"
+        assert found.sentence == "Not checked: the delivery of 2020-04-20 has none of today's features."
