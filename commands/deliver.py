@@ -165,7 +165,7 @@ def who_calls(
 
 def passes_gate(params: Params, calls: int, scored: Scored, is_dry: bool) -> bool:
     """Check what the list was made from and what it promises; a dry run tells nobody."""
-    gate = check(read_gate_inputs(ROOT, params, calls, scored), params, dt.datetime.now(tz=dt.UTC).date())
+    gate = check(read_gate_inputs(ROOT, params, calls, scored), params, dt.datetime.now(tz=dt.UTC))
     for each in gate.checks:
         if each.status != "ok":
             log.warning("%s: %s", each.name, each.sentence)

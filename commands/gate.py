@@ -22,8 +22,7 @@ def main() -> None:
         "it may go out and with 3 if it must not.",
     ).parse_args()
     params = load_params()
-    today = dt.datetime.now(tz=dt.UTC).date()
-    gate = check(read_gate_inputs(Path(), params), params, today)
+    gate = check(read_gate_inputs(Path(), params), params, dt.datetime.now(tz=dt.UTC))
     write_json(FILE, gate.as_json())
     width = max(len(each.name) for each in gate.checks)
     lines = [f"{each.status:<6}{each.name:<{width + 2}}{each.sentence}" for each in gate.checks]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import zoneinfo
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -67,7 +68,7 @@ class Gate:
         return f"The list of {self.as_of} must not go out: {names}."
 
 
-def check(inputs: GateInputs, params: Params, today: dt.date) -> Gate:
+def check(inputs: GateInputs, params: Params, now: dt.datetime) -> Gate:
     """Check a list before it goes out.
 
     Parameters
@@ -76,9 +77,12 @@ def check(inputs: GateInputs, params: Params, today: dt.date) -> Gate:
         What it was made from, and what is known of earlier lists.
     params
         Of params.yaml; section ``gate`` has the bounds.
-    today
-        The day of the delivery.
+    now
+        The moment of the delivery, with its zone. Its day is that of the contract's zone, where weeks begin.
     """
+    zone = inputs.contract.usage.time_zone
+    # UTC is known even where the system has no zones.
+    today = now.astimezone(dt.UTC if zone == "UTC" else zoneinfo.ZoneInfo(zone)).date()
     checks = tuple(_checks(inputs, params, today))
     return Gate(inputs.as_of, worst(each.status for each in checks), checks)
 

@@ -30,6 +30,8 @@ _LEAST_WEEKS: Final = 4
 """Weeks without which nothing is called usual."""
 _HALF: Final = 0.5
 """Stands for no row in a logarithm."""
+_NEWEST: Final = -1
+"""Days: a list is made on the Sunday whose midnight is its moment."""
 
 
 def check_age(as_of: dt.date, today: dt.date, settings: Settings, not_checked: str | None) -> Check:
@@ -40,7 +42,7 @@ def check_age(as_of: dt.date, today: dt.date, settings: Settings, not_checked: s
     as_of
         The end of the last complete week.
     today
-        The day of the delivery.
+        The day of the delivery, where the weeks begin.
     settings
         Section ``gate`` of the params.
     not_checked
@@ -50,11 +52,13 @@ def check_age(as_of: dt.date, today: dt.date, settings: Settings, not_checked: s
         return passed_over("export_age", not_checked)
     days = (today - as_of).days
     bound = settings.days_old
-    if days < 0:
+    if days < _NEWEST:
         sentence = f"The list is of {as_of}, which is after today, {today}: see to the clock or to the dates."
-        return judged("export_age", days, between((0, bound.watch), (0, bound.stop)), sentence)
-    sentence = f"The last complete week ended {days} days ago, on {as_of}; up to {bound.watch} are usual."
-    return judged("export_age", days, most(bound.watch, bound.stop), sentence)
+    elif days < 0:
+        sentence = f"The last complete week ends tonight, before {as_of}."
+    else:
+        sentence = f"The last complete week ended {days} days ago, on {as_of}; up to {bound.watch} are usual."
+    return judged("export_age", days, between((_NEWEST, bound.watch), (_NEWEST, bound.stop)), sentence)
 
 
 def check_model_age(as_of: dt.date, trained: dt.date, settings: Settings) -> Check:

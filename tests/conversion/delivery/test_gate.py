@@ -14,7 +14,7 @@ from tests.exports import CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS, projects_expor
 from tests.gates import gate_inputs, gate_pipeline, sound, sound_export, week_ago
 from tests.pipeline import Pipeline, Tables, small_params
 
-TODAY = dt.date(2019, 8, 26)
+TODAY = dt.datetime(2019, 8, 26, 12, tzinfo=dt.UTC)
 
 
 def statuses(gate: Gate) -> dict[str, str]:
@@ -83,23 +83,47 @@ def test_a_fault_in_the_whole_export_stops_the_list(
 
 
 class TestAge:
-    def status(self, today: dt.date, as_of: str | None = None, folder: str = "export") -> tuple[str, str]:
-        pipeline = sound()
+    def status(
+        self, now: dt.datetime, as_of: str | None = None, folder: str = "export", zone: str = "UTC"
+    ) -> tuple[str, str]:
         params = small_params(data__dir=folder, data__as_of=as_of)
-        found = next(each for each in check(self.inputs(pipeline), params, today).checks)
+        found = next(each for each in check(self.inputs(sound(), zone), params, now).checks)
         assert found.name == "export_age"
         return found.status, found.sentence
 
-    def inputs(self, pipeline: Pipeline) -> GateInputs:
-        return gate_inputs(pipeline)
+    def inputs(self, pipeline: Pipeline, zone: str) -> GateInputs:
+        usage = pipeline.contract.usage.model_copy(update={"time_zone": zone})
+        return gate_inputs(pipeline, contract=pipeline.contract.model_copy(update={"usage": usage}))
 
     @pytest.mark.parametrize(
-        ("days", "expected"), [(0, "ok"), (6, "ok"), (7, "watch"), (14, "stop"), (-1, "stop")]
+        ("days", "expected"), [(0, "ok"), (6, "ok"), (7, "watch"), (14, "stop"), (-1, "ok"), (-2, "stop")]
     )
     def test_by_days(self, days: int, expected: str) -> None:
         status, sentence = self.status(TODAY + dt.timedelta(days=days))
         assert status == expected
         assert "2019-08-26" in sentence
+
+    @pytest.mark.parametrize(
+        ("zone", "first", "last"),
+        [
+            ("UTC", "2019-08-25T00:00", "2019-09-01T23:59"),
+            ("Asia/Tokyo", "2019-08-24T15:00", "2019-09-01T14:59"),
+            ("America/Los_Angeles", "2019-08-25T07:00", "2019-09-02T06:59"),
+        ],
+    )
+    def test_a_list_is_new_from_its_sunday_on_where_its_weeks_begin(
+        self, zone: str, first: str, last: str
+    ) -> None:
+        """The week ends on Sunday at midnight there, and its list may be delivered on that evening."""
+        begins, ends = (dt.datetime.fromisoformat(each).replace(tzinfo=dt.UTC) for each in (first, last))
+        minute = dt.timedelta(minutes=1)
+        assert self.status(begins - minute, zone=zone)[0] == "stop"
+        assert self.status(begins, zone=zone) == (
+            "ok",
+            "The last complete week ends tonight, before 2019-08-26.",
+        )
+        assert self.status(ends, zone=zone)[0] == "ok"
+        assert self.status(ends + minute, zone=zone)[0] == "watch"
 
     def test_time_travel_and_the_sample_have_no_age(self) -> None:
         late = TODAY + dt.timedelta(days=1000)
@@ -113,7 +137,7 @@ class TestAge:
     ("weeks", "expected"), [(0, "ok"), (5, "ok"), (6, "watch"), (27, "stop"), (-1, "stop")]
 )
 def test_an_old_model_is_watched_and_stops(weeks: int, expected: str) -> None:
-    trained = TODAY - dt.timedelta(weeks=weeks)
+    trained = TODAY.date() - dt.timedelta(weeks=weeks)
     gate = check(gate_inputs(sound(), trained_as_of=trained), sound().params, TODAY)
     assert statuses(gate)["model_age"] == expected
 
@@ -124,7 +148,9 @@ def test_another_contract_is_checked_in_its_own_words() -> None:
         small_params(model__logistic_regression__quadratic=["plan"]),
         projects(),
     )
-    gate = check(gate_inputs(pipeline), pipeline.params, pipeline.as_of.date())
+    gate = check(
+        gate_inputs(pipeline), pipeline.params, pipeline.as_of.to_pydatetime().replace(tzinfo=dt.UTC)
+    )
     names = statuses(gate)
     assert {"actions_invoices", "missing_plan", "missing_head_count_new", "new_companies"} <= set(names)
 
