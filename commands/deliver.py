@@ -25,7 +25,7 @@ from conversion.delivery.copies import copies_at, copy_delivery
 from conversion.delivery.crm_files import changes, out_files, read_files, write_files
 from conversion.delivery.current_ids import CurrentDelivery, read_current_ids
 from conversion.delivery.delivery_tables import Scored, delivery_tables, with_moved
-from conversion.delivery.gate import FILE, STOPPED, check, read_gate_inputs
+from conversion.delivery.gate import FILE, STOPPED, Gate, check, read_gate_inputs
 from conversion.delivery.gate_webhook import notify
 from conversion.delivery.guards import one_at_a_time
 from conversion.delivery.leavers import FILE as LEFT
@@ -163,9 +163,8 @@ def who_calls(
     return pd.Series(assigned.array, index=pd.Index(called.loc[assigned.index, "id"]))
 
 
-def passes_gate(params: Params, calls: int, scored: Scored, is_dry: bool) -> bool:
-    """Check what the list was made from and what it promises; a dry run tells nobody."""
-    gate = check(read_gate_inputs(ROOT, params, calls, scored), params, dt.datetime.now(tz=dt.UTC))
+def tell(gate: Gate, params: Params, is_dry: bool) -> None:
+    """Say what the gate found; a dry run tells nobody else."""
     for each in gate.checks:
         if each.status != "ok":
             log.warning("%s: %s", each.name, each.sentence)
@@ -173,7 +172,6 @@ def passes_gate(params: Params, calls: int, scored: Scored, is_dry: bool) -> boo
     if not is_dry:
         write_json(FILE, gate.as_json())
         notify(os.environ, gate.as_json(), params.gate.webhook)
-    return gate.status != "stop"
 
 
 def about_delivery(files: LeadFiles, model: ConversionModel, design: Design) -> dict[str, Any]:
@@ -216,7 +214,10 @@ def deliver(params: Params, correction: str | None, is_dry: bool) -> None:
     require_in_order(as_of, before)
     require_copies(ROOT)
     copies = copies_at(ROOT, params.deliver.copy_to)
-    if not passes_gate(params, design.calls, listed.scored, is_dry):
+    inputs = read_gate_inputs(ROOT, params, design.calls, listed.scored)
+    gate = check(inputs, params, dt.datetime.now(tz=dt.UTC))
+    if gate.status == "stop":
+        tell(gate, params, is_dry)
         log.error("the gate stopped the list; what was published stays, see %s", FILE)
         sys.exit(STOPPED)
     week = this_week(listed, params, design, reps, last_before(before, as_of))
@@ -226,11 +227,14 @@ def deliver(params: Params, correction: str | None, is_dry: bool) -> None:
     published = current(ROOT)
     difference = changes({} if published is None else read_files(published), made.files)
     if is_dry:
+        tell(gate, params, is_dry)
         to = "" if copies is None else f"to copy to: {copies}\n"
         _say(summary(week, "A dry run: nothing was written.") + difference + "\n" + to)
         return
     about = about_delivery(files, listed.model, design)
     delivery = freeze(ROOT, week.tables, MADE_WITH, about, correction)
+    # Only now: a list that cannot be made or frozen must not be said to go out.
+    tell(gate, params, is_dry)
     if delivery in before:
         log.info("this list was delivered already; the ledger stays as it is", extra=_named(delivery))
     if newer := [each for each in before if each.as_of > as_of]:

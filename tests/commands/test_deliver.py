@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from commands import crm_files, deliver
+from conversion.delivery.crm_table import CrmError
 from conversion.delivery.guards import one_at_a_time
 from conversion.delivery.ledger import read_deliveries
 from conversion.delivery.publish import current
@@ -107,7 +109,7 @@ def test_another_list_is_refused_or_corrects(project: Path, tmp_path: Path) -> N
     with pytest.raises(DeliveryError, match="--correction WHY delivers it as number 2"):
         run_command(folder)
     changed = {name for name, content in contents(folder).items() if before.get(name) != content}
-    assert changed <= {"params.yaml", "data/gate.json"}
+    assert changed == {"params.yaml"}
     run_command(folder, "--correction", "the draw was known")
 
     deliveries = read_deliveries(folder)
@@ -147,6 +149,23 @@ def test_the_gate_stops_with_3_and_leaves_what_was_published(project: Path, tmp_
     after = contents(folder)
     del after["data/gate.json"]
     assert after == {name: content for name, content in before.items() if name != "data/gate.json"}
+
+
+def test_the_gate_has_said_nothing_of_a_list_that_cannot_go_out(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copy_of(project, tmp_path / "project")
+    crm = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))["deliver"]["crm"]
+    set_params(
+        folder, deliver__formats=["hubspot"], deliver__crm=crm | {"hubspot": {**crm["hubspot"], "key": "x"}}
+    )
+    before = contents(folder)
+
+    with pytest.raises(CrmError, match="given 'x'"):
+        run_command(folder)
+
+    assert contents(folder) == before
+    assert "may go out" not in capsys.readouterr().out
 
 
 def test_reps_split_the_calls_and_each_has_a_file(project: Path, tmp_path: Path) -> None:
