@@ -8,10 +8,8 @@ import sys
 from pathlib import Path
 
 from conversion.config.params_file import load_params
-from conversion.delivery.gate import FILE, STOPPED, check, read_gate_inputs
-from conversion.delivery.gate_webhook import notify
+from conversion.delivery.gate import STOPPED, check, read_gate_inputs, tell
 from conversion.runtime.cli import CommandLine, run
-from conversion.runtime.files import write_json
 
 
 def main() -> None:
@@ -23,11 +21,10 @@ def main() -> None:
     ).parse_args()
     params = load_params()
     gate = check(read_gate_inputs(Path(), params), params, dt.datetime.now(tz=dt.UTC))
-    write_json(FILE, gate.as_json())
     width = max(len(each.name) for each in gate.checks)
     lines = [f"{each.status:<6}{each.name:<{width + 2}}{each.sentence}" for each in gate.checks]
     sys.stdout.write("\n".join([*lines, gate.verdict()]) + "\n")
-    notify(os.environ, gate.as_json(), params.gate.webhook)
+    tell(gate, Path(), os.environ, params.gate.webhook)
     if gate.status == "stop":
         sys.exit(STOPPED)
 

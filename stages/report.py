@@ -15,12 +15,11 @@ from conversion.config.params import Params
 from conversion.config.params_file import load_params
 from conversion.features.compute import feature_definitions, feature_settings
 from conversion.features.definitions import Feature
-from conversion.leads.lead_files import FOLDER, LeadFiles, read_lead_files
+from conversion.leads.lead_files import read_list_of_model
 from conversion.pages import model_card, track_record
 from conversion.pages.record_of_results import Results, record_of
 from conversion.pages.report import report_html
 from conversion.runtime.cli import run
-from conversion.runtime.errors import ArtifactError, InputError
 from conversion.runtime.files import read_json, reading, write_json, write_text
 
 REPORT: Final = "data/report.html"
@@ -49,29 +48,6 @@ def read_results(description: dict[str, Any]) -> Results:
     )
 
 
-def read_list(file_format: str, contract: Contract, model_sha256: str) -> LeadFiles:
-    """Read the lead list, after checking that this model scored it.
-
-    Raises
-    ------
-    InputError
-        There is none.
-    ArtifactError
-        Another model scored it.
-    """
-    files = read_lead_files(Path(), file_format, contract)
-    if files is None:
-        raise InputError(
-            f"{FOLDER}/leads.{file_format}: not found; the stage score writes it: run 'dvc repro score'"
-        )
-    if files.manifest.model_sha256 != model_sha256:
-        raise ArtifactError(
-            f"{FOLDER}: another model scored the list than models/model.joblib: they are of different runs; "
-            "run 'dvc repro score'"
-        )
-    return files
-
-
 def features_of(description: dict[str, Any], params: Params, contract: Contract) -> list[Feature]:
     """Return the definitions of the features that the model reads."""
     definitions = feature_definitions(feature_settings(params.featurize, contract))
@@ -83,7 +59,7 @@ def main() -> None:
     params = load_params()
     contract = load_contract("data/contract.json")
     description = read_json("models/model.json")
-    files = read_list(params.score.format, contract, description["sha256"])
+    files = read_list_of_model(Path(), params.score.format, contract, description["sha256"])
     results = read_results(description)
     record = record_of(results, features_of(description, params, contract), contract, params.evaluate.top_k)
     leads = files.leads.head(params.score.top_n)

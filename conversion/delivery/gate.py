@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import zoneinfo
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
+from conversion.config.gate_params import WebhookSettings
 from conversion.config.params import Params
 from conversion.data.timeline import WEEK
 from conversion.delivery.gate_checks import Check, Status, worst
@@ -22,8 +24,10 @@ from conversion.delivery.gate_drift import (
 from conversion.delivery.gate_forecast import check_expected, check_precision, check_prospects
 from conversion.delivery.gate_inputs import GateInputs, read_gate_inputs, week_before
 from conversion.delivery.gate_volumes import check_age, check_missing, check_model_age, check_volumes
+from conversion.delivery.gate_webhook import notify
+from conversion.runtime.files import write_json
 
-__all__ = ["FILE", "STOPPED", "Check", "Gate", "GateInputs", "check", "read_gate_inputs"]
+__all__ = ["FILE", "STOPPED", "Check", "Gate", "GateInputs", "check", "read_gate_inputs", "tell"]
 
 FILE: Final = "data/gate.json"
 """What monitoring reads."""
@@ -85,6 +89,12 @@ def check(inputs: GateInputs, params: Params, now: dt.datetime) -> Gate:
     today = now.astimezone(dt.UTC if zone == "UTC" else zoneinfo.ZoneInfo(zone)).date()
     checks = tuple(_checks(inputs, params, today))
     return Gate(inputs.as_of, worst(each.status for each in checks), checks)
+
+
+def tell(gate: Gate, root: Path, environment: Mapping[str, str], webhook: WebhookSettings) -> None:
+    """Write the verdict for monitoring, and send it; see `conversion.delivery.gate_webhook.notify`."""
+    write_json(root / FILE, gate.as_json())
+    notify(environment, gate.as_json(), webhook)
 
 
 def _checks(inputs: GateInputs, params: Params, today: dt.date) -> Iterator[Check]:

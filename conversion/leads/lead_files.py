@@ -38,7 +38,7 @@ from conversion.leads.lead_writers import (
 from conversion.leads.usage_file import copy_usage
 from conversion.modelling.evidence import Evidence
 from conversion.modelling.tiers import TierCuts
-from conversion.runtime.errors import ArtifactError
+from conversion.runtime.errors import ArtifactError, InputError
 from conversion.runtime.files import (
     copy_file,
     read_json,
@@ -273,6 +273,29 @@ def read_lead_files(root: Path, file_format: str, contract: Contract) -> LeadFil
         usage=_read_table(folder, USAGE, manifest, usage_columns),
         contributions=_read_contributions(folder, CONTRIBUTIONS, manifest, leads),
     )
+
+
+def read_list_of_model(root: Path, file_format: str, contract: Contract, model_sha256: str) -> LeadFiles:
+    """Read the project's lead list, after checking that a model scored it; see `read_lead_files`.
+
+    Raises
+    ------
+    InputError
+        There is no list in this format.
+    ArtifactError
+        Another model scored it, or what `read_lead_files` raises.
+    """
+    files = read_lead_files(root, file_format, contract)
+    if files is None:
+        raise InputError(
+            f"{FOLDER}/leads.{file_format}: not found; the stage score writes it: run 'dvc repro score'"
+        )
+    if files.manifest.model_sha256 != model_sha256:
+        raise ArtifactError(
+            f"{FOLDER}: another model scored the list than models/model.joblib: they are of different runs; "
+            "run 'dvc repro score'"
+        )
+    return files
 
 
 def read_list_manifest(root: Path, file_format: str) -> Manifest | None:

@@ -14,10 +14,13 @@ import pytest
 import yaml
 
 from commands import crm_files, deliver
+from conversion.config.params_file import load_params
+from conversion.delivery.call_list import Design
 from conversion.delivery.crm_table import CrmError
 from conversion.delivery.guards import one_at_a_time
 from conversion.delivery.ledger import read_deliveries
 from conversion.delivery.publish import current
+from conversion.delivery.week import read_listed, this_week
 from conversion.leads.lead_files import read_lead_files
 from conversion.runtime.cli import run
 from conversion.runtime.errors import DeliveryError, ExportError, InputError
@@ -85,6 +88,22 @@ def test_a_week_is_delivered_and_published(
     assert "held back" in capsys.readouterr().out
     assert (folder / "data/published/current/crm/excel.csv").is_file()
     assert (folder / "data/published/current/left.csv").is_file()
+
+
+def test_the_week_is_made_of_a_project_in_any_folder(project: Path) -> None:
+    params = load_params(project / "params.yaml")
+    listed = read_listed(project, params)
+    (last,) = read_deliveries(project)
+
+    first, second = (
+        this_week(project, listed, params, Design.of(params.deliver, 7), None, each) for each in (None, last)
+    )
+
+    assert listed.files.manifest.as_of.isoformat() == WEEKS[1]
+    assert first.tables.companies["place"].notna().sum() == 7
+    assert first.left is None
+    assert second.left is not None
+    assert second.tables.companies["moved"].notna().any()
 
 
 def test_twice_is_the_same_bytes_and_so_is_another_folder(project: Path, tmp_path: Path) -> None:
