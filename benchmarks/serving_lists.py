@@ -30,7 +30,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 
 from benchmarks.pages import Pages
 from conversion.config.params_file import load_params
@@ -67,16 +66,14 @@ def write_project(root: Path, count: int) -> None:
         elif Path(name).is_file():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(name, root / name)
-    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
-    file_format, params["score"]["format"] = params["score"]["format"], "parquet"
-    (root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    write_list(root / FOLDER, file_format, count)
+    shutil.copyfile("params.yaml", root / "params.yaml")
+    write_list(root / FOLDER, count)
 
 
-def write_list(folder: Path, file_format: str, count: int) -> None:
+def write_list(folder: Path, count: int) -> None:
     """Write a list of so many leads, row group by row group."""
     model, _ = load_model(ConversionModel, Path("models"), {})
-    files = read_lead_files(Path(), file_format, model.data_contract)
+    files = read_lead_files(Path(), model.data_contract)
     assert files is not None, "dvc repro writes the list"
     folder.mkdir(parents=True)
     for name in BESIDE:

@@ -52,7 +52,7 @@ def main() -> None:
 
 def deliver(params: Params, correction: str | None, is_dry: bool) -> None:
     """Deliver the list, or say what would go out."""
-    listed = read_listed(ROOT, params)
+    listed = read_listed(ROOT)
     files, as_of = listed.files, listed.files.manifest.as_of
     reps = reps_of(params.deliver, listed.model.data_contract)
     design = Design.of(params.deliver, calls_a_week(reps, params.score))

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from conversion.config.params_file import load_params
 from conversion.runtime.cli import run
-from conversion.runtime.files import read_json, read_parquet, read_text, without_formulas
+from conversion.runtime.files import read_json, read_parquet, read_text, read_value, without_formulas
 
+MANIFEST: Final = Path("data/leads/manifest.json")
 ROWS: Final = 10
 
 
@@ -50,9 +50,10 @@ def _first_records(text: str, records: int) -> str:
 
 
 def main() -> None:
-    """Print the first rows of the short list, in the format that params.yaml asks for."""
-    path = Path(f"data/leads/top_leads.{load_params().score.format}")
-    sys.stdout.write(first_rows(path, ROWS))
+    """Print the first rows of the short list, in the format that it was written in."""
+    names = read_value(MANIFEST, "files")
+    short = next(name for name in names if name.startswith("top_leads."))
+    sys.stdout.write(first_rows(MANIFEST.with_name(short), ROWS))
 
 
 if __name__ == "__main__":

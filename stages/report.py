@@ -59,7 +59,7 @@ def main() -> None:
     params = load_params()
     contract = load_contract("data/contract.json")
     description = read_json("models/model.json")
-    files = read_list_of_model(Path(), params.score.format, contract, description["sha256"])
+    files = read_list_of_model(Path(), contract, description["sha256"])
     results = read_results(description)
     record = record_of(results, features_of(description, params, contract), contract, params.evaluate.top_k)
     leads = files.leads.head(params.score.top_n)

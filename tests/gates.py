@@ -15,7 +15,8 @@ from conversion.delivery.gate_drift import Delivered
 from conversion.delivery.gate_forecast import lists_of
 from conversion.leads.drift import feature_drift
 from conversion.modelling.artifact import save_model
-from conversion.runtime.files import write_json, write_parquet
+from conversion.runtime.files import read_json, write_json, write_parquet
+from conversion.runtime.seals import HASH, sealed
 from tests.exports import tiny_export
 from tests.lead_files import write_list
 from tests.pipeline import Pipeline, Tables, small_params
@@ -94,6 +95,8 @@ def lay_out_gate(
     write_json(root / "data" / "clean" / "export.json", {"as_of": as_of})
     write_json(root / "metrics" / "drift.json", {"as_of": as_of, "population_stability_index": inputs.drift})
     write_list(root, pipeline, file_format)
-    write_json(root / "data" / "leads" / "manifest.json", {"as_of": as_of})
+    manifest = root / "data" / "leads" / "manifest.json"
+    content = {name: value for name, value in read_json(manifest).items() if name != HASH}
+    write_json(manifest, sealed(content | {"as_of": as_of}))
     described = {"trained_as_of": as_of, "features": dict.fromkeys(inputs.features, "float32")}
     save_model(pipeline.model, described, root / "models")

@@ -66,7 +66,7 @@ def client(server: Server) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def leads(served: Path) -> pd.DataFrame:
-    written = read_lead_files(served, "csv", hubspot())
+    written = read_lead_files(served, hubspot())
     assert written is not None
     return written.leads
 
@@ -394,7 +394,7 @@ def assert_said(answer: dict[str, Any], lead: pd.Series) -> None:
 
 def test_a_service_of_another_contract(served_projects: Path, tmp_path: Path) -> None:
     """Text ids, and the fields of that contract, to BentoML's client too."""
-    listed = read_lead_files(served_projects, "csv", projects())
+    listed = read_lead_files(served_projects, projects())
     assert listed is not None
     with Server(served_projects, tmp_path / "home") as server, server.client() as client:
         for row in listed.leads.head(20).to_dict("records"):

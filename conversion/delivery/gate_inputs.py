@@ -19,6 +19,8 @@ from conversion.delivery.gate_drift import Delivered
 from conversion.delivery.gate_forecast import PastList, delivered_list, lists_of, recent
 from conversion.delivery.ledger import latest_deliveries, read_deliveries
 from conversion.delivery.reps import calls_a_week, reps_of
+from conversion.leads.lead_files import FOLDER as LEADS
+from conversion.leads.lead_files import MANIFEST, read_list_manifest
 from conversion.runtime.errors import ArtifactError, InputError
 from conversion.runtime.files import (
     read_json,
@@ -109,7 +111,7 @@ def read_gate_inputs(
         calls = calls_a_week(reps_of(params.deliver, contract), params.score)
     drift = read_json(root / DRIFT)
     _check_moment(root / DRIFT, drift, as_of)
-    _check_moment(root / "data/leads/manifest.json", read_json(root / "data/leads/manifest.json"), as_of)
+    _check_moment(root / LEADS / MANIFEST, read_json(root / LEADS / MANIFEST), as_of)
     features = tuple(read_value(root / MODEL, "features"))
     past, delivered = _past(root, as_of, params.gate.weeks, calls, params.featurize.horizon_days)
     snapshots = root / "data" / "features"
@@ -124,9 +126,7 @@ def read_gate_inputs(
         previous=read_parquet(snapshots / "previous.parquet", ["id", *features]),
         features=features,
         drift=drift["population_stability_index"],
-        probability=_probabilities(root / "data" / "leads" / f"leads.{params.score.format}")
-        if scored is None
-        else _largest_first(scored.leads["probability"]),
+        probability=_probabilities(root) if scored is None else _largest_first(scored.leads["probability"]),
         trained_as_of=read_monday(root / MODEL, "trained_as_of"),
         calls=calls,
         past=past,
@@ -165,9 +165,11 @@ def _past(
     return tuple(found), last
 
 
-def _probabilities(path: Path) -> Floats:
-    """Read the probabilities of a lead list."""
-    if not path.is_file():
+def _probabilities(root: Path) -> Floats:
+    """Read the probabilities of the lead list."""
+    manifest = read_list_manifest(root)
+    path = root / LEADS if manifest is None else root / LEADS / manifest.leads
+    if manifest is None or not path.is_file():
         raise ArtifactError(f"{path}: not found; run 'dvc repro score' to make it")
     with reading(path):
         if path.suffix == ".csv":

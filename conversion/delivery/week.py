@@ -54,7 +54,7 @@ class Week(NamedTuple):
 # Reading
 
 
-def read_listed(root: Path, params: Params) -> Listed:
+def read_listed(root: Path) -> Listed:
     """Read the list, after checking that its files are of one run.
 
     Raises
@@ -63,7 +63,7 @@ def read_listed(root: Path, params: Params) -> Listed:
         A file is missing, or of another run.
     """
     model, description = load_model(ConversionModel, root / "models")
-    files = read_list_of_model(root, params.score.format, model.data_contract, description["sha256"])
+    files = read_list_of_model(root, model.data_contract, description["sha256"])
     for path in (LATEST, *(f"{CLEAN}/{name}.parquet" for name in TABLES)):
         with reading(root / path):
             found = sha256(root / path)

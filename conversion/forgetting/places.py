@@ -12,7 +12,7 @@ from conversion.delivery.ledger import FOLDER as LEDGER
 from conversion.forgetting.contents import Cleaned, UnreadableError, is_searched, without_company
 from conversion.forgetting.wanted import Wanted
 from conversion.leads.lead_files import FOLDER as LEADS
-from conversion.leads.lead_files import MANIFEST
+from conversion.leads.lead_files import LIST, MANIFEST
 from conversion.runtime.files import read_json, write_bytes, write_json, writing
 from conversion.runtime.seals import HASH, sealed, sha256_of
 
@@ -140,7 +140,7 @@ def manifest_without(manifest: Mapping[str, Any], changed: Mapping[str, Place | 
         if name not in content["files"] or file.content is None:
             continue
         after = sha256_of(file.content)
-        if name.startswith("leads.") and content["files"][name] != after:
+        if name.startswith(LIST) and content["files"][name] != after:
             content["prospects"] -= file.removed
         content["files"][name] = after
     return sealed(content)

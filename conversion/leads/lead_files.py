@@ -53,6 +53,8 @@ from conversion.runtime.seals import sealed, sha256_of, unsealed
 from conversion.runtime.validation import first_fault
 
 FOLDER: Final = "data/leads"
+LIST: Final = "leads."
+"""How the name of the list's own file begins; its format follows."""
 MANIFEST: Final = "manifest.json"
 USAGE: Final = "usage.parquet"
 EVIDENCE: Final = "evidence.json"
@@ -79,6 +81,11 @@ class Manifest(BaseModel):
     model_sha256: Sha256 = Field(description="of the model file that scored it")
     inputs: dict[str, Sha256] = Field(description="sha256 of each file that it was made from")
     files: dict[str, Sha256] = Field(description="sha256 of each file beside the manifest")
+
+    @property
+    def leads(self) -> str:
+        """The file of the list itself: its format is that of the params of its day, not of today's."""
+        return next(name for name in self.files if name.startswith(LIST))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,31 +247,29 @@ def _write_blocks(folder: Path, leads: str, ranked: RankedBlocks, top_n: int) ->
 # Reading
 
 
-def read_lead_files(root: Path, file_format: str, contract: Contract) -> LeadFiles | None:
-    """Read a lead list, each file once, so that the bytes hashed are the bytes parsed.
+def read_lead_files(root: Path, contract: Contract) -> LeadFiles | None:
+    """Read a lead list in the format it has, each file once, so that the bytes hashed are the bytes parsed.
 
     Parameters
     ----------
     root
-        The project's root.
-    file_format
-        ``score.format`` of params.yaml.
+        The project's root, or a publication.
     contract
         Of the model that scored the list: names its columns.
 
     Returns
     -------
-    LeadFiles, or None if there is no list in this format
+    LeadFiles, or None if there is no list
 
     Raises
     ------
     ArtifactError
         A file is missing, does not match the manifest, or is not a lead list of this contract.
     """
-    manifest = read_list_manifest(root, file_format)
+    manifest = read_list_manifest(root)
     if manifest is None:
         return None
-    folder, name = root / FOLDER, f"leads.{file_format}"
+    folder, name = root / FOLDER, manifest.leads
     leads = parsed_leads(folder / name, _read_verified(folder, name, manifest), contract)
     usage_columns = ["id", contract.usage.time, *contract.counts, *contract.usage.measures]
     return LeadFiles(
@@ -275,21 +280,19 @@ def read_lead_files(root: Path, file_format: str, contract: Contract) -> LeadFil
     )
 
 
-def read_list_of_model(root: Path, file_format: str, contract: Contract, model_sha256: str) -> LeadFiles:
+def read_list_of_model(root: Path, contract: Contract, model_sha256: str) -> LeadFiles:
     """Read the project's lead list, after checking that a model scored it; see `read_lead_files`.
 
     Raises
     ------
     InputError
-        There is no list in this format.
+        There is no list.
     ArtifactError
         Another model scored it, or what `read_lead_files` raises.
     """
-    files = read_lead_files(root, file_format, contract)
+    files = read_lead_files(root, contract)
     if files is None:
-        raise InputError(
-            f"{FOLDER}/leads.{file_format}: not found; the stage score writes it: run 'dvc repro score'"
-        )
+        raise InputError(f"{FOLDER}: has no list; the stage score writes it: run 'dvc repro score'")
     if files.manifest.model_sha256 != model_sha256:
         raise ArtifactError(
             f"{FOLDER}: another model scored the list than models/model.joblib: they are of different runs; "
@@ -298,24 +301,26 @@ def read_list_of_model(root: Path, file_format: str, contract: Contract, model_s
     return files
 
 
-def read_list_manifest(root: Path, file_format: str) -> Manifest | None:
-    """Read what the list is; None: there is no list in this format.
+def read_list_manifest(root: Path) -> Manifest | None:
+    """Read what the list is; None: there is no list.
 
     Raises
     ------
     ArtifactError
-        The manifest was edited, or a list is there without one.
+        The manifest was edited, names no list, or a list is there without one.
     """
-    folder, name = root / FOLDER, f"leads.{file_format}"
+    folder = root / FOLDER
     if not (folder / MANIFEST).is_file():
-        if (folder / name).exists():
+        if found := sorted(folder.glob(f"{LIST}*")):
             raise ArtifactError(
-                f"{folder / MANIFEST}: not found, but {folder / name} is there: 'score' did not end, or "
+                f"{folder / MANIFEST}: not found, but {found[0]} is there: 'score' did not end, or "
                 f"another version wrote it; {AGAIN}"
             )
         return None
     manifest = _read_manifest(folder / MANIFEST)
-    return manifest if name in manifest.files else None
+    if not any(name.startswith(LIST) for name in manifest.files):
+        raise ArtifactError(f"{folder / MANIFEST}: names no file {LIST}*; {AGAIN}")
+    return manifest
 
 
 def read_beside_list(root: Path, manifest: Manifest, contract: Contract) -> BesideList:

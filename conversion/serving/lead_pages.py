@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from conversion.data.timeline import days_before_monday
+from conversion.leads.lead_batches import LEADS
 from conversion.leads.lead_columns import REASON_COLUMNS
-from conversion.leads.lead_files import LeadFiles, read_lead_files, read_list_manifest
+from conversion.leads.lead_files import LIST, LeadFiles, read_lead_files, read_list_manifest
 from conversion.pages.lead_table import LeadTable
 from conversion.pages.list_query import ListQuery, Selection
 from conversion.pages.stored_table import StoredTable
@@ -103,17 +104,13 @@ class LeadList:
         return sha256_of(self.files.manifest.model_dump_json().encode())
 
 
-def read_lead_list(
-    root: Path, file_format: str, messages: Messages, indexes: Path | None = None
-) -> LeadList | None:
+def read_lead_list(root: Path, messages: Messages, indexes: Path | None = None) -> LeadList | None:
     """Read what ``score`` wrote: a small list into memory, of a large one in Parquet an index.
 
     Parameters
     ----------
     root
         The folder that has the list.
-    file_format
-        ``score.format`` of params.yaml.
     messages
         Of the contract of the model that scored the list.
     indexes
@@ -124,16 +121,18 @@ def read_lead_list(
     ArtifactError
         See `conversion.leads.lead_files.read_lead_files`.
     """
-    manifest = read_list_manifest(root, file_format)
+    manifest = read_list_manifest(root)
     if manifest is None:
         return None
     files: LeadFiles | StoredFiles | None
-    if indexes is not None and file_format == "parquet" and manifest.prospects > LARGE:
+    if indexes is not None and manifest.leads == LEADS and manifest.prospects > LARGE:
         files = read_stored_files(root, manifest, messages.contract, indexes)
     else:
         if manifest.prospects > LARGE:
-            log.warning(TOO_LARGE, extra={"leads": manifest.prospects, "format": file_format})
-        files = read_lead_files(root, file_format, messages.contract)
+            log.warning(
+                TOO_LARGE, extra={"leads": manifest.prospects, "format": manifest.leads.removeprefix(LIST)}
+            )
+        files = read_lead_files(root, messages.contract)
     return None if files is None else LeadList(files, messages)
 
 

@@ -199,7 +199,7 @@ def read_files(
     with _whole_model(folder):
         predictor = make_predictor(model, description, params, known)
     indexes = indexes_folder(root, environment)
-    leads = read_lead_list(folder, params.score.format, predictor.messages, indexes)
+    leads = read_lead_list(folder, predictor.messages, indexes)
     if leads is not None:
         predictor = predictor.beside(leads.files.manifest.tier_cuts, leads.files.evidence)
     with _whole_model(folder):

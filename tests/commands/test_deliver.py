@@ -55,7 +55,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def published(folder: Path) -> pd.DataFrame:
     where = current(folder)
     assert where is not None
-    files = read_lead_files(where, "csv", hubspot())
+    files = read_lead_files(where, hubspot())
     assert files is not None
     return files.leads
 

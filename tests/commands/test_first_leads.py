@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from io import StringIO
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from commands import first_leads
 from conversion.leads.lead_files import write_leads
 from conversion.runtime.errors import InputError
+from conversion.runtime.files import write_json
 
 LEADS = pd.DataFrame(
     {"rank": range(1, 13), "probability": [0.5] * 12, "reason_1": ["Eight people, up from 3"] * 12}
@@ -21,14 +21,11 @@ FIRST = "rank,probability,reason_1\n" + "".join(
 
 @pytest.mark.parametrize("how", ["csv", "json", "parquet"])
 def test_the_first_ten_leads_are_text_in_every_format(
-    how: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = (root / "params.yaml").read_text(encoding="utf-8")
-    (tmp_path / "params.yaml").write_text(
-        re.sub(r"(?<=^score:\n  format: )csv", how, text, flags=re.MULTILINE), encoding="utf-8"
-    )
     monkeypatch.chdir(tmp_path)
     write_leads(LEADS, Path(f"data/leads/top_leads.{how}"))
+    write_json("data/leads/manifest.json", {"files": {f"leads.{how}": "", f"top_leads.{how}": ""}})
     first_leads.main()
     assert capsys.readouterr().out == FIRST
 

@@ -146,7 +146,7 @@ def test_the_company_is_gone_and_the_counts_stay(
     # Lists are readable, with places without a gap.
     for root in (folder, current(folder)):
         assert root is not None
-        read = read_lead_files(root, "csv", hubspot())
+        read = read_lead_files(root, hubspot())
         assert read is not None
         assert read.manifest.prospects == len(read.leads)
     assert not (folder / "data/report.html").exists()

@@ -133,7 +133,7 @@ def refuses(error: type[Exception], message: str) -> None:
 @pytest.mark.usefixtures("project")
 def test_without_a_list() -> None:
     shutil.rmtree(FOLDER)
-    refuses(InputError, r"data/leads/leads.csv: not found; the stage score writes it: run 'dvc repro score'")
+    refuses(InputError, r"data/leads: has no list; the stage score writes it: run 'dvc repro score'")
 
 
 @pytest.mark.usefixtures("project")

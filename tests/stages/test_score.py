@@ -188,7 +188,7 @@ def test_levels_that_the_model_has_not_seen_are_counted_in_one_warning(
     score.main()
     (warning,) = [each for each in caplog.records if "has not seen" in each.getMessage()]
     assert warning.__dict__["unseen"] == "country of 5 rows: AT, CH"
-    found = read_lead_files(Path(), "csv", projects())
+    found = read_lead_files(Path(), projects())
     assert found is not None
     assert set(found.leads["id"]) == set(pipeline.latest["id"])
 

@@ -34,10 +34,9 @@ def test_what_the_pipeline_left_is_read(root: Path) -> None:
 
 
 @pytest.mark.parametrize("file_format", ["csv", "json", "parquet"])
-def test_the_list_is_read_in_each_format(tmp_path: Path, file_format: str) -> None:
+def test_the_list_is_read_in_the_format_that_it_has(tmp_path: Path, file_format: str) -> None:
     lay_out_gate(tmp_path, sound(), file_format)
-    score = sound().params.score.model_copy(update={"format": file_format})
-    inputs = read_gate_inputs(tmp_path, sound().params.model_copy(update={"score": score}), calls=3)
+    inputs = read_gate_inputs(tmp_path, sound().params, calls=3)
     expected = sound().leads["probability"].to_numpy()
     np.testing.assert_allclose(inputs.probability, expected)
     assert inputs.calls == 3

@@ -25,7 +25,7 @@ def delivered(root: Path, pipeline: Pipeline, **more: str) -> Delivery:
 
 
 def publication(root: Path, pipeline: Pipeline, delivery: Delivery, text: str = "calls") -> Publication:
-    files = read_lead_files(root, "csv", pipeline.contract)
+    files = read_lead_files(root, pipeline.contract)
     assert files is not None
     score = pipeline.params.score.model_copy(update={"format": "csv"})
 
@@ -41,7 +41,7 @@ def test_what_is_published_is_the_list_without_those_who_must_not_be_called(tmp_
         delivery = delivered(root, pipeline)
         folder = publish(root, publication(root, pipeline, delivery))
 
-        published = read_lead_files(folder, "csv", pipeline.contract)
+        published = read_lead_files(folder, pipeline.contract)
         assert published is not None
         companies, leads = delivery.companies(), published.leads
         held = companies.loc[companies["status"] == "held_back", "id"]

@@ -97,7 +97,7 @@ def test_a_list_keeps_its_date_model_and_usage_when_the_next_export_is_cleaned(
     write_json(tmp_path / "data/clean/export.json", {"as_of": "2030-01-07"})
     write_parquet(tmp_path / "data/clean/usage.parquet", pipeline.usage.head(0))
     write_parquet(tmp_path / "clean.parquet", pipeline.usage.head(0))
-    found = read_lead_files(tmp_path, "csv", hubspot())
+    found = read_lead_files(tmp_path, hubspot())
     assert found is not None
     assert found.manifest.as_of == pipeline.as_of.date()
     assert found.manifest.model_sha256 == SHA256
@@ -113,7 +113,7 @@ def test_texts_come_back_as_they_were_whatever_they_look_like(
 ) -> None:
     leads = pipeline.leads.head(len(FORMULAS)).assign(INDUSTRY=pd.Series(FORMULAS, dtype="str"))
     write(tmp_path, pipeline, file_format, leads)
-    found = read_lead_files(tmp_path, file_format, hubspot())
+    found = read_lead_files(tmp_path, hubspot())
     assert found is not None
     assert found.leads["INDUSTRY"].tolist() == list(FORMULAS)
     for name in REASON_COLUMNS:
@@ -146,12 +146,26 @@ def test_json_keeps_the_texts_of_the_service(tmp_path: Path, pipeline: Pipeline)
 # What does not belong together
 
 
-@pytest.mark.parametrize("file_format", FORMATS)
-def test_without_a_list_there_is_none(tmp_path: Path, pipeline: Pipeline, file_format: str) -> None:
-    assert read_lead_files(tmp_path, file_format, hubspot()) is None
-    other = "json" if file_format == "csv" else "csv"
-    write(tmp_path, pipeline, other)
-    assert read_lead_files(tmp_path, file_format, hubspot()) is None
+def test_without_a_list_there_is_none(tmp_path: Path) -> None:
+    assert read_lead_files(tmp_path, hubspot()) is None
+
+
+def test_of_lists_in_two_formats_the_manifest_says_which_counts(tmp_path: Path, pipeline: Pipeline) -> None:
+    write(tmp_path, pipeline, "json")
+    folder = write(tmp_path, pipeline, "csv", pipeline.leads.head(5))
+    assert (folder / "leads.json").is_file()
+    found = read_lead_files(tmp_path, hubspot())
+    assert found is not None
+    assert len(found.leads) == 5
+
+
+def test_a_manifest_that_names_no_list_is_refused(tmp_path: Path, pipeline: Pipeline) -> None:
+    folder = write(tmp_path, pipeline, "csv")
+    written = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    del written["sha256"], written["files"]["leads.csv"]
+    write_json(folder / MANIFEST, sealed(written))
+    with pytest.raises(ArtifactError, match=r"manifest.json: names no file leads\.\*; run 'dvc repro score'"):
+        read_lead_files(tmp_path, hubspot())
 
 
 @pytest.mark.parametrize("lost", ["leads.csv", *BESIDE])
@@ -164,14 +178,14 @@ def test_a_lost_file_is_named(tmp_path: Path, pipeline: Pipeline, lost: str) -> 
 
 
 def read_everything(root: Path) -> None:
-    files = read_lead_files(root, "csv", hubspot())
+    files = read_lead_files(root, hubspot())
     assert files is not None
     read_reason_facts(root, files)
 
 
 def test_the_facts_of_reasons_are_those_of_the_leads(tmp_path: Path, pipeline: Pipeline) -> None:
     folder = write(tmp_path, pipeline, "csv")
-    files = read_lead_files(tmp_path, "csv", hubspot())
+    files = read_lead_files(tmp_path, hubspot())
     assert files is not None
 
     facts = read_reason_facts(tmp_path, files)
@@ -191,7 +205,7 @@ def test_a_list_that_was_not_written_to_its_end(tmp_path: Path, pipeline: Pipeli
     with pytest.raises(
         ArtifactError, match=f"{MANIFEST}: not found, but .*leads.csv is there: 'score' did not end"
     ):
-        read_lead_files(tmp_path, "csv", hubspot())
+        read_lead_files(tmp_path, hubspot())
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
@@ -206,7 +220,7 @@ def test_a_file_of_another_run_is_refused(
     name = USAGE if other == USAGE else f"leads.{file_format}"
     (theirs / name).replace(ours / name)
     with pytest.raises(ArtifactError) as told:
-        read_lead_files(tmp_path / "ours", file_format, hubspot())
+        read_lead_files(tmp_path / "ours", hubspot())
     assert re.fullmatch(
         rf".*{name}: sha256 is [0-9a-f]{{64}}, but .*{MANIFEST} says [0-9a-f]{{64}}: the file was changed or "
         r"is of another run; run 'dvc repro score' to write it again",
@@ -219,7 +233,7 @@ def test_an_edited_list_is_refused(tmp_path: Path, pipeline: Pipeline) -> None:
     first = str(pipeline.leads["id"].iloc[0])
     path.write_text(path.read_text(encoding="utf-8").replace(first, "666", 1), encoding="utf-8")
     with pytest.raises(ArtifactError, match=r"leads\.csv: sha256 is"):
-        read_lead_files(tmp_path, "csv", hubspot())
+        read_lead_files(tmp_path, hubspot())
 
 
 def test_an_edited_manifest_is_refused(tmp_path: Path, pipeline: Pipeline) -> None:
@@ -227,7 +241,7 @@ def test_an_edited_manifest_is_refused(tmp_path: Path, pipeline: Pipeline) -> No
     text = path.read_text(encoding="utf-8").replace(f"{pipeline.as_of:%Y-%m-%d}", "2030-01-07")
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ArtifactError, match=f"{MANIFEST}: its content is not what its own sha256 says"):
-        read_lead_files(tmp_path, "csv", hubspot())
+        read_lead_files(tmp_path, hubspot())
 
 
 @pytest.mark.parametrize(
@@ -247,7 +261,7 @@ def test_a_manifest_of_another_kind_is_told_in_one_line(
     del written["sha256"]
     write_json(path, sealed(written | changed))
     with pytest.raises(ArtifactError) as told:
-        read_lead_files(tmp_path, "csv", hubspot())
+        read_lead_files(tmp_path, hubspot())
     assert f"{path}: {says}" in str(told.value)
     assert "\n" not in str(told.value)
 
@@ -259,7 +273,7 @@ def test_a_manifest_that_is_no_json_is_told_in_one_line(
     path = write(tmp_path, pipeline, "csv") / MANIFEST
     path.write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match=f"{MANIFEST}: not what .* writes "):
-        read_lead_files(tmp_path, "csv", hubspot())
+        read_lead_files(tmp_path, hubspot())
 
 
 # A list that agrees with its manifest, and is none
@@ -269,7 +283,7 @@ def test_a_manifest_that_is_no_json_is_told_in_one_line(
 def test_a_table_that_is_no_lead_list(tmp_path: Path, pipeline: Pipeline, file_format: str) -> None:
     write(tmp_path, pipeline, file_format, pipeline.leads.drop(columns=["tier", "reason_2"]))
     with pytest.raises(ArtifactError, match="lacks the columns tier, reason_2; run 'dvc repro score'"):
-        read_lead_files(tmp_path, file_format, hubspot())
+        read_lead_files(tmp_path, hubspot())
 
 
 def spoil(folder: Path, file_format: str, column: str, value: Any) -> None:
@@ -297,7 +311,7 @@ def test_text_where_a_number_belongs_is_refused(
 ) -> None:
     spoil(write(tmp_path, pipeline, file_format), file_format, column, "call first")
     with pytest.raises(ArtifactError) as told:
-        read_lead_files(tmp_path, file_format, hubspot())
+        read_lead_files(tmp_path, hubspot())
     kind = "a number" if column in DECIMAL else "a whole number"
     expected = f"leads.{file_format}: {column}: given 'call first' in row 3, should be {kind}; run 'dvc repro"
     assert expected in str(told.value)
@@ -310,7 +324,7 @@ def test_a_value_that_is_missing_is_refused(
 ) -> None:
     spoil(write(tmp_path, pipeline, file_format), file_format, column, None)
     with pytest.raises(ArtifactError, match=rf"{column}: given nothing in row 3, should be a value in each"):
-        read_lead_files(tmp_path, file_format, hubspot())
+        read_lead_files(tmp_path, hubspot())
 
 
 @pytest.mark.parametrize(
@@ -333,25 +347,25 @@ def test_a_value_out_of_bounds_is_refused(
 ) -> None:
     spoil(write(tmp_path, pipeline, "csv"), "csv", column, value)
     with pytest.raises(ArtifactError, match=rf"leads\.csv: {column}: given .* in row 3, should be {says}"):
-        read_lead_files(tmp_path, "csv", hubspot())
+        read_lead_files(tmp_path, hubspot())
 
 
 def test_a_company_that_is_listed_twice_is_refused(tmp_path: Path, pipeline: Pipeline) -> None:
     spoil(write(tmp_path, pipeline, "csv"), "csv", "id", pipeline.leads["id"].iloc[0])
     with pytest.raises(ArtifactError, match=r"id: given .* in row 3, should be each company once"):
-        read_lead_files(tmp_path, "csv", hubspot())
+        read_lead_files(tmp_path, hubspot())
 
 
 @pytest.mark.parametrize("column", ["tier", "INDUSTRY", "sector", "last_active_week", "reason_3", "caution"])
 def test_a_number_where_text_belongs_is_refused(tmp_path: Path, pipeline: Pipeline, column: str) -> None:
     spoil(write(tmp_path, pipeline, "json"), "json", column, 7)
     with pytest.raises(ArtifactError, match=f"{column}: given 7 in row 3, should be text"):
-        read_lead_files(tmp_path, "json", hubspot())
+        read_lead_files(tmp_path, hubspot())
 
 
 def test_what_stands_beside_the_list_is_read_as_it_was(tmp_path: Path, pipeline: Pipeline) -> None:
     write(tmp_path, pipeline, "csv")
-    found = read_lead_files(tmp_path, "csv", hubspot())
+    found = read_lead_files(tmp_path, hubspot())
     assert found is not None
     pd.testing.assert_frame_equal(found.contributions, pipeline.ranked.contributions)
     pd.testing.assert_frame_equal(found.converted, pipeline.converted.companies)
@@ -367,7 +381,7 @@ def test_a_list_of_an_earlier_version_asks_for_dvc_repro(tmp_path: Path, pipelin
     del written["sha256"], written["tier_cuts"]
     write_json(path, sealed(written))
     with pytest.raises(ArtifactError) as told:
-        read_lead_files(tmp_path, "csv", hubspot())
+        read_lead_files(tmp_path, hubspot())
     assert str(told.value) == (
         f"{path}: has no tier_cuts: another version of the project wrote it; "
         "run 'dvc repro score' to write it again"
@@ -390,7 +404,7 @@ def test_contributions_of_others_are_refused(
     write_parquet(folder / name, changed[fault])
     hash_anew(folder)
     with pytest.raises(ArtifactError, match=f"{name}: should have numbers for the ids of the table"):
-        read_lead_files(tmp_path, "csv", hubspot())
+        read_lead_files(tmp_path, hubspot())
 
 
 def test_a_company_that_converted_on_no_day_is_refused(tmp_path: Path, pipeline: Pipeline) -> None:
@@ -402,7 +416,7 @@ def test_a_company_that_converted_on_no_day_is_refused(tmp_path: Path, pipeline:
         ArtifactError,
         match=r"converted\.parquet: converted: given nothing in row 3, should be a value in each",
     ):
-        read_lead_files(tmp_path, "csv", hubspot())
+        read_lead_files(tmp_path, hubspot())
 
 
 def test_evidence_with_gaps_is_refused(tmp_path: Path, pipeline: Pipeline) -> None:
@@ -411,7 +425,7 @@ def test_evidence_with_gaps_is_refused(tmp_path: Path, pipeline: Pipeline) -> No
     write_json(folder / EVIDENCE, evidence | {"lists": 0})
     hash_anew(folder)
     with pytest.raises(ArtifactError, match=r"evidence\.json: lists: Input should be greater"):
-        read_lead_files(tmp_path, "csv", hubspot())
+        read_lead_files(tmp_path, hubspot())
 
 
 def test_usage_that_lacks_columns_is_refused(tmp_path: Path, pipeline: Pipeline) -> None:
@@ -419,12 +433,12 @@ def test_usage_that_lacks_columns_is_refused(tmp_path: Path, pipeline: Pipeline)
     write_parquet(folder / USAGE, pipeline.usage.drop(columns="USERS_EMAIL"))
     hash_anew(folder)
     with pytest.raises(InputError, match="it lacks the columns USERS_EMAIL"):
-        read_lead_files(tmp_path, "csv", hubspot())
+        read_lead_files(tmp_path, hubspot())
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
 def test_an_empty_list_is_a_list(tmp_path: Path, pipeline: Pipeline, file_format: str) -> None:
     write(tmp_path, pipeline, file_format, pipeline.leads.head(0))
-    found = read_lead_files(tmp_path, file_format, hubspot())
+    found = read_lead_files(tmp_path, hubspot())
     assert found is not None
     assert found.leads.empty

@@ -82,8 +82,8 @@ def write(folder: Path, file_format: str, leads: pd.DataFrame, converted: Any = 
     return folder / FOLDER
 
 
-def read(folder: Path, file_format: str, contract: Contract | None = None) -> pd.DataFrame:
-    found = read_lead_files(folder, file_format, projects() if contract is None else contract)
+def read(folder: Path, contract: Contract | None = None) -> pd.DataFrame:
+    found = read_lead_files(folder, projects() if contract is None else contract)
     assert found is not None
     pd.testing.assert_frame_equal(found.usage, weekly_usage())
     return found.leads
@@ -97,7 +97,7 @@ def cells(table: pd.DataFrame) -> list[list[object]]:
 def test_a_list_is_read_as_it_was(tmp_path: Path, file_format: str) -> None:
     leads = leads_of()
     write(tmp_path, file_format, leads)
-    found = read(tmp_path, file_format)
+    found = read(tmp_path)
     assert tuple(found) == (*lead_columns(projects()), "rep", "moved")
     assert found[["rep", "moved"]].isna().all(axis=None)
     assert cells(found.drop(columns=["rep", "moved"])) == cells(leads.round(DECIMALS))
@@ -123,7 +123,7 @@ def test_dates_groups_and_names_that_look_like_something_else_stay_as_they_are(
     texts = {name: pd.Series(shown, dtype="str") for name in ("created_at", "modified", "date")}
     leads = leads_of(contract, first_invoice=days, **texts)
     write(tmp_path, file_format, leads, nobody(contract))
-    found = read(tmp_path, file_format, contract).set_index("id").loc[list(PROSPECTS)]
+    found = read(tmp_path, contract).set_index("id").loc[list(PROSPECTS)]
     for name in texts:
         assert found[name].tolist() == shown[:4]
     assert found["first_invoice"].fillna("").tolist() == ["2020-01-31", "", "2019-12-24", "2020-02-02"]
@@ -152,7 +152,7 @@ def test_no_cell_of_a_csv_is_a_formula_not_even_an_id(tmp_path: Path) -> None:
 def test_shown_text_survives_whatever_is_in_it(tmp_path: Path, file_format: str, text: str) -> None:
     leads = leads_of().assign(name=text)
     write(tmp_path, file_format, leads)
-    assert read(tmp_path, file_format)["name"].tolist() == [text] * 4
+    assert read(tmp_path)["name"].tolist() == [text] * 4
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
@@ -191,7 +191,7 @@ def spoil(folder: Path, column: str, value: Any) -> None:
 def test_a_value_of_another_kind_is_refused(tmp_path: Path, column: str, value: Any, says: str) -> None:
     spoil(write(tmp_path, "json", leads_of()), column, value)
     with pytest.raises(ArtifactError, match=re.escape(says)):
-        read(tmp_path, "json")
+        read(tmp_path)
 
 
 def test_a_flag_in_a_csv_is_true_or_false(tmp_path: Path) -> None:
@@ -200,13 +200,13 @@ def test_a_flag_in_a_csv_is_true_or_false(tmp_path: Path) -> None:
     path.write_text(path.read_text(encoding="utf-8").replace(",True,", ",maybe,"), encoding="utf-8")
     hash_anew(folder)
     with pytest.raises(ArtifactError, match="is_partner: given 'maybe' in row 2, should be True or False"):
-        read(tmp_path, "csv")
+        read(tmp_path)
 
 
 def test_a_list_of_another_contract_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "csv", leads_of())
     with pytest.raises(ArtifactError, match="lacks the columns ALEXA_RANK, EMPLOYEE_RANGE, INDUSTRY, sector"):
-        read_lead_files(tmp_path, "csv", hubspot())
+        read_lead_files(tmp_path, hubspot())
 
 
 def test_usage_of_another_contract_is_refused(tmp_path: Path) -> None:
@@ -214,4 +214,4 @@ def test_usage_of_another_contract_is_refused(tmp_path: Path) -> None:
     write_parquet(folder / USAGE, weekly_usage().drop(columns="automation_runs"))
     hash_anew(folder)
     with pytest.raises(InputError, match="it lacks the columns automation_runs"):
-        read_lead_files(tmp_path, "csv", projects())
+        read_lead_files(tmp_path, projects())

@@ -78,8 +78,8 @@ def both_of(root: Path, pipeline: Pipeline) -> tuple[LeadList, LeadList]:
     """Write a list; return it in memory and in files."""
     messages = PROJECTS if pipeline.contract.companies.ids == "text" else MESSAGES
     write_list(root, pipeline, "parquet", pipeline.ranked.leads)
-    memory = read_lead_list(root, "parquet", messages)
-    files = read_lead_list(root, "parquet", messages, root / INDEXES)
+    memory = read_lead_list(root, messages)
+    files = read_lead_list(root, messages, root / INDEXES)
     assert memory is not None
     assert files is not None
     assert isinstance(memory.files, LeadFiles)
@@ -174,7 +174,7 @@ def test_some_leads_of_the_test_have_usage(both: tuple[LeadList, LeadList]) -> N
 
 
 def opened(root: Path) -> LeadList | None:
-    return read_lead_list(root, "parquet", MESSAGES, root / INDEXES)
+    return read_lead_list(root, MESSAGES, root / INDEXES)
 
 
 def index_of(root: Path) -> Path:
@@ -346,7 +346,7 @@ def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     write_list(tmp_path, small_pipeline(), "parquet")
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(OutputError, match="is not a folder"):
-        read_lead_list(tmp_path, "parquet", MESSAGES, tmp_path / "file")
+        read_lead_list(tmp_path, MESSAGES, tmp_path / "file")
 
 
 def test_rows_of_files_need_not_end_where_those_beside_them_do(tmp_path: Path) -> None:
@@ -355,7 +355,7 @@ def test_rows_of_files_need_not_end_where_those_beside_them_do(tmp_path: Path) -
         table = pq.read_table(folder / name)
         pq.write_table(table, folder / name, row_group_size=rows, write_page_checksum=True)
     hash_anew(folder)
-    memory = present(read_lead_list(tmp_path, "parquet", MESSAGES))
+    memory = present(read_lead_list(tmp_path, MESSAGES))
     assert lead_page(present(opened(tmp_path)), ListQuery(), 1000, 0) == lead_page(
         memory, ListQuery(), 1000, 0
     )
@@ -365,7 +365,7 @@ def test_a_large_list_in_another_format_is_held_in_memory_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_list(tmp_path, small_pipeline(), "csv")
-    found = present(read_lead_list(tmp_path, "csv", MESSAGES, tmp_path / INDEXES))
+    found = present(read_lead_list(tmp_path, MESSAGES, tmp_path / INDEXES))
     assert isinstance(found.files, LeadFiles)
     assert any("set score.format to parquet" in message for message in caplog.messages)
 

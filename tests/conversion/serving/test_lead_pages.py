@@ -29,8 +29,8 @@ def write(folder: Path, leads: pd.DataFrame, pipeline: Pipeline, file_format: st
     write_list(folder, pipeline, file_format, leads.assign(rank=range(1, len(leads) + 1)))
 
 
-def read(folder: Path, file_format: str) -> LeadList:
-    lead_list = read_lead_list(folder, file_format, MESSAGES)
+def read(folder: Path) -> LeadList:
+    lead_list = read_lead_list(folder, MESSAGES)
     assert lead_list is not None
     return lead_list
 
@@ -41,7 +41,7 @@ def lead_list(
 ) -> LeadList:
     folder = tmp_path_factory.mktemp(request.param)
     write(folder, pipeline.leads, pipeline, request.param)
-    return read(folder, request.param)
+    return read(folder)
 
 
 # Pages
@@ -96,7 +96,7 @@ def test_pages_of_a_tier(lead_list: LeadList) -> None:
 def test_labels_stay_text(tmp_path: Path, pipeline: Pipeline, file_format: str, label: str) -> None:
     leads = pipeline.leads.head(3).assign(INDUSTRY=pd.Series([label, None, label], dtype="str"))
     write(tmp_path, leads, pipeline, file_format)
-    found = lead_page(read(tmp_path, file_format), ListQuery(), 3, 0).leads
+    found = lead_page(read(tmp_path), ListQuery(), 3, 0).leads
     assert [lead.INDUSTRY for lead in found] == [label, None, label]
 
 
@@ -107,7 +107,7 @@ def test_a_list_of_one_person_companies(
 ) -> None:
     leads = pipeline.leads.head(3).assign(EMPLOYEE_RANGE=pd.Series(ranges, dtype="str"))
     write(tmp_path, leads, pipeline, file_format)
-    found = lead_page(read(tmp_path, file_format), ListQuery(), 3, 0).leads
+    found = lead_page(read(tmp_path), ListQuery(), 3, 0).leads
     assert [lead.EMPLOYEE_RANGE for lead in found] == ranges
 
 
@@ -115,7 +115,7 @@ def test_a_list_of_one_person_companies(
 def test_a_list_of_companies_never_seen(tmp_path: Path, pipeline: Pipeline, file_format: str) -> None:
     never = pipeline.leads[pipeline.leads["last_active_week"].isna()].head(3)
     write(tmp_path, never, pipeline, file_format)
-    found = lead_page(read(tmp_path, file_format), ListQuery(), 3, 0).leads
+    found = lead_page(read(tmp_path), ListQuery(), 3, 0).leads
     assert [(lead.last_active_week, lead.last_week_actions, lead.last_week_users) for lead in found] == [
         (None, None, None)
     ] * 3
@@ -125,7 +125,7 @@ def test_a_list_of_companies_never_seen(tmp_path: Path, pipeline: Pipeline, file
 def test_long_ids(tmp_path: Path, pipeline: Pipeline, file_format: str) -> None:
     ids = [2**53 + 1, -(10**18) + 1, 10**18 - 1]
     write(tmp_path, pipeline.leads.head(3).assign(id=ids), pipeline, file_format)
-    lead_list = read(tmp_path, file_format)
+    lead_list = read(tmp_path)
     assert [lead.id for lead in lead_page(lead_list, ListQuery(), 3, 0).leads] == ids
     assert find_lead(lead_list, ids[0]) is not None
     assert find_lead(lead_list, ids[0] - 1) is None

@@ -110,6 +110,19 @@ def test_a_new_list_and_model_replace_the_old_at_once() -> None:
     assert not worker.look_twice()
 
 
+def test_another_format_in_the_params_takes_no_delivery_away() -> None:
+    publish(delivery(1, small_pipeline()))
+    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    params["score"]["format"] = "parquet"
+    Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    worker = Worker()
+    assert worker.state.delivery == 1
+    assert worker.state.served_list is not None, "the delivery was written before the params were edited"
+    publish(delivery(2, small_pipeline()))
+    assert worker.look_twice()
+    assert worker.state.delivery == 2
+
+
 def test_a_large_list_is_replaced_at_once_and_has_an_index_of_its_own(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,20 @@ def test_without_a_list_there_is_none_to_tell_of() -> None:
     assert state.served_list is None
     assert state.predictor.evidence is None
     assert state.predictor.cuts == cuts_by_probability(load_params().score.tiers)
+
+
+@pytest.mark.parametrize("written", ["csv", "json", "parquet"])
+def test_a_list_keeps_the_format_that_it_was_written_in(folder: Path, written: str) -> None:
+    """``score.format`` is of the next list."""
+    shutil.rmtree("data/leads")
+    write_list(folder, small_pipeline(), written, model_sha256=sha256("models/model.joblib"))
+    for asked in ("csv", "json", "parquet"):
+        params = small_pipeline().params.model_dump(mode="json")
+        params["score"]["format"] = asked
+        Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+        found = read_files(load_params(), {})
+        assert found.leads is not None, asked
+        assert found.leads.leads["id"].tolist() == small_pipeline().leads["id"].tolist()
 
 
 @pytest.mark.usefixtures("folder")
