@@ -225,11 +225,11 @@ class Client:
         self.state = state
         self.app = http_api(state, bentoml_app)
 
-    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Send one request and wait for the answer."""
+    def request(self, method: str, path: str, address: str = "127.0.0.1", **options: Any) -> httpx.Response:
+        """Send one request from an address and wait for the answer."""
 
         async def send() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False, client=(address, 123))
             async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
                 return await client.request(method, path, **options)
 

@@ -16,6 +16,7 @@ from typing import Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from starlette.datastructures import Headers
+from starlette.types import Scope
 
 COOKIE: Final = "conversion_session"
 SESSION_HOURS: Final = 12
@@ -173,8 +174,14 @@ def login_form(body: bytes) -> tuple[bytes, str]:
     return bytes_of(token), next_page(given.get("next", LIST))
 
 
+def address_of(scope: Scope) -> str:
+    """Return the address that a request came from; empty: it is not known."""
+    client = scope.get("client")
+    return "" if client is None else str(client[0])
+
+
 class Attempts:
-    """Counts wrong tokens by address, so that nobody can try many.
+    """Counts wrong tokens by address, of forms and headers alike, so that nobody can try many.
 
     Parameters
     ----------

@@ -15,8 +15,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from conversion.pages.layout import HEADERS, NOT_STORED
+from conversion.pages.words import plural
 from conversion.runtime.errors import ServiceError
-from conversion.serving.login import LIST, Sessions, is_page, is_same_origin
+from conversion.serving.login import LIST, Attempts, Sessions, address_of, is_page, is_same_origin
 from conversion.serving.messages import Error
 from conversion.serving.request_body import JSON
 from conversion.serving.telemetry import Telemetry
@@ -105,7 +106,8 @@ class TokenMiddleware:
     """Refuses requests without the token or the cookie of a login, except those to `OPEN_PATHS`.
 
     Visitors of pages are sent to the login. The cookie counts only for requests that change nothing, or that
-    come from a page of the service.
+    come from a page of the service. An address that has sent too many wrong tokens must wait, also with the
+    right one, which it could have guessed.
 
     Parameters
     ----------
@@ -113,36 +115,55 @@ class TokenMiddleware:
         Answers the other requests.
     sessions
         Know the token and the cookies; None: clients need no token.
+    attempts
+        Wrong tokens by address, those of the login's form too.
     telemetry
         Counts the refused requests.
     prefix
         Of the login's address.
     """
 
-    def __init__(self, app: ASGIApp, sessions: Sessions | None, telemetry: Telemetry, prefix: str) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        sessions: Sessions | None,
+        attempts: Attempts,
+        telemetry: Telemetry,
+        prefix: str,
+    ) -> None:
         self.app = app
         self.sessions = sessions
+        self.attempts = attempts
         self.telemetry = telemetry
         self.prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer an HTTP request."""
-        if self.sessions is None or self._open(scope["path"]) or self._allowed(scope, self.sessions):
+        if self.sessions is None or self._open(scope["path"]):
             return await self.app(scope, receive, send)
+        answer = self._refusal(scope, self.sessions) or self.app
+        return await answer(scope, receive, send)
+
+    def _refusal(self, scope: Scope, sessions: Sessions) -> Response | None:
+        """Return the answer to a request that is not let in; None: it is."""
+        token, address = _bearer_token(scope), address_of(scope)
+        wait = 0 if token is None else self.attempts.wait_of(address)
+        has_token = token is not None and not wait and sessions.is_token(token)
+        if has_token or self._has_cookie(scope, sessions):
+            return None
+        if wait:
+            self.telemetry.count_refused("unauthorized")
+            return _too_many(wait)
+        if token is not None:
+            self.attempts.count(address)
         if scope["method"] in SAFE_METHODS and is_page(scope["path"]):
-            return await self._to_login(scope)(scope, receive, send)
+            return self._to_login(scope)
         self.telemetry.count_refused("unauthorized")
         body = Error(error="Authorization: a bearer token is required, or the one given is wrong", detail=[])
-        refusal = json_response(body, HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": "Bearer"})
-        return await refusal(scope, receive, send)
+        return json_response(body, HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": "Bearer"})
 
-    def _allowed(self, scope: Scope, sessions: Sessions) -> bool:
+    def _has_cookie(self, scope: Scope, sessions: Sessions) -> bool:
         headers = Headers(scope=scope)
-        scheme, _, token = next(
-            (value for name, value in scope["headers"] if name == b"authorization"), b""
-        ).partition(b" ")
-        if scheme.lower() == b"bearer" and sessions.is_token(token.lstrip(b" ")):
-            return True
         return sessions.signed_in(headers) and (scope["method"] in SAFE_METHODS or is_same_origin(headers))
 
     def _to_login(self, scope: Scope) -> Response:
@@ -153,6 +174,19 @@ class TokenMiddleware:
 
     def _open(self, path: str) -> bool:
         return path in OPEN_PATHS or path.startswith((BENTOML_FOLDER, STATIC_FOLDER))
+
+
+def _bearer_token(scope: Scope) -> bytes | None:
+    """Return the token of the first ``Authorization``; None: there is none, or it is of another scheme."""
+    given: bytes = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    scheme, _, token = given.partition(b" ")
+    return token.lstrip(b" ") if scheme.lower() == b"bearer" else None
+
+
+def _too_many(wait: int) -> Response:
+    sentence = f"Authorization: too many wrong tokens; try again in {plural(wait, 'second')}"
+    headers = {"Retry-After": str(wait)}
+    return json_response(Error(error=sentence, detail=[]), HTTPStatus.TOO_MANY_REQUESTS, headers)
 
 
 class ObserveMiddleware:

@@ -43,11 +43,17 @@ REFUSALS: Final = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not declared as application/json, or is compressed.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "A field is wrong; detail names each one. Nothing was scored.",
-    HTTPStatus.TOO_MANY_REQUESTS: "Too much is being received or waits already; Retry-After says when to try "
-    "again.",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too much is being received or waits already, or too many wrong tokens "
+    "came from this address; Retry-After says when to try again.",
 }
 ON_BODIES: Final = tuple(status for status in REFUSALS if status is not HTTPStatus.NOT_FOUND)
-ON_LEADS: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
+ON_TOKENS: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
+ON_LEADS: Final = (
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+)
 OPEN: Final[Json] = {"security": [{}]}
 ETAG: Final[Json] = {
     "ETag": {
@@ -211,9 +217,7 @@ def _paths(messages: Messages) -> Json:
         "/health": {"get": _operation("health", "Tell which model is served", Health, **OPEN)},
         "/livez": {"get": _operation("livez", "Answer if the process is alive", None, **OPEN)},
         "/readyz": {"get": _operation("readyz", "Answer once requests can be served", None, **OPEN)},
-        "/metrics": {
-            "get": _operation("metrics", "Give Prometheus metrics", None, (HTTPStatus.UNAUTHORIZED,))
-        },
+        "/metrics": {"get": _operation("metrics", "Give Prometheus metrics", None, ON_TOKENS)},
     }
 
 

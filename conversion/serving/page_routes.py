@@ -178,7 +178,7 @@ class Pages:
     async def _with_token(
         self, request: Request, sessions: login.Sessions, token: bytes, following: str
     ) -> Response:
-        address = "" if request.client is None else request.client.host
+        address = login.address_of(request.scope)
         if wait := self.attempts.wait_of(address):
             self.state.telemetry.count_refused("login")
             sentence = f"Too many wrong tokens. Try again in {words.plural(wait, 'second')}."

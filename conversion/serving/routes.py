@@ -86,6 +86,7 @@ def http_api(state: ServiceState, bentoml_app: ASGIApp) -> ASGIApp:
             Middleware(
                 TokenMiddleware,
                 sessions=state.sessions,
+                attempts=state.limits.attempts,
                 telemetry=state.telemetry,
                 prefix=state.settings.root_path,
             ),

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from conversion.runtime.errors import ServiceError
+from conversion.serving.login import ATTEMPTS, COOKIE, WINDOW_SECONDS, Sessions
 from conversion.serving.middleware import TOKEN as TOKEN_VARIABLE
 from conversion.serving.middleware import check_token, token_from
 from conversion.serving.openapi import DOCS_PAGE, openapi_document
@@ -58,8 +59,9 @@ def test_other_paths_are_not_taken_for_the_prefix(prefixed: Client, path: str) -
 # Who may ask
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def guarded(pipeline: Pipeline) -> Client:
+    """Return a client of a service that no address has sent a wrong token to."""
     return Client(state_of(pipeline, token=TOKEN))
 
 
@@ -84,6 +86,55 @@ def test_no_token(guarded: Client, client: Client) -> None:
     error_of(guarded.post("/predict/single", EXAMPLE), 401)
     error_of(guarded.post("/predict/single", "{"), 401)
     assert client.post("/predict/single", EXAMPLE, **with_token(b"Bearer x")).status_code == 200
+
+
+RIGHT = with_token(f"Bearer {TOKEN}".encode())
+WRONG = with_token(b"Bearer wrong")
+
+
+@pytest.mark.parametrize("path", ["/leads", "/", "/leads.csv", "/nowhere"])
+def test_wrong_tokens_are_limited_whichever_way_they_come(guarded: Client, path: str) -> None:
+    for _ in range(ATTEMPTS):
+        assert guarded.get(path, **WRONG).status_code in (303, 401)
+    for given in (WRONG, RIGHT):
+        response = guarded.get(path, **given)
+        assert "too many wrong tokens" in error_of(response, 429).error
+        assert 1 <= int(response.headers["retry-after"]) <= WINDOW_SECONDS + 1
+    form = {"content-type": "application/x-www-form-urlencoded", "sec-fetch-site": "same-origin"}
+    assert guarded.request("POST", "/login", content=f"token={TOKEN}", headers=form).status_code == 429
+    assert guarded.get("/leads", address="10.0.0.2", **RIGHT).status_code == 200
+    metrics = guarded.get("/metrics", address="10.0.0.2", **RIGHT).text
+    refused = ATTEMPTS + 2 if path in ("/leads", "/nowhere") else 2  # the others were sent to the login
+    assert f'conversion_rejected_total{{reason="unauthorized"}} {refused}.0' in metrics
+
+
+def test_an_address_waits_no_longer_than_it_must(guarded: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(guarded.state.limits.attempts, "_clock", lambda: now)
+    for _ in range(ATTEMPTS):
+        error_of(guarded.get("/leads", **WRONG), 401)
+    error_of(guarded.get("/leads", **RIGHT), 429)
+    now = WINDOW_SECONDS
+    assert guarded.get("/leads", **RIGHT).status_code == 200
+
+
+def test_a_request_without_a_token_is_no_attempt(guarded: Client) -> None:
+    """Those signed in go on, too: their cookie is no guess, whatever else comes from their address."""
+    for given in (JSON, {"authorization": "Basic dXNlcjpwYXNz"}):
+        for _ in range(2 * ATTEMPTS):
+            error_of(guarded.get("/leads", headers=given), 401)
+    assert guarded.get("/leads", **RIGHT).status_code == 200
+    for _ in range(2 * ATTEMPTS):
+        guarded.get("/leads", **WRONG)
+    cookie = f"{COOKIE}={Sessions(TOKEN).value()}"
+    assert guarded.get("/leads", headers={"cookie": cookie}).status_code == 200
+
+
+def test_any_number_of_right_tokens_is_let_in(guarded: Client) -> None:
+    for _ in range(ATTEMPTS - 1):
+        error_of(guarded.get("/leads", **WRONG), 401)
+    for _ in range(3 * ATTEMPTS):
+        assert guarded.get("/leads", **RIGHT).status_code == 200
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR", "Bearer  "])
