@@ -111,7 +111,7 @@ class LeadTable:
 
     @cached_property
     def has_past(self) -> bool:
-        """Whether any lead was on the list of the week before."""
+        """Whether any lead was on the list before."""
         return "rank_before" in self.leads and bool(self.leads["rank_before"].notna().any())
 
     # Selecting
@@ -199,7 +199,7 @@ class LeadTable:
 
     @cached_property
     def moved(self) -> Floats:
-        """By how much each lead's probability rose since the week before; NaN: it is new."""
+        """By how much each lead's probability rose since the list before; NaN: it is new."""
         now: Floats = self.leads["probability"].to_numpy(dtype=np.float64)
         before: Floats = self.leads["probability_before"].to_numpy(dtype=np.float64, na_value=np.nan)
         return now - before

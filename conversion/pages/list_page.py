@@ -33,7 +33,7 @@ CSV_ROWS: Final = 5_000
 
 @dataclass(frozen=True)
 class Moved:
-    """What changed since the week before.
+    """What changed since the list before.
 
     Attributes
     ----------

@@ -20,8 +20,8 @@ MAX_GIVEN: Final = 80
 SORTS: Final = {
     "rank": "Rank",
     "value": "Expected value",
-    "rose": "Rose most since last week",
-    "fell": "Fell most since last week",
+    "rose": "Rose most since the list before",
+    "fell": "Fell most since the list before",
     "name": "Name",
 }
 """The orders, and what people call them."""

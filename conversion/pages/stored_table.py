@@ -93,7 +93,7 @@ class StoredTable(LeadTable):
 
     @cached_property
     def has_past(self) -> bool:
-        """Whether any lead was on the list of the week before."""
+        """Whether any lead was on the list before."""
         return bool(self._says["has_past"])
 
     @cached_property

@@ -161,7 +161,7 @@ def words_of(column: str) -> str:
 
 
 def moved(rank: int, before: int | None) -> str:
-    """Say where a company was on the list of the week before.
+    """Say where a company was on the list before.
 
     Examples
     --------

@@ -124,7 +124,7 @@ class LeadsQuery(BaseModel):
     sort: str = Field(
         "rank",
         description="the order: value by expected value, rose and fell by how much the probability changed "
-        "since the week before; only where the list has these; empty: rank",
+        "since the list before; only where the list has these; empty: rank",
         json_schema_extra={"enum": ["", *SORTS]},  # empty, as forms send it: by rank
     )
     limit: WholeNumber = Field(50, ge=1, le=MAX_LEADS, description="leads on the page at most")

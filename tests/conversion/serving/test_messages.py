@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from conversion.config.params import ConfidenceOdds, TierProbabilities
 from conversion.leads.lead_columns import REASON_COLUMNS, lead_columns
+from conversion.pages.list_query import SORTS
 from conversion.serving.message_types import MAX_COUNT, MAX_ID, MAX_TOTAL, MAX_WEEKS, Day
 from conversion.serving.messages import (
     MAX_LEADS,
@@ -326,3 +327,12 @@ def test_queries_that_are_refused(name: str, value: str) -> None:
         LeadsQuery.model_validate_strings({name: value})
     (fault,) = caught.value.errors()
     assert fault["loc"] == (name,)
+
+
+def test_what_rose_or_fell_is_since_the_list_before_however_old_that_is() -> None:
+    """As ``probability_before`` says: several weeks may lie between two deliveries."""
+    description = LeadsQuery.model_fields["sort"].description
+    assert description is not None
+    for text in (description, SORTS["rose"], SORTS["fell"]):
+        assert "since the list before" in text
+        assert "week" not in text
