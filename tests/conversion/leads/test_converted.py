@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -48,10 +49,14 @@ def test_the_day_is_that_of_the_conversion_that_the_snapshot_counts(pipeline: Pi
     assert (waited < pd.Timedelta(days=7)).any(), "some are seen at the last Monday before"
 
 
-def test_they_are_shown_as_leads_are(pipeline: Pipeline) -> None:
+@pytest.mark.parametrize("made", [projects_pipeline, members])
+def test_they_are_shown_as_leads_are(made: Callable[[], Pipeline]) -> None:
+    pipeline = made()
     found = pipeline.converted.companies.set_index("id")
     exported = pipeline.companies.set_index("id").loc[found.index]
-    for name in pipeline.contract.companies.shown:
+    shown = pipeline.contract.companies.shown
+    assert shown, "else nothing is compared"
+    for name in shown:
         assert found[name].fillna("").tolist() == exported[name].fillna("").tolist()
 
 
