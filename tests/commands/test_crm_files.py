@@ -39,6 +39,8 @@ def test_the_last_delivery_is_written_again(tmp_path: Path, capsys: pytest.Captu
     assert "crm/salesforce.csv" not in read_files(folder)
     run(tmp_path, "python -m commands.crm_files")
     assert {"crm/excel.csv", "crm/salesforce.csv"} <= read_files(folder).keys()
+    run(tmp_path, "python -m commands.crm_files --out for-the-team")
+    assert read_files(tmp_path / "for-the-team") == read_files(folder)
     capsys.readouterr()
     run(tmp_path, "python -m commands.crm_files --dry-run")
     assert "crm/salesforce.csv: unchanged, " in capsys.readouterr().out
