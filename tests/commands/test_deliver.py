@@ -92,7 +92,7 @@ def test_a_week_is_delivered_and_published(
 
 def test_the_week_is_made_of_a_project_in_any_folder(project: Path) -> None:
     params = load_params(project / "params.yaml")
-    listed = read_listed(project, params)
+    listed = read_listed(project)
     (last,) = read_deliveries(project)
 
     first, second = (
