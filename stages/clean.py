@@ -13,7 +13,12 @@ from conversion.config.contract_file import load_contract
 from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.config.params_file import load_params
-from conversion.data.cleaning import check_usage_is_left, warn_of_incomplete_week, warn_of_strays
+from conversion.data.cleaning import (
+    check_usage_is_left,
+    warn_of_last_week,
+    warn_of_planned,
+    warn_of_strays,
+)
 from conversion.data.counts import added
 from conversion.data.part_cleaning import (
     TYPED,
@@ -24,7 +29,7 @@ from conversion.data.part_cleaning import (
     merged_levels,
     relevel_part,
 )
-from conversion.data.period import ExportDays, Period, find_period
+from conversion.data.period import ExportDays, Period, find_period, planned_days
 from conversion.data.usage_weeks import days_from_json, merged_weeks, weeks_from_json
 from conversion.engine.kept_parts import kept_parts
 from conversion.engine.run_parts import run_parts
@@ -39,7 +44,7 @@ def main() -> None:
     """Read the typed tables; write the clean ones, the quarantine and the counts."""
     params, contract = load_params(), load_contract("data/contract.json")
     parts = len(parts_at(TYPED / f"{contract.usage.table}.parquet"))
-    period, weeks = period_of(params, contract, parts)
+    period, weeks, planned = period_of(params, contract, parts)
     deduplication = params.clean.deduplication
     first_week = None
     if parts > 1 and contract.learns_from_contacts:
@@ -56,7 +61,8 @@ def main() -> None:
         cleaned = run_parts(clean, parts, params.engine, "clean", kept)
         report = added(each["report"] for each in cleaned)
         warn_of_strays(weeks, period)
-        warn_of_incomplete_week(period)
+        warn_of_last_week(period)
+        warn_of_planned(planned, contract)
         check_usage_is_left(report["usage"]["kept"], report["usage"]["quarantined"], period.as_of, contract)
         levels = merged_levels([each["levels"] for each in cleaned], contract)
         if any([*each["levels"][name]] != [*every] for each in cleaned for name, every in levels.items()):
@@ -68,11 +74,16 @@ def main() -> None:
     log.info("cleaned", extra={"as_of": report["as_of"], **counts})
 
 
-def period_of(params: Params, contract: Contract, parts: int) -> tuple[Period, pd.DataFrame]:
-    """Find the weeks that the export covers; return them, and what usage is in each week."""
+def period_of(params: Params, contract: Contract, parts: int) -> tuple[Period, pd.DataFrame, dict[str, int]]:
+    """Find the weeks that the export covers; return them, the usage of each week, and planned conversions.
+
+    These are the rows by the days of conversion that are after the export was taken; none with a given
+    ``data.as_of``, as of which all that came later is unknown.
+    """
     found = run_parts(partial(describe_part, contract, parts), parts, params.engine, "weeks")
     weeks = merged_weeks(weeks_from_json(each["weeks"]) for each in found)
-    converted = days_from_json(itertools.chain.from_iterable(each["converted"] for each in found))
+    rows = added(each["converted"] for each in found)
+    converted = days_from_json(rows)
     signed_up = (
         None
         if found[0]["signed_up"] is None
@@ -84,7 +95,9 @@ def period_of(params: Params, contract: Contract, parts: int) -> tuple[Period, p
         last_days = {pd.Timestamp(week): pd.Timestamp(day) for week, day in read.items()}
     given = None if params.data.as_of is None else pd.Timestamp(params.data.as_of)
     days = ExportDays(signed_up, last_days)
-    return find_period(weeks, converted, given, params.clean, contract, days), weeks
+    period = find_period(weeks, converted, given, params.clean, contract, days)
+    planned = () if given is not None else sorted(planned_days(converted, period, days))
+    return period, weeks, {f"{day:%Y-%m-%d}": rows[day.isoformat()] for day in planned}
 
 
 if __name__ == "__main__":

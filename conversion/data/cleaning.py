@@ -318,8 +318,20 @@ def warn_of_strays(weeks: pd.DataFrame, period: Period) -> None:
         )
 
 
-def warn_of_incomplete_week(period: Period) -> None:
-    """Log which last week is left out as incomplete, why, and how to keep it."""
+def warn_of_last_week(period: Period) -> None:
+    """Log which last week is left out as incomplete, why, and how to keep it; or why it is kept after all."""
+    if period.shown is not None:
+        share = round(period.shown.volume.last / period.shown.volume.usual, 2)
+        log.warning(
+            "the last week looks incomplete and is kept only because a company converted or signed up after "
+            "it; data.as_of leaves it out",
+            extra={
+                "week": f"{period.last:%Y-%m-%d}",
+                "share_of_usual_volume": share,
+                "day": f"{period.shown.day:%Y-%m-%d}",
+                "leave_out": _run_as_of(period.last),
+            },
+        )
     why: dict[str, object]
     if period.early is not None:
         last_day = period.early.last_day
@@ -332,6 +344,31 @@ def warn_of_incomplete_week(period: Period) -> None:
         return
     week, keep = f"{period.as_of:%Y-%m-%d}", _run_as_of(period.as_of + WEEK)
     log.warning("%s and is left out; data.as_of keeps it", what, extra={"week": week, **why, "keep": keep})
+
+
+def warn_of_planned(rows: Mapping[str, int], contract: Contract) -> None:
+    """Log how many conversions are dated after the export was taken.
+
+    Parameters
+    ----------
+    rows
+        By day, in order.
+    contract
+        Names the column.
+    """
+    if not rows:
+        return
+    subscriptions = contract.companies.subscriptions
+    log.warning(
+        "conversions dated after the last day of usage are not known yet: they do not count, nor show when "
+        "the export was taken; correct the days, unless they are booked ahead",
+        extra={
+            "column": contract.companies.converted if subscriptions is None else subscriptions.start,
+            "rows": sum(rows.values()),
+            "first": next(iter(rows)),
+            "last": [*rows][-1],
+        },
+    )
 
 
 def _run_as_of(as_of: pd.Timestamp) -> str:

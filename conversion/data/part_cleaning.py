@@ -21,7 +21,7 @@ from conversion.data.clean_tables import CleanTables, Quarantine, clean_tables, 
 from conversion.data.histories import history_files
 from conversion.data.period import Period, export_days
 from conversion.data.timeline import on_mondays
-from conversion.data.usage_weeks import days_to_json, usage_weeks, weeks_to_json
+from conversion.data.usage_weeks import day_counts, days_to_json, usage_weeks, weeks_to_json
 from conversion.runtime.files import read_parquet, write_parquet
 from conversion.runtime.parts import clear_table, part_path
 
@@ -53,7 +53,7 @@ def describe_part(contract: Contract, parts: int, part: int) -> dict[str, Any]:
     converted, days = export_days(tables, None, contract)
     return {
         "weeks": weeks_to_json(usage_weeks(tables[contract.usage.table], contract)),
-        "converted": days_to_json(converted),
+        "converted": day_counts(converted),
         "signed_up": days_to_json(days.signed_up),
     }
 

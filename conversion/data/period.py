@@ -35,6 +35,13 @@ class EarlyEnd(NamedTuple):
     last_day: pd.Timestamp | None
 
 
+class Shown(NamedTuple):
+    """A ``day`` of a company that shows that the last week was over, though its ``volume`` looks too low."""
+
+    day: pd.Timestamp
+    volume: Volume
+
+
 class ExportDays(NamedTuple):
     """Days that show when the export was taken, where the contract records them.
 
@@ -68,6 +75,8 @@ class Period(NamedTuple):
         The latest moment that ``data.as_of`` may be, if ``as_of`` is earlier because last weeks are strays.
     early
         How the week that begins at ``as_of`` ends, if that week is left out because it ends early.
+    shown
+        The day by which alone the last week counts as complete, if its volume does not look so.
     """
 
     first: pd.Timestamp
@@ -76,6 +85,7 @@ class Period(NamedTuple):
     incomplete: Volume | None = None
     latest: pd.Timestamp | None = None
     early: EarlyEnd | None = None
+    shown: Shown | None = None
 
 
 def export_days(
@@ -162,6 +172,17 @@ def find_period(
     return period
 
 
+def planned_days(converted: pd.Series, period: Period, days: ExportDays) -> pd.Series:
+    """Return the days of conversion that are after the export was taken, as far as usage shows when that was.
+
+    They are not known at the period's ``as_of``. Without last days of usage, the
+    export may have been taken at any moment of the week that follows: only later days are returned.
+    """
+    last_day = None if days.last_days is None else days.last_days.get(period.last)
+    from_day = period.last + 2 * WEEK if last_day is None else last_day + pd.Timedelta(days=1)
+    return converted[converted >= max(from_day, period.as_of)]
+
+
 def strays(when: pd.Series, period: Period) -> pd.Series:
     """Return which usage rows (by the first day of their week) lie outside the export's weeks."""
     return (when < period.first) | (when > period.last)
@@ -229,16 +250,21 @@ def _complete_period(
 ) -> Period:
     """Return the period that ends with the last complete week of the run.
 
-    A day that shows that the last week was over decides before one that shows that it was not, and both
-    before the volume. Without a share of the usual volume, ``clean.partial_week``, nothing is judged.
+    With the last days of usage, these decide when the export was taken: a company's day may be booked ahead.
+    Without them, a company's day that shows that the last week was over decides before one that shows that it
+    was not. The volume comes last. Without a share of the usual volume, ``clean.partial_week``, nothing is
+    judged.
     """
     first, last = run.index[0], run.index[-1]
     whole = Period(first, last, last + WEEK)
-    if not settings.partial_week or any(
-        _reaches(each, last) for each in (converted, days.signed_up) if each is not None
-    ):
+    if not settings.partial_week:
         return whole
-    if days.last_days is not None and days.last_days.get(last) == last + SUNDAY:
+    if days.last_days is None:
+        shown = [day for each in (converted, days.signed_up) if (day := _reaching(each, last)) is not None]
+        if shown:
+            volume = _volume_if_incomplete(weeks, run.index, settings)
+            return whole if volume is None else whole._replace(shown=Shown(max(shown), volume))
+    elif days.last_days.get(last) == last + SUNDAY:
         return whole
     early = _early_usage(days.last_days, run.index) or _early_sign_ups(days.signed_up, last)
     if early is not None:
@@ -252,13 +278,16 @@ SUNDAY: Final = pd.Timedelta(days=6)
 FRIDAY: Final = pd.Timedelta(days=4)
 
 
-def _reaches(days: pd.Series, week: pd.Timestamp) -> bool:
-    """Return whether the newest day shows that the week was over when the export was taken.
+def _reaching(days: pd.Series | None, week: pd.Timestamp) -> pd.Timestamp | None:
+    """Return the newest day if it shows that the week was over when the export was taken.
 
     It is the week's last day, or lies in the next week. A later one was planned ahead, and does not show when
     the export was taken.
     """
-    return bool(week + SUNDAY <= days.max() < week + 2 * WEEK)
+    if days is None:
+        return None
+    newest = days.max()
+    return newest if week + SUNDAY <= newest < week + 2 * WEEK else None
 
 
 def _early_usage(last_days: Mapping[pd.Timestamp, pd.Timestamp] | None, weeks: pd.Index) -> EarlyEnd | None:

@@ -80,6 +80,12 @@ def days_to_json(days: pd.Series | None) -> list[str] | None:
     return [day.isoformat() for day in days.dropna().drop_duplicates().sort_values()]
 
 
+def day_counts(days: pd.Series) -> dict[str, int]:
+    """Count the rows of each day of a column, as JSON has them."""
+    counts = days.value_counts().sort_index()
+    return dict(zip(days_to_json(counts.index.to_series()) or (), counts.tolist(), strict=True))
+
+
 def days_from_json(days: Iterable[str]) -> pd.Series:
-    """Return days that `days_to_json` wrote, of one part or several."""
+    """Return days that `days_to_json` or `day_counts` wrote, of one part or several."""
     return pd.Series(pd.DatetimeIndex([*days]).as_unit("us"))

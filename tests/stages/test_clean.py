@@ -186,6 +186,21 @@ def test_the_stage_says_which_week_ends_early_and_why(
     assert said.getMessage() == "the last week ends early and is left out; data.as_of keeps it"
     assert (said.week, said.last_day, said.of) == ("2019-02-25", "2019-02-27", "usage")
     assert said.keep == "dvc exp run -S data.as_of=2019-03-04"
+    path = project / "data/typed/accounts.parquet"
+    accounts = pd.read_parquet(path)
+    free = accounts.index[accounts["paid_since"].isna()]
+    accounts.loc[free, "paid_since"] = pd.Timestamp("2019-03-04")
+    accounts.to_parquet(path)
+    before = (project / "metrics/cleaning.json").read_bytes()
+    caplog.clear()
+    clean.main()
+    assert (project / "metrics/cleaning.json").read_bytes() == before, "booked ahead is not known"
+    again, booked = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert again.getMessage() == said.getMessage()
+    assert booked.getMessage().startswith("conversions dated after the last day of usage are not known yet")
+    found: Any = booked
+    assert (found.column, found.rows) == ("paid_since", 1)
+    assert (found.first, found.last) == ("2019-03-04", "2019-03-04")
 
 
 def test_the_stage_refuses_aliases_in_a_circle(project: Path) -> None:

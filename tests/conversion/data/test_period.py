@@ -18,6 +18,7 @@ from conversion.data.period import (
     describe_first,
     export_days,
     find_period,
+    planned_days,
     strays,
 )
 from conversion.data.timeline import WEEK
@@ -235,21 +236,28 @@ def taken(
     last_days: dict[int, int] | None = None,
     signed_up: list[int] | None = None,
     usage: pd.DataFrame | None = None,
+    converted: list[int] | None = None,
     **changed: Any,
 ) -> Period:
-    """Find the period by the last day with usage of each week, Monday is 0, or by days of sign-up.
+    """Find the period by the last day with usage of each week, Monday is 0, or by days of companies.
 
     Weeks and days are counted as in `usage_of`: week 0 ends, and day 0 is, at `AS_OF`.
     """
-    ends = None
-    if last_days is not None:
-        mondays = {week: AS_OF + (week - 1) * WEEK for week in last_days}
-        ends = {mondays[week]: mondays[week] + pd.Timedelta(days=day) for week, day in last_days.items()}
-    days = None
-    if signed_up is not None:
-        days = pd.Series([AS_OF + pd.Timedelta(days=day) for day in signed_up], dtype="datetime64[us]")
+    days = ExportDays(None if signed_up is None else moments(signed_up), ends_of(last_days))
     rows = usage_of(steady()) if usage is None else usage
-    return find_period(rows, NEVER, None, settings(**changed), hubspot(), ExportDays(days, ends))
+    paid = NEVER if converted is None else moments(converted)
+    return find_period(rows, paid, None, settings(**changed), hubspot(), days)
+
+
+def moments(days: list[int]) -> pd.Series:
+    return pd.Series([AS_OF + pd.Timedelta(days=day) for day in days], dtype="datetime64[us]")
+
+
+def ends_of(last_days: dict[int, int] | None) -> dict[pd.Timestamp, pd.Timestamp] | None:
+    if last_days is None:
+        return None
+    mondays = {week: AS_OF + (week - 1) * WEEK for week in last_days}
+    return {mondays[week]: mondays[week] + pd.Timedelta(days=day) for week, day in last_days.items()}
 
 
 def each_week(day: int, last: int) -> dict[int, int]:
@@ -298,11 +306,45 @@ def test_a_row_with_a_future_day_ends_no_week() -> None:
     assert taken(each_week(6, 6) | {3: 0}, usage=usage).as_of == AS_OF
 
 
-def test_a_conversion_or_sign_up_after_it_shows_that_a_week_is_over() -> None:
-    assert taken(each_week(6, 2), signed_up=[-300, -1]).as_of == AS_OF
-    assert taken(each_week(6, 2), signed_up=[-300, 3]).as_of == AS_OF
-    assert taken(each_week(6, 2), signed_up=[-300, -2]).as_of == AS_OF - WEEK
-    assert taken(each_week(6, 2), signed_up=[-300, 7]).as_of == AS_OF - WEEK, "planned ahead"
+@pytest.mark.parametrize("day", [-2, -1, 0, 3, 7])
+def test_a_day_after_the_last_usage_does_not_show_that_a_week_is_over(day: int) -> None:
+    """It may be booked ahead: one subscription from next Monday on would make half a week a whole one."""
+    early = taken(each_week(6, 2))
+    assert early.as_of == AS_OF - WEEK
+    assert taken(each_week(6, 2), signed_up=[-300, day]) == early
+    assert taken(each_week(6, 2), converted=[-300, day]) == early
+    assert taken(each_week(6, 6), converted=[-300, day]) == taken(each_week(6, 6))
+
+
+@given(days=st.lists(st.integers(-400, 40), max_size=5), last=st.integers(0, 6))
+def test_where_the_last_day_of_usage_is_known_conversions_decide_nothing(days: list[int], last: int) -> None:
+    assert taken(each_week(6, last), converted=days) == taken(each_week(6, last))
+
+
+def test_without_days_of_usage_a_week_is_over_by_a_conversion_but_not_silently() -> None:
+    little = in_last_week(usage_of(steady()), 3)
+    period = taken(converted=[-300, 3], usage=little)
+    assert (period.as_of, period.incomplete) == (AS_OF, None)
+    assert period.shown is not None
+    assert period.shown.day == AS_OF + pd.Timedelta(days=3)
+    assert period.shown.volume.last < period.shown.volume.usual
+    assert taken(converted=[-300, 3]).shown is None, "it looks complete anyway"
+    assert taken(converted=[-300, -3], usage=little).shown is None
+
+
+@pytest.mark.parametrize(
+    ("last_days", "planned"),
+    [(each_week(6, 6), [0, 0, 3, 7]), (each_week(6, 4), [-2, 0, 0, 3, 7]),
+     (each_week(6, 2), [-2, 0, 0, 3, 7]), (each_week(4, 4), [0, 0, 3, 7]), (None, [7])],
+)  # fmt: skip
+def test_conversions_after_the_export_was_taken_are_planned(
+    last_days: dict[int, int] | None, planned: list[int]
+) -> None:
+    """As far as they are not known as of the list: a day of an idle weekend before it is."""
+    days = moments([-300, -5, -2, 0, 0, 3, 7])
+    period = taken(last_days, converted=[-300])
+    ends = ExportDays(None, ends_of(last_days))
+    assert planned_days(days, period, ends).tolist() == moments(planned).tolist()
 
 
 SUNDAYS = [-1 - 7 * week for week in range(1, 9)]
