@@ -78,7 +78,7 @@ def load_whole(folder: Place, contract: Contract, own: str | None, most: float) 
         **check_other_orphans(current, contract, folder, most),
         **check_aliases(tables, contract),
         "usage_before_conversion": check_usage_before_conversion(current, contract),
-        **check_usage_before_sign_up(current, contract),
+        **check_usage_before_sign_up(current, contract, folder),
         **({"dates_out_of_order": dates} if (dates := check_dates(current, contract)) else {}),
         **check_levels(current, contract),
         **check_contacts(current, contract),
@@ -106,7 +106,7 @@ def load_parts(
         check = partial(check_part, scratch, contract, (first, last), parts)
         counts = added(run_parts(check, parts, params.engine, "load"))
         refuse_parts(scratch, folder, contract, own, split, counts, params.data.max_orphan_share)
-        across = report_checks(counts, split.current, contract)
+        across = report_checks(counts, split.current, contract, folder)
         measured = leaks_of(read_parquet(scratch / LEAKS), split.order)
         leaks = warn_of_leaks(measured, counts["customers"], contract.usage.table)
         profiles = {

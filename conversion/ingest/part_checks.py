@@ -34,9 +34,10 @@ from conversion.ingest.cross_checks import (
     warn_of_other_orphans,
 )
 from conversion.ingest.date_checks import (
-    check_usage_before_sign_up,
     count_dates,
+    count_usage_before_sign_up,
     warn_of_dates,
+    warn_of_usage_before_sign_up,
 )
 from conversion.ingest.folders import Place
 from conversion.ingest.id_checks import (
@@ -104,7 +105,6 @@ def check_part(
     if contract.companies.ids == "text":
         for name, ids in folded_ids(tables, contract).items():
             write_parquet(part_path(_folds(folder, name), part, parts), ids)
-    before = check_usage_before_sign_up(current, contract)
     return {
         "in_two_tables": _in_two_tables(tables, contract),
         "long_ids": count_long_ids(_own(tables, contract, part)),
@@ -112,7 +112,7 @@ def check_part(
         "idle": count_idle(current, contract),
         "lost_ids": count_lost_ids(tables, _here(tables, contract, parts, part), contract),
         "late_usage": count_late_usage(current, contract, first),
-        "before_sign_up": before,
+        "before_sign_up": count_usage_before_sign_up(current, contract),
         "dates": count_dates(current, contract),
         "levels": count_levels(current, contract),
         "contacts": count_contacts(current, contract, last),
@@ -201,8 +201,16 @@ def _folds(folder: Path, table: str) -> Path:
     return folder / f"ids-{table}.parquet"
 
 
-def report_checks(counts: Mapping[str, Any], current: CurrentIds, contract: Contract) -> dict[str, Any]:
-    """Return what the checks across tables report of the counts of all parts, after their warnings."""
+def report_checks(
+    counts: Mapping[str, Any], current: CurrentIds, contract: Contract, folder: Place
+) -> dict[str, Any]:
+    """Return what the checks across tables report of the counts of all parts, after their warnings.
+
+    Raises
+    ------
+    ExportError
+        Too much usage is before the sign-up of its company.
+    """
     usage = contract.usage.table
     orphans = {name: counted for name, counted in counts["orphans"].items() if name != usage}
     report = {
@@ -210,7 +218,7 @@ def report_checks(counts: Mapping[str, Any], current: CurrentIds, contract: Cont
         **warn_of_other_orphans(orphans),
         **warn_of_lost_ids(len(current), counts["lost_ids"], contract),
         "usage_before_conversion": warn_of_late_usage(counts["late_usage"], contract),
-        **counts["before_sign_up"],
+        **warn_of_usage_before_sign_up(counts["before_sign_up"], contract, folder),
     }
     if dates := warn_of_dates(counts["dates"], contract):
         report["dates_out_of_order"] = dates

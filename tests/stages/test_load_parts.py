@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from conversion.config.params_file import load_params
 from conversion.ingest import chunks
@@ -18,10 +20,12 @@ from conversion.runtime.cli import run
 from conversion.stats.hashing import part_of
 from stages import clean, load
 from tests.broken_exports import Broken, Tables, lay_out_params, overlapping, with_orphans, written
+from tests.contract_files import ROOT
 from tests.conversion.ingest import test_cells, test_checks, test_csv_bytes, test_export, test_tables
 from tests.exports import (
     CUSTOMERS,
     USAGE_ACTIONS,
+    projects_export,
     tiny_export,
     write_export,
 )
@@ -106,6 +110,31 @@ def test_companies_in_two_tables_stop_the_load_with_the_same_message(
     whole = lines_of(caplog)
     in_parts(monkeypatch, PARTS)
     assert lines_of(caplog) == whole != []
+
+
+@pytest.mark.parametrize(("late", "stops"), [(0, False), (400, True)])
+def test_usage_before_sign_up_is_told_with_the_same_example(
+    late: int, stops: bool, project: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_projects(project)
+    tables = projects_export()
+    accounts = tables["accounts"]
+    accounts["created"] += pd.Timedelta(days=late)
+    write_export(tables, project / "export")
+    whole = lines_of(caplog)
+    assert stops == ("expected at most a share of 0.3 of the usage" in "".join(whole))
+    examples = [getattr(each, "example", None) for each in caplog.records]
+    in_parts(monkeypatch, PARTS)
+    assert lines_of(caplog) == whole != []
+    assert {*examples} == {getattr(each, "example", None) for each in caplog.records}
+    assert any(examples) != stops
+
+
+def use_projects(project: Path) -> None:
+    shutil.copy(ROOT / "tests/contracts/projects.yaml", project / "contracts/projects.yaml")
+    params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    params["data"]["contract"] = "contracts/projects.yaml"
+    (project / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
 
 
 @pytest.mark.parametrize("write", ["{:,.2f}", "{:.2f}"], ids=["thousands", "plain"])

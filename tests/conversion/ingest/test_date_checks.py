@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pandas as pd
 import pytest
 
+from conversion.config.data_contract import Contract
 from conversion.ingest import date_checks
+from conversion.runtime.errors import ExportError
 from tests import exports
 from tests.broken_exports import Tables, warnings_of
 from tests.contract_files import hubspot, projects
@@ -55,8 +60,8 @@ def test_dates_of_subscriptions_are_compared(caplog: pytest.LogCaptureFixture) -
     ]
 
 
-def test_usage_before_the_week_of_the_sign_up_is_counted(tables: Tables) -> None:
-    assert date_checks.check_usage_before_sign_up(tables, hubspot()) == {}
+def test_usage_before_the_week_of_the_sign_up_is_counted(tables: Tables, tmp_path: Path) -> None:
+    assert date_checks.check_usage_before_sign_up(tables, hubspot(), tmp_path) == {}
     own = exports.typed(projects_export(), projects())
     week = own["weekly_usage"]["week"].iloc[0]
     company = own["weekly_usage"]["id"].iloc[0]
@@ -66,8 +71,55 @@ def test_usage_before_the_week_of_the_sign_up_is_counted(tables: Tables) -> None
         accounts.loc[accounts["id"] == company, "created"] = day
         usage = own["weekly_usage"].head(1)
         tables = {"accounts": accounts, "weekly_usage": usage}
-        return date_checks.check_usage_before_sign_up(tables, projects())["usage_before_sign_up"]
+        found = date_checks.check_usage_before_sign_up(tables, projects(), tmp_path)
+        return found["usage_before_sign_up"]
 
     for days, rows in ((-1, 0), (0, 0), (6, 0), (7, 1), (30, 1)):
         assert signed_up(week + pd.Timedelta(days=days)) == {"rows": rows, "companies": rows}
     assert signed_up(pd.NaT) == {"rows": 0, "companies": 0}
+
+
+def signed_up_late(companies: int, usage_rows: int, late: int) -> Tables:
+    """Give typed tables of companies with so many weeks of usage each, the first ``late`` before sign-up."""
+    ids = [f"a{number:02d}" for number in range(companies)]
+    weeks = [pd.Timestamp("2019-01-07") + pd.Timedelta(days=7 * week) for week in range(usage_rows)]
+    created = weeks[0] + pd.Timedelta(days=7 * late)
+    usage = pd.DataFrame([(each, week) for each in ids for week in weeks], columns=["id", "week"])
+    return {"accounts": pd.DataFrame({"id": ids, "created": created}), "weekly_usage": usage}
+
+
+def check_sign_ups(tables: Tables, contract: Contract | None = None) -> dict[str, Any]:
+    return date_checks.check_usage_before_sign_up(tables, contract or projects(), Path("export"))
+
+
+def test_usage_before_sign_up_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    check_sign_ups(signed_up_late(30, 10, 0))
+    assert warnings_of(caplog) == []
+    found = check_sign_ups(signed_up_late(30, 10, 2))
+    assert found == {"usage_before_sign_up": {"rows": 60, "companies": 30}}
+    said: Any = warnings_of(caplog)[0]
+    assert said.getMessage().startswith("usage of weeks before its company signed up is left out: ")
+    assert "correct the days of created, or leave companies.signed_up out" in said.getMessage()
+    assert (said.rows, said.of, said.companies) == (60, 300, 30)
+    assert said.example == "account_id 'a00' signed up 2019-01-21, used in the week of 2019-01-07"
+
+
+def test_too_much_usage_before_sign_up_is_refused_by_example(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(ExportError) as error:
+        check_sign_ups(signed_up_late(30, 10, 4))
+    for part in (
+        "export/accounts: created: expected at most a share of 0.3 of the usage",
+        "120 of 300 rows of weekly_usage, of 30 companies",
+        "account_id 'a00' signed up 2019-02-04, used in the week of 2019-01-07",
+        "usage.before_sign_up to keep",
+    ):
+        assert part in str(error.value)
+    check_sign_ups(signed_up_late(19, 10, 4))
+    assert len(warnings_of(caplog)) == 1, "few companies are warned of"
+
+
+def test_usage_before_sign_up_that_is_kept_is_only_counted(caplog: pytest.LogCaptureFixture) -> None:
+    keep = projects().usage.model_copy(update={"before_sign_up": "keep"})
+    found = check_sign_ups(signed_up_late(30, 10, 9), projects().model_copy(update={"usage": keep}))
+    assert found["usage_before_sign_up"]["rows"] == 270
+    assert warnings_of(caplog) == []
