@@ -66,7 +66,7 @@ def clean_subscriptions(
     broken = {
         "starts_after_as_of": ~(table[named.start] < as_of),
         "orphan_subscription": ~table["id"].isin(ids),
-        "trial": _is_trial(table, named),
+        "trial": is_trial(table, named),
     }
     rule = first_rule(broken, table.index)
     paid = table[rule.isna()]
@@ -85,7 +85,8 @@ def clean_subscriptions(
     return _merged(_plain(paid, as_of, named)), quarantine
 
 
-def _is_trial(table: pd.DataFrame, named: Subscriptions) -> pd.Series:
+def is_trial(table: pd.DataFrame, named: Subscriptions) -> pd.Series:
+    """Return which rows of a typed table of subscriptions are trials, by the contract."""
     trial = pd.Series(False, index=table.index)
     for column, values in named.trials.items():
         cells = table["id" if column == named.id else column]

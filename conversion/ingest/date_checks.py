@@ -9,6 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from conversion.config.data_contract import Contract, Subscriptions
+from conversion.data.subscriptions import is_trial
 from conversion.data.timeline import known_at
 from conversion.ingest.faults import Fault, row_key
 from conversion.ingest.folders import Place, shown_file
@@ -64,6 +65,8 @@ def count_dates(tables: dict[str, pd.DataFrame], contract: Contract) -> dict[str
             pairs = [(table[first], table[second]) for table in dated]
         else:
             table = tables[subscriptions.table]
+            # A trial is no conversion.
+            table = table[~is_trial(table, subscriptions)]
             signed_up = name == "converted_before_signed_up"
             early = table["id"].map(_sign_up_days(tables, contract, first)) if signed_up else table[first]
             pairs = [(early, table[second])]

@@ -14,6 +14,7 @@ from tests.broken_exports import Tables, warnings_of
 from tests.contract_files import hubspot, projects
 from tests.event_exports import events, typed_events
 from tests.exports import projects_export
+from tests.memberships import memberships, memberships_export
 
 
 def test_dates_in_the_wrong_order_are_counted_and_warned_of(caplog: pytest.LogCaptureFixture) -> None:
@@ -47,7 +48,7 @@ def test_dates_of_subscriptions_are_compared(caplog: pytest.LogCaptureFixture) -
         "converted_before_signed_up": 0,
         "ended_before_converted": 0,
     }
-    odd = tables["subscriptions"].copy()
+    odd = tables["subscriptions"].assign(plan="team", paid="true")
     odd.loc[0, "ends"] = pd.Timestamp("2025-12-19")
     odd.loc[2, "starts"] = pd.Timestamp("2025-12-01")
     assert date_checks.check_dates(tables | {"subscriptions": odd}, events()) == {
@@ -58,6 +59,20 @@ def test_dates_of_subscriptions_are_compared(caplog: pytest.LogCaptureFixture) -
         "some companies converted before they signed up: compare starts with created",
         "some companies ended before they converted: compare ends with starts",
     ]
+
+
+def test_dates_of_trials_are_no_conversions() -> None:
+    tables = exports.typed(memberships_export(), memberships())
+    right = date_checks.count_dates(tables, memberships())
+    payments = tables["payments"].copy()
+    trials = payments["kind"].isin(["Trial", "FREE month"])
+    assert trials.any()
+    payments.loc[trials, "from_day"] = pd.Timestamp("2001-01-01")
+    payments.loc[trials, "to_day"] = pd.Timestamp("2000-12-01")
+    assert date_checks.check_dates(tables | {"payments": payments}, memberships()) == right
+    payments.loc[~trials, "from_day"] = pd.Timestamp("2001-01-01")
+    found = date_checks.count_dates(tables | {"payments": payments}, memberships())
+    assert found["converted_before_signed_up"] > right["converted_before_signed_up"]
 
 
 def test_usage_before_the_week_of_the_sign_up_is_counted(tables: Tables, tmp_path: Path) -> None:
