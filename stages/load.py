@@ -21,6 +21,7 @@ from conversion.data.counts import added
 from conversion.engine.run_parts import run_parts
 from conversion.ingest.chunks import count_rows
 from conversion.ingest.columns import key_columns, tables_of
+from conversion.ingest.company_checks import check_contradictions
 from conversion.ingest.contact_checks import check_contacts, private_columns
 from conversion.ingest.cross_checks import (
     check_levels,
@@ -83,6 +84,7 @@ def load_whole(folder: Place, contract: Contract, own: str | None, most: float) 
         **check_levels(current, contract),
         **check_contacts(current, contract),
     }
+    check_contradictions(tables, contract)
     customers = len(conversions(current, contract))
     leaks = warn_of_leaks(measure_leaks(current, contract), customers, contract.usage.table)
     for name, table in tables.items():

@@ -16,6 +16,7 @@ from conversion.config.data_contract import Contract
 from conversion.data.aliases import CurrentIds, ids_of_today, replaced
 from conversion.data.part_cleaning import read_part
 from conversion.ingest.columns import key_columns
+from conversion.ingest.company_checks import count_contradictions, warn_of_contradictions
 from conversion.ingest.contact_checks import count_contacts, warn_of_contacts
 from conversion.ingest.cross_checks import (
     check_orphans,
@@ -115,6 +116,7 @@ def check_part(
         "before_sign_up": count_usage_before_sign_up(current, contract),
         "dates": count_dates(current, contract),
         "levels": count_levels(current, contract),
+        "contradictions": count_contradictions(tables, contract),
         "contacts": count_contacts(current, contract, last),
         "customers": len(conversions(current, contract)),
         "repeated": {
@@ -222,5 +224,6 @@ def report_checks(
     }
     if dates := warn_of_dates(counts["dates"], contract):
         report["dates_out_of_order"] = dates
+    warn_of_contradictions(counts["contradictions"])
     levels = warn_of_levels(counts["levels"], contract)
     return {**report, **levels, **warn_of_contacts(counts["contacts"], contract)}
