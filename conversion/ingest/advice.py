@@ -58,6 +58,37 @@ def advise_on_order_of_dates(found: Iterable[object]) -> str | None:
     return "export the dates of this column as year-month-day, with hyphens"
 
 
+EPOCHS: Final = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
+FIRST_SECOND: Final = 946_684_800
+"""Of the year 2000, since 1970."""
+LAST_SECOND: Final = 4_102_444_800
+"""Of the year 2100."""
+
+
+def advise_on_epochs(found: Iterable[object]) -> str | None:
+    """Return what to do where all values are numbers that count time since 1970, None elsewhere.
+
+    Examples
+    --------
+    >>> advise_on_epochs(["1731888000"])
+    'these look like seconds since 1970, which are not read: export dates, such as 2024-11-18 for 1731888000'
+    >>> advise_on_epochs([1731888000000, 7])
+    """
+    try:
+        values = [int(str(each).removesuffix(".0")) for each in found]
+    except ValueError:
+        return None
+    for unit, a_second in EPOCHS.items():
+        seconds = [value // a_second for value in values]
+        if values and all(FIRST_SECOND <= each < LAST_SECOND for each in seconds):
+            day = f"{pd.Timestamp(seconds[0], unit='s'):%Y-%m-%d}"
+            return (
+                f"these look like {unit} since 1970, which are not read: export dates, such as {day} for "
+                f"{values[0]}"
+            )
+    return None
+
+
 def advise_on_dates_for_ranges(
     _: pd.Series[Any], found: Iterable[object], contract_file: str | None
 ) -> str | None:

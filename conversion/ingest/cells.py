@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from conversion.ingest.advice import TOTALS_REMEDY, advise_on_order_of_dates, is_total
+from conversion.ingest.advice import TOTALS_REMEDY, advise_on_epochs, advise_on_order_of_dates, is_total
 from conversion.ingest.columns import Table
 from conversion.ingest.faults import (
     DATE,
@@ -33,7 +33,7 @@ from conversion.ingest.faults import (
     row_key,
 )
 from conversion.ingest.number_formats import format_of
-from conversion.ingest.parsers import Parser, parse_number, parse_whole
+from conversion.ingest.parsers import Parser, describe_shown, parse_number, parse_whole
 from conversion.ingest.tables import Source
 
 log = logging.getLogger(__name__)
@@ -73,9 +73,13 @@ class ParsedTable:
         name = self.source.label if column == self.table.id else self.key
         keys = tuple(name(row) for row in rows[:SHOWN_KEYS])
         meant = self.table.columns[column]
-        # Names and the like, which are only shown, do not belong in logs.
-        distinct = [] if meant.as_is else list(dict.fromkeys(found))
+        distinct = list(dict.fromkeys(found))
         values = tuple(map(quoted, distinct[:SHOWN_VALUES]))
+        if meant.as_is:
+            # Names and the like, which are only shown, do not belong in logs: what is wrong and where does.
+            values = tuple(dict.fromkeys(map(describe_shown, distinct[:SHOWN_VALUES])))
+            keys = tuple(f"{self.key(row)} in {self.source.label(row)}" for row in rows[:SHOWN_KEYS])
+            distinct = []
         remedy = self._advice(column, expected, rows, distinct)
         if remedy is None:
             remedy = REMEDIES.get(expected, ROW_REMEDY) + self.table.or_change(meant.key_to_change(expected))
@@ -88,7 +92,7 @@ class ParsedTable:
         if column == self.table.id and self._are_totals(rows, found):
             return TOTALS_REMEDY
         if expected in (DATE, TIMESTAMP):
-            return advise_on_order_of_dates(found)
+            return advise_on_order_of_dates(found) or advise_on_epochs(found)
         advise = self.table.columns[column].advise.get(expected)
         return None if advise is None else advise(self.cells[column], found, self.table.contract_file)
 

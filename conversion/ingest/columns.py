@@ -17,10 +17,11 @@ from conversion.config.contacts_contract import Contacts
 from conversion.config.data_contract import Aliases, Contract, Subscriptions
 from conversion.data.histories import histories_of, value_column
 from conversion.ingest.advice import advise_on_dates_for_ranges, advise_on_weeks
-from conversion.ingest.contact_checks import contact_day_parser, expected_outcomes, is_known_outcome
+from conversion.ingest.contact_checks import expected_outcomes, is_known_outcome
 from conversion.ingest.faults import NAIVE, PRESENT, WHOLE, one_of
 from conversion.ingest.parsers import (
     Parser,
+    day_parser,
     flag_parser,
     parse_day,
     parse_number,
@@ -66,7 +67,7 @@ class Column:
     checks: tuple[pandera.Check, ...] = ()
     as_is: bool = False
     """Whether white space around the values is kept."""
-    adjust: Mapping[str, str] = field(default_factory=dict)
+    adjust: dict[str, str] = field(default_factory=dict)
     """By what is expected, the key of the contract that may be wrong instead; ``""``: of all that is."""
     advise: Mapping[str, Advise] = field(default_factory=dict)
     """By what is expected, what may know better what to do."""
@@ -181,13 +182,13 @@ def _company_columns(contract: Contract, table: str) -> Iterator[Column]:
     companies, kind = contract.companies, contract.companies.tables[table]
     yield _id_column(contract, companies.id, "companies.id")
     if companies.signed_up is not None:
-        yield _day_column(companies.signed_up, "companies.signed_up")
+        yield _day_column(contract, companies.signed_up, "companies.signed_up")
     if kind != "none" and companies.subscriptions is None:
         adjust = {PRESENT: f"companies.tables.{table} to some"} if kind == "all" else {}
-        converted = _day_column(companies.converted, "companies.converted")
-        yield replace(converted, nullable=kind != "all", adjust=adjust)
+        converted = _day_column(contract, companies.converted, "companies.converted")
+        yield replace(converted, nullable=kind != "all", adjust=converted.adjust | adjust)
         if companies.ended is not None:
-            yield _day_column(companies.ended, "companies.ended")
+            yield _day_column(contract, companies.ended, "companies.ended")
         if companies.value is not None:
             yield _value_column(companies.value, "companies.value", nullable=kind != "all")
     for name, attribute in companies.attributes.items():
@@ -200,9 +201,9 @@ def _company_columns(contract: Contract, table: str) -> Iterator[Column]:
 def _subscription_columns(contract: Contract, subscriptions: Subscriptions) -> Iterator[Column]:
     key = "companies.subscriptions"
     yield _id_column(contract, subscriptions.id, f"{key}.id")
-    yield replace(_day_column(subscriptions.start, f"{key}.start"), nullable=False)
+    yield replace(_day_column(contract, subscriptions.start, f"{key}.start"), nullable=False)
     if subscriptions.end is not None:
-        yield _day_column(subscriptions.end, f"{key}.end")
+        yield _day_column(contract, subscriptions.end, f"{key}.end")
     if subscriptions.value is not None:
         yield _value_column(subscriptions.value, f"{key}.value", nullable=True)
     read = {subscriptions.id, subscriptions.start, subscriptions.end, subscriptions.value}
@@ -225,10 +226,9 @@ def _contact_tables(contract: Contract) -> Iterator[tuple[str, str, Iterator[Col
 
 
 def _contact_columns(contract: Contract, contacts: Contacts) -> Iterator[Column]:
-    zone, expected = contract.usage.time_zone, expected_outcomes(contacts.outcomes)
+    expected = expected_outcomes(contacts.outcomes)
     yield _id_column(contract, contacts.id, "contacts.id")
-    day = _day_column(contacts.when, "contacts.when")
-    yield replace(day, parse=contact_day_parser(zone), nullable=False, adjust={NAIVE: "usage.time_zone"})
+    yield replace(_day_column(contract, contacts.when, "contacts.when"), nullable=False)
     for role in ("who", "channel", "reason"):
         if (name := getattr(contacts, role)) is not None:
             yield Column(name, f"contacts.{role}", parse_shown, "str", "str")
@@ -306,8 +306,13 @@ def _id_column(contract: Contract, name: str, key: str) -> Column:
     return Column(name, key, parse_whole, "Int64", "int64", nullable=False, adjust={WHOLE: "companies.ids"})
 
 
-def _day_column(name: str, key: str) -> Column:
-    return Column(name, key, parse_day, "datetime64[us]", "datetime64[us]", checks=(_era(),))
+def _day_column(contract: Contract, name: str, key: str) -> Column:
+    """Describe a column of days; times with a zone or an offset are converted wherever those of usage are."""
+    usage = contract.usage
+    converted = usage.grain != "week" or usage.time_zone != "UTC"
+    parse = day_parser(usage.time_zone) if converted else parse_day
+    adjust = {NAIVE: "usage.time_zone"}
+    return Column(name, key, parse, "datetime64[us]", "datetime64[us]", checks=(_era(),), adjust=adjust)
 
 
 def _value_column(name: str, key: str, nullable: bool) -> Column:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 
@@ -13,22 +12,9 @@ from conversion.config.data_contract import Contract
 from conversion.data.contacts import UNKNOWN
 from conversion.data.timeline import WEEK
 from conversion.ingest.faults import one_of
-from conversion.ingest.parsers import Parser, parse_day, zoned_parser
 from conversion.stats.metric import Metric
 
 log = logging.getLogger(__name__)
-
-
-def contact_day_parser(zone: str) -> Parser:
-    """Make the parser of the days of contacts; the time of day, in a time zone, is dropped."""
-    if zone == "UTC":
-        return parse_day
-    parse = zoned_parser(zone)
-
-    def parse_contact_day(value: Any) -> dt.datetime:
-        return dt.datetime.combine(parse(value).date(), dt.time())
-
-    return parse_contact_day
 
 
 def is_known_outcome(values: pd.Series, outcomes: Outcomes) -> pd.Series:

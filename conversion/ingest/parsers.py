@@ -123,8 +123,11 @@ def zoned_parser(zone: str) -> Parser:
 
     UTC is what a contract has that states no zone: there, zones and offsets are refused.
     """
-    if zone == "UTC":
-        return parse_timestamp
+    return parse_timestamp if zone == "UTC" else converting_parser(zone)
+
+
+def converting_parser(zone: str) -> Parser:
+    """Make the parser of timestamps that converts those with a zone or an offset to a time zone, UTC too."""
     own = zoneinfo.ZoneInfo(zone)
 
     def parse_zoned(value: Any) -> dt.datetime:
@@ -146,6 +149,19 @@ def zoned_parser(zone: str) -> Parser:
 def parse_day(value: Any) -> dt.datetime:
     """Parse a day. The time of day is dropped, which changes no label, as weeks start at midnight."""
     return dt.datetime.combine(parse_timestamp(value, DATE).date(), dt.time())
+
+
+def day_parser(zone: str) -> Parser:
+    """Make the parser of days; moments with a zone or an offset are days of a time zone."""
+    parse = converting_parser(zone)
+
+    def parse_day_in_zone(value: Any) -> dt.datetime:
+        try:
+            return dt.datetime.combine(parse(value).date(), dt.time())
+        except BadCellError as error:
+            raise BadCellError(DATE) from error
+
+    return parse_day_in_zone
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -187,6 +203,16 @@ def parse_shown(value: Any) -> str:
     if len(text) > MAX_SHOWN or _CONTROL.search(text):
         raise BadCellError(SHOWN_TEXT)
     return text
+
+
+def describe_shown(value: object) -> str:
+    """Say what is wrong with a value that `parse_shown` refuses, without the text itself."""
+    text = str(value)
+    bad = _CONTROL.search(text)
+    if bad is None:
+        return f"{len(text)} characters"
+    name = {"\n": "a line break", "\r": "a line break", "\t": "a tab"}.get(bad[0], "a control character")
+    return f"{name} ({bad[0]!r}) at character {bad.start() + 1} of {len(text)}"
 
 
 _YES_NO: Final = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}

@@ -300,6 +300,39 @@ def test_times_with_a_zone_are_converted_to_the_one_that_a_contract_states(
         assert fault.endswith(f"export times without zones or offsets, or change usage.time_zone in {FILE}")
 
 
+def test_days_of_companies_with_an_offset_are_converted_as_usage_is(tmp_path: Path) -> None:
+    contract = changed(projects(), usage={"time_zone": "Europe/Berlin"})
+    tables = projects_export()
+    before = read(write_export(tables, tmp_path / "plain"), contract)
+    created = tables["accounts"]["created"].dt.tz_localize("Europe/Berlin").dt.tz_convert("UTC")
+    tables["accounts"]["created"] = created.map(pd.Timestamp.isoformat)
+    folder = write_export(tables, tmp_path / "zoned")
+    same_tables(read(folder, contract), before)
+    fault = fault_of(folder, projects())
+    assert "created: expected a time without time zone; " in fault
+    assert fault.endswith(f"export times without zones or offsets, or change usage.time_zone in {FILE}")
+
+
+@pytest.mark.parametrize(("unit", "each"), [("seconds", 1), ("milliseconds", 1000)])
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_days_that_count_seconds_are_named(unit: str, each: int, suffix: str, tmp_path: Path) -> None:
+    tables = projects_export()
+    created = tables["accounts"]["created"]
+    tables["accounts"]["created"] = (created - pd.Timestamp(0)) // pd.Timedelta(seconds=1) * each
+    fault = fault_of(write_export(tables, tmp_path, suffix), projects())
+    assert f"these look like {unit} since 1970, which are not read: export dates, such as 2019-" in fault
+    assert "correct these rows" not in fault
+
+
+def test_a_line_break_in_a_name_is_found_by_its_line_without_the_name(tmp_path: Path) -> None:
+    tables = projects_export()
+    tables["accounts"].loc[3, "name"] = "Oak\nand Elm"
+    fault = fault_of(write_export(tables, tmp_path), projects())
+    assert f"account_id '{tables['accounts']['account_id'][3]}' in " in fault
+    assert "found a line break ('\\n') at character 4 of 11; " in fault
+    assert "Oak" not in fault
+
+
 GUIDS = [f"0f8fad5b-d9cb-469f-a165-70867728{at:04x}" for at in range(60)]
 
 
