@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from conversion.config.data_contract import Contract
-from conversion.data.timeline import paid_periods
 from conversion.scorecard.outcomes import Outcome, Today, outcomes_of
 from conversion.scorecard.results import ScorecardResults
 from conversion.scorecard.scorecard import Settings, scorecard
 from tests.contract_files import hubspot
+from tests.paid_periods import paid_periods
 
 MONDAY = dt.date(2020, 1, 6)
 SETTINGS = Settings(lengths=(1, 2), samples=200, seed=7)

@@ -17,7 +17,14 @@ from conversion.data.aliases import (
     merge_usage,
     replaced,
 )
-from conversion.data.cleaning import clean_companies, clean_usage, company_ids, company_rules, usage_rules
+from conversion.data.cleaning import (
+    clean_companies,
+    clean_usage,
+    company_ids,
+    company_periods,
+    company_rules,
+    usage_rules,
+)
 from conversion.data.contacts import (
     CONTACT_RULES,
     OBJECTION_RULES,
@@ -28,7 +35,6 @@ from conversion.data.contacts import (
 from conversion.data.histories import HISTORY_RULES, clean_history, histories_of
 from conversion.data.period import Period
 from conversion.data.subscriptions import clean_subscriptions, subscription_rules
-from conversion.data.timeline import paid_periods
 from conversion.stats.metric import Metric
 
 Tables = Mapping[str, pd.DataFrame]
@@ -105,8 +111,10 @@ def clean_tables(
     ids = company_ids(rows, as_of, contract)
     dated = [each for each in contract.tables if each not in {*names.tables, contract.usage.table}]
     today = {name: _of_today(tables[name], current) for name in dated}
-    periods = subscriptions = None
-    if names.subscriptions is not None:
+    subscriptions = None
+    if names.subscriptions is None:
+        periods = company_periods(rows, as_of, deduplication, contract)
+    else:
         table = today[names.subscriptions.table]
         periods, subscriptions = clean_subscriptions(table, ids, as_of, names.subscriptions)
     histories = {
@@ -123,7 +131,6 @@ def clean_tables(
     usage = merge_usage(usage, current, exported)
     called, objected = _contact_tables(today, companies["id"], as_of, contract)
     usage = with_team_contacts(usage, called[0], signed_up, contract, first_week)
-    periods = paid_periods(companies, contract) if periods is None else periods
     former = [each.assign(rule=MERGED).reindex(columns=companies_out.columns) for each in merged if len(each)]
     companies_out = pd.concat([companies_out, *former], ignore_index=True)
     left_out = {column: out for column, (_, out) in histories.items()}

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from conversion.config.data_contract import Contract
@@ -16,14 +17,14 @@ from conversion.data.deduplication import deduplicate
 from conversion.data.histories import histories_of, last_values, value_column
 from conversion.data.period import Period, describe_first, strays
 from conversion.data.rules import first_rule
-from conversion.data.subscriptions import MADE_TYPES, conversions_of
+from conversion.data.subscriptions import MADE_TYPES, conversions_of, merged_periods
 from conversion.data.timeline import WEEK, as_of_view, known_at
 from conversion.runtime.errors import ExportError
 
 log = logging.getLogger(__name__)
 COMPANY_RULES: Final = {
     "duplicate_company": "another row of the same company was kept (clean.deduplication)",
-    "later_conversion": "the company had converted before: its first conversion was kept",
+    "later_conversion": "the company had converted before: only the time that it paid is used",
     "mrr_not_positive": "the conversion's value is 0 or less: no positive label; a prospect before that day",
     "signed_up_after_as_of": "the company had not signed up before as_of",
     "converted_before_signed_up": "it converted before it signed up: kept, as if it had always been there",
@@ -74,9 +75,9 @@ def clean_companies(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Reduce the company tables to one row a company, as an export taken at ``as_of`` would show it.
 
-    If a company converts more than once, its first conversion counts. Of rows of later conversions only the
-    end of the last one is read: until then the company pays. Nothing else of them is, not even an attribute,
-    as no earlier export had them.
+    If a company converts more than once, its columns are those of its first conversion, but for the end,
+    which is that of the last paid period. Of rows of later conversions `company_periods` reads the paid time.
+    Nothing else of them is read, not even an attribute, as no earlier export had them.
 
     A conversion with a value <= 0 is quarantined: ``conversion_valid`` is False, so it is never a positive
     label. Before that day the company was a prospect like any other; dropping it from the past would use what
@@ -93,7 +94,7 @@ def clean_companies(
     contract
         Names the columns.
     periods
-        The paid periods of a contract with subscriptions, which make conversion, end and value.
+        The paid periods, which make conversion, end and value; None: those of `company_periods`.
     histories
         The clean histories of the attributes that have one. Their last value is the company's; what the
         company tables say of them is as of the day of the export, so it is not read.
@@ -111,26 +112,64 @@ def clean_companies(
     rows = as_of_view(recorded, as_of, contract)
     rule, kept = _repeated_companies(recorded, rows, deduplication, contract)
     companies = rows.loc[kept].sort_values("id", ignore_index=True)
-    companies = _with_last_ends(companies, rows[rule == "later_conversion"], contract)
-    conversions = None if periods is None else conversions_of(companies, periods, contract)
-    if conversions is not None:
-        companies = companies.assign(**conversions.drop(columns="conversion_valid"))
-    broken = _broken_companies(companies, contract)
+    if periods is None:
+        periods = company_periods(tables, as_of, deduplication, contract)
+    made = conversions_of(companies, periods, contract)
+    again = rows[(rule == "later_conversion") & rows[contract.companies.converted].notna()]
+    broken = _broken_companies(companies, made, again, contract)
+    companies = companies.assign(**made.drop(columns="conversion_valid"))
     absent = recorded.drop(rows.index).assign(rule="signed_up_after_as_of")
     quarantine = pd.concat(
         [
             rows.assign(rule=rule)[rule.notna()],
             *([] if absent.empty else [absent]),
-            *(companies[found].assign(rule=name) for name, found in broken.items()),
+            *(found.assign(rule=name) for name, found in broken.items()),
         ],
         ignore_index=True,
     )
-    if conversions is None:
-        valid = ~broken.get("mrr_not_positive", pd.Series(False, index=companies.index))
-    else:
-        valid = conversions["conversion_valid"]
-    companies = _without_broken_days(companies, broken, valid, contract)
+    companies = _with_validity(companies, made["conversion_valid"], contract)
     return _with_attributes(companies, histories, contract), quarantine
+
+
+def company_periods(
+    tables: Sequence[pd.DataFrame], as_of: pd.Timestamp, deduplication: str, contract: Contract
+) -> pd.DataFrame:
+    """Return the paid periods that the rows of company tables name, each from its conversion to its end.
+
+    They are merged like subscriptions: a row that starts before the last one ends, or the day after, renews
+    it. Where ends are not recorded, the first conversion of a company is its only one.
+
+    Parameters
+    ----------
+    tables, as_of, deduplication, contract
+        As `clean_companies` reads them. Of several rows of a company and day one is read.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `conversion.data.subscriptions.clean_subscriptions` returns them.
+    """
+    names = contract.companies
+    converted, ended, value = names.converted, names.ended, names.value
+    known = [t[t[converted] < as_of] if converted in t else t.iloc[:0] for t in tables]
+    recorded = _one_table(known, contract)
+    rows = as_of_view(recorded, as_of, contract)
+    candidates = recorded.loc[rows.index]
+    ends = pd.Series(pd.NaT, rows.index, rows[converted].dtype)
+    if ended is not None:
+        ends = rows[ended]
+        candidates = candidates.assign(**{ended: ends})
+    unknown_before = [name for name in (value, ended) if name is not None]
+    kept = deduplicate(candidates, ["id", converted], deduplication, uncounted=unknown_before)
+    paid = pd.DataFrame(
+        {
+            "id": rows["id"],
+            "start": rows[converted],
+            "end": ends.where(ends >= rows[converted]),
+            "value": np.nan if value is None else rows[value],
+        }
+    )
+    return merged_periods(paid[kept])
 
 
 def _with_attributes(
@@ -189,44 +228,36 @@ def _repeated_companies(
     return rule.mask(rule.isna() & ~rule.index.isin(kept), "duplicate_company"), kept
 
 
-def _with_last_ends(companies: pd.DataFrame, later: pd.DataFrame, contract: Contract) -> pd.DataFrame:
-    """Take the end of a company's last known conversion, missing where that one goes on."""
-    converted, ended = contract.companies.converted, contract.companies.ended
-    if ended is None:
-        return companies
-    last = later[later[converted] == later.groupby("id")[converted].transform("max")]
-    if last.empty:
-        return companies
-    ends = last[ended].where(last[ended] >= last[converted]).groupby(last["id"]).max(skipna=False)
-    again = companies["id"].isin(ends.index)
-    return companies.assign(**{ended: companies[ended].mask(again, companies["id"].map(ends))})
+def _broken_companies(
+    companies: pd.DataFrame, made: pd.DataFrame, again: pd.DataFrame, contract: Contract
+) -> dict[str, pd.DataFrame]:
+    """Return the rows that break each rule about one row.
 
-
-def _broken_companies(companies: pd.DataFrame, contract: Contract) -> dict[str, pd.Series]:
-    """Return which companies break each rule about their own row."""
+    ``made`` are the conversions of companies, beside them. ``again`` are the rows of later conversions; they
+    are none unless ends are recorded.
+    """
     names, rules = contract.companies, company_rules(contract)
-    converted = companies[names.converted]
-    broken: dict[str, pd.Series] = {}
+    paid = companies if names.ended is None else pd.concat([companies, again])
+    broken: dict[str, pd.DataFrame] = {}
     if "mrr_not_positive" in rules:
-        broken["mrr_not_positive"] = companies[names.value] <= 0
+        broken["mrr_not_positive"] = paid[paid[names.value] <= 0]
     if names.signed_up is not None:
-        broken["converted_before_signed_up"] = converted < companies[names.signed_up]
+        converted = companies.assign(**made.drop(columns="conversion_valid"))
+        early = converted[names.converted] < converted[names.signed_up]
+        broken["converted_before_signed_up"] = converted[early]
     if "ended_before_converted" in rules:
-        broken["ended_before_converted"] = companies[names.ended].notna() & ~(
-            companies[names.ended] >= converted
-        )
+        ended = paid[names.ended]
+        broken["ended_before_converted"] = paid[ended.notna() & ~(ended >= paid[names.converted])]
     return broken
 
 
-def _without_broken_days(
-    companies: pd.DataFrame, broken: dict[str, pd.Series], valid: pd.Series, contract: Contract
-) -> pd.DataFrame:
-    """Drop the days of sign-up and end that cannot be right, and put ``conversion_valid`` in its place."""
+def _with_validity(companies: pd.DataFrame, valid: pd.Series, contract: Contract) -> pd.DataFrame:
+    """Drop the days of sign-up that cannot be right, and put ``conversion_valid`` in its place."""
     names = contract.companies
-    days = {names.signed_up: "converted_before_signed_up", names.ended: "ended_before_converted"}
-    companies = companies.assign(
-        **{str(day): companies[day].mask(broken[rule]) for day, rule in days.items() if rule in broken}
-    )
+    if names.signed_up is not None:
+        signed_up = companies[names.signed_up]
+        early = companies[names.converted] < signed_up
+        companies = companies.assign(**{names.signed_up: signed_up.mask(early)})
     companies.insert(2 if names.value is None else 3, "conversion_valid", valid)
     return companies
 

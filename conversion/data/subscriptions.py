@@ -82,7 +82,7 @@ def clean_subscriptions(
         ],
         ignore_index=True,
     )
-    return _merged(_plain(paid, as_of, named)), quarantine
+    return merged_periods(_plain(paid, as_of, named)), quarantine
 
 
 def is_trial(table: pd.DataFrame, named: Subscriptions) -> pd.Series:
@@ -109,7 +109,14 @@ def _plain(paid: pd.DataFrame, as_of: pd.Timestamp, named: Subscriptions) -> pd.
     return pd.DataFrame({"id": paid["id"], "start": start, "end": end, "value": value})
 
 
-def _merged(paid: pd.DataFrame) -> pd.DataFrame:
+def merged_periods(paid: pd.DataFrame) -> pd.DataFrame:
+    """Merge what companies paid for into paid periods, as `clean_subscriptions` returns them.
+
+    Parameters
+    ----------
+    paid
+        ``id``, ``start``, ``end`` (NaT: goes on; never before the start) and ``value``, in any order.
+    """
     paid = paid.sort_values("value", ascending=False, na_position="last")
     paid = paid.sort_values(["id", "start"], kind="stable", ignore_index=True)
     until = paid["end"].fillna(_OPEN)
@@ -124,14 +131,14 @@ def _merged(paid: pd.DataFrame) -> pd.DataFrame:
 
 
 def conversions_of(companies: pd.DataFrame, periods: pd.DataFrame, contract: Contract) -> pd.DataFrame:
-    """Return what cleaning makes of subscriptions: the first conversion, its value, and the last end.
+    """Return what cleaning makes of paid periods: the first conversion, its value, and the last end.
 
     Parameters
     ----------
     companies
         Their ``id``.
     periods
-        From `clean_subscriptions`.
+        From `merged_periods`.
 
     Returns
     -------

@@ -1,11 +1,11 @@
 """Weeks, what is known when, and labels: the one place that defines time.
 
 A usage row stamped Monday *M* counts the week [*M*, *M* + 7 days) and is known at *M* + 7 days. ``as_of`` is
-a Monday 00:00. A company pays in periods: any number of them with a table of subscriptions, else the one that
-its conversion and end name. A conversion is the start of a period. A prospect at ``as_of`` signed up before
-it and does not pay then. Its label is 1 if a conversion falls in [``as_of``, ``as_of`` + horizon), and is
-mature once ``as_of`` + horizon has passed. Where sign-up days or ends are not recorded, every company was
-always there, and a company that converts pays from then on.
+a Monday 00:00. A company pays in periods: those of a table of subscriptions, else those that its rows in the
+company tables name, each from a conversion to its end. A conversion is the start of a period. A prospect at
+``as_of`` signed up before it and does not pay then. Its label is 1 if a conversion falls in [``as_of``,
+``as_of`` + horizon), and is mature once ``as_of`` + horizon has passed. Where sign-up days or ends are not
+recorded, every company was always there, and a company that converts pays from then on.
 """
 
 from __future__ import annotations
@@ -78,10 +78,11 @@ def prospects_at(
     as_of
         The moment.
     contract
-        Names the columns. With subscriptions, a company is a prospect again a day later after an end: a
-        subscription that starts on the next day renews the last one, and cannot be known at that day's start.
+        Names the columns. A company is a prospect again a day later after an end: what starts on the next day
+        renews the last period, and cannot be known at that day's start.
     periods
-        The paid periods, as `paid_periods` returns them; None: those of the companies' own columns.
+        The paid periods, as `conversion.data.subscriptions.merged_periods` returns them; None: those of the
+        companies' own columns.
     """
     prospect = prospects_by_week(companies, pd.DatetimeIndex([as_of]), contract, periods)
     return pd.Series(prospect[:, 0], index=companies.index)
@@ -129,26 +130,6 @@ def as_of_view(companies: pd.DataFrame, as_of: pd.Timestamp, contract: Contract)
     return companies.assign(**seen)
 
 
-def paid_periods(companies: pd.DataFrame, contract: Contract) -> pd.DataFrame:
-    """Return the one paid period that each company's own columns name, from its conversion to its end.
-
-    Parameters
-    ----------
-    companies
-        As `prospects_at` reads them, with ``id`` and ``conversion_valid``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Of companies that have converted, in their order: ``id``, ``start``, ``end`` (NaT: not yet, or not
-        recorded), ``value`` (NaN: not known) and ``conversion_valid``.
-    """
-    paid = _own_periods(companies, contract)
-    return paid.assign(id=companies["id"].to_numpy()[paid["row"]])[
-        ["id", "start", "end", "value", "conversion_valid"]
-    ].reset_index(drop=True)
-
-
 def labels(
     companies: pd.DataFrame,
     as_ofs: pd.DatetimeIndex,
@@ -158,8 +139,8 @@ def labels(
 ) -> np.ndarray:
     """Compute the label of each (company, ``as_of``).
 
-    Without subscriptions only first conversions are recorded. So a prospect whose one period has ended has
-    the label 0.
+    The companies' own columns name one conversion. So without ``periods`` a prospect whose period has ended
+    has the label 0.
 
     Parameters
     ----------
@@ -266,9 +247,8 @@ def _prospects(companies: pd.DataFrame, as_ofs: Days, contract: Contract, spans:
     if names.signed_up is not None:
         signed_up = companies[names.signed_up].to_numpy(dtype="datetime64[ns]")
         prospect = ~(signed_up[:, None] >= as_ofs)
-    wait = pd.Timedelta(0) if names.subscriptions is None else RENEWAL
     for span in spans:
-        over = span.days("end") + wait.to_timedelta64() < as_ofs
+        over = span.days("end") + RENEWAL.to_timedelta64() < as_ofs
         prospect[span.rows] &= ~((span.days("start") < as_ofs) & ~over)
     return prospect
 

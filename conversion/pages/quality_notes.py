@@ -17,7 +17,7 @@ _NO_VALUE: Final = "whose conversion does not count: its value is 0 or less"
 _ORPHAN: Final = "left out: the company is in no company table"
 RULES: Final = {
     "duplicate_company": "left out: the company has another row",
-    "later_conversion": "left out: the company had converted before",
+    "later_conversion": "of which only the paid time is used: the company had converted before",
     "mrr_not_positive": _NO_VALUE,
     "signed_up_after_as_of": "left out: the company had not signed up yet",
     "converted_before_signed_up": "whose sign-up day is left out: it is after the conversion",

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from conversion.config.data_contract import Contract
 from conversion.data.subscriptions import clean_subscriptions, conversions_of, subscription_rules
-from conversion.data.timeline import WEEK, conversion_values, labels, paid_periods, prospects_at
+from conversion.data.timeline import WEEK, conversion_values, labels, prospects_at
 from tests.contract_files import hubspot, projects
 from tests.memberships import memberships, table_of
+from tests.paid_periods import paid_periods
 
 AS_OF = pd.Timestamp("2020-02-24")
 HORIZON = pd.Timedelta(days=30)
