@@ -61,11 +61,26 @@ class Subscriptions(Section):
         default=None, description="day it ended; missing: it has not; null: ends are not recorded"
     )
     value: Column | None = Field(default=None, description="its monthly revenue; null: not recorded")
+    until: Literal["end", "next_row"] = Field(
+        default="end",
+        description="what ends it: the column end, or the company's next row, as in a log of changes of plan",
+    )
     trials: dict[Column, Values] = Field(
         default_factory=dict,
         max_length=20,
         description="rows that are trials and not paid: values by column, any case",
     )
+
+    @model_validator(mode="after")
+    def _ends_in_one_way(self) -> Subscriptions:
+        if self.until == "next_row" and self.end is not None:
+            raise ValueError("end and until: next_row: a row ends in one of the two ways; remove one")
+        if self.until == "next_row" and not self.trials:
+            raise ValueError(
+                "until: next_row: no row would end what is paid; name under trials the rows that are not "
+                "paid, such as those of the free plan"
+            )
+        return self
 
 
 class Aliases(Section):
@@ -78,8 +93,12 @@ class Aliases(Section):
 
 def _made_columns(subscriptions: Any) -> dict[str, str | None]:
     """Name the columns of companies that cleaning makes of subscriptions."""
-    recorded = {"converted": "start", "ended": "end", "value": "value"}
-    return {name: name if subscriptions.get(column) else None for name, column in recorded.items()}
+    recorded = {
+        "converted": subscriptions.get("start"),
+        "ended": subscriptions.get("end") or subscriptions.get("until") == "next_row",
+        "value": subscriptions.get("value"),
+    }
+    return {name: name if column else None for name, column in recorded.items()}
 
 
 class Companies(Section):

@@ -69,6 +69,7 @@ def clean_subscriptions(
         "trial": is_trial(table, named),
     }
     rule = first_rule(broken, table.index)
+    ends = _ends(table, named)
     paid = table[rule.isna()]
     flawed = {}
     if named.end is not None:
@@ -82,7 +83,7 @@ def clean_subscriptions(
         ],
         ignore_index=True,
     )
-    return merged_periods(_plain(paid, as_of, named)), quarantine
+    return merged_periods(_plain(paid, ends[rule.isna()], as_of, named)), quarantine
 
 
 def is_trial(table: pd.DataFrame, named: Subscriptions) -> pd.Series:
@@ -99,12 +100,24 @@ def is_trial(table: pd.DataFrame, named: Subscriptions) -> pd.Series:
     return trial
 
 
-def _plain(paid: pd.DataFrame, as_of: pd.Timestamp, named: Subscriptions) -> pd.DataFrame:
+def _ends(table: pd.DataFrame, named: Subscriptions) -> pd.Series:
+    """Return the day that ends each row; NaT where it goes on."""
+    start = table[named.start]
+    if named.end is not None:
+        return table[named.end]
+    if named.until == "end":
+        return pd.Series(pd.NaT, table.index, start.dtype)
+    # Rows of one day are in no order: all of them last until the company's next day with a row.
+    days = pd.DataFrame({"id": table["id"], "day": start}).drop_duplicates().sort_values(["id", "day"])
+    ends = days.assign(end=days.groupby("id")["day"].shift(-1)).set_index(["id", "day"])["end"]
+    rows = pd.MultiIndex.from_arrays([table["id"], start])
+    return pd.Series(ends.reindex(rows).array, index=table.index)
+
+
+def _plain(paid: pd.DataFrame, ends: pd.Series, as_of: pd.Timestamp, named: Subscriptions) -> pd.DataFrame:
     """Return paid subscriptions as ``id``, ``start``, ``end`` and ``value``, ends only where they count."""
     start = paid[named.start]
-    end = pd.Series(pd.NaT, paid.index, start.dtype)
-    if named.end is not None:
-        end = paid[named.end].where((paid[named.end] < as_of) & (paid[named.end] >= start))
+    end = ends.where((ends < as_of) & (ends >= start))
     value = np.nan if named.value is None else paid[named.value]
     return pd.DataFrame({"id": paid["id"], "start": start, "end": end, "value": value})
 

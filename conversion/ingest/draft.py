@@ -195,7 +195,13 @@ def _notes(
         paid = (("subscriptions.end", subscriptions.end), ("subscriptions.value", subscriptions.value))
     for role, guess in (("signed_up", companies.signed_up), *paid):
         if guess is None:
-            notes.append(f"{role}: no such column was found; null means that it is not recorded")
+            is_log = role == "subscriptions.end" and subscriptions is not None and subscriptions.is_log
+            meaning = (
+                "until: next_row lets a company's next row end one"
+                if is_log
+                else "null means that it is not recorded"
+            )
+            notes.append(f"{role}: no such column was found; {meaning}")
     notes += companies.notes
     if usage is None:
         notes.append("usage: no table with several rows a company, a date and counts was found")

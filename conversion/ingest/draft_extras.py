@@ -38,6 +38,11 @@ class SubscriptionDraft:
     value: str | None
     trials: dict[str, list[str]] = field(default_factory=dict)
 
+    @property
+    def is_log(self) -> bool:
+        """Whether the next row of a company ends one: there is no end, but there are rows not paid."""
+        return self.end is None and bool(self.trials)
+
 
 Attributes = dict[str, tuple[dict[str, Any], str]]
 """By column, the keys of an attribute, and why."""

@@ -156,8 +156,14 @@ def _subscriptions(draft: SubscriptionDraft) -> Iterator[str]:
     yield f"    table: {scalar(draft.table)}"
     yield f"    id: {scalar(draft.id)}"
     yield f"    start: {scalar(draft.start)}  # should be the day of the first payment"
-    yield f"    end: {scalar(draft.end)}  # missing where it has not ended; null: ends are not recorded"
+    null = "no such column" if draft.is_log else "ends are not recorded"
+    yield f"    end: {scalar(draft.end)}  # missing where it has not ended; null: {null}"
     yield f"    value: {scalar(draft.value)}  # should be an amount a month"
+    if draft.is_log:
+        yield from comment(
+            "A company's next row ends one, as in a log of changes of plan. end: none does.", 4
+        )
+        yield "    until: next_row"
     yield from comment("Rows that are trials and not paid, by column.", 4)
     yield f"    trials: {inline(draft.trials)}"
 

@@ -127,6 +127,7 @@ def test_days_keep_their_columns_and_may_leave_rows_out(tmp_path: Path) -> None:
 
 
 COMPANIES = {"tables": ["accounts"], "id": "id", "ids": "whole"}
+LOG = {"table": "plans", "id": "id", "start": "since", "until": "next_row", "trials": {"plan": ["free"]}}
 NUMBER = ("companies", "attributes", "ALEXA_RANK")
 BROKEN = {
     "missing": (put("companies", "converted", value=NOTHING), "companies.converted: given nothing, add it"),
@@ -219,6 +220,14 @@ BROKEN = {
     "subscriptions_and_converted": (
         put("companies", "subscriptions", value={"table": "paid", "id": "id", "start": "from"}),
         "companies: converted and value: subscriptions has these; remove one of the two",
+    ),
+    "a_log_with_ends": (
+        put("companies", value={**COMPANIES, "subscriptions": {**LOG, "end": "to"}}),
+        "companies.subscriptions: end and until: next_row: a row ends in one of the two ways; remove one",
+    ),
+    "a_log_without_trials": (
+        put("companies", value={**COMPANIES, "subscriptions": {**LOG, "trials": {}}}),
+        "companies.subscriptions: until: next_row: no row would end what is paid; name under trials the rows",
     ),
     "tables_by_case": (
         put("usage", "table", value="Customers"),
@@ -526,6 +535,16 @@ def test_what_the_contract_says_of_levels_holds_beside_the_groups_file(tmp_path:
     edit = put("companies", "attributes", "INDUSTRY", "says_nothing", value=["SaaS"])
     with pytest.raises(ParamsError, match=r"sectors\.yaml: SaaS is in Software and IT and in says_nothing"):
         load_contract(written(tmp_path, edit))
+
+
+def test_a_log_of_changes_has_ends(tmp_path: Path) -> None:
+    edits = [put("companies", name, value=NOTHING) for name in ("converted", "value")]
+    path = written(tmp_path, *edits, put("companies", "subscriptions", value=LOG))
+    companies = load_contract(path).companies
+    assert (companies.converted, companies.ended, companies.value) == ("converted", "ended", None)
+    resolved = tmp_path / "contract.json"
+    resolved.write_text(load_contract(path).model_dump_json(), encoding="utf-8")
+    assert load_contract(resolved).companies == companies
 
 
 def test_subscriptions_name_the_columns_that_cleaning_makes(tmp_path: Path) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conversion.config.data_contract import Contract
+from conversion.config.data_contract import Contract, Subscriptions
 from conversion.data.subscriptions import clean_subscriptions, conversions_of, subscription_rules
 from conversion.data.timeline import WEEK, conversion_values, labels, prospects_at
-from tests.contract_files import hubspot, projects
+from tests.contract_files import ROOT, hubspot, projects
 from tests.memberships import memberships, table_of
 from tests.paid_periods import paid_periods
 
@@ -359,3 +361,66 @@ def test_trials_may_be_named_by_any_column(column: str, value: str) -> None:
     periods, quarantine = clean_subscriptions(rows, pd.Series(["a", "b"], dtype="str"), AS_OF, named)
     assert periods["id"].tolist() == ["b"]
     assert quarantine["rule"].tolist() == ["trial"]
+
+
+# A log of changes of plan: the next row ends one
+
+
+def changes_of(rows: list[dict[str, Any]], as_of: pd.Timestamp = AS_OF) -> pd.DataFrame:
+    """Return the paid periods of rows without an end of their own."""
+    assert NAMED is not None
+    log = NAMED.model_copy(update={"end": None, "until": "next_row"})
+    table = table_of("payments", rows).rename(columns={"team": "id"}).drop(columns="to_day")
+    return clean_subscriptions(table, pd.Series(list("abc"), dtype="str"), as_of, log)[0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        # Free, then paid, then free again; and paid again.
+        ([payment(-90, kind="trial"), payment(-60)], [("a", -60, None)]),
+        ([payment(-90, kind="trial"), payment(-60), payment(-30, kind="trial")], [("a", -60, -30)]),
+        ([payment(-60), payment(-30, kind="trial"), payment(-9)], [("a", -60, -30), ("a", -9, None)]),
+        # A change from one paid plan to another, and then the end of both.
+        ([payment(-60), payment(-40), payment(-30, kind="trial")], [("a", -60, -30)]),
+        # In any order, and rows of other companies end nothing.
+        ([payment(-30, kind="trial"), payment(-60)], [("a", -60, -30)]),
+        ([payment(-60), payment(-30, kind="trial", team="b")], [("a", -60, None)]),
+        # A change that is not known yet; and two rows of one day: the next day's row ends both.
+        ([payment(-60), payment(0, kind="trial")], [("a", -60, None)]),
+        ([payment(-60), payment(-60, kind="trial")], [("a", -60, None)]),
+        ([payment(-60), payment(-60, kind="trial"), payment(-30, kind="trial")], [("a", -60, -30)]),
+    ],
+)
+def test_the_next_row_of_a_log_ends_a_plan(
+    rows: list[dict[str, Any]], expected: list[tuple[str, int, int | None]]
+) -> None:
+    assert as_days(changes_of(rows)) == expected
+
+
+def test_the_log_of_the_docs() -> None:
+    page = (ROOT / "docs/how-to/own_export.md").read_text(encoding="utf-8")
+    section = page.split("### A log of changes of plan")[1]
+    rows, contract = (section.split(f"```{kind}\n")[1].split("```")[0] for kind in ("text", "yaml"))
+    named = Subscriptions.model_validate(yaml.safe_load(contract)["subscriptions"])
+    table = pd.read_csv(io.StringIO(rows), parse_dates=["since"]).rename(columns={"org": "id"})
+    periods, _ = clean_subscriptions(table, table["id"], pd.Timestamp("2026-06-29"), named)
+    assert periods["start"].tolist() == [pd.Timestamp("2026-02-02"), pd.Timestamp("2026-06-01")]
+    assert periods["end"].tolist() == [pd.Timestamp("2026-04-06"), pd.NaT]
+
+
+changes = st.dictionaries(
+    st.tuples(st.sampled_from("ab"), st.integers(0, DAYS)), st.sampled_from(["paid", "trial"]), max_size=9
+)
+
+
+@given(drawn=changes, as_of=st.integers(0, DAYS + 20))
+def test_a_log_says_the_same_as_its_rows_with_ends(drawn: dict[tuple[str, int], str], as_of: int) -> None:
+    moment = day(as_of)
+    assert moment is not None
+    log, ended = [], []
+    for (team, start), kind in drawn.items():
+        later = [other for company, other in drawn if company == team and other > start]
+        log.append(payment(start, kind=kind, team=team))
+        ended.append(payment(start, min(later, default=None), kind=kind, team=team))
+    pd.testing.assert_frame_equal(changes_of(log, moment), periods_of(ended, moment)[0])

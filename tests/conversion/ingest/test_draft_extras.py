@@ -94,6 +94,7 @@ def test_subscriptions_are_found(found: tuple[Contract, Draft, Path]) -> None:
         "start": "start_date",
         "end": "end_date",
         "value": "mrr",
+        "until": "end",
         "trials": {"plan": ("trial",)},
     }
     assert (companies.signed_up, companies.converted) == ("signed_up_on", "converted")
@@ -220,6 +221,33 @@ def test_a_total_is_no_end_of_a_subscription(tmp_path: Path) -> None:
     contract, draft = drafted(tmp_path, tables)
     assert contract.companies.subscriptions is not None
     assert contract.companies.subscriptions.end is None
+    assert any(note.startswith("subscriptions.end: no such column was found; ") for note in draft.notes)
+
+
+def test_in_a_log_of_changes_of_plan_the_next_row_ends_one(tmp_path: Path) -> None:
+    tables = events_export()
+    log = tables.pop("subscriptions")[["account_id", "plan", "start_date"]]
+    log = log.rename(columns={"start_date": "since"}).replace({"plan": {"trial": "free"}})
+    contract, draft = drafted(tmp_path, {**tables, "plan_changes": log})
+    subscriptions = contract.companies.subscriptions
+    assert subscriptions is not None
+    assert subscriptions.model_dump() == {
+        "table": "plan_changes", "id": "account_id", "start": "since", "end": None, "value": None,
+        "until": "next_row", "trials": {"plan": ("free",)},
+    }  # fmt: skip
+    assert contract.companies.ended == "ended"
+    assert (
+        "subscriptions.end: no such column was found; until: next_row lets a company's next row end one"
+    ) in draft.notes
+
+
+def test_without_rows_that_nobody_paid_for_no_row_ends_another(tmp_path: Path) -> None:
+    tables = events_export()
+    log = tables.pop("subscriptions")[["account_id", "plan", "start_date"]]
+    log = log.rename(columns={"start_date": "since"}).replace({"plan": {"trial": "basic"}})
+    contract, draft = drafted(tmp_path, {**tables, "plan_changes": log})
+    assert contract.companies.subscriptions is not None
+    assert (contract.companies.subscriptions.until, contract.companies.ended) == ("end", None)
     assert "subscriptions.end: no such column was found; null means that it is not recorded" in draft.notes
 
 
