@@ -19,6 +19,7 @@ from conversion.config.params import DEFAULT_CONTRACT, Params
 from conversion.config.params_file import load_params
 from conversion.data.counts import added
 from conversion.engine.run_parts import run_parts
+from conversion.ingest.attribute_leaks import columns_often_missing, find_leaks, warn_of_attributes
 from conversion.ingest.chunks import count_rows
 from conversion.ingest.columns import key_columns, tables_of
 from conversion.ingest.company_checks import check_contradictions
@@ -36,7 +37,14 @@ from conversion.ingest.export import read_export
 from conversion.ingest.folders import Place, place_of
 from conversion.ingest.id_checks import check_aliases, check_case_of_ids, with_current_ids
 from conversion.ingest.origin_leaks import leaks_of, measure_leaks, warn_of_leaks
-from conversion.ingest.part_checks import LEAKS, check_part, part_customers, refuse_parts, report_checks
+from conversion.ingest.part_checks import (
+    LEAKS,
+    attribute_leaks,
+    check_part,
+    part_customers,
+    refuse_parts,
+    report_checks,
+)
 from conversion.ingest.part_profile import profile_parts
 from conversion.ingest.profile import profile
 from conversion.ingest.split import split_export
@@ -86,7 +94,9 @@ def load_whole(folder: Place, contract: Contract, own: str | None, most: float) 
     }
     check_contradictions(tables, contract)
     customers = len(conversions(current, contract))
-    leaks = warn_of_leaks(measure_leaks(current, contract), customers, contract.usage.table)
+    attributes = find_leaks(current, contract)
+    measured = measure_leaks(current, contract)
+    leaks = report_leaks(measured, attributes, customers, contract)
     for name, table in tables.items():
         clear_table(TYPED / f"{name}.parquet")
         write_parquet(TYPED / f"{name}.parquet", table)
@@ -94,7 +104,7 @@ def load_whole(folder: Place, contract: Contract, own: str | None, most: float) 
     write_facts(export.last_days, 1)
     private = private_columns(contract)
     profiles = {name: profile(table, key_columns(contract, name), private) for name, table in tables.items()}
-    return profiles | across | {"file_of_origin": leaks}
+    return profiles | across | leaks
 
 
 def load_parts(
@@ -110,7 +120,8 @@ def load_parts(
         refuse_parts(scratch, folder, contract, own, split, counts, params.data.max_orphan_share)
         across = report_checks(counts, split.current, contract, folder)
         measured = leaks_of(read_parquet(scratch / LEAKS), split.order)
-        leaks = warn_of_leaks(measured, counts["customers"], contract.usage.table)
+        attributes = attribute_leaks(scratch, contract)
+        leaks = report_leaks(measured, attributes, counts["customers"], contract)
         profiles = {
             name: profile_parts(
                 scratch / f"{name}.parquet",
@@ -125,7 +136,17 @@ def load_parts(
             move_table(scratch / f"{name}.parquet", TYPED / f"{name}.parquet")
             log.info("loaded", extra={"table": name, "rows": profiles[name]["rows"], "parts": parts})
     write_facts(split.last_days, parts)
-    return profiles | across | {"file_of_origin": leaks}
+    return profiles | across | leaks
+
+
+def report_leaks(
+    measured: dict[str, float], attributes: dict[str, Any], customers: int, contract: Contract
+) -> dict[str, Any]:
+    """Return what is known of leaks, after their warnings; see `warn_of_leaks` and `find_leaks`."""
+    missing = columns_often_missing(attributes)
+    leaks = warn_of_leaks(measured, customers, contract.usage.table, missing)
+    warn_of_attributes(attributes)
+    return {"file_of_origin": leaks, "attribute_leaks": attributes}
 
 
 def write_facts(last_days: Mapping[str, str] | None, parts: int) -> None:

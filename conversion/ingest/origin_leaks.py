@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -143,8 +144,7 @@ def company_rows(tables: dict[str, pd.DataFrame], contract: Contract) -> pd.Data
         the company has usage.
     """
     paying = _paying(tables, contract)
-    # Those that have a history are not in the company tables.
-    named = [name for name, each in contract.companies.attributes.items() if each.history is None]
+    named = named_attributes(contract)
     found = []
     for table in (tables[name] for name in contract.companies.tables):
         missing = table[named].isna().to_numpy(dtype=np.int64)
@@ -159,6 +159,11 @@ def company_rows(tables: dict[str, pd.DataFrame], contract: Contract) -> pd.Data
             )
         )
     return pd.concat(found, ignore_index=True)
+
+
+def named_attributes(contract: Contract) -> list[str]:
+    """Name the attributes that company tables have: those with a history are not there."""
+    return [name for name, each in contract.companies.attributes.items() if each.history is None]
 
 
 class RowOrder:
@@ -215,7 +220,9 @@ def _as_numbers(ids: pd.Series[Any]) -> pd.Series[Any]:
     return pd.Series(pd.factorize(ids, sort=True)[0], index=ids.index)
 
 
-def warn_of_leaks(measured: dict[str, float], customers: int, usage: str) -> dict[str, Any]:
+def warn_of_leaks(
+    measured: dict[str, float], customers: int, usage: str, often_missing: Sequence[str] = ()
+) -> dict[str, Any]:
     """Log a warning for each of `ORIGIN_LEAKS` that separates too well.
 
     Parameters
@@ -226,22 +233,26 @@ def warn_of_leaks(measured: dict[str, float], customers: int, usage: str) -> dic
         How many customers there are.
     usage
         The usage table's name.
+    often_missing
+        Attributes whose missing values alone reveal much, which the warning of them names.
 
     Returns
     -------
     dict
         By name ``roc_auc`` (None where there is nothing to compare), the bounds ``low`` and ``high``, and
-        ``warned``.
+        ``warned``; of ``missing_firmographics`` also the ``columns``, if it is warned of and there are any.
     """
     facts: dict[str, Any] = {}
     for name, auc in measured.items():
         leak = ORIGIN_LEAKS[name]
         beyond = auc < leak.low or auc > leak.high  # NaN is neither
         warned = beyond and customers >= leak.least_customers
+        named = warned and name == "missing_firmographics" and often_missing
+        columns = {"columns": ", ".join(often_missing)} if named else {}
         if warned:
-            log.warning(leak.meaning.format(usage=usage), extra={"tell": name, "roc_auc": auc})
+            log.warning(leak.meaning.format(usage=usage), extra={"tell": name, "roc_auc": auc} | columns)
         value = None if math.isnan(auc) else round(auc, PROFILE_DIGITS)
-        facts[name] = {"roc_auc": value, "low": leak.low, "high": leak.high, "warned": warned}
+        facts[name] = {"roc_auc": value, "low": leak.low, "high": leak.high, "warned": warned} | columns
     return facts
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from conversion.config.data_contract import Contract
 from conversion.data.aliases import CurrentIds, ids_of_today, replaced
 from conversion.data.part_cleaning import read_part
+from conversion.ingest.attribute_leaks import count_values, dated_by_nothing, facts_of_all
 from conversion.ingest.columns import key_columns
 from conversion.ingest.company_checks import count_contradictions, warn_of_contradictions
 from conversion.ingest.contact_checks import count_contacts, warn_of_contacts
@@ -102,7 +103,10 @@ def check_part(
     tables = read_part(folder, contract, part, parts)
     first, last = map(pd.Timestamp, weeks)
     current = with_current_ids(tables, contract)
-    write_parquet(part_path(folder / LEAKS, part, parts), company_rows(current, contract))
+    rows = company_rows(current, contract)
+    write_parquet(part_path(folder / LEAKS, part, parts), rows)
+    for name, values in count_values(current, contract, rows).items():
+        write_parquet(part_path(_values(folder, contract, name), part, parts), values)
     if contract.companies.ids == "text":
         for name, ids in folded_ids(tables, contract).items():
             write_parquet(part_path(_folds(folder, name), part, parts), ids)
@@ -124,6 +128,17 @@ def check_part(
             for name, table in _own(tables, contract, part).items()
         },
     }
+
+
+def _values(folder: Path, contract: Contract, attribute: str) -> Path:
+    # By its place: a column's name may be none of a file.
+    return folder / f"values-{[*contract.companies.attributes].index(attribute)}.parquet"
+
+
+def attribute_leaks(folder: Path, contract: Contract) -> dict[str, Any]:
+    """Measure the attributes by what `check_part` wrote of all parts, one attribute at a time."""
+    names = dated_by_nothing(contract)
+    return facts_of_all(((name, read_parquet(_values(folder, contract, name))) for name in names), contract)
 
 
 def _own(tables: Mapping[str, pd.DataFrame], contract: Contract, part: int) -> dict[str, pd.DataFrame]:

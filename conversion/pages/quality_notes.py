@@ -135,11 +135,23 @@ def _warned(profile: Mapping[str, Any], contract: Contract) -> Iterator[Note]:
             f"{percent(before['without'])} of the customers have no usage from before they converted: the "
             "export may lack it"
         )
+    yield from _leaks(profile, contract)
+
+
+def _leaks(profile: Mapping[str, Any], contract: Contract) -> Iterator[Note]:
     for rule, found in profile.get("file_of_origin", {}).items():
         if found.get("warned"):
+            columns = f" ({found['columns']})" if "columns" in found else ""
             yield _warning(
-                f"{rule.replace('_', ' ')} tells those in {contract.conversion_tables} from the others: the "
-                "way the export was made shows in it"
+                f"{rule.replace('_', ' ')}{columns} tells those in {contract.conversion_tables} from the "
+                "others: the way the export was made shows in it"
+            )
+    for name, found in profile.get("attribute_leaks", {}).items():
+        if found.get("warned"):
+            yield _warning(
+                f"{name} alone tells which companies have converted ({found['found']}): if it was set "
+                "because they paid, neither the list nor its track record can be trusted; leave the column "
+                "out of the contract, or name a table of its changes as its history"
             )
 
 

@@ -50,3 +50,37 @@ def pairs_in_order(
             "in_order": sums["rank"] - count * (count + 1) / 2,
         }
     )
+
+
+def pairs_of_counts(
+    score: pd.Series[Any],
+    positives: pd.Series[Any],
+    negatives: pd.Series[Any],
+    strata: Sequence[pd.Series[Any]],
+) -> pd.DataFrame:
+    """Count what `pairs_in_order` counts, of rows that each stand for many with the same score.
+
+    Parameters
+    ----------
+    score
+        A number for each row.
+    positives, negatives
+        How many positive and negative ones each row stands for.
+    strata
+        As in `pairs_in_order`.
+
+    Examples
+    --------
+    >>> score, stratum = pd.Series([1, 7]), pd.Series([0, 0])
+    >>> pairs_of_counts(score, pd.Series([1, 3]), pd.Series([4, 0]), [stratum]).iloc[0].tolist()
+    [16.0, 14.0]
+    """
+    names = [f"stratum_{place}" for place in range(len(strata))]
+    rows = pd.DataFrame(dict(zip(names, strata, strict=True)))
+    rows = rows.assign(score=score, positives=positives, negatives=negatives)
+    sums = rows.groupby([*names, "score"], observed=True).sum()
+    below = sums.groupby(level=names)["negatives"].cumsum() - sums["negatives"]
+    sums["in_order"] = sums["positives"] * (below + sums["negatives"] / 2)
+    found = sums.groupby(level=names).sum()
+    pairs = (found["positives"] * found["negatives"]).astype("float64")
+    return pd.DataFrame({"pairs": pairs, "in_order": found["in_order"]})

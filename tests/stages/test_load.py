@@ -166,7 +166,7 @@ def test_another_contract_is_loaded(other: Path, caplog: pytest.LogCaptureFixtur
     facts = json.loads(Path("metrics/data_quality.json").read_text(encoding="utf-8"))
     assert [*facts] == [
         "accounts", "weekly_usage", "orphaned_usage", "usage_before_conversion", "usage_before_sign_up",
-        "dates_out_of_order", "file_of_origin",
+        "dates_out_of_order", "file_of_origin", "attribute_leaks",
     ]  # fmt: skip
     assert facts["dates_out_of_order"] == {"converted_before_signed_up": 0, "ended_before_converted": 0}
     assert facts["weekly_usage"]["key"] == "id, week"

@@ -20,6 +20,7 @@ from conversion.evaluation.probability_metrics import PROBABILITY_METRICS
 from conversion.evaluation.ranking_metrics import RANKING_METRICS, WEEKLY_METRICS
 from conversion.evaluation.report import EVALUATION_METRICS
 from conversion.evaluation.slice_metrics import SLICE_METRICS
+from conversion.ingest.attribute_leaks import ATTRIBUTE_LEAK_METRICS
 from conversion.ingest.contact_checks import CONTACT_METRICS
 from conversion.ingest.cross_checks import CROSS_CHECK_METRICS
 from conversion.ingest.origin_leaks import ORIGIN_METRICS
@@ -42,6 +43,7 @@ FILES: Final = {
         *CROSS_CHECK_METRICS,
         *CONTACT_METRICS,
         *nested("file_of_origin.", ORIGIN_METRICS),
+        *nested("attribute_leaks.", ATTRIBUTE_LEAK_METRICS),
     ),
     "metrics/drift.json": DRIFT_METRICS,
 }

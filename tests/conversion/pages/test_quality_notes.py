@@ -73,6 +73,21 @@ def test_what_looks_wrong_is_a_warning() -> None:
     ]
 
 
+def test_leaks_are_warned_of_with_columns_and_numbers() -> None:
+    found = "9 of 9 with plan=pro converted, 0 of 80 others"
+    profile = {
+        "file_of_origin": {"missing_firmographics": {"roc_auc": 0.9, "warned": True, "columns": "manager"}},
+        "attribute_leaks": {
+            "plan": {"roc_auc": 0.99, "warned": True, "found": found},
+            "size": {"roc_auc": 0.6, "warned": False},
+        },
+    }
+    of_origin, of_plan = (text for text, is_warning in texts(profile).items() if is_warning)
+    assert of_origin.startswith("missing firmographics (manager) tells those in customers from the others")
+    assert of_plan.startswith(f"plan alone tells which companies have converted ({found}): if it was set")
+    assert "leave the column out of the contract" in of_plan
+
+
 def test_what_is_only_worth_knowing() -> None:
     profile = {
         "usage_before_sign_up": {"rows": 7, "companies": 3},
