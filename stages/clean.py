@@ -14,6 +14,7 @@ from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.config.params_file import load_params
 from conversion.data.cleaning import (
+    check_prospects_are_left,
     check_usage_is_left,
     warn_of_last_week,
     warn_of_planned,
@@ -64,6 +65,8 @@ def main() -> None:
         warn_of_last_week(period)
         warn_of_planned(planned, contract)
         check_usage_is_left(report["usage"]["kept"], report["usage"]["quarantined"], period.as_of, contract)
+        prospects = sum(each["prospects"] for each in cleaned)
+        check_prospects_are_left(prospects, report["companies"]["kept"], period.as_of, contract)
         levels = merged_levels([each["levels"] for each in cleaned], contract)
         if any([*each["levels"][name]] != [*every] for each in cleaned for name, every in levels.items()):
             relevel = partial(relevel_part, levels, kept.root, parts)

@@ -334,6 +334,24 @@ def check_usage_is_left(
         raise ExportError(f"{table}: no row is left after cleaning at {as_of:%Y-%m-%d}: {caught}")
 
 
+def check_prospects_are_left(prospects: int, companies: int, as_of: pd.Timestamp, contract: Contract) -> None:
+    """Check that some company may still convert.
+
+    Raises
+    ------
+    ExportError
+        None may.
+    """
+    if prospects:
+        return
+    tables = " and ".join(contract.companies.tables)
+    raise ExportError(
+        f"{tables}: at {as_of:%Y-%m-%d} none of the {companies:,} companies is a prospect: all have "
+        "converted, so there is nobody to list; export every company, also those that have never paid, and "
+        f"check that only paying companies are in {contract.conversion_tables}"
+    )
+
+
 def warn_of_strays(weeks: pd.DataFrame, period: Period) -> None:
     """Log how many usage rows are far from the others, which is the first, and how to keep a last week.
 

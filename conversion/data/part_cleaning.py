@@ -20,7 +20,7 @@ from conversion.data.attribute_encoding import levels_of
 from conversion.data.clean_tables import CleanTables, Quarantine, clean_tables, cleaning_report
 from conversion.data.histories import history_files
 from conversion.data.period import Period, export_days
-from conversion.data.timeline import on_mondays
+from conversion.data.timeline import on_mondays, prospects_at
 from conversion.data.usage_weeks import day_counts, days_to_json, usage_weeks, weeks_to_json
 from conversion.runtime.files import read_parquet, write_parquet
 from conversion.runtime.parts import clear_table, part_path
@@ -76,19 +76,22 @@ def clean_part(
     parts: int,
     part: int,
 ) -> dict[str, Any]:
-    """Clean a part and write its tables below ``root``, if usage is left in it or there are other parts.
+    """Clean a part and write its tables below ``root``, if there are other parts, or usage and a prospect.
 
     Returns
     -------
     dict
-        ``report``, as `cleaning_report` counts it, and ``levels`` of categories, by column of features.
+        ``report``, as `cleaning_report` counts it, ``levels`` of categories, by column of features, and how
+        many ``prospects`` there are.
     """
     tables = read_typed(contract, parts, part)
     clean, quarantine = clean_tables(tables, period, deduplication, contract, first_week)
-    if parts > 1 or len(clean.usage):
+    prospects = int(prospects_at(clean.companies, period.as_of, contract, clean.periods).sum())
+    if parts > 1 or (len(clean.usage) and prospects):
         _write(clean, quarantine, contract, partial(_write_part, root=root, parts=parts, part=part))
     levels = {name: [*clean.companies[name].cat.categories] for name in _categories(contract)}
-    return {"report": cleaning_report(clean, quarantine, period.as_of, contract), "levels": levels}
+    report = cleaning_report(clean, quarantine, period.as_of, contract)
+    return {"report": report, "levels": levels, "prospects": prospects}
 
 
 def _categories(contract: Contract) -> dict[str, Category]:

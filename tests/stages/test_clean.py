@@ -54,6 +54,19 @@ def test_the_stage_says_what_became_of_all_rows(project: Path) -> None:
     assert not (project / "data/clean").exists()
 
 
+def test_an_export_of_customers_alone_is_refused_with_what_to_do(project: Path) -> None:
+    path = project / "data/typed/noncustomers.parquet"
+    noncustomers = pd.read_parquet(path)
+    noncustomers.head(0).to_parquet(path, index=False)
+    refused = (
+        r"customers and noncustomers: at 2019-10-14 none of the \d+ companies is a prospect: all have "
+        r"converted.*; export every company, also those that have never paid"
+    )
+    with pytest.raises(ExportError, match=refused):
+        clean.main()
+    assert not (project / "data/clean").exists()
+
+
 def test_the_stage_names_the_week_it_leaves_out_and_how_to_keep_it(
     project: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
