@@ -26,6 +26,7 @@ from conversion.evaluation.snapshot_source import SnapshotFiles
 from conversion.evaluation.summary import summary_text
 from conversion.features.rules import rules
 from conversion.modelling.artifact import load_model
+from conversion.modelling.doubts import ahead_text, rules_ahead
 from conversion.modelling.evidence import EVIDENCE, Evidence
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import training_columns
@@ -127,6 +128,8 @@ def main() -> None:
         "evaluated",
         extra={"cutoffs": len(evaluation.weekly), "converters": evaluation.metrics["converters"]},
     )
+    for ahead in rules_ahead(evaluation.metrics["ranking"]):
+        log.warning(ahead_text(ahead))
 
 
 if __name__ == "__main__":

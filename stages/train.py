@@ -10,6 +10,7 @@ import pandas as pd
 from conversion.config.contract_file import load_contract
 from conversion.config.params_file import load_params
 from conversion.modelling.artifact import save_model
+from conversion.modelling.doubts import few_text
 from conversion.modelling.training import describe, fitting_threads, search_and_fit_at, training_columns
 from conversion.modelling.training_rows import count_training, read_training
 from conversion.runtime.cli import run
@@ -46,6 +47,8 @@ def main() -> None:
             "threshold": float(model.threshold_),
         },
     )
+    if few := few_text(description["training_window"]["converting_companies"]):
+        log.warning(few)
 
 
 if __name__ == "__main__":

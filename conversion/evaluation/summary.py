@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from conversion.evaluation.predictions import MODEL
+from conversion.modelling.doubts import ahead_text, rules_ahead
 
 
 def summary_text(result: dict[str, Any], top_k: tuple[int, ...]) -> str:
@@ -22,7 +23,8 @@ def summary_text(result: dict[str, Any], top_k: tuple[int, ...]) -> str:
         f"prospects,\n{shares['share_of_conversions']:.1%} of the conversions, "
         f"{shares['share_of_expected_conversions']:.1%} of those expected"
     )
-    parts = [title, _ranking_table(result["ranking"], top_k), without]
+    ahead = [ahead_text(each) for each in rules_ahead(result["ranking"])]
+    parts = [title, _ranking_table(result["ranking"], top_k), *ahead, without]
     if "ranking" in seen:
         parts.append(_ranking_table(seen["ranking"], top_k))
     parts += ["what became of each tier, over all lists", _tier_table(result["tiers"], result["cutoffs"])]

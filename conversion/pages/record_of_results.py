@@ -15,6 +15,7 @@ from conversion.features.definitions import Feature
 from conversion.features.facts import facts_of
 from conversion.features.rules import rules
 from conversion.leads.drift import SHIFT
+from conversion.modelling.doubts import ahead_text, few_text, rules_ahead
 from conversion.pages.quality_notes import quality_notes
 from conversion.pages.track_record import (
     About,
@@ -26,6 +27,7 @@ from conversion.pages.track_record import (
     FactWeight,
     Gains,
     Lists,
+    Note,
     Ranked,
     Slice,
     Tier,
@@ -96,8 +98,11 @@ def record_of(
     rule = next((key for key in rules(contract) if key in evaluation["ranking"]), None)
     middle = top_k[len(top_k) // 2]
     about = _about(results)
+    ahead = [ahead_text(each) for each in rules_ahead(evaluation["ranking"])]
+    few = few_text(about.converting_companies)
+    doubts = [Note(text=text, is_warning=True) for text in (few, *ahead) if text is not None]
     return TrackRecord(
-        line=record_line(lists, ranked, rule, top_k[0], about.horizon_days),
+        line=". ".join([record_line(lists, ranked, rule, top_k[0], about.horizon_days), *ahead]),
         about=about,
         lists=lists,
         rule=rule,
@@ -117,7 +122,7 @@ def record_of(
         facts=_facts(results.importance, features, contract),
         business=_business(evaluation["business"], lists.count),
         never_seen=dict(evaluation["without_never_seen"]["left_out"]),
-        quality=quality_notes(results.quality, results.cleaning, contract),
+        quality=(*quality_notes(results.quality, results.cleaning, contract), *doubts),
         drift=_drift(results.drift, features, contract),
     )
 

@@ -50,6 +50,15 @@ def test_a_model_s_description_agrees_with_the_params_that_dvc_records(
     assert len(list(model_differences(recorded, description))) == 1
 
 
+def test_few_converters_are_warned_of(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_params()
+    train.main()
+    (warned,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    described = json.loads((project / "models/model.json").read_text(encoding="utf-8"))
+    companies = described["training_window"]["converting_companies"]
+    assert warned.startswith(f"The model learned from {companies} companies that converted: with fewer than")
+
+
 def write_params(**overrides: object) -> None:
     params = small_params(**overrides).model_dump(mode="json")
     Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")

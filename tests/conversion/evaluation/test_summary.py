@@ -37,6 +37,17 @@ def test_the_summary_calls_money_gross_or_says_once_why_there_is_none() -> None:
     assert without.count("the contract has no value of a conversion") == 1
 
 
+def test_the_summary_says_that_a_rule_ranks_better() -> None:
+    params, predictions = small_params(evaluate__refit_weeks=8), backtest_predictions()
+    result = evaluated(predictions, params)
+    said = "A rule ranks better than the model: most users in the last four weeks"
+    ranking = result["ranking"]
+    result["ranking"] = ranking | {"users_rule": ranking["probability"], "probability": ranking["random"]}
+    assert said in summary.summary_text(result, params.evaluate.top_k)
+    result["ranking"] = ranking | {"users_rule": ranking["random"]}
+    assert said not in summary.summary_text(result, params.evaluate.top_k)
+
+
 def params_with_tiers(**least: float) -> Any:
     given = {f"score__tiers__probability__{name}": value for name, value in least.items()}
     return small_params(evaluate__refit_weeks=8, score__tiers__by="probability", **given)

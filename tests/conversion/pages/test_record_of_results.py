@@ -169,6 +169,29 @@ def test_lines_of_other_records(model: float, rule: float | None, line: str) -> 
     assert record_line(lists, ways, key, 10, 1) == f"In 1 list of the past, {line}"
 
 
+def test_a_rule_that_ranks_better_and_few_converters_are_said() -> None:
+    worse = ranking("actions_rule", "probability")
+    found = record_of(results(evaluation=evaluation(ranking=worse)), features(hubspot()), hubspot(), TOP_K)
+    ahead = (
+        "A rule ranks better than the model: most actions in the last four weeks, average precision 0.500, "
+        "the model 0.250; ROC AUC 0.500, the model 0.250"
+    )
+    assert found.line.endswith(f". {ahead}")
+    few, beaten = found.quality[-2:]
+    assert few.text.startswith("The model learned from 8 companies that converted: with fewer than 100")
+    assert beaten.text == ahead
+    assert few.is_warning
+    assert beaten.is_warning
+
+
+def test_a_model_that_is_ahead_and_learned_from_many_has_no_such_note() -> None:
+    model = dict(results().model)
+    model["training_window"] = model["training_window"] | {"converting_companies": 100}
+    found = record_of(results(model=model), features(hubspot()), hubspot(), TOP_K)
+    assert "rule ranks better" not in found.line
+    assert not any(note.is_warning for note in found.quality)
+
+
 def test_lists_of_every_second_week_are_not_called_weekly() -> None:
     record = made(results(evaluation=evaluation(last_cutoff="2020-02-03")))
     assert not record.lists.are_weekly
