@@ -65,6 +65,7 @@ def _inputs(pipeline: Pipeline) -> GateInputs:
         calls=10,
         past=tuple(lists_of((week for _, week in scored.groupby("as_of")), 10)[-8:]),
         delivered=None,
+        leaks={},
     )
 
 
@@ -93,6 +94,7 @@ def lay_out_gate(
         write_parquet(root / "data" / f"{name}.parquet", table)
     write_json(root / "data" / "contract.json", pipeline.contract.model_dump(mode="json"))
     write_json(root / "data" / "clean" / "export.json", {"as_of": as_of})
+    write_json(root / "metrics" / "data_quality.json", {"attribute_leaks": {}})
     write_json(root / "metrics" / "drift.json", {"as_of": as_of, "population_stability_index": inputs.drift})
     write_list(root, pipeline, file_format)
     manifest = root / "data" / "leads" / "manifest.json"

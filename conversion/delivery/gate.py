@@ -23,6 +23,7 @@ from conversion.delivery.gate_drift import (
 )
 from conversion.delivery.gate_forecast import check_expected, check_precision, check_prospects
 from conversion.delivery.gate_inputs import GateInputs, read_gate_inputs, week_before
+from conversion.delivery.gate_leaks import check_leaks
 from conversion.delivery.gate_volumes import check_age, check_missing, check_model_age, check_volumes
 from conversion.delivery.gate_webhook import notify
 from conversion.runtime.files import write_json
@@ -104,6 +105,7 @@ def _checks(inputs: GateInputs, params: Params, today: dt.date) -> Iterator[Chec
     yield check_model_age(inputs.as_of, inputs.trained_as_of, settings)
     yield from check_volumes(*tables)
     yield from check_missing(*tables)
+    yield check_leaks(inputs.leaks)
     in_holidays = (as_of - WEEK).isocalendar().week in settings.holiday_weeks
     at_worst: Status = "watch" if in_holidays else "stop"
     yield check_weekly_drift(inputs.latest, inputs.previous, inputs.features, settings, at_worst)

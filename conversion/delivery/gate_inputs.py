@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -36,6 +37,7 @@ from conversion.stats.numeric import Floats
 MODEL: Final = "models/model.json"
 EXPORT: Final = "data/clean/export.json"
 DRIFT: Final = "metrics/drift.json"
+QUALITY: Final = "metrics/data_quality.json"
 PREDICTIONS: Final = "data/backtest/predictions.parquet"
 
 
@@ -67,6 +69,8 @@ class GateInputs:
         Earlier lists, the last ones.
     delivered
         The last delivery; None: there is none.
+    leaks
+        What was found of attributes that alone tell who has converted.
     """
 
     as_of: dt.date
@@ -82,6 +86,7 @@ class GateInputs:
     calls: int
     past: tuple[PastList, ...]
     delivered: Delivered | None
+    leaks: Mapping[str, str]
 
 
 def read_gate_inputs(
@@ -131,7 +136,14 @@ def read_gate_inputs(
         calls=calls,
         past=past,
         delivered=delivered,
+        leaks=_leaks(root / QUALITY),
     )
+
+
+def _leaks(path: Path) -> dict[str, str]:
+    """Read which attributes `load` warned of; none, where an earlier version wrote the file."""
+    measured = read_json(path).get("attribute_leaks", {})
+    return {name: fact["found"] for name, fact in measured.items() if fact["warned"]}
 
 
 def _check_moment(path: Path, found: Any, as_of: dt.date) -> None:
