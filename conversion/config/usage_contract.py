@@ -75,7 +75,10 @@ class Usage(Section):
     user: Column | None = Field(
         default=None, description="of grain event: column of the user; null: users are not counted"
     )
-    event: Column | None = Field(default=None, description="of grain event: column of the event's name")
+    event: Column | None = Field(
+        default=None,
+        description="of grain event: column of the event's name; null: all rows are of the one module",
+    )
     exclude: dict[Column, Values] = Field(
         default_factory=dict,
         max_length=20,
@@ -117,13 +120,7 @@ class Usage(Section):
     @model_validator(mode="after")
     def _keys_of_the_grain(self) -> Usage:
         if self.grain == "event":
-            if self.event is None:
-                raise ValueError("grain event needs event, the column of the event's name")
-            without = [name for name, module in self.modules.items() if not module.events]
-            if without:
-                raise ValueError(
-                    f"grain event needs events, names or patterns such as invoice.*, in {_listed(without)}"
-                )
+            self._must_tell_events_apart()
         else:
             of_events = [key for key in ("user", "event") if getattr(self, key) is not None]
             of_events += [f"modules.{name}.events" for name, module in self.modules.items() if module.events]
@@ -138,6 +135,19 @@ class Usage(Section):
                 f"grain {self.grain} has no week_starts: the weeks that are made start on Monday"
             )
         return self
+
+    def _must_tell_events_apart(self) -> None:
+        """Refuse modules without events, unless all rows are of one module, as no column names events."""
+        without = [name for name, module in self.modules.items() if not module.events]
+        if self.event is None and (len(self.modules) > 1 or not without):
+            raise ValueError(
+                "grain event needs event, the column of the event's name; without one, name one module "
+                "without events, to which all rows belong"
+            )
+        if self.event is not None and without:
+            raise ValueError(
+                f"grain event needs events, names or patterns such as invoice.*, in {_listed(without)}"
+            )
 
     @property
     def columns(self) -> tuple[str, ...]:

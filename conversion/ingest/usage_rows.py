@@ -310,7 +310,8 @@ def _excluded(usage: Usage, place: dict[str, str]) -> str:
 
 def _of_events(usage: Usage, place: dict[str, str]) -> list[str]:
     person = "NULL" if usage.user is None else _text(place[usage.user])
-    event = "NULL" if usage.event is None else _text(place[usage.event])
+    # Without names of events, all rows are of the one module.
+    event = literal(next(iter(usage.modules))) if usage.event is None else _text(place[usage.event])
     return [f"{event} AS event", f"CAST({person} AS VARCHAR) AS person"]
 
 

@@ -226,7 +226,7 @@ def _of_events(
     bad = [sum(column) for column in zip(*(counts for _, _, _, *counts in names), strict=True)]
     refuse_bad_rows(engine, file, cells, rows + left_out, bad)
     modules = {
-        module: _matching([name for name in kept if name is not None], each.events)
+        module: _matching([name for name in kept if name is not None], each.events or (module,))
         for module, each in contract.usage.modules.items()
     }
     matched = {name for found in modules.values() for name in found}
@@ -236,7 +236,10 @@ def _of_events(
         remedy = "correct the patterns, usage.modules.*.events" if rows else "correct usage.exclude"
         found = f"{rows} of others, {left_out} excluded"
         raise UnreadableError(
-            str(contract.usage.event), "events of some module", remedy, f"{found}{_examples(unmatched)}"
+            contract.usage.event or "all columns",
+            "events of some module",
+            remedy,
+            f"{found}{_examples(unmatched)}",
         )
     engine.execute("CREATE TABLE events (event VARCHAR, module INTEGER)")
     pairs = [[name, at] for at, found in enumerate(modules.values()) for name in found]

@@ -181,6 +181,10 @@ BROKEN = {
     "a_module_of_digits": (put("usage", "modules", "9x", value={"actions": "a"}), "given '9x'"),
     "grain": (put("usage", "grain", value="month"), "usage.grain: given 'month'", "'week', 'day' or 'event'"),
     "no_name_of_events": (events(event=NOTHING), "usage: grain event needs event, the column"),
+    "no_name_of_events_of_two_modules": (
+        events(event=NOTHING, modules={"CRM": {}, "EMAIL": {}}),
+        "without one, name one module without events, to which all rows belong",
+    ),
     "a_module_without_events": (
         events(modules={"CRM": {"say": "CRM"}, "EMAIL": {"events": ["mail"]}}),
         "usage: grain event needs events, names or patterns such as invoice.*, in modules.CRM",

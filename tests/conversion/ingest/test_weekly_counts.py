@@ -410,3 +410,16 @@ def test_a_line_of_a_folder_is_named_with_its_file(tmp_path: Path) -> None:
     (folder / "1.csv").write_text("account,at,done,sent\na,2020-01-01,1,1\n", encoding="utf-8")
     with pytest.raises(WeeklyCountsError, match=r"events/1\.csv: people: expected the columns as in 0\.csv"):
         count_weeks(find_table(tmp_path, table), of_days())
+
+
+def test_without_names_of_events_all_rows_are_of_the_one_module(tmp_path: Path) -> None:
+    path = written(
+        tmp_path, "a,u1,open,2024-01-01 09:00:00,x", "a,u2,,2024-01-02,x", "b,u1,shut,2024-01-09,x"
+    )
+    unnamed = contract(event=None, modules={"logins": {}})
+    weeks = weekly_counts(path, unnamed)
+    assert weeks["actions_logins"].tolist() == [2, 1]
+    assert weeks["users_logins"].tolist() == [2, 1]
+    excluded = contract(event=None, modules={"logins": {}}, exclude={"kind": ["x"]})
+    found = "all columns: expected events of some module; found 0 of others, 3 excluded"
+    assert faults_of(path, excluded) == [f"{path}: {found}; correct usage.exclude"]
