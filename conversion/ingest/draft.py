@@ -190,6 +190,12 @@ def _notes(
             "converted: no date of the first payment was found that some companies have and others not; "
             "put its column in the draft"
         )
+        if companies.attributes:
+            notes.append(
+                "companies.attributes: attributes were not checked for what tells who has converted, as no "
+                "conversion was found: delete those that are known or change once a "
+                "company pays, such as its plan"
+            )
     paid: tuple[tuple[str, object], ...] = (("ended", companies.ended), ("value", companies.value))
     if subscriptions is not None:
         paid = (("subscriptions.end", subscriptions.end), ("subscriptions.value", subscriptions.value))

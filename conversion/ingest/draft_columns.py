@@ -26,6 +26,33 @@ _LEADING_ZERO = re.compile(r"0\d+", re.ASCII)
 _ISO = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,9})?)?( ?(Z|UTC|[+-]\d\d:?\d\d))?)?", re.ASCII)
 ZONED: Final = "with a time zone"
 """`Column.style` of ISO dates with a zone or an offset."""
+EPOCHS: Final = {
+    "s": "in seconds since 1970",
+    "ms": "in milliseconds since 1970",
+    "us": "in microseconds since 1970",
+}
+"""By NumPy's unit, `Column.style` of times that are whole numbers."""
+_EPOCH_YEARS: Final = np.array(["1990", "2100"], dtype="datetime64[s]").astype(np.int64)
+_TIME_WORDS: Final = {
+    *(
+        "ts",
+        "time",
+        "timestamp",
+        "datetime",
+        "date",
+        "day",
+        "at",
+        "on",
+        "when",
+        "since",
+        "until",
+        "from",
+        "to",
+    ),
+    *("epoch", "unix", "created", "updated", "started", "ended", "start", "end", "occurred"),
+    *("horodatage", "depuis", "datum", "zeit", "zeitpunkt", "seit", "fecha", "hora", "desde", "data"),
+}
+"""Words in names of times; whole numbers with other names may be ids."""
 _OTHER_DAYS: Final = (
     ("31.12.2019", r"\d{1,2}\.\d{1,2}\.\d{4}", "%d.%m.%Y"),
     ("31/12/2019", r"\d{1,2}/\d{1,2}/\d{4}", "%d/%m/%Y"),
@@ -151,6 +178,8 @@ def describe(name: str, texts: pd.Series[Any], is_part: bool = False) -> Column:
     codes = table[codes].astype(np.int64)
     counts = np.bincount(codes[codes >= 0], minlength=len(kept))
     kind, parsed, style = _parse(kept, counts)
+    if kind == "whole" and (epoch := _epoch(name, parsed, counts)) is not None:
+        kind, (parsed, style) = "date", epoch
     missing_words = tuple(sorted({stripped[place] for place in missing} - {""}))
     return Column(name, codes, tuple(kept), missing_words, kind, parsed, style, is_part)
 
@@ -176,6 +205,22 @@ def _parse(levels: list[str], counts: NDArray[np.int64]) -> tuple[Kind, NDArray[
         if counts[~np.isnat(days)].sum() >= ENOUGH * total:
             return "date", days, style
     return "text", nothing, ""
+
+
+def _epoch(
+    name: str, numbers: NDArray[np.float64], counts: NDArray[np.int64]
+) -> tuple[NDArray[Any], str] | None:
+    """Read whole numbers as times since 1970; None where they are not called and sized so."""
+    if not set(words(name)) & _TIME_WORDS:
+        return None
+    for unit, style in EPOCHS.items():
+        first, last = _EPOCH_YEARS * 1000 ** list(EPOCHS).index(unit)
+        within = (numbers >= first) & (numbers < last)
+        if counts[within].sum() >= ENOUGH * counts.sum():
+            times = np.full(len(numbers), np.datetime64("NaT"), dtype="datetime64[us]")
+            times[within] = numbers[within].astype(np.int64).astype(f"datetime64[{unit}]")
+            return times, style
+    return None
 
 
 def _numbers(levels: list[str]) -> tuple[NDArray[np.float64], str]:

@@ -13,12 +13,25 @@ from conversion.ingest.draft_levels import yes_and_no
 
 EVENT: Final = ("event", "events", "eventname", "action", "activity", "verb", "name", "type", "kind")
 """Words in names of columns of events, the surest first."""
-USER: Final = {"user", "users", "userid", "member", "person", "who", "actor", "visitor", "seat"}
+USER: Final = {
+    *("user", "users", "userid", "member", "person", "who", "actor", "visitor", "seat"),
+    *("utilisateur", "nutzer", "benutzer", "usuario", "utente", "gebruiker"),
+}
+OTHER_TEXTS: Final = {
+    *("device", "browser", "os", "platform", "country", "city", "region", "language", "locale", "timezone"),
+    *("source", "channel", "referrer", "plan", "role", "version", "status", "outcome", "result", "currency"),
+}
+"""Words in names of texts that differ from row to row, too, and are no events."""
+NO_COUNT: Final = {"id", "ids", "uuid", "guid", "key", "session", "seq", "row"}
+"""Words in names of whole numbers that count nothing."""
 MAX_NAMES: Final = 200
 """More different texts are no names of events."""
 LEAST_REPEATS: Final = 3
+LEAST_VARIED: Final = 1.5
+"""Different texts a company from which on a text tells its rows apart, not companies."""
 TIMED: Final = 0.5
 """Share of rows with a time of day from which on rows are events."""
+_IN_PARTS = re.compile(r"\w[ .:/_-]\w")
 _NAME = re.compile(r"[\w .:/\-]{1,60}")
 OTHERS: Final = {"bot", "bots", "robot", "crawler", "internal", "staff", "test", "employee"}
 """What rows are called that are not of a company's users."""
@@ -42,23 +55,73 @@ def event_column(columns: dict[str, Column], key: str) -> str | None:
     key
         The column of the company's id.
     """
-    if not any(each.kind == "date" and is_timed(each) for each in columns.values()):
+    named = named_event_column(columns, key)
+    return _event_by_values(columns, key) if named is None else named
+
+
+def named_event_column(columns: dict[str, Column], key: str) -> str | None:
+    """Find the column of events' names that is called so; None where the table has none.
+
+    One with a single name of an event tells a log from counts only where the table has no counts.
+    """
+    if not has_times(columns):
         return None
+    least = 1 if not _has_counts(columns, key) else 2
     found = []
     for name, column in columns.items():
         places = [EVENT.index(word) for word in words(name) if word in EVENT]
-        repeats = column.rows / max(len(column.levels), 1)
-        if (
-            name != key
-            and places
-            and column.kind == "text"
-            and 1 < len(column.levels) <= MAX_NAMES
-            and repeats >= LEAST_REPEATS
-            and yes_and_no(column.levels) is None
-            and all(map(_NAME.fullmatch, column.levels))
-        ):
-            found.append((min(places), name))
-    return min(found)[1] if found else None
+        if name != key and places and len(column.levels) >= least and _may_be_events(column):
+            found.append((len(column.levels) == 1, min(places), name))
+    return min(found)[2] if found else None
+
+
+def has_times(columns: dict[str, Column]) -> bool:
+    """Return whether most rows have a time of day."""
+    return any(each.kind == "date" and is_timed(each) for each in columns.values())
+
+
+def is_log(columns: dict[str, Column], key: str) -> bool:
+    """Return whether rows are events by their values: many a company, each with a time, without counts."""
+    ids = columns[key]
+    many = ids.rows >= LEAST_REPEATS * max(len(ids.levels), 1)
+    return many and has_times(columns) and not _has_counts(columns, key)
+
+
+def _may_be_events(column: Column) -> bool:
+    return (
+        column.kind == "text"
+        and len(column.levels) <= MAX_NAMES
+        and column.rows >= LEAST_REPEATS * max(len(column.levels), 1)
+        and yes_and_no(column.levels) is None
+        and all(map(_NAME.fullmatch, column.levels))
+    )
+
+
+def _has_counts(columns: dict[str, Column], key: str) -> bool:
+    return any(
+        column.kind == "whole" and name != key and not set(words(name)) & (NO_COUNT | USER)
+        for name, column in columns.items()
+    )
+
+
+def _event_by_values(columns: dict[str, Column], key: str) -> str | None:
+    """Find the column of events' names in a log by its values: few texts that repeat in each company.
+
+    Names in parts, such as ``invoice.sent``, go before others, then the one with most of them.
+    """
+    if not is_log(columns, key):
+        return None
+    found = []
+    for name, column in columns.items():
+        other = set(words(name)) & (OTHER_TEXTS | USER)
+        lettered = all(any(map(str.isalpha, level)) for level in column.levels)
+        if name == key or other or len(column.levels) < 2 or not lettered or not _may_be_events(column):
+            continue
+        pairs = len(np.unique(columns[key].codes * (len(column.levels) + 1) + column.codes))
+        if LEAST_VARIED * len(columns[key].levels) <= pairs <= column.rows / 2:
+            in_parts = float(np.mean([bool(_IN_PARTS.search(level)) for level in column.levels]))
+            found.append((in_parts >= GROUPED_BY, len(column.levels), name))
+    return max(found)[2] if found else None
 
 
 def user_column(columns: dict[str, Column]) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from conversion.ingest.draft_columns import Column, words
-from conversion.ingest.draft_events import event_column
+from conversion.ingest.draft_events import is_log, named_event_column
 
 Table = dict[str, Column]
 """A table's columns by name."""
@@ -17,6 +17,8 @@ KEY_FILLED: Final = 0.99
 TIME_FILLED: Final = 0.95
 SHARED_IN_PART: Final = 10
 """Ids that two tables must share where not all rows were looked at: of each, those are others by chance."""
+LEAST_SHARED: Final = 0.3
+"""Share of ids that two columns must have in common to join tables, if they are not called the same."""
 LOOKED_AT: Final = 10
 """Columns of a table that are tried as ids: those whose names look most like one."""
 _ID_WORDS: Final = {"id", "ids", "uuid", "guid", "key"}
@@ -85,9 +87,10 @@ def find_roles(tables: dict[str, Table]) -> Roles | None:
     company_id, usage_id = max(by_pair, key=lambda pair: by_pair[pair])
     chosen = [link.table for link in joined if (link.key, link.column) == (company_id, usage_id)]
     companies, others = _without_overlap(list(dict.fromkeys(chosen)), company_id, tables)
+    ids = [tables[name][company_id] for name in companies]
     for name in tables:
         if name not in (*companies, *others, usage):
-            others[name] = _why_unplaced(tables[name], company_id)
+            others[name] = _why_unplaced(tables[name], company_id, ids)
     return Roles(tuple(companies), company_id, usage, usage_id, others)
 
 
@@ -122,7 +125,7 @@ def _links(name: str, keys: list[str], tables: dict[str, Table]) -> list[_Link]:
 def _score(key: str, ids: Column, column: str, others: Column) -> float:
     shared = share_known(ids, others, min(len(ids.keys), len(others.keys)))
     same = key.casefold() == column.casefold()
-    if shared < (0.05 if same and looks_like_id(key) else 0.3):
+    if shared < (0.05 if same and looks_like_id(key) else LEAST_SHARED):
         return 0.0
     return shared + 0.5 * same + 0.25 * (looks_like_id(key) + looks_like_id(column))
 
@@ -145,13 +148,16 @@ def _usage_of(tables: dict[str, Table], links: list[_Link]) -> str | None:
         table = tables[link.to]
         times = [each for each in table.values() if each.kind == "date" and each.filled >= TIME_FILLED]
         counts = [each for name, each in table.items() if each.kind == "whole" and name != link.column]
-        if not times or (not counts and event_column(table, link.column) is None):
+        sure = bool(counts) or named_event_column(table, link.column) is not None
+        if not times or not (sure or is_log(table, link.column)):
             continue
         rows = 1 / max(table[link.column].uniqueness, 1e-9)
         named = bool(set(words(link.to)) & _USAGE_WORDS)
         if rows < 1.05 and not named:
             continue
-        best[link.to] = max(best.get(link.to, 0.0), link.score + min(rows, 4) / 2 + named)
+        # A log without counts and a column called events may as well be of calls or payments.
+        score = link.score + min(rows, 4) / 2 + named - (not sure)
+        best[link.to] = max(best.get(link.to, -1.0), score)
     return max(best, key=lambda name: best[name]) if best else None
 
 
@@ -164,10 +170,10 @@ def _without_usage(tables: dict[str, Table], keys: dict[str, list[str]]) -> Role
     if not named:
         return None
     company = max(named, key=lambda name: named[name])
-    others = {
-        name: _why_unplaced(table, keys[company][0]) for name, table in tables.items() if name != company
-    }
-    return Roles((company,), keys[company][0], None, None, others)
+    key = keys[company][0]
+    ids = [tables[company][key]]
+    others = {name: _why_unplaced(table, key, ids) for name, table in tables.items() if name != company}
+    return Roles((company,), key, None, None, others)
 
 
 def _without_overlap(
@@ -192,14 +198,32 @@ def _without_overlap(
     return [name for name in names if name in kept], others
 
 
-def _why_unplaced(table: Table, key: str) -> str:
+def _why_unplaced(table: Table, key: str, ids: list[Column]) -> str:
     if not table or not any(column.rows for column in table.values()):
         return "it has no rows"
-    if key in table and table[key].uniqueness < KEY_UNIQUENESS:
-        if any(column.kind == "date" for column in table.values()):
-            return (
-                f"it has several rows for a value of {key} and a date: if it is a log of events, count them "
-                "by company and week; if it is of subscriptions, join the first paid one to the companies"
-            )
-        return f"it has several rows for a value of {key}; make it one row a company and join it"
-    return "no column of it joins it to the others"
+    column = _joining(table, key, ids)
+    if column is None:
+        return "no column of it joins it to the others"
+    if table[column].uniqueness >= KEY_UNIQUENESS:
+        return f"{column} has ids of companies, one row each; join its columns to those of the companies"
+    dates = [name for name, each in table.items() if each.kind == "date"]
+    if not dates:
+        return f"it has several rows for a value of {column}; make it one row a company and join it"
+    return (
+        f"{column} has ids of companies, several rows each, with dates ({', '.join(dates[:3])}), but not "
+        "what usage or subscriptions are known by; if it is of subscriptions, name it under "
+        "companies.subscriptions; if it is a log of events or of counts, under usage"
+    )
+
+
+def _joining(table: Table, key: str, ids: list[Column]) -> str | None:
+    """Find the column that has most ids of companies; None where none has enough of them."""
+    shares = {}
+    for name, column in table.items():
+        known = sum(len(each.keys & column.keys) for each in ids)
+        share = known / max(min(len(column.keys), sum(len(each.keys) for each in ids)), 1)
+        # Small whole numbers are in any ids of whole numbers: a name has to say that these are ids.
+        named = name == key or looks_like_id(name) or column.kind == "text"
+        if named and column.kind in ("whole", "text") and (share >= LEAST_SHARED or name == key):
+            shares[name] = share
+    return max(shares, key=lambda name: shares[name]) if shares else None

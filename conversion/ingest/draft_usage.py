@@ -10,9 +10,16 @@ from typing import Final, Literal
 import numpy as np
 
 from conversion.config.contract_types import MAX_MODULES
-from conversion.ingest.draft_columns import ZONED, Column, begins, parts, words
+from conversion.ingest.draft_columns import EPOCHS, ZONED, Column, begins, parts, words
 from conversion.ingest.draft_companies import Guess
-from conversion.ingest.draft_events import event_column, excluded_rows, patterns_of, user_column
+from conversion.ingest.draft_events import (
+    event_column,
+    excluded_rows,
+    is_log,
+    named_event_column,
+    patterns_of,
+    user_column,
+)
 from conversion.ingest.draft_roles import looks_like_id
 
 TIMES: Final = ("week", "when", "period", "time", "date", "day", "start")
@@ -75,9 +82,11 @@ def draft_usage(columns: dict[str, Column], ids: Column) -> UsageDraft:
     draft.dropped.update(dict.fromkeys(dates[1:], "a second date"))
     time = columns[dates[0]]
     others_than_dates = {name: column for name, column in columns.items() if name not in dates}
-    event = event_column(columns, ids.name)
-    if event is not None:
-        _events(others_than_dates, event, draft)
+    whole = {**columns, ids.name: ids}
+    event = event_column(whole, ids.name)
+    if event is not None or is_log(whole, ids.name):
+        named = named_event_column(whole, ids.name) is not None
+        _events(others_than_dates, event, draft, named=named)
         _note_on_times(time, draft)
         return draft
     _grain(time, ids, draft)
@@ -92,7 +101,9 @@ def _note_on_times(time: Column, draft: UsageDraft) -> None:
     """Note what to change where times are not as ``load`` reads them."""
     if not time.style:
         return
-    if time.style != ZONED:
+    if time.style in EPOCHS.values():
+        advice = "load does not read them; write them as times like 2019-12-30 14:05:00Z"
+    elif time.style != ZONED:
         advice = "load reads times like 2019-12-30 00:00:00"
     elif draft.of == "week":
         advice = "load refuses them unless usage.time_zone is another zone than UTC"
@@ -101,17 +112,27 @@ def _note_on_times(time: Column, draft: UsageDraft) -> None:
     draft.notes.append(f"{time.name}: times {time.style}; {advice}")
 
 
-def _events(columns: dict[str, Column], event: str, draft: UsageDraft) -> None:
+def _events(columns: dict[str, Column], event: str | None, draft: UsageDraft, *, named: bool) -> None:
     """Guess the user, the excluded rows and the modules of a log of events."""
     draft.of, draft.grain = "event", "most rows have a time of day and the name of an event"
-    draft.event = Guess(event, "a text with such a name that repeats")
+    if event is None:
+        draft.grain = "most rows have a time of day, and none has a count or the name of an event"
+    else:
+        why = (
+            "a text with such a name that repeats"
+            if named
+            else ("few texts that repeat in each company; its name says nothing: check it")
+        )
+        draft.event = Guess(event, why)
     draft.exclude = excluded_rows({name: column for name, column in columns.items() if name != event})
     left = {name: each for name, each in columns.items() if name not in (event, *draft.exclude)}
     if (user := user_column(left)) is not None:
         draft.user = Guess(user, "a column with such a name")
         del left[user]
     left = _without_measures(left, draft)
-    for module, patterns in patterns_of(columns[event]).items():
+    if event is None:
+        draft.modules["product"] = DraftModule(None, None, "all rows, as no column names events")
+    for module, patterns in ({} if event is None else patterns_of(columns[event])).items():
         if len(draft.modules) == MAX_MODULES:
             draft.dropped[module] = f"events: a contract has at most {MAX_MODULES} modules, these come first"
             continue
@@ -119,7 +140,9 @@ def _events(columns: dict[str, Column], event: str, draft: UsageDraft) -> None:
         draft.modules[title] = DraftModule(None, None, "events with such names", tuple(patterns))
     draft.dropped.update(dict.fromkeys(left, "a column that events do not need"))
     if draft.user is None:
-        draft.notes.append(f"{event}: no column of users was found, so users are not counted")
+        draft.notes.append(
+            f"{event or draft.time.column}: no column of users was found, so users are not counted"
+        )
 
 
 def _without_measures(columns: dict[str, Column], draft: UsageDraft) -> dict[str, Column]:

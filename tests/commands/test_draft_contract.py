@@ -199,7 +199,7 @@ def test_a_late_byte_of_another_encoding_and_a_totals_row(tmp_path: Path) -> Non
     assert "accounts: not looked at: 1 row with too many or too few fields" in draft.notes
 
 
-def test_a_log_of_events_is_reported(tmp_path: Path) -> None:
+def test_a_log_with_one_name_of_an_event_is_drafted(tmp_path: Path) -> None:
     tables = projects_export()
     rng = np.random.default_rng(0)
     times = pd.Series(pd.date_range("2024-03-01", periods=3000, freq="37min"))
@@ -211,5 +211,11 @@ def test_a_log_of_events_is_reported(tmp_path: Path) -> None:
         }
     )
     contract, draft = drafted(tmp_path, {"accounts": tables["accounts"], "events": events})
-    assert contract.usage.table == "PUT_THE_TABLE_HERE"
-    assert any("if it is a log of events, count them by company and week" in note for note in draft.notes)
+    usage = contract.usage
+    assert (usage.table, usage.grain, usage.event, list(usage.modules)) == (
+        "events",
+        "event",
+        "event",
+        ["open"],
+    )
+    assert not [note for note in draft.notes if note.startswith("table events")]
