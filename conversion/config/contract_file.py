@@ -48,7 +48,7 @@ def load_contract(path: str | Path) -> Contract:
         contract = Contract.model_validate(raw)
     except ValidationError as error:
         faults = _causes([dict(fault) for fault in error.errors(include_url=False)])
-        lines = [describe_fault(fault) for fault in faults]
+        lines = [line for fault in faults for line in _lines_of(fault)]
         raise ParamsError("\n".join(f"{path}: {line}" for line in lines)) from error
     attributes = {
         name: _with_groups(each, Path(path), f"companies.attributes.{name}.groups")
@@ -56,6 +56,12 @@ def load_contract(path: str | Path) -> Contract:
     }
     companies = contract.companies.model_copy(update={"attributes": attributes})
     return contract.model_copy(update={"companies": companies})
+
+
+def _lines_of(fault: dict[str, Any]) -> list[str]:
+    """Write a fault as one line, or as one for each of the names that stand for two things."""
+    first, *others = describe_fault(fault).split("\n") if not fault["loc"] else [describe_fault(fault)]
+    return [first, *(f"the contract: {line}" for line in others)]
 
 
 def _with_groups(attribute: AnyAttribute, contract_file: Path, key: str) -> AnyAttribute:

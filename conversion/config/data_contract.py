@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal
 
@@ -13,6 +14,7 @@ from conversion.config.contacts_contract import TEAM_CONTACTS, Contacts, Objecti
 from conversion.config.contract_types import MAX_ATTRIBUTES, Column, Columns, TableName, Values
 from conversion.config.param_types import Section
 from conversion.config.usage_contract import Usage
+from conversion.config.usage_names import is_usage_name
 
 
 def _tables(value: object) -> object:
@@ -173,85 +175,105 @@ class Contract(Section):
         return {name: value for name, value in written.items() if name not in absent}
 
     @model_validator(mode="after")
-    def _nothing_twice(self) -> Contract:
+    def _names_of_their_own(self) -> Contract:
+        """Refuse names that stand for two things, all at once, so that one look at the export mends them."""
+        faults = [
+            *self._twice(),
+            *self._taken_measures(),
+            *self._taken_features(),
+            *self._taken_columns(),
+        ]
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _twice(self) -> Iterator[str]:
         for where, columns in (
             ("companies", list(self.company_columns())),
             ("usage", [*self.usage.columns, *(self.counts if self.usage.grain == "event" else ())]),
         ):
             twice = sorted({name for name in columns if columns.count(name) > 1})
             if twice:
-                raise ValueError(f"{where}: {', '.join(twice)} stands for two things; name each column once")
+                yield f"{where}: {', '.join(twice)} stands for two things; name each column once"
         if self.usage.table in self.companies.tables:
-            raise ValueError(f"usage.table: {self.usage.table} is a company table too")
+            yield f"usage.table: {self.usage.table} is a company table too"
         tables = [name.casefold() for name in self.tables]
         twice = sorted({name for name in self.tables if tables.count(name.casefold()) > 1})
-        if twice:
-            raise ValueError(f"{', '.join(twice)}: a table stands for two things; name each once")
+        if twice and self.usage.table not in self.companies.tables:
+            yield f"{', '.join(twice)}: a table stands for two things; name each once"
         for key, named in (
             ("modules", [*self.usage.modules]),
             ("measures", [*self.modules, *self.usage.measures]),
         ):
             if len({name.lower() for name in named}) < len(named):
-                raise ValueError(f"usage.{key}: two names are the same, or differ by case alone")
-        return self
+                yield f"usage.{key}: two names are the same, or differ by case alone"
+                break  # The measures are compared with the modules, too.
 
-    @model_validator(mode="after")
-    def _measures_of_their_own(self) -> Contract:
+    def _taken_measures(self) -> Iterator[str]:
         # Clean usage calls measures by their names and counts by their columns.
         others = {"id", self.usage.time, *self.counts, *RESERVED}
         if taken := sorted(others & {*self.usage.measures}):
-            raise ValueError(
+            yield (
                 f"usage.measures: {', '.join(taken)} is what another column of usage is called; name the "
                 "measure otherwise"
             )
         if "rule" in self.usage.columns:
-            raise ValueError(
-                "usage: rule is what the project calls a column of its own; rename it in the export"
-            )
-        return self
+            yield "usage: rule is what the project calls a column of its own; rename it in the export"
 
-    @model_validator(mode="after")
-    def _features_of_their_own(self) -> Contract:
-        attributes = self.companies.attributes
+    def _taken_features(self) -> Iterator[str]:
+        attributes, measures = self.companies.attributes, self.usage.measures
         made = [name for column, each in attributes.items() for name in _made_names(column, each)]
         twice = sorted({name for name in made if made.count(name) > 1})
         if twice:
-            raise ValueError(
+            yield (
                 f"companies.attributes: {', '.join(twice)} would be the feature of two; give one of them a "
                 "feature (or missing, or flag) with another name"
             )
         taken = sorted({"id", *RESERVED} & {*made})
         if taken:
-            raise ValueError(
+            yield (
                 f"companies.attributes: {', '.join(taken)} would be a feature, but that is what the project "
                 "calls a column of its own; give the attribute a feature (or missing, or flag) with another "
                 "name"
             )
-        taken = sorted({*made, *RESERVED} & {*self.company_columns()})
+        own = {name for name in made if is_usage_name(name, measures) or name in TOTALS}
+        if of_usage := sorted(own - {*attributes}):
+            yield (
+                f"companies.attributes: {', '.join(of_usage)} would be a feature, but a feature of usage is "
+                "called so; give the attribute a feature (or missing, or flag) with another name"
+            )
+        groups = sorted({*self.group_columns} & {*LISTED})
+        if groups:
+            yield (
+                f"companies.attributes: {', '.join(groups)} would be a column of groups in the lead list, "
+                "which has one of that name; give the attribute a feature with another name"
+            )
+
+    def _taken_columns(self) -> Iterator[str]:
+        companies = self.companies
+        made = [_made_names(column, each) for column, each in companies.attributes.items()]
+        found = Counter(name for names in made for name in names)
+        # Other names for features that clash with another one mend this, too.
+        single = [names for names in made if all(found[name] == 1 for name in names)]
+        others = {name for names in single for name in names} - {"id", *RESERVED}
+        taken = sorted({*others, *RESERVED} & {*self.company_columns()})
         if taken:
-            raise ValueError(
+            yield (
                 f"companies: {', '.join(taken)} is what the project calls a column of its own; rename it in "
                 "the export"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _lists_without_clashes(self) -> Contract:
-        companies = self.companies
         listed = {*companies.shown, *companies.attributes}
         taken = sorted(listed & {*LISTED} | {*companies.attributes} & {*TOTALS})
         if taken:
-            raise ValueError(
+            yield (
                 f"companies: {', '.join(taken)} is what the lead list or the HTTP API calls a value of its "
                 "own; rename it in the export"
             )
-        taken = sorted({*self.group_columns} & {*LISTED})
+        taken = sorted(name for name in companies.attributes if is_usage_name(name, self.usage.measures))
         if taken:
-            raise ValueError(
-                f"companies.attributes: {', '.join(taken)} would be a column of groups in the lead list, "
-                "which has one of that name; give the attribute a feature with another name"
+            yield (
+                f"companies: {', '.join(taken)} is what a feature of usage is called; rename it in the export"
             )
-        return self
 
     def company_columns(self) -> Iterator[str]:
         """Name every column of the company tables that the contract knows."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from conversion.config.contract_types import MAX_ATTRIBUTES, MAX_LEVELS
 from conversion.config.data_contract import TAKEN
+from conversion.config.usage_names import is_usage_name
 from conversion.ingest.advice import is_date_for_range
 from conversion.ingest.draft_columns import Column, begins, words
 from conversion.ingest.draft_levels import ordered_ranges, ordered_words, yes_and_no
@@ -108,9 +109,10 @@ def draft_companies(columns: dict[str, Column], paying: NDArray[np.bool_] | None
         Which companies have converted, if a table of subscriptions says so; None: their columns do.
     """
     draft = CompanyDraft()
-    for name in TAKEN:
+    for name, column in columns.items():
         # The day of the conversion is not on the list, so it may have the name of a column there.
-        if name in columns and not (paying is None and is_converted(name, columns[name])):
+        taken = name in TAKEN or is_usage_name(name)
+        if taken and not (paying is None and is_converted(name, column)):
             draft.dropped[name] = "the project has a column of this name; rename it in the export"
     columns = {name: column for name, column in columns.items() if name not in draft.dropped}
     dates = {name: column for name, column in columns.items() if column.kind == "date"}

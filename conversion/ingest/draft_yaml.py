@@ -13,7 +13,8 @@ from pydantic import TypeAdapter
 
 from conversion.config.attribute_kinds import AnyAttribute, Number
 from conversion.config.attribute_names import encoded_names, missing_name, slug
-from conversion.config.data_contract import RESERVED
+from conversion.config.data_contract import RESERVED, TOTALS
+from conversion.config.usage_names import is_usage_name
 from conversion.data.subscriptions import MADE_TYPES
 from conversion.ingest.draft_companies import CompanyDraft
 from conversion.ingest.draft_extras import Extras, SubscriptionDraft
@@ -201,7 +202,8 @@ class _FeatureNames:
         attribute = _ATTRIBUTE.validate_python(keys)
         usual = {*encoded_names(column, attribute), missing_name(column, attribute), slug(column)}
         fits = re.fullmatch(r"[a-z][a-z0-9_]*", slug(column)) and len(slug(column)) <= MAX_SLUG
-        clash = usual & self.taken or (usual - {column}) & self.columns
+        of_usage = any(is_usage_name(name) or name in TOTALS for name in usual)
+        clash = of_usage or usual & self.taken or (usual - {column}) & self.columns
         if fits and not slug(column).startswith("x_") and not clash:
             self.taken |= usual
             return {}
@@ -209,8 +211,8 @@ class _FeatureNames:
         base = slug(plain)[:MAX_SLUG].strip("_") if re.search("[A-Za-z]", plain) else "attribute"
         number, name = 1, base
         while {name, f"{name}_encoded", f"{name}_missing", f"{name}_not_applicable"} & (
-            self.taken | self.columns
-        ):
+            self.taken | self.columns | {*TOTALS}
+        ) or is_usage_name(name):
             number += 1
             name = f"{base}_{number}"
         self.taken |= {name, f"{name}_missing", f"{name}_not_applicable"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,8 @@ from conversion.config.attribute_kinds import Attribute, GroupsFile, Number
 from conversion.config.attribute_names import feature_name, flag_name, missing_name
 from conversion.config.contract_file import load_contract
 from conversion.config.contract_types import TableName
-from conversion.config.data_contract import Contract
+from conversion.config.data_contract import LISTED, RESERVED, TOTALS, Contract
+from conversion.config.usage_names import OF_MODULES, SUMMARY_NAMES, WINDOWED_NAMES
 from tools.docs.markdown import allowed, code, table
 
 Json = dict[str, Any]
@@ -33,6 +34,7 @@ def makers(root: Path) -> dict[str, Callable[[], str]]:
     return {
         **{name: partial(_example, root / path) for name, path in EXAMPLES.items()},
         NAMES: partial(names_block, root / EXAMPLES["contract-example"]),
+        "contract-reserved": reserved_block,
         **{f"contract-{name.lower()}": partial(keys_block, model) for name, model in models().items()},
     }
 
@@ -61,6 +63,19 @@ def names_block(path: Path) -> str:
         for column, each in load_contract(path).companies.attributes.items()
     ]
     return table(["attribute", "kind", "feature", "not applicable", "missing"], rows)
+
+
+def reserved_block() -> str:
+    """Return the names that columns and features of companies may not have, and what is called so."""
+    windowed = [*(f"{name}_4w" for name in WINDOWED_NAMES), *(f"{name}_email_4w" for name in OF_MODULES)]
+    rows: list[tuple[str, Sequence[str]]] = [
+        ("columns of the project, no column of companies", RESERVED),
+        ("columns of the lead list and of the HTTP API, no attribute and no `shown` column", LISTED),
+        ("what requests may send of usage, no attribute", [*TOTALS]),
+        ("features of all usage, no attribute", SUMMARY_NAMES),
+        ("features with a window of weeks or `lifetime`, such as these, no attribute", windowed),
+    ]
+    return table(["of", "names"], [[of, ", ".join(map(code, names))] for of, names in rows])
 
 
 def keys_block(model: Json) -> str:

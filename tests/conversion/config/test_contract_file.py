@@ -254,6 +254,14 @@ BROKEN = {
         put("companies", "attributes", "total_users", value={"kind": "number"}),
         "companies: total_users is what the lead list or the HTTP API calls",
     ),
+    "an_attribute_of_usage": (
+        put("companies", "attributes", "users_max_1w", value={"kind": "category"}),
+        "companies: users_max_1w is what a feature of usage is called; rename it in the export",
+    ),
+    "a_feature_of_usage": (
+        put("companies", "attributes", "Module entropy", value={"kind": "category"}),
+        "companies.attributes: module_entropy would be a feature, but a feature of usage is called so; give",
+    ),
     "groups_of_the_list": (
         put("companies", "attributes", "Tier", value={"kind": "category", "groups": {"a": ["b"]}}),
         "companies.attributes: tier would be a column of groups in the lead list, which has one of that name",
@@ -590,3 +598,22 @@ def test_levels_between_cuts_are_named(tmp_path: Path) -> None:
     )
     levels = load_contract(path).companies.attributes["staff"].levels  # type: ignore[union-attr]
     assert levels == ("below 10", "10 to below 250.5", "250.5 or more")
+
+
+def test_all_names_that_clash_are_listed_at_once(tmp_path: Path) -> None:
+    names = ("label", "as_of", "moved", "total_actions", "Trend", "seen", "users_max_1w")
+    change = put("companies", "attributes", value={name: {"kind": "category"} for name in names})
+    with pytest.raises(ParamsError) as error:
+        load_contract(written(tmp_path, change))
+    lines = str(error.value).splitlines()
+    assert all(
+        ": the contract: companies" in line and ("rename it" in line or "another name" in line)
+        for line in lines
+    )
+    found = [line.split(": the contract: ")[1].split(" is what ")[0].split(" would ")[0] for line in lines]
+    assert found == [
+        "companies.attributes: trend",
+        "companies: as_of, label",
+        "companies: moved, total_actions",
+        "companies: seen, users_max_1w",
+    ]
