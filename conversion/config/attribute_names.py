@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from conversion.config.attribute_kinds import AnyAttribute, Number
 from conversion.config.usage_contract import Measure, Module
@@ -13,10 +14,13 @@ def slug(column: str) -> str:
 
     Examples
     --------
-    >>> slug("Head Count (FTE)")
-    'head_count_fte'
+    >>> slug("Head Count (FTE)"), slug("Région d'activité")
+    ('head_count_fte', 'region_d_activite')
     """
-    name = re.sub(r"[^a-z0-9]+", "_", column.casefold()).strip("_")
+    plain = "".join(
+        each for each in unicodedata.normalize("NFKD", column.casefold()) if not unicodedata.combining(each)
+    )
+    name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
     return name if name[:1].isalpha() else f"x_{name}"
 
 

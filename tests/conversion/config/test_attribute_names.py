@@ -24,7 +24,15 @@ def attribute(kind: str, **keys: Any) -> AnyAttribute:
 
 
 @pytest.mark.parametrize(
-    ("column", "expected"), [("MRR", "mrr"), ("2nd site", "x_2nd_site"), ("__a--b__", "a_b"), ("名前", "x_")]
+    ("column", "expected"),
+    [
+        ("MRR", "mrr"),
+        ("2nd site", "x_2nd_site"),
+        ("__a--b__", "a_b"),
+        ("名前", "x_"),
+        ("Région", "region"),
+        ("Größe", "grosse"),
+    ],
 )
 def test_features_are_named_in_small_letters(column: str, expected: str) -> None:
     assert slug(column) == expected
