@@ -161,7 +161,8 @@ def warn_of_unseen_levels(counts: dict[str, dict[str, int]]) -> None:
     """Log once how many rows of a scored table have levels that were not in training, and which."""
     if counts:
         log.warning(
-            "levels that the model has not seen count as other or unknown; train it again to tell them apart",
+            "levels that the model has not seen count as other or unknown; training it again tells those "
+            "apart that as many companies have by then as the attribute's rare says",
             extra={"unseen": "; ".join(_described(column, found) for column, found in counts.items())},
         )
 

@@ -151,6 +151,7 @@ def test_unseen_levels_are_counted_and_rare_ones_are_not_unseen(caplog: pytest.L
         warn_of_unseen_levels(unseen_levels(scored.head(4), (COUNTRY,), learned))
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
+    assert "as many companies have by then as the attribute's rare says" in record.message
     assert vars(record)["unseen"] == "country of 3 rows: NZ, JP"
 
 
