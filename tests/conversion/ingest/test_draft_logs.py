@@ -133,4 +133,5 @@ def test_columns_called_as_features_of_usage_are_left_out(tmp_path: Path) -> Non
     assert "users_max_1w" not in contract.companies.attributes
     assert "- users_max_1w: the project has a column of this name" in draft.text
     feature = contract.companies.attributes["Trend"].feature
-    assert feature is not None and feature.name == "trend_2"
+    assert feature is not None
+    assert feature.name == "trend_2"
