@@ -90,11 +90,15 @@ def _unknown(attribute: AnyAttribute, said: str) -> str:
         return f"Their record has no day for '{said}'"
     if isinstance(attribute, Number | Ordered) and is_plural(said):
         return f"Their number of {said} is not known"
-    return f"Their {said} {_is(said)} not known"
+    return f"{_begun(attribute, said)} not known"
 
 
-def _is(said: str) -> str:
-    return "are" if is_plural(said) else "is"
+def _begun(attribute: AnyAttribute, said: str) -> str:
+    """Begin the sentence of a level; where a column's name seems to be of several things, for any noun."""
+    if not is_plural(said):
+        return f"Their {said} is"
+    # It may be of another language, such as Pays. What the contract says is English.
+    return f"{capitalised(said)}:" if attribute.say is None else f"Their {said} are"
 
 
 def _safe(text: str) -> str:
@@ -133,7 +137,8 @@ def _of_levels(
     """List the sentences of levels by their code; an ordered attribute's codes begin with 1."""
     if isinstance(attribute, Ordered):
         return [None, *((given or partial(_with_level, said))(plain(level)) for level in attribute.levels)]
-    state = given or (lambda level: f"Their {said} {_is(said)} {level}")
+    begun = _begun(attribute, said)
+    state = given or (lambda level: f"{begun} {level}")
     texts: list[str | None] = []
     for level in levels:
         if level == attribute.unknown:
@@ -141,7 +146,7 @@ def _of_levels(
         elif level in own and level != attribute.other:
             texts.append(state(plain(level)))
         else:
-            texts.append(f"Their {said} {_is(said)} one that few companies have")
+            texts.append(f"{begun} one that few companies have")
     return texts
 
 

@@ -240,7 +240,7 @@ def _template_of(module: _Module) -> Template:
             says = NEVER if company.started == 0 else (subject, "never")
             return Sentence(f"They have not used {said} yet", "bad", says, ((subject, -1),))
         if last > 2 * RECENT_WEEKS:
-            text = f"They last used {said} {weeks_ago(last)}"
+            text = used_when("last used", said, last)
             return Sentence(text, "bad", (subject, "last", last), ((subject, -1),))
         if company.started > RECENT_WEEKS >= first:
             return _new(said, first, last, subject)
@@ -251,13 +251,21 @@ def _template_of(module: _Module) -> Template:
     return write
 
 
+def used_when(did: str, said: str, weeks: float) -> str:
+    """Say when they did something with a module; two numbers do not meet."""
+    ago = weeks_ago(weeks)
+    if said[-1:].isdigit() and ago[:1].isdigit():
+        return f"{ago} they {did} {said}"
+    return f"They {did} {said} {ago}"
+
+
 def _new(said: str, first: float, last: float, subject: str) -> Sentence:
     """Say that a module is new to a company that has used others."""
     says = (subject, "new", first)
     if first == last > QUIET_WEEKS:
-        text = f"They tried {said} {weeks_ago(first)}, but not since"
+        text = f"{used_when('tried', said, first)}, but not since"
         return Sentence(text, "bad", says, ((subject, -1),))
-    text = f"They first used {said} {weeks_ago(first)}"
+    text = used_when("first used", said, first)
     return Sentence(text, "good", says, ((subject, 1), (ACTIVITY, 1)), use_in(first))
 
 

@@ -28,9 +28,9 @@ def contract_with(**attributes: dict[str, Any]) -> Contract:
 def sentence_of(contract: Contract, value: Any, column: str = "it", own: tuple[str, ...] = ()) -> Sentence:
     """Return the sentence of an attribute's value as it stands in a table."""
     attributes = contract.companies.attributes
-    known = {name: ("Two", "One", "Unknown") if name == "it" else () for name in attributes}
+    known = {name: ("Two", "One", "Unknown") if name in ("it", "Pays") else () for name in attributes}
     levels = {
-        name: known[name] if name == "it" and each.kind == "category" else levels_of(each, ())
+        name: known[name] if known[name] and each.kind == "category" else levels_of(each, ())
         for name, each in attributes.items()
         if each.kind == "category"
     }
@@ -162,3 +162,9 @@ def test_no_word_breaks_a_sentence(say: str, level: str) -> None:
                 key,
                 text,
             )
+
+
+def test_a_column_whose_number_is_unknown_has_a_form_for_any_noun() -> None:
+    countries = contract_with(Pays={"kind": "category"})
+    assert sentence_of(countries, "One", "Pays").text == "Pays: One"
+    assert sentence_of(countries, None, "Pays").text == "Pays: not known"

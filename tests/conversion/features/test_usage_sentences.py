@@ -15,6 +15,7 @@ from conversion.features.facts import ACTIONS, GROWTH, MODULES, PEOPLE, RECENCY,
 from conversion.features.observations import Company, Totals, observe_table
 from conversion.features.sentences import Template, templates_of
 from conversion.features.statements import Sentence, clash
+from conversion.features.usage_sentences import used_when
 from tests.contract_files import hubspot, projects
 from tests.conversion.features.cases import (
     AS_OF,
@@ -306,3 +307,9 @@ def test_every_sentence_is_english(name: str, data: st.DataObject) -> None:
         for key, write in writers.items():
             if (sentence := write(company)) is not None:
                 assert faults_of(sentence.text) == [], (key, sentence.text)
+
+
+def test_two_numbers_do_not_meet() -> None:
+    assert used_when("last used", "feature 19", 19) == "19 weeks ago they last used feature 19"
+    assert used_when("last used", "feature 19", 2) == "They last used feature 19 two weeks ago"
+    assert used_when("tried", "contacts", 19) == "They tried contacts 19 weeks ago"
