@@ -45,7 +45,7 @@ def load_contract(path: str | Path) -> Contract:
     """
     raw = read_values(path, Contract.model_fields, MISSING)
     try:
-        contract = Contract.model_validate(raw)
+        contract = Contract.model_validate(raw, context={"any_windows": True})
     except ValidationError as error:
         faults = _causes([dict(fault) for fault in error.errors(include_url=False)])
         lines = [line for fault in faults for line in _lines_of(fault)]

@@ -6,7 +6,14 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
 
 from conversion.config.attribute_kinds import AnyAttribute, Category
 from conversion.config.attribute_names import encoded_names, feature_name, missing_name
@@ -175,13 +182,18 @@ class Contract(Section):
         return {name: value for name, value in written.items() if name not in absent}
 
     @model_validator(mode="after")
-    def _names_of_their_own(self) -> Contract:
-        """Refuse names that stand for two things, all at once, so that one look at the export mends them."""
+    def _names_of_their_own(self, info: ValidationInfo) -> Contract:
+        """Refuse names that stand for two things, all at once, so that one look at the export mends them.
+
+        With ``any_windows`` in the context, features of usage are refused whatever windows params.yaml sets:
+        when these are known, after `load` and `clean`, is late.
+        """
         faults = [
             *self._twice(),
             *self._taken_measures(),
             *self._taken_features(),
             *self._taken_columns(),
+            *(self._features_of_usage() if (info.context or {}).get("any_windows") else ()),
         ]
         if faults:
             raise ValueError("\n".join(faults))
@@ -221,7 +233,7 @@ class Contract(Section):
             yield "usage: rule is what the project calls a column of its own; rename it in the export"
 
     def _taken_features(self) -> Iterator[str]:
-        attributes, measures = self.companies.attributes, self.usage.measures
+        attributes = self.companies.attributes
         made = [name for column, each in attributes.items() for name in _made_names(column, each)]
         twice = sorted({name for name in made if made.count(name) > 1})
         if twice:
@@ -235,12 +247,6 @@ class Contract(Section):
                 f"companies.attributes: {', '.join(taken)} would be a feature, but that is what the project "
                 "calls a column of its own; give the attribute a feature (or missing, or flag) with another "
                 "name"
-            )
-        own = {name for name in made if is_usage_name(name, measures) or name in TOTALS}
-        if of_usage := sorted(own - {*attributes}):
-            yield (
-                f"companies.attributes: {', '.join(of_usage)} would be a feature, but a feature of usage is "
-                "called so; give the attribute a feature (or missing, or flag) with another name"
             )
         groups = sorted({*self.group_columns} & {*LISTED})
         if groups:
@@ -269,10 +275,19 @@ class Contract(Section):
                 f"companies: {', '.join(taken)} is what the lead list or the HTTP API calls a value of its "
                 "own; rename it in the export"
             )
-        taken = sorted(name for name in companies.attributes if is_usage_name(name, self.usage.measures))
-        if taken:
+
+    def _features_of_usage(self) -> Iterator[str]:
+        attributes = self.companies.attributes
+        made = {
+            name
+            for column, each in attributes.items()
+            for name in (feature_name(column, each), *_made_names(column, each))
+        }
+        of_usage = {name for name in made if is_usage_name(name, self.usage.measures)}
+        if taken := sorted(of_usage | (made - {*attributes}) & {*TOTALS}):
             yield (
-                f"companies: {', '.join(taken)} is what a feature of usage is called; rename it in the export"
+                f"companies.attributes: {', '.join(taken)} would be a feature, but a feature of usage is "
+                "called so; give the attribute a feature (or missing, or flag) with another name"
             )
 
     def company_columns(self) -> Iterator[str]:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from conversion.config.contract_types import MAX_ATTRIBUTES, MAX_LEVELS
 from conversion.config.data_contract import TAKEN
-from conversion.config.usage_names import is_usage_name
 from conversion.ingest.advice import is_date_for_range
 from conversion.ingest.draft_columns import Column, begins, words
 from conversion.ingest.draft_levels import ordered_ranges, ordered_words, yes_and_no
@@ -111,8 +110,7 @@ def draft_companies(columns: dict[str, Column], paying: NDArray[np.bool_] | None
     draft = CompanyDraft()
     for name, column in columns.items():
         # The day of the conversion is not on the list, so it may have the name of a column there.
-        taken = name in TAKEN or is_usage_name(name)
-        if taken and not (paying is None and is_converted(name, column)):
+        if name in TAKEN and not (paying is None and is_converted(name, column)):
             draft.dropped[name] = "the project has a column of this name; rename it in the export"
     columns = {name: column for name, column in columns.items() if name not in draft.dropped}
     dates = {name: column for name, column in columns.items() if column.kind == "date"}

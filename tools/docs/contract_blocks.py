@@ -72,8 +72,11 @@ def reserved_block() -> str:
         ("columns of the project, no column of companies", RESERVED),
         ("columns of the lead list and of the HTTP API, no attribute and no `shown` column", LISTED),
         ("what requests may send of usage, no attribute", [*TOTALS]),
-        ("features of all usage, no attribute", SUMMARY_NAMES),
-        ("features with a window of weeks or `lifetime`, such as these, no attribute", windowed),
+        ("features of all usage, no feature of an attribute", SUMMARY_NAMES),
+        (
+            "features with a window of weeks or `lifetime`, such as these, no feature of an attribute",
+            windowed,
+        ),
     ]
     return table(["of", "names"], [[of, ", ".join(map(code, names))] for of, names in rows])
 

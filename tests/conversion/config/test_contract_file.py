@@ -256,7 +256,7 @@ BROKEN = {
     ),
     "an_attribute_of_usage": (
         put("companies", "attributes", "users_max_1w", value={"kind": "category"}),
-        "companies: users_max_1w is what a feature of usage is called; rename it in the export",
+        "companies.attributes: users_max_1w would be a feature, but a feature of usage is called so; give",
     ),
     "a_feature_of_usage": (
         put("companies", "attributes", "Module entropy", value={"kind": "category"}),
@@ -612,8 +612,7 @@ def test_all_names_that_clash_are_listed_at_once(tmp_path: Path) -> None:
     )
     found = [line.split(": the contract: ")[1].split(" is what ")[0].split(" would ")[0] for line in lines]
     assert found == [
-        "companies.attributes: trend",
         "companies: as_of, label",
         "companies: moved, total_actions",
-        "companies: seen, users_max_1w",
+        "companies.attributes: seen, trend, users_max_1w",
     ]

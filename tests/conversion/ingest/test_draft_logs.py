@@ -125,13 +125,10 @@ def test_attributes_are_unchecked_where_no_conversion_was_found(tmp_path: Path) 
     assert any("attributes were not checked" in note for note in notes)
 
 
-def test_columns_called_as_features_of_usage_are_left_out(tmp_path: Path) -> None:
+def test_columns_called_as_features_of_usage_get_features_of_other_names(tmp_path: Path) -> None:
     tables = events_export()
     texts = np.resize(["a", "b", "c"], len(tables["accounts"]))
     tables["accounts"] = tables["accounts"].assign(users_max_1w=texts, Trend=texts)
-    contract, draft = drafted(tmp_path, tables)
-    assert "users_max_1w" not in contract.companies.attributes
-    assert "- users_max_1w: the project has a column of this name" in draft.text
-    feature = contract.companies.attributes["Trend"].feature
-    assert feature is not None
-    assert feature.name == "trend_2"
+    attributes = drafted(tmp_path, tables)[0].companies.attributes
+    features = [attributes[name].feature for name in ("users_max_1w", "Trend")]
+    assert [each and each.name for each in features] == ["users_max_1w_2", "trend_2"]
