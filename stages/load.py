@@ -46,6 +46,7 @@ from conversion.ingest.part_checks import (
     report_checks,
 )
 from conversion.ingest.part_profile import profile_parts
+from conversion.ingest.plan_checks import check_plans
 from conversion.ingest.profile import profile
 from conversion.ingest.split import split_export
 from conversion.runtime.cli import run
@@ -93,6 +94,7 @@ def load_whole(folder: Place, contract: Contract, own: str | None, most: float) 
         **check_contacts(current, contract),
     }
     check_contradictions(tables, contract)
+    check_plans(current, contract)
     customers = len(conversions(current, contract))
     attributes = find_leaks(current, contract)
     measured = measure_leaks(current, contract)

@@ -51,6 +51,7 @@ from conversion.ingest.id_checks import (
     with_current_ids,
 )
 from conversion.ingest.origin_leaks import company_rows
+from conversion.ingest.plan_checks import count_plans, warn_of_plans
 from conversion.ingest.split import SplitExport
 from conversion.ingest.whole_columns import describe_faults, whole_ids
 from conversion.runtime.errors import ExportError
@@ -121,6 +122,7 @@ def check_part(
         "dates": count_dates(current, contract),
         "levels": count_levels(current, contract),
         "contradictions": count_contradictions(tables, contract),
+        "plans": count_plans(current, contract),
         "contacts": count_contacts(current, contract, last),
         "customers": len(conversions(current, contract)),
         "repeated": {
@@ -240,5 +242,6 @@ def report_checks(
     if dates := warn_of_dates(counts["dates"], contract):
         report["dates_out_of_order"] = dates
     warn_of_contradictions(counts["contradictions"])
+    warn_of_plans(counts["plans"], contract)
     levels = warn_of_levels(counts["levels"], contract)
     return {**report, **levels, **warn_of_contacts(counts["contacts"], contract)}
