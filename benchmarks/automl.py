@@ -44,7 +44,6 @@ from conversion.runtime.cli import run
 from conversion.runtime.errors import UserError
 from conversion.runtime.files import WITH_CHECKSUMS, verified_parquet, write_text
 from conversion.stats.hashing import tie_break
-from stages.evaluate import SAMPLE
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 WORKER: Final = ROOT / "benchmarks/automl_worker.py"
@@ -370,7 +369,7 @@ def main() -> None:
         train, snapshots = read_snapshots(folder)
         contract = load_contract(folder / CONTRACT)
     compared = compare(train, snapshots, params, contract, commands, seconds, given.refits)
-    of_sample = params.data.dir == SAMPLE
+    of_sample = params.data.is_sample
     text = page(compared, params, seconds, "the sample" if of_sample else "an export of your own")
     # Figures of an export of the user's own are published only where the user says so.
     target = given.page or (PAGE if of_sample else None)

@@ -30,7 +30,7 @@ from benchmarks.not_yet import measure_not_yet
 from benchmarks.usual_recipe import FOLDS, LEARNERS, Floats, Learner
 from conversion.config.contract_file import load_contract
 from conversion.config.data_contract import Contract
-from conversion.config.params import Params
+from conversion.config.params import SAMPLE, Params
 from conversion.config.params_file import load_params
 from conversion.data.timeline import WEEK, week_number
 from conversion.evaluation.backtest import backtest, with_oracle
@@ -44,7 +44,6 @@ from conversion.runtime.cli import run
 from conversion.runtime.errors import UserError
 from conversion.runtime.files import read_json, verified_parquet, write_json
 from conversion.stats.hashing import uniform_hash
-from stages.evaluate import SAMPLE
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 OUT: Final = ROOT / "docs/explanation"
@@ -84,7 +83,7 @@ def read_data(folder: Path) -> Data:
     else:
         snapshots = verified_parquet(folder / "data/features/backtest.parquet")
         predictions = backtest(train, snapshots, params, contract)
-    if params.data.dir == SAMPLE and ORACLE not in predictions:
+    if params.data.is_sample and ORACLE not in predictions:
         predictions = with_oracle(predictions, [verified_parquet(folder / "data/truth.parquet")])
     return Data(companies, usage, as_of, train, predictions, contract)
 
@@ -310,7 +309,7 @@ def measure_export(folder: Path, first_cutoff: str | None, seeds: int) -> dict[s
 def measure_sample(seeds: int) -> dict[str, Any]:
     """Measure the sample, as the pipeline last left it."""
     params = load_params(ROOT / "params.yaml")
-    if params.data.dir != SAMPLE:
+    if not params.data.is_sample:
         raise UserError(f"params.yaml: data.dir: given {params.data.dir}; should be {SAMPLE}, or --of export")
     return measure(read_data(ROOT), params, seeds)
 

@@ -22,7 +22,7 @@ from benchmarks.export_copy import CONTRACT
 from conversion.config.contract_file import load_contract
 from conversion.config.data_contract import Contract
 from conversion.config.model_params import model_types
-from conversion.config.params import Params
+from conversion.config.params import SAMPLE, Params
 from conversion.config.params_file import load_params
 from conversion.evaluation.backtest import with_oracle
 from conversion.evaluation.bootstrap import resample
@@ -32,7 +32,6 @@ from conversion.modelling.families import make_model
 from conversion.modelling.training import known_training
 from conversion.runtime.files import VERIFIED, verified_parquet, write_text
 from conversion.stats.hashing import uniform_hash
-from stages.evaluate import SAMPLE
 
 MEASURES = ("average_precision", "log_loss_reduction")
 FEWEST_CONVERTERS = 10
@@ -148,7 +147,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the page here too")
     arguments = parser.parse_args()
     params = load_params()
-    if params.data.dir != SAMPLE:
+    if not params.data.is_sample:
         sys.exit(f"params.yaml: data.dir: given {params.data.dir}; should be {SAMPLE}, whose truth is known")
     text = page(measure(arguments, params, load_contract(CONTRACT)), arguments)
     sys.stdout.write(text)

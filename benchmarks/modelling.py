@@ -36,7 +36,7 @@ from benchmarks.modelling_page import (
 )
 from conversion.config.contract_file import load_contract
 from conversion.config.data_contract import Contract
-from conversion.config.params import Params
+from conversion.config.params import SAMPLE, Params
 from conversion.config.params_file import load_params
 from conversion.evaluation.backtest import backtest, with_oracle
 from conversion.evaluation.bootstrap import resample
@@ -53,7 +53,6 @@ from conversion.runtime.files import read_json, verified_parquet, write_csv, wri
 from conversion.simulation.export import as_text
 from conversion.simulation.sample import simulate
 from conversion.stats.losses import log_loss
-from stages.evaluate import SAMPLE
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 OUT: Final = ROOT / "docs/explanation"
@@ -103,7 +102,7 @@ def read_data(folder: Path, backtested: bool = True) -> Data:
         params,
         verified_parquet(paths["train"]),
         verified_parquet(paths["backtest"]) if backtested else pd.DataFrame(),
-        verified_parquet(truth) if params.data.dir == SAMPLE else None,
+        verified_parquet(truth) if params.data.is_sample else None,
         load_contract(folder / CONTRACT),
     )
 

@@ -73,8 +73,11 @@ def _example(
         return {}
     lowest = min(ids, key=str)
     column = next(column for column, found in differing.items() if lowest in found)
+    example = f"{row_key(contract.companies.id, lowest)}: {column}"
+    if column in contract.companies.shown:
+        return {example: 1}  # who a company is stays out of logs
     values = sorted(map(_plain, rows.loc[rows["id"] == lowest, column].dropna().unique()))
-    return {f"{row_key(contract.companies.id, lowest)}: {column} {' and '.join(map(quoted, values))}": 1}
+    return {f"{example} {' and '.join(map(quoted, values))}": 1}
 
 
 def _plain(value: object) -> str:

@@ -36,7 +36,7 @@ def test_the_stage_writes_measures_predictions_and_plots(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sample is the one export whose truth is known."""
-    monkeypatch.setattr(evaluate, "SAMPLE", backtest_export().params.data.dir)
+    monkeypatch.setattr("conversion.config.params.SAMPLE", backtest_export().params.data.dir)
     truth = backtest_export().backtest[["id", "as_of"]].assign(probability=0.1)
     truth.to_parquet("data/truth.parquet", index=False)
     evaluate.main()
@@ -72,7 +72,7 @@ def test_the_stage_writes_measures_predictions_and_plots(
 def test_on_another_export_the_truth_is_not_looked_for(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluate, "SAMPLE", "somewhere/else")
+    monkeypatch.setattr("conversion.config.params.SAMPLE", "somewhere/else")
     monkeypatch.setattr(evaluate, "write_plots", lambda *_: None)
     evaluate.main()
     assert "oracle" not in json.loads((project / "metrics/evaluation.json").read_text())["ranking"]

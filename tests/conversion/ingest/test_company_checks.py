@@ -56,6 +56,13 @@ def test_a_later_conversion_may_differ_but_not_another_value_of_the_same(account
     assert found["columns"] == {"arr": len(paid)}
 
 
+def test_what_is_shown_of_a_company_stays_out_of_logs(accounts: pd.DataFrame) -> None:
+    free = accounts[accounts["paid_since"].isna()].sort_values("id")
+    found = count_contradictions(with_rows(accounts, free[:1], name="Jane Doe"), projects())
+    assert found["columns"] == {"name": 1}
+    assert list(found["examples"]) == [f"account_id '{free['id'].iloc[0]}': name"]
+
+
 def test_parts_add_up_to_the_whole(accounts: pd.DataFrame) -> None:
     tables = with_rows(accounts, accounts, head_count=7777.0, name="another")["accounts"]
     last = tables["id"].str[-1]

@@ -281,7 +281,7 @@ def test_text_ids_are_compared_as_they_are(tmp_path: Path, suffix: str) -> None:
             cell("accounts", "name", "x" * 1001),
             (
                 "accounts.csv: name: expected text of at most 1000 characters, no control characters; 1 "
-                "row (account_id '{}'); correct these rows"
+                "row (account_id '{}' in line 5); found 1001 characters; correct these rows"
             ),
         ),
         (
