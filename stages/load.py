@@ -36,7 +36,7 @@ from conversion.ingest.date_checks import check_dates, check_usage_before_sign_u
 from conversion.ingest.export import read_export
 from conversion.ingest.folders import Place, place_of
 from conversion.ingest.id_checks import check_aliases, check_case_of_ids, with_current_ids
-from conversion.ingest.origin_leaks import leaks_of, measure_leaks, warn_of_leaks
+from conversion.ingest.origin_leaks import company_rows, leaks_of, measure_leaks, warn_of_leaks
 from conversion.ingest.part_checks import (
     LEAKS,
     attribute_leaks,
@@ -96,8 +96,9 @@ def load_whole(folder: Place, contract: Contract, own: str | None, most: float) 
     check_contradictions(tables, contract)
     check_plans(current, contract)
     customers = len(conversions(current, contract))
-    attributes = find_leaks(current, contract)
-    measured = measure_leaks(current, contract)
+    rows = company_rows(current, contract)
+    attributes = find_leaks(current, contract, rows)
+    measured = measure_leaks(current, contract, rows)
     leaks = report_leaks(measured, attributes, customers, contract)
     for name, table in tables.items():
         clear_table(TYPED / f"{name}.parquet")

@@ -8,7 +8,6 @@ does: hardly anything that was true before a company paid separates customers fr
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -17,10 +16,11 @@ import pandas as pd
 
 from conversion.config.attribute_kinds import AnyAttribute, Date, Number
 from conversion.config.data_contract import Contract
-from conversion.ingest.origin_leaks import ORIGIN_LEAKS, company_rows, named_attributes
-from conversion.ingest.profile import PROFILE_DIGITS, plain
+from conversion.ingest.origin_leaks import ORIGIN_LEAKS, named_attributes
+from conversion.ingest.profile import plain
 from conversion.stats.hashing import uniform_hash
 from conversion.stats.metric import Metric
+from conversion.stats.numeric import rounded
 from conversion.stats.roc_auc import pairs_of_counts
 
 log = logging.getLogger(__name__)
@@ -90,10 +90,11 @@ def dated_by_nothing(contract: Contract) -> list[str]:
     return [name for name in named_attributes(contract) if not isinstance(attributes[name], Date)]
 
 
-def find_leaks(tables: Mapping[str, pd.DataFrame], contract: Contract) -> dict[str, dict[str, Any]]:
-    """Measure each attribute of whole tables; see `leak_facts`."""
-    counted = count_values(tables, contract, company_rows(dict(tables), contract))
-    return facts_of_all(counted.items(), contract)
+def find_leaks(
+    tables: Mapping[str, pd.DataFrame], contract: Contract, rows: pd.DataFrame
+) -> dict[str, dict[str, Any]]:
+    """Measure each attribute of whole tables, given as to `count_values`; see `leak_facts`."""
+    return facts_of_all(count_values(tables, contract, rows).items(), contract)
 
 
 def facts_of_all(
@@ -129,18 +130,14 @@ def leak_facts(name: str, attribute: AnyAttribute, counts: pd.DataFrame) -> dict
     missing = roc_auc_of_groups(merged, merged["value"].isna().astype(np.int64))
     warned = merged["converted"].sum() >= LEAST_CONVERTED and auc > MOST_ROC_AUC  # NaN is not
     facts = {
-        "roc_auc": _rounded(auc),
-        "missing_roc_auc": _rounded(missing),
+        "roc_auc": rounded(auc),
+        "missing_roc_auc": rounded(missing),
         "high": MOST_ROC_AUC,
         "warned": bool(warned),
     }
     if not warned:
         return facts
     return facts | {"found": sentence(clearest_split(name, attribute, merged))}
-
-
-def _rounded(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, PROFILE_DIGITS)
 
 
 def _levels(counts: pd.DataFrame) -> pd.Series[int]:

@@ -34,21 +34,8 @@ EPOCHS: Final = {
 """By NumPy's unit, `Column.style` of times that are whole numbers."""
 _EPOCH_YEARS: Final = np.array(["1990", "2100"], dtype="datetime64[s]").astype(np.int64)
 _TIME_WORDS: Final = {
-    *(
-        "ts",
-        "time",
-        "timestamp",
-        "datetime",
-        "date",
-        "day",
-        "at",
-        "on",
-        "when",
-        "since",
-        "until",
-        "from",
-        "to",
-    ),
+    *("ts", "time", "timestamp", "datetime", "date", "day", "at", "on", "when"),
+    *("since", "until", "from", "to"),
     *("epoch", "unix", "created", "updated", "started", "ended", "start", "end", "occurred"),
     *("horodatage", "depuis", "datum", "zeit", "zeitpunkt", "seit", "fecha", "hora", "desde", "data"),
 }
@@ -213,8 +200,8 @@ def _epoch(
     """Read whole numbers as times since 1970; None where they are not called and sized so."""
     if not set(words(name)) & _TIME_WORDS:
         return None
-    for unit, style in EPOCHS.items():
-        first, last = _EPOCH_YEARS * 1000 ** list(EPOCHS).index(unit)
+    for power, (unit, style) in enumerate(EPOCHS.items()):
+        first, last = _EPOCH_YEARS * 1000**power
         within = (numbers >= first) & (numbers < last)
         if counts[within].sum() >= ENOUGH * counts.sum():
             times = np.full(len(numbers), np.datetime64("NaT"), dtype="datetime64[us]")

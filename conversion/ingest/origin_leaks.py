@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,8 +12,8 @@ import pandas as pd
 
 from conversion.config.data_contract import Contract
 from conversion.ingest.cross_checks import conversions
-from conversion.ingest.profile import PROFILE_DIGITS
 from conversion.stats.metric import Metric
+from conversion.stats.numeric import rounded
 from conversion.stats.roc_auc import pairs_in_order
 
 log = logging.getLogger(__name__)
@@ -93,7 +92,9 @@ def stratified_roc_auc(
     return float(won / pairs) if pairs else float("nan")
 
 
-def measure_leaks(tables: dict[str, pd.DataFrame], contract: Contract) -> dict[str, float]:
+def measure_leaks(
+    tables: dict[str, pd.DataFrame], contract: Contract, companies: pd.DataFrame
+) -> dict[str, float]:
     """Measure how well each of `ORIGIN_LEAKS` separates customers from non-customers.
 
     Parameters
@@ -102,6 +103,8 @@ def measure_leaks(tables: dict[str, pd.DataFrame], contract: Contract) -> dict[s
         Checked, in the order of the files' rows.
     contract
         Names their columns.
+    companies
+        As `company_rows` returns them of the tables.
 
     Returns
     -------
@@ -112,9 +115,8 @@ def measure_leaks(tables: dict[str, pd.DataFrame], contract: Contract) -> dict[s
         those without; text ids are numbered in alphabetical order. ``usage_row_order``: of a usage row's
         position in the file, among rows of its week.
     """
-    usage, companies = tables[contract.usage.table], company_rows(tables, contract)
     order = RowOrder(contract.usage.time, companies.loc[companies["customer"], "id"])
-    order.add(usage)
+    order.add(tables[contract.usage.table])
     return leaks_of(companies, order)
 
 
@@ -251,8 +253,12 @@ def warn_of_leaks(
         columns = {"columns": ", ".join(often_missing)} if named else {}
         if warned:
             log.warning(leak.meaning.format(usage=usage), extra={"tell": name, "roc_auc": auc} | columns)
-        value = None if math.isnan(auc) else round(auc, PROFILE_DIGITS)
-        facts[name] = {"roc_auc": value, "low": leak.low, "high": leak.high, "warned": warned} | columns
+        facts[name] = {
+            "roc_auc": rounded(auc),
+            "low": leak.low,
+            "high": leak.high,
+            "warned": warned,
+        } | columns
     return facts
 
 

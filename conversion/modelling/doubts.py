@@ -16,6 +16,7 @@ RULE_NAMES: Final = {
     "users_rule": "most users in the last four weeks",
     "actions_rule": "most actions in the last four weeks",
 }
+"""The rules of the backtest, by what they rank by."""
 MEASURES: Final = {"average_precision": "average precision", "roc_auc": "ROC AUC"}
 """Of whole lists: the first places of a few lists are too much of chance."""
 DIGITS: Final = 3

@@ -15,7 +15,7 @@ from conversion.features.definitions import Feature
 from conversion.features.facts import facts_of
 from conversion.features.rules import rules
 from conversion.leads.drift import SHIFT
-from conversion.modelling.doubts import ahead_text, few_text, rules_ahead
+from conversion.modelling.doubts import RULE_NAMES, ahead_text, few_text, rules_ahead
 from conversion.pages.quality_notes import quality_notes
 from conversion.pages.track_record import (
     About,
@@ -153,8 +153,7 @@ def record_line(
     beside = next((each.precision[first].value for each in ranked if each.key == rule), None)
     if rule is None or beside is None:
         return said
-    named = RANKERS[rule].removeprefix("the rule: ")
-    return f"{said}; the rule ({named}) had {of_hundred(beside).removesuffix(' of 100')}"
+    return f"{said}; the rule ({RULE_NAMES[rule]}) had {of_hundred(beside).removesuffix(' of 100')}"
 
 
 def _about(results: Results) -> About:

@@ -6,12 +6,13 @@ import datetime as dt
 from typing import Final
 
 from conversion.features.words import MONTHS, capitalised, day_of
+from conversion.modelling.doubts import RULE_NAMES
 
 RANKERS: Final = {
     "probability": "the model",
     "summary_only": "a model that knows lifetime totals only",
-    "users_rule": "the rule: most users in the last four weeks",
-    "actions_rule": "the rule: most actions in the last four weeks",
+    "users_rule": f"the rule: {RULE_NAMES['users_rule']}",
+    "actions_rule": f"the rule: {RULE_NAMES['actions_rule']}",
     "random": "random order",
     "oracle": "the best possible order, known of the sample alone",
 }

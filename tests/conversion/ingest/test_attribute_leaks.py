@@ -10,13 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conversion.config.attribute_kinds import AnyAttribute, Category, Flag, Number
+from conversion.config.data_contract import Contract
 from conversion.ingest import attribute_leaks
 from conversion.ingest.attribute_leaks import LEAST_CONVERTED, MOST_ROC_AUC, TOTALS
+from conversion.ingest.origin_leaks import company_rows
 from tests.broken_exports import Tables
 from tests.contract_files import hubspot, projects
 from tests.exports import CUSTOMERS, NONCUSTOMERS, projects_export, tiny_export, typed
 
 CATEGORY, NUMBER, FLAG = Category(kind="category"), Number(kind="number"), Flag(kind="flag")
+
+
+def leaks_in(tables: Tables, contract: Contract) -> dict[str, dict[str, Any]]:
+    return attribute_leaks.find_leaks(tables, contract, company_rows(tables, contract))
 
 
 def counts_of(values: Any, converted: Any, seed: int = 0) -> pd.DataFrame:
@@ -131,7 +137,7 @@ def test_counts_of_parts_add_up(parts: int, seed: int) -> None:
 
 
 def test_a_clean_export_has_nothing_to_warn_of(caplog: pytest.LogCaptureFixture) -> None:
-    facts = attribute_leaks.find_leaks(tiny_export(companies=400), hubspot())
+    facts = leaks_in(tiny_export(companies=400), hubspot())
     assert [*facts] == ["ALEXA_RANK", "EMPLOYEE_RANGE", "INDUSTRY"]
     assert all(fact["roc_auc"] == pytest.approx(0.5, abs=0.15) for fact in facts.values())
     attribute_leaks.warn_of_attributes(facts)
@@ -144,7 +150,7 @@ def test_the_warning_names_column_level_numbers_and_what_to_do(caplog: pytest.Lo
         CUSTOMERS: tables[CUSTOMERS].assign(EMPLOYEE_RANGE="51 to 200"),
         NONCUSTOMERS: tables[NONCUSTOMERS].assign(EMPLOYEE_RANGE="1"),
     }
-    attribute_leaks.warn_of_attributes(attribute_leaks.find_leaks(tables, hubspot()))
+    attribute_leaks.warn_of_attributes(leaks_in(tables, hubspot()))
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert "EMPLOYEE_RANGE" in record.getMessage()
@@ -161,12 +167,12 @@ def with_plan(tables: Tables) -> Tables:
 
 def test_an_attribute_with_a_history_is_not_measured() -> None:
     tables = with_plan(typed(projects_export(companies=300), projects()))
-    facts = attribute_leaks.find_leaks(tables, projects())
+    facts = leaks_in(tables, projects())
     assert [name for name, fact in facts.items() if fact["warned"]] == ["plan"]
     values = projects().model_dump(mode="json")
     history = {"table": "plans", "id": "account", "valid_from": "since", "value": None}
     values["companies"]["attributes"]["plan"]["history"] = history
-    assert "plan" not in attribute_leaks.find_leaks(tables, type(projects()).model_validate(values))
+    assert "plan" not in leaks_in(tables, type(projects()).model_validate(values))
 
 
 def test_companies_with_usage_are_not_compared_with_those_without() -> None:

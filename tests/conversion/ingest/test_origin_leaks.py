@@ -9,10 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conversion.config.data_contract import Contract
 from conversion.ingest import origin_leaks
 from tests.broken_exports import Tables
 from tests.contract_files import hubspot, projects
 from tests.exports import CUSTOMERS, NONCUSTOMERS, USAGE_ACTIONS, projects_export, tiny_export, typed
+
+
+def leaks_of_tables(tables: Tables, contract: Contract) -> dict[str, float]:
+    return origin_leaks.measure_leaks(tables, contract, origin_leaks.company_rows(tables, contract))
 
 
 @pytest.mark.parametrize(
@@ -36,7 +41,7 @@ def test_ids_that_separate_the_tables_are_warned_of(
         NONCUSTOMERS: tables[NONCUSTOMERS].head(len(noncustomers)).assign(id=noncustomers),
         USAGE_ACTIONS: tables[USAGE_ACTIONS].head(9).assign(id=customers[0]),
     }
-    leaks = origin_leaks.measure_leaks(few, hubspot())
+    leaks = leaks_of_tables(few, hubspot())
     facts = origin_leaks.warn_of_leaks(leaks, len(customers), USAGE_ACTIONS)
     assert facts["id_order"]["warned"] is warns
     assert facts["usage_row_order"]["roc_auc"] is None, "no row of a non-customer to compare with"
@@ -45,7 +50,7 @@ def test_ids_that_separate_the_tables_are_warned_of(
 
 
 def measured(tables: Tables) -> dict[str, Any]:
-    leaks = origin_leaks.measure_leaks(tables, hubspot())
+    leaks = leaks_of_tables(tables, hubspot())
     return origin_leaks.warn_of_leaks(leaks, len(tables[CUSTOMERS]), USAGE_ACTIONS)
 
 
@@ -132,7 +137,7 @@ def test_leaks_of_a_single_table_with_text_ids(caplog: pytest.LogCaptureFixture)
     customers = int(tables["accounts"]["paid_since"].notna().sum())
 
     def warned_of(odd: Tables) -> list[str]:
-        leaks = origin_leaks.measure_leaks(odd, projects())
+        leaks = leaks_of_tables(odd, projects())
         facts = origin_leaks.warn_of_leaks(leaks, customers, "weekly_usage")
         return [name for name, fact in facts.items() if fact["warned"]]
 
@@ -152,5 +157,5 @@ def test_leaks_of_a_single_table_with_text_ids(caplog: pytest.LogCaptureFixture)
 def test_a_contract_without_attributes_leaks_none() -> None:
     companies = projects().companies.model_copy(update={"attributes": {}})
     contract = projects().model_copy(update={"companies": companies})
-    leaks = origin_leaks.measure_leaks(typed(projects_export(companies=300), projects()), contract)
+    leaks = leaks_of_tables(typed(projects_export(companies=300), projects()), contract)
     assert leaks["missing_firmographics"] == pytest.approx(0.5, abs=0.1)
