@@ -28,6 +28,7 @@ from conversion.features.rules import rules
 from conversion.modelling.artifact import load_model
 from conversion.modelling.doubts import ahead_text, rules_ahead
 from conversion.modelling.evidence import EVIDENCE, Evidence
+from conversion.modelling.kept_fits import kept_fits
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import training_columns
 from conversion.modelling.training_rows import read_training
@@ -115,7 +116,7 @@ def main() -> None:
     snapshots = SnapshotFiles("data/features/backtest.parquet", backtest_columns(columns, contract))
     model, _ = load_model(ConversionModel)
     as_of = read_monday("data/clean/export.json", "as_of")
-    predictions = backtest(train, snapshots, params, contract, FOLDER)
+    predictions = backtest(train, snapshots, params, contract, FOLDER, kept_fits("evaluate"))
     log.info("backtested", extra={"cutoffs": len(rows_by_cutoff(predictions)), "rows": len(predictions)})
     if params.data.is_sample:
         truth = SnapshotFiles("data/truth.parquet", ["id", "as_of", "probability"])

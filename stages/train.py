@@ -11,6 +11,7 @@ from conversion.config.contract_file import load_contract
 from conversion.config.params_file import load_params
 from conversion.modelling.artifact import save_model
 from conversion.modelling.doubts import few_text
+from conversion.modelling.kept_fits import kept_fits
 from conversion.modelling.training import describe, fitting_threads, search_and_fit_at, training_columns
 from conversion.modelling.training_rows import count_training, read_training
 from conversion.runtime.cli import run
@@ -29,7 +30,9 @@ def main() -> None:
     as_of = pd.Timestamp(read_monday("data/clean/export.json", "as_of"))
     log.info("fitting", extra={"model_type": params.model.type, "snapshots": len(snapshots)})
     threads = fitting_threads(len(snapshots))
-    model, found = search_and_fit_at(snapshots, as_of, params, contract, progress=True, threads=threads)
+    model, found = search_and_fit_at(
+        snapshots, as_of, params, contract, progress=True, threads=threads, memory=kept_fits("train")
+    )
     description = describe(model, snapshots, as_of, found.params) | {
         "search": found.summary(),
         "data_sha256": {source: sha256(source)},

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -44,6 +46,32 @@ def test_repro_without_cache_changes_nothing_that_is_committed(fresh: Clone) -> 
     assert stages_run(fresh.dvc("repro")) == AFTER_FEATURIZE
     assert fresh.status() == [], fresh.git("diff")
     assert json.loads(fresh.read("metrics/evaluation.json"))["model_type"] == "random_forest"
+
+
+def test_an_experiment_repeats_no_fit_and_gives_what_fits_made_anew_give(
+    first_run: Clone, tmp_path: Path
+) -> None:
+    clone = first_run.copy_to(tmp_path / "project")
+    fits = clone.folder / "data/.fits"
+
+    def kept() -> set[Path]:
+        return set(fits.rglob("output.pkl"))
+
+    shutil.rmtree(fits, ignore_errors=True)
+    clone.dvc("repro", "--force", "--single-item", "train")
+    clone.dvc("repro", "--force", "--single-item", "evaluate")
+    assert clone.status() == [], clone.git("diff")
+    after_ensemble = kept()
+    assert after_ensemble
+
+    assert stages_run(clone.dvc("exp", "run", "-S", "model.type=xgboost")) == AFTER_FEATURIZE
+    assert kept() == after_ensemble, "the members of the ensemble were fitted again"
+    written = ("models/model.json", "metrics/evaluation.json", "metrics/backtest.csv")
+    expected = {name: clone.read(name) for name in written}
+
+    for stage in ("train", "evaluate"):
+        clone.run(sys.executable, "-m", f"stages.{stage}")  # by hand: all fits are made anew
+    assert {name: clone.read(name) for name in written} == expected
 
 
 def test_time_travel_gives_the_lead_list_of_an_export_cut_at_that_date(

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import Memory, Parallel, delayed
 
 from conversion.config.data_contract import Contract
 from conversion.config.params import Params
@@ -47,6 +47,7 @@ def backtest(
     params: Params,
     contract: Contract,
     folder: Path | None = None,
+    memory: Memory | None = None,
 ) -> pd.DataFrame:
     """Score every prospect at every cutoff with a model fitted on what was known then.
 
@@ -63,6 +64,8 @@ def backtest(
         Of the tables that the snapshots were made of.
     folder
         Where large columns of the result are, see `conversion.evaluation.columns_on_disk`; None: in memory.
+    memory
+        Where fits are kept, see `conversion.modelling.kept_fits`; None: nowhere.
 
     Returns
     -------
@@ -85,7 +88,7 @@ def backtest(
     span = params.evaluate.refit_weeks * WEEK
     refits = sizes.index[(sizes.index - sizes.index[0]) % span == pd.Timedelta(0)]
     by = slicers(source, contract)
-    models = _fitted(train, refits, params, contract)
+    models = _fitted(train, refits, params, contract, memory)
 
     def score(block: pd.DataFrame) -> pd.DataFrame:
         return _scored(block, models, params, contract, by)
@@ -124,14 +127,19 @@ def _text_ids(source: SnapshotSource) -> pd.Index[Any] | None:
 
 
 def _fitted(
-    train: pd.DataFrame, refits: pd.DatetimeIndex, params: Params, contract: Contract
+    train: pd.DataFrame,
+    refits: pd.DatetimeIndex,
+    params: Params,
+    contract: Contract,
+    memory: Memory | None,
 ) -> dict[pd.Timestamp, ConversionModel]:
     side_by_side = max(1, min(params.evaluate.jobs, MOST_ROWS // max(len(train), 1)))
     jobs = Parallel(n_jobs=side_by_side, backend="threading", return_as="generator")
     # The last has the most to learn from: it goes first, so that all threads end at about the same time.
     longest_first = refits[::-1]
     models: Iterable[ConversionModel] = jobs(
-        delayed(fit_at)(train, refit, params, contract, explained=False) for refit in longest_first
+        delayed(fit_at)(train, refit, params, contract, explained=False, memory=memory)
+        for refit in longest_first
     )
     bar = progress_bar(models, what="backtest", unit="refits", total=len(refits))
     return dict(zip(longest_first, bar, strict=True))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from joblib import Memory
+
 from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.features.compute import feature_definitions, feature_settings, summary_definitions
@@ -20,8 +22,11 @@ FAMILIES: Final[dict[str, type[Scorer]]] = {
 }
 
 
-def make_model(params: Params, contract: Contract) -> ConversionModel:
-    """Return the unfitted model that params.yaml asks for, of the features in ``features.groups``."""
+def make_model(params: Params, contract: Contract, memory: Memory | None = None) -> ConversionModel:
+    """Return the unfitted model that params.yaml asks for, of the features in ``features.groups``.
+
+    ``memory`` is where fits are kept, see `conversion.modelling.kept_fits`; None: nowhere.
+    """
     settings = feature_settings(params.featurize, contract)
     features = feature_definitions(settings)
     model = ConversionModel(
@@ -29,7 +34,8 @@ def make_model(params: Params, contract: Contract) -> ConversionModel:
         summary=tuple(feature.name for feature in summary_definitions(settings)),
         contract=contract.of_model(),
         scorers={
-            name: FAMILIES[name](block, params.seed) for name, block in _blocks(params, features).items()
+            name: FAMILIES[name](block, params.seed, memory)
+            for name, block in _blocks(params, features).items()
         },
         preparation=params.train.model_dump(include={"imputation", "fill_value", "scaling", "min_frequency"}),
         calibration=params.train.calibration,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from joblib import Memory
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 
 from conversion.features.definitions import Feature
+from conversion.modelling.kept_fits import fitted_or_kept
 from conversion.modelling.levels import Levels
 from conversion.modelling.preprocessing import Preprocessor
 from conversion.stats.numeric import Floats
@@ -28,6 +31,8 @@ class Scorer(BaseEstimator, ABC):  # type: ignore[misc]
         The family's block of params.yaml.
     seed
         Seed of the estimator.
+    memory
+        Where the fits of a family that `keeps_fits` are kept; None: nowhere. It is no part of a model's file.
 
     Attributes
     ----------
@@ -38,9 +43,17 @@ class Scorer(BaseEstimator, ABC):  # type: ignore[misc]
     rows_at_once: ClassVar[int] = 8192
     """Rows whose design matrix is made at once: libraries take long to start, but the matrix stays small."""
 
-    def __init__(self, hyperparameters: dict[str, Any], seed: int) -> None:
+    keeps_fits: ClassVar[bool] = False
+    """Whether a fit can be kept: it depends on nothing but its arguments, the class's code and libraries."""
+
+    def __init__(self, hyperparameters: dict[str, Any], seed: int, memory: Memory | None = None) -> None:
         self.hyperparameters = hyperparameters
         self.seed = seed
+        self.memory = memory
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out where fits are kept."""
+        return {**super().__getstate__(), "memory": None}
 
     @abstractmethod
     def estimator(self, monotone: NDArray[np.int64]) -> Any:
@@ -74,7 +87,14 @@ class Scorer(BaseEstimator, ABC):  # type: ignore[misc]
 
     def fit(self, columns: Floats, y: np.ndarray, weight: np.ndarray, monotone: NDArray[np.int64]) -> Self:
         """Fit on the design matrix of training snapshots."""
-        self.estimator_ = self._fitted_estimator(columns, y, weight, monotone)
+        if self.keeps_fits:
+            # The class's code too: it calls the library.
+            settings = (inspect.getsource(type(self)), self.hyperparameters, self.seed)
+            self.estimator_ = fitted_or_kept(
+                self.memory, self._fitted_estimator, settings, columns, y, weight, monotone
+            )
+        else:
+            self.estimator_ = self._fitted_estimator(columns, y, weight, monotone)
         return self
 
     def _fitted_estimator(

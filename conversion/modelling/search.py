@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from joblib import Memory
 
 from conversion.config.data_contract import Contract
 from conversion.config.model_params import Span, search_space
@@ -52,7 +53,13 @@ class Search:
         }
 
 
-def search(rows: pd.DataFrame, params: Params, contract: Contract, progress: bool = False) -> Search:
+def search(
+    rows: pd.DataFrame,
+    params: Params,
+    contract: Contract,
+    progress: bool = False,
+    memory: Memory | None = None,
+) -> Search:
     """Search hyperparameters of the active family, or of each member, if ``train.search.trials`` is above 0.
 
     Parameters
@@ -65,6 +72,8 @@ def search(rows: pd.DataFrame, params: Params, contract: Contract, progress: boo
         Of the tables that the snapshots were made of.
     progress
         Whether to show a progress bar.
+    memory
+        Where fits are kept, see `conversion.modelling.kept_fits`; None: nowhere.
 
     Returns
     -------
@@ -76,17 +85,22 @@ def search(rows: pd.DataFrame, params: Params, contract: Contract, progress: boo
         The history is too short to validate out of time.
     """
     if params.model.type != "ensemble":
-        return search_family(rows, params, contract, params.model.type, progress)
+        return search_family(rows, params, contract, params.model.type, progress, memory)
     histories = []
     for member in params.model.ensemble.members:
-        found = search_family(rows, params, contract, member, progress)
+        found = search_family(rows, params, contract, member, progress, memory)
         params = found.params
         histories.append(found.history)
     return Search(params, pd.concat(histories, ignore_index=True))
 
 
 def search_family(
-    rows: pd.DataFrame, params: Params, contract: Contract, family: str, progress: bool = False
+    rows: pd.DataFrame,
+    params: Params,
+    contract: Contract,
+    family: str,
+    progress: bool = False,
+    memory: Memory | None = None,
 ) -> Search:
     """Search one family's hyperparameters where `conversion.config.model_params.search_space` says.
 
@@ -102,7 +116,7 @@ def search_family(
     if trials == 0:
         unmeasured = {"family": family, "trial": 0, "log_loss": np.nan, "best_so_far": np.nan}
         return Search(params, pd.DataFrame([unmeasured | given.model_dump(include=searched)]))
-    measure = _measure_of(family, rows, params, contract)
+    measure = _measure_of(family, rows, params, contract, memory)
     trying: Iterable[tuple[Section, float]] = _try_blocks(
         given, search_space(family), trials, params.seed, measure
     )
@@ -128,7 +142,7 @@ def _with_model(params: Params, **changed: Any) -> Params:
 
 
 def _measure_of(
-    family: str, rows: pd.DataFrame, params: Params, contract: Contract
+    family: str, rows: pd.DataFrame, params: Params, contract: Contract, memory: Memory | None
 ) -> Callable[[Section], float]:
     """Return the function from a family's block to its out-of-time log loss, rounded to `DECIMALS`."""
     values = make_model(_with_model(params, type=family), contract).learn_levels(rows).values(rows)
@@ -136,7 +150,7 @@ def _measure_of(
     weight = rows["weight"].to_numpy(dtype=np.float64)
 
     def measure(block: Section) -> float:
-        model = make_model(_with_model(params, **{"type": family, family: block}), contract)
+        model = make_model(_with_model(params, **{"type": family, family: block}), contract, memory)
         model.learn_levels(rows)
         raw, y, given, _ = model.predict_out_of_time(values, label, weight, rows["as_of"])
         return round(log_loss(y, raw, given), DECIMALS)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from joblib import cpu_count
+from joblib import Memory, cpu_count
 from numpy.typing import NDArray
 
 from conversion.config.data_contract import Contract
@@ -77,6 +77,7 @@ def fit_at(
     contract: Contract,
     *,
     explained: bool = True,
+    memory: Memory | None = None,
 ) -> ConversionModel:
     """Fit the whole recipe on what was known at ``as_of``, and the model of summaries beside it.
 
@@ -92,6 +93,8 @@ def fit_at(
         The recipe, and what the attributes are.
     explained
         As in `ConversionModel.fit_with_summary`.
+    memory
+        Where fits are kept, see `conversion.modelling.kept_fits`; None: nowhere.
 
     Returns
     -------
@@ -103,7 +106,7 @@ def fit_at(
     ExportError
         There is no snapshot, or only one class, or too little history for what params ask.
     """
-    model, _ = search_and_fit_at(snapshots, as_of, params, contract, explained=explained)
+    model, _ = search_and_fit_at(snapshots, as_of, params, contract, explained=explained, memory=memory)
     return model
 
 
@@ -115,6 +118,7 @@ def search_and_fit_at(
     progress: bool = False,
     threads: int = 1,
     explained: bool = True,
+    memory: Memory | None = None,
 ) -> tuple[ConversionModel, Search]:
     """Fit as `fit_at` does, and return what the search found too.
 
@@ -134,8 +138,8 @@ def search_and_fit_at(
         rows["as_of"], as_of, params.train.recency_half_life_weeks
     )
     rows = rows.assign(weight=weight)
-    found = search(rows, params, contract, progress)
-    model = make_model(found.params, contract).fit_with_summary(
+    found = search(rows, params, contract, progress, memory)
+    model = make_model(found.params, contract, memory).fit_with_summary(
         rows, rows["label"].to_numpy(dtype=np.int64), weight, rows["as_of"], threads, explained
     )
     return model, found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,7 @@ class TreeScorer(Scorer):
         Their SHAP values.
     """
 
+    keeps_fits: ClassVar[bool] = True
     shap_: ShapTables | None = None
 
     @abstractmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import inspect
 import logging
 import re
@@ -55,6 +56,8 @@ def run(main: Callable[[], None], arguments: Sequence[str] = ()) -> None:
         with threadpool_limits(limits=1), held_params(program):
             keep_last_outputs(program)
             main()
+        # At its end Python would search all objects for cycles, which takes 0.7 s once mlflow is imported.
+        gc.freeze()
     except UserError as error:
         for line in str(error).splitlines():
             log.error(line)

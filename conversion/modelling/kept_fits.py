@@ -1,0 +1,79 @@
+"""Fits that are kept on disk, so that an experiment in which something else changes need not repeat them.
+
+A backtest fits the same members on the same snapshots, whichever model they belong to and whatever is
+measured: ``-S model.type=xgboost`` asks for fits that the ensemble has had. A kept fit is found by all it
+depends on: values, labels, weights, settings, the code that calls the library, and the versions of libraries.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from joblib import Memory
+from numpy.typing import NDArray
+
+from conversion.modelling.artifact import library_versions
+from conversion.runtime.run_cache import run_by_dvc
+from conversion.stats.numeric import Floats
+
+FOLDER: Final = Path("data/.fits")
+MOST_BYTES: Final = 500_000_000
+"""Of all kept fits; beyond, those that were not used for longest go."""
+
+Fit = Callable[[Floats, np.ndarray, np.ndarray, NDArray[np.int64]], Any]
+"""From design matrix, labels, weights and each column's direction to a fitted estimator."""
+
+
+def kept_fits(stage: str) -> Memory | None:
+    """Return where a stage that DVC started keeps fits, with the oldest of too many dropped.
+
+    Started by hand, a stage fits anew: None.
+    """
+    if not run_by_dvc(stage):
+        return None
+    memory = Memory(FOLDER, verbose=0)
+    memory.reduce_size(bytes_limit=MOST_BYTES)
+    return memory
+
+
+def fitted_or_kept(
+    memory: Memory | None,
+    fit: Fit,
+    settings: tuple[Any, ...],
+    columns: Floats,
+    y: np.ndarray,
+    weight: np.ndarray,
+    monotone: NDArray[np.int64],
+) -> Any:
+    """Return the kept estimator, or fit one and keep it.
+
+    Parameters
+    ----------
+    memory
+        Where fits are kept; None: nowhere.
+    fit
+        Called if there is no kept fit.
+    settings
+        Whatever the fit depends on beside the arrays and the versions of libraries.
+    columns, y, weight, monotone
+        What ``fit`` is called with.
+    """
+    fitted = _fitted_bytes if memory is None else memory.cache(_fitted_bytes, ignore=["fit"])
+    content = fitted(fit, (*settings, library_versions()), columns, y, weight, monotone)
+    return pickle.loads(content)
+
+
+def _fitted_bytes(
+    fit: Fit,
+    settings: tuple[Any, ...],  # noqa: ARG001 - tells fits apart
+    columns: Floats,
+    y: np.ndarray,
+    weight: np.ndarray,
+    monotone: NDArray[np.int64],
+) -> bytes:
+    """Fit, and return the estimator as bytes: what is read from them is the same, kept or not."""
+    return pickle.dumps(fit(columns, y, weight, monotone))

@@ -1,0 +1,163 @@
+"""Kept fits: the same estimator as a new one, and never that of another fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+from joblib import Memory
+
+from conversion.modelling import kept_fits as module
+from conversion.modelling.artifact import library_versions
+from conversion.modelling.families import make_model
+from conversion.modelling.kept_fits import FOLDER, fitted_or_kept, kept_fits
+from tests.contract_files import hubspot
+from tests.conversion.modelling.fits import invented
+from tests.pipeline import small_params
+
+GIVEN: dict[str, Any] = {
+    "settings": ("code", {"max_depth": 3}, 7),
+    "columns": np.arange(12.0).reshape(6, 2),
+    "y": np.array([0, 1, 0, 1, 0, 1]),
+    "weight": np.ones(6),
+    "monotone": np.array([0, 1]),
+}
+
+
+class Counted:
+    """A fit that counts its calls."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, *arrays: np.ndarray) -> dict[str, float]:
+        self.calls += 1
+        return {"sum": float(sum(array.sum() for array in arrays))}
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Memory:
+    return Memory(tmp_path, verbose=0)
+
+
+def kept_files(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("output.pkl"))
+
+
+def test_a_fit_is_made_once(memory: Memory, tmp_path: Path) -> None:
+    fit = Counted()
+    first = fitted_or_kept(memory, fit, **GIVEN)
+    again = fitted_or_kept(Memory(tmp_path, verbose=0), fit, **GIVEN)
+    assert (fit.calls, first, again) == (1, {"sum": 76.0}, {"sum": 76.0})
+
+
+def test_without_a_memory_each_fit_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    fit = Counted()
+    assert fitted_or_kept(None, fit, **GIVEN) == fitted_or_kept(None, fit, **GIVEN)
+    assert fit.calls == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"settings": ("other code", {"max_depth": 3}, 7)},
+        {"settings": ("code", {"max_depth": 4}, 7)},
+        {"settings": ("code", {"max_depth": 3}, 8)},
+        {"columns": GIVEN["columns"] + np.eye(6, 2) * 1e-12},
+        {"columns": GIVEN["columns"].astype(np.float32)},
+        {"y": 1 - GIVEN["y"]},
+        {"weight": np.full(6, 2.0)},
+        {"monotone": np.array([0, -1])},
+    ],
+    ids=["code", "hyperparameter", "seed", "a last bit", "precision", "labels", "weights", "direction"],
+)
+def test_another_fit_is_made_anew(memory: Memory, other: dict[str, Any]) -> None:
+    fit = Counted()
+    fitted_or_kept(memory, fit, **GIVEN)
+    fitted_or_kept(memory, fit, **GIVEN | other)
+    assert fit.calls == 2
+
+
+def test_other_libraries_fit_anew(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit = Counted()
+    fitted_or_kept(memory, fit, **GIVEN)
+    monkeypatch.setattr(module, "library_versions", lambda: library_versions() | {"xgboost": "0.1"})
+    fitted_or_kept(memory, fit, **GIVEN)
+    assert fit.calls == 2
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+@pytest.mark.parametrize("damage", [lambda file: file.write_bytes(b"cut off"), Path.unlink])
+def test_a_damaged_fit_is_made_anew(memory: Memory, tmp_path: Path, damage: Callable[[Path], object]) -> None:
+    fit = Counted()
+    first = fitted_or_kept(memory, fit, **GIVEN)
+    (file,) = kept_files(tmp_path)
+    damage(file)
+    assert fitted_or_kept(memory, fit, **GIVEN) == first
+    assert fit.calls == 2
+
+
+@pytest.mark.parametrize("family", ["xgboost", "random_forest", "ensemble"])
+def test_a_model_has_the_same_bytes_whether_its_fits_were_kept_or_not(family: str, tmp_path: Path) -> None:
+    frame, label, as_of = invented(400)
+
+    def model_bytes(memory: Memory | None) -> bytes:
+        model = make_model(small_params(model__type=family), hubspot(), memory)
+        file = tmp_path / "model.joblib"
+        joblib.dump(model.fit_with_summary(frame, label, np.ones(len(label)), as_of), file)
+        return file.read_bytes()
+
+    folder = tmp_path / "fits"
+    expected = model_bytes(None)
+    assert not folder.exists()
+    made, kept = (model_bytes(Memory(folder, verbose=0)) for _ in range(2))
+    assert made == kept == expected
+    assert len(kept_files(folder)) == 2  # the model's and that of the model of summaries
+
+
+def test_the_ensemble_has_the_fits_of_its_members(tmp_path: Path) -> None:
+    frame, label, as_of = invented(400)
+    for family in ("ensemble", "xgboost"):
+        model = make_model(small_params(model__type=family), hubspot(), Memory(tmp_path, verbose=0))
+        model.fit(frame, label, np.ones(len(label)), as_of)
+    assert len(kept_files(tmp_path)) == 1
+
+
+def test_regressions_are_not_kept(tmp_path: Path) -> None:
+    """Their code is this project's: it may change without a change of any version."""
+    frame, label, as_of = invented(400)
+    params = small_params(model__type="logistic_regression")
+    make_model(params, hubspot(), Memory(tmp_path, verbose=0)).fit(frame, label, np.ones(len(label)), as_of)
+    assert kept_files(tmp_path) == []
+
+
+def test_only_stages_that_dvc_started_keep_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    assert kept_fits("train") is None
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setenv("DVC_STAGE", "train")
+    fitted_or_kept(kept_fits("train"), Counted(), **GIVEN)
+    assert len(kept_files(FOLDER)) == 1
+
+
+def test_the_fits_that_were_not_used_for_longest_are_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_STAGE", "train")
+    fit = Counted()
+    for seed in range(3):
+        fitted_or_kept(kept_fits("train"), fit, **GIVEN | {"settings": (seed,)})
+    whole = sum(
+        file.stat().st_size for file in FOLDER.rglob("*") if file.parent.parent.name == "_fitted_bytes"
+    )
+    monkeypatch.setattr(module, "MOST_BYTES", whole // 2)  # holds one, not two
+    fitted_or_kept(kept_fits("train"), fit, **GIVEN | {"settings": (2,)})
+    assert (len(kept_files(FOLDER)), fit.calls) == (1, 3)
