@@ -17,6 +17,7 @@ from joblib import Memory
 from numpy.typing import NDArray
 
 from conversion.modelling.artifact import library_versions
+from conversion.runtime.files import writing
 from conversion.runtime.run_cache import run_by_dvc
 from conversion.stats.numeric import Floats
 
@@ -61,8 +62,16 @@ def fitted_or_kept(
         Whatever the fit depends on beside the arrays and the versions of libraries.
     columns, y, weight, monotone
         What ``fit`` is called with.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be written.
     """
-    fitted = _fitted_bytes if memory is None else memory.cache(_fitted_bytes, ignore=["fit"])
+    fitted: Callable[..., bytes] = _fitted_bytes
+    if memory is not None:
+        with writing(Path(memory.location) / "conversion"):  # the folder that joblib makes for this package
+            fitted = memory.cache(_fitted_bytes, ignore=["fit"])
     content = fitted(fit, (*settings, library_versions()), columns, y, weight, monotone)
     return pickle.loads(content)
 

@@ -15,6 +15,7 @@ from conversion.modelling import kept_fits as module
 from conversion.modelling.artifact import library_versions
 from conversion.modelling.families import make_model
 from conversion.modelling.kept_fits import FOLDER, fitted_or_kept, kept_fits
+from conversion.runtime.errors import OutputError
 from tests.contract_files import hubspot
 from tests.conversion.modelling.fits import invented
 from tests.pipeline import small_params
@@ -145,6 +146,16 @@ def test_only_stages_that_dvc_started_keep_fits(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("DVC_STAGE", "train")
     fitted_or_kept(kept_fits("train"), Counted(), **GIVEN)
     assert len(kept_files(FOLDER)) == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+def test_a_file_in_the_way_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_STAGE", "train")
+    FOLDER.parent.mkdir()
+    FOLDER.write_text("", encoding="utf-8")
+    with pytest.raises(OutputError, match=rf"{FOLDER} is not a folder; move it away"):
+        fitted_or_kept(kept_fits("train"), Counted(), **GIVEN)
 
 
 def test_the_fits_that_were_not_used_for_longest_are_dropped(
