@@ -28,7 +28,7 @@ from conversion.features.rules import rules
 from conversion.modelling.artifact import load_model
 from conversion.modelling.doubts import ahead_text, rules_ahead
 from conversion.modelling.evidence import EVIDENCE, Evidence
-from conversion.modelling.kept_fits import kept_fits
+from conversion.modelling.fits_folder import kept_fits
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import training_columns
 from conversion.modelling.training_rows import read_training

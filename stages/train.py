@@ -11,7 +11,7 @@ from conversion.config.contract_file import load_contract
 from conversion.config.params_file import load_params
 from conversion.modelling.artifact import save_model
 from conversion.modelling.doubts import few_text
-from conversion.modelling.kept_fits import kept_fits
+from conversion.modelling.fits_folder import kept_fits
 from conversion.modelling.training import describe, fitting_threads, search_and_fit_at, training_columns
 from conversion.modelling.training_rows import count_training, read_training
 from conversion.runtime.cli import run

@@ -10,7 +10,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from joblib import Memory
@@ -18,27 +18,10 @@ from numpy.typing import NDArray
 
 from conversion.modelling.artifact import library_versions
 from conversion.runtime.files import writing
-from conversion.runtime.run_cache import run_by_dvc
 from conversion.stats.numeric import Floats
-
-FOLDER: Final = Path("data/.fits")
-MOST_BYTES: Final = 500_000_000
-"""Of all kept fits; beyond, those that were not used for longest go."""
 
 Fit = Callable[[Floats, np.ndarray, np.ndarray, NDArray[np.int64]], Any]
 """From design matrix, labels, weights and each column's direction to a fitted estimator."""
-
-
-def kept_fits(stage: str) -> Memory | None:
-    """Return where a stage that DVC started keeps fits, with the oldest of too many dropped.
-
-    Started by hand, a stage fits anew: None.
-    """
-    if not run_by_dvc(stage):
-        return None
-    memory = Memory(FOLDER, verbose=0)
-    memory.reduce_size(bytes_limit=MOST_BYTES)
-    return memory
 
 
 def fitted_or_kept(

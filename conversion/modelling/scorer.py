@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import Any, ClassVar, Self
@@ -88,8 +89,7 @@ class Scorer(BaseEstimator, ABC):  # type: ignore[misc]
     def fit(self, columns: Floats, y: np.ndarray, weight: np.ndarray, monotone: NDArray[np.int64]) -> Self:
         """Fit on the design matrix of training snapshots."""
         if self.keeps_fits:
-            # The class's code too: it calls the library.
-            settings = (inspect.getsource(type(self)), self.hyperparameters, self.seed)
+            settings = (_source(type(self)), self.hyperparameters, self.seed)
             self.estimator_ = fitted_or_kept(
                 self.memory, self._fitted_estimator, settings, columns, y, weight, monotone
             )
@@ -115,3 +115,9 @@ class Scorer(BaseEstimator, ABC):  # type: ignore[misc]
         copy: Self = clone(self)
         copy.hyperparameters = self.hyperparameters | hyperparameters
         return copy
+
+
+def _source(family: type) -> str:
+    """Return the code that calls a family's library: its whole module."""
+    # Not the class alone: to find it Python 3.11 parses the module, which fails in threads side by side.
+    return inspect.getsource(sys.modules[family.__module__])

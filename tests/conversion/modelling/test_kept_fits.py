@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from joblib import Memory
 
+from conversion.modelling import fits_folder
 from conversion.modelling import kept_fits as module
 from conversion.modelling.artifact import library_versions
 from conversion.modelling.families import make_model
-from conversion.modelling.kept_fits import FOLDER, fitted_or_kept, kept_fits
+from conversion.modelling.fits_folder import FOLDER, kept_fits
+from conversion.modelling.kept_fits import fitted_or_kept
 from conversion.runtime.errors import OutputError
 from tests.contract_files import hubspot
 from tests.conversion.modelling.fits import invented
@@ -169,6 +171,6 @@ def test_the_fits_that_were_not_used_for_longest_are_dropped(
     whole = sum(
         file.stat().st_size for file in FOLDER.rglob("*") if file.parent.parent.name == "_fitted_bytes"
     )
-    monkeypatch.setattr(module, "MOST_BYTES", whole // 2)  # holds one, not two
+    monkeypatch.setattr(fits_folder, "MOST_BYTES", whole // 2)  # holds one, not two
     fitted_or_kept(kept_fits("train"), fit, **GIVEN | {"settings": (2,)})
     assert (len(kept_files(FOLDER)), fit.calls) == (1, 3)
