@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from conversion.forgetting.wanted import Wanted
+from conversion.runtime.git import git
 
 SEARCHED: Final = ("*.csv", "*.tsv", "*.json", "*.jsonl", "*.md", "*.txt", "*.html", "*.ipynb")
 
@@ -26,9 +26,8 @@ def in_history(root: Path, wanted: Wanted) -> tuple[str, ...]:
     """
     ids = "|".join(re.escape(each) for each in sorted(wanted.ids))
     pattern = f"(^|[^0-9A-Za-z_.-])({ids})($|[^0-9A-Za-z_.-])"
-    command = ["git", "log", "--all", "--format=%h", "--extended-regexp", "-G", pattern, "--", *SEARCHED]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)  # noqa: S603
-    return tuple(done.stdout.split()) if done.returncode == 0 else ()
+    command = ("log", "--all", "--format=%h", "--extended-regexp", "-G", pattern, "--", *SEARCHED)
+    return tuple((git(*command, folder=root) or b"").decode().split())
 
 
 def history_advice(commits: Sequence[str], wanted: Wanted) -> str:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from functools import cache as cache_results
 from functools import partial
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from conversion.runtime.files import write_atomically, writing
+from conversion.runtime.git import git
 from conversion.runtime.yaml_values import read_own
 
 LOCK: Final = Path("dvc.lock")
@@ -89,13 +89,8 @@ def _cached(cache: Path, md5: str) -> bytes | None:
 
 
 def _committed(path: Path, md5: str) -> bytes | None:
-    committed = subprocess.run(  # noqa: S603 - the path is from dvc.lock
-        ["git", "show", f"HEAD:./{path.as_posix()}"],  # noqa: S607 - the user's git
-        capture_output=True,
-        check=False,
-    )
-    same = committed.returncode == 0 and _md5(committed.stdout) == md5
-    return committed.stdout if same else None
+    committed = git("show", f"HEAD:./{path.as_posix()}")
+    return committed if committed is not None and _md5(committed) == md5 else None
 
 
 def _folder_of(configured: dict[str, Any]) -> Path:

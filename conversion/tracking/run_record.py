@@ -7,8 +7,7 @@ import datetime as dt
 import io
 import itertools
 import json
-import shutil
-import subprocess
+import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +27,7 @@ from conversion.runtime.files import (
     reading,
     sha256,
 )
+from conversion.runtime.git import git
 from conversion.runtime.parts import parts_at
 from conversion.runtime.row_groups import copy_columns
 from conversion.runtime.yaml_values import read_own
@@ -37,7 +37,7 @@ LOCK: Final = Path("dvc.lock")
 RESULTS: Final = ("metrics", "plots")
 CARD: Final = Path("models/model_card.md")
 REPORT: Final = Path("data/report.html")
-CODE: Final = ("conversion/", "stages/")
+CODE: Final = ("conversion", "stages")
 PREDICTIONS: Final = "backtest/predictions.parquet"
 PREDICTED: Final = ("id", "as_of", "label", "MRR", "probability", "base_rate")
 """Columns of the backtest that are kept, if it has them; the baselines are the same for all models."""
@@ -117,7 +117,7 @@ def data_hashes(lock: dict[str, Any]) -> dict[str, str]:
     return {
         entry["path"]: entry["md5"]
         for entry in entries
-        if "md5" in entry and not entry["path"].startswith(CODE + RESULTS)
+        if "md5" in entry and Path(entry["path"]).parts[0] not in CODE + RESULTS
     }
 
 
@@ -136,23 +136,28 @@ def git_tags(environment: dict[str, str]) -> dict[str, str]:
         Empty outside a Git repository. ``dirty`` is true if anything but the stages' outputs differs from the
         commit.
     """
-    commit = environment.get("DVC_EXP_BASELINE_REV") or _git("rev-parse", "HEAD").strip()
+    commit = environment.get("DVC_EXP_BASELINE_REV") or (git("rev-parse", "HEAD") or b"").decode().strip()
     if not commit:
         return {}
-    changed = _git("diff", "--name-only", commit).splitlines()
-    changed += _git("ls-files", "--others", "--exclude-standard").splitlines()
-    dirty = any(not path.startswith((*RESULTS, str(CARD), str(LOCK))) for path in changed)
+    dirty = not all(map(_is_output, _changed_files(commit)))
     tags = {"git_commit": commit, "dirty": json.dumps(dirty), "mlflow.source.git.commit": commit}
     if "DVC_EXP_NAME" in environment:
         tags |= {"dvc_exp_name": environment["DVC_EXP_NAME"], "dvc_exp_baseline_rev": commit}
     return tags
 
 
-def _git(*arguments: str) -> str:
-    """Run Git; return an empty text without Git, a repository or a commit."""
-    if shutil.which("git") is None:
-        return ""
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False).stdout  # noqa: S603, S607
+def _is_output(path: str) -> bool:
+    """Return whether stages write a file that is in git."""
+    return Path(path).parts[0] in RESULTS or Path(path) in (CARD, LOCK)
+
+
+def _changed_files(commit: str) -> Iterator[str]:
+    """Yield the files of the project, which may be a folder of a repository, that differ from a commit."""
+    for command in (
+        ("diff", "--name-only", "--relative", "-z", commit),
+        ("ls-files", "--others", "--exclude-standard", "-z"),
+    ):
+        yield from os.fsdecode(git(*command) or b"").split("\0")[:-1]
 
 
 def identity(model: dict[str, Any]) -> dict[str, str]:

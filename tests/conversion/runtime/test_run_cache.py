@@ -90,6 +90,15 @@ def test_a_new_clone_has_the_files_that_are_in_git(project: Path) -> None:
     assert here() == {"plots/roc.csv": FILES["plots/roc.csv"]}
 
 
+@pytest.mark.usefixtures("project")
+def test_what_only_git_could_have_is_left_out_where_there_is_no_git(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(Path("plots/roc.csv"), b"new")
+    Path(".dvc/cache").rename("gone")
+    monkeypatch.setenv("PATH", "")
+    keep_last_outputs("train")
+    assert here() == {"plots/roc.csv": b"new"}
+
+
 @pytest.mark.parametrize("stage", [None, "evaluate", "other/dvc.yaml:evaluate"])
 @pytest.mark.usefixtures("project")
 def test_only_the_stage_that_dvc_runs_is_concerned(
