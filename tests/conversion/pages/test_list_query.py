@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from conversion.pages.list_query import ListQuery, QueryError, read_query, select, sorts_of
+from conversion.pages import list_query
+from conversion.pages.list_query import ListQuery, QueryError, Selection, read_query, select, sorts_of
 from tests.lists import plain_list, projects_list
 
 
@@ -66,3 +68,22 @@ def test_a_list_without_values_or_a_past_cannot_be_sorted_by_them() -> None:
 )
 def test_a_search_keeps_the_order(sort: str, expected: list[int]) -> None:
     assert select(projects_list(), ListQuery(search="acme", sort=sort)).tolist() == expected
+
+
+@pytest.mark.parametrize("sparse", [1, 10_000], ids=["walked", "sorted"])
+@pytest.mark.parametrize("sort", ["rank", "value", "name"])
+@pytest.mark.parametrize("filters", [{}, {"plan": "free"}, {"plan": "none of these"}], ids=str)
+def test_a_page_is_a_part_of_all_that_a_query_asks_for(
+    filters: dict[str, str], sort: str, sparse: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the leads are looked at in blocks smaller than a page, from either end."""
+    plans = np.random.default_rng(1).choice(["free", "team"], 40)
+    table = projects_list([{"id": f"c{place * 7 % 40}", "plan": plan} for place, plan in enumerate(plans)])
+    monkeypatch.setattr(list_query, "BLOCK", 3)
+    monkeypatch.setattr(list_query, "SPARSE", sparse)
+    query = ListQuery(filters=filters, sort=sort)
+    every, selection = select(table, query).tolist(), Selection(table, query)
+    assert selection.total == len(every)
+    for begin in range(len(every) + 2):
+        for size in (1, 7, 50):
+            assert selection.between(begin, begin + size).tolist() == every[begin : begin + size]
