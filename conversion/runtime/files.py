@@ -278,13 +278,13 @@ def require_columns(names: Iterable[str], needed: Iterable[str]) -> None:
 
 
 def copy_file(source: str | Path, target: str | Path) -> None:
-    """Copy a file that a stage wrote; see `reading` and `writing` for errors.
+    """Copy a file that a stage wrote, as `write_atomically` does; see `reading` for errors of the source.
 
     An error of the target, such as a full disk, is not reported as one of the source.
     """
     chunks = _chunks(source)
     first = next(chunks, b"")  # read before the copy is created
-    with writing(Path(target)), Path(target).open("wb") as copy:
+    with replacing(target) as temporary, temporary.open("wb") as copy:
         copy.write(first)
         copy.writelines(chunks)
 

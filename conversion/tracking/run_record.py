@@ -227,9 +227,7 @@ def fill(folder: Path, columns: Iterable[str], shown: Collection[str] = ()) -> N
     """
     artifacts = folder / outbox.ARTIFACTS
     for source in _artifacts():
-        target = artifacts / source
-        target.parent.mkdir(parents=True, exist_ok=True)
-        copy_file(source, target)
+        copy_file(source, artifacts / source)
     for source in (CARD,) if shown else (CARD, REPORT):
         copy_file(source, artifacts / source.name)
     leads = _top_leads()
@@ -240,13 +238,10 @@ def fill(folder: Path, columns: Iterable[str], shown: Collection[str] = ()) -> N
         copy_file(leads, artifacts / "leads" / leads.name)
     (artifacts / PREDICTIONS).parent.mkdir()
     copy_columns("data/backtest/predictions.parquet", artifacts / PREDICTIONS, PREDICTED, "zstd")
-    (folder / outbox.MODEL).mkdir()
     for name in ("model.joblib", "model.json"):
         copy_file(f"models/{name}", folder / outbox.MODEL / name)
     for source in _code():
-        target = folder / outbox.CODE / source.relative_to(PACKAGE)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        copy_file(source, target)
+        copy_file(source, folder / outbox.CODE / source.relative_to(PACKAGE))
     with reading("data/features/latest.parquet"):
         latest = (pq.ParquetFile(part, **VERIFIED) for part in parts_at("data/features/latest.parquet"))
         batches = (file.iter_batches(batch_size=EXAMPLE_ROWS, columns=list(columns)) for file in latest)

@@ -107,12 +107,15 @@ def test_the_names_are_those_that_files_have_while_they_are_written(tmp_path: Pa
 def test_a_copy_that_does_not_fit_is_no_fault_of_what_is_copied(tmp_path: Path) -> None:
     source, target = tmp_path / "gains.png", tmp_path / "copy" / "gains.png"
     source.write_bytes(bytes(100_000))
-    target.parent.mkdir()
     files.copy_file(source, target)
     assert target.read_bytes() == bytes(100_000)
+    source.write_bytes(b"1" * 100_000)
     with no_file_longer_than(1000), pytest.raises(OutputError) as error:
         files.copy_file(source, target)
-    assert str(error.value).startswith(f"{target}: cannot be written: File too large; ")
+    said = f"{target}: cannot be written: File too large; the previous content is unchanged: "
+    assert str(error.value).startswith(said)
+    assert target.read_bytes() == bytes(100_000)
+    assert [*target.parent.iterdir()] == [target]
 
 
 def test_folders_are_made(tmp_path: Path) -> None:
