@@ -85,7 +85,8 @@ def attribute_filter(leads: pd.DataFrame, name: str, attribute: AnyAttribute) ->
         column = name if attribute.groups is None else encoded_names(name, attribute)[0]
         if leads[column].iloc[:PEEK].nunique() > MAX_CHOICES:
             return None
-        return filter_of(leads[column], column, title)
+        found = filter_of(leads[column], column, title)
+        return found if len(found.choices) <= MAX_CHOICES else None
     return None
 
 
@@ -97,7 +98,10 @@ def _level_codes(values: pd.Series[Any], ordered: Ordered) -> NDArray[np.int64]:
 
 
 def filter_of(values: pd.Series[Any], name: str, title: str) -> Filter:
-    """Make a filter of a column's values, in the order of the alphabet; spaces around them do not count."""
+    """Make a filter of a column's values, in the order of the alphabet; runs of spaces count as one.
+
+    The codes of thousands of choices do not hold them: such a filter is not to be used.
+    """
     codes, found = pd.factorize(values)
     levels = [_trimmed(str(level)) for level in found]
     ordered = tuple(sorted({*levels} - {""}, key=lambda level: (level.casefold(), level)))

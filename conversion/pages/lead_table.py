@@ -39,6 +39,8 @@ from conversion.stats.numeric import Floats
 Positions = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
+SPACES: Final = r"[\p{Z}\x09-\x0d\x1c-\x1f\x{85}]+"
+"""What `str.split` splits at, in Arrow's syntax."""
 KEPT: Final = 8
 """Selections of leads that are kept, as the next page has the same one."""
 ORDERS: Final = {"value": "by_value", "rose": "by_rise", "fell": "by_fall", "name": "by_name"}
@@ -160,7 +162,9 @@ class LeadTable:
             return known.has(value)
         if column not in self.leads:  # the rep, where nobody calls
             return np.full(len(self), value == NONE)
-        texts = pc.utf8_trim_whitespace(_texts(self.leads[self._filtered(column)]))
+        # As queries and `filter_of` have texts.
+        texts = pc.replace_substring_regex(_texts(self.leads[self._filtered(column)]), SPACES, " ")
+        texts = pc.utf8_trim_whitespace(texts)
         found = pc.is_null(texts) if value == NONE else pc.equal(texts, pa.scalar(value, pa.large_string()))
         return np.asarray(found.fill_null(False).to_numpy(zero_copy_only=False))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conversion.pages.lead_filters import MAX_SHOWN_CHOICES, NONE, filter_columns
+from conversion.pages.lead_filters import MAX_SHOWN_CHOICES, NONE, PEEK, filter_columns
 from conversion.pages.lead_table import LeadTable
 from tests.lists import COMPANIES, plain_list, projects_list
 
@@ -153,6 +153,21 @@ def test_any_shown_column_and_attribute_filters_whatever_its_choices() -> None:
     assert not table.has("name", NONE).any()
     assert table.has("owner", NONE).all()
     assert table.has("plan", NONE).all()
+
+
+def test_a_value_is_found_whatever_its_spaces_also_among_too_many_to_choose_from() -> None:
+    spaces = "".join(each for each in map(chr, range(0x3001)) if each.isspace())
+    many = [{"id": f"c{place}", "name": f"{spaces}Company{spaces}{place}{spaces}"} for place in range(60)]
+    assert np.flatnonzero(projects_list(many).has("name", "Company 7")).tolist() == [7]
+
+
+def test_a_category_of_very_many_values_behind_many_missing_ones_is_found_too() -> None:
+    few = projects_list()
+    countries = pd.Series([*[None] * PEEK, *(f"c{place}" for place in range(40_000))], dtype="str")
+    leads = pd.DataFrame(dict.fromkeys(few.leads, None), index=countries.index)
+    leads = leads.assign(tier="low", country=countries)
+    table = LeadTable(leads, few.usage, few.contract, few.as_of)
+    assert np.flatnonzero(table.has("country", "c39999")).tolist() == [PEEK + 39_999]
 
 
 def test_leads_are_filtered_by_who_calls_them() -> None:
