@@ -17,10 +17,10 @@ from conversion.config.attribute_kinds import AnyAttribute, Category, Date, Numb
 from conversion.config.attribute_names import encoded_names
 from conversion.data.attribute_encoding import Levels, encode_values, split_number, values_of
 from conversion.data.histories import value_column
+from conversion.stats.numeric import Floats, Ints
 
 Attributes = Sequence[tuple[str, AnyAttribute]]
-Days = NDArray[np.int64]
-Floats = NDArray[np.float64]
+Days = Ints
 _STRIDE: Final = 1 << 32  # from company to company: more days than any calendar has
 
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from conversion.config.attribute_kinds import Date
 from conversion.config.data_contract import Contract
+from conversion.stats.numeric import Bools
 
-Bools = NDArray[np.bool_]
 Days = NDArray[Any]
 WEEK: Final = pd.Timedelta(days=7)
 FIRST_MONDAY: Final = pd.Timestamp("1970-01-05")

@@ -11,10 +11,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-from conversion.stats.numeric import blocks
+from conversion.stats.numeric import Floats, blocks
 from conversion.stats.portable_math import DOUBLE_BITS, column_exponents, expit, linear_predictor, log, slices
-
-Floats = NDArray[np.float64]
 
 _ROWS_AT_ONCE: Final = 512  # few enough for a block to stay in the processor's cache
 # Of a slice: the products of two, summed over a block's rows, are exact.

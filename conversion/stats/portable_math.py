@@ -21,8 +21,9 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int32]
+from conversion.stats.numeric import Floats
+
+Exponents = NDArray[np.int32]
 
 DOUBLE_BITS: Final = 53
 """Of a significand: sums of whole numbers below ``2 ** 53`` are exact."""
@@ -186,7 +187,9 @@ def sums_at_counts(counts: NDArray[np.floating | np.integer], values: Floats) ->
     return sums
 
 
-def slices(values: Floats, count: int, bits: int, exponent: Ints | None = None) -> list[tuple[Floats, Ints]]:
+def slices(
+    values: Floats, count: int, bits: int, exponent: Exponents | None = None
+) -> list[tuple[Floats, Exponents]]:
     """Cut each column's values into short whole numbers, whose products BLAS adds up exactly.
 
     Parameters
@@ -218,7 +221,7 @@ def slices(values: Floats, count: int, bits: int, exponent: Ints | None = None) 
     return cut
 
 
-def column_exponents(values: Floats) -> Ints:
+def column_exponents(values: Floats) -> Exponents:
     """Return the smallest powers of two above each column's values, shape (columns,).
 
     Values below ``2 ** -900`` count as zero, as their slices' unit would not be a double.

@@ -15,7 +15,7 @@ from conversion.scorecard.effect import (
     first_listed,
     per_call,
 )
-from conversion.simulation.call_years import Year, YearSettings, year_of_lists
+from tests.call_years import Year, YearSettings, year_of_lists
 
 YEARS = 100
 

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from conversion.delivery.call_list import Design, call_list
-from conversion.simulation import call_years
-from conversion.simulation.call_years import YearSettings, year_of_lists
 from conversion.stats.hashing import uniform_hash
+from tests import call_years
+from tests.call_years import YearSettings, year_of_lists
 
 SMALL = YearSettings(log_hazard_ratio=0.7, companies=300, weeks=8, calls=20)
 
