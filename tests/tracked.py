@@ -12,7 +12,7 @@ import mlflow
 import pandas as pd
 from mlflow import MlflowClient
 
-from conversion.tracking.model_registry import PREDICTIONS_ARTIFACT
+from conversion.tracking.run_record import PREDICTIONS
 
 EXPERIMENT = "conversion"
 
@@ -85,7 +85,7 @@ class Store:
                     name="model", loader_module=__name__, data_path=str(path), pip_requirements=["mlflow"]
                 )
             if predictions is not None:
-                path = Path(temporary, Path(PREDICTIONS_ARTIFACT).name)
+                path = Path(temporary, Path(PREDICTIONS).name)
                 predictions.to_parquet(path)
-                mlflow.log_artifact(str(path), str(Path(PREDICTIONS_ARTIFACT).parent))
+                mlflow.log_artifact(str(path), str(Path(PREDICTIONS).parent))
         return str(run.info.run_id)

@@ -165,7 +165,7 @@ def list_part(
     clean = read_clean(part, parts.count, contract)
     tables = with_encoded_histories(clean, recipe_of(clean.companies, featurize, contract))
     _put_converted_aside(part, plan.model, parts, tables)
-    ends = np.arange(1, blocks(prospects) + 1) * BLOCK_ROWS
+    ends = np.arange(1, block_count(prospects) + 1) * BLOCK_ROWS
     tiers: dict[str, int] = {}
     quoting, batches = 0, 0
     writers = [PieceWriter(parts.aside(f"{name}.arrow", part)) for name in _TABLES]
@@ -258,7 +258,7 @@ class Listed(NamedTuple):
 
     def blocks(self, prospects: int) -> Iterator[LeadRows]:
         """Yield the rows of the list, block by block, in the order of ranks."""
-        count = blocks(prospects)
+        count = block_count(prospects)
         for block in range(count):
             pieces: dict[str, list[pd.DataFrame]] = {name: [] for name in _TABLES}
             for part, summary in enumerate(self.summaries):
@@ -303,6 +303,6 @@ class Listed(NamedTuple):
         return kinds
 
 
-def blocks(prospects: int) -> int:
+def block_count(prospects: int) -> int:
     """Return how many blocks a list has."""
     return max(math.ceil(prospects / BLOCK_ROWS), 1)

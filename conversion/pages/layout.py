@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from conversion.pages import words
 
@@ -61,6 +62,12 @@ def static_file(name: str) -> StaticFile:
     """Read one of the files of `STATIC`, once a process."""
     content = (FOLDER / "static" / name).read_bytes()
     return StaticFile(content, STATIC[name], sha256(content).hexdigest()[:HASH_DIGITS])
+
+
+def embedded_styles() -> Markup:
+    """Return the styles of a page that is one file, without links to others."""
+    files = (FOLDER / "static" / name for name in ("charts.css", "report.css"))
+    return Markup("").join(Markup(each.read_text(encoding="utf-8")) for each in files)  # noqa: S704 (our own)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
@@ -17,11 +17,9 @@ from conversion.pages import record_charts
 from conversion.pages.caveats import business_line, caveats, drift_line
 from conversion.pages.charts import share_bar
 from conversion.pages.company_words import attribute_words, given_name
-from conversion.pages.layout import FOLDER, environment
+from conversion.pages.layout import embedded_styles, environment
 from conversion.pages.track_record import TrackRecord
 from conversion.pages.words import count, long_day, money, moved, percent, plural, tier_words, words_of
-
-STYLES: Final = ("charts.css", "report.css")
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ def report_html(leads: pd.DataFrame, prospects: int, record: TrackRecord, contra
         environment()
         .get_template("report.html")
         .render(
-            styles=Markup("").join(Markup(_static(name)) for name in STYLES),  # noqa: S704 (our own files)
+            styles=embedded_styles(),
             as_of=long_day(record.about.as_of.isoformat()),
             trained=long_day(record.about.trained_as_of.isoformat()),
             prospects=plural(prospects, "prospect"),
@@ -152,7 +150,3 @@ def _details(row: Mapping[str, Any], contract: Contract) -> list[tuple[str, str]
             value = row[encoded_names(column, attribute)[0]]
         found.append((words_of(label(column, attribute)), attribute_words(value, attribute)))
     return [(title, text) for title, text in found if text]
-
-
-def _static(name: str) -> str:
-    return (FOLDER / "static" / name).read_text(encoding="utf-8")

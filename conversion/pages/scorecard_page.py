@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from conversion.pages.bars import Bar, bar_table, data_table, framed
 from conversion.pages.charts import Line, over_weeks, share_axis
-from conversion.pages.layout import FOLDER, environment
+from conversion.pages.layout import embedded_styles, environment
 from conversion.pages.words import (
     UNKNOWN,
     count,
@@ -35,7 +35,6 @@ from conversion.scorecard.results import (
     ScorecardResults,
 )
 
-STYLES: Final = ("charts.css", "report.css")
 RULE_KIND: Final = 2
 BASE_KIND: Final = 5
 NO_CONTROL_GROUP: Final = (
@@ -61,7 +60,7 @@ def scorecard_html(results: ScorecardResults) -> str:
         environment()
         .get_template("scorecard.html")
         .render(
-            styles=Markup("").join(Markup(_static(name)) for name in STYLES),  # noqa: S704 (our own files)
+            styles=embedded_styles(),
             as_of=long_day(results.as_of.isoformat()),
             line=results.line,
             waiting=_waiting(results),
@@ -74,10 +73,6 @@ def scorecard_html(results: ScorecardResults) -> str:
             power=_power(results.power),
         )
     )
-
-
-def _static(name: str) -> str:
-    return (FOLDER / "static" / name).read_text(encoding="utf-8")
 
 
 def _waiting(results: ScorecardResults) -> str:

@@ -15,14 +15,13 @@ from conversion.modelling.registered_versions import RegisteredVersion, Register
 from conversion.runtime.errors import TrackingError
 from conversion.runtime.files import verified_parquet
 from conversion.tracking.mlflow_runs import Store, asking, finished_runs, first_line, is_deleted, run_with_id
+from conversion.tracking.run_record import PREDICTIONS, SHA256_TAG
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
 CHAMPION: Final = "champion"
-PREDICTIONS_ARTIFACT: Final = "backtest/predictions.parquet"
-SHA256_TAG: Final = "model_sha256"
 NAMES: Final = ("tags.dvc_exp_name", "attributes.run_name")
 """The tags that may name a run, besides its id."""
 LISTED: Final = 5  # runs of one name
@@ -154,10 +153,10 @@ def read_predictions(store: Store, run_id: str) -> pd.DataFrame:
     TrackingError
         The run has none.
     """
-    what = f"run {run_id}: its {PREDICTIONS_ARTIFACT}"
+    what = f"run {run_id}: its {PREDICTIONS}"
     with tempfile.TemporaryDirectory() as folder:
         with asking(what):
-            path = store.download_artifacts(run_id, PREDICTIONS_ARTIFACT, folder)
+            path = store.download_artifacts(run_id, PREDICTIONS, folder)
         try:
             return verified_parquet(path, NEEDED)
         except (OSError, ValueError) as error:  # damaged, no Parquet, or other columns
@@ -204,7 +203,7 @@ def register(store: Store, model_name: str, run: TrackedRun, tags: Mapping[str, 
     TrackingError
         The registry did not take it.
     """
-    known = {"model_sha256": run.model_sha256, "git_commit": run.git_commit, "run_id": run.run_id}
+    known = {SHA256_TAG: run.model_sha256, "git_commit": run.git_commit, "run_id": run.run_id}
     known |= tags
     with asking(f"registered model {model_name}"):
         version = _version_of_run(store, model_name, run.run_id)

@@ -39,6 +39,9 @@ CARD: Final = Path("models/model_card.md")
 REPORT: Final = Path("data/report.html")
 CODE: Final = ("conversion", "stages")
 PREDICTIONS: Final = "backtest/predictions.parquet"
+"""Where a run has the predictions of its backtest."""
+SHA256_TAG: Final = "model_sha256"
+"""The tag with the hash of a run's model file."""
 PREDICTED: Final = ("id", "as_of", "label", "MRR", "probability", "base_rate")
 """Columns of the backtest that are kept, if it has them; the baselines are the same for all models."""
 EXAMPLE_ROWS: Final = 3
@@ -167,7 +170,7 @@ def identity(model: dict[str, Any]) -> dict[str, str]:
     return {
         "model_type": model["model_type"],
         "as_of": model["trained_as_of"],
-        "model_sha256": model["sha256"],
+        SHA256_TAG: model["sha256"],
         "evaluation_sha256": evaluation,
     }
 
@@ -237,7 +240,7 @@ def fill(folder: Path, columns: Iterable[str], shown: Collection[str] = ()) -> N
     else:
         copy_file(leads, artifacts / "leads" / leads.name)
     (artifacts / PREDICTIONS).parent.mkdir()
-    copy_columns("data/backtest/predictions.parquet", artifacts / PREDICTIONS, PREDICTED, "zstd")
+    copy_columns(f"data/{PREDICTIONS}", artifacts / PREDICTIONS, PREDICTED, "zstd")
     for name in ("model.joblib", "model.json"):
         copy_file(f"models/{name}", folder / outbox.MODEL / name)
     for source in _code():

@@ -19,7 +19,7 @@ from mlflow.entities import Run
 
 from conversion.evaluation.comparison import NEEDED
 from conversion.runtime.errors import TrackingError
-from conversion.tracking import mlflow_runs, model_registry, outbox
+from conversion.tracking import mlflow_runs, model_registry, outbox, run_record
 from tests.backtests import backtest
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
@@ -59,7 +59,7 @@ def put(root: Path, name: str) -> Path:
 
     def fill(folder: Path) -> None:
         (folder / "artifacts/backtest").mkdir(parents=True)
-        backtest()[list(NEEDED)].to_parquet(folder / "artifacts" / model_registry.PREDICTIONS_ARTIFACT)
+        backtest()[list(NEEDED)].to_parquet(folder / "artifacts" / run_record.PREDICTIONS)
         (folder / outbox.MODEL).mkdir()
         (folder / outbox.MODEL / "model.joblib").write_bytes(b"a model")
         (folder / outbox.CODE).mkdir(parents=True)
