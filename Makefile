@@ -146,7 +146,7 @@ lock: $(VENV)/dev.stamp ## compile the locks from requirements*.in; make lock UP
 	done
 
 bench: $(VENV)/run.stamp ## time, import time and peak memory of each stage
-	@$(IN_VENV) python benchmarks/pipeline.py
+	@$(IN_VENV) python -m benchmarks.pipeline
 
 bench-serving: $(VENV)/dev.stamp ## latency and throughput of the service, beside a no-op and the original's way
 	@$(IN_VENV) python -m benchmarks.serving

@@ -1,6 +1,6 @@
-"""What features cost by the number of modules, as JSON: `python benchmarks/features.py`.
+"""What features cost by the number of modules, as JSON: `python -m benchmarks.features`.
 
-    python benchmarks/features.py [--rounds N] [--companies N]
+    python -m benchmarks.features [--rounds N] [--companies N]
 
 The chunks of all numbers of modules take turns in each round, in one process. The least CPU time of the
 rounds counts, so that what else the machine does matters little. It fails where 12 modules cost more than 3
@@ -19,23 +19,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from conversion.data.attributes import with_attributes  # noqa: E402
-
-from conversion.config.data_contract import Contract  # noqa: E402
-from conversion.config.params_file import load_params  # noqa: E402
-from conversion.features.compute import (  # noqa: E402
+from conversion.config.data_contract import Contract
+from conversion.config.params_file import load_params
+from conversion.data.attribute_encoding import with_attributes
+from conversion.features.compute import (
     compute_features,
     feature_definitions,
     feature_settings,
     features_of_block,
     levels_in,
 )
-from conversion.features.definitions import FeatureSettings  # noqa: E402
-from conversion.features.usage_block import block_columns  # noqa: E402
+from conversion.features.definitions import FeatureSettings
+from conversion.features.usage_block import block_columns
 
+ROOT = Path(__file__).resolve().parents[1]
 MODULES = (1, 4, 12, 50)
 MANY, FEW = 12, 4
 MOST = 3.0

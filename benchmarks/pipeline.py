@@ -1,6 +1,6 @@
 """Wall time, import time and peak memory of each stage, in a copy of the project: `make bench`.
 
-    python benchmarks/pipeline.py [--data-dir FOLDER]
+    python -m benchmarks.pipeline [--data-dir FOLDER]
 
 This process imports nothing heavy: a child's peak memory starts at what its parent had when it forked.
 """
@@ -20,6 +20,8 @@ from pathlib import Path
 
 import yaml
 
+from benchmarks.process_tree import MAXRSS_UNIT
+
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = (
     "conversion",
@@ -31,8 +33,6 @@ COPIED = (
     "dvc.yaml",
     "params.yaml",
 )
-# ru_maxrss is in bytes on macOS and in kilobytes elsewhere.
-MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 TIME_IMPORT = "import time; start = time.perf_counter(); import {}; print(time.perf_counter() - start)"
 
 

@@ -32,6 +32,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.pages import Pages
+from benchmarks.process_tree import MAXRSS_UNIT
 from conversion.config.params_file import load_params
 from conversion.leads.lead_files import FOLDER, MANIFEST, read_lead_files
 from conversion.modelling.artifact import load_model
@@ -179,12 +180,12 @@ def _line(name: str, taken: list[float], busy: list[float]) -> str:
 
 def _memory() -> str:
     text = Path("/proc/self/status").read_text(encoding="utf-8")
-    own, files = (int(re.search(rf"{name}:\s+(\d+)", text)[1]) / 1000 for name in ("RssAnon", "RssFile"))  # type: ignore[index]
-    return f"own memory {own:.0f} MB, mapped files {files:.0f} MB"
+    own, files = (1024 * int(re.findall(rf"{name}:\s+(\d+)", text)[0]) for name in ("RssAnon", "RssFile"))
+    return f"own memory {own / 1e6:.0f} MB, mapped files {files / 1e6:.0f} MB"
 
 
 def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT / 1e6
 
 
 def make_index() -> None:

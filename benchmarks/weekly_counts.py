@@ -1,6 +1,6 @@
-"""Time and peak memory of weekly counts of ten million events: `python benchmarks/weekly_counts.py`.
+"""Time and peak memory of weekly counts of ten million events: `python -m benchmarks.weekly_counts`.
 
-    python benchmarks/weekly_counts.py [--events N]
+    python -m benchmarks.weekly_counts [--events N]
 
 Each file is made and counted in a process of its own. Accounts differ in size, as real ones do: a few have
 thousands of users. The hard case has a different user in each event, so no group is smaller than the table.
@@ -16,8 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from benchmarks.process_tree import MAXRSS_UNIT
 
 ACCOUNTS = 50_000
 DAYS = 600
@@ -26,8 +25,6 @@ MODULES = ("project", "automation", "invoice", "contact", "board")
 THINGS = (*MODULES, "report", "file", "login")
 NAMES = [f"{thing}.{verb}" for thing in THINGS for verb in ("made", "viewed", "edited", "deleted", "shared")]
 FILES = ("events.parquet", "events.csv", "distinct.csv")
-# ru_maxrss is in bytes on macOS and in kilobytes elsewhere.
-MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 def main() -> None:

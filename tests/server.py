@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +22,7 @@ import pandas as pd
 import psutil
 import yaml
 
+from benchmarks.servers import free_port
 from conversion.config.params_file import load_params
 from tests.exports import projects_export, write_export
 from tests.pipeline import dirty_export, run_stages, small_params
@@ -188,16 +187,6 @@ def bentoml_client(server: Server, token: str | None = None) -> Iterator[Any]:
     with client:
         yield client
     client._temp_dir.cleanup()  # or it warns that nobody has done it
-
-
-def free_port() -> int:
-    """Find a port that nobody listens on, outside the range that the system gives to clients."""
-    for _ in range(100):
-        port = 20_000 + secrets.randbelow(12_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no free port among 100")
 
 
 def refusal_to_start(folder: Path, home: Path, env: Mapping[str, str] | None = None) -> tuple[int, str]:

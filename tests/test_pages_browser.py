@@ -17,6 +17,7 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from benchmarks.servers import free_port
 from conversion.delivery.leavers import Leaver
 from conversion.pages.layout import company_path
 from conversion.serving.routes import http_api
@@ -26,7 +27,7 @@ from tests.browser import violations
 from tests.lists import HOSTILE
 from tests.records import record
 from tests.scorecards import a_year, results_of
-from tests.server import Server, free_port
+from tests.server import Server
 from tests.serving import TOKEN, bentoml_stand_in, leads_of, projects_pipeline, small_pipeline, state_of
 
 pytestmark = pytest.mark.slow

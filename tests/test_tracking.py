@@ -18,11 +18,12 @@ import pandas as pd
 import pytest
 import yaml
 
+from benchmarks.servers import free_port
 from conversion.modelling.artifact import load_model
 from conversion.modelling.model import ConversionModel
 from conversion.tracking import outbox
 from tests.clone import Clone, stages_run
-from tests.server import HttpServer, free_port
+from tests.server import HttpServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 

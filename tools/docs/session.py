@@ -13,7 +13,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from benchmarks.servers import free_port
 
 BLOCK: Final = re.compile(
     r"(?:^<!-- (?P<note>exits|run by): (?P<value>.+?) -->\n)?"
@@ -145,7 +146,7 @@ def run(page: str, folder: Path, environment: dict[str, str], export: Path) -> l
     SystemExit
         The exit code of a command is not the one on the page, or a server did not answer.
     """
-    ports = {server.port: _free_port() for server in SERVERS}
+    ports = {server.port: free_port() for server in SERVERS}
     said = []
     with _stopping() as running:
         for step in steps(page):
@@ -248,10 +249,3 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ import pytest
 from distributed import Future
 from distributed.comm import CommClosedError
 
+from benchmarks.servers import free_port
 from conversion.config.params import EngineParams
 from conversion.engine import dask_engine
 from conversion.engine.kept_parts import kept_parts
@@ -155,12 +155,6 @@ class Cluster:
                 process.kill()
                 process.wait()
         self.running.clear()
-
-
-def free_port() -> int:
-    with socket.socket() as opened:
-        opened.bind(("127.0.0.1", 0))
-        return int(opened.getsockname()[1])
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ import uvicorn.config
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
+from benchmarks.servers import free_port
 from conversion.serving import connections
 from conversion.serving.connections import BoundedConnection, connection_limit, use_bounded_connections
-from tests.server import free_port
 
 SHORT = 0.4
 PATIENCE = 30
