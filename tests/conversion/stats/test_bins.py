@@ -26,6 +26,12 @@ def test_equal_values_share_a_quantile_bin_and_none_is_empty(values: list[int], 
     assert len(set(zip(values, numbers.tolist(), strict=True))) == len(set(values))
 
 
+@given(st.sets(st.integers(0, 99), min_size=1, max_size=12), st.integers(1, 3))
+def test_few_values_are_a_bin_each(values: set[int], times: int) -> None:
+    numbers = bins_of(sorted(values) * times, max(len(values), 2))
+    assert numbers.tolist() == [*range(len(values))] * times
+
+
 @given(st.permutations(range(60)), st.integers(2, 12))
 def test_without_ties_the_bins_are_about_equally_large(values: list[int], bins: int) -> None:
     sizes = np.bincount(bins_of(values, bins))
