@@ -57,7 +57,7 @@ def redacted(text: str) -> str:
 
 
 def _given_credentials() -> Iterator[str]:
-    """Yield the part before the @ of the variables' addresses, as given and as JSON writes it.
+    """Yield the part before the @ of the variables' addresses, as given and as both formats of logs quote it.
 
     A password may have characters that otherwise end an address, such as a slash or a space.
     """
@@ -65,7 +65,7 @@ def _given_credentials() -> Iterator[str]:
         _, _, address = os.environ.get(variable, "").partition("://")
         if credentials := address.rpartition("@")[0]:
             yield credentials
-            yield json.dumps(credentials)[1:-1]
+            yield from (json.dumps(credentials, ensure_ascii=each)[1:-1] for each in (True, False))
 
 
 class TextFormatter(logging.Formatter):
