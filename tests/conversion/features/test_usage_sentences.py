@@ -255,6 +255,15 @@ def test_modules_of_which_there_are_more_than_before() -> None:
     ]
 
 
+@pytest.mark.parametrize("weeks", [{}, {60: crm(5, 0, 2)}, {10: crm(5, 0, 2)}], ids=["never", "60", "10"])
+@pytest.mark.parametrize("key", [PEOPLE, RECENCY])
+def test_that_nothing_happens_contradicts_what_happened_last_week(key: str, weeks: Any) -> None:
+    said, active = seen(hubspot(), weeks)[key], seen(hubspot(), {1: crm(9, 0, 3)})[RECENCY]
+    assert said is not None
+    assert active is not None
+    assert clash(said, active)
+
+
 @pytest.mark.parametrize("key", [TENURE, CONTACTS, PEOPLE])
 def test_who_started_last_week_was_active_last_week(key: str) -> None:
     found = seen(hubspot(), {1: crm(9, 0, 3)})
