@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from conversion.config.attribute_kinds import AnyAttribute, Date, Flag, Number, Ordered, is_numeric
+from conversion.config.attribute_kinds import AnyAttribute, Date, Flag, Ordered, is_numeric
 from conversion.config.attribute_names import label
 from conversion.config.data_contract import Contract
 from conversion.data.timeline import days_before_monday
@@ -197,7 +197,7 @@ def _attribute_value(text: str, column: str, attribute: AnyAttribute) -> Any:
         if text not in {"yes", "no"}:
             raise QueryError(f"{title} should be yes or no.")
         return text == "yes"
-    if isinstance(attribute, Number) or is_numeric(attribute):
+    if is_numeric(attribute):
         try:
             return float(text)
         except ValueError:
