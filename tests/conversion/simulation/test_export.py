@@ -16,6 +16,8 @@ class TestFormat:
         for name, table in text.items():
             assert set(table.columns) == set(vocabulary.COLUMNS[name])
             assert list(table.columns)[-1] == "id"
+        assert list(text["customers"])[:2] == ["CLOSEDATE", "MRR"]
+        assert next(iter(text["usage_actions"])) == "WHEN_TIMESTAMP"
         assert text["usage_actions"]["WHEN_TIMESTAMP"].str.fullmatch(r"\d{4}-\d\d-\d\d 00:00:00\.000").all()
         assert text["customers"]["CLOSEDATE"].str.fullmatch(r"\d{4}-\d\d-\d\d").all()
         assert ",16000001.0," not in text["customers"].to_csv()
