@@ -6,6 +6,7 @@ from conversion.pages.model_page import model_page
 from tests.contract_files import projects
 from tests.lists import SITE
 from tests.records import record
+from tests.scorecards import a_year, results_of
 
 
 def page(**given: object) -> str:
@@ -36,3 +37,12 @@ def test_without_a_rule() -> None:
 
 def test_nothing_is_inline() -> None:
     assert not re.search(r"\sstyle=|\son\w+=|<style|<script|https?://", page())
+
+
+def test_lists_that_went_out_are_told_once_one_is_old_enough() -> None:
+    deliveries, export, _ = a_year()
+    results = results_of(deliveries, export)
+    none = results.model_copy(update={"lists": ()})
+    with_lists, without = (model_page(record(), projects(), True, SITE, each) for each in (results, none))
+    assert "What became of each list" in with_lists
+    assert "What became of each list" not in without
