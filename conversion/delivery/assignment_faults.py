@@ -122,7 +122,8 @@ def _too_many(companies: int, by_owner: int, who: list[Rep], owner: str | None) 
     one = len(who) == 1
     have = f"who has a capacity of {capacity}" if one else f"who have a capacity of {capacity} together"
     missing = companies - capacity
-    ways = [f"raise {'the' if one else 'their'} capacity by {missing}"]
+    # Capacity that is only added makes the list longer, by companies that may be theirs again.
+    ways = [f"give {'this rep' if one else 'them'} {missing} of the other reps' capacity"]
     if by_owner == companies:
         why = f"owner, column {owner}"
         ways.append(f"give {missing} of them another {owner}, or set deliver.owner to null")

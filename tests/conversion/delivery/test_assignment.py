@@ -177,15 +177,15 @@ OF = "of the call list may only be called by"
          ("the call list has 4 companies, the reps together have a capacity of 3: raise capacities by 1, or "
           "call fewer")),
         (["Ann"] * 3, ["x"] * 3, [1, 9], ["", ""],
-         (f"3 companies {OF} Ann (owner, column owner), who has a capacity of 1: raise the capacity by 2, or "
-          "give 2 of them another owner, or set deliver.owner to null")),
+         (f"3 companies {OF} Ann (owner, column owner), who has a capacity of 1: give this rep 2 of the "
+          "other reps' capacity, or give 2 of them another owner, or set deliver.owner to null")),
         ([None] * 3, ["x", "x", "y"], [1, 9], ["x", "y"],
-         (f"2 companies {OF} Ann (territory), who has a capacity of 1: raise the capacity by 1, or widen "
-          "another rep's territory")),
+         (f"2 companies {OF} Ann (territory), who has a capacity of 1: give this rep 1 of the other reps' "
+          "capacity, or widen another rep's territory")),
         (["Ann", None, None], ["x", "x", "x"], [1, 1, 9], ["", "x", "y"],
          (f"3 companies {OF} Ann and Bob (1 by owner, column owner, 2 by territory), who have a capacity of "
-          "2 together: raise their capacity by 1, or widen another rep's territory, or set deliver.owner to "
-          "null")),
+          "2 together: give them 1 of the other reps' capacity, or widen another rep's territory, or set "
+          "deliver.owner to null")),
         ([None, None], ["z", None], [5, 5], ["x", "y"],
          ("2 companies of the call list are in no rep's territory: 0 (country: z), 1 (country: missing); add "
           "the values to a rep's row, or leave country empty in one")),
@@ -201,6 +201,17 @@ def test_the_message_says_which_rule_to_relax(
     with pytest.raises(RepsError) as raised:
         assign(call_list, reps_of(capacities, territories), "owner", NONE)
     assert str(raised.value) == f"reps.csv: {message}"
+
+
+def test_capacity_moved_as_the_message_says_is_enough() -> None:
+    """Added capacity would lengthen the list, with companies that may be of the same rep."""
+    call_list = pd.DataFrame(
+        {"id": range(6), "probability": np.linspace(0.6, 0.1, 6), "owner": ["Ann"] * 4 + [None] * 2}
+    )
+    with pytest.raises(RepsError, match="give this rep 3 of the other reps' capacity"):
+        assign(call_list, reps_of([1, 5], ["", ""]), "owner", NONE)
+    found = assign(call_list, reps_of([4, 2], ["", ""]), "owner", NONE)
+    assert found.tolist() == ["Ann"] * 4 + ["Bob"] * 2
 
 
 def test_groups_that_share_no_rep_get_a_line_each() -> None:
