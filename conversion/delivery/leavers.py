@@ -160,13 +160,17 @@ class Leaver:
 
 
 def write_left(path: Path, table: pd.DataFrame) -> None:
-    """Write who left as CSV without formulas."""
+    """Write who left as CSV without formulas, with the mark by which spreadsheets know UTF-8."""
     # Texts are quoted, as a lone carriage return in one would end its row.
     rows = without_formulas(table)
     write_atomically(
         path,
         lambda temporary: rows.to_csv(
-            temporary, index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC
+            temporary,
+            index=False,
+            lineterminator="\n",
+            quoting=csv.QUOTE_NONNUMERIC,
+            encoding="utf-8-sig",
         ),
     )
 
@@ -183,7 +187,7 @@ def read_left(folder: Path, contract: Contract) -> tuple[Leaver, ...] | None:
     if not path.is_file():
         return None
     try:
-        with reading(path), path.open(encoding="utf-8", newline="") as file:
+        with reading(path), path.open(encoding="utf-8-sig", newline="") as file:
             header, *lines = [*csv.reader(file, strict=True)] or [[]]
     except csv.Error as error:
         raise ArtifactError(f"{path}: {error}; {AGAIN}") from error

@@ -92,7 +92,7 @@ def test_shown_columns_of_any_name() -> None:
     companies = projects().companies.model_copy(update={"shown": ("status", "why")})
     contract = projects().model_copy(update={"companies": companies})
     last = before(company_status="gold", why=["says " + each for each in "abcdefghi"])
-    moved = pd.DataFrame({"id": last["id"], "moved": "Off the call list: others rose more"})
+    moved = pd.DataFrame({"id": last["id"], "moved": "Off the call list: others moved ahead"})
     found = left(last, now(a="below"), moved, periods(), contract, suppressed()).head(2)
     assert (
         [*found]
@@ -111,7 +111,7 @@ def test_shown_columns_of_any_name() -> None:
 def test_a_column_that_the_last_list_did_not_show_is_empty(values: pd.Series[Any]) -> None:
     companies = projects().companies.model_copy(update={"shown": ("name", "since")})
     contract = projects().model_copy(update={"companies": companies})
-    moved = pd.DataFrame({"id": ["a"], "moved": "Off the call list: others rose more"})
+    moved = pd.DataFrame({"id": ["a"], "moved": "Off the call list: others moved ahead"})
     this = now(a="below").assign(since=values)
 
     found = left(before().head(1), this, moved, periods(), contract, suppressed())
@@ -147,6 +147,10 @@ def test_what_is_written_is_read_again(tmp_path: Path, text: str) -> None:
     path = written(tmp_path, {"id": text, "name": text, "rep": None})
     assert ',"=' not in path.read_text(encoding="utf-8"), "no formula"
     assert read_left(tmp_path, projects()) == (Leaver(text, text, 1, None, "cooled", "Quiet"),)
+
+
+def test_spreadsheets_know_that_it_is_utf8(tmp_path: Path) -> None:
+    assert written(tmp_path, {"name": "Zürich"}).read_bytes().startswith("\ufeff".encode())
 
 
 def test_ids_that_are_numbers_and_no_names(tmp_path: Path) -> None:
