@@ -21,6 +21,9 @@ NOT_COMPARABLE: Final = "this list is of a model that reads other data, so the c
 
 
 OVERTAKEN: Final = "others moved ahead"
+"""True of those whose scores rose, and of those who are new or back on the list."""
+CLEARED: Final = "others fell behind or left the list"
+"""A company also moves up when those before it became customers, or rest after a talk."""
 
 
 class Called(NamedTuple):
@@ -91,10 +94,10 @@ class MoveWriter:
             return f"{place}: {NOT_COMPARABLE}"
         score = (change.total >= LEAST_CHANGE) - (change.total <= -LEAST_CHANGE)
         if not score:
-            others = {1: ", others fell behind", 0: "", -1: f", {OVERTAKEN}"}[way]
+            others = {1: f", {CLEARED}", 0: "", -1: f", {OVERTAKEN}"}[way]
             return f"{place}: little changed for them{others}"
         if way == -score:
-            return f"{place}: {'others fell further' if way > 0 else 'others rose more'}"
+            return f"{place}: {CLEARED if way > 0 else OVERTAKEN}"
         return f"{place}: {self._cause(change, score, seen)}"
 
     def _cause(self, change: Change, way: int, seen: Seen) -> str:
