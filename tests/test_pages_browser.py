@@ -168,7 +168,7 @@ def test_download(page: Page, address: str, tmp_path: Path) -> None:
         page.get_by_role("link", name="Download these as CSV").click()
     download.value.save_as(tmp_path / "leads.csv")
     assert re.fullmatch(r"leads-[\d-]{10}\.csv", download.value.suggested_filename)
-    with (tmp_path / "leads.csv").open(encoding="utf-8", newline="") as file:
+    with (tmp_path / "leads.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows
     assert {row["owner"].strip() for row in rows} == {"Ann"}

@@ -233,10 +233,14 @@ def moved_of(row: Mapping[str, Any]) -> Moved:
 
 
 def csv_of(table: LeadTable, query: ListQuery) -> Iterator[str]:
-    """Write the leads that a query asks for as CSV without formulas, some rows at a time."""
+    """Write the leads that a query asks for as CSV without formulas, some rows at a time.
+
+    It begins with the mark by which spreadsheets know UTF-8.
+    """
     found = select(table, query)
     for begin in range(0, max(len(found), 1), CSV_ROWS):
         part = table.frame(found[begin : begin + CSV_ROWS])
         rows = without_formulas(part.astype({name: "Int64" for name in WHOLE if name in part}))
         # Texts are quoted, as a lone carriage return in one would end its row.
-        yield rows.to_csv(index=False, header=begin == 0, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+        text = rows.to_csv(index=False, header=begin == 0, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+        yield text if begin else f"\ufeff{text}"

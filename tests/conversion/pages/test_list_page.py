@@ -108,7 +108,8 @@ def test_nothing_is_inline() -> None:
 
 def rows_of(query: ListQuery, table=None) -> list[dict[str, str]]:
     text = "".join(csv_of(projects_list() if table is None else table, query))
-    return list(csv.DictReader(io.StringIO(text, newline="")))
+    assert text.startswith("\ufeff"), "spreadsheets know by it that it is UTF-8"
+    return list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline="")))
 
 
 def test_the_download_has_the_leads_that_were_asked_for() -> None:
@@ -143,4 +144,5 @@ def test_a_long_download_comes_in_parts() -> None:
     many = [dict(COMPANIES[0]) | {"id": f"n{place}"} for place in range(5_001)]
     parts = list(csv_of(projects_list(many), ListQuery()))
     assert len(parts) == 2
+    assert "".join(parts).count("\ufeff") == 1
     assert [row["id"] for row in csv.DictReader(io.StringIO("".join(parts)))] == [row["id"] for row in many]

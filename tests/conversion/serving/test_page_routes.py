@@ -102,7 +102,7 @@ def test_the_download(projects_client: Client) -> None:
         r'attachment; filename="leads-\d{4}-\d\d-\d\d.csv"', response.headers["content-disposition"]
     )
     assert response.headers["cache-control"] == "no-store"
-    rows = list(csv.DictReader(io.StringIO(response.text, newline="")))
+    rows = list(csv.DictReader(io.StringIO(response.content.decode("utf-8-sig"), newline="")))
     assert rows
     assert {row["plan"] for row in rows} == {"free"}
     names = [row["name"].casefold() for row in rows]
