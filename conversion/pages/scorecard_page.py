@@ -90,18 +90,18 @@ def _notes(results: ScorecardResults) -> list[str]:
         out = results.overall.left_out
         if out.not_in_export:
             notes.append(
-                f"{plural(out.not_in_export, 'place')} on call lists count nowhere: the newest export no "
-                "longer has the company."
+                f"In no share above: {plural(out.not_in_export, 'place')} on call lists. The newest export "
+                "no longer has the company."
             )
         if out.no_prospect:
             notes.append(
-                f"{plural(out.no_prospect, 'place')} on call lists count nowhere: the export now says that "
-                "the company paid already on that day, or its conversion is faulty."
+                f"In no share above: {plural(out.no_prospect, 'place')} on call lists. The export now says "
+                "that the company paid already on that day, or its conversion is faulty."
             )
     if results.forgotten:
         notes.append(
-            f"{plural(results.forgotten, 'place')} on call lists or in the control group count nowhere: the "
-            "company was removed from the ledger on request."
+            f"In no number above: {plural(results.forgotten, 'place')} on call lists or in the control "
+            "group. The company was removed from the ledger on request."
         )
     notes += [_correction(each) for each in results.lists if each.earlier]
     return notes
@@ -223,8 +223,8 @@ def _trend(results: ScorecardResults) -> str:
     )
     if trend is not None:
         said += (
-            f" Of the earlier {plural(trend.earlier_lists, 'list')} {percent(trend.earlier)} converted, of "
-            f"the later {trend.later_lists} {percent(trend.later)}: {_points(trend.change)}."
+            f" On the earlier {plural(trend.earlier_lists, 'list')}, {percent(trend.earlier)} converted; on "
+            f"the later {trend.later_lists}, {percent(trend.later)}: {_points(trend.change)}."
         )
     return said
 
@@ -258,7 +258,7 @@ def _effect(effect: Effect) -> list[str]:
         said = [NO_CONTROL_GROUP]
     else:
         groups = _groups(effect.offered, "offered for a call", "held back")
-        said = [f"{groups} Calling adds {_points(effect.offered.difference)}.", effect.estimand]
+        said = [f"{groups} What calling adds: {_points(effect.offered.difference)}.", effect.estimand]
     if effect.per_call is not None:
         said.append(f"For each company that was called because it was offered: {_points(effect.per_call)}.")
     if effect.naive is not None:
@@ -272,9 +272,9 @@ def _effect(effect: Effect) -> list[str]:
             f"{_points(effect.naive.difference)}.{beside} Reps choose whom to call, so this is no effect."
         )
     if effect.explored is not None:
-        groups = _groups(effect.explored, "explorers", "not called")
+        groups = _groups(effect.explored, "offered as explorers", "not offered")
         said.append(
-            f"Below the cut, list by list: {groups} Calling adds {_points(effect.explored.difference)}."
+            f"Below the cut, list by list: {groups} What calling adds: {_points(effect.explored.difference)}."
         )
     return said
 
@@ -315,10 +315,10 @@ def _interval(found: Estimate) -> str:
 
 
 def _points(found: Estimate) -> str:
-    """Write a difference of shares as conversions of 100 companies."""
+    """Write a difference of shares as conversions per 100 companies."""
     ends = [each for each in (found.value, found.low, found.high) if each is not None]
     if len(ends) < 3:
         return "not known"
     value, low, high = (f"{each * 100:+.1f}".replace("-", "\u2212") for each in ends)
     luck = ", which may be luck" if ends[1] <= 0.0 <= ends[2] else ""
-    return f"{value} conversions of 100 companies (95 % interval {low} to {high}{luck})"
+    return f"{value} conversions per 100 companies (95 % interval {low} to {high}{luck})"

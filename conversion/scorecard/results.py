@@ -49,7 +49,7 @@ class AtLength(Result):
 
 
 class LeftOut(Result):
-    """Companies of the call list whose outcome is not known: they count nowhere."""
+    """Companies of the call list whose outcome is not known: in no share that converted."""
 
     not_in_export: int = Field(ge=0, description="the newest export no longer has them")
     no_prospect: int = Field(

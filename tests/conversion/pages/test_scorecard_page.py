@@ -17,8 +17,14 @@ def page() -> str:
 def test_it_has_what_became_of_the_lists(page: str) -> None:
     for said in ("By length of the list", "By tier", "By rep", "By first reason", "held back", "explorers"):
         assert said in page
-    assert "2 places on call lists or in the control group count nowhere" in page
+    assert "In no number above: 2 places on call lists or in the control group." in page
     assert page.count("<svg") > 10
+
+
+def test_what_calling_does_reads_well_whatever_its_sign(page: str) -> None:
+    assert re.search(r"What calling adds: [+\u2212]\d+\.\d conversions per 100 companies", page)
+    assert "companies offered as explorers, " in page
+    assert re.search(r"On the earlier 6 lists, [\d.]+.% converted; on the later 6, [\d.]+.%: ", page)
 
 
 def test_it_needs_nothing_from_elsewhere_and_runs_no_script(page: str) -> None:
