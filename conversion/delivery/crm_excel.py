@@ -70,6 +70,18 @@ def cell(text: str | None, is_text: bool, is_id: bool = False) -> str | None:
     return f"'{text}" if FORMULA.match(text) else text
 
 
+def as_shown(text: str) -> str:
+    """Return what a spreadsheet shows of a cell that is a constant.
+
+    Examples
+    --------
+    >>> as_shown('="00123"'), as_shown("0.25")
+    ('00123', '0.25')
+    """
+    inside = text.removeprefix('="').removesuffix('"')
+    return inside if text == f'="{inside}"' else text
+
+
 def content(made: CrmTable) -> bytes:
     """Return the bytes of the file."""
     cells = ([each or "" for each in row] for row in made.rows)

@@ -170,15 +170,19 @@ def file_changes(name: str, before: bytes | None, after: bytes | None) -> str:
 
 def _first(what: str, found: list[str]) -> list[str]:
     more = f" and {len(found) - FIRST} more" if len(found) > FIRST else ""
-    return [f"  {what}: {'; '.join(found[:FIRST])}{more}"] if found else []
+    return (
+        [f"  {what}: {'; '.join(crm_excel.as_shown(each) for each in found[:FIRST])}{more}"] if found else []
+    )
 
 
 def _changed(key: str, old: Mapping[str, str], new: Mapping[str, str]) -> str:
     columns = [column for column in new if old.get(column) != new[column]]
+    company = crm_excel.as_shown(key)
     if not columns:
-        return f"{key} (columns)"
+        return f"{company} (columns)"
     more = f", {len(columns) - 1} more" if len(columns) > 1 else ""
-    return f"{key} ({columns[0]}: {old.get(columns[0]) or 'empty'} -> {new[columns[0]] or 'empty'}{more})"
+    was, now = (crm_excel.as_shown(row.get(columns[0]) or "empty") for row in (old, new))
+    return f"{company} ({columns[0]}: {was} -> {now}{more})"
 
 
 def _rows(content: bytes) -> tuple[list[str], dict[str, dict[str, str]]]:

@@ -200,3 +200,12 @@ def test_a_file_that_a_spreadsheet_saved_is_replaced_without_a_comparison(edited
     assert file_changes("reps/Ann.csv", edited, None) == (
         "reps/Ann.csv: no longer written; the last one was edited and cannot be compared"
     )
+
+
+def test_changes_name_a_company_as_a_spreadsheet_shows_it() -> None:
+    before, after = b'id,place\n"=""007""",1\n"=""1e5""",2\n', b'id,place\n"=""007""",2\n"=""12""",1\n'
+    assert file_changes("reps/Ann.csv", before, after).splitlines()[-3:] == [
+        "  new: 12",
+        "  gone: 1e5",
+        "  changed: 007 (place: 1 -> 2)",
+    ]
