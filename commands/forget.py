@@ -168,10 +168,10 @@ def left(root: Path, wanted: Wanted, found: Found, params: Params, contract: Con
             "fits a model without the company's rows"
         )
     objections = contract.objections
-    where = "a table, objections in the contract" if objections is None else f"the table {objections.table}"
+    where = "a table of objections in the contract" if objections is None else f"the table {objections.table}"
     advice.append(
         "the next export: if it has the company again, so has the next list. Remove it at the source; "
-        f"{where}, keeps an id off every list, but has to hold it"
+        f"{where} keeps an id off every list, but has to hold it"
     )
     return advice
 

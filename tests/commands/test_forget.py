@@ -103,6 +103,7 @@ def test_without_yes_it_shows_where_the_company_is_and_changes_nothing(
     run_command(project, forget.main, str(first(project)))
     told = capsys.readouterr().out
     assert contents(project) == before
+    assert "a table of objections in the contract keeps an id off every list" in told
     for place in (
         "export/usage_actions.csv",
         "data/leads/leads.csv",
