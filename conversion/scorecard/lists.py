@@ -13,6 +13,7 @@ from conversion.delivery.statuses import EXPLORED, HELD_BACK, OFFERED
 from conversion.features.facts import fact_of
 from conversion.scorecard.intervals import (
     Interval,
+    difference_interval,
     percentile_interval,
     resampled_sums,
     share_interval,
@@ -116,10 +117,13 @@ def _expected(rows: pd.DataFrame) -> float:
 class Sums:
     """What each company has, summed over all lists, and over samples of the companies.
 
+    Intervals are percentiles of the samples. Where none or all of a part converted, it is the same in every
+    sample, and they would have no width; there they follow from the score interval of as many companies.
+
     Parameters
     ----------
     columns
-        By name, rows of `Outcome.rows` of all lists whose outcome is known, and what is summed of each.
+        By name, of the companies of each part: ``n NAME`` rows, ``y NAME`` conversions, ``p NAME`` expected.
     samples, seed
         Of the bootstrap.
     """
@@ -128,23 +132,45 @@ class Sums:
         by_company = pd.DataFrame(columns).fillna(0.0)
         self._columns = {str(name): place for place, name in enumerate(by_company.columns)}
         values = by_company.to_numpy(dtype=np.float64)
+        self._companies = (values > 0).sum(axis=0)
         self._sums = values.sum(axis=0)
         self._sampled = resampled_sums(values, samples, seed)
 
-    def ratio(self, numerator: str, denominator: str) -> Interval:
-        """Return a ratio of two sums with its interval."""
-        value, sampled = self._ratio(numerator, denominator)
-        return percentile_interval(value, sampled)
+    def rate(self, name: str) -> Interval:
+        """Return the share of a part that converted."""
+        return self._over(name, f"n {name}")
 
-    def difference(self, first: tuple[str, str], second: tuple[str, str]) -> Interval:
-        """Return the difference of two ratios with its interval."""
-        (value, sampled), (less, sampled_less) = self._ratio(*first), self._ratio(*second)
+    def observed_over_expected(self, name: str) -> Interval:
+        """Return a part's conversions over those expected."""
+        return self._over(name, f"p {name}")
+
+    def difference(self, first: str, second: str) -> Interval:
+        """Return the rate of a part minus that of another."""
+        if self._has_no_spread(first) or self._has_no_spread(second):
+            return difference_interval(self.rate(first), self.rate(second))
+        (value, sampled), (less, sampled_less) = (self._ratio(name, f"n {name}") for name in (first, second))
         return percentile_interval(value - less, sampled - sampled_less)
 
-    def _ratio(self, numerator: str, denominator: str) -> tuple[float, Floats]:
-        above, below = self._columns[numerator], self._columns[denominator]
-        value = divide(self._sums[above], self._sums[below])
-        return float(value), divide(self._sampled[:, above], self._sampled[:, below])
+    def _over(self, name: str, below: str) -> Interval:
+        value, sampled = self._ratio(name, below)
+        if not self._has_no_spread(name):
+            return percentile_interval(value, sampled)
+        companies, each = self._of(self._companies, f"n {name}"), self._of(self._sums, f"n {name}")
+        score = share_interval(self._of(self._sums, f"y {name}") / each, companies)
+        scale = each / self._of(self._sums, below)
+        return Interval(value, score.low * scale, score.high * scale)
+
+    def _has_no_spread(self, name: str) -> bool:
+        rows = self._of(self._sums, f"n {name}")
+        return rows > 0 and self._of(self._sums, f"y {name}") in (0.0, rows)
+
+    def _ratio(self, name: str, below: str) -> tuple[float, Floats]:
+        above, under = self._columns[f"y {name}"], self._columns[below]
+        value = divide(self._sums[above], self._sums[under])
+        return float(value), divide(self._sampled[:, above], self._sampled[:, under])
+
+    def _of(self, values: np.ndarray, column: str) -> float:
+        return float(values[self._columns[column]])
 
 
 def sums_of(parts: dict[str, pd.DataFrame], samples: int, seed: int) -> Sums:
@@ -184,7 +210,7 @@ def overall(
         parts[f"{length}"] = _all(outcomes, lambda rows, k=length: in_order(rows).head(k))  # type: ignore[misc]
         parts[f"{length} rule"] = _all(outcomes, lambda rows, k=length: by_rule(rows).head(k))  # type: ignore[misc]
     sums = sums_of(parts, samples, seed)
-    ratio = sums.ratio("y called", "p called")
+    ratio = sums.observed_over_expected("called")
     known = called[called["label"].notna()]
     return Overall(
         lists=len(outcomes),
@@ -195,7 +221,7 @@ def overall(
         prospects=_resampled("prospects", parts, sums),
         call_list=_both("called", max(len(called) // len(outcomes), 1), parts, sums),
         lengths=tuple(_both(f"{length}", length, parts, sums) for length in lengths),
-        above_rule=estimate(sums.difference(("y called", "n called"), ("y called rule", "n called rule"))),
+        above_rule=estimate(sums.difference("called", "called rule")),
         expected=_expected(called),
         observed_over_expected=estimate(ratio),
         left_out=left_out(called, ids),
@@ -220,7 +246,7 @@ def _both(name: str, length: int, parts: dict[str, pd.DataFrame], sums: Sums) ->
 
 def _resampled(name: str, parts: dict[str, pd.DataFrame], sums: Sums) -> Converted:
     counted = converted(parts[name])
-    return counted.model_copy(update={"rate": estimate(sums.ratio(f"y {name}", f"n {name}"))})
+    return counted.model_copy(update={"rate": estimate(sums.rate(name))})
 
 
 # Parts
@@ -292,8 +318,8 @@ def trend(outcomes: Sequence[Outcome], samples: int, seed: int) -> Trend | None:
         samples,
         seed,
     )
-    change = sums.difference(("y later", "n later"), ("y earlier", "n earlier"))
-    earlier, later = (rounded(sums.ratio(f"y {name}", f"n {name}").value) for name in halves)
+    change = sums.difference("later", "earlier")
+    earlier, later = (rounded(sums.rate(name).value) for name in halves)
     if earlier is None or later is None:
         return None
     return Trend(
