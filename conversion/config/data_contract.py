@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from conversion.config.attribute_kinds import AnyAttribute, Category
+from conversion.config.attribute_kinds import AnyAttribute, Category, Date
 from conversion.config.attribute_names import encoded_names, feature_name, missing_name
 from conversion.config.contacts_contract import TEAM_CONTACTS, Contacts, Objections, with_team_contacts
 from conversion.config.contract_types import MAX_ATTRIBUTES, Column, Columns, TableName, Values
@@ -190,6 +190,7 @@ class Contract(Section):
         """
         faults = [
             *self._twice(),
+            *self._signed_up_as_another_kind(),
             *self._taken_measures(),
             *self._taken_features(),
             *self._taken_columns(),
@@ -220,6 +221,16 @@ class Contract(Section):
             if len({name.lower() for name in named}) < len(named):
                 yield f"usage.{key}: two names are the same, or differ by case alone"
                 break  # The measures are compared with the modules, too.
+
+    def _signed_up_as_another_kind(self) -> Iterator[str]:
+        # A day that a history would change could not say from when on a company is a prospect.
+        column, attributes = self.companies.signed_up, self.companies.attributes
+        attribute = None if column is None else attributes.get(column)
+        if attribute is not None and (not isinstance(attribute, Date) or attribute.history is not None):
+            yield (
+                f"companies: {column} stands for two things; the day of signing up may be an attribute, but "
+                "only of kind date and without a history"
+            )
 
     def _taken_measures(self) -> Iterator[str]:
         # Clean usage calls measures by their names and counts by their columns.
@@ -291,11 +302,14 @@ class Contract(Section):
             )
 
     def company_columns(self) -> Iterator[str]:
-        """Name every column of the company tables that the contract knows."""
+        """Name every column of the company tables that the contract knows.
+
+        The day of signing up may be an attribute as well; it is named once.
+        """
         companies = self.companies
         for name in (
             companies.id,
-            companies.signed_up,
+            None if companies.signed_up in companies.attributes else companies.signed_up,
             companies.converted,
             companies.ended,
             companies.value,

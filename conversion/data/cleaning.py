@@ -196,7 +196,8 @@ def _one_table(tables: Sequence[pd.DataFrame], contract: Contract) -> pd.DataFra
     names = contract.companies
     optional = [name for name in (names.value, names.signed_up, names.ended) if name is not None]
     attributes = [name for name in names.attributes if name not in histories_of(contract)]
-    order = ["id", names.converted, *optional, *names.shown, *attributes]
+    # The day of signing up may be an attribute as well.
+    order = [*dict.fromkeys(["id", names.converted, *optional, *names.shown, *attributes])]
     made = {} if names.subscriptions is None else MADE_TYPES
     dtypes = {
         name: made.get(name) or next(table[name].dtype for table in tables if name in table) for name in order

@@ -192,7 +192,7 @@ def _company_columns(contract: Contract, table: str) -> Iterator[Column]:
         if companies.value is not None:
             yield _value_column(companies.value, "companies.value", nullable=kind != "all")
     for name, attribute in companies.attributes.items():
-        if attribute.history is None:
+        if attribute.history is None and name != companies.signed_up:
             yield _attribute_column(name, attribute, f"companies.attributes.{name}")
     for name in companies.shown:
         yield Column(name, "companies.shown", parse_shown, "str", "str", as_is=True)

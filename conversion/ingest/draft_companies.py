@@ -118,6 +118,7 @@ def draft_companies(columns: dict[str, Column], paying: NDArray[np.bool_] | None
     conversions = columns[draft.converted.column].present if draft.converted else paying
     if paying is None:
         _place_value(columns, conversions, draft)
+    _place_age(dates, conversions, draft)
     _place_other_dates(dates, conversions, draft)
     placed = {g.column for g in (draft.signed_up, draft.converted, draft.ended, draft.value) if g is not None}
     for name, column in columns.items():
@@ -147,6 +148,20 @@ def _place_dates(dates: dict[str, Column], draft: CompanyDraft, *, subscribed: b
     if not subscribed:
         _place_by_order(dates, unnamed, draft)
     _check_order(dates, draft)
+
+
+def _place_age(dates: dict[str, Column], conversions: Any, draft: CompanyDraft) -> None:
+    """Make the day of signing up an attribute too, unless it is empty or tells who has converted."""
+    if draft.signed_up is None:
+        return
+    name = draft.signed_up.column
+    if not (why_dropped(dates[name]) or _leak(dates[name], conversions)):
+        why = (
+            "the day of signing up again: the feature is the company's age in days; delete it if accounts "
+            "have the day on which they were moved from another system"
+        )
+        keys = {"kind": "date", "say": "sign-up", "sentence": "They signed up {value}"}
+        draft.attributes[name] = keys, why
 
 
 def _place_other_dates(dates: dict[str, Column], conversions: Any, draft: CompanyDraft) -> None:

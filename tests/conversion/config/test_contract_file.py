@@ -34,6 +34,16 @@ def put(*path: str | int, value: object) -> Edit:
     return edit
 
 
+def both(first: Edit, second: Edit) -> Edit:
+    """Make two edits."""
+
+    def edit(contract: Any) -> None:
+        first(contract)
+        second(contract)
+
+    return edit
+
+
 def attribute(**values: Any) -> Edit:
     """Add an attribute x."""
     return put("companies", "attributes", "x", value=values)
@@ -167,6 +177,22 @@ BROKEN = {
     "a_column_named_twice": (
         put("usage", "modules", "EMAIL", "actions", value="ACTIONS_CRM_DEALS"),
         "ACTIONS_CRM_DEALS stands for two things; name each column once",
+    ),
+    "the_sign_up_as_a_number": (
+        put("companies", "signed_up", value="ALEXA_RANK"),
+        "companies: ALEXA_RANK stands for two things; the day of signing up may be an attribute, but only",
+    ),
+    "the_sign_up_with_a_history": (
+        both(
+            put("companies", "signed_up", value="JOINED"),
+            put(
+                "companies",
+                "attributes",
+                "JOINED",
+                value={"kind": "date", "history": {"table": "moves", "id": "id", "valid_from": "day"}},
+            ),
+        ),
+        "companies: JOINED stands for two things; the day of signing up may be an attribute",
     ),
     "shown_and_used": (put("companies", "shown", value=["MRR"]), "MRR stands for two things"),
     "a_level_named_twice": (

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from conversion.config.attribute_kinds import Date
 from conversion.config.data_contract import Contract
 from conversion.data import cleaning
+from conversion.data.attribute_block import attribute_block
 from conversion.data.clean_tables import clean_tables, cleaning_report
 from conversion.data.period import Period
 from conversion.data.timeline import WEEK, labels, prospects_at
@@ -110,6 +112,22 @@ def test_a_sign_up_after_the_conversion_is_not_used() -> None:
     assert companies["paid_since"].notna().tolist() == [True, True, False]
     assert quarantine[["id", "rule"]].to_numpy().tolist() == [["a", "converted_before_signed_up"]]
     assert prospects_at(companies, AS_OF - 5 * WEEK, projects()).tolist() == [True, False, False]
+
+
+def test_the_day_of_signing_up_may_be_an_attribute_too() -> None:
+    companies = projects().companies
+    attributes = {"created": Date(kind="date"), **companies.attributes}
+    contract = projects().model_copy(
+        update={"companies": companies.model_copy(update={"attributes": attributes})}
+    )
+    rows = [account("a", -10), account("b", -10, -30), account("c", None)]
+    table, _ = cleaned(*rows, contract=contract)
+    assert table.columns.is_unique
+    assert table["created"].notna().tolist() == [True, False, False], "after the conversion it is wrong"
+    moments = pd.DatetimeIndex([AS_OF - 2 * WEEK, AS_OF])
+    ages = attribute_block(table[["id", "created_encoded"]], moments, [("created", attributes["created"])])
+    np.testing.assert_array_equal(ages[0, :, 0], [np.nan, 10.0], "it is not known before")
+    assert np.isnan(ages[1:]).all()
 
 
 def test_one_row_may_break_several_rules() -> None:

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conversion.config.attribute_kinds import AnyAttribute, Category, Flag, Number, Ordered
+from conversion.config.attribute_kinds import AnyAttribute, Category, Date, Flag, Number, Ordered
 from conversion.config.attribute_names import encoded_names, missing_name
 from conversion.config.contract_file import load_contract
 from conversion.config.data_contract import TAKEN, Contract
@@ -41,7 +41,9 @@ def assert_same(found: Contract, expected: Contract) -> None:
         {name: kind(each) for name, each in contract.companies.attributes.items()}
         for contract in (found, expected)
     ]
-    assert kinds[0] == kinds[1]
+    # The day of signing up is drafted as an attribute, too.
+    age = {} if expected.companies.signed_up is None else {expected.companies.signed_up: ("date",)}
+    assert kinds[0] == kinds[1] | age
     usages = [(c.usage.table, c.usage.id, c.usage.time, c.usage.week_starts) for c in (found, expected)]
     assert usages[0] == usages[1]
     columns = [[(m.actions, m.users) for m in c.usage.modules.values()] for c in (found, expected)]
@@ -165,6 +167,7 @@ def test_numbers(tmp_path: Path) -> None:
     }
     contract, _ = drafted(tmp_path, accounts(**columns))
     assert {name: kind(each) for name, each in contract.companies.attributes.items()} == {
+        "created": ("date",),
         "seats": ("number", True, 1, True, None),
         "score": ("number", False, None, False, None),
         "age": ("number", True, 1, False, None),
@@ -194,7 +197,7 @@ def test_what_tells_of_the_conversion_is_left_out(tmp_path: Path) -> None:
         industry=cycled("Food", "Mining"),
     )
     contract, draft = drafted(tmp_path, tables)
-    assert list(contract.companies.attributes) == ["industry"]
+    assert list(contract.companies.attributes) == ["created", "industry"]
     for name in ("seats_paid", "method", "tier"):
         assert f"# - {name}: " in draft.text
 
@@ -259,11 +262,28 @@ def test_revenue_of_all_companies_is_an_attribute(tmp_path: Path) -> None:
     assert "annual_revenue" in contract.companies.attributes
 
 
+def test_the_day_of_signing_up_is_an_attribute_too(tmp_path: Path) -> None:
+    contract, _ = drafted(tmp_path, accounts())
+    age = contract.companies.attributes["created"]
+    assert contract.companies.signed_up == "created"
+    assert isinstance(age, Date)
+    assert age.sentence == "They signed up {value}"
+
+
+def test_a_day_of_signing_up_that_only_customers_have_is_no_attribute(tmp_path: Path) -> None:
+    tables = accounts()
+    table = tables["accounts"]
+    table["created"] = table["created"].where(table["paid_since"].notna())
+    contract, _ = drafted(tmp_path, tables)
+    assert contract.companies.signed_up == "created"
+    assert contract.companies.attributes == {}
+
+
 def test_ids_and_codes_are_no_attributes(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     tables = accounts(owner_id=rng.integers(1, 9, 200), zip=rng.integers(10000, 99999, 200), same=["x"] * 200)
     contract, draft = drafted(tmp_path, tables)
-    assert contract.companies.attributes == {}
+    assert list(contract.companies.attributes) == ["created"]
     for name in ("owner_id", "zip", "same"):
         assert f"# - {name}: " in draft.text
 
@@ -332,7 +352,7 @@ def test_hostile_names(tmp_path: Path) -> None:
         columns={"week": "week: of 'x' #", "automation_runs": "runs: {a}"}
     )
     contract, _ = drafted(tmp_path, tables)
-    assert list(contract.companies.attributes) == list(HOSTILE)
+    assert list(contract.companies.attributes) == ["created", *HOSTILE]
     assert contract.usage.time == "week: of 'x' #"
     assert "runs: {a}" in contract.actions
     names = [
@@ -368,7 +388,7 @@ def test_hundreds_of_columns(tmp_path: Path) -> None:
     contract, draft = drafted(tmp_path, tables)
     assert len(contract.companies.attributes) == 50
     assert len(contract.modules) == 50
-    assert draft.text.count("# - c") == 250
+    assert draft.text.count("# - c") == 251
     assert "# - c299: a contract has at most 50 attributes" in draft.text
 
 
@@ -376,7 +396,7 @@ def test_duplicate_and_nameless_columns_are_left_out(tmp_path: Path) -> None:
     tables = accounts(seats=range(20, 220), age=range(20, 220), other=range(20, 220))
     tables["accounts"].columns = [*tables["accounts"].columns[:3], "seats", "seats", ""]
     contract, draft = drafted(tmp_path, tables)
-    assert contract.companies.attributes == {}
+    assert list(contract.companies.attributes) == ["created"]
     assert "# - seats: 2 columns have this name; rename all but one" in draft.text
     assert "# - column 6: it has no name" in draft.text
 

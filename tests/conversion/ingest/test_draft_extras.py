@@ -103,7 +103,7 @@ def test_subscriptions_are_found(found: tuple[Contract, Draft, Path]) -> None:
 
 def test_dates_and_histories_are_attributes(found: tuple[Contract, Draft, Path]) -> None:
     attributes = found[0].companies.attributes
-    assert list(attributes) == ["founded", "country", "segment"]
+    assert list(attributes) == ["signed_up_on", "founded", "country", "segment"]
     assert isinstance(attributes["founded"], Date)
     segment = attributes["segment"]
     assert isinstance(segment, Category | Ordered)
