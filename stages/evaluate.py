@@ -30,6 +30,7 @@ from conversion.modelling.doubts import ahead_text, rules_ahead
 from conversion.modelling.evidence import EVIDENCE, Evidence
 from conversion.modelling.fits_folder import kept_fits
 from conversion.modelling.model import ConversionModel
+from conversion.modelling.probability_doubts import off_text
 from conversion.modelling.training import training_columns
 from conversion.modelling.training_rows import read_training
 from conversion.runtime.behind import results_of
@@ -131,6 +132,8 @@ def main() -> None:
     )
     for ahead in rules_ahead(evaluation.metrics["ranking"]):
         log.warning(ahead_text(ahead))
+    if off := off_text(evaluation.metrics["probability"]["expected_over_observed_by_month"]):
+        log.warning(off)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any
 
 from conversion.evaluation.predictions import MODEL
 from conversion.modelling.doubts import ahead_text, rules_ahead
+from conversion.modelling.probability_doubts import off_text
 
 
 def summary_text(result: dict[str, Any], top_k: tuple[int, ...]) -> str:
@@ -24,7 +25,9 @@ def summary_text(result: dict[str, Any], top_k: tuple[int, ...]) -> str:
         f"{shares['share_of_expected_conversions']:.1%} of those expected"
     )
     ahead = [ahead_text(each) for each in rules_ahead(result["ranking"])]
-    parts = [title, _ranking_table(result["ranking"], top_k), *ahead, without]
+    off = off_text(result["probability"].get("expected_over_observed_by_month", {}))
+    doubts = ahead if off is None else [*ahead, off]
+    parts = [title, _ranking_table(result["ranking"], top_k), *doubts, without]
     if "ranking" in seen:
         parts.append(_ranking_table(seen["ranking"], top_k))
     parts += ["what became of each tier, over all lists", _tier_table(result["tiers"], result["cutoffs"])]

@@ -48,6 +48,16 @@ def test_the_summary_says_that_a_rule_ranks_better() -> None:
     assert said not in summary.summary_text(result, params.evaluate.top_k)
 
 
+def test_the_summary_says_that_more_convert_than_expected() -> None:
+    params, predictions = small_params(evaluate__refit_weeks=8), backtest_predictions()
+    result = evaluated(predictions, params)
+    said = "In recent months more companies converted than the model expected"
+    assert said not in summary.summary_text(result, params.evaluate.top_k)
+    low = {"value": 0.3, "low": 0.2, "high": 0.4}
+    result["probability"]["expected_over_observed_by_month"] = {"2019-08": low, "2019-09": low}
+    assert said in summary.summary_text(result, params.evaluate.top_k)
+
+
 def params_with_tiers(**least: float) -> Any:
     given = {f"score__tiers__probability__{name}": value for name, value in least.items()}
     return small_params(evaluate__refit_weeks=8, score__tiers__by="probability", **given)
