@@ -14,7 +14,14 @@ from conversion.engine.kept_parts import kept_parts
 from conversion.engine.run_parts import run_parts
 from conversion.features.compute import feature_settings
 from conversion.features.feature_tables import SNAPSHOTS, featurize_part, survey
-from conversion.features.snapshots import Recipe, Weeks, backtest_weeks, check_weeks, training_weeks
+from conversion.features.snapshots import (
+    Recipe,
+    Weeks,
+    backtest_weeks,
+    check_weeks,
+    kept_shares,
+    training_weeks,
+)
 from conversion.runtime.cli import run
 from conversion.runtime.files import read_monday
 from conversion.runtime.parts import clear_table
@@ -32,6 +39,8 @@ def main() -> None:
     cutoffs = backtest_weeks(found.first_week, as_of, params)
     weeks = Weeks(training_weeks(found.first_week, as_of, settings), cutoffs, as_of)
     check_weeks(weeks.training, cutoffs, as_of, settings.horizon_days, contract)
+    shares = kept_shares(settings.keep_negatives, found.companies, len(weeks.training))
+    settings = settings.model_copy(update={"keep_negatives": shares})
     recipe = Recipe(settings, contract, feature_settings(settings, contract), found.levels)
 
     given = {"featurize": settings, "seed": params.seed, "cutoffs": [f"{day:%Y-%m-%d}" for day in cutoffs]}

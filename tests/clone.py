@@ -30,6 +30,8 @@ SMALL: dict[str, Any] = {
     "featurize.windows": [1, 4, 13],
     "featurize.keep_negatives.seen": 0.3,
     "featurize.keep_negatives.never_seen": 0.1,
+    # Half as much again as 1,000 companies at 33 weeks: the shares are then .45 and .15.
+    "featurize.keep_negatives.shares_from": 50_000,
     "model.logistic_regression.quadratic": ["size", "users_max_4w"],
     "model.random_forest.n_estimators": 10,
     "model.xgboost.n_estimators": 15,

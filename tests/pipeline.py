@@ -41,6 +41,7 @@ SMALL: dict[str, Any] = {
     "featurize__half_lives": [2],
     "featurize__keep_negatives__seen": 0.5,
     "featurize__keep_negatives__never_seen": 0.2,
+    "featurize__keep_negatives__shares_from": 1,
     "featurize__chunk_companies": 50,
     "features__groups": ["usage", "firmographics", "missingness"],
     "model__type": "logistic_regression",
@@ -112,7 +113,9 @@ class Pipeline:
         first_week = self.usage[self.contract.usage.time].min()
         self.weeks = snapshots.training_weeks(first_week, self.as_of, params.featurize)
         self.cutoffs = snapshots.backtest_weeks(first_week, self.as_of, params)
-        self.recipe = snapshots.recipe_of(self.companies, params.featurize, self.contract)
+        shares = snapshots.kept_shares(params.featurize.keep_negatives, len(self.companies), len(self.weeks))
+        featurize = params.featurize.model_copy(update={"keep_negatives": shares})
+        self.recipe = snapshots.recipe_of(self.companies, featurize, self.contract)
         self.encoded = snapshots.with_encoded_histories(self.clean, self.recipe)
 
     def _by_chunk(self, make: Any) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from conversion.simulation import vocabulary
-from tests.clone import AFTER_FEATURIZE, ALL, Clone, stages_run
+from tests.clone import AFTER_FEATURIZE, ALL, SMALL, Clone, stages_run
 from tests.exports import write_export
 from tests.pipeline import cut_at
 
@@ -46,6 +46,17 @@ def test_repro_without_cache_changes_nothing_that_is_committed(fresh: Clone) -> 
     assert stages_run(fresh.dvc("repro")) == AFTER_FEATURIZE
     assert fresh.status() == [], fresh.git("diff")
     assert json.loads(fresh.read("metrics/evaluation.json"))["model_type"] == "random_forest"
+
+
+def test_a_small_export_keeps_more_of_its_negatives_than_the_shares_say(first_run: Clone) -> None:
+    train = pd.read_parquet(first_run.folder / "data/features/train.parquet")
+    companies = len(pd.read_parquet(first_run.folder / "data/clean/companies.parquet", columns=["id"]))
+    more = SMALL["featurize.keep_negatives.shares_from"] / (companies * train["as_of"].nunique())
+    assert more > 1
+    negatives = train[train["label"] == 0]
+    for seen, name in ((1, "seen"), (0, "never_seen")):
+        (weight,) = set(negatives.loc[negatives["seen"] == seen, "weight"])
+        assert weight == pytest.approx(1 / (SMALL[f"featurize.keep_negatives.{name}"] * more))
 
 
 def test_an_experiment_repeats_no_fit_and_gives_what_fits_made_anew_give(

@@ -59,6 +59,7 @@ SMALL: dict[str, Any] = {
     "featurize.half_lives": [2],
     "featurize.keep_negatives.seen": 0.5,
     "featurize.keep_negatives.never_seen": 0.2,
+    "featurize.keep_negatives.shares_from": 10,
     "model.logistic_regression.quadratic": ["users_max_4w"],
     "model.random_forest.n_estimators": 3,
     "model.xgboost.n_estimators": 3,
@@ -639,6 +640,7 @@ def test_the_recorder_sees_single_keys_and_dumps_but_not_the_checks(tmp_path: Pa
         "featurize.windows",
         "featurize.keep_negatives.seen",
         "featurize.keep_negatives.never_seen",
+        "featurize.keep_negatives.shares_from",
     }
     assert load_params(tmp_path / "params.yaml").seed is not None
     assert "seed" not in recorder.read

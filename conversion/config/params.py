@@ -119,6 +119,12 @@ class KeepNegatives(Section):
 
     seen: Share = Field(description="share kept of negatives with a usage row so far")
     never_seen: Share = Field(description="share kept of negatives without any usage row so far")
+    shares_from: int = Field(
+        ge=1,
+        le=10**9,
+        description="training snapshots, companies times weeks, from which on the shares hold; where there "
+        "are fewer, more of them are kept, in proportion",
+    )
 
 
 def _must_have_the_baselines(values: tuple[int, ...]) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from conversion.config.data_contract import Contract
-from conversion.config.params import Featurize, Params
+from conversion.config.params import Featurize, KeepNegatives, Params
 from conversion.data.attribute_block import encode_history
 from conversion.data.attribute_encoding import Levels
 from conversion.data.clean_tables import CleanTables
@@ -109,6 +109,24 @@ def with_encoded_histories(tables: CleanTables, recipe: Recipe) -> CleanTables:
         for column, rows in tables.histories.items()
     }
     return tables._replace(histories=encoded)
+
+
+def kept_shares(given: KeepNegatives, companies: int, weeks: int) -> KeepNegatives:
+    """Return the shares of negatives that are kept of so many companies at so many training weeks.
+
+    Fewer snapshots than ``shares_from`` keep more of them: as many as ``shares_from`` would, or all.
+
+    Examples
+    --------
+    >>> given = KeepNegatives(seen=0.15, never_seen=0.03, shares_from=1_500_000)
+    >>> shares = kept_shares(given, companies=5_000, weeks=60)
+    >>> shares.seen, shares.never_seen
+    (0.75, 0.15)
+    """
+    more = max(given.shares_from / max(companies * weeks, 1), 1.0)
+    return given.model_copy(
+        update={"seen": min(given.seen * more, 1.0), "never_seen": min(given.never_seen * more, 1.0)}
+    )
 
 
 def training_weeks(first_week: pd.Timestamp, as_of: pd.Timestamp, params: Featurize) -> pd.DatetimeIndex:

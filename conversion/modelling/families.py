@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from joblib import Memory
 
+from conversion.config.attribute_kinds import Category
 from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.features.compute import feature_definitions, feature_settings, summary_definitions
@@ -37,7 +38,8 @@ def make_model(params: Params, contract: Contract, memory: Memory | None = None)
             name: FAMILIES[name](block, params.seed, memory)
             for name, block in _blocks(params, features).items()
         },
-        preparation=params.train.model_dump(include={"imputation", "fill_value", "scaling", "min_frequency"}),
+        preparation=params.train.model_dump(include={"imputation", "fill_value", "scaling", "min_frequency"})
+        | {"own_levels": _with_own_levels(contract)},
         calibration=params.train.calibration,
         threshold=params.train.threshold,
         threshold_value=params.train.threshold_value,
@@ -62,3 +64,12 @@ def _blocks(params: Params, features: tuple[Feature, ...]) -> dict[str, dict[str
         if "quadratic" in block:
             block["quadratic"] = squared_features(block["quadratic"], features, params.featurize.half_lives)
     return blocks
+
+
+def _with_own_levels(contract: Contract) -> tuple[str, ...]:
+    """Name the categories whose levels are not grouped by the contract."""
+    return tuple(
+        name
+        for name, attribute in contract.companies.attributes.items()
+        if isinstance(attribute, Category) and not attribute.levels_by_group
+    )

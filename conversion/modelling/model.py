@@ -52,7 +52,8 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     scorers
         Unfitted, by the name of their family.
     preparation
-        ``imputation``, ``fill_value``, ``scaling`` and ``min_frequency`` of params.yaml's ``train``.
+        ``imputation``, ``fill_value``, ``scaling`` and ``min_frequency`` of params.yaml's ``train``, and the
+        ``own_levels`` of `conversion.modelling.preprocessing.Preprocessor`.
     calibration
         ``none``, ``sigmoid``, ``isotonic``, or ``auto``: see
         `conversion.modelling.calibration.choose_method`.

@@ -35,6 +35,8 @@ HEAVY_TAILED: Final = ("count", "duration", "share")
 NUMBERS: Final = (*HEAVY_TAILED, "change", "ordinal", "flag")
 # Indexes the place after the last level: none of them.
 NO_LEVEL: Final = -1.0
+# A level's column where numbers are divided by one standard deviation.
+DOUBLE: Final = 2.0
 # One line of the processor's cache has so many doubles of a row.
 _COLUMNS_AT_ONCE: Final = 8
 # Rows that are encoded at once: what is computed on the way stays in the processor's cache.
@@ -61,6 +63,9 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Whether to take logs of heavy-tailed features, see `signed_log1p`.
     quadratic
         Names of the features whose squares and products are added, computed from centered logs.
+    own_levels
+        Attributes whose levels are those of the table, not groups of them. With ``standard`` scaling their
+        columns are 0 or `DOUBLE`; those of other categories stay 0 or 1, see `_learn_scales`.
 
     Attributes
     ----------
@@ -81,6 +86,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         min_frequency: int,
         logs: bool = False,
         quadratic: tuple[str, ...] = (),
+        own_levels: tuple[str, ...] = (),
     ) -> None:
         self.features = features
         self.levels = levels
@@ -90,6 +96,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         self.min_frequency = min_frequency
         self.logs = logs
         self.quadratic = quadratic
+        self.own_levels = own_levels
 
     def fit(self, X: Floats, y: object = None) -> Self:
         """Learn the values to fill in, the gaps to mark, the levels to distinguish, and the scales.
@@ -258,11 +265,21 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             self.left_, self.right_ = np.array(pairs, dtype=np.intp).T.copy()
 
     def _learn_scales(self, columns: Floats) -> None:
+        """Learn the scales of numbers; a category's columns are not centered.
+
+        Numbers are divided by one standard deviation. A column of two values is on the same scale where it is
+        doubled (Gelman 2008, Scaling regression inputs by dividing by two standard deviations, Statistics in
+        Medicine 27); else a penalty holds the effect of a level down as if it were half as much. Groups of
+        levels are few and frequent, so that their effects are learned without it.
+        """
         center, scale = _center_and_scale(self.scaling, columns)
         numbers = len(self.origins_)
-        # The columns of categories stay 0 or 1.
         encoded = slice(numbers, numbers + len(self.category_columns_))
-        center[encoded], scale[encoded] = 0.0, 1.0
+        doubled = np.array(
+            [self.features[place].column in self.own_levels for place in self.category_origins_]
+        )
+        both = self.scaling == "standard" and len(doubled) > 0
+        center[encoded], scale[encoded] = 0.0, np.where(doubled, 1.0 / DOUBLE, 1.0) if both else 1.0
         self.center_, self.scale_ = center, scale
 
     def _sources(self) -> Floats:

@@ -149,6 +149,22 @@ def test_all_positives_are_kept_and_negatives_stand_for_the_rest() -> None:
     assert len(of_whole) == len(sampled), "a kept snapshot is the same snapshot"
 
 
+def test_an_export_with_fewer_snapshots_than_the_shares_are_for_keeps_more_of_them() -> None:
+    pipeline = export()
+    half = 2 * len(pipeline.companies) * len(pipeline.weeks)
+    train = Pipeline(
+        dirty_export(),
+        small_params(
+            featurize__keep_negatives__seen=0.6,
+            featurize__keep_negatives__never_seen=0.2,
+            featurize__keep_negatives__shares_from=half,
+        ),
+    ).train
+    negatives = train[train["label"] == 0]
+    assert set(negatives.loc[negatives["seen"] == 1, "weight"]) == {1.0}
+    assert set(negatives.loc[negatives["seen"] == 0, "weight"]) == {2.5}
+
+
 def test_backtest_snapshots_are_all_prospects() -> None:
     pipeline = export()
     companies = pipeline.companies.set_index("id")
