@@ -6,7 +6,7 @@ from conversion.config.model_params import model_types
 from conversion.features.compute import feature_definitions, feature_settings, summary_definitions
 from conversion.modelling.families import FAMILIES, make_model
 from conversion.modelling.model import ENSEMBLE
-from tests.contract_files import hubspot
+from tests.contract_files import hubspot, projects
 from tests.pipeline import MODEL_TYPES, small_params
 
 SETTINGS = feature_settings(small_params().featurize, hubspot())
@@ -21,6 +21,13 @@ def test_the_families_are_the_ones_that_params_may_choose() -> None:
     for name, family in FAMILIES.items():
         (scorer,) = make_model(small_params(model__type=name), hubspot()).scorers.values()
         assert type(scorer) is family
+
+
+def test_categories_without_groups_have_levels_of_their_own() -> None:
+    own = [
+        make_model(small_params(), contract).preparation["own_levels"] for contract in (hubspot(), projects())
+    ]
+    assert own == [(), ("country",)]
 
 
 def test_each_member_has_its_own_block() -> None:

@@ -23,6 +23,7 @@ from sklearn.preprocessing import (
 
 from conversion.features.compute import feature_definitions, feature_settings
 from conversion.modelling.preprocessing import HEAVY_TAILED, ROWS_AT_ONCE, Preprocessor, signed_log1p
+from conversion.stats.portable_logistic_regression import PortableLogisticRegression
 from tests.contract_files import hubspot
 from tests.conversion.modelling.fits import SECTORS
 from tests.pipeline import small_params
@@ -369,3 +370,37 @@ def test_signed_logs() -> None:
     np.testing.assert_array_equal(logs[2:], np.log1p(values[2:]))
     np.testing.assert_array_equal(logs[:2], -np.log1p(-values[:2]))
     assert values[0] == -9.0, "the input is left alone"
+
+
+@pytest.mark.parametrize(
+    ("scaling", "double"), [("standard", 2.0), ("minmax", 1.0), ("robust", 1.0), ("none", 1.0)]
+)
+def test_standard_scaling_doubles_the_columns_of_own_levels_and_no_others(
+    scaling: str, double: float
+) -> None:
+    values = snapshots(300, seed=4)
+    grouped, own = make(scaling=scaling), make(scaling=scaling, own_levels=("INDUSTRY",))
+    before, after = grouped.fit_transform(values), own.fit_transform(values)
+    names = list(own.get_feature_names_out())
+    assert names == list(grouped.get_feature_names_out())
+    levels = np.array([name.startswith("category__") for name in names])
+    assert levels.any()
+    np.testing.assert_array_equal(after[:, levels], double * before[:, levels])
+    np.testing.assert_array_equal(after[:, ~levels], before[:, ~levels])
+    np.testing.assert_array_equal(own.transform(values), after)
+
+
+def test_a_level_s_effect_is_less_shrunk_where_its_column_is_doubled() -> None:
+    """The penalty is the same as of a number's effect over two standard deviations."""
+    rng = np.random.default_rng(0)
+    level = rng.integers(0, 2, 2000).astype(float)
+    y = (rng.random(2000) < np.where(level == 1, 0.15, 0.05)).astype(np.int64)
+
+    def effect(column: np.ndarray) -> float:
+        fitted = PortableLogisticRegression(C=0.01, max_iter=300).fit(column[:, None], y, np.ones(len(y)))
+        return float(np.ptp(fitted.decision_function(np.unique(column)[:, None])))
+
+    once, twice = effect(level), effect(2 * level)
+    number = effect((level - level.mean()) / level.std())
+    assert once < twice
+    assert twice == pytest.approx(number, rel=0.05)
