@@ -84,11 +84,13 @@ def deliver(params: Params, correction: str | None, is_dry: bool) -> None:
     # Only now: a list that cannot be made or frozen must not be said to go out.
     _say_verdict(gate)
     tell(gate, ROOT, os.environ, params.gate.webhook)
+    title = f"Delivery {delivery.number} of {as_of}"
     if delivery in before:
         log.info("this list was delivered already; the ledger stays as it is", extra=_named(delivery))
+        title += ", which was delivered already"
     if newer := [each for each in before if each.as_of > as_of]:
         log.warning("a newer list stays published", extra=_named(newer[-1]))
-        _say(summary(week, f"Delivery {delivery.number} of {as_of}: {delivery.folder}"))
+        _say(summary(week, f"{title}: {delivery.folder}"))
         return
 
     def write_more(folder: Path) -> None:
@@ -98,7 +100,7 @@ def deliver(params: Params, correction: str | None, is_dry: bool) -> None:
 
     folder = publish(ROOT, Publication(delivery, files, listed.scored.facts, params.score, write_more))
     log.info("delivered", extra={**_named(delivery), "published": str(folder)})
-    _say(summary(week, f"Delivery {delivery.number} of {as_of}: {folder}") + difference + "\n")
+    _say(summary(week, f"{title}: {folder}") + difference + "\n")
     copy_delivery(folder, delivery, copies)
 
 

@@ -106,12 +106,17 @@ def test_the_week_is_made_of_a_project_in_any_folder(project: Path) -> None:
     assert second.tables.companies["moved"].notna().any()
 
 
-def test_twice_is_the_same_bytes_and_so_is_another_folder(project: Path, tmp_path: Path) -> None:
+def test_twice_is_the_same_bytes_and_so_is_another_folder(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     one, other = (copy_of(project, tmp_path / name) for name in ("one", "other"))
 
     run_command(one)
     once = contents(one)
+    already = f"Delivery 1 of {WEEKS[1]}, which was delivered already: "
+    assert already not in capsys.readouterr().out
     run_command(one)
+    assert already in capsys.readouterr().out
     run_command(other)
 
     assert contents(one) == once
