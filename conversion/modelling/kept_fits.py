@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 from joblib import Memory
 from numpy.typing import NDArray
@@ -51,21 +53,18 @@ def fitted_or_kept(
     OutputError
         The folder cannot be written.
     """
-    fitted: Callable[..., bytes] = _fitted_bytes
-    if memory is not None:
-        with writing(Path(memory.location) / "conversion"):  # the folder that joblib makes for this package
-            fitted = memory.cache(_fitted_bytes, ignore=["fit"])
-    content = fitted(fit, (*settings, library_versions()), columns, y, weight, monotone)
-    return pickle.loads(content)
+    make = partial(fit, columns, y, weight, monotone)
+    if memory is None:
+        return pickle.loads(_fitted_bytes("", make))
+    with writing(Path(memory.location) / "conversion"):  # the folder that joblib makes for this package
+        kept = memory.cache(_fitted_bytes, ignore=["make"])
+    key = joblib.hash((settings, library_versions(), columns, y, weight, monotone))
+    return pickle.loads(kept(key, make))
 
 
-def _fitted_bytes(
-    fit: Fit,
-    settings: tuple[Any, ...],  # noqa: ARG001 - tells fits apart
-    columns: Floats,
-    y: np.ndarray,
-    weight: np.ndarray,
-    monotone: NDArray[np.int64],
-) -> bytes:
-    """Fit, and return the estimator as bytes: what is read from them is the same, kept or not."""
-    return pickle.dumps(fit(columns, y, weight, monotone))
+def _fitted_bytes(key: str, make: Callable[[], Any]) -> bytes:  # noqa: ARG001 - joblib finds the fit by its key
+    """Fit, and return the estimator as bytes: what is read from them is the same, kept or not.
+
+    Nothing of the arrays but the key's hash is kept beside it.
+    """
+    return pickle.dumps(make())

@@ -58,6 +58,14 @@ def test_a_fit_is_made_once(memory: Memory, tmp_path: Path) -> None:
     assert (fit.calls, first, again) == (1, {"sum": 76.0}, {"sum": 76.0})
 
 
+def test_no_value_is_kept_beside_a_fit(memory: Memory, tmp_path: Path) -> None:
+    columns = np.full((6, 2), 8141.375)
+    fitted_or_kept(memory, lambda *arrays: "fitted", **GIVEN | {"columns": columns})
+    files = [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
+    assert any(b"fitted" in content for content in files)
+    assert not any(b"8141" in content or columns[:1].tobytes() in content for content in files)
+
+
 def test_without_a_memory_each_fit_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     fit = Counted()
