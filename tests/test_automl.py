@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from joblib import Memory
 
 from benchmarks import automl
 from benchmarks.automl_worker import TUNING_SHARE, in_tuning_weeks, weighted_log_loss
@@ -89,8 +90,8 @@ def rows_of_our_fits(monkeypatch: pytest.MonkeyPatch) -> list[pd.DataFrame]:
     """Note what each model of the backtest is fitted on."""
     fits, make_model = [], training.make_model
 
-    def noted(params: Params, contract: Contract) -> Any:
-        model = make_model(params, contract)
+    def noted(params: Params, contract: Contract, memory: Memory | None) -> Any:
+        model = make_model(params, contract, memory)
         fit = model.fit_with_summary
 
         def noting(X: pd.DataFrame, y: np.ndarray, weight: np.ndarray, as_of: pd.Series, *more: Any) -> Any:
