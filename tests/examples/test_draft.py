@@ -37,7 +37,6 @@ def test_the_draft_of_projects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         {name: (each.kind, each.history) for name, each in of.companies.attributes.items()}
         for of in (draft, right)
     )
-    assert found.pop("created") == ("date", None), "the day of signing up is drafted as an attribute, too"
     assert found.keys() == expected.keys()
     assert {name: kind for name, (kind, _) in found.items()} == {
         name: kind for name, (kind, _) in expected.items()
@@ -56,8 +55,7 @@ def test_the_draft_of_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     draft, right = drafted("documents", tmp_path, monkeypatch), contract_of("documents")
     for key in ("tables", "id", "ids", "signed_up", "converted", "ended", "value", "shown"):
         assert getattr(draft.companies, key) == getattr(right.companies, key), key
-    signed_up = {right.companies.signed_up} - {None}
-    assert draft.companies.attributes.keys() == right.companies.attributes.keys() | signed_up
+    assert draft.companies.attributes.keys() == right.companies.attributes.keys()
     for key in ("table", "id", "time", "grain"):
         assert getattr(draft.usage, key) == getattr(right.usage, key), key
     pairs = {(module.actions, module.users) for module in right.usage.modules.values()}
