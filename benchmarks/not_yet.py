@@ -31,7 +31,9 @@ SHOWN: Final = ("roc_auc", "average_precision", "precision_at_10")
 
 def without_sign_up(contract: Contract) -> Contract:
     """Return a contract that does not know when companies signed up."""
-    companies = contract.companies.model_copy(update={"signed_up": None})
+    companies = contract.companies
+    attributes = {name: each for name, each in companies.attributes.items() if name != companies.signed_up}
+    companies = companies.model_copy(update={"signed_up": None, "attributes": attributes})
     return contract.model_copy(update={"companies": companies})
 
 
