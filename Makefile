@@ -56,10 +56,10 @@ elif ! { $(1)/$(PIP_INSTALL) --upgrade --target $(1)/uv -r <(sed -n '/^uv==/,/^ 
 fi
 endef
 
-.PHONY: help venv dask run monday test pull push metrics-diff record sweep track-replay lint hooks format lock bench bench-serving bench-automl bench-learning-curve bench-leakage bench-modelling bench-scale soak docs clean
+.PHONY: help venv dask run monday test pull push metrics-diff record sweep track-replay lint hooks format lock bench bench-serving bench-automl bench-learning-curve bench-leakage bench-modelling bench-other-companies bench-scale soak docs clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-21s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 venv: $(VENV)/run.stamp ## make the environment, .venv, and no more
 
@@ -165,6 +165,9 @@ bench-leakage: $(VENV)/run.stamp ## what the usual recipe claims on a random spl
 bench-modelling: $(VENV)/run.stamp ## measure the tables of the choice of model; MODELLING_ARGS="--data-dir FOLDER" adds your export
 	@$(IN_VENV) dvc repro --quiet
 	@$(IN_VENV) python -m benchmarks.modelling $(MODELLING_ARGS)
+
+bench-other-companies: $(VENV)/run.stamp ## the project on five invented kinds of companies whose truth is known, e.g. OTHER_ARGS="--of small --seeds 3"
+	@$(IN_VENV) python -m benchmarks.other_companies $(OTHER_ARGS)
 
 bench-scale: $(VENV)/run.stamp $(VENV)-polars/run.stamp ## what each stage costs by the size of the export, e.g. SCALE_ARGS="--sizes 0.1 1"
 	@$(IN_VENV) python -m benchmarks.scale --features ours pandas duckdb polars everything $(SCALE_ARGS)

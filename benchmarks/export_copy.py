@@ -36,7 +36,7 @@ def parts_parser(description: str, parts: Sequence[str], out: Path) -> argparse.
     out
         Folder of the page and its figures, unless another one is given.
     """
-    parser = argparse.ArgumentParser(description=description)
+    parser = figures_parser(description, parts, out)
     export = os.environ.get("CRM_EXPORT_DIR")
     parser.add_argument(
         "--data-dir",
@@ -45,6 +45,12 @@ def parts_parser(description: str, parts: Sequence[str], out: Path) -> argparse.
         help="your own export, beside the sample; default: CRM_EXPORT_DIR",
     )
     parser.add_argument("--first-cutoff", help="of the export's backtest; default: as in params.yaml")
+    return parser
+
+
+def figures_parser(description: str, parts: Sequence[str], out: Path) -> argparse.ArgumentParser:
+    """Return the parser of a measurement in parts, none of them an export; parameters as `parts_parser`."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "--of",
         nargs="*",
@@ -69,7 +75,11 @@ def chosen_parts(parts: Sequence[str], of: Sequence[str] | None, data_dir: Path 
 
 
 def make_snapshots(
-    folder: Path, export: Path, evaluate: Mapping[str, Any], contract: Path | None = None
+    folder: Path,
+    export: Path,
+    evaluate: Mapping[str, Any],
+    contract: Path | None = None,
+    keep_negatives: Mapping[str, Any] | None = None,
 ) -> None:
     """Copy the project to ``folder`` and make the snapshots of an export there.
 
@@ -83,11 +93,14 @@ def make_snapshots(
         What to set in the section ``evaluate`` of the copy's params.yaml.
     contract
         File of the export's contract; None: that of params.yaml.
+    keep_negatives
+        What to set in ``featurize.keep_negatives``; None: nothing.
     """
     copy_project(folder, export.resolve())
     path = folder / "params.yaml"
     params = yaml.safe_load(path.read_text(encoding="utf-8"))
     params["evaluate"].update(evaluate)
+    params["featurize"]["keep_negatives"].update(keep_negatives or {})
     if contract is not None:
         params["data"]["contract"] = str(contract)
     path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
