@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from benchmarks import leakage_page, modelling_page
+from benchmarks import leakage_page, modelling_page, other_companies_page
 from conversion.runtime.errors import InputError
 from conversion.runtime.files import read_json
 from tools.docs import contract_blocks
@@ -32,6 +32,7 @@ LEADS: Final = {
 LEAD_ROWS: Final = 10
 LEAKAGE: Final = "docs/explanation/random_splits.json"
 MODELLING: Final = "docs/explanation/modelling.json"
+OTHERS: Final = "docs/explanation/other_companies.json"
 # Beside the wings, in the order in which a reader of the modules wants them.
 OTHER_FOLDERS: Final = ("stages", "commands", "examples", "benchmarks", "tools/docs")
 HAZARD: Final = "The hazard\n----------\n"
@@ -46,6 +47,10 @@ def makers(root: Path) -> dict[str, Callable[[], str]]:
         "leads": partial(leads_block, root),
         **{name: partial(_measured, root / LEAKAGE, make) for name, make in leakage_page.BLOCKS.items()},
         **{name: partial(_measured, root / MODELLING, make) for name, make in modelling_page.BLOCKS.items()},
+        **{
+            name: partial(_measured, root / OTHERS, make)
+            for name, make in other_companies_page.BLOCKS.items()
+        },
         **contract_blocks.makers(root),
         "hazard": partial(hazard_block, root),
         "flow": partial(flow_block, root),
