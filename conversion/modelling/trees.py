@@ -42,7 +42,6 @@ class TreeScorer(Scorer):
         Their SHAP values.
     """
 
-    keeps_fits: ClassVar[bool] = True
     shap_: ShapTables | None = None
 
     @abstractmethod
@@ -149,6 +148,8 @@ class XGBoostScorer(TreeScorer):
     margin_ : numpy.float32
         The log-odds that the trees are added to.
     """
+
+    keeps_fits: ClassVar[bool] = True
 
     def estimator(self, monotone: NDArray[np.int64]) -> Any:
         """Return the unfitted booster with each column's constraint."""
