@@ -29,11 +29,16 @@ ACCOUNTS, WEEKS, SEED = 3000, 61, 7
 SHOWN: Final = ("roc_auc", "average_precision", "precision_at_10")
 
 
+def without_age(contract: Contract) -> Contract:
+    """Delete the day of sign-up from the attributes; companies are prospects from that day on as before."""
+    names = contract.companies
+    attributes = {name: each for name, each in names.attributes.items() if name != names.signed_up}
+    return contract.model_copy(update={"companies": names.model_copy(update={"attributes": attributes})})
+
+
 def without_sign_up(contract: Contract) -> Contract:
     """Return a contract that does not know when companies signed up."""
-    companies = contract.companies
-    attributes = {name: each for name, each in companies.attributes.items() if name != companies.signed_up}
-    companies = companies.model_copy(update={"signed_up": None, "attributes": attributes})
+    companies = without_age(contract).companies.model_copy(update={"signed_up": None})
     return contract.model_copy(update={"companies": companies})
 
 

@@ -29,6 +29,7 @@ from benchmarks import default_learners
 from benchmarks.export_copy import CONTRACT, figures_parser, make_snapshots
 from benchmarks.invented_behaviour import START, Kind
 from benchmarks.invented_companies import KINDS, cutoffs, invented, write_export
+from benchmarks.not_yet import without_age
 from benchmarks.other_companies_page import (
     BEST_RULE,
     LEVELS,
@@ -105,7 +106,7 @@ def measured(kind: Kind, seed: int) -> dict[str, Any]:
         data.train, data.snapshots, predictions, data.params, data.contract
     )
     without = {
-        SIGN_UP: lists_of(data._replace(contract=without_sign_up(data.contract)), made.truth),
+        SIGN_UP: lists_of(data._replace(contract=without_age(data.contract)), made.truth),
         SHARES: lists_of(fewer, made.truth),
     }
     with levels_not_doubled():
@@ -129,13 +130,6 @@ def lists_of(data: Data, truth: pd.DataFrame) -> pd.DataFrame:
     if found[ORACLE].isna().any():
         raise ValueError(f"{found[ORACLE].isna().sum()} of {len(found)} prospects have no known truth")
     return found
-
-
-def without_sign_up(contract: Contract) -> Contract:
-    """Delete the day of sign-up from the attributes; companies are prospects from that day on as before."""
-    names = contract.companies
-    attributes = {name: each for name, each in names.attributes.items() if name != names.signed_up}
-    return contract.model_copy(update={"companies": names.model_copy(update={"attributes": attributes})})
 
 
 @contextmanager

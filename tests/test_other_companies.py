@@ -204,7 +204,7 @@ def test_only_the_attribute_of_the_day_of_sign_up_is_deleted() -> None:
     contract = projects()
     signed_up = contract.companies.signed_up
     assert signed_up is not None
-    without = other_companies.without_sign_up(contract)
+    without = other_companies.without_age(contract)
     assert without.companies.signed_up == signed_up
     expected = {name for name in contract.companies.attributes if name != signed_up}
     assert set(without.companies.attributes) == expected

@@ -162,17 +162,15 @@ def file_changes(name: str, before: bytes | None, after: bytes | None) -> str:
     }
     if counts:
         lines.append(f"  by column: {', '.join(f'{column} {count}' for column, count in counts.items())}")
-    lines += _first("new", [key for key in new if key not in old])
-    lines += _first("gone", [key for key in old if key not in new])
+    lines += _first("new", [crm_excel.as_shown(key) for key in new if key not in old])
+    lines += _first("gone", [crm_excel.as_shown(key) for key in old if key not in new])
     lines += _first("changed", changed)
     return "\n".join(lines)
 
 
 def _first(what: str, found: list[str]) -> list[str]:
     more = f" and {len(found) - FIRST} more" if len(found) > FIRST else ""
-    return (
-        [f"  {what}: {'; '.join(crm_excel.as_shown(each) for each in found[:FIRST])}{more}"] if found else []
-    )
+    return [f"  {what}: {'; '.join(found[:FIRST])}{more}"] if found else []
 
 
 def _changed(key: str, old: Mapping[str, str], new: Mapping[str, str]) -> str:

@@ -72,17 +72,16 @@ def survey(contract: Contract) -> Survey:
     }
     encoded = [name for column, each in named.attributes.items() for name in encoded_names(column, each)]
     found: dict[str, list[Sequence[str]]] = {column: [] for column in categories}
-    counted_companies = 0
     for path in companies:
         table = _read_columns(path, ["id", named.converted, *encoded], list(categories.values()))
-        counted_companies += pq.read_metadata(path).num_rows
         for column, name in categories.items():
             found[column].append(table[name].cat.categories.tolist())
     counted = ["id", contract.usage.time, *contract.counts, *contract.usage.measures]
     weeks = [_read_columns(path, counted, [contract.usage.time])[contract.usage.time].min() for path in usage]
     categories_of = contract.attributes_of(Category)
     levels = {column: _union(categories_of[column], each) for column, each in found.items()}
-    return Survey(len(usage), counted_companies, min(week for week in weeks if not pd.isna(week)), levels)
+    count = sum(pq.read_metadata(path).num_rows for path in companies)
+    return Survey(len(usage), count, min(week for week in weeks if not pd.isna(week)), levels)
 
 
 def _read_columns(path: Path, needed: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:

@@ -68,8 +68,4 @@ def _blocks(params: Params, features: tuple[Feature, ...]) -> dict[str, dict[str
 
 def _with_own_levels(contract: Contract) -> tuple[str, ...]:
     """Name the categories whose levels are not grouped by the contract."""
-    return tuple(
-        name
-        for name, attribute in contract.companies.attributes.items()
-        if isinstance(attribute, Category) and not attribute.levels_by_group
-    )
+    return tuple(name for name, each in contract.attributes_of(Category).items() if not each.levels_by_group)

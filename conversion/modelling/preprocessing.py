@@ -275,11 +275,10 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         center, scale = _center_and_scale(self.scaling, columns)
         numbers = len(self.origins_)
         encoded = slice(numbers, numbers + len(self.category_columns_))
-        doubled = np.array(
-            [self.features[place].column in self.own_levels for place in self.category_origins_]
-        )
-        both = self.scaling == "standard" and len(doubled) > 0
-        center[encoded], scale[encoded] = 0.0, np.where(doubled, 1.0 / DOUBLE, 1.0) if both else 1.0
+        center[encoded], scale[encoded] = 0.0, 1.0
+        if self.scaling == "standard":
+            own = [self.features[place].column in self.own_levels for place in self.category_origins_]
+            scale[encoded] = np.where(own, 1.0 / DOUBLE, 1.0)
         self.center_, self.scale_ = center, scale
 
     def _sources(self) -> Floats:

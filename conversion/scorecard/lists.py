@@ -130,11 +130,10 @@ class Sums:
 
     def __init__(self, columns: dict[str, pd.Series], samples: int, seed: int) -> None:
         by_company = pd.DataFrame(columns).fillna(0.0)
-        self._columns = {str(name): place for place, name in enumerate(by_company.columns)}
         values = by_company.to_numpy(dtype=np.float64)
-        self._companies = (values > 0).sum(axis=0)
-        self._sums = values.sum(axis=0)
-        self._sampled = resampled_sums(values, samples, seed)
+        self._companies = dict(zip(by_company, (values > 0).sum(axis=0), strict=True))
+        self._sums = dict(zip(by_company, values.sum(axis=0), strict=True))
+        self._sampled = dict(zip(by_company, resampled_sums(values, samples, seed).T, strict=True))
 
     def rate(self, name: str) -> Interval:
         """Return the share of a part that converted."""
@@ -155,22 +154,19 @@ class Sums:
         value, sampled = self._ratio(name, below)
         if not self._has_no_spread(name):
             return percentile_interval(value, sampled)
-        companies, each = self._of(self._companies, f"n {name}"), self._of(self._sums, f"n {name}")
-        score = share_interval(self._of(self._sums, f"y {name}") / each, companies)
-        scale = each / self._of(self._sums, below)
+        rows = self._sums[f"n {name}"]
+        score = share_interval(float(self._sums[f"y {name}"] / rows), float(self._companies[f"n {name}"]))
+        scale = float(rows / self._sums[below])
         return Interval(value, score.low * scale, score.high * scale)
 
     def _has_no_spread(self, name: str) -> bool:
-        rows = self._of(self._sums, f"n {name}")
-        return rows > 0 and self._of(self._sums, f"y {name}") in (0.0, rows)
+        rows = self._sums[f"n {name}"]
+        return bool(rows > 0 and self._sums[f"y {name}"] in (0.0, rows))
 
     def _ratio(self, name: str, below: str) -> tuple[float, Floats]:
-        above, under = self._columns[f"y {name}"], self._columns[below]
-        value = divide(self._sums[above], self._sums[under])
-        return float(value), divide(self._sampled[:, above], self._sampled[:, under])
-
-    def _of(self, values: np.ndarray, column: str) -> float:
-        return float(values[self._columns[column]])
+        above = f"y {name}"
+        value = divide(self._sums[above], self._sums[below])
+        return float(value), divide(self._sampled[above], self._sampled[below])
 
 
 def sums_of(parts: dict[str, pd.DataFrame], samples: int, seed: int) -> Sums:
