@@ -94,7 +94,7 @@ def weighted_log_loss(label: np.ndarray, probability: np.ndarray, sample_weight:
 def in_tuning_weeks(as_of: pd.Series) -> pd.Series:
     """Return which rows lie in the last `TUNING_SHARE` of the weeks."""
     weeks = np.sort(as_of.unique())
-    return as_of >= weeks[-max(1, round(TUNING_SHARE * len(weeks)))]
+    return as_of.ge(weeks[-max(1, round(TUNING_SHARE * len(weeks)))])
 
 
 LIBRARIES = {"flaml": ("flaml", fit_flaml), "autogluon": ("autogluon.tabular", fit_autogluon)}

@@ -151,7 +151,7 @@ def first_state(kind: Kind, rng: np.random.Generator) -> State:
     count = kind.companies
     return State(
         mood=rng.normal(0, 0.7, count),
-        seats=1.0 + rng.poisson(0.6, count),
+        seats=(1 + rng.poisson(0.6, count)).astype(np.float64),
         alive=np.ones(count, dtype=np.bool_),
         users=np.zeros((REMEMBERED, count)),
         actions=np.zeros((REMEMBERED, count)),

@@ -132,17 +132,19 @@ def claims(data: Data, moments: pd.Series, seeds: int) -> dict[str, dict[str, di
     """Measure the usual recipe as its author does: by learner and measure, mean and range over the splits."""
     label = usual_recipe.is_customer(data.companies, data.as_of, data.contract)
     table = usual_recipe.features(data.companies, data.usage, moments, data.contract)
-    found = {}
+    found: dict[str, dict[str, dict[str, float]]] = {}
     for name, learner in LEARNERS.items():
         splits = pd.DataFrame(
             [usual_recipe.claim(table, label, data.companies["id"], learner, seed) for seed in range(seeds)]
         )
+        value, low, high = splits.mean(), splits.min(), splits.max()
         found[name] = {
-            measure: {key: round(float(value), 6) for key, value in each.items()}
-            for measure, each in splits.agg(["mean", "min", "max"])
-            .rename(index={"mean": "value", "min": "low", "max": "high"})
-            .to_dict()
-            .items()
+            measure: {
+                "value": round(float(value[measure]), 6),
+                "low": round(float(low[measure]), 6),
+                "high": round(float(high[measure]), 6),
+            }
+            for measure in splits.columns
         }
     return found
 
@@ -272,7 +274,7 @@ def snapshot_rows(data: Data, keys: pd.DataFrame) -> NDArray[np.float32]:
     rows: NDArray[np.float32] | None = None
     for as_of, places in keys.groupby("as_of").indices.items():
         some = data.companies.iloc[at[keys["id"].to_numpy()[places]]]
-        until = usual_recipe.up_to(some, as_of)
+        until = usual_recipe.up_to(some, pd.Timestamp(str(as_of)))
         described = usual_recipe.features(some, data.usage, until, data.contract).to_numpy()
         if rows is None:
             rows = np.empty((len(keys), described.shape[1]), dtype=np.float32)

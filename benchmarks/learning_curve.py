@@ -73,7 +73,7 @@ def share_of_oracle(
     weeks = [week for _, week in tested.groupby("as_of", sort=True)]
     scored = [
         week[["id", "as_of", "label", ORACLE]].assign(
-            **{MODEL: model.predict_proba(week)[:, 1], BASE_RATE: model.base_rate_}
+            **{MODEL: model.predict_proba(week)[:, 1], BASE_RATE: np.full(len(week), model.base_rate_)}
         )
         for week in weeks
     ]
@@ -128,12 +128,13 @@ def page(measured: pd.DataFrame, arguments: argparse.Namespace) -> str:
     }
     for name, title in titles.items():
         table = measured.groupby(["share", "model"], sort=True)[name].agg(["mean", "min", "max"])
+        by_share = dict(zip(table.index, table.to_numpy(), strict=True))
         converters = measured.groupby("share")["converters"].mean()
         lines += ["", f"## {title}", ""]
         lines.append("| converters | share of companies | " + " | ".join(arguments.model_types) + " |")
         lines.append("| --: " * (2 + len(arguments.model_types)) + "|")
         for share, count in converters.items():
-            cells = [cell(*table.loc[(share, model)]) for model in arguments.model_types]
+            cells = [cell(*by_share[share, model]) for model in arguments.model_types]
             lines.append(f"| {count:.0f} | {share:.3g} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

@@ -184,7 +184,7 @@ def list_measures(predictions: pd.DataFrame, score: Floats) -> dict[str, float]:
         ordered = truth[places][np.argsort(-score[places], kind="stable")]
         precision = {f"precision_at_{k}": ordered[:k].mean() for k in TOP_K}
         found.append({"average_precision": true_average_precision(ordered), **precision})
-    return {name: round(float(value), 6) for name, value in pd.DataFrame(found).mean().items()}
+    return {str(name): round(float(value), 6) for name, value in pd.DataFrame(found).mean().items()}
 
 
 def true_average_precision(ordered: Floats) -> float:

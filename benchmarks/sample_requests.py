@@ -61,7 +61,8 @@ class SampleRequests:
         schemas = self.document["components"]["schemas"]
         validator = Draft202012Validator(schemas["Summary"] | {"components": {"schemas": schemas}})
         for name in self.summary:
-            for value in ("x" * rng.randrange(1, 300), -1, [], {}, True, [[[]]]):
+            values: tuple[Any, ...] = ("x" * rng.randrange(1, 300), -1, [], {}, True, [[[]]])
+            for value in values:
                 if not validator.is_valid(wrong := {**self.summary, name: value}):
                     yield wrong
 

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import json
 import math
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -136,7 +137,11 @@ def link(source: str | Path, target: str | Path) -> None:
 
 
 def measured_features(
-    size: float, arguments: argparse.Namespace, folder: Path, usage_rows: int, done: dict
+    size: float,
+    arguments: argparse.Namespace,
+    folder: Path,
+    usage_rows: int,
+    done: Mapping[tuple[float, str, str], Row],
 ) -> Iterator[Row]:
     """Compare the engines' features on the first companies to the last bit; if they are equal, time them."""
     pythons = dict.fromkeys(arguments.features, sys.executable)
@@ -172,10 +177,9 @@ def said_by(command: list[str], folder: Path) -> str:
 def expect_equal(said: dict[str, str]) -> None:
     """Stop where two engines have different features: what they took then means nothing."""
     found = {name: json.loads(text)["features"] for name, text in said.items()}
-    first = next(iter(found), None)
-    for name, values in found.items():
-        if values != found[first]:
-            other = sorted(each for each in values if values[each] != found[first].get(each))
+    for (first, expected), (name, values) in itertools.pairwise(found.items()):
+        if values != expected:
+            other = sorted(each for each in values if values[each] != expected.get(each))
             sys.exit(f"{name} and {first} differ in {len(other)} features: {', '.join(other[:5])}")
 
 

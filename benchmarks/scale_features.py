@@ -19,7 +19,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -62,10 +62,11 @@ def main() -> None:
     engine = ENGINES[arguments.engine](task)
     started = time.process_time()
     tables = chunks(usage_files(), ["id", task.time, *task.columns], COMPANIES_AT_ONCE)
-    if arguments.check:
-        found = digests(engine(next(tables)))
-    else:
-        found = sums(named for table in tables for named in engine(table))
+    found: Mapping[str, str | float] = (
+        digests(engine(next(tables)))
+        if arguments.check
+        else sums(named for table in tables for named in engine(table))
+    )
     said = {"started": round(started, 2), "features": dict(sorted(found.items()))}
     sys.stdout.write(json.dumps(said) + "\n")
 
@@ -85,7 +86,7 @@ def task_of(files: list[Path]) -> Task:
     first = np.datetime64(min(each["min"] for each in ranges), "D")
     last = np.datetime64(max(each["max"] for each in ranges), "D")
     modules = [(name.lower(), each["actions"], each["users"]) for name, each in usage["modules"].items()]
-    return Task(time, tuple(modules), WINDOWS, first, int((last - first).astype(int)) // 7 + 1)
+    return Task(time, tuple(modules), WINDOWS, first, int((last - first) / np.timedelta64(7, "D")) + 1)
 
 
 def chunks(files: Iterable[Path], columns: list[str], companies: int) -> Iterator[pa.Table]:
@@ -128,6 +129,8 @@ def sums(found: Iterable[Named]) -> dict[str, float]:
 def by_ours(task: Task) -> Callable[[pa.Table], Iterator[Named]]:
     """Compute by the functions of ``featurize``, as it does: blocks of some companies at a time."""
     settings, at_once = settings_here(task)
+    import pandas as pd
+
     from conversion.data.timeline import week_number
     from conversion.features.catalogue import windowed_groups
     from conversion.features.usage_block import (
@@ -144,7 +147,7 @@ def by_ours(task: Task) -> Callable[[pa.Table], Iterator[Named]]:
         f"{column.name}_{window}w" for group in groups for window in task.windows for column in group.columns
     ]
     layout, windows = block_layout(settings), windows_of(settings)
-    first = int(week_number(task.first))
+    first = int(week_number(pd.DatetimeIndex([task.first]))[0])
     positions = np.arange(1, task.weeks + 1)
     # As many features at once as featurize computes, so that they stay in the processor's cache.
     inner = 5000 // len(names)

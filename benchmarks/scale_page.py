@@ -81,7 +81,7 @@ def exponent(points: list[tuple[float, float]]) -> float | None:
     if len({x for x, _ in logs}) < 2:
         return None
     mean_x, mean_y = (sum(each) / len(logs) for each in zip(*logs, strict=True))
-    return sum((x - mean_x) * (y - mean_y) for x, y in logs) / sum((x - mean_x) ** 2 for x, _ in logs)
+    return float(sum((x - mean_x) * (y - mean_y) for x, y in logs) / sum((x - mean_x) ** 2 for x, _ in logs))
 
 
 def series(rows: list[Row]) -> dict[tuple[str, str], list[Row]]:

@@ -44,7 +44,7 @@ def running(
     with log.open("wb") as said:
         process = subprocess.Popen(
             [part.format(port=port) for part in command],
-            cwd=folder, env=_environment(home, port) | (environment or {}), stdin=subprocess.DEVNULL,
+            cwd=folder, env=_environment(home, port) | dict(environment or {}), stdin=subprocess.DEVNULL,
             stdout=said, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     try:
@@ -81,7 +81,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) ->
             if connection.recv(12).endswith(b"200"):
                 return
         time.sleep(0.2)
-    sys.exit(f"{process.args} is not ready\n{log.read_text(errors='replace')[-4000:]}")
+    sys.exit(f"{process.args!r} is not ready\n{log.read_text(errors='replace')[-4000:]}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

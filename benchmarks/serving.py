@@ -30,6 +30,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -241,10 +242,8 @@ def measure_inside(folder: Path, rounds: int) -> dict[str, Inside]:
             where = [f"companies[{place}]." for place in range(BATCH)]
             parts: list[tuple[float, float, float]] = []
             for _ in range(2 + 3 * rounds):
-                parse, given = timed(lambda body=body: state.companies.adapter.validate_json(body))
-                infer, made = timed(
-                    lambda given=given, where=where: predict(state.predictor, given.companies, where)
-                )
+                parse, given = timed(partial(state.companies.adapter.validate_json, body))
+                infer, made = timed(partial(predict, state.predictor, given.companies, where))
                 version = state.predictor.version
                 answer = state.messages.predictions(predictions=made, model_version=version)
                 serialise, _ = timed(answer.model_dump_json)

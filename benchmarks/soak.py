@@ -271,6 +271,7 @@ def soak(port: int, worker: int, seconds: float, clients: int = CLIENTS, seed: i
 
 def worker_of(pid: int) -> int:
     """Find the worker among the children of a ``bentoml serve``."""
+    worker: int
     (worker,) = [child.pid for child in psutil.Process(pid).children() if "--worker-id" in child.cmdline()]
     return worker
 

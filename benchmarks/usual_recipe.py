@@ -127,7 +127,7 @@ def totals(usage: pd.DataFrame, moment: pd.Series, contract: Contract) -> pd.Dat
     known = known[known_at(known[week], known["id"].map(moment))]
     by_company = known.groupby("id")
     table = by_company[[*contract.counts, *contract.usage.measures]].agg(["sum", "mean", "max"])
-    table.columns = [f"{measure.lower()}_{how}" for measure, how in table.columns]
+    table.columns = table.columns.map(lambda column: f"{column[0].lower()}_{column[1]}")
     table["actions"] = table[[f"{name.lower()}_sum" for name in contract.actions]].sum(axis=1)
     table["users"] = table[[f"{name.lower()}_sum" for name in contract.users]].sum(axis=1)
     table["weeks"] = by_company.size()

@@ -13,10 +13,15 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.process_tree import MAXRSS_UNIT
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ACCOUNTS = 50_000
 DAYS = 600
@@ -38,8 +43,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="benchmark-") as temporary:
         for name in FILES:
             path = Path(temporary, name)
-            in_child(lambda path=path: write_events(path, events))
-            seconds, cpu, peak, rows = in_child(lambda path=path: count(path))
+            in_child(partial(write_events, path, events))
+            seconds, cpu, peak, rows = in_child(partial(count, path))
             size = path.stat().st_size / 1e6
             lines.append(
                 f"| {name} | {events} | {size:.0f} | {rows} | {seconds:.1f} | {cpu:.1f} | {peak / 1e6:.0f} |"
@@ -48,7 +53,7 @@ def main() -> None:
     sys.stdout.write("\n".join(lines) + "\n")
 
 
-def in_child(work) -> tuple[float, float, int, int]:
+def in_child(work: Callable[[], int | None]) -> tuple[float, float, int, int]:
     """Run in a fork; return its seconds, CPU seconds, peak bytes and the number that it returns.
 
     This process imports nothing heavy: a child's peak memory starts at what its parent had when it forked.
@@ -96,7 +101,7 @@ def write_events(path: Path, events: int) -> None:
             file.write_table(table)
 
 
-def made_events(events: int, *, distinct_users: bool) -> Iterator:
+def made_events(events: int, *, distinct_users: bool) -> Iterator[pa.Table]:
     import numpy as np
     import pyarrow as pa
 
