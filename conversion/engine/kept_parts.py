@@ -2,8 +2,9 @@
 
 DVC deletes the outputs of a stage before it starts. So parts are written into ``data/.work/``, which is no
 output of a stage and no dependency: ``<stage>-<fingerprint>/files/`` has the files under the paths that they
-will have in the project, ``<stage>-<fingerprint>/done/`` a JSON for each part that is done, with its summary.
-The fingerprint covers all that the files follow from. Another fingerprint is another folder.
+will have in the project, ``<stage>-<fingerprint>/done/`` a JSON for each part that is done, with its summary
+and the hashes of its files: a machine that loses its power may lose some of what was written last. The
+fingerprint covers all that the files follow from. Another fingerprint is another folder.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from conversion.runtime.files import read_value, reading, sha256, write_json, writing
-from conversion.runtime.parts import move_table
+from conversion.runtime.files import reading, sha256, write_json, writing
+from conversion.runtime.parts import move_table, part_path
 
 WORK: Final = Path("data/.work")
 SOURCE: Final = Path(__file__).resolve().parents[2]
@@ -47,18 +48,42 @@ class KeptParts:
     def mark(self, what: str, part: int, summary: Any) -> None:
         """Write that a part of a work is done, after all of its files; without a folder do nothing."""
         if self.folder is not None:
-            write_json(self._mark(self.folder, what, part), {"part": part, "summary": summary})
+            content = {"part": part, "summary": summary, "files": self._files_of(part)}
+            write_json(self._mark(self.folder, what, part), content)
 
     def done(self, what: str, parts: Iterable[int]) -> dict[int, Any]:
-        """Return the summaries of those of the parts of a work that are done, by part."""
+        """Return the summaries of those of the parts of a work that are done, by part.
+
+        A part whose files are not those that were there when it was marked counts as not done: it is made
+        again. So does one whose files a later work of the stage has written anew.
+        """
         if self.folder is None:
             return {}
-        marks = {part: self._mark(self.folder, what, part) for part in parts}
-        return {part: read_value(mark, "summary") for part, mark in marks.items() if mark.exists()}
+        marks = {part: _content(self._mark(self.folder, what, part)) for part in parts}
+        return {
+            part: content["summary"]
+            for part, content in marks.items()
+            if content is not None and content["files"] == self._files_of(part)
+        }
+
+    def _files_of(self, part: int) -> dict[str, str]:
+        """Hash the files of a part, by their paths in the project."""
+        files = sorted(self.root.rglob(part_path("", part, parts=2).name))
+        return {file.relative_to(self.root).as_posix(): hash_of(file) for file in files}
 
     @staticmethod
     def _mark(folder: Path, what: str, part: int) -> Path:
         return folder / "done" / re.sub(r"[^\w.-]+", "_", what) / f"part-{part:05d}.json"
+
+
+def _content(mark: Path) -> dict[str, Any] | None:
+    """Read what `KeptParts.mark` wrote; None if there is no such file, or a damaged one."""
+    with reading(mark):
+        try:
+            content = json.loads(mark.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
+    return content if isinstance(content, dict) and {"summary", "files"} <= content.keys() else None
 
 
 NOTHING_KEPT: Final = KeptParts(None)

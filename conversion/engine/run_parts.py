@@ -30,8 +30,9 @@ def run_parts(
     ----------
     function
         See `conversion.engine.engines.PartFunction`. It writes each file atomically under its final name,
-        below the folder ``root`` of ``kept``, which it is given by `functools.partial`. What it returns can
-        be written as JSON: numbers, texts, lists, mappings with texts as keys; no NaN.
+        that of `conversion.runtime.parts.part_path`, below the folder ``root`` of ``kept``, which it is given
+        by `functools.partial`. What it returns can be written as JSON: numbers, texts, lists, mappings with
+        texts as keys; no NaN.
     parts
         How many there are; one alone runs in this process.
     params

@@ -143,6 +143,46 @@ def test_a_run_that_fails_keeps_its_parts_and_leaves_the_files_in_place() -> Non
     assert contents("data/out") == {"x.json": "new"}
 
 
+@pytest.mark.parametrize(
+    ("damaged", "text"),
+    [
+        ("files/data/out/x.parquet/part-00001.parquet", "one"),
+        ("files/data/out/x.parquet/part-00001.parquet", None),
+        ("files/data/out/y.parquet/part-00001.parquet", ""),
+        ("done/work/part-00001.json", ""),
+        ("done/work/part-00001.json", '{"part": 1, "summ'),
+        ("done/work/part-00001.json", "[]"),
+        ("done/work/part-00001.json", '{"part": 1, "summary": {"rows": 3}}'),
+    ],
+)
+def test_a_part_that_is_damaged_or_lost_is_not_done(damaged: str, text: str | None) -> None:
+    """As a machine that lost its power leaves it: what was written last may be empty or gone."""
+    parts = {f"data/out/{name}.parquet/part-{part:05d}.parquet": "all" for name in "xy" for part in range(2)}
+    kept = ended_run(parts, done=1)
+    assert kept.folder is not None
+    kept.mark("work", 0, {"rows": 2})
+    file = kept.folder / damaged
+    assert file.exists()
+    if text is None:
+        file.unlink()
+    else:
+        file.write_text(text, encoding="utf-8")
+    assert kept.done("work", range(2)) == {0: {"rows": 2}}
+
+
+def test_a_part_that_a_later_work_wrote_anew_is_made_again_from_the_first_work_on() -> None:
+    """Or what the later work writes would be counted as what the first one wrote."""
+    file = "data/out/x.parquet/part-00000.parquet"
+    kept = ended_run({file: "first"}, done=0)
+    lay_out({file: "second"}, kept.root)
+    kept.mark("later work", 0, None)
+    assert kept.done("later work", [0]) == {0: None}
+    assert kept.done("work", [0]) == {}
+    lay_out({file: "first"}, kept.root)
+    kept.mark("work", 0, {"rows": 3})
+    assert kept.done("later work", [0]) == {}
+
+
 def test_other_runs_of_the_stage_are_removed_and_other_stages_stay() -> None:
     old, moving = WORK / f"stage-{'0' * 16}", WORK / f"stage-{'1' * 16}.moving"
     others = [WORK / f"stage-two-{'0' * 16}", WORK / f"load-{'0' * 16}"]
