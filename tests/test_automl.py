@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from joblib import Memory
 
 from benchmarks import automl
 from benchmarks.automl_worker import TUNING_SHARE, in_tuning_weeks, weighted_log_loss
@@ -23,6 +22,7 @@ from conversion.config.params_file import load_params
 from conversion.data.timeline import WEEK
 from conversion.evaluation import backtest
 from conversion.modelling import training
+from conversion.modelling.kept_fits import KeptFits
 from conversion.runtime.errors import UserError
 from conversion.runtime.files import write_json
 from conversion.stats.hashing import tie_break
@@ -90,7 +90,7 @@ def rows_of_our_fits(monkeypatch: pytest.MonkeyPatch) -> list[pd.DataFrame]:
     """Note what each model of the backtest is fitted on."""
     fits, make_model = [], training.make_model
 
-    def noted(params: Params, contract: Contract, memory: Memory | None) -> Any:
+    def noted(params: Params, contract: Contract, memory: KeptFits | None) -> Any:
         model = make_model(params, contract, memory)
         fit = model.fit_with_summary
 

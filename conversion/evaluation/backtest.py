@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from joblib import Memory, Parallel, delayed
+from joblib import Parallel, delayed
 
 from conversion.config.data_contract import Contract
 from conversion.config.params import Params
@@ -18,6 +18,7 @@ from conversion.evaluation.predictions import OUTCOMES, collected, places_among,
 from conversion.evaluation.prospect_slices import Slicer, slice_columns, slicers
 from conversion.evaluation.snapshot_source import SnapshotSource, SnapshotTable
 from conversion.features.rules import rules
+from conversion.modelling.kept_fits import KeptFits
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.training import fit_at
 from conversion.runtime.behind import results_of
@@ -47,7 +48,7 @@ def backtest(
     params: Params,
     contract: Contract,
     folder: Path | None = None,
-    memory: Memory | None = None,
+    memory: KeptFits | None = None,
 ) -> pd.DataFrame:
     """Score every prospect at every cutoff with a model fitted on what was known then.
 
@@ -131,7 +132,7 @@ def _fitted(
     refits: pd.DatetimeIndex,
     params: Params,
     contract: Contract,
-    memory: Memory | None,
+    memory: KeptFits | None,
 ) -> dict[pd.Timestamp, ConversionModel]:
     side_by_side = max(1, min(params.evaluate.jobs, MOST_ROWS // max(len(train), 1)))
     jobs = Parallel(n_jobs=side_by_side, backend="threading", return_as="generator")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from joblib import Memory
-
 from conversion.config.attribute_kinds import Category
 from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.features.compute import feature_definitions, feature_settings, summary_definitions
 from conversion.features.definitions import Feature
+from conversion.modelling.kept_fits import KeptFits
 from conversion.modelling.logistic_regression import LogisticRegressionScorer, squared_features
 from conversion.modelling.model import ENSEMBLE, ConversionModel
 from conversion.modelling.scorer import Scorer
@@ -23,7 +22,7 @@ FAMILIES: Final[dict[str, type[Scorer]]] = {
 }
 
 
-def make_model(params: Params, contract: Contract, memory: Memory | None = None) -> ConversionModel:
+def make_model(params: Params, contract: Contract, memory: KeptFits | None = None) -> ConversionModel:
     """Return the unfitted model that params.yaml asks for, of the features in ``features.groups``.
 
     ``memory`` is where fits are kept, see `conversion.modelling.kept_fits`; None: nowhere.

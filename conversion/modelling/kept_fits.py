@@ -7,27 +7,69 @@ depends on: values, labels, weights, settings, the code that calls the library, 
 
 from __future__ import annotations
 
+import hashlib
+import os
 import pickle
 from collections.abc import Callable
-from functools import partial
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import joblib
 import numpy as np
-from joblib import Memory
 from numpy.typing import NDArray
 
 from conversion.modelling.artifact import library_versions
-from conversion.runtime.files import writing
+from conversion.runtime.files import write_bytes, writing
 from conversion.stats.numeric import Floats
 
 Fit = Callable[[Floats, np.ndarray, np.ndarray, NDArray[np.int64]], Any]
 """From design matrix, labels, weights and each column's direction to a fitted estimator."""
+HASH_BYTES: Final = hashlib.sha256().digest_size
+
+
+@dataclass(frozen=True)
+class KeptFits:
+    """A folder with a file for each fit: the hash of its bytes, then the bytes."""
+
+    folder: Path
+
+    def read(self, key: str) -> bytes | None:
+        """Return a fit's bytes, and count it as used; None if there is none, or not as it was written."""
+        file = self._file(key)
+        try:
+            content = file.read_bytes()
+        except OSError:  # it is made again, and what prevents that is reported
+            return None
+        expected, fit = content[:HASH_BYTES], content[HASH_BYTES:]
+        if hashlib.sha256(fit).digest() != expected:
+            return None
+        with suppress(OSError):  # a folder of somebody else: when it was last used stays unknown
+            os.utime(file)
+        return fit
+
+    def write(self, key: str, fit: bytes) -> None:
+        """Keep a fit; see `writing` for errors."""
+        write_bytes(self._file(key), hashlib.sha256(fit).digest() + fit)
+
+    def drop_oldest(self, most_bytes: int) -> None:
+        """Remove files that were not used for longest until the rest has so many bytes; see `writing`."""
+        with writing(self.folder):
+            used = [(file.stat(), file) for file in self.folder.rglob("*") if file.is_file()]
+            left = sum(status.st_size for status, _ in used)
+            for status, file in sorted(used, key=lambda each: each[0].st_mtime_ns):
+                if left <= most_bytes:
+                    return
+                file.unlink(missing_ok=True)
+                left -= status.st_size
+
+    def _file(self, key: str) -> Path:
+        return self.folder / f"{key}.fit"
 
 
 def fitted_or_kept(
-    memory: Memory | None,
+    memory: KeptFits | None,
     fit: Fit,
     settings: tuple[Any, ...],
     columns: Floats,
@@ -36,6 +78,8 @@ def fitted_or_kept(
     monotone: NDArray[np.int64],
 ) -> Any:
     """Return the kept estimator, or fit one and keep it.
+
+    Nothing of the arrays but a hash is kept beside it.
 
     Parameters
     ----------
@@ -53,18 +97,12 @@ def fitted_or_kept(
     OutputError
         The folder cannot be written.
     """
-    make = partial(fit, columns, y, weight, monotone)
+    # What is read from bytes is the same, kept or not.
     if memory is None:
-        return pickle.loads(_fitted_bytes("", make))
-    with writing(Path(memory.location) / "conversion"):  # the folder that joblib makes for this package
-        kept = memory.cache(_fitted_bytes, ignore=["make"])
+        return pickle.loads(pickle.dumps(fit(columns, y, weight, monotone)))
     key = joblib.hash((settings, library_versions(), columns, y, weight, monotone))
-    return pickle.loads(kept(key, make))
-
-
-def _fitted_bytes(key: str, make: Callable[[], Any]) -> bytes:  # noqa: ARG001 - joblib finds the fit by its key
-    """Fit, and return the estimator as bytes: what is read from them is the same, kept or not.
-
-    Nothing of the arrays but the key's hash is kept beside it.
-    """
-    return pickle.dumps(make())
+    kept = memory.read(key)
+    if kept is None:
+        kept = pickle.dumps(fit(columns, y, weight, monotone))
+        memory.write(key, kept)
+    return pickle.loads(kept)

@@ -9,12 +9,11 @@ from collections.abc import Collection
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from joblib import Memory
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 
 from conversion.features.definitions import Feature
-from conversion.modelling.kept_fits import fitted_or_kept
+from conversion.modelling.kept_fits import KeptFits, fitted_or_kept
 from conversion.modelling.levels import Levels
 from conversion.modelling.preprocessing import Preprocessor
 from conversion.stats.numeric import Floats
@@ -47,7 +46,7 @@ class Scorer(BaseEstimator, ABC):  # type: ignore[misc]
     keeps_fits: ClassVar[bool] = False
     """Whether a fit can be kept: it depends on nothing but its arguments, the class's code and libraries."""
 
-    def __init__(self, hyperparameters: dict[str, Any], seed: int, memory: Memory | None = None) -> None:
+    def __init__(self, hyperparameters: dict[str, Any], seed: int, memory: KeptFits | None = None) -> None:
         self.hyperparameters = hyperparameters
         self.seed = seed
         self.memory = memory

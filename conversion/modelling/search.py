@@ -8,13 +8,13 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from joblib import Memory
 
 from conversion.config.data_contract import Contract
 from conversion.config.model_params import Span, search_space
 from conversion.config.param_types import Section
 from conversion.config.params import Params
 from conversion.modelling.families import make_model
+from conversion.modelling.kept_fits import KeptFits
 from conversion.runtime.progress import progress_bar
 from conversion.stats.losses import log_loss
 
@@ -58,7 +58,7 @@ def search(
     params: Params,
     contract: Contract,
     progress: bool = False,
-    memory: Memory | None = None,
+    memory: KeptFits | None = None,
 ) -> Search:
     """Search hyperparameters of the active family, or of each member, if ``train.search.trials`` is above 0.
 
@@ -100,7 +100,7 @@ def search_family(
     contract: Contract,
     family: str,
     progress: bool = False,
-    memory: Memory | None = None,
+    memory: KeptFits | None = None,
 ) -> Search:
     """Search one family's hyperparameters where `conversion.config.model_params.search_space` says.
 
@@ -142,7 +142,7 @@ def _with_model(params: Params, **changed: Any) -> Params:
 
 
 def _measure_of(
-    family: str, rows: pd.DataFrame, params: Params, contract: Contract, memory: Memory | None
+    family: str, rows: pd.DataFrame, params: Params, contract: Contract, memory: KeptFits | None
 ) -> Callable[[Section], float]:
     """Return the function from a family's block to its out-of-time log loss, rounded to `DECIMALS`."""
     values = make_model(_with_model(params, type=family), contract).learn_levels(rows).values(rows)

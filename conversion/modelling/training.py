@@ -6,13 +6,14 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from joblib import Memory, cpu_count
+from joblib import cpu_count
 from numpy.typing import NDArray
 
 from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.data.timeline import WEEK
 from conversion.modelling.families import hyperparameters, make_model
+from conversion.modelling.kept_fits import KeptFits
 from conversion.modelling.model import ConversionModel
 from conversion.modelling.search import Search, search
 from conversion.runtime.errors import ExportError
@@ -77,7 +78,7 @@ def fit_at(
     contract: Contract,
     *,
     explained: bool = True,
-    memory: Memory | None = None,
+    memory: KeptFits | None = None,
 ) -> ConversionModel:
     """Fit the whole recipe on what was known at ``as_of``, and the model of summaries beside it.
 
@@ -118,7 +119,7 @@ def search_and_fit_at(
     progress: bool = False,
     threads: int = 1,
     explained: bool = True,
-    memory: Memory | None = None,
+    memory: KeptFits | None = None,
 ) -> tuple[ConversionModel, Search]:
     """Fit as `fit_at` does, and return what the search found too.
 
