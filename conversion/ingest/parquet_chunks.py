@@ -147,9 +147,16 @@ def _common_type(column: str, types: list[tuple[str | None, pa.DataType]]) -> pa
                 "export the whole table again",
                 f"type {kind}",
             ).in_file(name)
-        fields = [pa.schema([(column, each)]) for each in (common, kind)]
+        # Arrow finds no type for a dictionary and its values, nor for two ways to keep texts.
+        fields = [pa.schema([(column, _plain(each))]) for each in (common, kind)]
         common = pa.unify_schemas(fields, promote_options="permissive").field(0).type
     return common
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """Return the type of a column's values, of a dictionary those in it; one type for views of texts."""
+    values = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return pa.large_string() if pa.types.is_string_view(values) else values
 
 
 def _family(kind: pa.DataType) -> str:

@@ -11,7 +11,9 @@ import pytest
 
 from conversion.ingest.columns import tables_of
 from conversion.ingest.export import read_export
+from conversion.ingest.faults import UnreadableError
 from conversion.ingest.folders import place_of, values_in
+from conversion.ingest.parquet_chunks import _common_type
 from conversion.ingest.tables import read_chunks
 from conversion.runtime.errors import ExportError
 from tests.broken_exports import Tables
@@ -103,6 +105,47 @@ def test_a_file_that_differs_is_named(
     fault = fault_of(folder)
     assert fault.startswith(f"usage_actions.parquet{place}: expected"), fault
     assert words in fault
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("text", [pa.string(), pa.large_string()])
+@pytest.mark.parametrize("index", [pa.int8(), pa.int32()])
+def test_a_column_may_be_a_dictionary_in_some_files(
+    tables: Tables, tmp_path: Path, first: int, text: pa.DataType, index: pa.DataType
+) -> None:
+    folder = write_export(tables, tmp_path)
+    whole = read_export(folder, hubspot()).tables[CUSTOMERS]
+    (folder / f"{CUSTOMERS}.csv").unlink()
+    split(tables[CUSTOMERS], folder / CUSTOMERS)
+    file = folder / CUSTOMERS / NAMES[first]
+    table = pq.read_table(file)
+    at = table.column_names.index("INDUSTRY")
+    column = table.column(at).cast(text).dictionary_encode().cast(pa.dictionary(index, text))
+    pq.write_table(table.set_column(at, "INDUSTRY", column), file)
+    assert pa.types.is_dictionary(pq.read_schema(file).field("INDUSTRY").type)
+    pd.testing.assert_frame_equal(read_export(folder, hubspot()).tables[CUSTOMERS], whole)
+
+
+KINDS = [
+    *(pa.null(), pa.bool_(), pa.int8(), pa.uint64(), pa.float16(), pa.float64(), pa.date32(), pa.date64()),
+    *(pa.string(), pa.large_string(), pa.string_view(), pa.binary()),
+    *(pa.timestamp(unit, zone) for unit in ("s", "ms", "us", "ns") for zone in (None, "UTC")),
+    *(pa.decimal128(digits, 2) for digits in (5, 38)),
+    *(pa.dictionary(pa.int8(), kind) for kind in (pa.string(), pa.large_string(), pa.int64())),
+    *(pa.dictionary(pa.int32(), kind) for kind in (pa.string(), pa.timestamp("us"))),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_types_of_two_files_go_together_or_are_refused(kind: pa.DataType) -> None:
+    for other in KINDS:
+        try:
+            common = _common_type("x", [("0.parquet", kind), ("1.parquet", other)])
+        except UnreadableError:
+            assert kind != other
+            continue
+        for each in (kind, other):
+            assert pa.chunked_array([pa.nulls(2, each)]).cast(common).null_count == 2
 
 
 def test_a_table_and_a_folder_of_its_name_are_one_too_many(tables: Tables, tmp_path: Path) -> None:
