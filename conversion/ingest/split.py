@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -24,8 +25,9 @@ from conversion.ingest.folders import Place
 from conversion.ingest.origin_leaks import RowOrder
 from conversion.ingest.whole_columns import Suspects, describe_faults
 from conversion.runtime.errors import ExportError
-from conversion.runtime.files import WITH_CHECKSUMS, read_parquet, writing
+from conversion.runtime.files import read_parquet, writing
 from conversion.runtime.parts import part_path
+from conversion.runtime.row_groups import parquet_writer
 from conversion.stats.hashing import part_of
 
 NO_FORMATS: Final[Formats] = {}
@@ -191,13 +193,14 @@ class _Writers:
         self.parts = parts
         self._paths = [part_path(path, part, parts) for part in range(parts)]
         self._open: list[parquet.ParquetWriter] = []
+        self._opened = ExitStack()
 
     def __enter__(self) -> _Writers:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        for writer in self._open:
-            writer.close()
+    def __exit__(self, *error: Any) -> None:
+        with writing(self._paths[0]):
+            self._opened.__exit__(*error)
 
     def write(self, rows: pd.DataFrame, part: np.ndarray) -> None:
         table = pa.Table.from_pandas(rows, preserve_index=False)
@@ -208,7 +211,7 @@ class _Writers:
             if not self._open:
                 self._paths[0].parent.mkdir(parents=True, exist_ok=True)
                 self._open = [
-                    parquet.ParquetWriter(path, table.schema, **WITH_CHECKSUMS) for path in self._paths
+                    self._opened.enter_context(parquet_writer(path, table.schema)) for path in self._paths
                 ]
             for at, writer in enumerate(self._open):
                 start = int(ends[at - 1]) if at else 0

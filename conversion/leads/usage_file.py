@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from conversion.runtime.files import VERIFIED, WITH_CHECKSUMS, copy_file, reading, replacing
+from conversion.runtime.files import VERIFIED, copy_file, reading, replacing
 from conversion.runtime.parts import parts_at
+from conversion.runtime.row_groups import parquet_writer
 
 GROUP_ROWS: Final = 131_072
 """Rows of a row group of merged rows."""
@@ -31,9 +32,7 @@ def copy_usage(source: Path, target: Path) -> None:
 def _merge(paths: list[Path], target: Path) -> None:
     with replacing(target) as temporary, ExitStack() as opened:
         cursors = [opened.enter_context(closing(_Cursor(path))) for path in paths]
-        writer = opened.enter_context(
-            pq.ParquetWriter(temporary, cursors[0].schema, compression="snappy", **WITH_CHECKSUMS)
-        )
+        writer = opened.enter_context(parquet_writer(temporary, cursors[0].schema))
         for group in _groups(_merged(cursors), cursors[0].schema):
             writer.write_table(group)
 

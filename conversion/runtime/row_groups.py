@@ -18,6 +18,20 @@ if TYPE_CHECKING:
 
 
 @contextmanager
+def parquet_writer(path: Path, schema: pa.Schema, compression: str = "snappy") -> Iterator[pq.ParquetWriter]:
+    """Open a Parquet file to write, with checksums, and close it at the end of the block."""
+    writer = pq.ParquetWriter(path, schema, compression=compression, **WITH_CHECKSUMS)
+    try:
+        yield writer
+    finally:
+        try:
+            writer.close()
+        finally:
+            # Where the disk is full, its destructor would try again and print a traceback.
+            writer.is_open = False
+
+
+@contextmanager
 def row_group_writer(path: Path, compression: str = "snappy") -> Iterator[Callable[[pd.DataFrame], None]]:
     """Give a function that appends tables of the same columns to a Parquet file, as row groups of their own.
 
@@ -30,8 +44,7 @@ def row_group_writer(path: Path, compression: str = "snappy") -> Iterator[Callab
             nonlocal writer
             if writer is None:
                 rows = pa.Table.from_pandas(table, preserve_index=False)
-                made = pq.ParquetWriter(path, rows.schema, compression=compression, **WITH_CHECKSUMS)
-                writer = opened.enter_context(made)
+                writer = opened.enter_context(parquet_writer(path, rows.schema, compression))
             else:
                 rows = as_first(table, writer.schema)
             writer.write_table(rows)
@@ -79,7 +92,7 @@ def copy_columns(
     there = file.schema_arrow
     fields = [each for each in there if each.name in columns]
     schema, names = pa.schema(fields, there.metadata), [each.name for each in fields]
-    with file, pq.ParquetWriter(target, schema, compression=compression, **WITH_CHECKSUMS) as writer:
+    with file, parquet_writer(target, schema, compression) as writer:
         for group in range(file.num_row_groups):
             with reading(source):
                 rows = file.read_row_group(group, names)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -22,6 +20,7 @@ from conversion.modelling.kept_fits import KeptFits, fitted_or_kept
 from conversion.runtime.errors import OutputError
 from tests.contract_files import hubspot
 from tests.conversion.modelling.fits import invented
+from tests.full_disk import full_disk
 from tests.pipeline import small_params
 
 GIVEN: dict[str, Any] = {
@@ -202,13 +201,6 @@ def test_the_fits_that_were_not_used_for_longest_are_dropped(
 
 
 def test_a_full_disk_is_one_message_and_leaves_no_half_of_a_fit(memory: KeptFits, tmp_path: Path) -> None:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (40, before[1]))
-        with pytest.raises(OutputError, match=r"\.fit: cannot be written: File too large"):
-            fitted_or_kept(memory, Counted(), **GIVEN)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, ignored)
+    with full_disk(40), pytest.raises(OutputError, match=r"\.fit: cannot be written: File too large"):
+        fitted_or_kept(memory, Counted(), **GIVEN)
     assert list(tmp_path.iterdir()) == []

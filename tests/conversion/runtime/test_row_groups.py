@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from conversion.runtime.errors import InputError
 from conversion.runtime.row_groups import as_first, copy_columns, row_group_writer, tables_of_values
+from tests.full_disk import full_disk
 
 TABLE = pd.DataFrame(
     {
@@ -111,3 +113,15 @@ def test_a_file_without_rows_is_copied(tmp_path: Path) -> None:
     LISTS[:0].to_parquet(tmp_path / "table.parquet")
     copy_columns(tmp_path / "table.parquet", tmp_path / "copy.parquet", ["id"])
     assert pd.read_parquet(tmp_path / "copy.parquet").columns.tolist() == ["id"]
+
+
+@pytest.mark.filterwarnings("error")  # of a destructor that fails too
+@pytest.mark.parametrize("most_bytes", [0, 100, 1000])
+def test_a_full_disk_is_one_error(tmp_path: Path, most_bytes: int) -> None:
+    with (
+        full_disk(most_bytes),
+        pytest.raises(OSError, match="File too large"),
+        row_group_writer(tmp_path / "x.parquet") as append,
+    ):
+        append(TABLE)
+    gc.collect()
