@@ -6,6 +6,7 @@ own, each atomically, so it does not matter where or how often it runs.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import importlib.util
 import logging
@@ -35,6 +36,8 @@ TRIMMED_BY_DASK: Final = 65536
 """By default Dask has workers give memory back after each large array, a quarter of what a part costs."""
 SECONDS_TO_ANSWER: Final = 30
 """How long a scheduler may take to answer, or to come back."""
+SECONDS_TO_REFUSE: Final = 5
+"""How much longer to wait for what answers, but not as a scheduler does."""
 SECONDS_TO_WORK: Final = 60
 """How long its first worker may take to be there."""
 ALLOWED_FAILURES: Final = 3
@@ -117,14 +120,10 @@ class DaskEngine(Engine):
                 )
                 yield stack.enter_context(Client(cluster, set_as_default=False))
                 return
-            try:
-                client = Client(self.address, timeout=SECONDS_TO_ANSWER, set_as_default=False)
-            except (OSError, ValueError) as error:
-                raise EngineError(
-                    f"engine.address: no Dask scheduler answers at {self.address}: {error}; start it, or set "
-                    "engine.address to null for a cluster on this machine; parts that are done are kept"
-                ) from error
-            stack.enter_context(client)
+            _require_answer(self.address)
+            client = stack.enter_context(
+                Client(self.address, timeout=SECONDS_TO_ANSWER, set_as_default=False)
+            )
             try:
                 client.wait_for_workers(1, timeout=SECONDS_TO_WORK)
             except TimeoutError as error:
@@ -132,6 +131,32 @@ class DaskEngine(Engine):
                     f"engine.address: the Dask scheduler at {self.address} has no workers; start them"
                 ) from error
             yield client
+
+
+def _require_answer(address: str) -> None:
+    """Check that a scheduler answers before a client is made: one that cannot be made keeps its thread.
+
+    Raises
+    ------
+    EngineError
+        None does, or the address is no address.
+    """
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    async def answer() -> None:
+        async with asyncio.timeout(SECONDS_TO_ANSWER + SECONDS_TO_REFUSE):
+            arguments = Security().get_connection_args("client")
+            await (await connect(address, SECONDS_TO_ANSWER, **arguments)).close()
+
+    try:
+        asyncio.run(answer())
+    except Exception as error:  # each way to connect has errors of its own
+        raise EngineError(
+            f"engine.address: no Dask scheduler answers at {address}: {str(error) or 'something else does'}; "
+            "start it, or set engine.address to null for a cluster on this machine; parts that are done are "
+            "kept"
+        ) from error
 
 
 class _Sent:

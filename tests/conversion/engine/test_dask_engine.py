@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
+import re
+import socketserver
 import subprocess
 import sys
 import threading
@@ -292,9 +294,41 @@ def test_a_scheduler_without_workers_is_one_message(
         cluster.stop()
 
 
-def test_a_wrong_address_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+WRONG_ADDRESSES = ("no://such", "foo", "inproc://x", "tls://127.0.0.1:9", "ucx://x:1", "tcp://[::")
+
+
+def require_one_message(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dask_engine, "SECONDS_TO_ANSWER", 1)
-    for address in (f"tcp://127.0.0.1:{free_port()}", "no://such"):
-        params = EngineParams(type="dask", workers=1, address=address)
-        with pytest.raises(EngineError, match=f"engine.address: no Dask scheduler answers at {address}"):
-            run_parts(jobs.square, 2, params, "parts")
+    monkeypatch.setattr(dask_engine, "SECONDS_TO_REFUSE", 1)
+    params = EngineParams(type="dask", workers=1, address=address)
+    threads = set(threading.enumerate())
+    message = f"engine.address: no Dask scheduler answers at {re.escape(address)}: .+; start it"
+    with pytest.raises(EngineError, match=message):
+        run_parts(jobs.square, 2, params, "parts")
+    assert set(threading.enumerate()) <= threads, "a thread that Dask leaves keeps the process from ending"
+
+
+@pytest.mark.parametrize("address", WRONG_ADDRESSES)
+def test_a_wrong_address_is_one_message(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    require_one_message(address, monkeypatch)
+
+
+def test_an_address_where_nothing_listens_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_one_message(f"tcp://127.0.0.1:{free_port()}", monkeypatch)
+
+
+def test_another_server_at_the_address_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socketserver.TCPServer(("127.0.0.1", 0), Silent) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        require_one_message(f"tcp://127.0.0.1:{server.server_address[1]}", monkeypatch)
+        server.shutdown()
+        thread.join()
+
+
+class Silent(socketserver.BaseRequestHandler):
+    """Take what is sent, and say nothing until the other side leaves."""
+
+    def handle(self) -> None:
+        while self.request.recv(4096):
+            pass
