@@ -22,7 +22,10 @@ _CELLS: Final = ([0, 0, 1, 1], [0, 1, 0, 1])
 """What happened and what was predicted, in each cell of `decision_counts`."""
 
 DECISION_METRICS: Final = (
-    Metric("threshold", "probability from which on a prospect is predicted to convert"),
+    Metric(
+        "threshold",
+        "probability from which on the last fit predicts a conversion; each list goes by its own fit's",
+    ),
     Metric("true_positives", "rows predicted to convert that do", HIGHER),
     Metric("false_positives", "rows predicted to convert that do not", LOWER),
     Metric("false_negatives", "rows that convert and were not predicted to", LOWER),

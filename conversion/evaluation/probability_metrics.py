@@ -30,8 +30,14 @@ PROBABILITY_METRICS: Final = (
         "1",
     ),
     Metric("base_rate_log_loss", "log loss of a model that gives everyone the prevalence known at the fit"),
-    Metric("base_rate_brier_score", "Brier score of that model"),
-    Metric("log_loss_ratio", "log loss over that model's; below 1 is better than the base rate", LOWER),
+    Metric(
+        "base_rate_brier_score", "Brier score of a model that gives everyone the prevalence known at the fit"
+    ),
+    Metric(
+        "log_loss_ratio",
+        "log loss over that of the prevalence known at the fit, given to everyone; below 1 is better than it",
+        LOWER,
+    ),
 )
 
 

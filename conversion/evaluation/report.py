@@ -72,10 +72,16 @@ EVALUATION_METRICS: Final = (
     *nested("ranking.<ranker>.", RANKING_METRICS, ". Mean over the lists"),
     *nested("model_minus_baseline.", DIFFERENCE_METRICS),
     *nested("probability.", PROBABILITY_METRICS, ". Over all rows"),
-    Metric("probability.expected_over_observed_by_month.<month>", "the same for the cutoffs of a month", "1"),
+    Metric(
+        "probability.expected_over_observed_by_month.<month>",
+        "`probability.expected_over_observed` of the lists of a month",
+        "1",
+    ),
     *(
         Metric(
-            f"summary_only_probability.{name}", f"the same as `probability.{name}`, for totals only", better
+            f"summary_only_probability.{name}",
+            f"`probability.{name}` of the model that knows totals only",
+            better,
         )
         for name, _, better in PROBABILITY_METRICS
     ),

@@ -22,24 +22,31 @@ from conversion.stats.resampling import percentiles
 _COUNTS: Final = ("prospects", "conversions", "converters", "prevalence")
 _RATIOS: Final = ("share_of_conversions", "expected_over_observed", "log_loss_ratio")
 """The measures that are a ratio of sums over the rows."""
-_RANKING: Final = ("roc_auc", "recall_at_<k>")
-"""The measures that are means over the cutoffs; their intervals are those of `slice_intervals`."""
+
+
+def _with_interval(metric: Metric) -> tuple[Metric, Metric, Metric]:
+    """Return a measure and the bounds of its interval."""
+    low, high = (
+        Metric(f"{metric.pattern}_{bound}", f"{end} end of its 95 % interval")
+        for bound, end in (("low", "lower"), ("high", "upper"))
+    )
+    return metric, low, high
+
 
 SLICE_METRICS: Final = (
     Metric("by", "how the prospects are split into slices"),
     Metric("slice", "the slice"),
     *LIST_METRICS,
     Metric("converters", "companies that convert"),
-    Metric("share_of_conversions", "share of all conversions"),
+    *_with_interval(Metric("share_of_conversions", "share of all conversions")),
     Metric("mean_probability", "mean predicted probability"),
-    *(metric for metric in PROBABILITY_METRICS if metric.pattern in _RATIOS[1:]),
-    *(
-        Metric(f"{name}_{bound}", f"{end} end of its 95 % interval")
-        for name in (*_RATIOS, *_RANKING)
-        for bound, end in (("low", "lower"), ("high", "upper"))
+    *(each for metric in PROBABILITY_METRICS if metric.pattern in _RATIOS for each in _with_interval(metric)),
+    *_with_interval(Metric("roc_auc", "ROC AUC among the slice's rows", HIGHER)),
+    *_with_interval(
+        Metric(
+            "recall_at_<k>", "share of the slice's conversions among the first k of the whole list", HIGHER
+        )
     ),
-    Metric("roc_auc", "ROC AUC among the slice's rows", HIGHER),
-    Metric("recall_at_<k>", "share of the slice's conversions among the first k of the whole list", HIGHER),
 )
 
 

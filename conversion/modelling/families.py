@@ -49,7 +49,10 @@ def make_model(params: Params, contract: Contract, memory: KeptFits | None = Non
 
 
 def hyperparameters(params: Params, contract: Contract) -> dict[str, Any]:
-    """Return the blocks of params.yaml that the model uses, as `Model.hyperparameters`; ``auto`` by names."""
+    """Return the blocks of params.yaml that the model uses, with the names that ``auto`` stands for.
+
+    They have the form of `ConversionModel.hyperparameters`.
+    """
     blocks = _blocks(params, feature_definitions(feature_settings(params.featurize, contract)))
     return {"members": blocks} if params.model.type == ENSEMBLE else blocks[params.model.type]
 
