@@ -8,16 +8,15 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
 
 from conversion.modelling.time_folds import OutOfTime, folds_with_conversions
 from conversion.stats.losses import log_odds, weighted_log_loss
+from conversion.stats.numeric import Floats
 from conversion.stats.portable_logistic_regression import PortableLogisticRegression
 from conversion.stats.portable_math import expit
 
 Method = Literal["none", "sigmoid", "isotonic"]
-Floats = NDArray[np.float64]
 METHODS: Final[tuple[Method, ...]] = ("none", "sigmoid", "isotonic")
 """The simplest first."""
 

@@ -25,10 +25,9 @@ from sklearn.preprocessing import (
 
 from conversion.features.definitions import Feature
 from conversion.modelling.levels import Levels
+from conversion.stats.numeric import Floats, Indices
 from conversion.stats.portable_math import log1p
 
-Floats = NDArray[np.float64]
-Indices = NDArray[np.intp]
 Encode = Callable[..., Floats]
 
 HEAVY_TAILED: Final = ("count", "duration", "share")

@@ -13,6 +13,7 @@ from conversion.config.params import TierProbabilities, Tiers
 
 TIERS: Final = (*TierProbabilities.model_fields, "low")
 """The names, highest first."""
+_ASCENDING: Final = np.array(TIERS[::-1])
 Probability = Field(ge=0, le=1)
 
 
@@ -39,11 +40,10 @@ def tier_cuts(probability: ArrayLike, tiers: Tiers, top_n: int) -> TierCuts:
     tiers, top_n
         ``score.tiers`` and ``score.top_n`` of params.yaml.
     """
-    given = tiers.model_dump()
     descending = -np.sort(-np.asarray(probability, dtype=np.float64))
-    if given["by"] == "probability" or not len(descending):
-        return TierCuts(**given["probability"])
-    ranks = {name: max(round(share * top_n), 1) for name, share in given["rank_share"].items()}
+    if tiers.by == "probability" or not len(descending):
+        return cuts_by_probability(tiers)
+    ranks = {name: max(round(share * top_n), 1) for name, share in tiers.rank_share.model_dump().items()}
     last = len(descending)
     return TierCuts(**{name: float(descending[min(rank, last) - 1]) for name, rank in ranks.items()})
 
@@ -71,9 +71,6 @@ def tier_of(probability: ArrayLike, cuts: TierCuts) -> NDArray[np.str_]:
     ascending = (cuts.medium, cuts.high, cuts.very_high)
     reached = np.searchsorted(ascending, np.asarray(probability), side="right")
     return np.asarray(_ASCENDING[reached])
-
-
-_ASCENDING: Final = np.array(TIERS[::-1])
 
 
 def empty_tiers(found: Collection[str]) -> list[str]:

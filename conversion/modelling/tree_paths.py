@@ -23,12 +23,10 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
+from conversion.stats.numeric import Bools, Floats, Indices
 from conversion.stats.portable_math import log
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -53,11 +51,11 @@ class Trees:
         Of the training snapshots at each node, as the library averages them, shape (nodes,).
     """
 
-    roots: NDArray[np.intp]
+    roots: Indices
     depth: int
-    column: NDArray[np.intp]
+    column: Indices
     threshold: Floats
-    children: NDArray[np.intp]
+    children: Indices
     value: Floats
     weight: Floats
 
@@ -113,15 +111,15 @@ class Trees:
             weight=weight,
         )
 
-    def below(self, nodes: NDArray[np.intp]) -> NDArray[np.intp]:
+    def below(self, nodes: Indices) -> Indices:
         """Return both children of each node, on a new last axis."""
         return np.asarray(self.children.reshape(-1, 2)[nodes])
 
-    def is_leaf(self, nodes: NDArray[np.intp]) -> NDArray[np.bool_]:
+    def is_leaf(self, nodes: Indices) -> Bools:
         """Return which nodes ask nothing."""
         return np.asarray(self.children[2 * nodes] == nodes)
 
-    def paths(self, columns: Floats) -> NDArray[np.intp]:
+    def paths(self, columns: Floats) -> Indices:
         """Return the nodes on each row's way down each tree, shape (depth + 1, rows, trees)."""
         # In single precision, as the libraries compare. Flat, so that one `take` finds row and column.
         values = columns.astype(np.float32).ravel()
@@ -134,11 +132,11 @@ class Trees:
             self.children.take(2 * nodes + above, out=paths[level + 1])
         return paths
 
-    def leaf_values(self, paths: NDArray[np.intp]) -> Floats:
+    def leaf_values(self, paths: Indices) -> Floats:
         """Return the values of the leaves that rows end in, shape (rows, trees)."""
         return np.asarray(self.value.take(paths[-1]))
 
-    def contributions(self, paths: NDArray[np.intp], columns: int) -> Floats:
+    def contributions(self, paths: Indices, columns: int) -> Floats:
         """Sum over trees what the splits on each row's way change, by the column that the split asks.
 
         Parameters

@@ -22,10 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conversion.modelling.tree_paths import Trees
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Indices = NDArray[np.intp]
+from conversion.stats.numeric import Bools, Floats, Indices
 
 DEEPEST: Final = 6
 """Depth of the deepest trees with tables.
