@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +23,8 @@ from conversion.simulation.vocabulary import CUSTOMERS, NONCUSTOMERS, USAGE_ACTI
 
 TRUTH: Final = "data/truth.parquet"
 TRUTH_OF_CALLS: Final = "truth_of_calls.json"
+LARGEST: Final = 10.0
+"""Log-hazard ratio, up or down; at about 700 hazards leave the range of floats."""
 NUMBERS: Final = {"id": "int64", "MRR": "float64"}
 """Columns that are read as numbers; the other cells stay as they are written."""
 log = logging.getLogger(__name__)
@@ -50,8 +54,7 @@ def read_table(folder: Path, name: str) -> pd.DataFrame:
     path = folder / f"{name}.csv"
     with reading(path):
         table: pd.DataFrame = pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""])
-        numbers = {name: kind for name, kind in NUMBERS.items() if name in table}
-        return table.astype(numbers)
+        return table.astype({column: kind for column, kind in NUMBERS.items() if column in table})
 
 
 def main() -> None:
@@ -90,14 +93,32 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", required=True, metavar="FOLDER", help="the folder to write to")
     parser.add_argument(
         "--effect",
-        type=float,
+        type=_number(-LARGEST, LARGEST),
         required=True,
         help="log-hazard ratio of a call: 0.7 doubles the hazard of the 30 days, 0 changes nothing",
     )
     parser.add_argument(
-        "--spread", type=float, default=0.0, help="standard deviation of it by company (default: 0)"
+        "--spread",
+        type=_number(0.0, LARGEST),
+        default=0.0,
+        help="standard deviation of it by company (default: 0)",
     )
     return parser.parse_args()
+
+
+def _number(least: float, most: float) -> Callable[[str], float]:
+    """Return an argument type for numbers between two."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"given {text!r}, should be from {least:g} to {most:g}")
+        return value
+
+    return read
 
 
 if __name__ == "__main__":

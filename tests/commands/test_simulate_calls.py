@@ -100,3 +100,23 @@ def test_without_a_delivered_list_there_is_nobody_to_call(
         run(simulate_calls.main)
     assert "no list was delivered" in caplog.text
     assert not (project / "called").exists()
+
+
+@pytest.mark.parametrize(
+    ("effect", "spread"),
+    [("nan", "0"), ("inf", "0"), ("1e6", "0"), ("much", "0"), ("1", "-0.1"), ("1", "nan")],
+)
+def test_an_effect_that_no_hazard_has_is_refused_before_anything_is_written(
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    effect: str,
+    spread: str,
+) -> None:
+    given = ["--export", "data/sample", "--out", "called", "--effect", effect, "--spread", spread]
+    monkeypatch.setattr("sys.argv", ["simulate_calls", *given])
+    with pytest.raises(SystemExit) as stopped:
+        run(simulate_calls.main)
+    assert stopped.value.code == 2
+    assert "given" in capsys.readouterr().err
+    assert not (project / "called").exists()
