@@ -13,7 +13,8 @@ from typing import Final
 import pandas as pd
 
 from conversion.config.params_file import load_params
-from conversion.evaluation.comparison import NEEDED, compare, comparison_text, middle, verdict
+from conversion.evaluation.comparison import NEEDED, compare, comparison_text, verdict
+from conversion.evaluation.ranking_metrics import middle
 from conversion.runtime.cli import CommandLine, run, whole_number
 from conversion.runtime.errors import ComparisonError
 from conversion.runtime.files import verified_parquet

@@ -15,8 +15,8 @@ from conversion.evaluation.comparison import (
     compare,
     comparison_text,
     measure_words,
-    middle,
 )
+from conversion.evaluation.ranking_metrics import middle
 from conversion.modelling.artifact import EXPECTED, verify_model
 from conversion.modelling.registered_versions import registry_key, write_registered
 from conversion.runtime.cli import CommandLine, run

@@ -14,7 +14,14 @@ from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.data.timeline import WEEK, week_number
 from conversion.evaluation.columns_on_disk import new_column
-from conversion.evaluation.predictions import OUTCOMES, collected, places_among, rows_by_cutoff, search
+from conversion.evaluation.predictions import (
+    OUTCOMES,
+    SUMMARY,
+    collected,
+    places_among,
+    rows_by_cutoff,
+    search,
+)
 from conversion.evaluation.prospect_slices import Slicer, slice_columns, slicers
 from conversion.evaluation.snapshot_source import SnapshotSource, SnapshotTable
 from conversion.features.rules import rules
@@ -27,7 +34,6 @@ from conversion.runtime.progress import progress_bar
 from conversion.stats.hashing import uniform_hash
 from conversion.stats.numeric import blocks
 
-SUMMARY: Final = "summary_only"
 RANKERS: Final = {
     "probability": "the model",
     SUMMARY: "the model that knows firmographics and lifetime totals only",

@@ -168,11 +168,6 @@ def common_rows(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     return rows.drop(columns="label_b")
 
 
-def middle(top_k: Sequence[int]) -> int:
-    """Choose the list length whose recall is compared by default."""
-    return top_k[len(top_k) // 2]
-
-
 def extent(predictions: pd.DataFrame) -> Extent:
     """Return what a backtest covers."""
     return Extent(

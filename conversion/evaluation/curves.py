@@ -22,6 +22,7 @@ from conversion.evaluation.predictions import (
     rows_by_cutoff,
     tables_by_cutoff,
 )
+from conversion.evaluation.ranking_metrics import middle
 from conversion.evaluation.slice_counts import ALL
 from conversion.evaluation.slice_metrics import calibration_by_group
 from conversion.stats.bins import quantile_edges
@@ -221,7 +222,7 @@ def precision_over_time_table(of: Resampled, top_k: Sequence[int]) -> pd.DataFra
         week, ``mean`` (over `SMOOTHED_LISTS` lists, the week's in the middle) and the bounds ``low`` and
         ``high`` of the mean's 95 % interval. In random order the precision is the share of all prospects.
     """
-    calls = sorted({top_k[0], top_k[len(top_k) // 2], top_k[-1]})
+    calls = sorted({top_k[0], middle(top_k), top_k[-1]})
     rankers = (MODEL, rule_in(of.predictions))
     found = first_calls(of, rankers, calls)
     shares = {RANKER_NAMES[ranker]: found[ranker].reached / found[ranker].called for ranker in rankers}

@@ -13,7 +13,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from conversion.evaluation.predictions import MODEL, ORACLE
+from conversion.evaluation.predictions import MODEL, ORACLE, SUMMARY
 from conversion.runtime.files import write_atomically
 
 # The palette of Okabe and Ito, which the colour-blind can distinguish.
@@ -21,11 +21,11 @@ COLOURS: Final = {
     MODEL: "#0072B2",
     "users_rule": "#D55E00",
     "actions_rule": "#CC79A7",
-    "summary_only": "#56B4E9",
+    SUMMARY: "#56B4E9",
     "random": "#777777",
     ORACLE: "#009E73",
 }
-STYLES: Final = {ORACLE: "--", "summary_only": (0, (5, 1)), "actions_rule": "-.", "random": ":"}
+STYLES: Final = {ORACLE: "--", SUMMARY: (0, (5, 1)), "actions_rule": "-.", "random": ":"}
 """Line styles of the rankers; the others are solid."""
 BLUE: Final = COLOURS[MODEL]
 ORANGE: Final = COLOURS["users_rule"]

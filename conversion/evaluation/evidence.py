@@ -9,8 +9,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from conversion.evaluation.backtest import SUMMARY
-from conversion.evaluation.predictions import MODEL, rows_by_cutoff
+from conversion.evaluation.predictions import MODEL, SUMMARY, rows_by_cutoff
 from conversion.modelling.evidence import Evidence, EvidenceBin
 from conversion.stats.distinct_counts import Distinct, DistinctCounts
 from conversion.stats.hashing import uniform_hash

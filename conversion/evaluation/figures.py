@@ -33,7 +33,7 @@ from conversion.evaluation.drawing import (
     ratio_axis,
 )
 from conversion.evaluation.first_calls import RULES
-from conversion.evaluation.predictions import MODEL, ORACLE, RANKER_NAMES
+from conversion.evaluation.predictions import MODEL, ORACLE, RANKER_NAMES, SUMMARY
 from conversion.stats.portable_math import log
 
 _RANKERS: Final = {name: ranker for ranker, name in RANKER_NAMES.items()}
@@ -203,7 +203,7 @@ def precision_recall_figure(table: pd.DataFrame) -> Figure:
 def probability_histogram_figure(table: pd.DataFrame, days: int) -> Figure:
     """Draw `probability_histogram_table` on logarithmic axes."""
     figure, axes = one_panel("Predicted probabilities of those that converted, and of the others", 9.0, 5.6)
-    looks = (("did not convert", COLOURS["summary_only"], 0.6, None), ("converted", ORANGE, 0.55, "//"))
+    looks = (("did not convert", COLOURS[SUMMARY], 0.6, None), ("converted", ORANGE, 0.55, "//"))
     for outcome, (name, colour, opacity, hatch) in zip(CLASSES, looks, strict=True):
         rows = table[table["outcome"] == outcome]
         edges = np.append(rows["probability_from"], rows["probability_to"].iloc[-1])

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from conversion.evaluation.predictions import MODEL
 from conversion.evaluation.probability_metrics import PROBABILITY_METRICS
-from conversion.evaluation.ranking_metrics import RANKING_METRICS
+from conversion.evaluation.ranking_metrics import RANKING_METRICS, middle
 from conversion.stats.metric import HIGHER, Metric, nested
 
 _PROBABILITY: Final = ("log_loss", "log_loss_ratio", "ece", "expected_over_observed")
@@ -53,7 +53,7 @@ def headline_numbers(result: dict[str, Any], top_k: tuple[int, ...]) -> dict[str
         Without what is undefined, such as the oracle's share if the truth is not known, or a recall of
         revenue if that is not recorded.
     """
-    first, middle, last = top_k[0], top_k[len(top_k) // 2], top_k[-1]
+    first, some, last = top_k[0], middle(top_k), top_k[-1]
     model, probability, seen = result["ranking"][MODEL], result["probability"], result["without_never_seen"]
     seen_model = seen.get("ranking", {}).get(MODEL, {})
     over_users_rule = result["model_minus_baseline"].get("users_rule", {})
@@ -62,9 +62,9 @@ def headline_numbers(result: dict[str, Any], top_k: tuple[int, ...]) -> dict[str
         "average_precision": model["average_precision"],
         "roc_auc": model["roc_auc"],
         f"precision_at_{first}": model[f"precision_at_{first}"],
-        f"recall_at_{middle}": model[f"recall_at_{middle}"],
+        f"recall_at_{some}": model[f"recall_at_{some}"],
         f"recall_at_{last}": model[f"recall_at_{last}"],
-        f"mrr_recall_at_{middle}": model.get(f"mrr_recall_at_{middle}"),
+        f"mrr_recall_at_{some}": model.get(f"mrr_recall_at_{some}"),
         "average_precision_over_users_rule": over_users_rule.get("average_precision"),
         "average_precision_without_never_seen": seen_model.get("average_precision"),
         "roc_auc_without_never_seen": seen_model.get("roc_auc"),

@@ -32,6 +32,9 @@ OUTCOMES: Final = ("id", "as_of", "label", REVENUE)
 MODEL: Final = "probability"
 """The column of the model's probability; every other ranker is a baseline."""
 
+SUMMARY: Final = "summary_only"
+"""The column of the probability from attributes and lifetime totals alone."""
+
 ORACLE: Final = "oracle"
 """The column of the true probability, where it is known; no ranker can be better."""
 
@@ -39,7 +42,7 @@ RANKER_NAMES: Final = {
     MODEL: "model",
     "users_rule": f"rule: most users, last {BASELINE_WEEKS} weeks",
     "actions_rule": f"rule: most actions, last {BASELINE_WEEKS} weeks",
-    "summary_only": "model that knows totals only",
+    SUMMARY: "model that knows totals only",
     "random": "random order",
     ORACLE: "best possible order (known on the sample)",
 }

@@ -46,6 +46,11 @@ LIST_METRICS: Final = (
 WEEKLY_METRICS: Final = (Metric("as_of", "the cutoff"), *LIST_METRICS, *RANKING_METRICS)
 
 
+def middle(top_k: Sequence[int]) -> int:
+    """Return the list length in the middle, for where one stands for all."""
+    return top_k[len(top_k) // 2]
+
+
 def measure_names(top_k: Sequence[int], revenue: bool = True) -> tuple[str, ...]:
     """Name the ranking measures for these list lengths, in the order of the columns of `weekly_measures`.
 

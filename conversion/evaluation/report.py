@@ -12,7 +12,6 @@ import pandas as pd
 
 from conversion.config.data_contract import Contract
 from conversion.config.params import Params
-from conversion.evaluation.backtest import SUMMARY
 from conversion.evaluation.bootstrap import Grouped, Resampled, resample
 from conversion.evaluation.business_metrics import BUSINESS_METRICS, business_measures
 from conversion.evaluation.cross_validation import CROSS_VALIDATION_METRICS, cross_validation
@@ -33,6 +32,7 @@ from conversion.evaluation.predictions import (
     MODEL,
     ORACLE,
     OUTCOMES,
+    SUMMARY,
     conversions_of,
     probability_counts,
     rank_orders,

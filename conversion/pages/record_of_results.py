@@ -11,6 +11,7 @@ import pandas as pd
 
 from conversion.config.data_contract import Contract
 from conversion.evaluation.predictions import MODEL, RANKER_NAMES
+from conversion.evaluation.ranking_metrics import middle
 from conversion.features.definitions import Feature
 from conversion.features.facts import facts_of
 from conversion.features.rules import rules
@@ -96,7 +97,7 @@ def record_of(
     evaluation, lists = results.evaluation, _lists(results)
     ranked = _ranked(evaluation["ranking"], top_k)
     rule = next((key for key in rules(contract) if key in evaluation["ranking"]), None)
-    middle = top_k[len(top_k) // 2]
+    length = middle(top_k)
     about = _about(results)
     ahead = [ahead_text(each) for each in rules_ahead(evaluation["ranking"])]
     few = few_text(about.converting_companies)
@@ -107,7 +108,7 @@ def record_of(
         lists=lists,
         rule=rule,
         lengths=tuple(top_k),
-        recall_length=middle,
+        recall_length=length,
         ranked=ranked,
         weeks=_weeks(results.weekly, rule),
         gains=_gains(results.gains),
@@ -117,7 +118,7 @@ def record_of(
             for name, measure in evaluation["probability"].items()
             if isinstance(measure, dict) and "value" in measure
         },
-        slices=_slices(results.slices, middle),
+        slices=_slices(results.slices, length),
         tiers=_tiers(evaluation["tiers"]),
         facts=_facts(results.importance, features, contract),
         business=_business(evaluation["business"], lists.count),

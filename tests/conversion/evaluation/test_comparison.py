@@ -13,7 +13,6 @@ from conversion.evaluation.comparison import (
     compare,
     comparison_text,
     extent,
-    middle,
     verdict,
 )
 from conversion.evaluation.ranking_metrics import weekly_measures
@@ -206,7 +205,3 @@ def test_the_text_says_what_only_one_covers() -> None:
     assert lines[2].startswith("compared on 3 lists, 300 companies, ")
     assert lines[3].startswith("of A's 4 lists, 300 companies, ")
     assert "; of B's 3 lists, 300 companies, " in lines[3]
-
-
-def test_the_list_length_is_the_middle_one() -> None:
-    assert [middle(top_k) for top_k in [(10, 50, 250), (10,), (10, 50)]] == [50, 10, 50]

@@ -11,6 +11,7 @@ from conversion.evaluation.predictions import companies_of, cutoffs_of, rank_ord
 from conversion.evaluation.ranking_metrics import (
     _ranking_measures,
     measure_names,
+    middle,
     ranked_list,
     weekly_measures,
 )
@@ -170,3 +171,7 @@ def test_lists_sorted_before_are_those_sorted_when_asked_for() -> None:
         assert list(sorted_before.orders) == RANKERS[:2]
         for ranker in RANKERS:
             assert sorted_before.order(ranker).tolist() == plain.order(ranker).tolist()
+
+
+def test_the_list_length_that_stands_for_all_is_the_middle_one() -> None:
+    assert [middle(top_k) for top_k in [(10, 50, 250), (10,), (10, 50)]] == [50, 10, 50]
