@@ -158,6 +158,8 @@ def _to_keep(counts: dict[_Kind, int], most: int) -> dict[_Kind, int]:
     kept = min(positives, max(most // 2, most - negatives))
     left = most - kept
     found = {kind: kept for kind in counts if kind.positive}
+    if not negatives:
+        return found
     *others, largest = sorted((kind for kind in counts if not kind.positive), key=counts.__getitem__)
     for kind in others:
         found[kind] = max(counts[kind] * left // negatives, 1)  # of none kept, nothing would be known

@@ -111,6 +111,14 @@ def test_too_many_positives_are_drawn_too(tmp_path: Path) -> None:
     np.testing.assert_allclose(kept, whole, rtol=1e-6)
 
 
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_snapshots_of_one_class_are_drawn_too(label: float, tmp_path: Path) -> None:
+    rows = pipeline().train.assign(label=label, weight=np.float32(1.0))
+    drawn = read_training(write(tmp_path / "train.parquet", rows), columns(), MOST, SEED)
+    assert len(drawn) == MOST
+    assert drawn["weight"].sum() == pytest.approx(len(rows), rel=1e-6)
+
+
 @pytest.mark.parametrize("model_type", ["logistic_regression", "xgboost"])
 def test_a_model_of_drawn_snapshots_has_the_probabilities_of_one_of_all(
     model_type: str, tmp_path: Path
