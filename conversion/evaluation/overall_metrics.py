@@ -23,7 +23,7 @@ from conversion.evaluation.predictions import (
     tables_by_cutoff,
 )
 from conversion.evaluation.probability_sums import ProbabilitySums, probability_sums
-from conversion.evaluation.ranking_metrics import MeanMeasures, measure_names, ranked_list
+from conversion.evaluation.ranking_metrics import Means, measure_names, ranked_list, ranking_measures
 from conversion.stats.metric import HIGHER, Metric
 from conversion.stats.numeric import Floats, divide, rounded
 
@@ -179,11 +179,12 @@ def _measured(
 
 def _ranking(of: Resampled, rankers: Sequence[str], top_k: Sequence[int]) -> _Measures:
     names = measure_names(top_k, REVENUE in of.predictions)
-    means = MeanMeasures(len(rankers), top_k, REVENUE in of.predictions, of.draws.samples)
+    means = Means(len(rankers), len(names), of.draws.samples)
     for samples, weights in of.draws.blocks():
         for cutoff in of.cutoffs():
             for place, ranker in enumerate(rankers):
-                means.add(place, ranked_list(cutoff, ranker), samples, weights)
+                measures = ranking_measures(ranked_list(cutoff, ranker), weights, top_k)
+                means.add(place, samples, measures)
     keys = [(ranker, name) for ranker in rankers for name in names]
     found = means.means().reshape(len(keys), -1)
     return {key: Measured(float(each[0]), each[1:]) for key, each in zip(keys, found, strict=True)}

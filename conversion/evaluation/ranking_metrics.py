@@ -95,7 +95,7 @@ def weekly_measures(
     rows = []
     for cutoff in cutoffs_of(predictions) if cutoffs is None else cutoffs:
         everyone = np.ones((1 + int(cutoff.company.max()), 1), dtype=np.uint8)
-        measures = _ranking_measures(ranked_list(cutoff, ranker), everyone, top_k)[:, 0]
+        measures = ranking_measures(ranked_list(cutoff, ranker), everyone, top_k)[:, 0]
         prospects, conversions = len(cutoff.label), int(cutoff.label.sum())
         rows.append((cutoff.as_of, prospects, conversions, conversions / prospects, *measures))
     names = measure_names(top_k, REVENUE in predictions)
@@ -154,50 +154,32 @@ def part_of(ranked: Ranked, member: Bools) -> Ranked:
     )
 
 
-class MeanMeasures:
-    """The means of ranking measures over the cutoffs where they are defined, for several lists a cutoff.
+class Means:
+    """Means over the cutoffs where measures are defined.
 
     Parameters
     ----------
-    lists
-        Lists of each cutoff.
-    top_k
-        List lengths.
-    revenue
-        Whether the conversions' revenue is recorded.
-    samples
-        Samples that the lists are measured on.
+    *shape
+        Lists of a cutoff, their measures, and the samples that these are taken of.
     """
 
-    def __init__(self, lists: int, top_k: Sequence[int], revenue: bool, samples: int) -> None:
-        self._top_k = top_k
-        self._total = np.zeros((lists, len(measure_names(top_k, revenue)), samples))
-        self._defined = np.zeros_like(self._total)
+    def __init__(self, *shape: int) -> None:
+        self._total = np.zeros(shape)
+        self._defined = np.zeros(shape)
 
-    def add(self, place: int, ranked: Ranked, samples: slice, weights: NDArray[np.integer]) -> None:
-        """Add a cutoff's list.
-
-        Parameters
-        ----------
-        place
-            Of the list among those of the cutoff.
-        ranked
-            From `ranked_list`.
-        samples, weights
-            Places of some samples, and how often each company is on their lists, companies by samples.
-        """
-        measures = _ranking_measures(ranked, weights, self._top_k)
+    def add(self, place: int, samples: slice, measures: Floats) -> None:
+        """Add the measures of a cutoff's list, by some of the samples; NaN where undefined."""
         known = ~np.isnan(measures)
         self._total[place, :, samples] += np.where(known, measures, 0.0)
         self._defined[place, :, samples] += known
 
     def means(self) -> Floats:
-        """Return lists by the measures of `measure_names` by samples; NaN where undefined at every cutoff."""
+        """Return lists by measures by samples; NaN where undefined at every cutoff."""
         return divide(self._total, self._defined)
 
 
-def _ranking_measures(ranked: Ranked, weights: NDArray[np.integer], top_k: Sequence[int]) -> Floats:
-    """Return the measures by samples of one list on which each company is as often as its weight says.
+def ranking_measures(ranked: Ranked, weights: NDArray[np.integer], top_k: Sequence[int]) -> Floats:
+    """Return the measures of `measure_names`, by samples, of a list with each company as often as its weight.
 
     Only the conversions' places matter, so weights are cumulated only up to those. Average precision takes
     the precision at a company's first copy: its further copies are not other converters, and counting them

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -13,12 +13,19 @@ from numpy.typing import NDArray
 from conversion.evaluation.bootstrap import Resampled
 from conversion.evaluation.first_calls import weights_before
 from conversion.evaluation.predictions import MODEL
-from conversion.evaluation.ranking_metrics import MeanMeasures, Ranked, measure_names, part_of, ranked_list
+from conversion.evaluation.ranking_metrics import (
+    Means,
+    Ranked,
+    measure_names,
+    part_of,
+    ranked_list,
+    ranking_measures,
+)
 from conversion.evaluation.slice_metrics import members_of, with_bounds
 from conversion.stats.numeric import Bools, Floats, divide
 from conversion.stats.resampling import percentiles
 
-_AUC: Final = measure_names((), revenue=False).index("roc_auc")
+_RANKING: Final = measure_names((), revenue=False)
 
 
 def with_ranking_intervals(slices: pd.DataFrame, of: Resampled, top_k: Sequence[int]) -> pd.DataFrame:
@@ -48,8 +55,8 @@ def with_ranking_intervals(slices: pd.DataFrame, of: Resampled, top_k: Sequence[
 def _measured(of: Resampled, slices: Sequence[tuple[str, str]], top_k: Sequence[int]) -> Floats:
     """Return slices by measures by samples."""
     draws = of.draws
-    auc = MeanMeasures(len(slices), (), False, draws.samples)
-    recalls = _MeanRecalls(len(slices), top_k, draws.samples)
+    ranking = Means(len(slices), len(_RANKING), draws.samples)
+    recalls = Means(len(slices), len(top_k), draws.samples)
     for samples, weights in draws.blocks():
         for cutoff in of.cutoffs():
             whole, order = replace(ranked_list(cutoff, MODEL), mrr=None), cutoff.order(MODEL)
@@ -58,34 +65,23 @@ def _measured(of: Resampled, slices: Sequence[tuple[str, str]], top_k: Sequence[
                 member = members_of(cutoff.rows, by, name)[order]
                 own.append(member[whole.position])
                 if own[-1].any():
-                    auc.add(place, part_of(whole, member), samples, weights)
-            recalls.add(whole, own, samples, weights)
-    found = np.concatenate((auc.means()[:, [_AUC]], recalls.means()), axis=1)
+                    ranking.add(place, samples, ranking_measures(part_of(whole, member), weights, ()))
+            for place, shares in enumerate(_recalls(whole, own, weights, top_k)):
+                recalls.add(place, samples, shares)
+    auc = ranking.means()[:, [_RANKING.index("roc_auc")]]
+    found = np.concatenate((auc, recalls.means()), axis=1)
     return np.asarray(found[..., 1:])  # behind everyone
 
 
-class _MeanRecalls:
-    """The mean share, over the cutoffs, of each slice's conversions that the first k of the list reach."""
-
-    def __init__(self, slices: int, top_k: Sequence[int], samples: int) -> None:
-        self._top_k = top_k
-        self._total = np.zeros((slices, len(top_k), samples))
-        self._known = np.zeros_like(self._total)
-
-    def add(self, whole: Ranked, own: Sequence[Bools], samples: slice, weights: NDArray[np.integer]) -> None:
-        """Add a cutoff: which conversions are each slice's own, and the weights of some samples."""
-        reached = _reached(whole, weights, self._top_k)
-        copies = np.take(weights, whole.company[whole.position], axis=0).astype(np.float32)
-        for place, mine in enumerate(own):
-            among = reached[:, mine[: reached.shape[1]]].sum(axis=1, dtype=np.float64)
-            shares = divide(among, copies[mine].sum(axis=0))
-            known = ~np.isnan(shares)
-            self._total[place, :, samples] += np.where(known, shares, 0.0)
-            self._known[place, :, samples] += known
-
-    def means(self) -> Floats:
-        """Return slices by list lengths by samples."""
-        return divide(self._total, self._known)
+def _recalls(
+    whole: Ranked, own: Sequence[Bools], weights: NDArray[np.integer], top_k: Sequence[int]
+) -> Iterator[Floats]:
+    """Yield the share of each slice's own conversions that the first k of the list reach, by samples."""
+    reached = _reached(whole, weights, top_k)
+    copies = np.take(weights, whole.company[whole.position], axis=0).astype(np.float32)
+    for mine in own:
+        among = reached[:, mine[: reached.shape[1]]].sum(axis=1, dtype=np.float64)
+        yield divide(among, copies[mine].sum(axis=0))
 
 
 def _reached(ranked: Ranked, weights: NDArray[np.integer], top_k: Sequence[int]) -> NDArray[np.float32]:

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from conversion.evaluation.predictions import companies_of, cutoffs_of, rank_orders
 from conversion.evaluation.ranking_metrics import (
-    _ranking_measures,
     measure_names,
     middle,
     ranked_list,
+    ranking_measures,
     weekly_measures,
 )
 from conversion.stats import hashing
@@ -158,7 +158,7 @@ class TestBootstrapWeights:
     def measure(week: pd.DataFrame, ranker: str, weight: np.ndarray) -> dict[str, float]:
         (cutoff,) = cutoffs_of(week, companies_of(week))
         column = weight[:, None].astype(np.uint8)
-        values = _ranking_measures(ranked_list(cutoff, ranker), column, TOP_K)[:, 0]
+        values = ranking_measures(ranked_list(cutoff, ranker), column, TOP_K)[:, 0]
         return dict(zip(measure_names(TOP_K), values, strict=True))
 
 
