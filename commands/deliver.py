@@ -9,13 +9,13 @@ import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from conversion.config.params import Params
 from conversion.config.params_file import load_params
 from conversion.delivery.call_list import Design
 from conversion.delivery.copies import copies_at, copy_delivery
-from conversion.delivery.crm_files import changes, out_files, read_files, write_files
+from conversion.delivery.crm_files import OutFiles, changes, out_files, read_files, write_files
 from conversion.delivery.gate import FILE, STOPPED, Gate, check, read_gate_inputs, tell
 from conversion.delivery.guards import one_at_a_time
 from conversion.delivery.leavers import FILE as LEFT
@@ -25,6 +25,7 @@ from conversion.delivery.publish import Publication, current, publish, require_c
 from conversion.delivery.reps import calls_a_week, reps_of
 from conversion.delivery.week import (
     Listed,
+    Week,
     about_delivery,
     read_listed,
     require_in_order,
@@ -53,7 +54,7 @@ def main() -> None:
 def deliver(params: Params, correction: str | None, is_dry: bool) -> None:
     """Deliver the list, or say what would go out."""
     listed = read_listed(ROOT)
-    files, as_of = listed.files, listed.files.manifest.as_of
+    as_of = listed.files.manifest.as_of
     reps = reps_of(params.deliver, listed.model.data_contract)
     design = Design.of(params.deliver, calls_a_week(reps, params.score))
     before = read_deliveries(ROOT)
@@ -63,11 +64,7 @@ def deliver(params: Params, correction: str | None, is_dry: bool) -> None:
     inputs = read_gate_inputs(ROOT, params, design.calls, listed.scored)
     gate = check(inputs, params, dt.datetime.now(tz=dt.UTC))
     if gate.status == "stop":
-        _say_verdict(gate)
-        if not is_dry:
-            tell(gate, ROOT, os.environ, params.gate.webhook)
-        log.error("the gate stopped the list; what was published stays, see %s", FILE)
-        sys.exit(STOPPED)
+        _stop(gate, params, is_dry)
     week = this_week(ROOT, listed, params, design, reps, last_before(before, as_of))
     made = out_files(week.tables.companies, as_of, params.deliver)
     for warning in made.warnings:
@@ -92,16 +89,32 @@ def deliver(params: Params, correction: str | None, is_dry: bool) -> None:
         log.warning("a newer list stays published", extra=_named(newer[-1]))
         _say(summary(week, f"{title}: {delivery.folder}"))
         return
+    folder = _publish(delivery, listed, week, made, params)
+    _say(summary(week, f"{title}: {folder}") + difference + "\n")
+    copy_delivery(folder, delivery, copies)
+
+
+def _stop(gate: Gate, params: Params, is_dry: bool) -> NoReturn:
+    """Say why the list must not go out, and exit."""
+    _say_verdict(gate)
+    if not is_dry:
+        tell(gate, ROOT, os.environ, params.gate.webhook)
+    log.error("the gate stopped the list; what was published stays, see %s", FILE)
+    sys.exit(STOPPED)
+
+
+def _publish(delivery: Delivery, listed: Listed, week: Week, made: OutFiles, params: Params) -> Path:
+    """Publish a delivery with its files for reps and CRMs; return the folder."""
 
     def write_more(folder: Path) -> None:
         write_files(folder, made)
         if week.left is not None:
             write_left(folder / LEFT, week.left)
 
-    folder = publish(ROOT, Publication(delivery, files, listed.scored.facts, params.score, write_more))
+    publication = Publication(delivery, listed.files, listed.scored.facts, params.score, write_more)
+    folder = publish(ROOT, publication)
     log.info("delivered", extra={**_named(delivery), "published": str(folder)})
-    _say(summary(week, f"{title}: {folder}") + difference + "\n")
-    copy_delivery(folder, delivery, copies)
+    return folder
 
 
 def _registered(listed: Listed) -> str | None:
