@@ -50,6 +50,7 @@ LEAST_CONVERTERS: Final = 5
 """Of fewer companies, a bootstrap cannot say how uncertain a measure is."""
 SMALLEST_PROBABILITY: Final = 1e-6
 _CURVE_POINTS: Final = 100
+_HISTOGRAM_BINS: Final = 40
 _CALLS: Final = np.concatenate((np.arange(FIRST_CALLS), np.arange(FIRST_CALLS, GAINS_CALLS, 10)))
 
 
@@ -239,15 +240,10 @@ def precision_over_time_table(of: Resampled, top_k: Sequence[int]) -> pd.DataFra
     return pd.concat(parts, ignore_index=True)[names].round(6)
 
 
-def probability_histogram_table(counts: Distinct, bins: int = 40) -> pd.DataFrame:
+def probability_histogram_table(counts: Distinct) -> pd.DataFrame:
     """Count the model's probabilities by class, in bins of equal width on a log scale.
 
-    Parameters
-    ----------
-    counts
-        See the module.
-    bins
-        Number of bins; probabilities below 1e-6 are in the first.
+    Probabilities below `SMALLEST_PROBABILITY` are in the first bin.
 
     Returns
     -------
@@ -256,13 +252,13 @@ def probability_histogram_table(counts: Distinct, bins: int = 40) -> pd.DataFram
     """
     probability = np.clip(counts.distinct, SMALLEST_PROBABILITY, 1.0)
     lowest = min(float(probability.min(initial=1.0)), 0.5)
-    edges = exp(np.linspace(float(log(lowest)), 0.0, bins + 1))
+    edges = exp(np.linspace(float(log(lowest)), 0.0, _HISTOGRAM_BINS + 1))
     # The outer bins hold the extremes, whatever the last bit of a rounded edge is.
-    number = np.clip(np.searchsorted(edges, probability, side="right") - 1, 0, bins - 1)
+    number = np.clip(np.searchsorted(edges, probability, side="right") - 1, 0, _HISTOGRAM_BINS - 1)
     parts = []
     rows = (counts.rows - counts.positives, counts.positives)
     for name, each in zip(CLASSES, rows, strict=True):
-        prospects = np.bincount(number, each, bins).astype(np.int64)
+        prospects = np.bincount(number, each, _HISTOGRAM_BINS).astype(np.int64)
         parts.append(
             pd.DataFrame(
                 {

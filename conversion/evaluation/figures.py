@@ -72,13 +72,16 @@ def reliability_figure(table: pd.DataFrame, days: int) -> Figure:
     axes.plot([low, 1], [low, 1], color=GREY, linestyle="--", label="exactly as often as predicted")
     # An interval that reaches 0 is drawn to the lower edge.
     axes.vlines(
-        *(predicted[seen], np.maximum(below[seen], low), above[seen]),
+        predicted[seen],
+        np.maximum(below[seen], low),
+        above[seen],
         color=BLUE,
         linewidth=1.6,
         label="95 % interval",
     )
     axes.plot(
-        *(predicted[seen], observed[seen]),
+        predicted[seen],
+        observed[seen],
         color=BLUE,
         marker="o",
         markersize=6,
@@ -87,7 +90,8 @@ def reliability_figure(table: pd.DataFrame, days: int) -> Figure:
     )
     if not seen.all():
         axes.plot(
-            *(predicted[~seen], np.full(int((~seen).sum()), low)),
+            predicted[~seen],
+            np.full(int((~seen).sum()), low),
             color=ORANGE,
             marker="v",
             linestyle="none",
@@ -129,8 +133,9 @@ def expected_over_observed_figure(table: pd.DataFrame) -> Figure:
 
 def gains_figure(table: pd.DataFrame, days: int) -> Figure:
     """Draw `gains_table`: the first dozens of calls of each list, and hundreds; of the rules the first."""
-    names = table["ranker"].unique()
-    drawn = [MODEL, next((rule for rule in RULES if RANKER_NAMES[rule] in names), ""), "random", ORACLE]
+    there = {_RANKERS.get(name) for name in table["ranker"].unique()}
+    rule = [rule for rule in RULES if rule in there][:1]
+    drawn = [ranker for ranker in (MODEL, *rule, "random", ORACLE) if ranker in there]
     longest = max(int(table["calls"].max()), 1)
     limits = [FIRST_CALLS, longest] if longest > FIRST_CALLS else [longest]
     title = f"Share of all conversions within {days} days that the first calls reach"
@@ -138,9 +143,7 @@ def gains_figure(table: pd.DataFrame, days: int) -> Figure:
     for axes, upto in zip(found, limits, strict=True):
         shown = table[table["calls"] <= upto]
         for ranker in drawn:
-            rows = shown[shown["ranker"] == RANKER_NAMES.get(ranker)]
-            if len(rows):
-                _draw_gains(axes, rows, ranker)
+            _draw_gains(axes, shown[shown["ranker"] == RANKER_NAMES[ranker]], ranker)
         of_drawn = shown[shown["ranker"].map(_RANKERS).isin(drawn)]
         # Without conversions there is no interval.
         top = float(of_drawn[["share_of_conversions", "high"]].fillna(0.0).max().max())
@@ -208,7 +211,8 @@ def probability_histogram_figure(table: pd.DataFrame, days: int) -> Figure:
         rows = table[table["outcome"] == outcome]
         edges = np.append(rows["probability_from"], rows["probability_to"].iloc[-1])
         axes.stairs(
-            *(rows["prospects"], edges),
+            rows["prospects"],
+            edges,
             fill=True,
             color=colour,
             alpha=opacity,
@@ -251,7 +255,8 @@ def _draw_gains(axes: Axes, rows: pd.DataFrame, ranker: str) -> None:
     if ranker in (MODEL, *RULES):
         draw_band(axes, rows["calls"], rows, colour)
     axes.plot(
-        *(rows["calls"], rows["share_of_conversions"]),
+        rows["calls"],
+        rows["share_of_conversions"],
         label=RANKER_NAMES[ranker],
         color=colour,
         linestyle=STYLES.get(ranker, "-"),
@@ -270,7 +275,8 @@ def _draw_over_time(axes: Axes, rows: pd.DataFrame, name: str) -> None:
             weeks, rows["precision"], color=colour, marker=mark, markersize=3.5, alpha=0.55, linestyle="none"
         )
     axes.plot(
-        *(weeks, rows["mean"]),
+        weeks,
+        rows["mean"],
         color=colour,
         linewidth=2.6 if ranker == MODEL else 2.0,
         linestyle=STYLES.get(ranker, "-"),

@@ -55,7 +55,8 @@ def _ranking_table(ranking: dict[str, Any], top_k: tuple[int, ...]) -> str:
     lines = [" " * 14 + "".join(f"{name:>24}" for name in measures)]
     for ranker, values in ranking.items():
         name = "model" if ranker == MODEL else ranker
-        lines.append(f"{name:<14}" + "".join(f"{_with_interval(values[name]):>24}" for name in measures))
+        cells = [_with_interval(values[measure], _three_digits) for measure in measures]
+        lines.append(f"{name:<14}" + "".join(f"{cell:>24}" for cell in cells))
     return "\n".join(lines)
 
 
@@ -76,10 +77,7 @@ def _tier_table(tiers: dict[str, Any], cutoffs: int) -> str:
     return "\n".join(lines)
 
 
-def _with_interval(
-    measure: dict[str, float | None], show: Callable[[float | None], str] | None = None
-) -> str:
-    show = show or _three_digits
+def _with_interval(measure: dict[str, float | None], show: Callable[[float | None], str]) -> str:
     return f"{show(measure['value'])} [{show(measure['low'])}, {show(measure['high'])}]"
 
 
