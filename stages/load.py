@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-import os
-import shutil
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -50,8 +47,9 @@ from conversion.ingest.plan_checks import check_plans
 from conversion.ingest.profile import profile
 from conversion.ingest.split import split_export
 from conversion.runtime.cli import run
-from conversion.runtime.files import is_leftover, read_parquet, write_json, write_parquet
+from conversion.runtime.files import read_parquet, write_json, write_parquet
 from conversion.runtime.parts import clear_table, move_table
+from conversion.runtime.scratch import scratch_folder
 
 TYPED: Final = Path("data/typed")
 CONTRACT: Final = Path("data/contract.json")
@@ -114,7 +112,7 @@ def load_parts(
     folder: Place, contract: Contract, own: str | None, parts: int, params: Params
 ) -> dict[str, Any]:
     """Do what `load_whole` does chunk by chunk and part by part, with the same messages and report."""
-    with scratch_folder() as scratch:
+    with scratch_folder(TYPED) as scratch:
         customers_of = partial(part_customers, scratch, contract, parts)
         split = split_export(folder, contract, own, scratch, parts, customers_of)
         first, last = (week.isoformat() for week in split.weeks)
@@ -159,20 +157,6 @@ def write_facts(last_days: Mapping[str, str] | None, parts: int) -> None:
         facts["parts"] = parts
     if facts:
         write_json(TYPED / "export.json", facts)
-
-
-@contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """Make a folder beside the typed tables, for those that are not checked yet; remove it in the end."""
-    for left in TYPED.parent.glob(f".{TYPED.name}.*.tmp"):
-        if is_leftover(left):
-            shutil.rmtree(left)
-    folder = TYPED.parent / f".{TYPED.name}.{os.getpid()}.tmp"
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

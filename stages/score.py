@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
-import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial, reduce
 from pathlib import Path
 from typing import Any, Final
@@ -52,9 +48,9 @@ from conversion.runtime.files import (
     reading,
     sha256,
     write_json,
-    writing,
 )
 from conversion.runtime.parts import parts_at
+from conversion.runtime.scratch import scratch_folder
 
 CONTRACT: Final = "data/contract.json"
 EXPORT: Final = "data/clean/export.json"
@@ -62,7 +58,6 @@ COMPANIES: Final = "data/clean/companies.parquet"
 USAGE: Final = "data/clean/usage.parquet"
 PERIODS: Final = "data/clean/subscriptions.parquet"
 INPUTS: Final = (COMPANIES, EXPORT, PERIODS, USAGE, TRAIN, LATEST, PREVIOUS, EVIDENCE)
-ASIDE: Final = ".aside-"
 log = logging.getLogger(__name__)
 
 
@@ -167,20 +162,6 @@ def read_drift(model: ConversionModel, as_of: str, params: Params) -> dict[str, 
     return feature_drift(train, latest, model.features, pd.Timestamp(as_of))
 
 
-@contextmanager
-def put_aside() -> Iterator[Path]:
-    """Give a folder for what is put aside while the list is made, and remove it in the end."""
-    for left in Path(FOLDER).glob(f"{ASIDE}*"):
-        shutil.rmtree(left, ignore_errors=True)
-    folder = Path(FOLDER) / f"{ASIDE}{os.getpid()}"
-    with writing(folder):
-        folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def main() -> None:
     """Read the model, the prospects and the evidence, write data/leads/ and metrics/drift.json."""
     params = load_params()
@@ -192,7 +173,7 @@ def main() -> None:
         "model_sha256": description["sha256"],
         "inputs": {path: sha256(path) for path in INPUTS},
     }
-    with put_aside() as folder:
+    with scratch_folder(Path(FOLDER)) as folder:
         parts = Parts(len(parts_at(LATEST)), folder)
         plan, prospects = plan_list(model, evidence, parts, as_of, params)
         very_high = write_list(plan, prospects, parts, about, params)

@@ -178,7 +178,7 @@ class ConversionModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         fits = [fit for model, values in both for fit in model._member_fits(values, y, sample_weight)]
         fitted = iter(fit_side_by_side(fits, threads))
         for model, values in both:
-            model._keep_members(dict(zip(model.scorers, fitted, strict=False)))
+            model._keep_members({family: next(fitted) for family in model.scorers})
             if explained:
                 model._learn_profile(values, sample_weight)
         self.summary_ = summary
