@@ -180,7 +180,7 @@ class Train(Section):
         description="weeks in which a training snapshot's weight halves; null: all weigh the same"
     )
     imputation: Literal["auto", "mean", "median", "most_frequent", "zero", "constant"] = Field(
-        description="how missing values are filled; auto: median, and most frequent of flags and ranges"
+        description="how missing values are filled; auto: median, but most frequent for flags and levels"
     )
     fill_value: float = Field(ge=-1e9, le=1e9, description="what imputation: constant fills in")
     scaling: Literal["standard", "minmax", "robust", "none"] = Field(description="scaling of numbers")
