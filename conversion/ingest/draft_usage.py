@@ -187,6 +187,12 @@ def _grain(time: Column, ids: Column, draft: UsageDraft) -> None:
         draft.notes.append(f"{time.name}: the table has {what}, not weeks; {remedy}")
     stamps = (time.codes + 1) * (int(ids.codes.max(initial=0)) + 2) + ids.codes + 1
     repeated = 1 - len(np.unique(stamps)) / max(len(stamps), 1)
+    if draft.of == "day" and repeated > 0.05:
+        draft.notes.append(
+            f"{repeated:.0%} of the rows repeat a company and day; load takes the largest of each count, and "
+            "refuses many: if a row is of a user, set grain to event, name its user, and make measures of "
+            "the counts; else sum the counts of a company and day"
+        )
     if weekdays[day] >= 0.99 and repeated > 0.05:
         draft.notes.append(
             f"{repeated:.0%} of the rows repeat a company and week; if a column names the module or user, "

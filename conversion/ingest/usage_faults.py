@@ -28,6 +28,12 @@ from conversion.ingest.usage_rows import MISSING_TEXTS, rejected_lines
 from conversion.runtime.errors import ExportError
 
 LINE_REMEDY: Final = "quote values that contain commas, complete lines that were cut off"
+DAY_REMEDY: Final = (
+    "if a row is of a user, set usage.grain to event, name its user, and make measures of the counts; "
+    "else sum the counts of a company and day, or remove copies of rows"
+)
+REPEATED_COMPANIES: Final = 20
+"""Companies with several rows a day from which on the table has another grain, not a few copies."""
 MEASURE: Final = f"{NUMBER}, within ±{MAX_MEASURE:.0e}"
 
 
@@ -111,6 +117,29 @@ def refuse_bad_rows(
         raise UnreadableError("the file", "rows after the header", "export the table again", "none")
     if faults:
         raise WeeklyCountsError(faults)
+
+
+def refuse_repeated_days(
+    engine: duckdb.DuckDBPyConnection, file: str, contract: Contract, repeated: int
+) -> None:
+    """Refuse a table of grain day that has several rows a day of many companies.
+
+    Raises
+    ------
+    WeeklyCountsError
+        `REPEATED_COMPANIES` or more have such days.
+    """
+    days = (
+        "FROM (SELECT id, date_trunc('day', moment) AS day FROM usage_rows WHERE NOT excluded "
+        "GROUP BY ALL HAVING count(*) > 1)"
+    )
+    companies = engine.execute(f"SELECT count(DISTINCT id) {days}").fetchall()[0][0]
+    if companies < REPEATED_COMPANIES:
+        return
+    first = engine.execute(f"SELECT id, strftime(day, '%Y-%m-%d') {days} ORDER BY ALL LIMIT {SHOWN_KEYS}")
+    keys = tuple(f"id {company} on {day}" for company, day in first.fetchall())
+    columns = f"{contract.usage.id} and {contract.usage.time}"
+    raise WeeklyCountsError([Fault(file, columns, "one row a company and day", DAY_REMEDY, repeated, keys)])
 
 
 def _cell_faults(engine: duckdb.DuckDBPyConnection, file: str, cell: Cell, rows: int) -> list[Fault]:

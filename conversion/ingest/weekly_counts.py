@@ -7,7 +7,8 @@ repeated row from a repeated event.
 Of days, actions are summed. The week's distinct users are not in such a table: the largest day is their lower
 bound and the sum of days their upper bound. The largest day is taken, as regular users come on most days, so
 that a sum would count them up to seven times. Of several rows of a company and day, the largest of each count
-is taken. A count below 0 makes the week's count the least of them, for the cleaning rule ``negative_count``.
+is taken, as they may be copies; a table full of them is refused, as its rows are of users, say. A count below
+0 makes the week's count the least of them, for the cleaning rule ``negative_count``.
 
 Of measures, the week has the sum of the values, the largest, or the latest, as the contract says.
 """
@@ -39,11 +40,14 @@ from conversion.ingest.usage_faults import (
     cells_of,
     counted_bad,
     refuse_bad_rows,
+    refuse_repeated_days,
 )
 from conversion.ingest.usage_rows import MissingColumnsError, create_rows, name_of, open_engine
 
 MAX_EVENT_NAMES: Final = 100_000
 """Different names of events; more are identifiers or messages, not names."""
+MAX_REPEATED: Final = 0.3
+"""Largest share of rows that may repeat a company and day; of more, they are of users, say."""
 DECIMALS: Final = 10
 """Decimals of the values of measures that are summed; more are rounded."""
 UNREADABLE: Final = (duckdb.IOException, duckdb.InvalidInputException, duckdb.ConversionException, OSError)
@@ -331,7 +335,10 @@ def _of_days(engine: duckdb.DuckDBPyConnection, file: str, contract: Contract) -
     if left_out:
         log.info("usage rows left out by usage.exclude", extra={"rows": left_out, "kept": rows})
     engine.execute(f"CREATE TABLE days AS {_days_query(contract)}")
-    if repeated := rows - engine.execute("SELECT count(*) FROM days").fetchall()[0][0]:
+    repeated = rows - engine.execute("SELECT count(*) FROM days").fetchall()[0][0]
+    if repeated > MAX_REPEATED * rows:
+        refuse_repeated_days(engine, file, contract, repeated)
+    if repeated:
         log.warning(
             "several rows of one company and day: the largest of each count is taken",
             extra={"rows": repeated},

@@ -194,6 +194,30 @@ def test_repeated_days_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixt
     assert record.__dict__["rows"] == 1
 
 
+def days_of(companies: int, rows: int) -> list[str]:
+    """One row of each company on one day, and on the next day some of each."""
+    ids = [f"c{number:02d}" for number in range(companies)]
+    once = [f"{name},2026-01-05,3,1,0" for name in ids]
+    return once + [f"{name},2026-01-06,{row + 1},1,0" for name in ids for row in range(rows)]
+
+
+def test_a_row_of_each_user_and_day_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, *days_of(companies=20, rows=3), header="account,at,done,people,sent")
+    with pytest.raises(WeeklyCountsError) as caught:
+        weekly_counts(path, of_days())
+    (fault,) = caught.value.faults
+    assert (fault.expected, fault.rows) == ("one row a company and day", 40)
+    assert fault.keys[0] == "id c00 on 2026-01-06"
+    assert "if a row is of a user" in fault.remedy
+
+
+@pytest.mark.parametrize(("companies", "rows"), [(19, 3), (40, 1)])
+def test_a_few_copies_of_days_are_read(companies: int, rows: int, tmp_path: Path) -> None:
+    lines = days_of(companies, rows)
+    path = written(tmp_path, *lines, *lines[:10], header="account,at,done,people,sent")
+    assert len(weekly_counts(path, of_days())) == companies
+
+
 GOOD = "a,u1,invoice.sent,2026-01-05 10:00,"
 BROKEN: dict[str, tuple[list[str], list[str]]] = {
     "times": (
