@@ -21,6 +21,7 @@ from conversion.ingest.contact_checks import expected_outcomes, is_known_outcome
 from conversion.ingest.faults import NAIVE, PRESENT, WHOLE, one_of
 from conversion.ingest.parsers import (
     Parser,
+    converting_parser,
     day_parser,
     flag_parser,
     parse_day,
@@ -193,7 +194,7 @@ def _company_columns(contract: Contract, table: str) -> Iterator[Column]:
             yield _value_column(companies.value, "companies.value", nullable=kind != "all")
     for name, attribute in companies.attributes.items():
         if attribute.history is None and name != companies.signed_up:
-            yield _attribute_column(name, attribute, f"companies.attributes.{name}")
+            yield _attribute_column(contract, name, attribute, f"companies.attributes.{name}")
     for name in companies.shown:
         yield Column(name, "companies.shown", parse_shown, "str", "str", as_is=True)
 
@@ -257,11 +258,12 @@ def _history_columns(
         since = Column(
             history.valid_from,
             f"{key}.valid_from",
-            parse_timestamp,
+            converting_parser(contract.usage.time_zone) if _converts_zones(contract) else parse_timestamp,
             "datetime64[us]",
             "datetime64[us]",
             nullable=False,
             checks=(_era(),),
+            adjust={NAIVE: "usage.time_zone"},
         )
         columns |= {
             history.id: columns.get(history.id, _id_column(contract, history.id, f"{key}.id")),
@@ -273,7 +275,7 @@ def _history_columns(
                 f"{contract_file or 'the contract'}: {key}: the attributes of table {history.table} share id "
                 f"and valid_from, and each has a value column of its own; change these, or use another table"
             )
-        columns[value] = _attribute_column(value, attribute, f"{key}.value", name)
+        columns[value] = _attribute_column(contract, value, attribute, f"{key}.value", name)
     return next(iter(shared))[0], list(columns.values())
 
 
@@ -308,11 +310,19 @@ def _id_column(contract: Contract, name: str, key: str) -> Column:
 
 def _day_column(contract: Contract, name: str, key: str) -> Column:
     """Describe a column of days; times with a zone or an offset are converted wherever those of usage are."""
-    usage = contract.usage
-    converted = usage.grain != "week" or usage.time_zone != "UTC"
-    parse = day_parser(usage.time_zone) if converted else parse_day
     adjust = {NAIVE: "usage.time_zone"}
-    return Column(name, key, parse, "datetime64[us]", "datetime64[us]", checks=(_era(),), adjust=adjust)
+    return Column(
+        name, key, _day_parser(contract), "datetime64[us]", "datetime64[us]", checks=(_era(),), adjust=adjust
+    )
+
+
+def _day_parser(contract: Contract) -> Parser:
+    return day_parser(contract.usage.time_zone) if _converts_zones(contract) else parse_day
+
+
+def _converts_zones(contract: Contract) -> bool:
+    """Return whether times with a zone or an offset are converted, instead of refused."""
+    return contract.usage.grain != "week" or contract.usage.time_zone != "UTC"
 
 
 def _value_column(name: str, key: str, nullable: bool) -> Column:
@@ -331,7 +341,9 @@ def _measure_column(name: str, key: str) -> Column:
     return Column(name, key, parse_number, "float64", "float64", checks=(number,))
 
 
-def _attribute_column(name: str, attribute: AnyAttribute, key: str, called: str | None = None) -> Column:
+def _attribute_column(
+    contract: Contract, name: str, attribute: AnyAttribute, key: str, called: str | None = None
+) -> Column:
     """Describe a column of an attribute's values, which a table of its history may call otherwise."""
     adjust = {"": f"companies.attributes.{called or name}"}
     column = Column(name, key, parse_text, "str", "str", adjust=adjust)
@@ -349,10 +361,11 @@ def _attribute_column(name: str, attribute: AnyAttribute, key: str, called: str 
     if isinstance(attribute, Date):
         return replace(
             column,
-            parse=parse_day,
+            parse=_day_parser(contract),
             dtype="datetime64[us]",
             final="datetime64[us]",
             checks=(_era(FIRST_ATTRIBUTE_DAY),),
+            adjust=adjust | {NAIVE: "usage.time_zone"},
         )
     if isinstance(attribute, Ordered) and attribute.cuts:
         return replace(column, parse=parse_number, dtype="float64", final="float64", checks=(bounded,))

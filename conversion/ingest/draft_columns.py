@@ -144,6 +144,19 @@ class Column:
         return self.kind in ("whole", "decimal")
 
 
+def is_refused_date(column: Column) -> bool:
+    """Return whether these are dates that ``load`` does not read; those with a time zone are converted."""
+    return column.kind == "date" and column.style not in ("", ZONED)
+
+
+def note_on_dates(column: Column) -> str:
+    """Say what ``load`` does with dates in another style than ``2019-12-31``."""
+    advice = "load reads dates like 2019-12-31"
+    if column.style == ZONED:
+        advice = "load converts them to usage.time_zone; of grain week, only if that is not UTC"
+    return f"{column.name}: dates {column.style}; {advice}"
+
+
 def describe(name: str, texts: pd.Series[Any], is_part: bool = False) -> Column:
     """Look at a column of text.
 
@@ -215,9 +228,9 @@ def _numbers(levels: list[str]) -> tuple[NDArray[np.float64], str]:
     if pc.all(pc.match_substring_regex(texts, f"^({_PLAIN_NUMBER.pattern})$")).as_py():
         return _finite(np.array(levels, dtype=np.float64)), ""
     numbers, styles = np.full(len(levels), np.nan), set()
-    comma = any(_COMMA.fullmatch(level) and not _GROUPED.fullmatch(level) for level in levels)
-    for place, written in enumerate(levels):
-        level = _CURRENCY.sub("", written)
+    amounts = [_CURRENCY.sub("", level) for level in levels]
+    comma = any(_COMMA.fullmatch(amount) and not _GROUPED.fullmatch(amount) for amount in amounts)
+    for place, (written, level) in enumerate(zip(levels, amounts, strict=True)):
         if level != written:
             styles.add("with a currency sign")
         if _PLAIN_NUMBER.fullmatch(level):

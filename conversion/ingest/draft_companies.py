@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from conversion.config.contract_types import MAX_ATTRIBUTES, MAX_LEVELS
 from conversion.config.data_contract import TAKEN
 from conversion.ingest.advice import is_date_for_range
-from conversion.ingest.draft_columns import Column, begins, words
+from conversion.ingest.draft_columns import Column, begins, is_refused_date, note_on_dates, words
 from conversion.ingest.draft_levels import ordered_ranges, ordered_words, yes_and_no
 from conversion.ingest.draft_roles import looks_like_id
 
@@ -124,8 +124,7 @@ def draft_companies(columns: dict[str, Column], paying: NDArray[np.bool_] | None
     for name, column in columns.items():
         if name in placed or name in draft.dropped or name in draft.attributes:
             continue
-        if column.style:
-            draft.notes.append(f"{name}: {column.kind} values {column.style}, which load may refuse")
+        _note_style(column, draft)
         _place(column, conversions, draft)
     return draft
 
@@ -170,7 +169,7 @@ def _place_other_dates(dates: dict[str, Column], conversions: Any, draft: Compan
     for name, column in dates.items():
         if name in taken:
             continue
-        if _role_of(name)[0] is not None or column.style:
+        if _role_of(name)[0] is not None or is_refused_date(column):
             draft.dropped[name] = "a date that is neither signed_up, converted nor ended by its name"
         elif why := why_dropped(column) or _leak(column, conversions):
             draft.dropped[name] = why
@@ -179,6 +178,8 @@ def _place_other_dates(dates: dict[str, Column], conversions: Any, draft: Compan
         else:
             why = "a date; the feature is its age in days; delete it if it is filled in or changed later"
             draft.attributes[name] = {"kind": "date"}, why
+            if column.style:
+                draft.notes.append(note_on_dates(column))
 
 
 def _role_of(name: str) -> tuple[str | None, int]:
@@ -240,8 +241,7 @@ def _check_order(dates: dict[str, Column], draft: CompanyDraft) -> None:
             )
     for guess in (draft.signed_up, draft.converted, draft.ended):
         if guess and dates[guess.column].style:
-            style = dates[guess.column].style
-            draft.notes.append(f"{guess.column}: dates {style}; load reads dates like 2019-12-31")
+            draft.notes.append(note_on_dates(dates[guess.column]))
 
 
 def _place_value(columns: dict[str, Column], conversions: Any, draft: CompanyDraft) -> None:
@@ -261,8 +261,14 @@ def _place_value(columns: dict[str, Column], conversions: Any, draft: CompanyDra
     yearly = "" if begins(names[0], ("mrr",)) is not None else "; should be an amount a month"
     others = f"; or {', '.join(names[1:])}" if names[1:] else ""
     draft.value = Guess(names[0], f"a number with such a name{yearly}{others}")
+    _note_style(columns[names[0]], draft)
     for name in names[1:]:
         draft.dropped[name] = f"an amount of customers, as {names[0]} is: known once they have converted"
+
+
+def _note_style(column: Column, draft: CompanyDraft) -> None:
+    if column.style:
+        draft.notes.append(f"{column.name}: {column.kind} values {column.style}, which load may refuse")
 
 
 def _place(column: Column, conversions: Any, draft: CompanyDraft) -> None:
@@ -309,7 +315,7 @@ def why_dropped(column: Column) -> str:
     found = set(words(column.name))
     if column.kind == "empty":
         return "it has no values"
-    if column.style and column.kind == "date":
+    if is_refused_date(column):
         return "a date"
     if looks_like_id(column.name) >= 2 or (found & CODES and len(column.levels) > 2):
         return "an id or code: it says nothing of how a company uses the product"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conversion.config.data_contract import TAKEN
-from conversion.ingest.draft_columns import Column, begins, words
+from conversion.ingest.draft_columns import Column, begins, note_on_dates, words
 from conversion.ingest.draft_companies import ENDED, VALUE, attribute_keys, why_dropped
 from conversion.ingest.draft_levels import yes_and_no
 from conversion.ingest.draft_roles import Roles, Table, looks_like_id, share_known
@@ -18,7 +18,9 @@ START: Final = ("start", "begin", "since", "from", "subscri", "activ", "paid", "
 END: Final = (*ENDED, "until", "stop")
 SUBSCRIBED: Final = ("subscri", "licen", "membership", "plan", "contract")
 """Beginnings of words in names of tables of subscriptions."""
-TRIALS: Final = {"trial", "trialing", "free", "free trial", "freemium", "demo", "test"}
+TRIALS: Final = {"free", "freemium", "demo", "test", "incomplete", "incomplete_expired"}
+"""Words for what nobody pays for; a subscription is incomplete where its first payment failed."""
+TRIAL_WORDS: Final = {"trial", "trialing"}
 """What rows are called that are not paid, in small letters."""
 FROM: Final = ("valid", "since", "from", "effective", "chang")
 CHANGED: Final = {"history", "histories", "changes", "versions", "changelog"}
@@ -125,20 +127,20 @@ def _trials(table: Table, others: set[str]) -> dict[str, list[str]]:
         pair = yes_and_no(column.levels)
         if pair and "trial" in words(name):
             found[name] = [pair[0]]
-        elif column.kind == "text" and (
-            trials := [level for level in column.levels if level.casefold() in TRIALS]
-        ):
+        elif column.kind == "text" and (trials := [level for level in column.levels if _is_unpaid(level)]):
             found[name] = trials
     return found
+
+
+def _is_unpaid(level: str) -> bool:
+    """Return whether nobody pays for such a subscription, as for a ``14-day trial``."""
+    return level.casefold() in TRIALS or bool(TRIAL_WORDS & set(words(level)))
 
 
 def notes_on_dates(draft: SubscriptionDraft, table: Table) -> list[str]:
     """Return what to change in the dates of subscriptions that are not as ``load`` reads them."""
     dates = [name for name in (draft.start, draft.end) if name is not None and table[name].style]
-    return [
-        f"{draft.table}: {name}: dates {table[name].style}; load reads dates like 2019-12-31"
-        for name in dates
-    ]
+    return [f"{draft.table}: {note_on_dates(table[name])}" for name in dates]
 
 
 def paying(draft: SubscriptionDraft, table: Table, ids: Column) -> NDArray[np.bool_]:

@@ -83,7 +83,7 @@ def find_roles(tables: dict[str, Table]) -> Roles | None:
     joined = [link for link in links if link.to == usage]
     by_pair: dict[tuple[str, str], float] = defaultdict(float)
     for link in joined:
-        by_pair[link.key, link.column] += link.score
+        by_pair[link.key, link.column] += link.score + _covered(tables, link)
     company_id, usage_id = max(by_pair, key=lambda pair: by_pair[pair])
     chosen = [link.table for link in joined if (link.key, link.column) == (company_id, usage_id)]
     companies, others = _without_overlap(list(dict.fromkeys(chosen)), company_id, tables)
@@ -128,6 +128,15 @@ def _score(key: str, ids: Column, column: str, others: Column) -> float:
     if shared < (0.05 if same and looks_like_id(key) else LEAST_SHARED):
         return 0.0
     return shared + 0.5 * same + 0.25 * (looks_like_id(key) + looks_like_id(column))
+
+
+def _covered(tables: dict[str, Table], link: _Link) -> float:
+    """Return which share of the ids in another table are keys of this one.
+
+    All ids of a small table, such as one of merged companies, may be there, and yet they are few of them.
+    """
+    referred = tables[link.to][link.column].keys
+    return len(tables[link.table][link.key].keys & referred) / max(len(referred), 1)
 
 
 def share_known(ids: Column, others: Column, of: int) -> float:

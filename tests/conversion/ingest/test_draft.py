@@ -329,6 +329,31 @@ def test_other_tables_are_reported(tmp_path: Path) -> None:
     assert found == {"table subscriptions", "table billing", "table offices"}
 
 
+def test_a_few_merged_ids_are_not_the_companies(tmp_path: Path) -> None:
+    tables = projects_export()
+    ids = tables["accounts"]["account_id"]
+    tables["accounts"] = tables["accounts"].rename(columns={"account_id": "id"})
+    old = [f"old-{number}" for number in range(15)]
+    tables["aliases"] = pd.DataFrame({"merged_id": old, "into_id": list(ids[:15])})
+    usage = tables["weekly_usage"]
+    tables["weekly_usage"] = usage.assign(account=[*old, *usage["account"][15:]])
+    contract, _ = drafted(tmp_path, tables)
+    assert (list(contract.companies.tables), contract.companies.id) == (["accounts"], "id")
+
+
+@pytest.mark.parametrize("sign", ["{} €", "€ {}", "{}€"])
+def test_amounts_with_a_currency_sign_and_decimal_commas_are_numbers(sign: str, tmp_path: Path) -> None:
+    tables = projects_export()
+    amounts = tables["accounts"]["arr"].map(
+        lambda amount: sign.format(f"{amount:,.2f}".translate(str.maketrans(",.", ".,"))), na_action="ignore"
+    )
+    tables["accounts"] = tables["accounts"].assign(arr=amounts)
+    contract, draft = drafted(tmp_path, tables)
+    assert contract.companies.value == "arr"
+    note = "arr: whole values with a currency sign and with a decimal comma, which load may refuse"
+    assert note in draft.notes
+
+
 def test_columns_called_as_those_of_the_project_are_left_out(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     columns = {name: rng.integers(20, 60, 200) for name in TAKEN}

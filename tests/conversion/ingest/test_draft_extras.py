@@ -259,6 +259,65 @@ def test_dates_of_subscriptions_that_load_does_not_read_are_noted(tmp_path: Path
     assert "subscriptions: start_date: dates like 12/31/2019; load reads dates like 2019-12-31" in draft.notes
 
 
+def zoned(tables: Tables) -> Tables:
+    """Give all dates but those of events a time of day and an offset, as warehouses write them."""
+    dates = {
+        "accounts": ["signed_up_on", "founded"],
+        "subscriptions": ["start_date", "end_date"],
+        "account_history": ["valid_from"],
+    }
+    found = dict(tables)
+    for name, columns in dates.items():
+        for column in columns:
+            days = found[name][column]
+            found[name] = found[name].assign(**{column: (days + "T01:30:00+02:00").where(days.notna())})
+    return found
+
+
+def test_dates_with_a_zone_are_attributes_that_load_reads(tmp_path: Path) -> None:
+    tables = events_export()
+    plain, _ = drafted(tmp_path / "plain", tables)
+    contract, draft = drafted(tmp_path / "zoned", zoned(tables))
+    assert contract.companies == plain.companies
+    assert not [note for note in draft.notes if "load reads dates like" in note]
+    assert len([note for note in draft.notes if "load converts them to usage.time_zone" in note]) >= 3
+    before = read_export(tmp_path / "plain", contract).tables
+    read = read_export(tmp_path / "zoned", contract).tables
+    for name in ("signed_up_on", "founded"):  # 01:30 with this offset is the day before in UTC
+        assert ((before["accounts"][name] - read["accounts"][name]) == pd.Timedelta(days=1)).all()
+    moved = before["account_history"]["valid_from"] - read["account_history"]["valid_from"]
+    assert (moved == pd.Timedelta(minutes=30)).all()
+
+
+@pytest.mark.parametrize("word", ["trial_expired", "14-day trial", "Trialing", "incomplete_expired"])
+def test_what_nobody_pays_for_is_found_in_other_words(word: str, tmp_path: Path) -> None:
+    tables = events_export()
+    subscriptions = tables["subscriptions"].drop(columns="plan", errors="ignore")
+    status = pd.Series("active", index=subscriptions.index).where(subscriptions.index % 4 != 0, word)
+    tables["subscriptions"] = subscriptions.assign(status=status)
+    found = drafted(tmp_path, tables)[0].companies.subscriptions
+    assert found is not None
+    assert found.trials["status"] == (word,)
+
+
+def test_several_rows_of_a_day_are_noted(tmp_path: Path) -> None:
+    tables = events_export()
+    rng = np.random.default_rng(2)
+    rows = 2000
+    tables["daily"] = pd.DataFrame(
+        {
+            "account_id": rng.choice(tables["accounts"]["account_id"][:20], rows),
+            "user": rng.choice(["u1", "u2", "u3"], rows),
+            "day": days(rng, rows),
+            "invoices_sent": rng.integers(0, 9, rows),
+        }
+    )
+    del tables["log"]
+    contract, draft = drafted(tmp_path, tables)
+    assert contract.usage.grain == "day"
+    assert any("of the rows repeat a company and day" in note for note in draft.notes)
+
+
 def test_load_converts_the_zones_of_events_as_the_draft_says(tmp_path: Path) -> None:
     tables = events_export()
     log = tables["log"]
