@@ -32,6 +32,8 @@ DAY_REMEDY: Final = (
     "if a row is of a user, set usage.grain to event, name its user, and make measures of the counts; "
     "else sum the counts of a company and day, or remove copies of rows"
 )
+MAX_REPEATED: Final = 0.3
+"""Largest share of rows that may repeat a company and day; of more, they are of users, say."""
 REPEATED_COMPANIES: Final = 20
 """Companies with several rows a day from which on the table has another grain, not a few copies."""
 MEASURE: Final = f"{NUMBER}, within ±{MAX_MEASURE:.0e}"
@@ -119,27 +121,32 @@ def refuse_bad_rows(
         raise WeeklyCountsError(faults)
 
 
-def refuse_repeated_days(
-    engine: duckdb.DuckDBPyConnection, file: str, contract: Contract, repeated: int
-) -> None:
-    """Refuse a table of grain day that has several rows a day of many companies.
+def refuse_repeated_days(engine: duckdb.DuckDBPyConnection, file: str, contract: Contract) -> None:
+    """Refuse a table of grain day that has several rows a day of many companies; copies do not count.
 
     Raises
     ------
     WeeklyCountsError
-        `REPEATED_COMPANIES` or more have such days.
+        More than `MAX_REPEATED` of the rows repeat a company and day, of `REPEATED_COMPANIES` or more.
     """
-    days = (
-        "FROM (SELECT id, date_trunc('day', moment) AS day FROM usage_rows WHERE NOT excluded "
-        "GROUP BY ALL HAVING count(*) > 1)"
+    engine.execute(
+        "CREATE TEMP TABLE rows_of_days AS SELECT id, date_trunc('day', moment) AS day, count(*) AS rows "
+        "FROM (SELECT DISTINCT * FROM usage_rows WHERE NOT excluded) GROUP BY ALL"
     )
-    companies = engine.execute(f"SELECT count(DISTINCT id) {days}").fetchall()[0][0]
-    if companies < REPEATED_COMPANIES:
+    rows, repeated, companies = engine.execute(
+        "SELECT sum(rows), sum(rows - 1), count(DISTINCT id) FILTER (rows > 1) FROM rows_of_days"
+    ).fetchall()[0]
+    if repeated <= MAX_REPEATED * rows or companies < REPEATED_COMPANIES:
         return
-    first = engine.execute(f"SELECT id, strftime(day, '%Y-%m-%d') {days} ORDER BY ALL LIMIT {SHOWN_KEYS}")
+    first = engine.execute(
+        "SELECT id, strftime(day, '%Y-%m-%d') FROM rows_of_days WHERE rows > 1 ORDER BY ALL LIMIT ?",
+        [SHOWN_KEYS],
+    )
     keys = tuple(f"id {company} on {day}" for company, day in first.fetchall())
     columns = f"{contract.usage.id} and {contract.usage.time}"
-    raise WeeklyCountsError([Fault(file, columns, "one row a company and day", DAY_REMEDY, repeated, keys)])
+    raise WeeklyCountsError(
+        [Fault(file, columns, "one row a company and day", DAY_REMEDY, int(repeated), keys)]
+    )
 
 
 def _cell_faults(engine: duckdb.DuckDBPyConnection, file: str, cell: Cell, rows: int) -> list[Fault]:

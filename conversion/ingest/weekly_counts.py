@@ -35,6 +35,7 @@ from conversion.ingest.faults import SHOWN_KEYS, Fault, UnreadableError, one_lin
 from conversion.ingest.folders import Place, TableFiles, find_table
 from conversion.ingest.tables import Header, Source
 from conversion.ingest.usage_faults import (
+    MAX_REPEATED,
     WeeklyCountsError,
     bad_names,
     cells_of,
@@ -46,8 +47,6 @@ from conversion.ingest.usage_rows import MissingColumnsError, create_rows, name_
 
 MAX_EVENT_NAMES: Final = 100_000
 """Different names of events; more are identifiers or messages, not names."""
-MAX_REPEATED: Final = 0.3
-"""Largest share of rows that may repeat a company and day; of more, they are of users, say."""
 DECIMALS: Final = 10
 """Decimals of the values of measures that are summed; more are rounded."""
 UNREADABLE: Final = (duckdb.IOException, duckdb.InvalidInputException, duckdb.ConversionException, OSError)
@@ -337,7 +336,7 @@ def _of_days(engine: duckdb.DuckDBPyConnection, file: str, contract: Contract) -
     engine.execute(f"CREATE TABLE days AS {_days_query(contract)}")
     repeated = rows - engine.execute("SELECT count(*) FROM days").fetchall()[0][0]
     if repeated > MAX_REPEATED * rows:
-        refuse_repeated_days(engine, file, contract, repeated)
+        refuse_repeated_days(engine, file, contract)
     if repeated:
         log.warning(
             "several rows of one company and day: the largest of each count is taken",

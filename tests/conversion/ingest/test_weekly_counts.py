@@ -218,6 +218,12 @@ def test_a_few_copies_of_days_are_read(companies: int, rows: int, tmp_path: Path
     assert len(weekly_counts(path, of_days())) == companies
 
 
+def test_a_table_that_is_there_twice_is_read(tmp_path: Path) -> None:
+    lines = days_of(companies=40, rows=1)
+    path = written(tmp_path, *lines, *lines, header="account,at,done,people,sent")
+    assert weekly_counts(path, of_days())["done"].tolist() == [4] * 40
+
+
 GOOD = "a,u1,invoice.sent,2026-01-05 10:00,"
 BROKEN: dict[str, tuple[list[str], list[str]]] = {
     "times": (
