@@ -32,7 +32,7 @@ from conversion.ingest.faults import (
     quoted,
     row_key,
 )
-from conversion.ingest.number_formats import format_of
+from conversion.ingest.number_formats import format_of, may_have_thousands
 from conversion.ingest.parsers import Parser, describe_shown, parse_number, parse_whole
 from conversion.ingest.tables import Source
 
@@ -142,6 +142,8 @@ def parse_cells(source: Source, table: Table, formats: Formats | None = None) ->
             parser = partial(parse_whole, exact_below=_EXACT_BELOW[kind])
         parsed, reasons = _parse_distinct(distinct, parser)
         other = bool(reasons) if formats is None else name in formats
+        if formats is None and not other and parser in (parse_number, parse_whole):
+            _warn_of_thousands(source.file, name, distinct)
         if other and parser in (parse_number, parse_whole):
             parsed, reasons = _parse_in_other_format(
                 source.file, name, distinct, parser, (parsed, reasons), formats
@@ -249,6 +251,17 @@ def _format(file: str, column: str, distinct: list[Any], parser: Parser) -> Call
     return plain
 
 
+def _warn_of_thousands(file: str, column: str, distinct: list[Any]) -> None:
+    given = [value for value in distinct if not _is_missing(value)]
+    if not all(isinstance(value, str) for value in given):
+        return
+    if (found := may_have_thousands(given)) is not None:
+        log.warning(
+            "points are read as decimal points, but may stand between thousands: export numbers without them",
+            extra={"file": file, "column": column, "found": quoted(found)},
+        )
+
+
 def formats_of(source: Source, table: Table) -> Formats:
     """Find the columns of a whole file whose numbers have no decimal point alone; log how they are read."""
     found = {}
@@ -261,6 +274,8 @@ def formats_of(source: Source, table: Table) -> Formats:
                 continue
             if _parse_distinct(distinct, parser)[1]:
                 found[name] = _format(source.file, name, distinct, parser)
+            else:
+                _warn_of_thousands(source.file, name, distinct)
     return {name: plain for name, plain in found.items() if plain is not None}
 
 

@@ -31,6 +31,25 @@ FORMATS: Final[tuple[tuple[str, re.Pattern[str], dict[str, str]], ...]] = (
 """Ways to write numbers: what they are called, the pattern, and what to put in place of characters."""
 
 
+_MAYBE_GROUPED: Final = re.compile(r"[+-]?(?:0|[1-9]\d{0,2}(?P<group>\.\d{3})?)", re.ASCII)
+
+
+def may_have_thousands(values: Iterable[str]) -> str | None:
+    """Find a number that could be another one, as ``2.010`` among ``7`` and ``45``: 2.01, or 2010.
+
+    Returns
+    -------
+    str or None
+        One with a point. None if some number shows that points are decimal, as ``0.125``, ``1.5`` and
+        ``1500`` do, or if all numbers have three decimals, as programs write them.
+    """
+    found = [_MAYBE_GROUPED.fullmatch(value) for value in values]
+    if not all(found):
+        return None
+    grouped = [match[0] for match in found if match and match["group"]]
+    return max(grouped) if 0 < len(grouped) < len(found) else None
+
+
 def format_of(
     values: Iterable[str], accepts: Callable[[str], bool]
 ) -> tuple[str, Callable[[str], str]] | None:

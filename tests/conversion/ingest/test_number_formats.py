@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conversion.ingest.number_formats import format_of
+from conversion.ingest.number_formats import format_of, may_have_thousands
 
 
 def is_number(text: str) -> bool:
@@ -63,6 +63,31 @@ def test_a_column_of_whole_numbers_has_one_way() -> None:
     assert found[0] == "commas between thousands"
     assert found[1]("1,234") == "1234"
     assert format_of(["1,5"], is_whole) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        (["2.010", "7", "45"], "2.010"),
+        (["0", "-1.290"], "-1.290"),
+        (["2.000", "12"], "2.000"),
+        (["2.010", "1500"], None),  # no point between the thousands of 1500
+        (["2.010", "0.125"], None),
+        (["2.010", "7.5"], None),
+        (["2.010", "7.000"], None),  # all numbers have three decimals
+        (["7", "45"], None),
+        ([], None),
+    ],
+)
+def test_points_that_may_stand_between_thousands(values: list[str], found: str | None) -> None:
+    assert may_have_thousands(values) == found
+
+
+@given(st.lists(st.integers(-999_999, 999_999), min_size=1))
+def test_what_is_written_with_points_between_thousands_is_found(numbers: list[int]) -> None:
+    values = [f"{number:,}".replace(",", ".") for number in numbers]
+    is_mixed = 0 < sum("." in value for value in values) < len(values)
+    assert (may_have_thousands(values) is not None) == is_mixed
 
 
 @given(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,26 @@ def test_a_column_of_numbers_written_in_another_way_is_read(
     (record,) = warnings_of(caplog)
     assert record.getMessage() == f"all numbers of a column have {found}, and are read so"
     assert (record.__dict__["column"], record.__dict__["file"]) == (column, str(folder / f"{table}.csv"))
+
+
+@BOTH
+def test_points_that_may_stand_between_thousands_are_warned_of(
+    contract: Contract, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table, column = company_table(contract), str(contract.companies.value)
+    folder = write_export(tables_of(contract), tmp_path)
+    written = cycle(["7", "45", "2.010"])
+    rewritten(
+        folder,
+        table,
+        lambda frame: frame.assign(**{column: frame[column].map(lambda x: x and next(written))}),
+    )
+    read(folder, contract)
+    (record,) = warnings_of(caplog)
+    assert record.getMessage().startswith(
+        "points are read as decimal points, but may stand between thousands"
+    )
+    assert record.__dict__["column"] == column
 
 
 @BOTH
