@@ -79,6 +79,11 @@ class Usage(Section):
         default=None,
         description="of grain event: column of the event's name; null: all rows are of the one module",
     )
+    event_id: Column | None = Field(
+        default=None,
+        description="of grain event: column that identifies the event; of rows with the same, one counts; "
+        "null: all rows count",
+    )
     exclude: dict[Column, Values] = Field(
         default_factory=dict,
         max_length=20,
@@ -122,7 +127,7 @@ class Usage(Section):
         if self.grain == "event":
             self._must_tell_events_apart()
         else:
-            of_events = [key for key in ("user", "event") if getattr(self, key) is not None]
+            of_events = [key for key in ("user", "event", "event_id") if getattr(self, key) is not None]
             of_events += [f"modules.{name}.events" for name, module in self.modules.items() if module.events]
             if of_events:
                 raise ValueError(
@@ -154,7 +159,7 @@ class Usage(Section):
         """Columns of the table that are read, each once, but for those of ``exclude``."""
         measures = [measure.column for measure in self.measures.values()]
         if self.grain == "event":
-            named = (self.id, self.time, self.user, self.event, *measures)
+            named = (self.id, self.time, self.user, self.event, self.event_id, *measures)
             return tuple(name for name in named if name is not None)
         modules = self.modules.values()
         users = [module.users for module in modules if module.users is not None]

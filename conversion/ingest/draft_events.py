@@ -24,6 +24,10 @@ OTHER_TEXTS: Final = {
 """Words in names of texts that differ from row to row, too, and are no events."""
 NO_COUNT: Final = {"id", "ids", "uuid", "guid", "key", "session", "seq", "row"}
 """Words in names of whole numbers that count nothing."""
+IDENTIFIED: Final = {"event", "message", "insert", "deduplication", "dedup"}
+"""Words before ``id`` in names of columns that identify an event; a row's own number does not tell copies."""
+EVENT_IDS: Final = {"uuid", "guid", "eventid", "messageid", "insertid"}
+MOSTLY_UNIQUE: Final = 0.5
 MAX_NAMES: Final = 200
 """More different texts are no names of events."""
 LEAST_REPEATS: Final = 3
@@ -132,6 +136,20 @@ def user_column(columns: dict[str, Column]) -> str | None:
         if set(words(name)) & USER and column.kind in ("text", "whole") and len(column.levels) > 2
     ]
     return found[0] if found else None
+
+
+def event_id_column(columns: dict[str, Column]) -> str | None:
+    """Find the column that identifies an event, by which copies are found; None where there is none."""
+    found = [
+        name
+        for name, column in columns.items()
+        if _identifies_events(set(words(name))) and column.filled == 1 and column.uniqueness > MOSTLY_UNIQUE
+    ]
+    return found[0] if found else None
+
+
+def _identifies_events(found: set[str]) -> bool:
+    return bool(found & EVENT_IDS) or ("id" in found and bool(found & IDENTIFIED))
 
 
 def excluded_rows(columns: dict[str, Column]) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ from conversion.ingest.draft_columns import EPOCHS, ZONED, Column, begins, parts
 from conversion.ingest.draft_companies import Guess
 from conversion.ingest.draft_events import (
     event_column,
+    event_id_column,
     excluded_rows,
     is_log,
     named_event_column,
@@ -57,6 +58,7 @@ class UsageDraft:
     of: Literal["week", "day", "event"] = "week"
     event: Guess | None = None
     user: Guess | None = None
+    event_id: Guess | None = None
     exclude: dict[str, list[str]] = field(default_factory=dict)
     measures: dict[str, str] = field(default_factory=dict)
     """Columns of levels by name."""
@@ -129,6 +131,9 @@ def _events(columns: dict[str, Column], event: str | None, draft: UsageDraft, *,
     if (user := user_column(left)) is not None:
         draft.user = Guess(user, "a column with such a name")
         del left[user]
+    if (event_id := event_id_column(left)) is not None:
+        draft.event_id = Guess(event_id, "a column with such a name; of rows with the same, one counts")
+        del left[event_id]
     left = _without_measures(left, draft)
     if event is None:
         draft.modules["product"] = DraftModule(None, None, "all rows, as no column names events")

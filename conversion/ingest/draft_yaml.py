@@ -233,7 +233,7 @@ def _grain(draft: UsageDraft) -> Iterator[str]:
     yield f"  grain: {draft.of}  # what a row is: a company's week, its day, or one event"
     yield from comment("The zone that times without one are in; weeks begin on Monday 00:00 in it.", 2)
     yield "  time_zone: UTC"
-    for key, guess in (("event", draft.event), ("user", draft.user)):
+    for key, guess in (("event", draft.event), ("user", draft.user), ("event_id", draft.event_id)):
         if guess is not None:
             yield from comment(f"{_sentence(guess.why)}.", 2)
             yield f"  {key}: {scalar(guess.column)}"

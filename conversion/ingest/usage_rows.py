@@ -69,7 +69,8 @@ def create_rows(
     Its columns: ``id`` and ``moment`` (in the contract's time zone), missing where they cannot be parsed; the
     text they were parsed from, ``id_text`` and ``moment_text``; ``excluded``; for events ``event`` and
     ``person``, for days ``m0``, ``m1``, ... in the order of `Contract.counts`, with ``m0_text``, ...; for
-    measures ``n0``, ``n1``, ..., with ``n0_text``, ...
+    measures ``n0``, ``n1``, ..., with ``n0_text``, ... Of rows with the same ``usage.event_id`` it has the
+    earliest one.
 
     Raises
     ------
@@ -93,15 +94,35 @@ def create_rows(
         *(_of_events(usage, place) if usage.grain == "event" else _of_days(contract.counts, place)),
         *_measured(engine, usage, place),
     ]
+    if usage.event_id is not None:
+        parsed.append(f"{_text(place[usage.event_id])} AS event_id")
     engine.execute(f"CREATE VIEW parsed_rows AS SELECT {', '.join(parsed)} FROM source")
+    engine.execute(f"CREATE VIEW counted_rows AS {_counted(usage)}")
     if not current:
-        engine.execute("CREATE VIEW usage_rows AS SELECT * FROM parsed_rows")
+        engine.execute("CREATE VIEW usage_rows AS SELECT * FROM counted_rows")
         return
     engine.register("former", pa.table({"old": list(current), "today": list(current.values())}))
     engine.execute(
-        "CREATE VIEW usage_rows AS SELECT parsed_rows.* REPLACE (coalesce(today, id) AS id)"
-        " FROM parsed_rows LEFT JOIN former ON id = old"
+        "CREATE VIEW usage_rows AS SELECT counted_rows.* REPLACE (coalesce(today, id) AS id)"
+        " FROM counted_rows LEFT JOIN former ON id = old"
     )
+
+
+def _counted(usage: Usage) -> str:
+    """Write the query of the parsed rows without copies of an event; rows without its id are no copies."""
+    if usage.event_id is None:
+        return "SELECT * FROM parsed_rows"
+    # By all values, as the order of rows decides nothing.
+    measures = [f"n{at}" for at in range(len(usage.measures))]
+    order = ", ".join(["excluded", "moment", "id", "event", "person", *measures])
+    copy = f"row_number() OVER (PARTITION BY event_id ORDER BY {order})"
+    return f"SELECT * EXCLUDE (event_id) FROM parsed_rows QUALIFY event_id IS NULL OR {copy} = 1"
+
+
+def copies_of_events(engine: duckdb.DuckDBPyConnection) -> int:
+    """Return how many rows ``usage_rows`` leaves out, of a contract with ``usage.event_id``."""
+    found = engine.execute("SELECT count(event_id) - count(DISTINCT event_id) FROM parsed_rows").fetchall()
+    return int(found[0][0])
 
 
 class MissingColumnsError(Exception):
@@ -209,6 +230,7 @@ def _keys(contract: Contract) -> dict[str, str]:
         (usage.time, "time"),
         (usage.user, "user"),
         (usage.event, "event"),
+        (usage.event_id, "event_id"),
     ]
     if usage.grain == "day":
         for kind in ("actions", "users"):

@@ -1,8 +1,8 @@
 """Weekly counts of a usage table of grain day or event, made by DuckDB in bounded memory.
 
 Weeks start on Monday 00:00 in the contract's time zone. Of events, actions are the module's events and users
-the distinct users with at least one. Events that are in the table twice count twice, as nothing tells a
-repeated row from a repeated event.
+the distinct users with at least one. An event that is in the table twice counts once if the contract names
+what identifies it, else twice, as nothing tells a repeated row from a repeated event.
 
 Of days, actions are summed. The week's distinct users are not in such a table: the largest day is their lower
 bound and the sum of days their upper bound. The largest day is taken, as regular users come on most days, so
@@ -43,7 +43,13 @@ from conversion.ingest.usage_faults import (
     refuse_bad_rows,
     refuse_repeated_days,
 )
-from conversion.ingest.usage_rows import MissingColumnsError, create_rows, name_of, open_engine
+from conversion.ingest.usage_rows import (
+    MissingColumnsError,
+    copies_of_events,
+    create_rows,
+    name_of,
+    open_engine,
+)
 
 MAX_EVENT_NAMES: Final = 100_000
 """Different names of events; more are identifiers or messages, not names."""
@@ -235,6 +241,8 @@ def _of_events(
     matched = {name for found in modules.values() for name in found}
     unmatched = {name: count for name, count in kept.items() if name not in matched}
     _report(modules, unmatched, rows, left_out)
+    if contract.usage.event_id is not None and (copies := copies_of_events(engine)):
+        log.info("copies of events left out by usage.event_id", extra={"rows": copies, "kept": rows})
     if not matched:
         remedy = "correct the patterns, usage.modules.*.events" if rows else "correct usage.exclude"
         found = f"{rows} of others, {left_out} excluded"

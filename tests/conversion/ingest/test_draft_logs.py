@@ -72,6 +72,19 @@ def test_a_log_without_events_is_read_as_one_module(tmp_path: Path) -> None:
     assert weeks["actions_product"].sum() == len(tables["log"])
 
 
+@pytest.mark.parametrize("name", ["message_id", "eventId", "event_uuid"])
+def test_what_identifies_an_event_is_found(name: str, tmp_path: Path) -> None:
+    tables = events_export()
+    log = tables["log"].drop(columns="event_id")
+    identified = log.assign(**{name: [f"m-{at:x}" for at in range(len(log))], "row_id": range(len(log))})
+    once, _ = drafted(tmp_path / "once", {**tables, "log": log})
+    more = pd.concat([identified, identified.iloc[::3]])
+    contract, _ = drafted(tmp_path / "more", {**tables, "log": more})
+    assert contract.usage.event_id == name
+    expected = read_export(tmp_path / "once", once).tables["log"]
+    pd.testing.assert_frame_equal(read_export(tmp_path / "more", contract).tables["log"], expected)
+
+
 def test_one_name_of_an_event_is_a_log(tmp_path: Path) -> None:
     tables = events_export()
     users = tables["log"]["user_id"].str[1:].astype(int)

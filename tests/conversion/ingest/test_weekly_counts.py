@@ -224,6 +224,43 @@ def test_a_table_that_is_there_twice_is_read(tmp_path: Path) -> None:
     assert weekly_counts(path, of_days())["done"].tolist() == [4] * 40
 
 
+COPIES = [
+    "a,u1,invoice.sent,2026-01-11 23:00,,m1,2",
+    "a,u1,invoice.sent,2026-01-12 01:00,,m1,5",  # as it was received
+    "a,u2,invoice.sent,2026-01-07 10:00,,m2,3",
+    "a,u2,invoice.sent,2026-01-07 10:00,,m2,3",
+    "a,u2,invoice.sent,2026-01-07 10:00,bot,m3,7",
+    "b,u3,invoice.sent,2026-01-08 10:00,,,1",
+    "b,u3,invoice.sent,2026-01-08 10:00,,n/a,1",
+]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_copies_of_an_event_the_earliest_counts(
+    order: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    stored = {"stored": {"column": "gb", "combine": "sum"}}
+    of = contract(event_id="message", exclude={"kind": ["bot"]}, measures=stored)
+    path = written(tmp_path, *COPIES[::order], header=f"{HEADER},message,gb")
+    weekly = weekly_counts(path, of)
+    columns = ["id", "at", "actions_invoices", "users_invoices", "gb"]
+    monday = pd.Timestamp("2026-01-05")
+    assert weekly[columns].to_numpy().tolist() == [["a", monday, 2, 2, 5.0], ["b", monday, 2, 1, 2.0]]
+    (record,) = (each for each in caplog.records if "copies of events" in each.message)
+    assert record.__dict__["rows"] == 2
+
+
+def test_a_missing_column_of_event_ids_is_a_fault(tmp_path: Path) -> None:
+    (fault,) = faults_of(written(tmp_path, GOOD), contract(event_id="message"))
+    assert "message: expected this column" in fault
+
+
+def test_only_events_have_an_id() -> None:
+    with pytest.raises(ValueError, match="grain day has no event_id"):
+        of_days(event_id="message")
+
+
 GOOD = "a,u1,invoice.sent,2026-01-05 10:00,"
 BROKEN: dict[str, tuple[list[str], list[str]]] = {
     "times": (
