@@ -40,10 +40,11 @@ def tier_cuts(probability: ArrayLike, tiers: Tiers, top_n: int) -> TierCuts:
     tiers, top_n
         ``score.tiers`` and ``score.top_n`` of params.yaml.
     """
+    given = tiers.model_dump()  # all of it, whatever `by` says: a stage reads the same params in each case
     descending = -np.sort(-np.asarray(probability, dtype=np.float64))
-    if tiers.by == "probability" or not len(descending):
-        return cuts_by_probability(tiers)
-    ranks = {name: max(round(share * top_n), 1) for name, share in tiers.rank_share.model_dump().items()}
+    if given["by"] == "probability" or not len(descending):
+        return TierCuts(**given["probability"])
+    ranks = {name: max(round(share * top_n), 1) for name, share in given["rank_share"].items()}
     last = len(descending)
     return TierCuts(**{name: float(descending[min(rank, last) - 1]) for name, rank in ranks.items()})
 
