@@ -15,6 +15,7 @@ from conversion.config.data_contract import Contract
 from conversion.config.params import DEFAULT_CONTRACT, Params
 from conversion.config.params_file import load_params
 from conversion.data.counts import added
+from conversion.engine.one_run import one_run
 from conversion.engine.run_parts import run_parts
 from conversion.ingest.attribute_leaks import columns_often_missing, find_leaks, warn_of_attributes
 from conversion.ingest.chunks import count_rows
@@ -112,7 +113,7 @@ def load_parts(
     folder: Place, contract: Contract, own: str | None, parts: int, params: Params
 ) -> dict[str, Any]:
     """Do what `load_whole` does chunk by chunk and part by part, with the same messages and report."""
-    with scratch_folder(TYPED) as scratch:
+    with one_run("load"), scratch_folder(TYPED) as scratch:
         customers_of = partial(part_customers, scratch, contract, parts)
         split = split_export(folder, contract, own, scratch, parts, customers_of)
         first, last = (week.isoformat() for week in split.weeks)

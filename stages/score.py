@@ -15,6 +15,7 @@ from conversion.config.contract_file import load_contract
 from conversion.config.data_contract import Contract
 from conversion.config.params import Params
 from conversion.config.params_file import load_params
+from conversion.engine.one_run import one_run
 from conversion.engine.run_parts import run_parts
 from conversion.features.compute import feature_settings
 from conversion.leads.batches import StoredColumns, table_batches
@@ -173,7 +174,7 @@ def main() -> None:
         "model_sha256": description["sha256"],
         "inputs": {path: sha256(path) for path in INPUTS},
     }
-    with scratch_folder(Path(FOLDER)) as folder:
+    with one_run("score"), scratch_folder(Path(FOLDER)) as folder:
         parts = Parts(len(parts_at(LATEST)), folder)
         plan, prospects = plan_list(model, evidence, parts, as_of, params)
         very_high = write_list(plan, prospects, parts, about, params)

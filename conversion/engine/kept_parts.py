@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from conversion.engine.one_run import one_run
 from conversion.runtime.files import reading, sha256, write_json, writing
 from conversion.runtime.parts import move_table, part_path
 
@@ -110,6 +111,11 @@ def kept_parts(
     inputs
         The files and folders that are read.
 
+    Raises
+    ------
+    EngineError
+        Another run of the stage is at work.
+
     Examples
     --------
     A stage with parts. ``root`` tells a function of a wing where to write: what it writes to
@@ -123,20 +129,22 @@ def kept_parts(
     if parts == 1:
         yield NOTHING_KEPT
         return
-    folder = WORK / f"{stage}-{fingerprint(stage, parts, params, inputs)}"
-    _remove_others(stage, folder)
-    kept = KeptParts(folder)
-    with writing(folder):
-        kept.root.mkdir(parents=True, exist_ok=True)
-    yield kept
-    # Renamed first: a run that is ended in the middle of the moves must not leave parts that look done.
-    moving = folder.with_name(f"{folder.name}.moving")
-    with writing(moving):
-        folder.rename(moving)
-        _move(moving / "files", Path())
-        shutil.rmtree(moving)
-        if not any(WORK.iterdir()):
-            WORK.rmdir()
+    # Another run of the stage would write into the same folder, or remove this one.
+    with one_run(stage):
+        folder = WORK / f"{stage}-{fingerprint(stage, parts, params, inputs)}"
+        _remove_others(stage, folder)
+        kept = KeptParts(folder)
+        with writing(folder):
+            kept.root.mkdir(parents=True, exist_ok=True)
+        yield kept
+        # Renamed first: a run that is ended in the middle of the moves must not leave parts that look done.
+        moving = folder.with_name(f"{folder.name}.moving")
+        with writing(moving):
+            folder.rename(moving)
+            _move(moving / "files", Path())
+            shutil.rmtree(moving)
+            if not any(WORK.iterdir()):
+                WORK.rmdir()
 
 
 def fingerprint(stage: str, parts: int, params: Mapping[str, Any], inputs: Iterable[str | Path]) -> str:
