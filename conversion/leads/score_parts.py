@@ -11,11 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from conversion.config.attribute_kinds import Category
 from conversion.config.attribute_names import encoded_names
@@ -38,6 +40,7 @@ from conversion.leads.lead_list import (
 )
 from conversion.leads.lead_writers import BLOCK_ROWS, quoting_of
 from conversion.modelling.model import ConversionModel
+from conversion.runtime.files import writing
 from conversion.runtime.parts import part_path
 from conversion.stats.hashing import tie_break
 from conversion.stats.numeric import Floats
@@ -94,9 +97,16 @@ def score_part(part: int, model: ConversionModel, parts: Parts) -> dict[str, Any
             ties.append(tie_break(batch["id"]))
             if name == "latest":
                 unseen = added(unseen, model.unseen_levels(batch))
-        np.save(parts.aside(f"{name}-probability.npy", part), np.concatenate(probabilities))
-        np.save(parts.aside(f"{name}-ties.npy", part), np.concatenate(ties))
+        _save(parts.aside(f"{name}-probability.npy", part), np.concatenate(probabilities))
+        _save(parts.aside(f"{name}-ties.npy", part), np.concatenate(ties))
     return {"unseen": unseen}
+
+
+def _save(path: Path, values: NDArray[Any]) -> None:
+    content = BytesIO()  # into a file of its own numpy may write less, on a full disk, without an error
+    np.save(content, values)
+    with writing(path):
+        path.write_bytes(content.getbuffer())
 
 
 def added(one: dict[str, dict[str, int]], other: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
@@ -129,7 +139,7 @@ def rank_all(parts: Parts, name: str) -> Floats:
     ranks, start = places_of(order_by(probability, ties)), 0
     for part in range(parts.count):
         rows = len(np.load(parts.aside(f"{name}-probability.npy", part), mmap_mode="r"))
-        np.save(parts.aside(f"{name}-ranks.npy", part), ranks[start : start + rows])
+        _save(parts.aside(f"{name}-ranks.npy", part), ranks[start : start + rows])
         start += rows
     return probability
 

@@ -13,10 +13,12 @@ from conversion.leads.lead_files import FOLDER
 from conversion.leads.score_parts import added
 from conversion.modelling.artifact import save_model
 from conversion.modelling.evidence import EVIDENCE
+from conversion.runtime.errors import EngineError, OutputError
 from conversion.runtime.files import write_json, write_parquet
 from conversion.runtime.parts import part_path
 from conversion.stats.hashing import part_of
 from stages import score
+from tests.full_disk import full_disk
 from tests.pipeline import Pipeline, dirty_export, small_params
 
 ABOUT_THE_INPUT = {"manifest.json"}
@@ -115,3 +117,26 @@ def test_counts_of_parts_are_added_up() -> None:
     assert added(one, other) == {"country": {"CH": 6, "AT": 3}, "plan": {"x": 1}}
     assert list(added(one, other)["country"]) == ["CH", "AT"]
     assert added({}, {}) == {}
+
+
+def test_a_full_disk_is_one_message_and_leaves_no_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lay_out("csv", 2)
+    message = r"data/leads/\.aside-\d+/0000\d-.*\.npy: cannot be written: .*check the disk"
+    with pytest.raises(OutputError, match=message), full_disk(200):
+        score.main()
+    assert not list(Path(FOLDER).iterdir())
+
+
+def test_a_run_does_not_remove_what_another_one_has_put_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused = pytest.raises(EngineError, match="another run of score is at work")
+    with score.put_aside() as folder:
+        with refused, score.put_aside():
+            pass
+        assert folder.is_dir()
+    assert not list(Path(FOLDER).iterdir())
