@@ -10,7 +10,7 @@ import csv
 import glob
 import io
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from tempfile import TemporaryDirectory
 from typing import Final
 
@@ -23,16 +23,26 @@ from conversion.data.aliases import NO_ALIASES, CurrentIds
 from conversion.ingest.cells import MISSING
 from conversion.ingest.columns import MAX_MEASURE
 from conversion.ingest.csv_bytes import MAX_RECORD_BYTES, normalized_utf8, refuse_other_headers
-from conversion.ingest.faults import NAMES_FIRST, TEXT_ID, TIMESTAMP, Fault, UnreadableError, in_file
+from conversion.ingest.faults import (
+    NAMES_FIRST,
+    TEXT_ID,
+    TIMESTAMP,
+    Fault,
+    UnreadableError,
+    in_file,
+    one_line,
+)
 from conversion.ingest.folders import Place, Remote, TableFiles
 from conversion.ingest.parquet_chunks import describe_parquet
 from conversion.ingest.parsers import NUMBER_PATTERN, WHOLE_PATTERN
 from conversion.ingest.tables import find_hints
+from conversion.runtime.errors import OutputError
 
 MEMORY: Final = "1GB"
 """What the engine may hold; it writes to disk what needs more."""
 THREADS: Final = 2
 """Each thread needs memory of its own."""
+ROOM: Final = "make room on its disk, or set TMPDIR to a folder on another one, then run it again"
 TABLE: Final = "the usage table"
 """What messages call a table that is not a file."""
 FLOATS: Final = ("DOUBLE", "FLOAT")
@@ -43,8 +53,20 @@ _ZONED: Final = _DAY + r"\s?(?:[Zz]|UTC|GMT|[+-]\d\d(?::?\d\d)?)"
 
 @contextmanager
 def open_engine() -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open an empty database that holds at most `MEMORY` and writes the rest to a temporary folder."""
-    with TemporaryDirectory(prefix="weekly-counts-", ignore_cleanup_errors=True) as folder:
+    """Open an empty database that holds at most `MEMORY` and writes the rest to a temporary folder.
+
+    Raises
+    ------
+    OutputError
+        There is no temporary folder; see `writing_aside` for what is written there.
+    """
+    with ExitStack() as opened:
+        try:
+            folder = opened.enter_context(
+                TemporaryDirectory(prefix="weekly-counts-", ignore_cleanup_errors=True)
+            )
+        except OSError as error:
+            raise OutputError(f"no temporary folder can be made: {one_line(error)}; {ROOM}") from error
         settings: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": MEMORY,
             "threads": THREADS,
@@ -55,6 +77,28 @@ def open_engine() -> Iterator[duckdb.DuckDBPyConnection]:
         }
         with duckdb.connect(":memory:", config=settings) as engine:
             yield engine
+
+
+@contextmanager
+def writing_aside(engine: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Report what an engine cannot write to its temporary folder as that, not as a fault of what it reads.
+
+    Raises
+    ------
+    OutputError
+        The disk of the folder is full, or the folder is gone.
+    """
+    folder = str(engine.execute("SELECT current_setting('temp_directory')").fetchall()[0][0])
+    try:
+        yield
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        # An engine that may not write more to its folder says that it is out of memory.
+        if isinstance(error, duckdb.IOException) and folder not in str(error):
+            raise
+        found = str(error).partition("\n")[0]
+        raise OutputError(
+            f"{folder}: what needs more than {MEMORY} of memory cannot be written here: {found}; {ROOM}"
+        ) from error
 
 
 def create_rows(

@@ -49,6 +49,7 @@ from conversion.ingest.usage_rows import (
     create_rows,
     name_of,
     open_engine,
+    writing_aside,
 )
 
 MAX_EVENT_NAMES: Final = 100_000
@@ -167,6 +168,8 @@ def count_weeks(
     ------
     WeeklyCountsError
         The table cannot be read, cells of it cannot, or nothing is left to count.
+    OutputError
+        What does not fit in memory cannot be written aside.
     """
     files = TableFiles(source) if isinstance(source, Path) else source
     with _counting(files, contract, contract_file, current) as (engine, query, last_days):
@@ -182,8 +185,9 @@ def _counting(
     count = _of_events if contract.usage.grain == "event" else _of_days
     with open_engine() as engine:
         try:
-            create_rows(engine, source, contract, contract_file, current)
-            yield engine, *count(engine, file, contract)
+            with writing_aside(engine):
+                create_rows(engine, source, contract, contract_file, current)
+                yield engine, *count(engine, file, contract)
         except MissingColumnsError as error:
             raise WeeklyCountsError(error.faults) from error
         except UnreadableError as error:
