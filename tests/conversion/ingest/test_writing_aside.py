@@ -17,7 +17,7 @@ from tests.conversion.ingest.test_weekly_counts import contract
 from tests.full_disk import full_disk
 
 SORTED = (
-    "SELECT * FROM (SELECT hash(range)::VARCHAR || repeat('x', 40) AS text FROM range(1500000)) ORDER BY text"
+    "SELECT * FROM (SELECT hash(range)::VARCHAR || repeat('x', 40) AS text FROM range(3000000)) ORDER BY text"
 )
 EVENTS = pa.table({name: ["2020-01-06"] for name in ("account", "who", "name", "at", "kind")})
 
@@ -29,11 +29,11 @@ def _small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def rows_sorted() -> int:
     with open_engine() as engine, writing_aside(engine):
-        return sum(batch.num_rows for batch in engine.sql(f"{TEXTS} ORDER BY text").to_arrow_reader(100_000))
+        return sum(batch.num_rows for batch in engine.sql(SORTED).to_arrow_reader(100_000))
 
 
 def test_a_full_disk_is_a_message_about_the_temporary_folder() -> None:
-    assert rows_sorted() == 1_500_000
+    assert rows_sorted() == 3_000_000
     message = r"weekly-counts-.*: what needs more than 100MB of memory cannot be written here: .*make room"
     with pytest.raises(OutputError, match=message) as refused, full_disk(1 << 16):
         rows_sorted()
