@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from conversion.engine.one_run import one_run
 from conversion.leads import lead_files, lead_writers, score_parts, usage_file
 from conversion.leads.lead_files import FOLDER
 from conversion.leads.score_parts import added
@@ -16,6 +17,7 @@ from conversion.modelling.evidence import EVIDENCE
 from conversion.runtime.errors import EngineError, OutputError
 from conversion.runtime.files import write_json, write_parquet
 from conversion.runtime.parts import part_path
+from conversion.runtime.scratch import scratch_folder
 from conversion.stats.hashing import part_of
 from stages import score
 from tests.full_disk import full_disk
@@ -124,19 +126,19 @@ def test_a_full_disk_is_one_message_and_leaves_no_files(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     lay_out("csv", 2)
-    message = r"data/leads/\.aside-\d+/0000\d-.*\.npy: cannot be written: .*check the disk"
+    message = r"data/\.leads\.\d+\.tmp/0000\d-.*\.npy: cannot be written: .*check the disk"
     with pytest.raises(OutputError, match=message), full_disk(200):
         score.main()
-    assert not list(Path(FOLDER).iterdir())
+    assert not [*Path(FOLDER).glob("*"), *Path(FOLDER).parent.glob(".*")]
 
 
 def test_a_run_does_not_remove_what_another_one_has_put_aside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    refused = pytest.raises(EngineError, match="another run of score is at work")
-    with score.put_aside() as folder:
-        with refused, score.put_aside():
-            pass
+    lay_out("csv", 2)
+    with one_run("score"), scratch_folder(Path(FOLDER)) as folder:
+        with pytest.raises(EngineError, match="another run of score is at work"):
+            score.main()
         assert folder.is_dir()
-    assert not list(Path(FOLDER).iterdir())
+    assert not [*Path(FOLDER).glob("*"), *Path(FOLDER).parent.glob(".*")]
