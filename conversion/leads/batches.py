@@ -80,7 +80,9 @@ class StoredColumns:
             self._held = pd.DataFrame()
             place = self._names.index(name)
             parts = [_columns(path, self._names[place : place + self._at_once]) for path in self._paths]
-            self._held = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+            # A part without rows has no levels, with which those of the others would lose their order.
+            filled = [part for part in parts if len(part)] or parts[:1]
+            self._held = filled[0] if len(filled) == 1 else pd.concat(filled, ignore_index=True)
         return self._held[name]
 
 
