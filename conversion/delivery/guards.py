@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
 from conversion.runtime.errors import ArtifactError, DeliveryError
-from conversion.runtime.files import read_text, writing
+from conversion.runtime.files import read_text
+from conversion.runtime.locks import locked
 
 LOCK: Final = "data/published.lock"
 """Held while the ledger or what is published changes; the system lets go of it when a process ends."""
 _FILES: Final = re.compile(r"^\s*nfiles: (\d+)$", re.MULTILINE)
 
 
-@contextmanager
-def one_at_a_time(root: Path) -> Iterator[None]:
+def one_at_a_time(root: Path) -> AbstractContextManager[None]:
     """Hold the lock of the ledger and of what is published.
 
     Two deliveries at once would have the same number, or leave the older list published.
@@ -34,18 +32,11 @@ def one_at_a_time(root: Path) -> Iterator[None]:
         Another process holds it.
     """
     path = root / LOCK
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("ab")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DeliveryError(
-                f"{path}: another process delivers, or forgets a company, at this moment; nothing was "
-                "changed: wait until it has ended, then run it again"
-            ) from error
-        yield
+    refusal = DeliveryError(
+        f"{path}: another process delivers, or forgets a company, at this moment; nothing was changed: wait "
+        "until it has ended, then run it again"
+    )
+    return locked(path, refusal)
 
 
 def require_pulled(ledger: Path, tracked: Path) -> None:
