@@ -66,7 +66,7 @@ def test_an_experiment_repeats_no_fit_and_gives_what_fits_made_anew_give(
     fits = clone.folder / "data/.fits"
 
     def kept() -> set[Path]:
-        return set(fits.rglob("output.pkl"))
+        return set(fits.rglob("*.fit"))
 
     shutil.rmtree(fits, ignore_errors=True)
     clone.dvc("repro", "--force", "--single-item", "train")
