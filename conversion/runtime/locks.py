@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedIOBase
 from pathlib import Path
 
 from conversion.runtime.errors import UserError
@@ -13,9 +15,9 @@ from conversion.runtime.files import writing
 
 @contextmanager
 def locked(path: Path, refusal: UserError) -> Iterator[None]:
-    """Hold the lock of a file during the block; the system lets go of it when a process ends.
+    """Hold the lock of a file during the block, and remove the file in the end.
 
-    The file stays: another process may be about to lock it.
+    The system lets go of the lock when a process ends.
 
     Raises
     ------
@@ -24,12 +26,35 @@ def locked(path: Path, refusal: UserError) -> Iterator[None]:
     OutputError
         The file cannot be made.
     """
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("ab")
-    with file:
+    with _lock(path, refusal):
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)  # while the lock is held, see `_lock`
+
+
+def _lock(path: Path, refusal: UserError) -> BufferedIOBase:
+    while True:
+        file = _open(path)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
+            file.close()
             raise refusal from error
-        yield
+        if _is_at(path, file):
+            return file
+        # Who held it removed the file after it was opened here: the lock is another file's now.
+        file.close()
+
+
+def _open(path: Path) -> BufferedIOBase:
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("ab")
+
+
+def _is_at(path: Path, file: BufferedIOBase) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False

@@ -41,8 +41,10 @@ def test_a_second_run_of_a_stage_is_refused_until_the_first_has_ended() -> None:
         with one_run("clean"):
             pass
         other.communicate("")
+    assert not list(Path("data").iterdir())
     with one_run("featurize"):
         pass
+    assert not list(Path("data").iterdir())
 
 
 def test_a_run_that_was_killed_holds_no_lock() -> None:
@@ -50,6 +52,7 @@ def test_a_run_that_was_killed_holds_no_lock() -> None:
         other.kill()
     with one_run("featurize"):
         pass
+    assert not list(Path("data").iterdir())
 
 
 def test_a_second_run_leaves_the_parts_of_the_first_alone() -> None:
@@ -59,6 +62,7 @@ def test_a_second_run_leaves_the_parts_of_the_first_alone() -> None:
         with refused, kept_parts("stage", 3, {}, []):
             pass
     assert Path("a.parquet").read_text(encoding="utf-8") == "0"
+    assert not list(Path("data").iterdir())
 
 
 def test_the_lock_goes_when_the_block_fails() -> None:

@@ -129,7 +129,7 @@ def test_a_full_disk_is_one_message_and_leaves_no_files(
     message = r"data/\.leads\.\d+\.tmp/0000\d-.*\.npy: cannot be written: .*check the disk"
     with pytest.raises(OutputError, match=message), full_disk(200):
         score.main()
-    assert not [*Path(FOLDER).glob("*"), *Path(FOLDER).parent.glob(".leads*")]
+    assert not [*Path(FOLDER).glob("*"), *Path(FOLDER).parent.glob(".*")]
 
 
 def test_a_run_does_not_remove_what_another_one_has_put_aside(
@@ -141,4 +141,4 @@ def test_a_run_does_not_remove_what_another_one_has_put_aside(
         with pytest.raises(EngineError, match="another run of score is at work"):
             score.main()
         assert folder.is_dir()
-    assert not [*Path(FOLDER).glob("*"), *Path(FOLDER).parent.glob(".leads*")]
+    assert not [*Path(FOLDER).glob("*"), *Path(FOLDER).parent.glob(".*")]
