@@ -27,7 +27,7 @@ from benchmarks import usual_recipe
 from benchmarks.export_copy import CONTRACT, EXPORT, chosen_parts, make_snapshots, parts_parser
 from benchmarks.leakage_page import EXAMPLE, RESULTS, SAMPLE_DATA, write_page
 from benchmarks.not_yet import measure_not_yet
-from benchmarks.usual_recipe import FOLDS, LEARNERS, Floats, Learner
+from benchmarks.usual_recipe import FOLDS, LEARNERS, Learner
 from conversion.config.contract_file import load_contract
 from conversion.config.data_contract import Contract
 from conversion.config.params import SAMPLE, Params
@@ -44,6 +44,7 @@ from conversion.runtime.cli import run
 from conversion.runtime.errors import UserError
 from conversion.runtime.files import read_json, verified_parquet, write_json
 from conversion.stats.hashing import uniform_hash
+from conversion.stats.numeric import Floats
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 OUT: Final = ROOT / "docs/explanation"

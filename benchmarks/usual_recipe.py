@@ -22,8 +22,8 @@ from conversion.data.timeline import WEEK, known_at, prospects_at
 from conversion.evaluation.predictions import BASE_RATE, MODEL
 from conversion.evaluation.ranking_metrics import weekly_measures
 from conversion.stats.losses import log_loss
+from conversion.stats.numeric import Floats
 
-Floats = NDArray[np.float64]
 Learner = Callable[[int], Any]
 
 TEST_SHARE: Final = 0.2

@@ -25,7 +25,7 @@ from scipy.sparse import coo_array, csr_array
 from conversion.delivery.assignment_faults import require_feasible
 from conversion.delivery.reps import Reps, comparable
 from conversion.stats.hashing import uniform_hash
-from conversion.stats.numeric import Floats, Ints
+from conversion.stats.numeric import Bools, Floats, Ints
 from conversion.stats.rank_order import rank_order
 
 BLOCKS: Final = 40
@@ -34,8 +34,6 @@ FAIR: Final = 1000
 """Cost of the whole probability of the first block: its costs are whole numbers."""
 TIES: Final = 2**20
 """Distinct costs of a tie. Two draws break all ties but for one list in thousands."""
-
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,13 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components, maximum_flow
 
 from conversion.delivery.reps import Rep, Reps, RepsError
-from conversion.stats.numeric import Ints
+from conversion.stats.numeric import Bools, Ints
 
 MOST_NAMED: Final = 5  # companies or reps in one message
-
-Bools = NDArray[np.bool_]
 
 
 def require_feasible(

@@ -142,12 +142,13 @@ def parse_cells(source: Source, table: Table, formats: Formats | None = None) ->
             parser = partial(parse_whole, exact_below=_EXACT_BELOW[kind])
         parsed, reasons = _parse_distinct(distinct, parser)
         other = bool(reasons) if formats is None else name in formats
-        if formats is None and not other and parser in (parse_number, parse_whole):
-            _warn_of_thousands(source.file, name, distinct)
-        if other and parser in (parse_number, parse_whole):
-            parsed, reasons = _parse_in_other_format(
-                source.file, name, distinct, parser, (parsed, reasons), formats
-            )
+        if parser in (parse_number, parse_whole):
+            if other:
+                parsed, reasons = _parse_in_other_format(
+                    source.file, name, distinct, parser, (parsed, reasons), formats
+                )
+            elif formats is None:
+                _warn_of_thousands(source.file, name, distinct)
         # Code -1 (missing) takes the last value.
         cells[name] = pd.Series([*parsed, None], dtype=dtype).array.take(codes)
         unparsed[name] = np.isin(codes, list(reasons))
@@ -235,9 +236,15 @@ def _parse_in_other_format(
     return _parse_distinct([value if _is_missing(value) else plain(value) for value in distinct], parser)
 
 
-def _format(file: str, column: str, distinct: list[Any], parser: Parser) -> Callable[[str], str] | None:
+def _written(distinct: list[Any]) -> list[str] | None:
+    """Return the numbers of a column as they are written; None if they are not texts."""
     given = [value for value in distinct if not _is_missing(value)]
-    if not all(isinstance(value, str) for value in given):
+    return given if all(isinstance(value, str) for value in given) else None
+
+
+def _format(file: str, column: str, distinct: list[Any], parser: Parser) -> Callable[[str], str] | None:
+    given = _written(distinct)
+    if given is None:
         return None
     known = format_of(given, lambda text: not _parse_distinct([text], parser)[1])
     if known is None:
@@ -252,10 +259,8 @@ def _format(file: str, column: str, distinct: list[Any], parser: Parser) -> Call
 
 
 def _warn_of_thousands(file: str, column: str, distinct: list[Any]) -> None:
-    given = [value for value in distinct if not _is_missing(value)]
-    if not all(isinstance(value, str) for value in given):
-        return
-    if (found := may_have_thousands(given)) is not None:
+    given = _written(distinct)
+    if given is not None and (found := may_have_thousands(given)) is not None:
         log.warning(
             "points are read as decimal points, but may stand between thousands: export numbers without them",
             extra={"file": file, "column": column, "found": quoted(found)},

@@ -19,9 +19,9 @@ END: Final = (*ENDED, "until", "stop")
 SUBSCRIBED: Final = ("subscri", "licen", "membership", "plan", "contract")
 """Beginnings of words in names of tables of subscriptions."""
 TRIALS: Final = {"free", "freemium", "demo", "test", "incomplete", "incomplete_expired"}
-"""Words for what nobody pays for; a subscription is incomplete where its first payment failed."""
+"""What rows are called that are not paid, in small letters; incomplete: their first payment failed."""
 TRIAL_WORDS: Final = {"trial", "trialing"}
-"""What rows are called that are not paid, in small letters."""
+"""Words in names of trials."""
 FROM: Final = ("valid", "since", "from", "effective", "chang")
 CHANGED: Final = {"history", "histories", "changes", "versions", "changelog"}
 LEAST_KNOWN: Final = 0.5

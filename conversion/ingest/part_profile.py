@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from conversion.ingest.profile import PROFILE_DIGITS, PROFILE_VALUES, plain
-from conversion.ingest.usage_rows import open_engine, writing_aside
+from conversion.ingest.usage_rows import open_engine
 from conversion.runtime.parts import parts_at
 
 
@@ -34,7 +34,7 @@ def profile_parts(
     """
     files = [str(file) for file in parts_at(path)]
     schema = parquet.read_schema(files[0])
-    with open_engine() as engine, writing_aside(engine):
+    with open_engine() as engine:
         engine.from_parquet(files).create_view("typed")
         rows = _one(engine, "SELECT count(*) FROM typed")[0]
         columns = {

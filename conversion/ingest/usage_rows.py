@@ -58,7 +58,7 @@ def open_engine() -> Iterator[duckdb.DuckDBPyConnection]:
     Raises
     ------
     OutputError
-        There is no temporary folder; see `writing_aside` for what is written there.
+        There is no temporary folder, its disk is full, or it is gone.
     """
     with ExitStack() as opened:
         try:
@@ -75,20 +75,13 @@ def open_engine() -> Iterator[duckdb.DuckDBPyConnection]:
             # Nothing is downloaded; what is needed is part of the package.
             "autoinstall_known_extensions": False,
         }
-        with duckdb.connect(":memory:", config=settings) as engine:
+        with duckdb.connect(":memory:", config=settings) as engine, _writing_aside(folder):
             yield engine
 
 
 @contextmanager
-def writing_aside(engine: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Report what an engine cannot write to its temporary folder as that, not as a fault of what it reads.
-
-    Raises
-    ------
-    OutputError
-        The disk of the folder is full, or the folder is gone.
-    """
-    folder = str(engine.execute("SELECT current_setting('temp_directory')").fetchall()[0][0])
+def _writing_aside(folder: str) -> Iterator[None]:
+    """Report what cannot be written to the temporary folder as that, not as a fault of what is read."""
     try:
         yield
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:

@@ -49,7 +49,6 @@ from conversion.ingest.usage_rows import (
     create_rows,
     name_of,
     open_engine,
-    writing_aside,
 )
 
 MAX_EVENT_NAMES: Final = 100_000
@@ -183,19 +182,18 @@ def _counting(
     """Give an engine that has the rows, the query of their weekly counts, and the weeks' last days."""
     file = name_of(source)
     count = _of_events if contract.usage.grain == "event" else _of_days
-    with open_engine() as engine:
-        try:
-            with writing_aside(engine):
-                create_rows(engine, source, contract, contract_file, current)
-                yield engine, *count(engine, file, contract)
-        except MissingColumnsError as error:
-            raise WeeklyCountsError(error.faults) from error
-        except UnreadableError as error:
-            raise WeeklyCountsError([error.at(file)]) from error
-        except UNREADABLE as error:
-            remedy = "export the table again"
-            fault = Fault(file, "the file", "a readable table", remedy, found=(one_line(error),))
-            raise WeeklyCountsError([fault]) from error
+    try:
+        with open_engine() as engine:
+            create_rows(engine, source, contract, contract_file, current)
+            yield engine, *count(engine, file, contract)
+    except MissingColumnsError as error:
+        raise WeeklyCountsError(error.faults) from error
+    except UnreadableError as error:
+        raise WeeklyCountsError([error.at(file)]) from error
+    except UNREADABLE as error:
+        remedy = "export the table again"
+        fault = Fault(file, "the file", "a readable table", remedy, found=(one_line(error),))
+        raise WeeklyCountsError([fault]) from error
 
 
 def _columns(contract: Contract) -> list[str]:

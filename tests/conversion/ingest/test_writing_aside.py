@@ -11,7 +11,7 @@ import pytest
 
 from conversion.ingest import usage_rows, weekly_counts
 from conversion.ingest.usage_faults import WeeklyCountsError
-from conversion.ingest.usage_rows import open_engine, writing_aside
+from conversion.ingest.usage_rows import open_engine
 from conversion.runtime.errors import OutputError
 from tests.conversion.ingest.test_weekly_counts import contract
 from tests.full_disk import full_disk
@@ -28,7 +28,7 @@ def _small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def rows_sorted() -> int:
-    with open_engine() as engine, writing_aside(engine):
+    with open_engine() as engine:
         return sum(batch.num_rows for batch in engine.sql(SORTED).to_arrow_reader(100_000))
 
 
